@@ -1,0 +1,209 @@
+"""The Rust extension: text with positions, headers of table files, and the record store."""
+
+from collections.abc import Buffer, Sequence
+from typing import Any, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+# ---- text: one function for JSON and YAML 1.2 ------------------------------------------------
+
+@final
+class Span:
+    """A place in a text. Lines and columns count from 1, columns in characters; the end is exclusive."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+@final
+class Problem:
+    """One fault of a text that was found while it was read."""
+
+    code: str
+    message: str
+    span: Span
+    related: tuple[str, Span] | None
+    """A second place and its label, such as where a key was first defined."""
+
+@final
+class Text:
+    """A parsed text: plain values, and where each of them stands."""
+
+    value: Any
+    """dict, list, str, int, float, bool or None. None also when a problem made the text unreadable."""
+    problems: list[Problem]
+    def value_span(self, path: Sequence[str | int]) -> Span | None:
+        """Where the value at `path` stands; None where there is no such value."""
+    def key_span(self, path: Sequence[str | int]) -> Span | None:
+        """Where the key that ends `path` stands; None for list items and unknown paths."""
+
+def parse_text(text: str, format: Literal["json", "yaml"]) -> Text:
+    """Read a JSON or YAML 1.2 text (core schema: `1e-3` is a number, `on` and `no` are strings).
+
+    Never raises for a fault in the text: syntax errors, duplicate keys, nesting deeper than 64,
+    aliases beyond the limit and unsupported tags are listed in `problems`.
+    """
+
+# ---- headers of table files ------------------------------------------------------------------
+
+@final
+class ColumnHeader:
+    """One column of a table file."""
+
+    name: str
+    dtype: str
+    """numpy's name of the item type ("float32", "int64", "bool"), or "string", or "other: <arrow type>"."""
+    shape: tuple[int, ...] | None
+    """Shape of one row: () for a scalar; None for a list column whose rows differ in length."""
+    nulls: int | None
+    """Number of nulls, None where the file does not say."""
+
+@final
+class TableHeader:
+    """What the footer of a table file says."""
+
+    rows: int
+    columns: list[ColumnHeader]
+    digest: str
+    """`b3:` and the BLAKE3 of the footer bytes and of the file's size, in hexadecimal."""
+
+def read_table_header(path: str, format: Literal["parquet", "arrow"]) -> TableHeader:
+    """Read the footer of a Parquet or Arrow IPC file, and nothing else of it.
+
+    Raises:
+        DataError: the file is missing, is not of this format, or is damaged.
+    """
+
+# ---- the record store: writing -----------------------------------------------------------------
+
+@final
+class Store:
+    """The one writer of a run's records. Safe to call from several threads."""
+
+    @staticmethod
+    def create(
+        path: str,
+        *,
+        run_id: str,
+        session: int = 1,
+        staging_bytes: int = 67_108_864,
+        flush_milliseconds: int = 20,
+    ) -> Store:
+        """Create the folder `path` and start the drainer thread.
+
+        Raises:
+            StoreError: the folder holds records already, another process writes it, or it cannot be made.
+        """
+    def tensor(
+        self,
+        *,
+        phase: str,
+        node: str,
+        role: str,
+        field: str,
+        dtype: str,
+        shape: Sequence[int],
+    ) -> TensorChannel:
+        """Open the channel of one recorded value. `shape` is that of one row; `dtype` is numpy's name."""
+    def metrics(self, series: Sequence[tuple[str, str | None, str | None, str]]) -> MetricGroup:
+        """Open a group of series, each (phase, node, split, name), that are logged together."""
+    def sync(self) -> int:
+        """Wait until everything recorded so far is on file; returns the watermark (P1 of the format)."""
+    def statistics(self) -> dict[str, int]:
+        """Counters: records, bytes, stalls, stall_nanoseconds, drains, chunks, dropped."""
+    def close(self) -> None:
+        """Write what is staged, close every file and stop the thread. A second call does nothing."""
+
+@final
+class TensorChannel:
+    """A growing column of equal-shaped rows."""
+
+    def record(self, array: Any, epoch: int, batch: int) -> int:
+        """Copy a batch of rows (axis 0) and return its run-wide sequence number.
+
+        `array` is a numpy array, a torch CPU tensor (may require grad), or any buffer. Non-contiguous
+        arrays are made contiguous. The value recorded is the value at the call.
+
+        Raises:
+            TypeError: dtype differs from the channel's, or the array is not on the CPU.
+            ValueError: shape differs from the channel's.
+            StoreError: an earlier write failed.
+        """
+
+@final
+class MetricGroup:
+    """Series that are logged together: one call, one small buffer of float64."""
+
+    def log(self, values: Buffer, epoch: int, batch: int, step: int) -> int:
+        """Record one float64 for each series and return the sequence number.
+
+        `batch` -1 means the whole epoch or phase, `epoch` -1 a phase without epochs.
+        """
+
+# ---- the record store: reading -----------------------------------------------------------------
+
+@final
+class StoreReader:
+    """A reader of a live, crashed or closed store. Takes no lock and writes nothing."""
+
+    @staticmethod
+    def open(path: str) -> StoreReader:
+        """Raises StoreError if there is no store, if it is damaged, or of a newer format."""
+    def refresh(self) -> int:
+        """Look again how far the writer has come; returns the watermark."""
+    @property
+    def watermark(self) -> int: ...
+    @property
+    def closed(self) -> bool:
+        """True once the writer closed the store."""
+    def tensors(self) -> list[TensorReader]:
+        """Every tensor channel, in order of creation."""
+    def metric_files(self) -> list[tuple[str, int]]:
+        """The Arrow IPC files of the metrics in order, each with the number of rows at or below the watermark."""
+
+@final
+class TensorReader:
+    """One tensor channel. Arrays are read-only and alias the memory-mapped file; they stay valid when the reader is gone."""
+
+    phase: str
+    node: str
+    role: str
+    field: str
+    dtype: str
+    shape: tuple[int, ...]
+    @property
+    def rows(self) -> int: ...
+    @property
+    def batches(self) -> int: ...
+    def get(self, epoch: int, batch: int) -> NDArray[Any]:
+        """The rows of one batch, shape (rows, *shape). Raises KeyError if it was not recorded."""
+    def at(self, position: int) -> NDArray[Any]:
+        """The rows of the batch at `position` in the order of recording. Raises IndexError."""
+    def chunks(self) -> list[NDArray[Any]]:
+        """All rows at or below the watermark, one array per file."""
+    def index(self) -> dict[str, NDArray[np.int64]]:
+        """One entry per batch: sequence, epoch, batch, rows, row_start, time (nanoseconds since 1970, UTC)."""
+    def files(self) -> list[tuple[str, int]]:
+        """The Arrow IPC files in order, each with the number of rows at or below the watermark."""
+
+# ---- export --------------------------------------------------------------------------------------
+
+def export_metrics(store: str, path: str, *, run_id: str) -> int:
+    """Write the metrics at or below the watermark as Parquet; returns the rows.
+
+    Columns: run_id, session, phase, node, split, name, epoch, batch, step, time, value. Written aside,
+    re-read and compared, then renamed. -1 in epoch and batch becomes null.
+    """
+
+def export_execution(store: str, phase: str, path: str, *, run_id: str) -> int:
+    """Write one phase's tensor channels as Parquet, one row per sample; returns the rows.
+
+    Columns: run_id, phase, epoch, batch, sample_id, then `<node>.<field>` for each channel (with
+    `<node>.<role>.<field>` where the role is not "default"): a plain number for rows of shape (),
+    a flat FixedSizeList with `specplan.shape` and `specplan.dtype` in the field's metadata otherwise.
+    Batches are joined by (epoch, batch). Written aside, re-read and compared, then renamed.
+    """

@@ -1,0 +1,52 @@
+"""The exception tree.
+
+    SpecplanError
+    ├── SpecError          a spec is wrong; carries every diagnostic
+    ├── PlanError          a plan file is damaged, was changed by hand, or is newer than this program
+    ├── DataError          a data file is missing, damaged, or not the one that was compiled
+    ├── RunError           a run cannot be found, started or finished
+    └── StoreError         records are damaged, or could not be written
+
+Wrong arguments of a Python call are `TypeError` or `ValueError`, as everywhere in Python.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from specplan.spec.diagnostics import Diagnostic
+
+
+class SpecplanError(Exception):
+    """Base of every error that specplan raises on purpose."""
+
+
+class SpecError(SpecplanError):
+    """A spec is wrong.
+
+    Attributes:
+        diagnostics: everything that was found, in the order of the text.
+    """
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(str(diagnostic) for diagnostic in self.diagnostics))
+
+
+class PlanError(SpecplanError):
+    """A plan file is damaged, was changed by hand, or is newer than this program."""
+
+
+class DataError(SpecplanError):
+    """A data file is missing, damaged, or not the one that was compiled."""
+
+
+class RunError(SpecplanError):
+    """A run cannot be found, started or finished."""
+
+
+class StoreError(SpecplanError):
+    """Records are damaged, or could not be written."""

@@ -1,0 +1,64 @@
+"""What a spec can name with `use`: the declared parameters of every built-in component.
+
+A component is declared by a frozen struct whose fields are its parameters and whose tag is its short
+name. The schema, the checks, the defaults and the documentation all come from this declaration; what
+a component does is written where its library may be imported (`models`, `data`, `run`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+from specplan.components.callback import EarlyStopping, Evaluation
+from specplan.components.loss import (
+    BinaryCrossEntropyWithLogits,
+    CrossEntropy,
+    Huber,
+    L1,
+    MeanSquaredError,
+    SmoothL1,
+)
+from specplan.components.merge import Concat
+from specplan.components.metric import (
+    Accuracy,
+    MeanAbsoluteError,
+    MeanSquaredErrorMetric,
+    R2,
+    RootMeanSquaredError,
+)
+from specplan.components.model import Cnn, Mlp
+from specplan.components.optimizer import SGD, Adam, AdamW, RMSprop
+from specplan.components.sampler import Simple
+from specplan.components.source import ArrowFile, MemoryTable, ParquetFile
+from specplan.components.split import RandomSplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from specplan.components.component import Component
+
+Kind = Literal[
+    "source", "split", "sampler", "model", "merge", "loss", "optimizer", "metric", "callback"
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+def _by_name(*classes: type[Component]) -> Mapping[str, type[Component]]:
+    return {cls.__struct_config__.tag: cls for cls in classes}
+
+
+COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
+    "source": _by_name(ParquetFile, ArrowFile, MemoryTable),
+    "split": _by_name(RandomSplit),
+    "sampler": _by_name(Simple),
+    "model": _by_name(Mlp, Cnn),
+    "merge": _by_name(Concat),
+    "loss": _by_name(
+        MeanSquaredError, L1, SmoothL1, Huber, CrossEntropy, BinaryCrossEntropyWithLogits
+    ),
+    "optimizer": _by_name(SGD, Adam, AdamW, RMSprop),
+    "metric": _by_name(
+        Accuracy, MeanAbsoluteError, MeanSquaredErrorMetric, RootMeanSquaredError, R2
+    ),
+    "callback": _by_name(Evaluation, EarlyStopping),
+}

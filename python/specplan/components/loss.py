@@ -1,0 +1,41 @@
+"""Losses, with the meaning and defaults of `torch.nn.functional`, reduced by the mean over the batch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from specplan.components.component import Component, Probability
+
+
+class MeanSquaredError(Component, tag="mse"):
+    """Mean of the squared differences."""
+
+
+class L1(Component, tag="l1"):
+    """Mean of the absolute differences."""
+
+
+class SmoothL1(Component, tag="smooth_l1"):
+    """Squared below `beta`, absolute above."""
+
+    beta: Annotated[float, Meta(ge=0, description="Where the two forms meet.")] = 1.0
+
+
+class Huber(Component, tag="huber"):
+    """Squared below `delta`, absolute above, scaled by `delta`."""
+
+    delta: Annotated[float, Meta(gt=0, description="Where the two forms meet.")] = 1.0
+
+
+class CrossEntropy(Component, tag="cross_entropy"):
+    """Cross entropy between logits of shape (classes,) and an integer class of shape ()."""
+
+    label_smoothing: Annotated[
+        Probability, Meta(description="Share of the target that is spread over all classes.")
+    ] = 0.0
+
+
+class BinaryCrossEntropyWithLogits(Component, tag="bce_with_logits"):
+    """Binary cross entropy between logits and targets in [0, 1] of the same shape."""

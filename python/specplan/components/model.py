@@ -1,0 +1,54 @@
+"""Models that are built in. scikit-learn estimators are listed in `models/sklearn/estimators.json`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from specplan.components.component import Component, Positive, Probability
+
+Activation = Annotated[
+    Literal["relu", "gelu", "elu", "leaky_relu", "silu", "sigmoid", "tanh", "identity"],
+    Meta(description="Activation after each hidden layer."),
+]
+OutputShape = Annotated[
+    tuple[Positive, ...] | None,
+    Meta(
+        description="Shape of one output row, without the batch axis; by default that of the target.",
+        examples=[[1]],
+    ),
+]
+Dropout = Annotated[
+    Probability, Meta(description="Probability of zeroing a hidden value while training.")
+]
+
+
+class Mlp(Component, tag="mlp"):
+    """A multi-layer perceptron: the row is flattened, then `n_layers` hidden linear layers and one output layer."""
+
+    output_shape: OutputShape = None
+    n_layers: Annotated[int, Meta(ge=0, description="Number of hidden layers.")] = 2
+    hidden_dim: Annotated[Positive, Meta(description="Width of each hidden layer.")] = 32
+    activation: Activation = "relu"
+    dropout: Dropout = 0.0
+
+
+class Cnn(Component, tag="cnn"):
+    """A convolutional network over rows of shape (channels, length) or (channels, height, width).
+
+    `n_layers` blocks of convolution, activation, pooling and dropout; then the result is flattened and
+    a linear layer maps it to the output shape.
+    """
+
+    output_shape: OutputShape = None
+    n_layers: Annotated[Positive, Meta(description="Number of convolution blocks.")] = 2
+    hidden_dim: Annotated[Positive, Meta(description="Channels of each convolution.")] = 16
+    kernel_size: Annotated[Positive, Meta(description="Width of the kernel on every axis.")] = 3
+    stride: Annotated[Positive, Meta(description="Step of the kernel on every axis.")] = 1
+    padding: Annotated[int, Meta(ge=0, description="Zeros added at both ends of every axis.")] = 1
+    pooling: Annotated[
+        Positive, Meta(description="Width of the max pooling after each activation; 1 is none.")
+    ] = 1
+    activation: Activation = "relu"
+    dropout: Dropout = 0.0

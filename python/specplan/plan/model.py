@@ -1,0 +1,263 @@
+"""The plan: everything that a run needs, resolved, frozen and printable.
+
+Shapes are those of one row, without the batch axis. dtypes are numpy's names. A value is named
+`FeatureSet.column` or `Node`; nothing in a plan has to be looked up anywhere but in the plan.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from specplan.spec.diagnostics import Diagnostic
+
+PLAN_VERSION = 1
+
+Shape = tuple[int, ...]
+RecordMode = Literal["all", "last", "none"]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the parts of a plan."""
+
+
+class Component(_Part, kw_only=True):
+    """A component with every argument written out."""
+
+    use: str
+    args: dict[str, Any] = {}
+
+
+class Experiment(_Part, kw_only=True):
+    """Names. Never part of the id."""
+
+    id: str
+    title: str = ""
+    description: str = ""
+    tags: dict[str, str | None] = {}
+
+
+class Numerics(_Part, kw_only=True):
+    """What decides the bits, besides the graph and the data."""
+
+    seed: int
+    threads: int | None
+    deterministic: bool
+    device: Literal["cpu"] = "cpu"
+    dtype: Literal["float32"] = "float32"
+
+
+class Column(_Part, kw_only=True):
+    """One column of a FeatureSet, as it is stored."""
+
+    domain: Literal["features", "targets", "tags"]
+    dtype: str
+    shape: Shape
+
+
+class Source(_Part, kw_only=True):
+    """Where rows come from. The path, relative to the plan's folder, is never part of the id; the digest is."""
+
+    use: Literal["parquet", "arrow", "memory"]
+    path: str | None = None
+    name: str | None = None
+    digest: str
+    shapes: dict[str, Shape] = {}
+
+
+class Data(_Part, kw_only=True):
+    """One FeatureSet."""
+
+    source: Source
+    rows: int
+    columns: dict[str, Column]
+    splitter: Component | None = None
+    splits: dict[str, int] = {}
+    """Rows of each split, in the order in which they are cut."""
+
+
+class Read(_Part, kw_only=True):
+    """What a node, a target or a loss reads: columns of a FeatureSet or the output of a node.
+
+    `value` is `FeatureSet.column`, `FeatureSet.features` or `Node`. Several columns are joined along
+    the last axis of a row, scalars as one element each. Then the row is cast to `dtype` and viewed as
+    `shape`, which has as many elements.
+    """
+
+    value: str
+    columns: tuple[str, ...] = ()
+    dtype: str
+    shape: Shape
+
+
+class Node(_Part, kw_only=True):
+    """One node of the graph."""
+
+    backend: Literal["torch", "sklearn", "merge"]
+    component: Component
+    inputs: tuple[Read, ...]
+    target: Read | None = None
+    """The target as stored, or viewed as `shape` where it has as many elements and the node is not a classifier."""
+    dtype: str
+    shape: Shape
+    """Shape of one row of the output."""
+    parameters: int = 0
+    """Number of trainable parameters; 0 for nodes that are fitted or that merge."""
+
+
+class Graph(_Part, kw_only=True):
+    """The nodes in topological order."""
+
+    nodes: dict[str, Node]
+    order: tuple[str, ...]
+    optimizer: Component | None = None
+
+
+class Argument(_Part, kw_only=True):
+    """One argument of a loss or metric: a field of a node, cast and viewed."""
+
+    node: str
+    field: Literal["outputs", "targets"]
+    dtype: str
+    shape: Shape
+
+
+class Objective(_Part, kw_only=True):
+    """A loss or metric of a phase. `weight` counts in losses only."""
+
+    label: str
+    component: Component
+    node: str
+    arguments: tuple[Argument, ...]
+    weight: float = 1.0
+
+
+class Record(_Part, kw_only=True):
+    """One tensor column that a phase records, one row for each sample."""
+
+    node: str
+    role: str = "default"
+    field: Literal["outputs", "targets", "sample_id"]
+    dtype: str
+    shape: Shape
+
+
+class Sampler(_Part, kw_only=True):
+    """The order of the rows: component, and the seed that is in force."""
+
+    component: Component
+    seed: int
+
+
+class Evaluation(_Part, kw_only=True):
+    """Evaluation of a split between the epochs of a train phase."""
+
+    name: str
+    split: str
+    rows: int
+    nodes: tuple[str, ...]
+    losses: tuple[Objective, ...]
+    metrics: tuple[Objective, ...]
+    every_n_epochs: int
+    batch_size: int | None
+
+
+class EarlyStopping(_Part, kw_only=True):
+    """When to stop a train phase."""
+
+    monitor: str
+    mode: Literal["min", "max"]
+    patience: int
+    min_delta: float
+    restore_best: bool
+
+
+class _Phase(_Part, kw_only=True):
+    """What every phase has.
+
+    Attributes:
+        path: label, with those of the groups around it, joined by dots; unique in the plan.
+        data: FeatureSet that is read; split: the split, None for all rows; rows: how many.
+        nodes: nodes that compute, in order.
+        steps: steps of one epoch, or of the phase.
+        record: which steps are recorded; records: what is recorded in them.
+    """
+
+    path: str
+    data: str
+    split: str | None
+    rows: int
+    nodes: tuple[str, ...]
+    steps: int
+    losses: tuple[Objective, ...] = ()
+    metrics: tuple[Objective, ...] = ()
+    record: RecordMode
+    records: tuple[Record, ...] = ()
+
+
+class Train(_Phase, tag_field="phase", tag="train", kw_only=True):
+    """Gradient training. `trainable` are the torch nodes whose weights the optimizer changes."""
+
+    epochs: int
+    sampler: Sampler
+    trainable: tuple[str, ...]
+    optimizer: Component
+    evaluations: tuple[Evaluation, ...] = ()
+    early_stopping: EarlyStopping | None = None
+
+
+class Eval(_Phase, tag_field="phase", tag="eval", kw_only=True):
+    """A forward pass."""
+
+    batch_size: int | None = None
+
+
+class Fit(_Phase, tag_field="phase", tag="fit", kw_only=True):
+    """Fitting of `fitted` in order on the whole split."""
+
+    fitted: tuple[str, ...]
+    freeze_after_fit: bool = True
+
+
+Phase = Train | Eval | Fit
+
+
+class Results(_Part, kw_only=True):
+    """Where runs go, relative to the plan's folder. Never part of the id."""
+
+    dir: str | None = None
+
+
+class Plan(_Part, kw_only=True):
+    """A compiled experiment."""
+
+    plan: int = PLAN_VERSION
+    id: str
+    experiment: Experiment
+    numerics: Numerics
+    data: dict[str, Data]
+    graph: Graph
+    phases: tuple[Phase, ...]
+    results: Results = Results()
+
+
+class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan, and what only this process knows of it.
+
+    Attributes:
+        folder: the folder from which the plan's relative paths start.
+        tables: columns of `memory` sources, by the name under which they are bound.
+        warnings: what the compiler found odd but not wrong.
+    """
+
+    plan: Plan
+    folder: Path
+    tables: Mapping[str, Mapping[str, NDArray[Any]]] = {}
+    warnings: tuple[Diagnostic, ...] = ()

@@ -1,0 +1,82 @@
+"""Every path of a run. No other module joins the names of a run folder.
+
+    <root>/<experiment>/<run>/
+      run.json spec.yaml plan.json plan.map.json environment.json
+      records/    written by Rust only
+      tables/     metrics.parquet, execution-<phase>.parquet
+      artifacts/ checkpoints/ logs/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class RunFolder(msgspec.Struct, frozen=True):
+    """The paths of one run, whether or not they exist."""
+
+    path: Path
+
+    @property
+    def run_file(self) -> Path:
+        """Status, sessions, host, versions and plan id."""
+        return self.path / "run.json"
+
+    @property
+    def plan_file(self) -> Path:
+        """The plan that was run."""
+        return self.path / "plan.json"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions of the packages, host and git state."""
+        return self.path / "environment.json"
+
+    @property
+    def records(self) -> Path:
+        """The record store."""
+        return self.path / "records"
+
+    @property
+    def tables(self) -> Path:
+        """Parquet files for other tools."""
+        return self.path / "tables"
+
+    @property
+    def metrics_table(self) -> Path:
+        """The long table of metrics."""
+        return self.tables / "metrics.parquet"
+
+    def execution_table(self, phase: str) -> Path:
+        """One row for each sample of a phase. A phase's path holds no separator: labels are checked."""
+        return self.tables / f"execution-{phase}.parquet"
+
+    @property
+    def logs(self) -> Path:
+        """Text that the run wrote about itself."""
+        return self.path / "logs"
+
+    @property
+    def error_log(self) -> Path:
+        """Traceback of the exception that ended the run."""
+        return self.logs / "error.txt"
+
+    @property
+    def artifacts(self) -> Path:
+        """Files and rich objects."""
+        return self.path / "artifacts"
+
+    @property
+    def checkpoints(self) -> Path:
+        """States from which to go on."""
+        return self.path / "checkpoints"
+
+
+def experiment_folder(root: Path, experiment: str) -> Path:
+    """The folder of all runs of one experiment."""
+    return root / experiment

@@ -1,0 +1,63 @@
+"""run.json: what a run is and how it stands. Replaced atomically."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class Status(enum.StrEnum):
+    """How a run stands."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One process lifetime of a run. Times are ISO 8601 in UTC."""
+
+    session: int
+    pid: int
+    host: str
+    boot_id: str
+    started_at: str
+    ended_at: str | None = None
+
+
+class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The exception that ended a run; the traceback is in logs/error.txt."""
+
+    type: str
+    message: str
+
+
+class PhaseTiming(msgspec.Struct, frozen=True, kw_only=True):
+    """When a phase ran."""
+
+    path: str
+    started_at: str
+    ended_at: str | None = None
+    status: Status = Status.RUNNING
+
+
+class RunFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The contents of run.json."""
+
+    format: int = 1
+    run_id: str
+    experiment: str
+    version: int
+    plan_id: str
+    status: Status
+    created_at: str
+    sessions: tuple[Session, ...]
+    phases: tuple[PhaseTiming, ...] = ()
+    versions: dict[str, str] = {}
+    error: ErrorRecord | None = None
+    statistics: dict[str, int] = {}

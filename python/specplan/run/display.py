@@ -1,0 +1,45 @@
+"""What a run tells the person who watches it. The interpreter calls; a front end shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from specplan.plan.model import Phase, Plan
+    from specplan.store.run_file import Status
+
+
+class Display(Protocol):
+    """Called from the thread that runs the plan; must return quickly and must not raise."""
+
+    def run_started(self, plan: Plan, run_id: str, folder: Path) -> None:
+        """The run folder exists and is being written."""
+
+    def phase_started(self, phase: Phase) -> None:
+        """A phase begins."""
+
+    def progressed(self, phase: Phase, epoch: int, step: int) -> None:
+        """`step` steps of `epoch` are done. Called a few times a second, not at every step."""
+
+    def epoch_ended(self, phase: Phase, epoch: int, values: Mapping[str, float]) -> None:
+        """An epoch is over; `values` are its metrics by name."""
+
+    def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
+        """A phase is over; `values` are its last metrics by name."""
+
+    def run_ended(self, status: Status, message: str | None) -> None:
+        """The run is over and everything is on disk; `message` says why it did not complete."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def run_started(self, plan: Plan, run_id: str, folder: Path) -> None: ...
+    def phase_started(self, phase: Phase) -> None: ...
+    def progressed(self, phase: Phase, epoch: int, step: int) -> None: ...
+    def epoch_ended(self, phase: Phase, epoch: int, values: Mapping[str, float]) -> None: ...
+    def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None: ...
+    def run_ended(self, status: Status, message: str | None) -> None: ...

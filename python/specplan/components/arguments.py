@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.components import COMPONENTS
-from specplan.spec.suggest import choices
+from specplan.spec.wording import choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ import numpy as np
 
 from specplan.data.context import active_context, checked_label
 from specplan.data.split import split_sizes
-from specplan.spec.suggest import choices, quoted
+from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -12,7 +12,7 @@ from specplan.data.feature_set import FeatureSet, FeatureSetReference
 from specplan.experiment.drawing import draw_graph, show
 from specplan.models.sklearn.instance import component_of, is_estimator
 from specplan.models.torch import SequentialCNN, SequentialMLP
-from specplan.spec.suggest import choices, quoted
+from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

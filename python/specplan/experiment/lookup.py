@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from specplan.spec.suggest import choices
+from specplan.spec.wording import choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from specplan.components import COMPONENTS
 from specplan.components.arguments import written
 from specplan.data.context import active_context, checked_label
 from specplan.experiment.graph import ModelNode, check_backend
-from specplan.spec.suggest import choices
+from specplan.spec.wording import choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

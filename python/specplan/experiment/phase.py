@@ -10,7 +10,7 @@ from specplan.experiment.binding import InputBinding
 from specplan.experiment.drawing import draw_phase, show
 from specplan.experiment.graph import ModelGraph
 from specplan.experiment.loss import find_node
-from specplan.spec.suggest import quoted
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

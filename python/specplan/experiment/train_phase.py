@@ -11,7 +11,7 @@ from specplan.components.callback import EarlyStopping
 from specplan.experiment.binding import InputBinding
 from specplan.experiment.evaluation import Evaluation
 from specplan.experiment.phase import Phase, split_heads
-from specplan.spec.suggest import quoted
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,6 +102,11 @@ class TrainPhase(Phase):
             callbacks=callbacks,
             result_recording=result_recording,
         )
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """The callbacks that evaluate."""
+        return [callback for callback in self.callbacks if isinstance(callback, Evaluation)]
 
     def spec(self) -> dict[str, Any]:
         return {

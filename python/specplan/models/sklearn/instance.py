@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specplan.models.sklearn.table import as_written, estimators
-from specplan.spec.suggest import quoted
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from specplan.spec.model import ComponentSpec

@@ -417,6 +417,12 @@ def test_every_duplicate_is_reported_and_the_first_value_kept(text_format: Forma
 
 
 @pytest.mark.parametrize("text_format", FORMATS)
+def test_problems_stand_in_the_order_of_the_text(text_format: Format) -> None:
+    problems = parse_text('{"a": 1, "a": {"b": 1, "b": 2}}', text_format).problems
+    assert [problem.span.column for problem in problems] == [10, 24]
+
+
+@pytest.mark.parametrize("text_format", FORMATS)
 def test_file_above_the_limit(text_format: Format) -> None:
     problem = only_problem(" " * (16 * 1024 * 1024 + 1), text_format)
     assert (problem.code, problem.message) == ("SP003", "file above 16 MiB")

@@ -132,7 +132,9 @@ pub(crate) fn parse_text(text: &Bound<'_, PyString>, format: &str) -> PyResult<T
         Ok(root) => (Some(root), None),
         Err(problem) => (None, Some(problem)),
     };
-    let problems = problems.into_vec().into_iter().chain(last);
+    let mut problems: Vec<_> = problems.into_vec().into_iter().chain(last).collect();
+    problems.sort_by_key(|problem| problem.range.start);
+    let problems = problems.into_iter();
     let problems = problems.map(|problem| Problem::new(&source, problem));
     Ok(Text {
         value: match &root {

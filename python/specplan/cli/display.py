@@ -75,7 +75,7 @@ class Lines:
             self._stream.write(line + "\n")
             self._stream.flush()
         except OSError:
-            # Nobody reads any more, or the disk of a log is full. The run is worth more than its lines.
+            # Nobody reads any more, or the disk is full. The run is worth more than its lines.
             self._stream = None
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("run")
 @root_option
 @click.option(
-    "--force", is_flag=True, help="Write tables that exist again, even while a run goes on."
+    "--force", is_flag=True, help="Also where there are tables, or the run still goes on."
 )
 def command(run: str, root: Path | None, force: bool) -> None:
     """Write tables/*.parquet of RUN, for a run that was killed before it could.
@@ -33,8 +33,9 @@ def command(run: str, root: Path | None, force: bool) -> None:
     opened = open_run(run, root=root)
     if opened.status is Status.RUNNING and not force:
         raise RunError(
-            f"run `{opened.experiment}/{opened.id}` is still running; its tables are written when it "
-            "ends\nhint: `mlx metrics` reads it meanwhile; --force writes what is committed"
+            f"run `{opened.experiment}/{opened.id}` is still running; "
+            "its tables are written when it ends\n"
+            "hint: `mlx metrics` reads it meanwhile; --force writes what is committed"
         )
     for path, rows in _write_tables(opened, force=force):
         click.echo(f"{path}  {rows} rows")

@@ -50,7 +50,7 @@ def _compiled(path: Path) -> Compiled:
 
 
 def _is_plan(path: Path) -> bool:
-    """Whether a file is a plan. Only a JSON object with the keys of one is; anything else is a spec."""
+    """Whether a file is a JSON object with the keys of a plan; anything else is a spec."""
     if path.suffix != ".json":
         return False
     try:

@@ -15,7 +15,7 @@ ATTEMPTS = 5
 
 
 def read_rows(files: Sequence[tuple[str, int]]) -> pa.Table | None:
-    """The first rows of each file, one after the other, aliasing the mapped files; None for no files."""
+    """The first rows of each file, in order, aliasing the mapped files; None for no files."""
     tables = [_open(path).slice(0, rows) for path, rows in files]
     return pa.concat_tables(tables) if tables else None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
-from specplan.store.layout import RunFolder, experiment_folder
+from specplan.store.layout import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,17 +69,17 @@ def _short(folder: RunFolder) -> str:
 def _not_found(name: str, root: Path) -> str:
     runs = [_short(folder) for folder in all_runs(root)]
     if not runs:
-        return f"no run `{name}`: there are no runs below `{root}`\nhint: --root DIR says where runs are"
+        return f"no run `{name}`: there are no runs below `{root}`"
     experiments = sorted({run.partition("/")[0] for run in runs})
-    experiment = experiment_folder(root, name.partition("/")[0])
-    if experiment.name in experiments:
-        ids = [folder.path.name for folder in runs_of(experiment)]
-        known = f"runs of `{experiment.name}`: {_newest(ids)}"
+    experiment = name.partition("/")[0]
+    if experiment in experiments:
+        known = [run for run in runs if run.startswith(f"{experiment}/")]
+        message = f"no run `{name}`; runs of `{experiment}`: {_newest(known)}"
     else:
-        known = f"experiments below `{root}`: {_newest(experiments)}"
-    near = difflib.get_close_matches(name, [*experiments, *runs], 1)
-    hint = f"\nhint: did you mean `{near[0]}`?" if near else ""
-    return f"no run `{name}`; {known}{hint}"
+        known = [*experiments, *runs]
+        message = f"no run `{name}`; experiments below `{root}`: {_newest(experiments)}"
+    near = difflib.get_close_matches(name, known, 1)
+    return message + (f"\nhint: did you mean `{near[0]}`?" if near else "")
 
 
 def _newest(names: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -67,21 +68,14 @@ def select(
 
 
 def last_values(metrics: pa.Table) -> pa.Table:
-    """One row for each series, in the order in which they first occur: its last value.
+    """One row for each series, its last value; rows keep their order.
 
     Where a series has values of whole epochs or phases, it is the last of those.
     """
-    numbered = metrics.append_column("row", pa.array(range(metrics.num_rows), pa.int64()))
-    last = _last_rows(numbered.filter(pc.is_null(numbered.column("batch"))))
-    of_batches = _last_rows(numbered)
-    known = set(map(tuple, (row[:-1] for row in last)))
-    rows = sorted(
-        [*last, *(row for row in of_batches if row[:-1] not in known)], key=lambda r: r[-1]
-    )
-    return metrics.take(pa.array([row[-1] for row in rows], pa.int64()))
-
-
-def _last_rows(numbered: pa.Table) -> list[tuple[str | int | None, ...]]:
-    grouped = numbered.group_by(SERIES, use_threads=False).aggregate([("row", "max")])
-    columns = [grouped.column(name).to_pylist() for name in [*SERIES, "row_max"]]
-    return list(zip(*columns, strict=True))
+    count = metrics.num_rows
+    of_whole = metrics.column("batch").is_null().to_numpy()
+    rank = np.arange(count) + count * of_whole
+    ranked = metrics.append_column("rank", pa.array(rank))
+    last = ranked.group_by(SERIES, use_threads=False).aggregate([("rank", "max")])
+    rows = np.sort(last.column("rank_max").to_numpy() % max(count, 1))
+    return metrics.take(pa.array(rows))

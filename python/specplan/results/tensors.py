@@ -79,7 +79,7 @@ class Tensors(Mapping[tuple[int, int], "NDArray[Any]"]):
         return len(self.index()["epoch"])
 
     def index(self) -> dict[str, NDArray[np.int64]]:
-        """One entry per batch: sequence, epoch, batch, rows, row_start, time (ns since 1970, UTC)."""
+        """One entry per batch: sequence, epoch, batch, rows, row_start, time (ns since 1970)."""
         if self._index is None:
             index = self._reader.index()
             if self._epoch is not None:

@@ -61,5 +61,3 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
     error: ErrorRecord | None = None
     statistics: dict[str, int] = {}
-    kept_epochs: dict[str, int] = {}
-    """By the path of a train phase: the one epoch of its records that counts."""

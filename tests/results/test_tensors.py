@@ -94,7 +94,9 @@ def test_an_unknown_column_lists_what_there_is(run: Run) -> None:
     )
 
 
-def test_many_batches_are_opened_at_once(tmp_path: Path, write_run_file: Callable[..., None]) -> None:
+def test_many_batches_are_opened_at_once(
+    tmp_path: Path, write_run_file: Callable[..., None]
+) -> None:
     folder = RunFolder(tmp_path / "toy" / "20261121-100000")
     write_run_file(folder)
     store = Store.create(str(folder.records), run_id="r")

@@ -37,19 +37,13 @@ def write_diagnostics(diagnostics: Sequence[Diagnostic], path: Path, error_forma
         return
     if not diagnostics:
         return
-    click.echo(rendered(diagnostics, path), err=True)
-
-
-def rendered(diagnostics: Sequence[Diagnostic], path: Path) -> str:
-    """Every diagnostic with the lines that it is about, and a last line that counts them."""
-    from specplan.spec.load import load
     from specplan.spec.render import render
 
-    document = load(path)
-    parts = [render(diagnostic, document) for diagnostic in diagnostics]
     counts = [
         f"{count} {severity}{'s' if count > 1 else ''}"
         for severity in ("error", "warning")
         if (count := sum(diagnostic.severity == severity for diagnostic in diagnostics))
     ]
-    return "\n\n".join([*parts, f"{' and '.join(counts)} in {path}"])
+    for diagnostic in diagnostics:
+        click.echo(f"{render(diagnostic)}\n", err=True)
+    click.echo(f"{' and '.join(counts)} in {path}", err=True)

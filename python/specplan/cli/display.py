@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TextIO
 
 from specplan.plan.model import Train
 from specplan.run.display import Display, Silent
+from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from specplan.plan.model import Phase, Plan
-    from specplan.store.run_file import Status
 
 SECONDS_BETWEEN_LINES = 1.0
 
@@ -37,8 +37,10 @@ class Lines:
         self._stream: TextIO | None = stream
         self._last_line = float("-inf")
         self._unwritten: str | None = None
+        self._folder: Path | None = None
 
     def run_started(self, plan: Plan, run_id: str, folder: Path) -> None:
+        self._folder = folder
         self._write(f"run {plan.experiment.id}/{run_id} in {folder}")
 
     def phase_started(self, phase: Phase) -> None:
@@ -66,7 +68,7 @@ class Lines:
         self._write("  ".join([f"{phase.path}: done in {seconds:.1f} s", *values_text(shown)]))
 
     def run_ended(self, status: Status, message: str | None) -> None:
-        self._write(str(status) if message is None else f"{status}: {message}")
+        self._write(end_line(status, self._folder))
 
     def _write(self, line: str) -> None:
         if self._stream is None:
@@ -85,6 +87,13 @@ def phase_line(phase: Phase) -> str:
     of = f" of {phase.data}.{phase.split}" if phase.split is not None else f" of {phase.data}"
     length = f", {phase.epochs} epochs of {phase.steps} steps" if isinstance(phase, Train) else ""
     return f"{phase.path}: {kind}, {phase.rows} rows{of}{length}"
+
+
+def end_line(status: Status, folder: Path | None) -> str:
+    """How the run ended. Why it did not complete is told by who catches the exception."""
+    if status is Status.COMPLETED:
+        return str(status)
+    return f"{status}; what was recorded is in {folder}"
 
 
 def epoch_line(phase: Phase, epoch: int, values: Mapping[str, float]) -> str:

@@ -16,7 +16,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from specplan.cli.display import phase_line, values_text
+from specplan.cli.display import end_line, phase_line, values_text
 from specplan.plan.model import Train
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ class Progress:
             refresh_per_second=8,
         )
         self._task: TaskID | None = None
+        self._folder: Path | None = None
 
     def run_started(self, plan: Plan, run_id: str, folder: Path) -> None:
+        self._folder = folder
         self._print(f"run {plan.experiment.id}/{run_id} in {folder}")
         self._bars.start()
 
@@ -79,7 +81,7 @@ class Progress:
 
     def run_ended(self, status: Status, message: str | None) -> None:
         self._bars.stop()
-        self._print(str(status) if message is None else f"{status}: {message}")
+        self._print(end_line(status, self._folder))
 
     def _print(self, line: str) -> None:
         self._console.print(Text(line))

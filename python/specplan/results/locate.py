@@ -44,7 +44,8 @@ def runs_of(experiment: Path) -> Iterator[RunFolder]:
         return
     for path in sorted(experiment.iterdir(), key=_age):
         folder = RunFolder(path)
-        if folder.run_file.is_file():
+        # A run that is being created lies in a folder whose name begins with a dot.
+        if not path.name.startswith(".") and folder.run_file.is_file():
             yield folder
 
 

@@ -205,7 +205,12 @@ class Run:
         return pq.read_table(path, filters=None if kept is None else [("epoch", "=", kept)])
 
     def _kept_epoch(self, phase: str) -> int | None:
-        return self._run_file.kept_epochs.get(phase)
+        """The one epoch whose rows count, where a phase records only its last one."""
+        kept = self._run_file.kept_epochs.get(phase)
+        if kept is None:
+            return None
+        records = {planned.path: planned.record for planned in self.plan.phases}
+        return kept if records.get(phase) == "last" else None
 
     def _not_recorded(self, node: str, field: str, role: str, phase: str | None) -> str:
         what = _channel_name(node, role, field)

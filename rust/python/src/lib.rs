@@ -3,6 +3,7 @@
 mod array;
 mod dlpack;
 mod errors;
+mod export;
 mod reader;
 mod store;
 
@@ -12,7 +13,12 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
+    use crate::export::{export_execution, export_metrics};
+    #[pymodule_export]
     use crate::reader::{StoreReader, TensorReader};
     #[pymodule_export]
     use crate::store::{MetricGroup, Store, TensorChannel};
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "Python's name of a version")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 }

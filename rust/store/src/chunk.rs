@@ -56,10 +56,6 @@ impl ChunkWriter {
         })
     }
 
-    pub(crate) fn rows(&self) -> u64 {
-        self.superblock.rows
-    }
-
     pub(crate) fn room(&self) -> u64 {
         self.layout.capacity - self.superblock.rows
     }

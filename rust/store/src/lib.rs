@@ -5,11 +5,14 @@
 mod chunk;
 mod chunk_map;
 mod error;
+mod export_execution;
+mod export_metrics;
 mod folder;
 pub mod header;
 mod layout;
 mod lock;
 mod metric_files;
+mod parquet_file;
 mod staging;
 mod store;
 mod store_reader;
@@ -21,6 +24,8 @@ mod watermark;
 mod writer;
 
 pub use error::{Result, StoreError};
+pub use export_execution::export_execution;
+pub use export_metrics::export_metrics;
 pub use folder::ChannelKey;
 pub use metric_files::Series;
 pub use store::{MetricGroup, Options, Statistics, Store, TensorChannel};

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     from specplan._native import TensorReader
 
 SAMPLE_ID = "sample_id"
+FIXED = pa.schema(
+    [
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("phase", pa.string(), nullable=False),
+        pa.field("epoch", pa.int32()),
+        pa.field("batch", pa.int32()),
+        pa.field(SAMPLE_ID, pa.int64()),
+    ]
+)
 Index = dict[str, "NDArray[np.int64]"]
 
 
@@ -30,95 +40,87 @@ def read_execution(
         channels: those of the phase, at least one.
         kept: the only epoch to read; None for all.
     """
-    indexes = [channel.index() for channel in channels]
-    shared = _shared_batches(indexes)
+    ordered = sorted(channels, key=lambda channel: channel.field != SAMPLE_ID)
+    indexes = [channel.index() for channel in ordered]
+    positions = _shared_batches(indexes)
     if kept is not None:
-        of_kept = indexes[0]["epoch"][shared[0]] == kept
-        shared = [positions[of_kept] for positions in shared]
-    epochs, batches, rows = (
-        _batches(indexes[0], shared[0], name) for name in ("epoch", "batch", "rows")
-    )
+        of_kept = indexes[0]["epoch"][positions[0]] == kept
+        positions = [own[of_kept] for own in positions]
+    epochs, batches, rows = (indexes[0][name][positions[0]] for name in ("epoch", "batch", "rows"))
     count = int(rows.sum())
-    columns = {
-        "run_id": pa.repeat(pa.scalar(run_id), count),
-        "phase": pa.repeat(pa.scalar(phase), count),
-        "epoch": pa.array(np.repeat(epochs, rows).astype(np.int32)),
-        "batch": pa.array(np.repeat(batches, rows).astype(np.int32)),
-    }
-    fields = [pa.field(name, column.type) for name, column in columns.items()]
-    arrays: list[pa.Array | pa.ChunkedArray] = list(columns.values())
-    ordered = sorted(
-        zip(channels, indexes, shared, strict=True), key=lambda item: item[0].field != SAMPLE_ID
-    )
-    for channel, index, positions in ordered:
-        field, values = _values(channel, index, positions)
-        fields.append(field)
-        arrays.append(values)
-    return pa.table(arrays, schema=pa.schema(fields))
+    columns = [
+        _values(channel, index["row_start"][own], index["rows"][own])
+        for channel, index, own in zip(ordered, indexes, positions, strict=True)
+    ]
+    if ordered[0].field == SAMPLE_ID:
+        (_, sample_ids), *columns = columns
+    else:
+        sample_ids = pa.nulls(count, pa.int64())
+    fixed = [
+        pa.repeat(pa.scalar(run_id), count),
+        pa.repeat(pa.scalar(phase), count),
+        _number(epochs, rows),
+        _number(batches, rows),
+        sample_ids,
+    ]
+    schema = pa.schema([*FIXED, *(field for field, _ in columns)])
+    return pa.table([*fixed, *(values for _, values in columns)], schema=schema)
 
 
 def column_name(channel: TensorReader) -> str:
     """Name of a channel's column in the table."""
-    if channel.field == SAMPLE_ID:
-        return SAMPLE_ID
     if channel.role == "default":
         return f"{channel.node}.{channel.field}"
     return f"{channel.node}.{channel.role}.{channel.field}"
 
 
 def _shared_batches(indexes: Sequence[Index]) -> list[NDArray[np.int64]]:
-    """For each channel, where the batches stand that all channels have, in the same order."""
-    keys = [index["epoch"] << 32 | index["batch"] & 0xFFFFFFFF for index in indexes]
-    common = keys[0]
-    for other in keys[1:]:
-        # A live run is at most a few batches ahead in some of its channels.
-        length = min(len(common), len(other))
-        if np.array_equal(common[:length], other[:length]):
-            common = common[:length]
-        else:
-            common = common[np.isin(common, other)]
-    positions = []
-    for own in keys:
-        if np.array_equal(own[: len(common)], common):
-            positions.append(np.arange(len(common)))
-        else:
-            order = np.argsort(own, kind="stable")
-            positions.append(order[np.searchsorted(own, common, sorter=order)])
-    return positions
+    """For each channel, where the batches stand that all of them have, in the order of the first.
+
+    A live run is a few batches ahead in some of its channels. Of a batch that was recorded again,
+    the last one counts.
+    """
+    found = [_by_key(index) for index in indexes]
+    keys: NDArray[np.int64] = functools.reduce(np.intersect1d, (keys for keys, _ in found))
+    first_keys, first_positions = found[0]
+    keys = keys[np.argsort(first_positions[np.searchsorted(first_keys, keys)])]
+    return [positions[np.searchsorted(own, keys)] for own, positions in found]
 
 
-def _batches(index: Index, positions: NDArray[np.int64], name: str) -> NDArray[np.int64]:
-    return index[name][positions]
+def _by_key(index: Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    keys = (index["epoch"] << 32) + index["batch"]
+    unique, from_the_end = np.unique(keys[::-1], return_index=True)
+    return unique, len(keys) - 1 - from_the_end
+
+
+def _number(of_batch: NDArray[np.int64], rows: NDArray[np.int64]) -> pa.Array:
+    numbers = np.repeat(of_batch, rows).astype(np.int32)
+    return pa.array(numbers, mask=numbers < 0)
 
 
 def _values(
-    channel: TensorReader, index: Index, positions: NDArray[np.int64]
+    channel: TensorReader, starts: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> tuple[pa.Field, pa.ChunkedArray]:
     stored = read_rows(channel.files())
     if stored is None:
         field = _field(channel)
         return field, pa.chunked_array([], field.type)
     field, values = stored.schema.field(0), stored.column(0)
-    starts, rows = index["row_start"][positions], index["rows"][positions]
-    if _is_prefix(starts, rows):
-        values = values.slice(0, int(rows.sum()))
-    else:
-        values = values.take(pa.array(_row_numbers(starts, rows)))
-    return field.with_name(column_name(channel)), values
+    if channel.dtype == "bool":
+        # Files hold a byte for each, so that arrays can alias them; tables have a type for it.
+        item = pa.field("item", pa.bool_(), nullable=False)
+        kind = pa.list_(item, field.type.list_size) if channel.shape else pa.bool_()
+        field, values = field.with_type(kind), values.cast(kind)
+    field = field.with_name(column_name(channel))
+    ends = np.cumsum(rows)
+    if np.array_equal(starts, ends - rows):
+        return field, values.slice(0, int(rows.sum()))
+    row_numbers = np.repeat(starts - (ends - rows), rows) + np.arange(int(rows.sum()))
+    return field, values.take(pa.array(row_numbers))
 
 
 def _field(channel: TensorReader) -> pa.Field:
     """The field of a channel that has no file yet."""
-    item = pa.uint8() if channel.dtype == "bool" else pa.from_numpy_dtype(channel.dtype)
+    item = pa.from_numpy_dtype(channel.dtype)
     kind = pa.list_(item, math.prod(channel.shape)) if channel.shape else item
     return pa.field(column_name(channel), kind)
-
-
-def _is_prefix(starts: NDArray[np.int64], rows: NDArray[np.int64]) -> bool:
-    return bool(np.array_equal(starts, np.concatenate([[0], np.cumsum(rows)[:-1]])))
-
-
-def _row_numbers(starts: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Numbers of the rows of batches that begin at `starts`."""
-    firsts = np.repeat(starts - (np.cumsum(rows) - rows), rows)
-    return firsts + np.arange(int(rows.sum()))

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 SCHEMA = pa.schema(
     [
-        ("run_id", pa.string()),
-        ("session", pa.int32()),
-        ("phase", pa.string()),
-        ("node", pa.string()),
-        ("split", pa.string()),
-        ("name", pa.string()),
-        ("epoch", pa.int32()),
-        ("batch", pa.int32()),
-        ("step", pa.int64()),
-        ("time", pa.timestamp("ns", "UTC")),
-        ("value", pa.float64()),
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("session", pa.int32(), nullable=False),
+        pa.field("phase", pa.string(), nullable=False),
+        pa.field("node", pa.string()),
+        pa.field("split", pa.string()),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("epoch", pa.int32()),
+        pa.field("batch", pa.int32()),
+        pa.field("step", pa.int64(), nullable=False),
+        pa.field("time", pa.timestamp("ns", "UTC"), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
     ]
 )
 SERIES = ["phase", "node", "split", "name"]
@@ -40,21 +40,18 @@ def read_metrics(files: Sequence[tuple[str, int]], *, run_id: str, session: int)
     columns = [
         pa.repeat(pa.scalar(constants[field.name], field.type), stored.num_rows)
         if field.name in constants
-        else _column(stored.column(field.name), field.type)
+        else _column(stored.column(field.name), field)
         for field in SCHEMA
     ]
     return pa.table(columns, schema=SCHEMA)
 
 
-def _column(stored: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    column = stored.cast(wanted)
-    if pa.types.is_string(wanted):
-        absent = pc.equal(column, "")
-    elif pa.types.is_int32(wanted):
-        absent = pc.equal(column, -1)
-    else:
+def _column(stored: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    column = stored.cast(field.type)
+    if not field.nullable:
         return column
-    return pc.if_else(absent, pa.scalar(None, wanted), column)
+    absent = "" if pa.types.is_string(field.type) else -1
+    return pc.if_else(pc.equal(column, absent), pa.scalar(None, field.type), column)
 
 
 def select(

@@ -79,10 +79,6 @@ class ExperimentContext:
         return f"ExperimentContext({members or 'empty'}; policy {self.registration_policy!r})"
 
 
-# A module variable and not a ContextVar: notebooks may run each cell in a context of its own.
-_active = ExperimentContext()
-
-
 def active_context() -> ExperimentContext:
     """The context in which new objects are registered."""
     return _active
@@ -119,3 +115,7 @@ def checked_label(label: str) -> str:
             f"{label!r} cannot be a label: letters, digits, `_` and `-`, and no digit or `-` first"
         )
     return label
+
+
+# A module variable and not a ContextVar: notebooks may run each cell in a context of its own.
+_active = ExperimentContext()

@@ -29,7 +29,7 @@ class Activity:
             label: _backend(resolved, label, merges=node.merge is not None)
             for label, node in context.spec.graph.nodes.items()
         }
-        self._fitted: set[str] = set()
+        self._fitted = set(context.fitted)
         self._frozen: dict[str, str] = {}
         self._used: set[str] = set()
 

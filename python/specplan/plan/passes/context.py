@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from specplan.spec.diagnostics import Diagnostic, Label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path as FilePath
 
     from numpy.typing import NDArray
@@ -30,11 +30,13 @@ class Context:
         origin: Callable[[Path], Origin],
         folder: FilePath,
         tables: Mapping[str, Mapping[str, NDArray[Any]]],
+        fitted: Collection[str] = (),
     ) -> None:
         self.spec = spec
         self.origin = origin
         self.folder = folder
         self.tables = tables
+        self.fitted = frozenset(fitted)
         self.diagnostics: list[Diagnostic] = []
 
     def error(

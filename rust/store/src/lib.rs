@@ -1,1 +1,3 @@
 //! The record store of specplan.
+
+pub mod header;

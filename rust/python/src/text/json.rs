@@ -38,7 +38,14 @@ impl Scanner<'_> {
         let node = self.read_value(0, "a value")?;
         match self.peek() {
             None => Ok(node),
-            Some(_) => Err(self.unexpected("the end of the file, as the value is complete,")),
+            Some(b'#' | b'/') => Err(self.unexpected("nothing")),
+            Some(_) => {
+                let range = self.source.character(self.offset);
+                Err(Problem::syntax(
+                    range,
+                    "the value is complete; nothing may follow it",
+                ))
+            }
         }
     }
 
@@ -62,6 +69,9 @@ impl Scanner<'_> {
 
     fn unclosed(&self, expected: &str, name: &str, label: &'static str, start: usize) -> Problem {
         let mut problem = self.unexpected(expected);
+        if !problem.message.starts_with("expected") {
+            return problem;
+        }
         let place = self.source.place(start);
         problem.message = format!("{}; the {name} opened at {place}", problem.message);
         problem.related(label, start..start + 1)

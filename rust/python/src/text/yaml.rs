@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 
@@ -10,6 +11,7 @@ use super::problem::{Code, DEPTH, Problem, Problems};
 use super::scalar::{self, shortened};
 use super::source::Source;
 use super::tree::{Map, Member, Node, Value};
+use super::yaml_message::explain;
 use super::yaml_place::Places;
 
 const ALIASES: usize = 100;
@@ -36,7 +38,9 @@ struct Builder<'s> {
 
 /// A list or mapping whose end has not come.
 struct Collection {
-    range: Range<usize>,
+    start: usize,
+    /// Where what was read of it so far ends.
+    end: usize,
     anchor: usize,
     contents: Contents,
 }
@@ -122,59 +126,43 @@ impl<'s> Builder<'s> {
         tag: Option<&Tag>,
         range: Range<usize>,
     ) -> Result<(), Problem> {
-        let plain = if style == ScalarStyle::Plain && tag.is_none_or(is_core) {
-            scalar::plain(text).or_else(|fault| {
-                self.problems
-                    .add(Problem::new(Code::Number, range.clone(), fault.message))?;
-                Ok(fault.nearest)
-            })?
-        } else {
-            Value::String(text.to_owned())
-        };
         let value = match tag {
-            Some(tag) => self.apply_tag(tag, plain, text, &range)?,
-            None => plain,
+            None if style == ScalarStyle::Plain => self.resolve(text, &range)?,
+            None => Value::String(text.to_owned()),
+            Some(tag) => self.tagged(tag, text, &range)?,
         };
-        if style == ScalarStyle::Plain && text == "<<" && self.expects_key() {
-            let message =
-                "merge keys (`<<`) are not supported; write the keys out, or use `imports`";
-            self.problems.add(Problem::syntax(range, message))?;
-            return self.set_key(Key::Refused);
-        }
-        self.add(Node { range, value }, anchor, text)
+        self.add(Node { range, value }, anchor)
     }
 
-    fn apply_tag(
-        &mut self,
-        tag: &Tag,
-        plain: Value,
-        text: &str,
-        range: &Range<usize>,
-    ) -> Result<Value, Problem> {
-        if tag.suffix == "str" && is_core(tag) || is_non_specific(tag) {
-            return Ok(Value::String(text.to_owned()));
+    fn resolve(&mut self, text: &str, range: &Range<usize>) -> Result<Value, Problem> {
+        scalar::plain(text).or_else(|fault| {
+            let problem = Problem::new(Code::Number, range.clone(), fault.message);
+            self.problems.add(problem)?;
+            Ok(fault.nearest)
+        })
+    }
+
+    fn tagged(&mut self, tag: &Tag, text: &str, range: &Range<usize>) -> Result<Value, Problem> {
+        let string = Value::String(text.to_owned());
+        if is_non_specific(tag) || is_core(tag) && tag.suffix == "str" {
+            return Ok(string);
         }
-        let plain = match plain {
-            Value::String(_) if is_core(tag) => {
-                scalar::plain(text).unwrap_or_else(|fault| fault.nearest)
-            }
-            other => other,
-        };
-        match (tag.suffix.as_str(), &plain) {
-            _ if !is_core(tag) => self.refuse_tag(tag, range)?,
-            ("int", Value::Integer(_))
-            | ("float", Value::Float(_))
-            | ("bool", Value::Bool(_))
-            | ("null", Value::Null) => {}
-            #[expect(clippy::cast_precision_loss, reason = "the tag asks for a float")]
-            ("float", Value::Integer(integer)) => return Ok(Value::Float(*integer as f64)),
-            ("int" | "float" | "bool" | "null", _) => {
+        if !is_core(tag) || !["int", "float", "bool", "null"].contains(&tag.suffix.as_str()) {
+            self.refuse_tag(tag, range)?;
+            return Ok(string);
+        }
+        match (tag.suffix.as_str(), self.resolve(text, range)?) {
+            ("float", Value::Integer(integer)) => Ok(Value::Float(integer as f64)),
+            ("int", value @ Value::Integer(_))
+            | ("float", value @ Value::Float(_))
+            | ("bool", value @ Value::Bool(_))
+            | ("null", value @ Value::Null) => Ok(value),
+            (_, value) => {
                 let message = format!("`{}` is not a value of !!{}", shortened(text), tag.suffix);
                 self.problems.add(Problem::syntax(range.clone(), message))?;
+                Ok(value)
             }
-            _ => self.refuse_tag(tag, range)?,
         }
-        Ok(plain)
     }
 
     fn refuse_tag(&mut self, tag: &Tag, range: &Range<usize>) -> Result<(), Problem> {
@@ -204,9 +192,8 @@ impl<'s> Builder<'s> {
             return Err(Problem::depth(range));
         }
         let mut node = copy(target, &mut self.copies, &range)?;
-        node.range = range.clone();
-        let text = self.source.text()[range].to_owned();
-        self.add(node, 0, &text)
+        node.range = range;
+        self.add(node, 0)
     }
 
     fn open(
@@ -219,122 +206,78 @@ impl<'s> Builder<'s> {
     ) -> Result<(), Problem> {
         let start = self
             .places
-            .content_start(range.clone(), anchor > 0 || tag.is_some());
-        let range = start..range.end.max(start);
-        if let Some(tag) =
-            tag.filter(|tag| !is_non_specific(tag) && !(is_core(tag) && tag.suffix == own_tag))
+            .content_start(range, anchor > 0 || tag.is_some());
+        let first = self.source.character(start);
+        if let Some(tag) = tag
+            && !is_non_specific(tag)
+            && !(is_core(tag) && tag.suffix == own_tag)
         {
-            self.refuse_tag(tag, &range)?;
+            self.refuse_tag(tag, &first)?;
         }
         if self.open.len() == DEPTH {
-            return Err(Problem::depth(range));
+            return Err(Problem::depth(first));
         }
         self.open.push(Collection {
-            range,
+            start,
+            end: start,
             anchor,
             contents,
         });
         Ok(())
     }
 
-    fn close(&mut self, end: Range<usize>) -> Result<(), Problem> {
-        let Some(Collection {
-            range,
-            anchor,
-            contents,
-        }) = self.open.pop()
-        else {
+    fn close(&mut self, bracket: Range<usize>) -> Result<(), Problem> {
+        let Some(collection) = self.open.pop() else {
             return Ok(());
         };
-        let (value, last) = match contents {
-            Contents::List(items) => {
-                let last = items.last().map(|item| item.range.end);
-                (Value::List(items), last)
-            }
-            Contents::Map { map, .. } => {
-                let last = map.members().last();
-                let last = last.map(|member| member.node.range.end.max(member.key_range.end));
-                (Value::Map(map), last)
-            }
+        let value = match collection.contents {
+            Contents::List(items) => Value::List(items),
+            Contents::Map { map, .. } => Value::Map(map),
         };
         // Only a flow collection has a closing bracket; a block ends where its last value does.
-        let end = if end.is_empty() {
-            last.unwrap_or(range.end)
+        let end = if bracket.is_empty() {
+            collection.end
         } else {
-            end.end
+            bracket.end
         };
-        let range = range.start..end.max(range.start);
-        self.add(Node { range, value }, anchor, "")
+        let range = collection.start..end;
+        self.add(Node { range, value }, collection.anchor)
     }
 
-    fn expects_key(&self) -> bool {
-        matches!(
-            self.open.last(),
-            Some(Collection {
-                contents: Contents::Map { key: None, .. },
-                ..
-            })
-        )
-    }
-
-    fn set_key(&mut self, new: Key) -> Result<(), Problem> {
-        if let Some(Collection {
-            contents: Contents::Map { key, .. },
-            ..
-        }) = self.open.last_mut()
-        {
-            *key = Some(new);
-        }
-        Ok(())
-    }
-
-    /// Puts a whole value where it belongs. `text` is how it is written, for a message.
-    fn add(&mut self, node: Node, anchor: usize, text: &str) -> Result<(), Problem> {
+    /// Puts a whole value where it belongs.
+    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         if anchor > 0 {
             let copied = copy(&node, &mut self.copies, &node.range)?;
             self.anchors.insert(anchor, copied);
         }
-        if self.expects_key() {
-            let key = self.check_key(node, text)?;
-            return self.set_key(key);
-        }
-        match self.open.last_mut() {
-            None => self.root = Some(node),
-            Some(Collection {
-                contents: Contents::List(items),
-                ..
-            }) => items.push(node),
-            Some(Collection {
-                contents: Contents::Map { map, key },
-                ..
-            }) => {
+        let Some(collection) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        collection.end = collection.end.max(node.range.end);
+        match &mut collection.contents {
+            Contents::List(items) => items.push(node),
+            Contents::Map {
+                key: key @ None, ..
+            } => {
+                *key = Some(check_key(node, self.source.text(), self.problems)?);
+            }
+            Contents::Map { map, key } => {
                 if let Some(Key::Usable(name, range)) = key.take() {
+                    let key = Arc::<str>::from(name);
                     let member = Member {
-                        key: name.as_str().into(),
+                        key: Arc::clone(&key),
                         key_range: range.clone(),
                         node,
                     };
                     if let Err(first) = map.insert(member) {
-                        let problem = Problem::duplicate_key(self.source, &name, range, first);
+                        let problem = Problem::duplicate_key(self.source, &key, range, first);
                         self.problems.add(problem)?;
                     }
                 }
             }
         }
         Ok(())
-    }
-
-    fn check_key(&mut self, node: Node, text: &str) -> Result<Key, Problem> {
-        let message = match node.value {
-            Value::String(name) => return Ok(Key::Usable(name, node.range)),
-            Value::List(_) | Value::Map(_) => {
-                "keys are strings; this one is a collection".to_owned()
-            }
-            _ if text.is_empty() => "a key is missing here".to_owned(),
-            _ => format!("keys are strings; write \"{}\"", shortened(text)),
-        };
-        self.problems.add(Problem::syntax(node.range, message))?;
-        Ok(Key::Refused)
     }
 
     fn syntax_error(&self, error: &ScanError) -> Problem {
@@ -351,7 +294,7 @@ impl<'s> Builder<'s> {
         } else {
             return Problem::syntax(range, explain(info));
         };
-        let start = self.open.last().map(|collection| collection.range.start);
+        let start = self.open.last().map(|collection| collection.start);
         match start.filter(|&start| self.source.text()[start..].starts_with(bracket)) {
             Some(start) => {
                 let close = if bracket == '{' { '}' } else { ']' };
@@ -363,6 +306,29 @@ impl<'s> Builder<'s> {
             None => Problem::syntax(range, explain(info)),
         }
     }
+}
+
+fn check_key(node: Node, text: &str, problems: &mut Problems) -> Result<Key, Problem> {
+    let written = &text[node.range.clone()];
+    let (message, key) = match node.value {
+        // The quoted form is a key like any other.
+        Value::String(_) if written == "<<" => (
+            "merge keys (`<<`) are not supported; write the keys out, or use `imports`".to_owned(),
+            Key::Refused,
+        ),
+        Value::String(name) => return Ok(Key::Usable(name, node.range)),
+        Value::List(_) | Value::Map(_) => (
+            "keys are strings; this one is a collection".to_owned(),
+            Key::Refused,
+        ),
+        _ if written.is_empty() => ("a key is missing here".to_owned(), Key::Refused),
+        _ => (
+            format!("keys are strings; write \"{}\"", shortened(written)),
+            Key::Usable(written.to_owned(), node.range.clone()),
+        ),
+    };
+    problems.add(Problem::syntax(node.range, message))?;
+    Ok(key)
 }
 
 fn is_core(tag: &Tag) -> bool {
@@ -380,17 +346,4 @@ fn copy(node: &Node, copies: &mut usize, range: &Range<usize>) -> Result<Node, P
         return Err(Problem::new(Code::Limit, range.clone(), message));
     }
     Ok(node.clone())
-}
-
-fn explain(info: &str) -> &str {
-    match info {
-        "mapping values are not allowed in this context" => {
-            "a mapping cannot start here; put a value that contains ': ' in quotes"
-        }
-        "while parsing a block mapping, did not find expected key" => {
-            "expected a key here; is the indentation that of the lines above?"
-        }
-        "while parsing node, found unknown anchor" => "no anchor of this name stands above",
-        _ => info,
-    }
 }

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Path = tuple[str | int, ...]
 """Keys and indexes from the root of a document to a value."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """A place in a text. Lines and columns count from 1, columns in characters; the end is exclusive.
+    """A place in a text. Lines and columns count from 1, columns in characters; ends are exclusive.
 
-    `file` is None for a spec that was given as a Python mapping; then only `path` says where.
+    `file` is None for a spec that was given as a Python mapping; then only `path` says where. `line`
+    is 0 where a file as a whole is meant.
     """
 
     file: str | None
@@ -22,6 +26,11 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     end_line: int = 0
     end_column: int = 0
     path: Path = ()
+
+    def __str__(self) -> str:
+        if self.file is None:
+            return format_path(self.path)
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,17 +51,21 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[Label, ...] = ()
 
     def __str__(self) -> str:
-        place = self.origin
-        where = (
-            f"{place.file}:{place.line}:{place.column}: "
-            if place.file is not None
-            else f"{format_path(place.path)}: "
-        )
         hint = f"\nhint: {self.hint}" if self.hint else ""
-        return f"{where}{self.severity}[{self.code}]: {self.message}{hint}"
+        return f"{self.origin}: {self.severity}[{self.code}]: {self.message}{hint}"
 
 
 def format_path(path: Path) -> str:
     """`("plan", 0, "epochs")` as `plan[0].epochs`; the root is `(spec)`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".") or "(spec)"
+
+
+def in_text_order(diagnostics: Iterable[Diagnostic], first: str | None) -> list[Diagnostic]:
+    """Sorted by place, the file `first` before the others; without repetitions."""
+
+    def place(diagnostic: Diagnostic) -> tuple[bool, str, int, int]:
+        origin = diagnostic.origin
+        return origin.file != first, origin.file or "", origin.line, origin.column
+
+    return sorted(dict.fromkeys(diagnostics), key=place)

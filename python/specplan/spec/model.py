@@ -6,10 +6,16 @@ What the user said, with the defaults of the language filled in. A component sta
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from specplan.components import Kind
+    from specplan.spec.diagnostics import Path
 
 SPEC_VERSION = 1
 
@@ -22,7 +28,7 @@ class _Object(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of the objects of a spec. Keys that begin with `x-` are taken out before decoding."""
 
 
-class ExperimentSpec(_Object, kw_only=True):
+class ExperimentSpec(_Object, frozen=True, kw_only=True):
     """Names of the experiment. Never part of the plan's id."""
 
     id: Label
@@ -31,7 +37,7 @@ class ExperimentSpec(_Object, kw_only=True):
     tags: dict[str, str | None] = {}
 
 
-class RunSpec(_Object, kw_only=True):
+class RunSpec(_Object, frozen=True, kw_only=True):
     """What holds for the whole run."""
 
     seed: int = 42
@@ -39,7 +45,7 @@ class RunSpec(_Object, kw_only=True):
     deterministic: bool = True
 
 
-class FeatureSetSpec(_Object, kw_only=True):
+class FeatureSetSpec(_Object, frozen=True, kw_only=True):
     """Rows of data: where they come from, which columns play which part, how they are split."""
 
     source: ComponentSpec
@@ -49,7 +55,7 @@ class FeatureSetSpec(_Object, kw_only=True):
     splits: ComponentSpec | None = None
 
 
-class NodeSpec(_Object, kw_only=True):
+class NodeSpec(_Object, frozen=True, kw_only=True):
     """A node of the graph: a model, or a merge of several inputs."""
 
     model: ComponentSpec | None = None
@@ -57,16 +63,21 @@ class NodeSpec(_Object, kw_only=True):
     input: str | tuple[str, ...]
     target: str | None = None
 
+    def __post_init__(self) -> None:
+        if (self.model is None) == (self.merge is None):
+            msg = "a node has either `model` or `merge`"
+            raise ValueError(msg)
 
-class GraphSpec(_Object, kw_only=True):
+
+class GraphSpec(_Object, frozen=True, kw_only=True):
     """The nodes and the optimizer that trains them."""
 
     nodes: dict[Label, NodeSpec]
     optimizer: ComponentSpec | None = None
 
 
-class LossSpec(_Object, kw_only=True):
-    """A loss and where it applies. `component` is the `use` and the parameters of the loss itself."""
+class LossSpec(_Object, frozen=True, kw_only=True):
+    """A loss and where it applies. `component` is `use` and the parameters of the loss itself."""
 
     component: ComponentSpec
     node: str
@@ -74,7 +85,7 @@ class LossSpec(_Object, kw_only=True):
     weight: float = 1.0
 
 
-class MetricSpec(_Object, kw_only=True):
+class MetricSpec(_Object, frozen=True, kw_only=True):
     """A measure of quality and where it applies."""
 
     component: ComponentSpec
@@ -85,7 +96,7 @@ class MetricSpec(_Object, kw_only=True):
 RecordMode = Literal["all", "last", "none"]
 
 
-class TrainSpec(_Object, tag_field="phase", tag="train", kw_only=True):
+class TrainSpec(_Object, tag_field="phase", tag="train", frozen=True, kw_only=True):
     """Gradient training in batches."""
 
     label: Label
@@ -98,7 +109,7 @@ class TrainSpec(_Object, tag_field="phase", tag="train", kw_only=True):
     record: RecordMode = "all"
 
 
-class EvalSpec(_Object, tag_field="phase", tag="eval", kw_only=True):
+class EvalSpec(_Object, tag_field="phase", tag="eval", frozen=True, kw_only=True):
     """A forward pass over a split."""
 
     label: Label
@@ -110,7 +121,7 @@ class EvalSpec(_Object, tag_field="phase", tag="eval", kw_only=True):
     record: RecordMode = "all"
 
 
-class FitSpec(_Object, tag_field="phase", tag="fit", kw_only=True):
+class FitSpec(_Object, tag_field="phase", tag="fit", frozen=True, kw_only=True):
     """Fitting of scikit-learn nodes on a whole split at once."""
 
     label: Label
@@ -122,8 +133,8 @@ class FitSpec(_Object, tag_field="phase", tag="fit", kw_only=True):
     record: RecordMode = "all"
 
 
-class GroupSpec(_Object, kw_only=True):
-    """Phases under one label."""
+class GroupSpec(_Object, tag_field="phase", tag="", frozen=True, kw_only=True):
+    """Phases under one label. The tag is in no text: `from_value` adds it, `to_value` drops it."""
 
     group: Label
     do: tuple[Entry, ...]
@@ -133,13 +144,13 @@ PhaseSpec = TrainSpec | EvalSpec | FitSpec
 Entry = PhaseSpec | GroupSpec
 
 
-class ResultsSpec(_Object, kw_only=True):
+class ResultsSpec(_Object, frozen=True, kw_only=True):
     """Where the runs go."""
 
     dir: str | None = None
 
 
-class Spec(_Object, kw_only=True):
+class Spec(_Object, frozen=True, kw_only=True):
     """One experiment, as its author said it."""
 
     experiment: ExperimentSpec
@@ -150,3 +161,111 @@ class Spec(_Object, kw_only=True):
     metrics: dict[Label, MetricSpec] = {}
     plan: Annotated[tuple[Entry, ...], Meta(min_length=1)]
     results: ResultsSpec = ResultsSpec()
+
+
+def from_value(value: dict[str, Any], *, name: str) -> Spec:
+    """The spec in plain values, as a Document holds them. `name` is the default of `experiment.id`.
+
+    Components are taken as they are; `components_of` lists them.
+
+    Raises:
+        msgspec.ValidationError: `value` is not a spec. The message is for programmers: `validate`
+            tells what is wrong, and where.
+    """
+    if type(value.get("specplan")) is not int or value["specplan"] != SPEC_VERSION:
+        msg = f"Expected `specplan: {SPEC_VERSION}`"
+        raise msgspec.ValidationError(msg)
+    shaped: dict[str, Any] = {key: item for key, item in value.items() if key != "specplan"}
+    experiment = shaped.setdefault("experiment", {})
+    if isinstance(experiment, dict):
+        shaped["experiment"] = {"id": name} | experiment
+    for section, keys in (("losses", _LOSS_KEYS), ("metrics", _METRIC_KEYS)):
+        if isinstance(shaped.get(section), dict):
+            shaped[section] = {
+                label: _component_apart(item, keys) for label, item in shaped[section].items()
+            }
+    shaped["plan"] = _groups_tagged(shaped.get("plan"))
+    return msgspec.convert(shaped, Spec)
+
+
+def to_value(spec: Spec) -> dict[str, Any]:
+    """The spec in plain values, defaults written out; `from_value` gives the same spec again."""
+    plain = msgspec.json.decode(msgspec.json.encode(spec))
+    value: dict[str, Any] = {"specplan": SPEC_VERSION, **plain}
+    for section in ("losses", "metrics"):
+        for label, item in value[section].items():
+            value[section][label] = item.pop("component") | item
+    for node in value["graph"]["nodes"].values():
+        del node["merge" if node["merge"] is None else "model"]
+    value["plan"] = _groups_untagged(value["plan"])
+    return value
+
+
+def components_of(spec: Spec) -> Iterator[tuple[Path, Kind, ComponentSpec]]:
+    """Every component of a spec: where it stands, of which kind it is, and what was written."""
+    for name, feature_set in spec.data.items():
+        yield ("data", name, "source"), "source", feature_set.source
+        if feature_set.splits is not None:
+            yield ("data", name, "splits"), "split", feature_set.splits
+    for name, node in spec.graph.nodes.items():
+        if node.model is not None:
+            yield ("graph", "nodes", name, "model"), "model", node.model
+        if node.merge is not None:
+            yield ("graph", "nodes", name, "merge"), "merge", node.merge
+    if spec.graph.optimizer is not None:
+        yield ("graph", "optimizer"), "optimizer", spec.graph.optimizer
+    for name, loss in spec.losses.items():
+        yield ("losses", name), "loss", loss.component
+    for name, metric in spec.metrics.items():
+        yield ("metrics", name), "metric", metric.component
+    yield from _components_of_entries(spec.plan, ("plan",))
+
+
+def _components_of_entries(
+    entries: tuple[Entry, ...], path: Path
+) -> Iterator[tuple[Path, Kind, ComponentSpec]]:
+    for index, entry in enumerate(entries):
+        here = (*path, index)
+        match entry:
+            case GroupSpec():
+                yield from _components_of_entries(entry.do, (*here, "do"))
+            case TrainSpec():
+                yield (*here, "sampler"), "sampler", entry.sampler
+                for position, callback in enumerate(entry.callbacks):
+                    yield (*here, "callbacks", position), "callback", callback
+
+
+_LOSS_KEYS = frozenset(LossSpec.__struct_fields__) - {"component"}
+_METRIC_KEYS = frozenset(MetricSpec.__struct_fields__) - {"component"}
+
+
+def _component_apart(item: object, keys: frozenset[str]) -> object:
+    if not isinstance(item, dict):
+        return item
+    own = {key: argument for key, argument in item.items() if key in keys}
+    return own | {"component": {key: item[key] for key in item if key not in keys}}
+
+
+# An entry with `group` has no `phase`, but msgspec tells members of a union apart by one tag only.
+def _groups_tagged(entries: object) -> object:
+    if not isinstance(entries, list):
+        return entries
+    return [_entry_tagged(entry) for entry in entries]
+
+
+def _entry_tagged(entry: object) -> object:
+    if not isinstance(entry, dict):
+        return entry
+    if ("phase" in entry) == ("group" in entry) or entry.get("phase") == "":
+        msg = "Expected either `phase` or `group`"
+        raise msgspec.ValidationError(msg)
+    if "phase" in entry:
+        return entry
+    return entry | {"phase": "", "do": _groups_tagged(entry.get("do"))}
+
+
+def _groups_untagged(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"group": entry["group"], "do": _groups_untagged(entry["do"])} if "do" in entry else entry
+        for entry in entries
+    ]

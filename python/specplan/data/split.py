@@ -1,0 +1,45 @@
+"""Dividing rows into named splits."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def split_sizes(ratios: Mapping[str, float], rows: int) -> dict[str, int]:
+    """Rows of each split, by largest remainder, in the order in which they are cut.
+
+    That order is the order of the names, because the keys of a mapping have none of their own. The
+    sizes sum to `rows` where the ratios sum to 1; of equal remainders the first name wins.
+    """
+    names = sorted(ratios)
+    exact = {name: ratios[name] * rows for name in names}
+    # Rounding first keeps 0.1 * 30 = 3.0000000000000004 from being more than 3 rows.
+    sizes = {name: math.floor(round(exact[name], 6)) for name in names}
+    by_remainder = sorted(names, key=lambda name: -round(exact[name] - sizes[name], 6))
+    for name in by_remainder[: rows - sum(sizes.values())]:
+        sizes[name] += 1
+    return sizes
+
+
+def split_rows(sizes: Mapping[str, int], seed: int) -> dict[str, NDArray[np.int64]]:
+    """Row numbers of each split: a shuffle by `numpy.random.default_rng(seed)`, cut in order of name.
+
+    The rows of a split keep the order of the shuffle.
+    """
+    import numpy as np
+
+    order = np.arange(sum(sizes.values()), dtype=np.int64)
+    np.random.default_rng(seed).shuffle(order)
+    rows: dict[str, NDArray[np.int64]] = {}
+    start = 0
+    for name in sorted(sizes):
+        rows[name] = order[start : start + sizes[name]]
+        start += sizes[name]
+    return rows

@@ -1,0 +1,127 @@
+"""Plans as files: canonical JSON with an id that is the hash of what the plan means."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import rfc8785
+from blake3 import blake3
+
+from specplan.errors import PlanError
+from specplan.plan.model import PLAN_VERSION, Compiled, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NAMES = ("id", "experiment", "results")
+_SOURCE_NAMES = ("path", "name")
+
+
+def plan_bytes(plan: Plan) -> bytes:
+    """The plan as RFC 8785 canonical JSON."""
+    return rfc8785.dumps(msgspec.to_builtins(plan))
+
+
+def plan_id(plan: Plan) -> str:
+    """`b3:` and the BLAKE3 of the canonical plan without what does not change a result.
+
+    Left out are the id itself, the names of the experiment, the folder of the results, and where a
+    source is found (its path or name); what a source holds is in, by its digest.
+    """
+    value = msgspec.to_builtins(plan)
+    for key in _NAMES:
+        value.pop(key, None)
+    for data in value["data"].values():
+        for key in _SOURCE_NAMES:
+            data["source"].pop(key, None)
+    return f"b3:{blake3(rfc8785.dumps(value)).hexdigest()}"
+
+
+def write_plan(compiled: Compiled, path: Path) -> None:
+    """Write the plan atomically, its relative paths rewritten to start from the folder of `path`."""
+    folder = path.parent.resolve()
+    moved = _with_paths(compiled.plan, lambda text: _moved(text, compiled.folder.resolve(), folder))
+    write_atomically(path, plan_bytes(moved))
+
+
+def read_plan(path: Path) -> Compiled:
+    """Read a plan file.
+
+    Raises:
+        PlanError: it is missing, is no plan, is newer than this program, or was changed after it was
+            written.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        value = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: is not JSON: {error}") from error
+    if not is_plan(value):
+        raise PlanError(f"{path}: is not a plan; a plan has the keys `plan` and `id`")
+    if value["plan"] > PLAN_VERSION:
+        raise PlanError(
+            f"{path}: is a plan of version {value['plan']}, this program reads up to {PLAN_VERSION}"
+        )
+    try:
+        plan = msgspec.convert(value, Plan)
+    except msgspec.ValidationError as error:
+        raise PlanError(f"{path}: is not a valid plan: {error}") from error
+    try:
+        found = plan_id(plan)
+    except rfc8785.CanonicalizationError as error:
+        raise PlanError(f"{path}: is not a valid plan: {error}") from error
+    if found != plan.id:
+        raise PlanError(
+            f"{path}: the contents do not match the id; a plan cannot be edited, "
+            "change the spec and compile it again"
+        )
+    return Compiled(plan=plan, folder=path.parent)
+
+
+def is_plan(value: Any) -> bool:
+    """Whether the plain value of a JSON file is a plan; a spec has a list under `plan`."""
+    return (
+        isinstance(value, dict)
+        and type(value.get("plan")) is int
+        and isinstance(value.get("id"), str)
+    )
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside `path`, then rename: a reader sees the old file or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _moved(text: str, before: Path, after: Path) -> str:
+    if os.path.isabs(text):
+        return text
+    return Path(os.path.relpath(before / text, after)).as_posix()
+
+
+def _with_paths(plan: Plan, move: Callable[[str], str]) -> Plan:
+    data = {
+        label: msgspec.structs.replace(
+            item, source=msgspec.structs.replace(item.source, path=move(item.source.path))
+        )
+        if item.source.path is not None
+        else item
+        for label, item in plan.data.items()
+    }
+    results = plan.results
+    if results.dir is not None:
+        results = msgspec.structs.replace(results, dir=move(results.dir))
+    return msgspec.structs.replace(plan, data=data, results=results)

@@ -1,0 +1,108 @@
+"""Spec -> Plan. Reads headers of data files, and imports nothing that a spec names."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.components.component import Component
+from specplan.errors import SpecError
+from specplan.plan.canonical import plan_id
+from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
+from specplan.plan.passes import components, data, graph, objectives, schedule
+from specplan.plan.passes.context import Context
+from specplan.spec.diagnostics import in_text_order
+from specplan.spec.load import from_mapping, load
+from specplan.spec.validate import validate
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from specplan.plan.model import Phase
+    from specplan.plan.passes.components import Resolved
+    from specplan.plan.passes.data import FeatureSet
+    from specplan.plan.passes.graph import Wired
+    from specplan.spec.document import Document
+    from specplan.spec.model import Spec
+
+
+def compile_path(path: str | os.PathLike[str]) -> Compiled:
+    """Compile a JSON or YAML file.
+
+    Raises:
+        SpecError: with everything that is wrong, in the order of the text.
+    """
+    return compile_document(load(path))
+
+
+def compile_mapping(
+    mapping: Mapping[str, Any],
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+) -> Compiled:
+    """Compile a spec that a Python program holds.
+
+    Args:
+        folder: where relative paths in the spec start; by default the current folder.
+        tables: columns of `memory` sources, by the name under which the spec calls them.
+
+    Raises:
+        SpecError: with everything that is wrong.
+    """
+    return compile_document(from_mapping(mapping, folder=folder), tables=tables)
+
+
+def compile_document(
+    document: Document, *, tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None
+) -> Compiled:
+    """Compile a document. Raises SpecError with everything that is wrong, in the order of the text."""
+    spec = validate(document)
+    context = Context(
+        spec=spec, origin=document.origin, folder=document.folder, tables=tables or {}
+    )
+    resolved = components.resolve(context)
+    bound = data.bind(context, resolved)
+    wired = graph.wire(context, resolved, bound)
+    goals = objectives.check(context, resolved, wired)
+    phases = schedule.schedule(context, resolved, bound, wired, goals)
+    found = in_text_order(context.diagnostics, document.sources[0].name)
+    if any(diagnostic.severity == "error" for diagnostic in found):
+        raise SpecError(found)
+    return Compiled(
+        plan=_plan(spec, resolved, bound, wired, phases),
+        folder=FilePath(document.folder),
+        tables=tables or {},
+        warnings=tuple(found),
+    )
+
+
+def _plan(
+    spec: Spec,
+    resolved: Resolved,
+    bound: dict[str, FeatureSet],
+    wired: Wired,
+    phases: tuple[Phase, ...],
+) -> Plan:
+    optimizer = resolved.get(("graph", "optimizer"))
+    plan = Plan(
+        id="",
+        experiment=Experiment(**msgspec.structs.asdict(spec.experiment)),
+        numerics=Numerics(
+            seed=spec.run.seed, threads=spec.run.threads, deterministic=spec.run.deterministic
+        ),
+        data={label: known.data for label, known in bound.items() if known.data is not None},
+        graph=Graph(
+            nodes=wired.nodes,
+            order=wired.order,
+            optimizer=components.as_plan(optimizer) if isinstance(optimizer, Component) else None,
+        ),
+        phases=phases,
+        results=Results(dir=spec.results.dir),
+    )
+    return msgspec.structs.replace(plan, id=plan_id(plan))

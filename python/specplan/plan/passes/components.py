@@ -1,0 +1,125 @@
+"""Pass: every `use` becomes a declared component with all its arguments, or a fault."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.components import COMPONENTS
+from specplan.components.component import Component
+from specplan.models.sklearn import table
+from specplan.plan.model import Component as PlanComponent
+from specplan.spec.model import components_of
+from specplan.spec.suggest import closest
+from specplan.spec.wording import did_you_mean, quoted
+
+if TYPE_CHECKING:
+    from specplan.components import Kind
+    from specplan.plan.passes.context import Context
+    from specplan.spec.diagnostics import Path
+    from specplan.spec.model import ComponentSpec
+
+_SKLEARN = "sklearn."
+_LARGEST_INTEGER = 2**53 - 1
+
+
+class SklearnModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A scikit-learn estimator with the arguments that the spec gives it, in the form of a plan."""
+
+    use: str
+    estimator: table.Estimator
+    given: dict[str, Any]
+
+
+Resolved = dict["Path", Component | SklearnModel]
+"""What each component of the spec is, by its path. A faulty one is missing."""
+
+
+def resolve(context: Context) -> Resolved:
+    """Look up and decode every component of the spec."""
+    resolved: Resolved = {}
+    for path, kind, written in components_of(context.spec):
+        use = written.get("use")
+        component = (
+            _estimator(context, use, written, path)
+            if kind == "model" and isinstance(use, str) and use.startswith(_SKLEARN)
+            else _builtin(context, kind, written, path)
+        )
+        if component is not None:
+            resolved[path] = component
+    if abs(context.spec.run.seed) > _LARGEST_INTEGER:
+        message = f"`seed` must be at most {_LARGEST_INTEGER}"
+        context.error("SP206", message, ("run", "seed"))
+    return resolved
+
+
+def as_plan(component: Component) -> PlanComponent:
+    """A component as the plan writes it."""
+    args = msgspec.to_builtins(component)
+    use = args.pop("use")
+    return PlanComponent(use=use, args=_lists(args))
+
+
+def _builtin(context: Context, kind: Kind, written: ComponentSpec, path: Path) -> Component:
+    component = msgspec.convert(written, COMPONENTS[kind][written["use"]])
+    seed = getattr(component, "seed", None)
+    if seed is not None and not 0 <= seed <= _LARGEST_INTEGER:
+        message = f"`seed` is {seed}, must be at least 0 and at most {_LARGEST_INTEGER}"
+        context.error("SP206", message, (*path, "seed"))
+    return component
+
+
+def _meant_estimator(use: str) -> str | None:
+    by_class = {known.partition(":")[2]: known for known in table.estimators()}
+    name = closest(use.replace(":", ".").rpartition(".")[2], by_class)
+    return f"did you mean `{by_class[name]}`?" if name else None
+
+
+def _estimator(
+    context: Context, use: str, written: ComponentSpec, path: Path
+) -> SklearnModel | None:
+    estimator = table.estimators().get(use)
+    if estimator is None:
+        message = f"`{use}` is not a scikit-learn regressor, classifier or transformer known here"
+        context.error("SP401", message, (*path, "use"), hint=_meant_estimator(use))
+        return None
+    given: dict[str, Any] = {}
+    right = True
+    for name, value in written.items():
+        if name == "use":
+            continue
+        fault = _fault(use, estimator, name, value)
+        if fault is None:
+            given[name] = table.as_written(estimator, name, value)
+        else:
+            code, message, hint = fault
+            context.error(code, message, (*path, name), hint=hint)
+            right = False
+    return SklearnModel(use=use, estimator=estimator, given=given) if right else None
+
+
+def _fault(
+    use: str, estimator: table.Estimator, name: str, value: Any
+) -> tuple[str, str, str | None] | None:
+    short = use.partition(":")[2]
+    if name in estimator.closed:
+        return "SP403", f"{short}: `{name}` takes Python objects only, it cannot be set here", None
+    if name not in estimator.parameters:
+        known = quoted(estimator.parameters)
+        hint = did_you_mean(name, estimator.parameters)
+        return "SP403", f"{short} takes no argument `{name}`; it takes {known}", hint
+    takes = table.refusal(estimator, name, value)
+    if takes is not None:
+        found = msgspec.json.encode(value).decode()
+        return "SP202", f"{short}: `{name}` must be {takes}, not {found}", None
+    return None
+
+
+def _lists(value: Any) -> Any:
+    """Tuples as lists, so that a plan in memory equals the one that is read back."""
+    if isinstance(value, list | tuple):
+        return [_lists(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,290 @@
+"""Pass: headers of the data, columns with their types and shapes, splits with their sizes."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from specplan._native import read_table_header
+from specplan.components.source import ArrowFile, MemoryTable, ParquetFile
+from specplan.components.split import RandomSplit
+from specplan.data.split import split_sizes
+from specplan.errors import DataError
+from specplan.plan.dtypes import NUMBERS
+from specplan.plan.memory import MemoryTableError, read_memory_header
+from specplan.plan.model import Column, Data, Source
+from specplan.plan.passes.components import as_plan
+from specplan.plan.shapes import show
+from specplan.plan.streams import written_seed_of
+from specplan.spec.wording import did_you_mean, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path as FilePath
+
+    from specplan._native import ColumnHeader, TableHeader
+    from specplan.plan.memory import MemoryColumn, MemoryHeader
+    from specplan.plan.model import Component, Shape
+    from specplan.plan.passes.components import Resolved
+    from specplan.plan.passes.context import Context
+    from specplan.spec.diagnostics import Path
+    from specplan.spec.model import FeatureSetSpec
+
+Domain = Literal["features", "targets", "tags"]
+_RATIO_TOLERANCE = 1e-9
+
+
+class FeatureSet(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a FeatureSet, which may be less than the plan needs.
+
+    Attributes:
+        columns: every column that the spec lists; None for one whose type is not known.
+        rows: None where the file could not be read.
+        splits: rows of each split that is defined; None where the number is not known.
+        data: the part of the plan; None if anything is missing.
+    """
+
+    label: str
+    features: tuple[str, ...]
+    columns: dict[str, Column | None]
+    rows: int | None
+    splits: dict[str, int | None]
+    data: Data | None
+
+
+class _Table(msgspec.Struct, frozen=True):
+    """The header of a source, and the part of the plan that names it."""
+
+    header: TableHeader | MemoryHeader
+    source: Source
+    called: str
+
+
+def bind(context: Context, resolved: Resolved) -> dict[str, FeatureSet]:
+    """Read the headers of all sources."""
+    return {
+        label: _feature_set(context, resolved, label, spec)
+        for label, spec in context.spec.data.items()
+    }
+
+
+def _feature_set(
+    context: Context, resolved: Resolved, label: str, spec: FeatureSetSpec
+) -> FeatureSet:
+    path: Path = ("data", label)
+    table = _open(context, resolved, path)
+    columns = _columns(context, spec, path, table)
+    rows = table.header.rows if table else None
+    if table and rows == 0:
+        context.error("SP508", f"{table.called} has no rows", (*path, "source"))
+    splitter, splits = _splits(context, resolved, label, spec, rows)
+    known = {name: column for name, column in columns.items() if column is not None}
+    counted = {name: size for name, size in splits.items() if size is not None}
+    complete = len(known) == len(columns) and len(counted) == len(splits)
+    data = (
+        Data(
+            source=table.source,
+            rows=rows,
+            columns=known,
+            splitter=splitter,
+            splits=counted,
+        )
+        if table and rows is not None and complete
+        else None
+    )
+    return FeatureSet(
+        label=label,
+        features=spec.features,
+        columns=columns,
+        rows=rows,
+        splits=splits,
+        data=data,
+    )
+
+
+def _open(context: Context, resolved: Resolved, path: Path) -> _Table | None:
+    place = (*path, "source")
+    match resolved.get(place):
+        case ParquetFile() as source:
+            return _open_file(context, source, "parquet", place)
+        case ArrowFile() as source:
+            return _open_file(context, source, "arrow", place)
+        case MemoryTable(name=name):
+            return _open_memory(context, name, place)
+    return None
+
+
+def _open_file(
+    context: Context,
+    source: ParquetFile | ArrowFile,
+    format: Literal["parquet", "arrow"],
+    path: Path,
+) -> _Table | None:
+    place = (*path, "path")
+    file = context.folder / source.path
+    if not file.is_file():
+        context.error("SP501", f"{source.path} not found", place, hint=_beside(file))
+        return None
+    try:
+        header = read_table_header(str(file), format)
+    except DataError as error:
+        context.error("SP508", str(error).replace(str(file), source.path), place)
+        return None
+    described = Source(
+        use=format,
+        path=source.path,
+        digest=header.digest,
+        shapes=source.shapes,
+    )
+    return _Table(header, described, source.path)
+
+
+def _beside(file: FilePath) -> str | None:
+    if file.is_dir():
+        return "this is a folder, not a file"
+    if not file.parent.is_dir():
+        return "the folder does not exist"
+    return did_you_mean(file.name, sorted(entry.name for entry in file.parent.iterdir()))
+
+
+def _open_memory(context: Context, name: str, path: Path) -> _Table | None:
+    place = (*path, "name")
+    table = context.tables.get(name)
+    if table is None:
+        message = f"no table is bound to `{name}`; bound: {quoted(context.tables) or 'none'}"
+        context.error("SP501", message, place, hint=did_you_mean(name, context.tables))
+        return None
+    *_, label, _source = path
+    spec = context.spec.data[str(label)]
+    wanted = {*spec.features, *spec.targets, *spec.tags}
+    try:
+        header = read_memory_header(
+            {column: values for column, values in table.items() if column in wanted}
+        )
+    except MemoryTableError as error:
+        context.error("SP508", f"table `{name}`: {error}", place)
+        return None
+    return _Table(header, Source(use="memory", name=name, digest=header.digest), f"table `{name}`")
+
+
+def _columns(
+    context: Context, spec: FeatureSetSpec, path: Path, table: _Table | None
+) -> dict[str, Column | None]:
+    columns: dict[str, Column | None] = {}
+    headers = {header.name: header for header in table.header.columns} if table else {}
+    first_places: dict[str, Path] = {}
+    for domain, name, place in _listed(spec, path):
+        if name in columns:
+            also = [(first_places[name], "first listed here")]
+            context.error("SP304", f"column `{name}` is listed twice", place, also=also)
+            continue
+        first_places[name] = place
+        columns[name] = None
+        if table is None:
+            continue
+        if name not in headers:
+            message = f"{table.called} has no column `{name}`; it has {quoted(headers)}"
+            context.error("SP302", message, place, hint=did_you_mean(name, headers))
+            continue
+        columns[name] = _column(context, domain, headers[name], table, place)
+    if table:
+        _check_shapes(context, table, columns, path)
+    return columns
+
+
+def _listed(spec: FeatureSetSpec, path: Path) -> Iterator[tuple[Domain, str, Path]]:
+    domains: tuple[tuple[Domain, tuple[str, ...]], ...] = (
+        ("features", spec.features),
+        ("targets", spec.targets),
+        ("tags", spec.tags),
+    )
+    for domain, names in domains:
+        for index, name in enumerate(names):
+            yield domain, name, (*path, domain, index)
+
+
+def _column(
+    context: Context,
+    domain: Domain,
+    header: ColumnHeader | MemoryColumn,
+    table: _Table,
+    place: Path,
+) -> Column | None:
+    name = header.name
+    shape = _shape(context, header, table, place)
+    if shape is None:
+        return None
+    if domain == "tags":
+        return Column(domain=domain, dtype=header.dtype, shape=shape)
+    if header.dtype not in NUMBERS:
+        message = f"column `{name}` is {header.dtype}; {domain} must be numbers"
+        context.error("SP507", message, place, hint="a column that is only kept belongs in `tags`")
+        return None
+    if header.nulls:
+        plural = "s" if header.nulls > 1 else ""
+        context.error("SP505", f"column `{name}` has {header.nulls} null{plural}", place)
+        return None
+    return Column(domain=domain, dtype=header.dtype, shape=shape)
+
+
+def _shape(
+    context: Context, header: ColumnHeader | MemoryColumn, table: _Table, place: Path
+) -> Shape | None:
+    declared = table.source.shapes.get(header.name)
+    if declared is None:
+        if header.shape is None:
+            message = f"column `{header.name}` is a list column, and the file does not say how long"
+            hint = f"say it: `shapes: {{{header.name}: [10]}}` in the source"
+            context.error("SP507", message, place, hint=hint)
+        return header.shape
+    if header.shape is not None and prod(header.shape) != prod(declared):
+        message = (
+            f"`shapes` gives column `{header.name}` the shape {show(declared)}, "
+            f"but its rows are {show(header.shape)}"
+        )
+        context.error("SP507", message, place)
+        return None
+    return declared
+
+
+def _check_shapes(
+    context: Context, table: _Table, columns: dict[str, Column | None], path: Path
+) -> None:
+    for name in table.source.shapes:
+        if name not in columns:
+            message = f"`shapes` names `{name}`, which is no column here; known: {quoted(columns)}"
+            place = (*path, "source", "shapes", name)
+            context.error("SP302", message, place, hint=did_you_mean(name, columns))
+
+
+def _splits(
+    context: Context,
+    resolved: Resolved,
+    label: str,
+    spec: FeatureSetSpec,
+    rows: int | None,
+) -> tuple[Component | None, dict[str, int | None]]:
+    path: Path = ("data", label, "splits")
+    split = resolved.get(path)
+    if not isinstance(split, RandomSplit):
+        # A split component that is faulty still says which names are defined.
+        written: Any = spec.splits.get("ratios") if spec.splits else None
+        return None, dict.fromkeys(written) if isinstance(written, dict) else {}
+    place = (*path, "ratios")
+    total = sum(split.ratios.values())
+    if abs(total - 1) > _RATIO_TOLERANCE:
+        context.error("SP503", f"split ratios sum to {total:g}, must sum to 1", place)
+        return None, dict.fromkeys(split.ratios)
+    seed = split.seed
+    if seed is None:
+        seed = written_seed_of(context.spec.run.seed, f"split/{label}")
+    splitter = as_plan(msgspec.structs.replace(split, seed=seed))
+    if rows is None:
+        return splitter, dict.fromkeys(split.ratios)
+    sizes = split_sizes(split.ratios, rows)
+    for name, size in sizes.items():
+        if size == 0 and rows > 0:
+            context.error("SP504", f"split `{name}` gets 0 of {rows} rows", (*place, name))
+    return splitter, dict(sizes)

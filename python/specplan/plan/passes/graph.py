@@ -1,0 +1,345 @@
+"""Pass: references, order, shapes and item types of the graph."""
+
+from __future__ import annotations
+
+import heapq
+from math import prod
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from specplan.components.loss import CrossEntropy
+from specplan.components.merge import Concat
+from specplan.components.model import Cnn, Mlp
+from specplan.plan.dtypes import common_dtype, is_class
+from specplan.plan.model import Component, Node, Read
+from specplan.plan.passes.components import SklearnModel, as_plan
+from specplan.plan.passes.references import ColumnsOf, NodeOf, references, resolve_target
+from specplan.plan.shapes import (
+    ShapeError,
+    as_row,
+    cnn_features,
+    cnn_parameters,
+    concat_shape,
+    mlp_parameters,
+    show,
+)
+from specplan.plan.streams import written_seed_of
+
+if TYPE_CHECKING:
+    from specplan.plan.model import Shape
+    from specplan.plan.passes.components import Resolved
+    from specplan.plan.passes.context import Context
+    from specplan.plan.passes.data import FeatureSet
+    from specplan.plan.passes.references import Reference
+    from specplan.spec.diagnostics import Path
+
+TORCH_DTYPE = "float32"
+
+
+class Wired(msgspec.Struct, frozen=True, kw_only=True):
+    """The graph as far as it is known.
+
+    Attributes:
+        order: the nodes in topological order, those of equal rank by name; without cycles and
+            what depends on them.
+        nodes: every node whose output is known.
+        upstream: for each node of `order`, the nodes that it reads.
+        feature_sets: for each node of `order`, the FeatureSets that it reads itself.
+    """
+
+    order: tuple[str, ...]
+    nodes: dict[str, Node]
+    upstream: dict[str, tuple[str, ...]]
+    feature_sets: dict[str, frozenset[str]]
+
+
+def wire(context: Context, resolved: Resolved, data: dict[str, FeatureSet]) -> Wired:
+    """Resolve and order the graph, and infer what each node gives."""
+    inputs: dict[str, tuple[Reference, ...] | None] = {}
+    for label in context.spec.graph.nodes:
+        if label in data:
+            message = f"`{label}` is the name of a FeatureSet and of a node"
+            also = [(("data", label), "the FeatureSet")]
+            context.error("SP304", message, ("graph", "nodes", label), also=also)
+        inputs[label] = references(context, label, data)
+    upstream = {
+        label: tuple(dict.fromkeys(read.node for read in reads or () if isinstance(read, NodeOf)))
+        for label, reads in inputs.items()
+    }
+    order = _ordered(context, upstream)
+    nodes: dict[str, Node] = {}
+    feature_sets: dict[str, frozenset[str]] = {}
+    for label in order:
+        target = resolve_target(context, label, data)
+        reads = inputs[label]
+        columns = [read for read in (*(reads or ()), target) if isinstance(read, ColumnsOf)]
+        feature_sets[label] = frozenset(read.feature_set for read in columns)
+        builder = _Builder(context, resolved, data, nodes, label, target)
+        node = builder.build(reads) if reads is not None else None
+        if node is not None:
+            nodes[label] = node
+    return Wired(
+        order=order,
+        nodes=nodes,
+        upstream={label: upstream[label] for label in order},
+        feature_sets=feature_sets,
+    )
+
+
+def _ordered(context: Context, upstream: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    waiting = {label: set(before) for label, before in upstream.items()}
+    ready = [label for label, before in waiting.items() if not before]
+    heapq.heapify(ready)
+    order: list[str] = []
+    while ready:
+        label = heapq.heappop(ready)
+        order.append(label)
+        del waiting[label]
+        for other, before in waiting.items():
+            if label in before:
+                before.remove(label)
+                if not before:
+                    heapq.heappush(ready, other)
+    reported: set[str] = set()
+    for label in sorted(waiting):
+        cycle = _cycle(label, waiting)
+        if reported.isdisjoint(cycle):
+            reported.update(cycle)
+            path = ("graph", "nodes", cycle[0], "input")
+            context.error("SP305", f"nodes form a cycle: {' -> '.join(cycle)}", path)
+    return tuple(order)
+
+
+def _cycle(label: str, waiting: dict[str, set[str]]) -> list[str]:
+    """The cycle that one reaches from `label` against the flow, in the direction of the flow."""
+    walk = [label]
+    while walk.count(walk[-1]) == 1:
+        walk.append(min(waiting[walk[-1]]))
+    cycle = walk[walk.index(walk[-1]) :][::-1]
+    first = cycle.index(min(cycle))
+    return [*cycle[first:-1], *cycle[:first], cycle[first]]
+
+
+class _Output(msgspec.Struct, frozen=True):
+    """What a reference gives before it is cast or viewed."""
+
+    dtype: str
+    shape: Shape
+
+
+class _Builder:
+    """Builds one node of the plan; None wherever a fault was, or has been, reported."""
+
+    def __init__(
+        self,
+        context: Context,
+        resolved: Resolved,
+        data: dict[str, FeatureSet],
+        nodes: dict[str, Node],
+        label: str,
+        target: Reference | None,
+    ) -> None:
+        self.context = context
+        self.data = data
+        self.nodes = nodes
+        self.label = label
+        self.path: Path = ("graph", "nodes", label)
+        self.spec = context.spec.graph.nodes[label]
+        self.model = resolved.get((*self.path, "model"))
+        self.merge = resolved.get((*self.path, "merge"))
+        self.target = target
+        self.losses = [
+            resolved.get(("losses", loss))
+            for loss, spec in context.spec.losses.items()
+            if spec.node == label
+        ]
+
+    def build(self, reads: tuple[Reference, ...]) -> Node | None:
+        outputs = [self._output(read) for read in reads]
+        if isinstance(self.merge, Concat):
+            return self._concat(self.merge, reads, outputs)
+        if len(reads) != 1 or outputs[0] is None:
+            return None
+        match self.model:
+            case Mlp() | Cnn():
+                return self._torch(self.model, reads[0], outputs[0])
+            case SklearnModel():
+                return self._sklearn(self.model, reads[0], outputs[0])
+        return None
+
+    def _output(self, read: Reference) -> _Output | None:
+        if isinstance(read, NodeOf):
+            node = self.nodes.get(read.node)
+            return _Output(node.dtype, node.shape) if node else None
+        columns = [self.data[read.feature_set].columns[name] for name in read.columns]
+        known = [column for column in columns if column is not None]
+        if len(known) < len(columns):
+            return None
+        dtype = common_dtype(*(column.dtype for column in known))
+        if not read.joined:
+            return _Output(dtype, known[0].shape)
+        try:
+            return _Output(dtype, concat_shape([column.shape for column in known], -1))
+        except ShapeError as error:
+            self._error("SP601", f"{self.label}: {error}", "input", f"columns of `{read.value}`")
+            return None
+
+    def _error(self, code: str, message: str, key: str, hint: str | None = None) -> None:
+        self.context.error(code, message, (*self.path, key), hint=hint)
+
+    def _read(self, read: Reference, dtype: str, shape: Shape) -> Read:
+        columns = read.columns if isinstance(read, ColumnsOf) else ()
+        return Read(value=read.value, columns=columns, dtype=dtype, shape=shape)
+
+    def _concat(
+        self, merge: Concat, reads: tuple[Reference, ...], outputs: list[_Output | None]
+    ) -> Node | None:
+        known = [output for output in outputs if output is not None]
+        if len(known) < len(outputs):
+            return None
+        try:
+            shape = concat_shape([output.shape for output in known], merge.axis)
+        except ShapeError as error:
+            values = ", ".join(f"`{read.value}`" for read in reads)
+            self._error("SP601", f"{self.label}: {error}", "input", f"the inputs are {values}")
+            return None
+        trained = any(
+            isinstance(read, NodeOf) and self.nodes[read.node].dtype == TORCH_DTYPE
+            for read in reads
+        )
+        dtype = TORCH_DTYPE if trained else common_dtype(*(output.dtype for output in known))
+        inputs = tuple(
+            self._read(read, dtype, as_row(output.shape))
+            for read, output in zip(reads, known, strict=True)
+        )
+        return Node(
+            backend="merge",
+            component=as_plan(merge),
+            inputs=inputs,
+            target=self._target_read(shape, classes=False),
+            dtype=dtype,
+            shape=shape,
+        )
+
+    def _torch(self, model: Mlp | Cnn, read: Reference, output: _Output) -> Node | None:
+        shape = self._output_shape(model)
+        try:
+            if isinstance(model, Cnn):
+                cnn_features(model, output.shape)
+        except ShapeError as error:
+            self._error("SP602", f"{self.label}: {error}", "input")
+            return None
+        if shape is None:
+            return None
+        parameters = (
+            mlp_parameters(model, output.shape, shape)
+            if isinstance(model, Mlp)
+            else cnn_parameters(model, output.shape, shape)
+        )
+        return Node(
+            backend="torch",
+            component=as_plan(msgspec.structs.replace(model, output_shape=shape)),
+            inputs=(self._read(read, TORCH_DTYPE, output.shape),),
+            target=self._target_read(shape, classes=self._classifies()),
+            dtype=TORCH_DTYPE,
+            shape=shape,
+            parameters=parameters,
+        )
+
+    def _classifies(self) -> bool:
+        return any(isinstance(loss, CrossEntropy) for loss in self.losses)
+
+    def _output_shape(self, model: Mlp | Cnn) -> Shape | None:
+        if model.output_shape is not None:
+            return model.output_shape
+        if self._classifies():
+            message = f"{self.label} needs `output_shape`: its loss cross_entropy reads one logit per class"
+            self._error("SP605", message, "model", "`output_shape: [n]` for n classes")
+            return None
+        if self.spec.target is None:
+            message = (
+                f"{self.label} needs `output_shape` or a `target` that it can have the shape of"
+            )
+            self._error("SP605", message, "model", "such as `output_shape: [1]`")
+            return None
+        target = self._output(self.target) if self.target else None
+        return as_row(target.shape) if target else None
+
+    def _target_read(self, output_shape: Shape, *, classes: bool) -> Read | None:
+        target = self._output(self.target) if self.target else None
+        if self.target is None or target is None:
+            return None
+        same = prod(target.shape) == prod(output_shape) and not classes
+        return self._read(self.target, target.dtype, output_shape if same else target.shape)
+
+    def _sklearn(self, model: SklearnModel, read: Reference, output: _Output) -> Node | None:
+        inputs = (self._read(read, output.dtype, (prod(output.shape),)),)
+        component = self._estimator(model)
+        if model.estimator.kind == "transformer":
+            width = self._width(model, prod(output.shape))
+            if width is None:
+                return None
+            return Node(
+                backend="sklearn",
+                component=component,
+                inputs=inputs,
+                target=self._target_read((width,), classes=False),
+                dtype="float64",
+                shape=(width,),
+            )
+        target = self._labels(model)
+        if target is None:
+            return None
+        return Node(
+            backend="sklearn",
+            component=component,
+            inputs=inputs,
+            target=target,
+            dtype=target.dtype if model.estimator.kind == "classifier" else "float64",
+            shape=target.shape,
+        )
+
+    def _estimator(self, model: SklearnModel) -> Component:
+        args = {**model.estimator.parameters, **model.given}
+        if "random_state" in args and args["random_state"] is None:
+            seed = self.context.spec.run.seed
+            args["random_state"] = written_seed_of(seed, f"init/{self.label}")
+        return Component(use=model.use, args=args)
+
+    def _labels(self, model: SklearnModel) -> Read | None:
+        """What a supervised estimator is fitted to."""
+        name = model.use.partition(":")[2]
+        if self.spec.target is None:
+            message = f"{name} learns from targets; the node has no `target`"
+            self.context.error("SP605", message, self.path, hint="add `target: FeatureSet.column`")
+            return None
+        target = self._output(self.target) if self.target else None
+        if self.target is None or target is None:
+            return None
+        size = prod(target.shape)
+        if size > 1 and not model.estimator.multi_output:
+            message = (
+                f"{name} has one target for a row; `{self.target.value}` is {show(target.shape)}"
+            )
+            self._error("SP602", message, "target")
+            return None
+        if model.estimator.kind == "classifier" and not is_class(target.dtype):
+            message = f"{name} needs integer class targets, `{self.target.value}` is {target.dtype}"
+            self._error("SP652", message, "target")
+            return None
+        return self._read(self.target, target.dtype, () if size == 1 else (size,))
+
+    def _width(self, model: SklearnModel, input_width: int) -> int | None:
+        parameter = model.estimator.width
+        name = model.use.partition(":")[2]
+        if parameter is None or parameter == "input":
+            return input_width
+        width = model.given.get(parameter, model.estimator.parameters[parameter])
+        if not isinstance(width, int) or width < 1:
+            message = (
+                f"{name}: the shape of the output is known only if `{parameter}` is an integer"
+            )
+            self._error("SP605", message, "model", f"such as `{parameter}: {input_width}`")
+            return None
+        return width

@@ -1,0 +1,258 @@
+"""Pass: losses and metrics, what they read, and that it can be compared element by element."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from specplan.components.component import Component
+from specplan.components.loss import CrossEntropy
+from specplan.components.metric import Accuracy
+from specplan.plan.dtypes import is_class, is_float
+from specplan.plan.model import Argument, Objective
+from specplan.plan.passes.components import as_plan
+from specplan.plan.shapes import show
+from specplan.spec.wording import did_you_mean, quoted
+
+if TYPE_CHECKING:
+    from specplan.plan.model import Node, Shape
+    from specplan.plan.passes.components import Resolved
+    from specplan.plan.passes.context import Context
+    from specplan.plan.passes.graph import Wired
+    from specplan.spec.diagnostics import Path
+    from specplan.spec.model import LossSpec, MetricSpec
+
+Field = Literal["outputs", "targets"]
+_FIELDS: tuple[Field, ...] = ("outputs", "targets")
+_CLASS_DTYPE = "int64"
+_METRIC_DTYPE = "float64"
+
+
+class Objectives(msgspec.Struct, frozen=True, kw_only=True):
+    """Every loss and metric by label; None for a faulty one.
+
+    Attributes:
+        reads: the nodes that an objective reads, by (section, label), as far as they are known.
+    """
+
+    losses: dict[str, Objective | None]
+    metrics: dict[str, Objective | None]
+    reads: dict[tuple[str, str], tuple[str, ...]]
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """The losses, or the metrics, that a phase names.
+
+    Attributes:
+        objectives: those that are free of faults.
+        labels: all that are defined.
+        reads: the nodes that they read.
+        complete: whether each name gave an objective.
+    """
+
+    objectives: tuple[Objective, ...] = ()
+    labels: tuple[str, ...] = ()
+    reads: frozenset[str] = frozenset()
+    complete: bool = True
+
+    @property
+    def carriers(self) -> set[str]:
+        """The nodes whose outputs and targets are recorded because of these objectives."""
+        return {objective.node for objective in self.objectives}
+
+
+class _Value(msgspec.Struct, frozen=True):
+    """One argument as the graph gives it."""
+
+    node: str
+    field: Field
+    dtype: str
+    shape: Shape
+
+
+def check(context: Context, resolved: Resolved, wired: Wired) -> Objectives:
+    """Check every loss and metric of the spec."""
+    losses: dict[str, Objective | None] = {}
+    metrics: dict[str, Objective | None] = {}
+    reads: dict[tuple[str, str], tuple[str, ...]] = {}
+    for label, loss in context.spec.losses.items():
+        checker = _Checker(context, resolved, wired, "losses", label, loss)
+        losses[label] = checker.objective(loss.weight)
+        reads["losses", label] = checker.nodes
+    for label, metric in context.spec.metrics.items():
+        checker = _Checker(context, resolved, wired, "metrics", label, metric)
+        metrics[label] = checker.objective(1.0)
+        reads["metrics", label] = checker.nodes
+    return Objectives(losses=losses, metrics=metrics, reads=reads)
+
+
+class _Checker:
+    """Checks one objective."""
+
+    def __init__(
+        self,
+        context: Context,
+        resolved: Resolved,
+        wired: Wired,
+        section: Literal["losses", "metrics"],
+        label: str,
+        spec: LossSpec | MetricSpec,
+    ) -> None:
+        self.context = context
+        self.wired = wired
+        self.label = label
+        self.spec = spec
+        self.path: Path = (section, label)
+        component = resolved.get(self.path)
+        self.component = component if isinstance(component, Component) else None
+        self.title = f"{'loss' if section == 'losses' else 'metric'} {label}"
+        self.nodes: tuple[str, ...] = ()
+
+    def objective(self, weight: float) -> Objective | None:
+        named = self._named()
+        if named is None:
+            return None
+        self.nodes = tuple(dict.fromkeys([self.spec.node, *(node for node, _ in named)]))
+        first, second = (self._value(node, field) for node, field in named)
+        if self.component is None or first is None or second is None:
+            return None
+        arguments = self._arguments(self.component, first, second)
+        if arguments is None:
+            return None
+        return Objective(
+            label=self.label,
+            component=as_plan(self.component),
+            node=self.spec.node,
+            arguments=arguments,
+            weight=weight,
+        )
+
+    def _error(self, code: str, message: str, *, key: str = "", hint: str | None = None) -> None:
+        path = (*self.path, key) if key else self.path
+        self.context.error(code, f"{self.title}: {message}", path, hint=hint)
+
+    def _named(self) -> list[tuple[str, Field]] | None:
+        nodes = self.context.spec.graph.nodes
+        if self.spec.node not in nodes:
+            message = f"there is no node `{self.spec.node}`; known: {quoted(nodes)}"
+            hint = did_you_mean(self.spec.node, nodes)
+            self._error("SP301", message, key="node", hint=hint)
+            return None
+        if len(self.spec.args) != 2:
+            message = f"has {len(self.spec.args)} arguments, takes 2: outputs and targets"
+            self._error("SP657", message, key="args")
+            return None
+        named: list[tuple[str, Field]] = []
+        for index, text in enumerate(self.spec.args):
+            node, dot, written = text.rpartition(".")
+            field = next((field for field in _FIELDS if field == written), None)
+            if field is None or (dot and node not in nodes):
+                message = (
+                    f"{self.title}: `{text}` is not an argument; "
+                    "known: `outputs`, `targets` and `Node.outputs`, `Node.targets` of another node"
+                )
+                hint = (
+                    did_you_mean(written, _FIELDS) if field is None else did_you_mean(node, nodes)
+                )
+                self.context.error("SP301", message, (*self.path, "args", index), hint=hint)
+                return None
+            named.append((node or self.spec.node, field))
+        return named
+
+    def _value(self, label: str, field: Field) -> _Value | None:
+        node = self.wired.nodes.get(label)
+        if field == "targets" and self.context.spec.graph.nodes[label].target is None:
+            message = f"reads the targets of {label}, which has none"
+            self._error("SP657", message, hint=f"give {label} a `target: FeatureSet.column`")
+            return None
+        if node is None:
+            return None
+        if field == "outputs":
+            return _Value(label, field, node.dtype, node.shape)
+        return _Value(label, field, node.target.dtype, node.target.shape) if node.target else None
+
+    def _arguments(
+        self, component: Component, first: _Value, second: _Value
+    ) -> tuple[Argument, ...] | None:
+        match component:
+            case CrossEntropy():
+                return self._logits(first, second, "cross_entropy")
+            case Accuracy():
+                return self._accuracy(first, second)
+        if prod(first.shape) != prod(second.shape):
+            message = f"{_described(first)} and {_described(second)} differ in size"
+            self._error("SP651", message, hint=self._size_hint(first, second))
+            return None
+        dtype = _METRIC_DTYPE if self.path[0] == "metrics" else self._loss_dtype(first, second)
+        return (
+            _argument(first, dtype, first.shape),
+            _argument(second, dtype, first.shape),
+        )
+
+    def _loss_dtype(self, first: _Value, second: _Value) -> str:
+        """That of the outputs, which decides in which precision the gradient is computed."""
+        outputs = next((value for value in (first, second) if value.field == "outputs"), first)
+        return outputs.dtype if is_float(outputs.dtype) else _METRIC_DTYPE
+
+    def _size_hint(self, first: _Value, second: _Value) -> str | None:
+        if first.field != "outputs" or second.field != "targets":
+            return None
+        node = self.wired.nodes[first.node]
+        if node.backend != "torch":
+            return None
+        if is_class(second.dtype) and prod(second.shape) == 1:
+            return "for classes use cross_entropy"
+        return f"give {first.node} `output_shape: {list(second.shape or (1,))}`"
+
+    def _logits(self, first: _Value, second: _Value, name: str) -> tuple[Argument, ...] | None:
+        if not is_float(first.dtype) or self.wired.nodes[first.node].backend == "sklearn":
+            message = f"{name} reads one logit per class, {first.node} gives {first.dtype} labels"
+            if is_float(first.dtype):
+                message = f"{name} reads the logits of a torch node, {first.node} is scikit-learn's"
+            self._error("SP654", message)
+            return None
+        if not is_class(second.dtype):
+            self._error("SP652", f"{name} needs integer class targets, {_typed(second)}")
+            return None
+        if not first.shape or first.shape[0] < 2 or prod(second.shape) != prod(first.shape[1:]):
+            message = (
+                f"{name} needs outputs (B, classes, ...) and targets (B, ...) of at least 2 classes, "
+                f"not {_described(first)} and {_described(second)}"
+            )
+            self._error(
+                "SP651", message, hint=f"give {first.node} `output_shape: [n]` for n classes"
+            )
+            return None
+        return (
+            _argument(first, first.dtype, first.shape),
+            _argument(second, _CLASS_DTYPE, first.shape[1:]),
+        )
+
+    def _accuracy(self, first: _Value, second: _Value) -> tuple[Argument, ...] | None:
+        if is_float(first.dtype):
+            return self._logits(first, second, "accuracy")
+        if not is_class(second.dtype):
+            self._error("SP652", f"accuracy needs integer class targets, {_typed(second)}")
+            return None
+        if prod(first.shape) != prod(second.shape):
+            message = f"{_described(first)} and {_described(second)} differ in size"
+            self._error("SP651", message)
+            return None
+        return (
+            _argument(first, _CLASS_DTYPE, first.shape),
+            _argument(second, _CLASS_DTYPE, first.shape),
+        )
+
+
+def _argument(value: _Value, dtype: str, shape: Shape) -> Argument:
+    return Argument(node=value.node, field=value.field, dtype=dtype, shape=shape)
+
+
+def _described(value: _Value) -> str:
+    return f"{value.field} {show(value.shape, batch=True)}"
+
+
+def _typed(value: _Value) -> str:
+    return f"the {value.field} of {value.node} are {value.dtype}"

@@ -1,0 +1,145 @@
+"""References of the graph: `FeatureSet.column`, `FeatureSet.features` and `Node`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from specplan.spec.wording import did_you_mean, quoted
+
+if TYPE_CHECKING:
+    from specplan.plan.passes.context import Context
+    from specplan.plan.passes.data import FeatureSet
+    from specplan.spec.diagnostics import Path
+
+_ALL_FEATURES = "features"
+
+
+class ColumnsOf(msgspec.Struct, frozen=True, kw_only=True):
+    """Columns of a FeatureSet. `joined` rows have at least one axis."""
+
+    value: str
+    feature_set: str
+    columns: tuple[str, ...]
+    joined: bool
+
+
+class NodeOf(msgspec.Struct, frozen=True, kw_only=True):
+    """The output of a node."""
+
+    node: str
+
+    @property
+    def value(self) -> str:
+        """The name of the value in the plan."""
+        return self.node
+
+
+Reference = ColumnsOf | NodeOf
+
+
+def references(
+    context: Context, label: str, data: dict[str, FeatureSet]
+) -> tuple[Reference, ...] | None:
+    """What a node reads: several values for a merge, one otherwise; None where a name is unknown."""
+    node = context.spec.graph.nodes[label]
+    path: Path = ("graph", "nodes", label, "input")
+    if isinstance(node.input, str):
+        single = _resolve(context, node.input, path, data)
+        return (single,) if single else None
+    if not node.input:
+        context.error("SP301", f"{label} has no input", path)
+        return None
+    reads = [_resolve(context, text, (*path, index), data) for index, text in enumerate(node.input)]
+    known = tuple(read for read in reads if read is not None)
+    if len(known) < len(reads):
+        return None
+    if node.merge is not None:
+        return known
+    joined = _joined(context, label, known, path, data)
+    return (joined,) if joined else None
+
+
+def resolve_target(context: Context, label: str, data: dict[str, FeatureSet]) -> ColumnsOf | None:
+    """What a node learns to give."""
+    text = context.spec.graph.nodes[label].target
+    if text is None:
+        return None
+    path: Path = ("graph", "nodes", label, "target")
+    target = _resolve(context, text, path, data)
+    if isinstance(target, NodeOf):
+        message = f"target `{text}` is a node; a target is a column, `FeatureSet.column`"
+        context.error("SP301", message, path)
+        return None
+    return target
+
+
+def _joined(
+    context: Context,
+    label: str,
+    reads: tuple[Reference, ...],
+    path: Path,
+    data: dict[str, FeatureSet],
+) -> Reference | None:
+    columns = [read for read in reads if isinstance(read, ColumnsOf)]
+    if len(columns) < len(reads):
+        if len(reads) == 1:
+            return reads[0]
+        message = (
+            f"{label} reads several values of which one is a node; only a merge node joins those"
+        )
+        hint = "make a node `{merge: {use: concat}, input: [...]}` and read that"
+        context.error("SP307", message, path, hint=hint)
+        return None
+    names = list(dict.fromkeys(read.feature_set for read in columns))
+    if len(names) > 1:
+        message = f"{label} reads columns of several FeatureSets: {quoted(names)}"
+        context.error("SP307", message, path)
+        return None
+    together = tuple(name for read in columns for name in read.columns)
+    whole = together == data[names[0]].features and _ALL_FEATURES not in data[names[0]].columns
+    value = f"{names[0]}.{_ALL_FEATURES if whole else '+'.join(together)}"
+    return ColumnsOf(value=value, feature_set=names[0], columns=together, joined=True)
+
+
+def _resolve(
+    context: Context, text: str, path: Path, data: dict[str, FeatureSet]
+) -> Reference | None:
+    nodes = context.spec.graph.nodes
+    owner, dot, column = text.partition(".")
+    if owner in data:
+        return _columns_of(context, text, column, path, data[owner])
+    if owner in nodes:
+        if not dot:
+            return NodeOf(node=owner)
+        message = f"`{text}`: a node is read by its name alone"
+        context.error("SP301", message, path, hint=f"write `{owner}`")
+        return None
+    if dot:
+        message = f"`{text}`: no FeatureSet `{owner}`; known: {quoted(data)}"
+        context.error("SP301", message, path, hint=did_you_mean(owner, data))
+        return None
+    message = f"`{text}` is neither a node nor `FeatureSet.column`; nodes: {quoted(nodes)}"
+    context.error("SP301", message, path, hint=did_you_mean(text, [*nodes, *data]))
+    return None
+
+
+def _columns_of(
+    context: Context, text: str, column: str, path: Path, feature_set: FeatureSet
+) -> ColumnsOf | None:
+    owner = feature_set.label
+    known = feature_set.columns
+    if column in known:
+        return ColumnsOf(value=text, feature_set=owner, columns=(column,), joined=False)
+    if column == _ALL_FEATURES:
+        return ColumnsOf(value=text, feature_set=owner, columns=feature_set.features, joined=True)
+    if not column:
+        message = (
+            f"`{text}` is a FeatureSet: say which column, or `{owner}.{_ALL_FEATURES}` for all"
+        )
+        context.error("SP302", message, path)
+        return None
+    message = f"FeatureSet {owner} has no column `{column}`; it has {quoted(known)}"
+    context.error("SP302", message, path, hint=did_you_mean(column, known))
+    return None

@@ -1,0 +1,320 @@
+"""Pass: what each phase computes, trains, fits, evaluates and records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.components.component import Component
+from specplan.components.sampler import Simple
+from specplan.plan.model import Eval, Fit, Record, Sampler, Train
+from specplan.plan.passes.activity import Activity
+from specplan.plan.passes.callbacks import early_stopping, evaluations
+from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.objectives import Chosen
+from specplan.plan.streams import written_seed_of
+from specplan.spec.model import EvalSpec, FitSpec, GroupSpec, TrainSpec
+from specplan.spec.wording import did_you_mean, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from specplan.plan.model import Phase
+    from specplan.plan.passes.components import Resolved
+    from specplan.plan.passes.context import Context
+    from specplan.plan.passes.data import FeatureSet
+    from specplan.plan.passes.graph import Wired
+    from specplan.plan.passes.objectives import Objectives
+    from specplan.spec.diagnostics import Path
+    from specplan.spec.model import Entry, PhaseSpec
+
+_SAMPLE_ID_DTYPE = "int64"
+
+
+def schedule(
+    context: Context,
+    resolved: Resolved,
+    data: dict[str, FeatureSet],
+    wired: Wired,
+    objectives: Objectives,
+) -> tuple[Phase, ...]:
+    """Every phase that is free of faults, in order."""
+    activity = Activity(context, resolved, wired)
+    places: dict[tuple[str, ...], Path] = {}
+    built: list[Phase] = []
+    for entry, path, labels in _entries(context.spec.plan, ("plan",), ()):
+        key = "group" if isinstance(entry, GroupSpec) else "label"
+        if labels in places:
+            message = f"label `{labels[-1]}` is used twice in this group"
+            also = [(places[labels], "first used here")]
+            context.error("SP304", message, (*path, key), also=also)
+        places.setdefault(labels, (*path, key))
+        if isinstance(entry, GroupSpec):
+            continue
+        scheduler = PhaseScheduler(
+            context, resolved, data, wired, objectives, activity, entry, path, ".".join(labels)
+        )
+        phase = scheduler.phase()
+        if phase is not None:
+            built.append(phase)
+    activity.warn_of_unused(data)
+    return tuple(built)
+
+
+def _entries(
+    entries: tuple[Entry, ...], path: Path, around: tuple[str, ...]
+) -> Iterator[tuple[Entry, Path, tuple[str, ...]]]:
+    for index, entry in enumerate(entries):
+        place = (*path, index)
+        if isinstance(entry, GroupSpec):
+            labels = (*around, entry.group)
+            yield entry, place, labels
+            yield from _entries(entry.do, (*place, "do"), labels)
+        else:
+            yield entry, place, (*around, entry.label)
+
+
+class PhaseScheduler:
+    """Schedules one phase; whatever is missing because of a fault makes the phase None."""
+
+    def __init__(
+        self,
+        context: Context,
+        resolved: Resolved,
+        data: dict[str, FeatureSet],
+        wired: Wired,
+        objectives: Objectives,
+        activity: Activity,
+        spec: PhaseSpec,
+        path: Path,
+        label: str,
+    ) -> None:
+        self.context = context
+        self.resolved = resolved
+        self.data = data
+        self.wired = wired
+        self.objectives = objectives
+        self.activity = activity
+        self.spec = spec
+        self.path = path
+        self.label = label
+
+    def phase(self) -> Phase | None:
+        """The phase as the plan writes it."""
+        losses = self.choose("losses", self.spec.losses, (*self.path, "losses"))
+        metrics = (
+            Chosen()
+            if isinstance(self.spec, TrainSpec)
+            else self.choose("metrics", self.spec.metrics, (*self.path, "metrics"))
+        )
+        self._check_names(losses, metrics)
+        active = self._active()
+        match self.spec:
+            case TrainSpec():
+                return self._train(self.spec, losses, active)
+            case EvalSpec():
+                return self._eval(self.spec, losses, metrics, active)
+            case FitSpec():
+                return self._fit(self.spec, losses, metrics, active)
+
+    def choose(self, section: str, labels: tuple[str, ...], path: Path) -> Chosen:
+        """The objectives that a list names."""
+        known = self.objectives.losses if section == "losses" else self.objectives.metrics
+        chosen: dict[str, Any] = {}
+        complete = True
+        for index, label in enumerate(labels):
+            place = (*path, index)
+            if label not in known:
+                noun = section.removesuffix("s").replace("losse", "loss")
+                message = f"there is no {noun} `{label}`; known: {quoted(known) or 'none'}"
+                self.context.error("SP301", message, place, hint=did_you_mean(label, known))
+                complete = False
+            elif label in chosen:
+                self.context.error("SP304", f"`{label}` is listed twice", place)
+            else:
+                chosen[label] = known[label]
+        return Chosen(
+            objectives=tuple(item for item in chosen.values() if item is not None),
+            labels=tuple(chosen),
+            reads=frozenset(
+                node for label in chosen for node in self.objectives.reads[section, label]
+            ),
+            complete=complete and None not in chosen.values(),
+        )
+
+    def rows(self, feature_set: str, split: str | None, path: Path) -> int | None:
+        """Rows of a split, or of all; None where they are not known."""
+        known = self.data[feature_set]
+        if split is None:
+            return known.rows
+        if split not in known.splits:
+            also = [(("data", feature_set), "the FeatureSet")]
+            names = quoted(known.splits) or "no splits"
+            message = f"split `{split}` is not defined; {feature_set} has {names}"
+            hint = did_you_mean(split, known.splits)
+            self.context.error("SP303", message, path, hint=hint, also=also)
+            return None
+        return known.splits[split]
+
+    def _active(self) -> tuple[str, ...] | None:
+        if self.spec.active is None:
+            return None
+        nodes = self.context.spec.graph.nodes
+        for index, label in enumerate(self.spec.active):
+            if label not in nodes:
+                message = f"there is no node `{label}`; known: {quoted(nodes)}"
+                place = (*self.path, "active", index)
+                self.context.error("SP301", message, place, hint=did_you_mean(label, nodes))
+        return tuple(label for label in self.spec.active if label in nodes)
+
+    def _check_names(self, losses: Chosen, metrics: Chosen) -> None:
+        total = {"train": "train_loss", "eval": "eval_loss", "fit": "fit_loss"}[self.kind]
+        for label in losses.labels:
+            if label == total or label in metrics.labels:
+                message = f"this phase would record two series called `{label}`"
+                self.context.error("SP304", message, (*self.path, "losses"), hint="rename the loss")
+
+    @property
+    def kind(self) -> str:
+        """train, eval or fit."""
+        return type(self.spec).__struct_config__.tag
+
+    def _source(self, nodes: tuple[str, ...]) -> str | None:
+        """The one FeatureSet that a phase reads."""
+        names = sorted({name for label in nodes for name in self.wired.feature_sets[label]})
+        if len(names) > 1:
+            message = f"this phase reads several FeatureSets: {quoted(names)}"
+            hint = "list nodes of one FeatureSet in `active`, or their losses only"
+            self.context.error("SP307", message, self.path, hint=hint)
+            return None
+        if not names and len(self.data) == 1:
+            # A node's input is faulty, but the split can still be checked.
+            names = list(self.data)
+        return names[0] if names else None
+
+    def _common(
+        self,
+        source: str | None,
+        nodes: tuple[str, ...],
+        losses: Chosen,
+        metrics: Chosen,
+        recorded: set[str],
+    ) -> dict[str, Any] | None:
+        """The fields that every phase has, but `steps`."""
+        rows = self.rows(source, self.spec.split, (*self.path, "split")) if source else None
+        known = self.wired.nodes.keys() >= set(nodes)
+        if source is None or rows is None or not (losses.complete and metrics.complete and known):
+            return None
+        keeps = self.spec.record != "none"
+        return {
+            "path": self.label,
+            "data": source,
+            "split": self.spec.split,
+            "rows": rows,
+            "nodes": nodes,
+            "losses": losses.objectives,
+            "metrics": metrics.objectives,
+            "record": self.spec.record,
+            "records": self._records(source, nodes, recorded) if keeps else (),
+        }
+
+    def _records(
+        self, source: str, nodes: tuple[str, ...], recorded: set[str]
+    ) -> tuple[Record, ...]:
+        records = [Record(node=source, field="sample_id", dtype=_SAMPLE_ID_DTYPE, shape=())]
+        for label in nodes:
+            if label not in recorded:
+                continue
+            node = self.wired.nodes[label]
+            records.append(Record(node=label, field="outputs", dtype=node.dtype, shape=node.shape))
+            if node.target is not None:
+                target = node.target
+                records.append(
+                    Record(node=label, field="targets", dtype=target.dtype, shape=target.shape)
+                )
+        return tuple(records)
+
+    def _train(
+        self, spec: TrainSpec, losses: Chosen, active: tuple[str, ...] | None
+    ) -> Phase | None:
+        nodes = self.activity.needed({*losses.reads, *(active or ())})
+        trainable = self.activity.trainable(losses.reads, active, self.path)
+        self.activity.check_fitted(nodes, (), self.path)
+        source = self._source(nodes)
+        common = self._common(source, nodes, losses, Chosen(), losses.carriers)
+        between = evaluations(self, spec, losses, source)
+        stopping = early_stopping(self, spec, losses)
+        optimizer = self._optimizer()
+        sampler = self.resolved.get((*self.path, "sampler"))
+        if not isinstance(sampler, Simple) or common is None:
+            return None
+        steps = self._steps(sampler, common["rows"])
+        if between is None or optimizer is None or not trainable or not steps:
+            return None
+        return Train(
+            **common,
+            steps=steps,
+            epochs=spec.epochs,
+            sampler=self._sampler(sampler),
+            trainable=trainable,
+            optimizer=as_plan(optimizer),
+            evaluations=between,
+            early_stopping=stopping,
+        )
+
+    def _optimizer(self) -> Component | None:
+        if self.context.spec.graph.optimizer is None:
+            message = "a train phase needs an optimizer: `graph` has none"
+            hint = "such as `optimizer: {use: adam, lr: 1e-3}` in `graph`"
+            self.context.error("SP204", message, self.path, hint=hint)
+            return None
+        optimizer = self.resolved.get(("graph", "optimizer"))
+        return optimizer if isinstance(optimizer, Component) else None
+
+    def _steps(self, sampler: Simple, rows: int) -> int:
+        if not sampler.drop_last:
+            return -(-rows // sampler.batch_size)
+        steps = rows // sampler.batch_size
+        if steps == 0:
+            message = (
+                f"batch_size {sampler.batch_size} with drop_last leaves no batch for {rows} rows"
+            )
+            self.context.error("SP702", message, (*self.path, "sampler", "batch_size"))
+        return steps
+
+    def _sampler(self, sampler: Simple) -> Sampler:
+        seed = sampler.seed
+        if seed is None:
+            seed = written_seed_of(self.context.spec.run.seed, f"phase/{self.label}/sampler")
+        return Sampler(component=as_plan(msgspec.structs.replace(sampler, seed=seed)), seed=seed)
+
+    def _eval(
+        self, spec: EvalSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None
+    ) -> Phase | None:
+        wanted = {*losses.reads, *metrics.reads, *(active or ())} or set(self.wired.order)
+        nodes = self.activity.needed(wanted)
+        self.activity.check_fitted(nodes, (), self.path)
+        recorded = losses.carriers | metrics.carriers | self.activity.sinks(nodes)
+        common = self._common(self._source(nodes), nodes, losses, metrics, recorded)
+        if common is None:
+            return None
+        steps = -(-common["rows"] // (spec.batch_size or common["rows"]))
+        return Eval(**common, steps=steps, batch_size=spec.batch_size)
+
+    def _fit(
+        self, spec: FitSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None
+    ) -> Phase | None:
+        read = losses.reads | metrics.reads
+        wanted = {*read, *active} if active is not None else read or set(self.wired.order)
+        scope = self.activity.needed(wanted)
+        fitted = self.activity.fitted(
+            scope, active, self.path, label=self.label, freeze=spec.freeze_after_fit
+        )
+        nodes = self.activity.needed({*fitted, *read})
+        self.activity.check_fitted(nodes, fitted, self.path)
+        recorded = losses.carriers | metrics.carriers
+        common = self._common(self._source(nodes), nodes, losses, metrics, recorded)
+        if common is None or not fitted:
+            return None
+        return Fit(**common, steps=1, fitted=fitted, freeze_after_fit=spec.freeze_after_fit)

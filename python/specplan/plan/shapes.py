@@ -1,0 +1,97 @@
+"""Shapes and parameter counts of the built-in models in closed form, without torch."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from specplan.components.model import Cnn, Mlp
+    from specplan.plan.model import Shape
+
+
+class ShapeError(ValueError):
+    """Shapes that do not fit; the message says which, and at which layer."""
+
+
+def show(shape: Shape, *, batch: bool = False) -> str:
+    """`(10,)`, or `(B, 10)` with the batch axis."""
+    sizes = ("B", *map(str, shape)) if batch else tuple(map(str, shape))
+    return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
+
+
+def mlp_parameters(model: Mlp, input_shape: Shape, output_shape: Shape) -> int:
+    """Trainable parameters of an mlp."""
+    widths = [prod(input_shape), *[model.hidden_dim] * model.n_layers, prod(output_shape)]
+    return sum((before + 1) * after for before, after in zip(widths, widths[1:], strict=False))
+
+
+def cnn_features(model: Cnn, input_shape: Shape) -> Shape:
+    """Shape after the last convolution block.
+
+    Raises:
+        ShapeError: the rows are not (channels, length) or (channels, height, width), or a block
+            leaves nothing of an axis.
+    """
+    if len(input_shape) not in (2, 3):
+        raise ShapeError(
+            f"cnn reads rows of shape (channels, length) or (channels, height, width), "
+            f"not {show(input_shape)}"
+        )
+    sizes = input_shape[1:]
+    for layer in range(model.n_layers):
+        before = sizes
+        sizes = tuple(
+            (size + 2 * model.padding - model.kernel_size) // model.stride + 1 for size in sizes
+        )
+        if min(sizes) < 1:
+            raise ShapeError(
+                f"layer {layer} of cnn: kernel_size {model.kernel_size} with padding "
+                f"{model.padding} does not fit into {show(before)}"
+            )
+        before = sizes
+        sizes = tuple(size // model.pooling for size in sizes)
+        if min(sizes) < 1:
+            raise ShapeError(
+                f"layer {layer} of cnn: pooling {model.pooling} leaves nothing of {show(before)}"
+            )
+    return (model.hidden_dim, *sizes)
+
+
+def cnn_parameters(model: Cnn, input_shape: Shape, output_shape: Shape) -> int:
+    """Trainable parameters of a cnn. Raises ShapeError as `cnn_features` does."""
+    features = cnn_features(model, input_shape)
+    kernel = model.kernel_size ** (len(input_shape) - 1)
+    channels = [input_shape[0], *[model.hidden_dim] * model.n_layers]
+    convolutions = sum(
+        (before * kernel + 1) * after for before, after in zip(channels, channels[1:], strict=False)
+    )
+    return convolutions + (prod(features) + 1) * prod(output_shape)
+
+
+def as_row(shape: Shape) -> Shape:
+    """A scalar counts as a row of one element where rows are joined."""
+    return shape or (1,)
+
+
+def concat_shape(shapes: Sequence[Shape], axis: int) -> Shape:
+    """Shape of rows joined along `axis`, which does not count the batch axis.
+
+    Raises:
+        ShapeError: the ranks differ, the axis does not exist, or another axis differs.
+    """
+    rows = [as_row(shape) for shape in shapes]
+    rank = len(rows[0])
+    listed = " and ".join(show(row) for row in rows)
+    if any(len(row) != rank for row in rows):
+        raise ShapeError(f"cannot concatenate {listed} on axis {axis}: the ranks differ")
+    if not -rank <= axis < rank:
+        raise ShapeError(f"cannot concatenate {listed} on axis {axis}: rows have {rank} axes")
+    position = axis % rank
+    rests = {row[:position] + row[position + 1 :] for row in rows}
+    if len(rests) > 1:
+        raise ShapeError(f"cannot concatenate {listed} on axis {axis}: another axis differs")
+    joined = sum(row[position] for row in rows)
+    return (*rows[0][:position], joined, *rows[0][position + 1 :])

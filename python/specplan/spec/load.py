@@ -1,0 +1,68 @@
+"""A file, or a mapping, as a Document."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
+
+from specplan.spec.compose import compose
+from specplan.spec.diagnostics import format_path
+from specplan.spec.model import SPEC_VERSION
+from specplan.spec.source import Source, read
+
+if TYPE_CHECKING:
+    from specplan.spec.diagnostics import Path
+    from specplan.spec.document import Document
+
+
+def load(path: str | os.PathLike[str]) -> Document:
+    """Read a spec with everything that it imports.
+
+    Raises:
+        SpecError: a file is missing or unreadable, or its text is not JSON or YAML 1.2.
+    """
+    return compose(read(FilePath(path)))
+
+
+def from_mapping(
+    mapping: Mapping[str, Any], *, folder: str | os.PathLike[str] | None = None
+) -> Document:
+    """A spec that a Python program holds. `mapping` is copied; the version key may be left out.
+
+    Args:
+        folder: where relative paths in the spec start; by default the current folder.
+
+    Raises:
+        TypeError: `mapping` holds something that JSON cannot write.
+        SpecError: something that it imports is missing or unreadable.
+    """
+    value = {"specplan": SPEC_VERSION} | _plain(mapping, ())
+    start = FilePath.cwd() if folder is None else FilePath(folder)
+    return compose(Source(name=None, file=None, folder=start, value=value))
+
+
+def _plain(value: object, path: Path) -> Any:
+    # numpy.float64, enum.StrEnum and the like become the plain type: validation is strict.
+    match value:
+        case None | bool():
+            return value
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case str():
+            return str.__str__(value)
+        case os.PathLike():
+            return os.fspath(value)
+        case Mapping():
+            for key in value:
+                if not isinstance(key, str):
+                    msg = f"{format_path(path)}: keys are strings, this one is {key!r}"
+                    raise TypeError(msg)
+            return {str(key): _plain(item, (*path, key)) for key, item in value.items()}
+        case Sequence() if not isinstance(value, bytes | bytearray):
+            return [_plain(item, (*path, index)) for index, item in enumerate(value)]
+    msg = f"{format_path(path)}: a spec cannot hold an object of type `{type(value).__name__}`"
+    raise TypeError(msg)

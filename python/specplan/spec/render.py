@@ -1,0 +1,64 @@
+"""A diagnostic as text for people: what is wrong, the line, a caret, a hint."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING
+
+from specplan.spec.source import lines_of
+
+if TYPE_CHECKING:
+    from specplan.spec.diagnostics import Diagnostic, Origin
+    from specplan.spec.document import Document
+
+_TAB = "    "
+
+
+def render(diagnostic: Diagnostic, document: Document | None = None) -> str:
+    """The diagnostic with the lines it is about, as several lines without a last line break.
+
+    Without `document`, lines are taken from the file that the diagnostic names.
+    """
+    parts = [
+        f"{diagnostic.origin}: {diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}",
+        *_snippet(diagnostic.origin, document),
+    ]
+    for label in diagnostic.labels:
+        parts += [f"{label.origin}: {label.text}", *_snippet(label.origin, document)]
+    if diagnostic.hint is not None:
+        parts.append(f"hint: {diagnostic.hint}")
+    return "\n".join(parts)
+
+
+def _snippet(origin: Origin, document: Document | None) -> list[str]:
+    line = _line(origin, document)
+    if line is None:
+        return []
+    start = origin.column - 1
+    end = origin.end_column - 1 if origin.end_line == origin.line else len(line.rstrip())
+    gutter = f"{origin.line:>5} | "
+    caret = " " * _width(line[:start]) + "^" * max(_width(line[start:end]), 1)
+    return [f"{gutter}{line.replace(chr(9), _TAB)}".rstrip(), f"{'| ':>{len(gutter)}}{caret}"]
+
+
+def _line(origin: Origin, document: Document | None) -> str | None:
+    if document is not None:
+        return document.source_line(origin)
+    if origin.file is None or not origin.line:
+        return None
+    lines = lines_of(FilePath(origin.file))
+    return lines[origin.line - 1] if origin.line <= len(lines) else None
+
+
+def _width(text: str) -> int:
+    """Columns that a terminal gives to `text`, a tab counted as it is printed here."""
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if character == "\t":
+        return len(_TAB)
+    if unicodedata.combining(character) or unicodedata.category(character) == "Cf":
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -1,0 +1,163 @@
+"""One text of a spec, and the place of each of its values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from specplan._native import parse_text
+from specplan.errors import SpecError
+from specplan.spec.diagnostics import Diagnostic, Label, Origin
+from specplan.spec.wording import did_you_mean
+
+if TYPE_CHECKING:
+    from specplan._native import Problem, Span, Text
+    from specplan.spec.diagnostics import Path
+
+_LINE_BREAK = re.compile(r"\r\n|\n|\r")
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One text, or a mapping that a Python program gave.
+
+    Attributes:
+        name: how diagnostics call the file; None for a mapping.
+        file: the file itself; None for a mapping.
+        folder: the folder from which relative paths in the text start.
+        problems: faults of the text. Where there are any, `value` may be incomplete.
+    """
+
+    name: str | None
+    file: FilePath | None
+    folder: FilePath
+    value: Any
+    lines: tuple[str, ...] = ()
+    text: Text | None = None
+    problems: tuple[Diagnostic, ...] = ()
+
+    def origin(self, inner: Path, *, path: Path, key: bool = False) -> Origin:
+        """Where the value (or key) at `inner` of this text stands; `path` is its place in the spec.
+
+        A value that is not in the text has the origin of the nearest one around it.
+        """
+        if self.text is None:
+            return Origin(file=self.name, path=path)
+        span = self.text.key_span(inner) if key else None
+        while span is None:
+            span = self.text.value_span(inner)
+            if span is None and not inner:
+                return Origin(file=self.name, path=path)
+            inner = inner[:-1]
+        return _origin(self.name, span, path)
+
+
+def read(file: FilePath) -> Source:
+    """Read a JSON or YAML file. Faults of its text are listed in `problems`.
+
+    `.json` is JSON, `.yaml` and `.yml` are YAML; any other file that begins with `{` or `[` is JSON.
+
+    Raises:
+        SpecError: there is no such file, it cannot be read, or it is not UTF-8.
+    """
+    name = displayed(file)
+    content = _decoded(name, _bytes(file, name))
+    text = parse_text(content, _format(file, content))
+    return Source(
+        name=name,
+        file=file,
+        folder=file.parent,
+        value=text.value,
+        lines=tuple(_LINE_BREAK.split(content)),
+        text=text,
+        problems=tuple(_diagnostic(name, problem) for problem in text.problems),
+    )
+
+
+def displayed(file: FilePath) -> str:
+    """The name of a file for people: relative to the current folder when it lies below it."""
+    absolute = file.absolute()
+    current = FilePath.cwd()
+    return str(absolute.relative_to(current) if absolute.is_relative_to(current) else absolute)
+
+
+def lines_of(file: FilePath) -> tuple[str, ...]:
+    """The lines of a file for display; none where it cannot be read."""
+    try:
+        return tuple(_LINE_BREAK.split(file.read_bytes().decode(errors="replace")))
+    except OSError:
+        return ()
+
+
+def _bytes(file: FilePath, name: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        message, hint = "there is no such file", did_you_mean(file.name, names_beside(file))
+    except IsADirectoryError:
+        message, hint = "this is a folder, not a file", "name a JSON or YAML file in it"
+    except OSError as error:
+        message, hint = f"the file cannot be read: {error.strerror}", None
+    problem = Diagnostic(code="SP007", message=message, origin=Origin(file=name), hint=hint)
+    raise SpecError([problem])
+
+
+def names_beside(file: FilePath) -> list[str]:
+    """The JSON and YAML files in the folder of `file`, which need not exist."""
+    try:
+        names = sorted(entry.name for entry in file.parent.iterdir())
+    except OSError:
+        return []
+    return [name for name in names if name.endswith((".json", ".yaml", ".yml"))]
+
+
+def _decoded(name: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        before = _LINE_BREAK.split(content[: error.start].decode())
+        line, column = len(before), len(before[-1]) + 1
+        problem = Diagnostic(
+            code="SP005",
+            message=f"byte {error.start} (0x{content[error.start]:02x}) is not UTF-8",
+            origin=Origin(
+                file=name, line=line, column=column, end_line=line, end_column=column + 1
+            ),
+            hint="save the file as UTF-8",
+        )
+    raise SpecError([problem])
+
+
+def _format(file: FilePath, content: str) -> Literal["json", "yaml"]:
+    suffix = file.suffix.lower()
+    if suffix == ".json":
+        return "json"
+    if suffix in {".yaml", ".yml"}:
+        return "yaml"
+    return "json" if content.lstrip("\ufeff \t\r\n").startswith(("{", "[")) else "yaml"
+
+
+def _diagnostic(name: str, problem: Problem) -> Diagnostic:
+    labels: tuple[Label, ...] = ()
+    if problem.related is not None:
+        text, span = problem.related
+        labels = (Label(origin=_origin(name, span, ()), text=text),)
+    return Diagnostic(
+        code=problem.code,
+        message=problem.message,
+        origin=_origin(name, problem.span, ()),
+        labels=labels,
+    )
+
+
+def _origin(name: str | None, span: Span, path: Path) -> Origin:
+    return Origin(
+        file=name,
+        line=span.line,
+        column=span.column,
+        end_line=span.end_line,
+        end_column=span.end_column,
+        path=path,
+    )

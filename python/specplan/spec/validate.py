@@ -1,0 +1,73 @@
+"""Document -> Spec, or every fault that the document has."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from specplan.components import COMPONENTS
+from specplan.errors import SpecError
+from specplan.spec.diagnostics import Diagnostic, Origin, in_text_order
+from specplan.spec.model import components_of, from_value
+
+if TYPE_CHECKING:
+    from specplan.components import Kind
+    from specplan.spec.document import Document
+    from specplan.spec.model import ComponentSpec, Spec
+
+SKLEARN_NAME = re.compile(r"sklearn(\.[A-Za-z_][A-Za-z0-9_]*)+:[A-Za-z_][A-Za-z0-9_]*")
+
+
+def validate(document: Document) -> Spec:
+    """Check a document and give it types.
+
+    References between the parts, shapes and data are not looked at: that is the compiler's.
+
+    Raises:
+        SpecError: with every fault, in the order of the text.
+    """
+    if document.problems:
+        raise SpecError(_faults(document))
+    try:
+        spec = from_value(document.value, name=document.name)
+        for _, kind, component in components_of(spec):
+            _check_component(kind, component)
+    except msgspec.ValidationError as refusal:
+        faults = _faults(document) or [_inconsistency(document, refusal)]
+        raise SpecError(faults) from None
+    return spec
+
+
+def _check_component(kind: Kind, component: ComponentSpec) -> None:
+    use = component.get("use")
+    if kind == "model" and isinstance(use, str) and SKLEARN_NAME.fullmatch(use):
+        return
+    declaration = COMPONENTS[kind].get(use) if isinstance(use, str) else None
+    if declaration is None:
+        msg = f"Expected a {kind}, got {use!r}"
+        raise msgspec.ValidationError(msg)
+    msgspec.convert(component, declaration)
+
+
+def _faults(document: Document) -> list[Diagnostic]:
+    # jsonschema takes longer to import than everything else here, and most specs are right.
+    from specplan.spec.faults import schema_faults
+
+    unresolved = [problem.origin.path for problem in document.problems]
+    faults = [
+        fault
+        for fault in schema_faults(document)
+        if not any(fault.origin.path[: len(path)] == path for path in unresolved)
+    ]
+    return in_text_order([*document.problems, *faults], document.sources[0].name)
+
+
+def _inconsistency(document: Document, refusal: msgspec.ValidationError) -> Diagnostic:
+    return Diagnostic(
+        code="SP900",
+        message=f"internal inconsistency: the schema accepts what the model refuses: {refusal}",
+        origin=Origin(file=document.sources[0].name),
+        hint="please report this, with the spec",
+    )

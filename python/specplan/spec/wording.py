@@ -1,0 +1,58 @@
+"""How diagnostics say things."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from specplan.spec.suggest import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """The hint for a name that is not known; None where no known name is near."""
+    match = closest(name, known)
+    return f"did you mean `{match}`?" if match is not None else None
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names in backticks, with commas between them."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def with_article(noun: str) -> str:
+    """`a loss`, `an optimizer`."""
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+
+
+def shown(value: object) -> str:
+    """A scalar as JSON writes it, a collection by its type only."""
+    match value:
+        case list():
+            return "list"
+        case dict():
+            return "mapping"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in the words of JSON and YAML: `string "1e-3"`, `list`."""
+    match value:
+        case bool():
+            return f"boolean {shown(value)}"
+        case int() | float():
+            return f"number {shown(value)}"
+        case str():
+            return f"string {shown(value)}"
+        case _:
+            return shown(value)
+
+
+def choices(name: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known: what is, and which of it was meant."""
+    names = list(known)
+    hint = did_you_mean(name, names)
+    return (quoted(names) or "none") + (f"; {hint}" if hint else "")

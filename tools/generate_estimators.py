@@ -1,0 +1,209 @@
+"""Write python/specplan/models/sklearn/estimators.json from the installed scikit-learn.
+
+    python tools/generate_estimators.py          write the file
+    python tools/generate_estimators.py --check  exit 1 if it would change
+
+The compiler reads this table instead of importing scikit-learn.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import math
+import sys
+import warnings
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import sklearn
+from sklearn.utils import all_estimators
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Hidden,
+    Interval,
+    MissingValues,
+    Options,
+    StrOptions,
+)
+
+TABLE = Path(__file__).parents[1] / "python/specplan/models/sklearn/estimators.json"
+
+# Transformers whose output has the width of the input, or of an integer parameter.
+INPUT_WIDTH = {
+    "MaxAbsScaler",
+    "MinMaxScaler",
+    "Normalizer",
+    "PowerTransformer",
+    "QuantileTransformer",
+    "RobustScaler",
+    "StandardScaler",
+}
+PARAMETER_WIDTH = {
+    "FactorAnalysis": "n_components",
+    "FastICA": "n_components",
+    "IncrementalPCA": "n_components",
+    "KernelPCA": "n_components",
+    "NMF": "n_components",
+    "Nystroem": "n_components",
+    "PCA": "n_components",
+    "RBFSampler": "n_components",
+    "SparsePCA": "n_components",
+    "TruncatedSVD": "n_components",
+}
+# Has a default for its base estimator and cannot work with it.
+INCOMPLETE = {"SelfTrainingClassifier"}
+# A default by which scikit-learn says that a parameter should not be set.
+SENTINELS = {"deprecated", "warn"}
+
+
+def public_name(cls: type) -> str | None:
+    """`sklearn.linear_model:Ridge`, or None for a class that no public module exports."""
+    parts = cls.__module__.split(".")
+    public = [part for part in parts if not part.startswith("_")]
+    for length in range(2, len(public) + 1):
+        module = ".".join(public[:length])
+        if parts[:length] != public[:length]:
+            return None
+        if getattr(importlib.import_module(module), cls.__name__, None) is cls:
+            return f"{module}:{cls.__name__}"
+    return None
+
+
+def as_json(value: Any) -> Any:
+    """A default as JSON; raises TypeError where there is no JSON for it."""
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        # JSON has no infinity, and canonical JSON has no 1.0.
+        plain = math.isfinite(value) and not value.is_integer()
+        return value if plain else {"$float": repr(value)}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    raise TypeError(type(value).__name__)
+
+
+def allowed(constraints: Any) -> list[str] | None:
+    """What a parameter accepts, as short words; None where JSON cannot be told right from wrong.
+
+    `none`, `bool`, `str`, `=value` for one of several, `int[1,inf)` and `real(0,1]` for intervals.
+    """
+    if constraints == "no_validation":
+        return None
+    words: list[str] = []
+    for constraint in constraints:
+        inner = constraint.constraint if isinstance(constraint, Hidden) else constraint
+        if inner is None:
+            words.append("none")
+        elif inner == "boolean" or inner is bool:
+            words.append("bool")
+        elif inner == "verbose":
+            words += ["bool", "int[0,inf)"]
+        elif inner == "random_state":
+            words += ["none", "int[0,4294967295]"]
+        elif isinstance(inner, StrOptions | Options):
+            words += [
+                f"={option}"
+                for option in sorted(map(str, inner.options))
+                if option not in SENTINELS
+            ]
+        elif isinstance(inner, MissingValues):
+            return None
+        elif isinstance(inner, Interval):
+            kind = "int" if inner.type is Integral else "real"
+            left = "-inf" if inner.left is None else f"{inner.left:g}"
+            right = "inf" if inner.right is None else f"{inner.right:g}"
+            opening = "[" if inner.closed in ("left", "both") else "("
+            closing = "]" if inner.closed in ("right", "both") else ")"
+            words.append(f"{kind}{opening}{left},{right}{closing}")
+        elif inner in (Integral, int):
+            words.append("int(-inf,inf)")
+        elif inner in (Real, float):
+            words.append("real(-inf,inf)")
+        elif inner is str:
+            words.append("str")
+        elif inner in ("array-like", "sparse matrix") or inner in (dict, list, tuple):
+            words.append("collection")
+        elif callable(inner) or inner == "cv_object" or isinstance(inner, HasMethods | type):
+            continue
+        elif inner == "missing_values" or isinstance(inner, str):
+            return None
+        else:
+            continue
+    return list(dict.fromkeys(words))
+
+
+def describe(name: str, cls: type, kind: str) -> dict[str, Any] | None:
+    """The entry of one estimator; None for one that cannot be made from JSON."""
+    parameters: dict[str, Any] = {}
+    closed: list[str] = []
+    for parameter in inspect.signature(cls).parameters.values():
+        if parameter.default is inspect.Parameter.empty:
+            return None
+        if isinstance(parameter.default, str) and parameter.default in SENTINELS:
+            continue
+        try:
+            parameters[parameter.name] = as_json(parameter.default)
+        except TypeError:
+            closed.append(parameter.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tags = cls().__sklearn_tags__()
+    constraints = getattr(cls, "_parameter_constraints", {})
+    accepts = {
+        parameter: words
+        for parameter in parameters
+        if (words := allowed(constraints.get(parameter, "no_validation")))
+    }
+    entry: dict[str, Any] = {"kind": kind, "parameters": parameters, "accepts": accepts}
+    if closed:
+        entry["closed"] = closed
+    if hasattr(cls, "partial_fit"):
+        entry["partial_fit"] = True
+    if hasattr(cls, "predict_proba"):
+        entry["predict_proba"] = True
+    if tags.target_tags.multi_output:
+        entry["multi_output"] = True
+    if kind == "transformer":
+        entry["width"] = PARAMETER_WIDTH.get(name, "input")
+    return entry
+
+
+def table() -> dict[str, Any]:
+    """Every estimator that a spec can name."""
+    estimators: dict[str, Any] = {}
+    for kind in ("regressor", "classifier", "transformer"):
+        for name, cls in all_estimators(type_filter=kind):
+            if kind == "transformer" and name not in INPUT_WIDTH | set(PARAMETER_WIDTH):
+                continue
+            if name in INCOMPLETE:
+                continue
+            use = public_name(cls)
+            entry = describe(name, cls, kind) if use else None
+            if use and entry:
+                estimators[use] = entry
+    return {
+        "scikit_learn": sklearn.__version__,
+        "estimators": dict(sorted(estimators.items())),
+    }
+
+
+def main() -> int:
+    """Write or check the table."""
+    contents = table()
+    lines = ",\n".join(
+        f"  {json.dumps(use)}: {json.dumps(entry, separators=(', ', ': '))}"
+        for use, entry in contents["estimators"].items()
+    )
+    version = json.dumps(contents["scikit_learn"])
+    text = f'{{"scikit_learn": {version}, "estimators": {{\n{lines}\n}}}}\n'
+    if sys.argv[1:] == ["--check"]:
+        return int(TABLE.read_text(encoding="utf-8") != text)
+    TABLE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

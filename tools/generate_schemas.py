@@ -1,0 +1,205 @@
+"""Write schemas/*.schema.json: the hand-written structure joined with the declared components.
+
+python tools/generate_schemas.py            write the files
+python tools/generate_schemas.py --check    exit with 1 if a file would change
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from specplan.components import COMPONENTS, KINDS, Kind
+from specplan.plan.model import Plan
+
+ROOT = Path(__file__).resolve().parent.parent
+STRUCTURE = ROOT / "schemas/structure/experiment.json"
+EXPERIMENT = "schemas/experiment.schema.json"
+PACKAGED = "python/specplan/_schemas/experiment.schema.json"
+PLAN = "schemas/plan.schema.json"
+
+SKLEARN_NAME = r"^sklearn(\.[A-Za-z_][A-Za-z0-9_]*)+:[A-Za-z_][A-Za-z0-9_]*$"
+ANNOTATIONS = ("title", "description", "default", "examples")
+NOT_REFERABLE = ("$schema", "specplan", "imports", "params")
+
+Schema = dict[str, Any]
+
+
+def experiment_schema() -> Schema:
+    """The structure, with a definition for each component, and `{$: params.x}` for any value."""
+    schema: Schema = json.loads(STRUCTURE.read_text())
+    classes = [cls for by_name in COMPONENTS.values() for cls in by_name.values()]
+    _, declared = msgspec.json.schema_components(classes, ref_template="#/$defs/{name}")
+    for kind in KINDS:
+        _add_components(schema["$defs"], kind, declared)
+    _admit_free_keys(schema)
+    _admit_references(schema)
+    return schema
+
+
+def plan_schema() -> Schema:
+    """The schema of a plan file, from its model."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **msgspec.json.schema(Plan),
+    }
+
+
+def _add_components(definitions: Schema, kind: Kind, declared: Schema) -> None:
+    """Complete the definition of a kind, whose own keys stand beside those of each component."""
+    owner = definitions[kind]
+    beside = owner.get("properties", {})
+    owner["required"] = ["use", *owner.get("required", [])]
+    owner["properties"] = {"use": _use(kind), **beside}
+    owner["allOf"] = []
+    for use, cls in COMPONENTS[kind].items():
+        name = f"{kind}.{use}"
+        definitions[name] = _component(use, declared[cls.__name__], beside)
+        condition = {
+            "type": "object",
+            "required": ["use"],
+            "properties": {"use": {"const": use}},
+        }
+        owner["allOf"].append({"if": condition, "then": {"$ref": f"#/$defs/{name}"}})
+
+
+def _use(kind: Kind) -> Schema:
+    components = COMPONENTS[kind]
+    names = {
+        "enum": list(components),
+        "enumDescriptions": [
+            inspect.cleandoc(cls.__doc__ or "").partition("\n")[0] for cls in components.values()
+        ],
+    }
+    description = f"Name of the {'splitter' if kind == 'split' else kind}."
+    if kind != "model":
+        return {"description": description, **names}
+    return {
+        "description": f"{description} A scikit-learn estimator is `sklearn.MODULE:CLASS`.",
+        "examples": ["mlp", "sklearn.linear_model:Ridge"],
+        "type": "string",
+        "if": {"pattern": "^sklearn"},
+        "then": {"pattern": SKLEARN_NAME},
+        "else": names,
+    }
+
+
+def _component(use: str, declared: Schema, beside: Schema) -> Schema:
+    parameters = {
+        name: _without_union(parameter)
+        for name, parameter in declared["properties"].items()
+        if name != "use"
+    }
+    clash = parameters.keys() & beside.keys()
+    if clash:
+        msg = f"`{use}` declares {', '.join(clash)}, which its kind has already"
+        raise ValueError(msg)
+    return {
+        "title": use,
+        "description": declared["description"],
+        "required": [name for name in declared["required"] if name != "use"],
+        "additionalProperties": False,
+        "properties": {
+            "use": {"description": f"`{use}`", "const": use},
+            **dict.fromkeys(beside, True),
+            **parameters,
+        },
+    }
+
+
+def _without_union(schema: Schema) -> Schema:
+    """`X or null` as one schema: with `anyOf`, a validator cannot say what is wrong."""
+    members = schema.get("anyOf")
+    if members is None:
+        return schema
+    merged: Schema = {}
+    types = []
+    for member in members:
+        merged |= member
+        types.append(member["type"])
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {"description": rest.pop("description"), **merged, "type": types, **rest}
+
+
+def _admit_free_keys(schema: Any) -> None:
+    """Let every object have keys that begin with `x-`."""
+    if isinstance(schema, dict):
+        if "additionalProperties" in schema:
+            schema["patternProperties"] = {"^x-": True}
+        for part in schema.values():
+            _admit_free_keys(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _admit_free_keys(part)
+
+
+def _admit_references(schema: Schema) -> None:
+    """Let a reference stand for the value of each key and for each item."""
+    for name, definition in schema["$defs"].items():
+        if name != "reference":
+            _wrap_values(definition)
+    _wrap_values(schema, but=NOT_REFERABLE)
+
+
+def _wrap_values(schema: Schema, *, but: tuple[str, ...] = ()) -> None:
+    properties = schema.get("properties", {})
+    for key, value in properties.items():
+        if key not in but:
+            properties[key] = _or_reference(value)
+    for keyword in ("items", "additionalProperties"):
+        if keyword in schema:
+            schema[keyword] = _or_reference(schema[keyword])
+    if "prefixItems" in schema:
+        schema["prefixItems"] = [_or_reference(item) for item in schema["prefixItems"]]
+    branches = [schema[keyword] for keyword in ("then", "else") if keyword in schema]
+    for part in (*schema.get("allOf", []), *branches):
+        _wrap_values(part)
+
+
+def _or_reference(schema: Schema | bool) -> Schema | bool:
+    if isinstance(schema, bool) or "const" in schema:
+        return schema
+    _wrap_values(schema)
+    outer = {key: schema[key] for key in ANNOTATIONS if key in schema}
+    inner = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
+    return {
+        **outer,
+        "if": {"type": "object", "required": ["$"]},
+        "then": {"$ref": "#/$defs/reference"},
+        "else": inner,
+    }
+
+
+def _text(schema: Schema) -> str:
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    """Write, or with `--check` compare."""
+    parser = argparse.ArgumentParser(description="Write schemas/*.schema.json.")
+    parser.add_argument("--check", action="store_true", help="change nothing, report drift")
+    check: bool = parser.parse_args().check
+    experiment = _text(experiment_schema())
+    texts = {EXPERIMENT: experiment, PACKAGED: experiment, PLAN: _text(plan_schema())}
+    stale = []
+    for name, text in texts.items():
+        file = ROOT / name
+        if not file.is_file() or file.read_text() != text:
+            stale.append(name)
+            if not check:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+    for name in stale:
+        state = "is out of date; run tools/generate_schemas.py" if check else "written"
+        sys.stderr.write(f"{name} {state}\n")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

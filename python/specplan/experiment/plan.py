@@ -99,7 +99,7 @@ class Plan:
         return f"<pre>{html.escape(self.explain())}</pre>"
 
 
-def compile(
+def compile(  # noqa: A001 -- it is called specplan.compile
     spec: str | os.PathLike[str] | Mapping[str, Any],
     *,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
@@ -121,7 +121,9 @@ def compile(
     return Plan(compile_mapping(spec, tables=tables))
 
 
-def open(run: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None) -> Run:
+def open(  # noqa: A001 -- it is called specplan.open
+    run: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None
+) -> Run:
     """Open a run for reading.
 
     Args:

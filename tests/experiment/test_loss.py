@@ -61,7 +61,7 @@ def test_a_loss_applies_to_a_node_or_its_label(parts: Parts) -> None:
         (
             {"inputs": ["output", "targets"]},
             ValueError,
-            "an input of a loss is one of `outputs`, `targets`; did you mean `outputs`?; not `output`",
+            "a loss has no input `output`; known: `outputs`, `targets`; did you mean `outputs`?",
         ),
         (
             {"inputs": {"a": "outputs"}},

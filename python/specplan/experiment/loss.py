@@ -138,5 +138,5 @@ def _ordered(inputs: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
         inputs = [inputs["input"], inputs["target"]]
     for name in inputs:
         if name not in FIELDS:
-            raise ValueError(f"an input of a loss is one of {choices(name, FIELDS)}; not `{name}`")
+            raise ValueError(f"a loss has no input `{name}`; known: {choices(name, FIELDS)}")
     return tuple(inputs)

@@ -12,9 +12,13 @@ def feature_set(label: str = "S") -> FeatureSet:
 def test_a_label_that_is_taken_is_an_error_by_default() -> None:
     Experiment("exp")
     source = feature_set()
-    with pytest.raises(ValueError, match="^`S` is already the label of a FeatureSet of this context"):
+    with pytest.raises(
+        ValueError, match=r"^`S` is already the label of a FeatureSet of this context"
+    ):
         feature_set()
-    with pytest.raises(ValueError, match="^`S` is already the label of a FeatureSet of this context"):
+    with pytest.raises(
+        ValueError, match=r"^`S` is already the label of a FeatureSet of this context"
+    ):
         ModelNode("S", SequentialMLP(), source.reference())
 
 
@@ -54,7 +58,7 @@ def test_a_context_has_one_graph_unless_it_may_be_replaced() -> None:
     experiment = Experiment("exp")
     node = ModelNode("MLP", SequentialMLP(), feature_set().reference())
     ModelGraph("one", nodes=[node])
-    with pytest.raises(ValueError, match="^the context has the ModelGraph `one` already"):
+    with pytest.raises(ValueError, match=r"^the context has the ModelGraph `one` already"):
         ModelGraph("two", nodes=[node])
     experiment.ctx.registration_policy = "overwrite"
     assert experiment.model_graph is not ModelGraph("two", nodes=[node])

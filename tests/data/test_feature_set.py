@@ -22,7 +22,10 @@ def feature_set(rows: int = 10) -> FeatureSet:
 
 def test_columns_come_from_arrays_and_lists_of_rows() -> None:
     found = FeatureSet.from_dict(
-        "S", {"x": [np.zeros((2, 3))] * 5, "y": [1, 2, 3, 4, 5]}, feature_keys=["x"], target_keys="y"
+        "S",
+        {"x": [np.zeros((2, 3))] * 5, "y": [1, 2, 3, 4, 5]},
+        feature_keys=["x"],
+        target_keys="y",
     )
     assert len(found) == 5
     assert found.get_feature_shapes() == {"x": (2, 3)}
@@ -87,7 +90,7 @@ def test_data_that_is_no_table_is_refused(
 
 
 def test_a_label_that_a_spec_cannot_carry_is_refused() -> None:
-    with pytest.raises(ValueError, match="^'a b' cannot be a label: letters, digits"):
+    with pytest.raises(ValueError, match=r"^'a b' cannot be a label: letters, digits"):
         FeatureSet.from_dict("a b", {"x": [1]}, "x", [])
 
 
@@ -118,7 +121,7 @@ def test_ratios_that_make_no_splits_are_refused(ratios: dict[str, float], messag
 def test_a_feature_set_is_split_once() -> None:
     found = feature_set()
     found.split_random({"train": 0.5, "test": 0.5})
-    with pytest.raises(ValueError, match="^FeatureSet `Sensor` has the splits `train` already"):
+    with pytest.raises(ValueError, match=r"^FeatureSet `Sensor` has the splits `train` already"):
         found.split_random({"train": 0.5, "rest": 0.5})
 
 

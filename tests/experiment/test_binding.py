@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.experiment.parts import Parts, sensor_data
 
 from specplan import Experiment, FeatureSet, InputBinding, ModelNode, SequentialMLP, SimpleSampler
-from tests.experiment.parts import Parts, sensor_data
 
 
 def test_a_binding_knows_its_node_and_split(parts: Parts) -> None:
@@ -17,7 +17,9 @@ def test_a_binding_knows_its_node_and_split(parts: Parts) -> None:
 
 
 def test_an_unknown_split_is_refused(parts: Parts) -> None:
-    message = "^FeatureSet `Sensor` has no split `tets`; available: `train`, `test`; did you mean `test`"
+    message = (
+        "^FeatureSet `Sensor` has no split `tets`; available: `train`, `test`; did you mean `test`"
+    )
     with pytest.raises(ValueError, match=message):
         InputBinding.for_evaluation(parts.node, split="tets")
     with pytest.raises(ValueError, match=message):
@@ -28,25 +30,29 @@ def test_only_a_node_that_reads_a_feature_set_is_bound() -> None:
     Experiment("exp")
     head = ModelNode("Head", SequentialMLP(), sensor_data().reference())
     tail = ModelNode("Tail", SequentialMLP(), head)
-    with pytest.raises(ValueError, match="^node `Tail` reads node `Head` and no FeatureSet; bind the"):
+    with pytest.raises(
+        ValueError, match=r"^node `Tail` reads node `Head` and no FeatureSet; bind the"
+    ):
         InputBinding.for_evaluation(tail)
 
 
 def test_another_feature_set_is_refused(parts: Parts) -> None:
     other = FeatureSet.from_dict("Other", {"x": [1.0]}, "x", [])
     for upstream in (other, other.reference(), "Other"):
-        with pytest.raises(ValueError, match="^node `MLP` reads FeatureSet `Sensor`, not `Other`$"):
+        with pytest.raises(
+            ValueError, match=r"^node `MLP` reads FeatureSet `Sensor`, not `Other`$"
+        ):
             InputBinding.for_evaluation(parts.node, upstream)
 
 
 @pytest.mark.parametrize("sampler", [None, "simple"])
 def test_training_needs_a_sampler(parts: Parts, sampler: Any) -> None:
-    with pytest.raises(TypeError, match="^sampler is a SimpleSampler, not (NoneType|str)$"):
+    with pytest.raises(TypeError, match=r"^sampler is a SimpleSampler, not (NoneType|str)$"):
         InputBinding.for_training(parts.node, sampler)
 
 
 def test_a_sampler_is_checked() -> None:
-    with pytest.raises(ValueError, match="^sampler `simple`: `batch_size`: Expected `int` >= 1$"):
+    with pytest.raises(ValueError, match=r"^sampler `simple`: `batch_size`: Expected `int` >= 1$"):
         SimpleSampler(batch_size=0)
     assert repr(SimpleSampler()) == (
         "SimpleSampler(batch_size=1, shuffle=False, drop_last=False, seed=None, reshuffle=True)"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import runpy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from specplan import Experiment, SequentialMLP
 from specplan.experiment.group_results import PhaseGroupResults
-from specplan.experiment.phase_results import PhaseResults
+
+if TYPE_CHECKING:
+    from specplan.experiment.phase_results import PhaseResults
 
 GUIDE = Path(__file__).parent / "guide_program.py"
 

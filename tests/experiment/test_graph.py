@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
+from tests.experiment.parts import Parts, sensor_data
 
 from specplan import (
     Experiment,
@@ -18,7 +19,6 @@ from specplan import (
     SequentialMLP,
     SpecError,
 )
-from tests.experiment.parts import Parts, sensor_data
 
 
 def test_building_a_graph_tells_the_models_their_shapes(parts: Parts) -> None:
@@ -46,7 +46,7 @@ def test_a_model_made_for_other_rows_is_refused() -> None:
 def test_shapes_that_do_not_fit_are_reported_by_the_compiler() -> None:
     Experiment("exp")
     node = ModelNode("CNN", SequentialCNN(), sensor_data().reference())
-    with pytest.raises(SpecError, match="^graph.nodes.CNN.input: error"):
+    with pytest.raises(SpecError, match=r"^graph.nodes.CNN.input: error"):
         ModelGraph(nodes=[node]).build()
 
 
@@ -78,7 +78,7 @@ def test_a_node_that_is_not_in_the_graph_is_named() -> None:
     message = "node `Head` reads node `Scale`, which is not in ModelGraph `g`; its nodes are `Head`"
     with pytest.raises(ValueError, match=f"^{message}$"):
         ModelGraph("g", nodes=[head])
-    with pytest.raises(ValueError, match="^ModelGraph `g` needs at least one node$"):
+    with pytest.raises(ValueError, match=r"^ModelGraph `g` needs at least one node$"):
         ModelGraph("g", nodes=[])
 
 
@@ -98,7 +98,7 @@ def test_other_models_are_refused(model: object, message: str) -> None:
 def test_a_node_has_one_target() -> None:
     Experiment("exp")
     source = FeatureSet.from_dict("S", {"x": [1.0], "a": [1.0], "b": [1.0]}, "x", ["a", "b"])
-    with pytest.raises(ValueError, match="^node `N` can have one target, and its reference has"):
+    with pytest.raises(ValueError, match=r"^node `N` can have one target, and its reference has"):
         ModelNode("N", Ridge(), source)
     assert ModelNode("N", Ridge(), source.reference(targets="b")).source.targets == ("b",)
 
@@ -106,7 +106,11 @@ def test_a_node_has_one_target() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"opt": "adam"}, ValueError, "Optimizer 'adam' needs a backend: Optimizer('adam', backend="),
+        (
+            {"opt": "adam"},
+            ValueError,
+            "Optimizer 'adam' needs a backend: Optimizer('adam', backend=",
+        ),
         (
             {"opt": "adam", "backend": "jax"},
             ValueError,

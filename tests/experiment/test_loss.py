@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from specplan import AppliedLoss, Loss
-from tests.experiment.parts import Parts
+
+if TYPE_CHECKING:
+    from tests.experiment.parts import Parts
 
 
 @pytest.mark.parametrize(
@@ -27,11 +29,15 @@ def test_a_loss_has_many_spellings(name: str, known: str) -> None:
 
 
 def test_a_loss_needs_a_backend_and_a_name_that_is_known() -> None:
-    with pytest.raises(ValueError, match=r"^Loss 'mse' needs a backend: Loss\('mse', backend=\"torch\"\)$"):
+    with pytest.raises(
+        ValueError, match=r"^Loss 'mse' needs a backend: Loss\('mse', backend=\"torch\"\)$"
+    ):
         Loss("mse")
-    with pytest.raises(ValueError, match="^there is no loss `msq`; known: `mse`, .*; did you mean `mse`"):
+    with pytest.raises(
+        ValueError, match=r"^there is no loss `msq`; known: `mse`, .*; did you mean `mse`"
+    ):
         Loss("msq", backend="torch")
-    with pytest.raises(ValueError, match="^loss `huber`: `delta`: Expected `float` > 0"):
+    with pytest.raises(ValueError, match=r"^loss `huber`: `delta`: Expected `float` > 0"):
         Loss("huber", loss_kwargs={"delta": 0}, backend="torch")
 
 

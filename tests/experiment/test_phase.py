@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
+from tests.experiment.parts import Parts, mse, sensor_data
 
 from specplan import (
     EvalPhase,
@@ -22,7 +23,6 @@ from specplan import (
     SpecError,
     TrainPhase,
 )
-from tests.experiment.parts import Parts, mse, sensor_data
 
 
 def train(parts: Parts, **changes: Any) -> TrainPhase:
@@ -59,13 +59,15 @@ def test_a_binding_for_evaluation_has_no_sampler_to_train_with(parts: Parts) -> 
 
 
 def test_losses_of_a_phase_have_labels_of_their_own(parts: Parts) -> None:
-    with pytest.raises(ValueError, match="^phase `train` has two losses `mse`; give each its own"):
+    with pytest.raises(ValueError, match=r"^phase `train` has two losses `mse`; give each its own"):
         train(parts, losses=[parts.loss, mse(parts.node)])
     assert len(train(parts, losses=[parts.loss, mse(parts.node, "again")]).losses) == 2
 
 
 def test_a_callback_is_of_a_known_kind(parts: Parts) -> None:
-    with pytest.raises(TypeError, match="^a callback is an EarlyStopping or an Evaluation, not function$"):
+    with pytest.raises(
+        TypeError, match=r"^a callback is an EarlyStopping or an Evaluation, not function$"
+    ):
         train(parts, callbacks=[print_nothing])
 
 
@@ -84,7 +86,9 @@ def test_every_head_node_needs_a_binding() -> None:
     two = ModelNode("Two", SequentialMLP(), source.reference())
     ModelGraph(nodes=[one, two])
     binding = InputBinding.for_evaluation(one, split="test")
-    message = "^phase `eval` has no input binding for the head node `Two`; it has bindings for `One`$"
+    message = (
+        "^phase `eval` has no input binding for the head node `Two`; it has bindings for `One`$"
+    )
     with pytest.raises(ValueError, match=message):
         EvalPhase("eval", [binding])
     assert EvalPhase("eval", [binding], active_nodes=[one]).active_nodes == ["One"]
@@ -100,31 +104,35 @@ def test_all_bindings_read_the_same_rows() -> None:
         InputBinding.for_evaluation(one, split="test"),
         InputBinding.for_evaluation(two, split="train"),
     ]
-    with pytest.raises(ValueError, match="^phase `eval`: all bindings read one FeatureSet and one split"):
+    with pytest.raises(
+        ValueError, match=r"^phase `eval`: all bindings read one FeatureSet and one split"
+    ):
         EvalPhase("eval", bindings)
     samplers = [
         InputBinding.for_training(node, SimpleSampler(size), split="train")
         for node, size in ((one, 8), (two, 9))
     ]
-    with pytest.raises(ValueError, match="^train phase `train`: all bindings have one sampler"):
+    with pytest.raises(ValueError, match=r"^train phase `train`: all bindings have one sampler"):
         TrainPhase("train", input_sources=samplers, losses=[mse(one)])
 
 
 def test_from_split_needs_heads_that_read_one_feature_set() -> None:
     Experiment("exp")
-    with pytest.raises(ValueError, match="^phase `eval`: the active context has no ModelGraph"):
+    with pytest.raises(ValueError, match=r"^phase `eval`: the active context has no ModelGraph"):
         EvalPhase.from_split("eval", "test")
     one = ModelNode("One", SequentialMLP(), sensor_data().reference())
     other = FeatureSet.from_dict("Other", {"x": [1.0], "y": [1.0]}, "x", "y")
     two = ModelNode("Two", SequentialMLP(), other.reference())
     ModelGraph(nodes=[one, two])
-    with pytest.raises(ValueError, match="^phase `eval`: the head nodes read several FeatureSets, `Sensor`"):
+    with pytest.raises(
+        ValueError, match=r"^phase `eval`: the head nodes read several FeatureSets, `Sensor`"
+    ):
         EvalPhase.from_split("eval", "test")
     assert EvalPhase.from_split("eval", "test", active_nodes=["One"]).feature_set.label == "Sensor"
 
 
 def test_an_eval_phase_reads_its_split_whole_or_in_batches(parts: Parts) -> None:
-    with pytest.raises(ValueError, match="^eval phase `eval`: batch_size is at least 1, not 0$"):
+    with pytest.raises(ValueError, match=r"^eval phase `eval`: batch_size is at least 1, not 0$"):
         EvalPhase.from_split("eval", "test", batch_size=0)
     for size, batches in ((None, 1), (4, 4)):
         phase = EvalPhase.from_split("eval", "test", [parts.loss], batch_size=size)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from specplan import EvalPhase, InputBinding, PhaseGroup, SimpleSampler, TrainPhase
-from tests.experiment.parts import Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.experiment.parts import Parts
 
 
 def phase(label: str) -> EvalPhase:
@@ -40,7 +44,11 @@ def test_entries_are_found_by_position_and_label(outer: PhaseGroup) -> None:
         ),
         (lambda g: g[3], IndexError, "`outer` has 3 entries; there is none at 3"),
         (lambda g: g[1.0], TypeError, "an entry of `outer` is found by int or str, not float"),
-        (lambda g: g.get_phase("inner"), TypeError, "'inner' of `outer` is a PhaseGroup, not a phase"),
+        (
+            lambda g: g.get_phase("inner"),
+            TypeError,
+            "'inner' of `outer` is a PhaseGroup, not a phase",
+        ),
         (
             lambda g: g.get_train_phase("two"),
             TypeError,
@@ -56,7 +64,11 @@ def test_entries_are_found_by_position_and_label(outer: PhaseGroup) -> None:
             ValueError,
             "'two' of `outer` is an EvalPhase, not a PhaseGroup",
         ),
-        (lambda g: g.remove_phase("inner"), TypeError, "'inner' of `outer` is a PhaseGroup, not a phase"),
+        (
+            lambda g: g.remove_phase("inner"),
+            TypeError,
+            "'inner' of `outer` is a PhaseGroup, not a phase",
+        ),
         (
             lambda g: g.remove_group("two"),
             ValueError,

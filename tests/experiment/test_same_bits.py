@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +14,16 @@ from specplan.results.open import Run, open_run
 from specplan.run.display import Silent
 from specplan.run.run import run_plan
 
-from tests.experiment.parts import Parts
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.experiment.parts import Parts
 
 
 def train_phase(parts: Parts, epochs: int = 2) -> TrainPhase:
-    return TrainPhase.from_split("train", "train", SimpleSampler(8, shuffle=True, seed=1), [parts.loss], epochs)
+    return TrainPhase.from_split(
+        "train", "train", SimpleSampler(8, shuffle=True, seed=1), [parts.loss], epochs
+    )
 
 
 def outputs(run: Run, phase: str) -> np.ndarray:

@@ -278,10 +278,10 @@ impl MetricFiles {
         Ok(())
     }
 
-    pub(crate) fn compact(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
+    pub(crate) fn finish(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
         if let Some(chunk) = self.chunk.take() {
             let used: Vec<usize> = self.texts.iter().map(|text| text.used).collect();
-            compacted.push(chunk.compact(&used)?);
+            compacted.extend(chunk.finish(&used)?);
         }
         Ok(())
     }

@@ -47,10 +47,6 @@ pub(crate) struct TableHeader {
 
 /// Read the footer of a Parquet or Arrow IPC file, and nothing else of it.
 #[pyfunction]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "pyo3 hands over what it extracted"
-)]
 pub(crate) fn read_table_header(
     py: Python<'_>,
     path: PathBuf,

@@ -16,6 +16,7 @@ mod scalar;
 mod source;
 mod tree;
 mod yaml;
+mod yaml_message;
 mod yaml_place;
 
 const LONGEST_TEXT: usize = 16 * 1024 * 1024;
@@ -97,19 +98,11 @@ pub(crate) struct Text {
 
 #[pymethods]
 impl Text {
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "pyo3 hands over what it extracted"
-    )]
     fn value_span(&self, path: Vec<PathItem>) -> Option<Span> {
         let node = self.root.as_ref()?.at(&path)?;
         Some(Span::new(&self.source, &node.range))
     }
 
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "pyo3 hands over what it extracted"
-    )]
     fn key_span(&self, path: Vec<PathItem>) -> Option<Span> {
         let range = self.root.as_ref()?.key_at(&path)?;
         Some(Span::new(&self.source, range))
@@ -139,7 +132,9 @@ pub(crate) fn parse_text(text: &Bound<'_, PyString>, format: &str) -> PyResult<T
         Ok(root) => (Some(root), None),
         Err(problem) => (None, Some(problem)),
     };
-    let problems = problems.into_vec().into_iter().chain(last);
+    let mut problems: Vec<_> = problems.into_vec().into_iter().chain(last).collect();
+    problems.sort_by_key(|problem| problem.range.start);
+    let problems = problems.into_iter();
     let problems = problems.map(|problem| Problem::new(&source, problem));
     Ok(Text {
         value: match &root {

@@ -11,6 +11,7 @@ use super::problem::{Code, DEPTH, Problem, Problems};
 use super::scalar::{self, shortened};
 use super::source::Source;
 use super::tree::{Map, Member, Node, Value};
+use super::yaml_message::explain;
 use super::yaml_place::Places;
 
 const ALIASES: usize = 100;
@@ -125,53 +126,43 @@ impl<'s> Builder<'s> {
         tag: Option<&Tag>,
         range: Range<usize>,
     ) -> Result<(), Problem> {
-        let plain = if style == ScalarStyle::Plain && tag.is_none_or(is_core) {
-            scalar::plain(text).or_else(|fault| {
-                self.problems
-                    .add(Problem::new(Code::Number, range.clone(), fault.message))?;
-                Ok(fault.nearest)
-            })?
-        } else {
-            Value::String(text.to_owned())
-        };
         let value = match tag {
-            Some(tag) => self.apply_tag(tag, plain, text, &range)?,
-            None => plain,
+            None if style == ScalarStyle::Plain => self.resolve(text, &range)?,
+            None => Value::String(text.to_owned()),
+            Some(tag) => self.tagged(tag, text, &range)?,
         };
         self.add(Node { range, value }, anchor)
     }
 
-    fn apply_tag(
-        &mut self,
-        tag: &Tag,
-        plain: Value,
-        text: &str,
-        range: &Range<usize>,
-    ) -> Result<Value, Problem> {
-        if tag.suffix == "str" && is_core(tag) || is_non_specific(tag) {
-            return Ok(Value::String(text.to_owned()));
+    fn resolve(&mut self, text: &str, range: &Range<usize>) -> Result<Value, Problem> {
+        scalar::plain(text).or_else(|fault| {
+            let problem = Problem::new(Code::Number, range.clone(), fault.message);
+            self.problems.add(problem)?;
+            Ok(fault.nearest)
+        })
+    }
+
+    fn tagged(&mut self, tag: &Tag, text: &str, range: &Range<usize>) -> Result<Value, Problem> {
+        let string = Value::String(text.to_owned());
+        if is_non_specific(tag) || is_core(tag) && tag.suffix == "str" {
+            return Ok(string);
         }
-        let plain = match plain {
-            Value::String(_) if is_core(tag) => {
-                scalar::plain(text).unwrap_or_else(|fault| fault.nearest)
-            }
-            other => other,
-        };
-        match (tag.suffix.as_str(), &plain) {
-            _ if !is_core(tag) => self.refuse_tag(tag, range)?,
-            ("int", Value::Integer(_))
-            | ("float", Value::Float(_))
-            | ("bool", Value::Bool(_))
-            | ("null", Value::Null) => {}
-            #[expect(clippy::cast_precision_loss, reason = "the tag asks for a float")]
-            ("float", Value::Integer(integer)) => return Ok(Value::Float(*integer as f64)),
-            ("int" | "float" | "bool" | "null", _) => {
+        if !is_core(tag) || !["int", "float", "bool", "null"].contains(&tag.suffix.as_str()) {
+            self.refuse_tag(tag, range)?;
+            return Ok(string);
+        }
+        match (tag.suffix.as_str(), self.resolve(text, range)?) {
+            ("float", Value::Integer(integer)) => Ok(Value::Float(integer as f64)),
+            ("int", value @ Value::Integer(_))
+            | ("float", value @ Value::Float(_))
+            | ("bool", value @ Value::Bool(_))
+            | ("null", value @ Value::Null) => Ok(value),
+            (_, value) => {
                 let message = format!("`{}` is not a value of !!{}", shortened(text), tag.suffix);
                 self.problems.add(Problem::syntax(range.clone(), message))?;
+                Ok(value)
             }
-            _ => self.refuse_tag(tag, range)?,
         }
-        Ok(plain)
     }
 
     fn refuse_tag(&mut self, tag: &Tag, range: &Range<usize>) -> Result<(), Problem> {
@@ -355,35 +346,4 @@ fn copy(node: &Node, copies: &mut usize, range: &Range<usize>) -> Result<Node, P
         return Err(Problem::new(Code::Limit, range.clone(), message));
     }
     Ok(node.clone())
-}
-
-/// The parser's own words serve where they say what to do.
-fn explain(info: &str) -> &str {
-    match info {
-        "mapping values are not allowed in this context" => {
-            "a mapping cannot start here; put a value that contains ': ' in quotes"
-        }
-        "while parsing a block mapping, did not find expected key" => {
-            "expected a key here; is the indentation that of the lines above?"
-        }
-        "while parsing node, found unknown anchor" => "no anchor of this name stands above",
-        "while scanning a quoted scalar, found unexpected end of stream"
-        | "invalid indentation in quoted scalar" => "this string is not closed",
-        "while parsing a quoted scalar, found invalid Unicode character escape code" => {
-            "this string has an escape that is no character; YAML knows no surrogate pairs"
-        }
-        "':' must be followed by a valid YAML whitespace" => {
-            "':' is followed by a space, not a tab"
-        }
-        "illegal placement of ':' indicator" => {
-            "a key cannot stand here; is a bracket above not closed?"
-        }
-        _ => info.split_once(", ").map_or(info, |(context, fault)| {
-            if context.starts_with("while ") {
-                fault
-            } else {
-                info
-            }
-        }),
-    }
 }

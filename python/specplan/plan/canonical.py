@@ -107,7 +107,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _moved(text: str, before: Path, after: Path) -> str:
-    if os.path.isabs(text):
+    if Path(text).is_absolute():
         return text
     return Path(os.path.relpath(before / text, after)).as_posix()
 

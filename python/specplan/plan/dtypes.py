@@ -12,9 +12,11 @@ _INTEGERS: Final = frozenset(_SIGNED + _UNSIGNED)
 NUMBERS: Final = frozenset({"bool", *_FLOATS, *_INTEGERS})
 """Item types that a model, a target or a loss can read."""
 
-_SIZES: Final = {"bool": 1, "string": 16} | {
-    name: int(name.lstrip("uintfloa")) // 8 for name in NUMBERS - {"bool"}
-}
+_SIZES: Final = (
+    {"bool": 1, "string": 16}
+    | {name: 2**power for power, name in enumerate(_FLOATS, start=1)}
+    | {name: 2**power for names in (_SIGNED, _UNSIGNED) for power, name in enumerate(names)}
+)
 
 
 def is_class(dtype: str) -> bool:
@@ -41,7 +43,7 @@ def common_dtype(first: str, *others: str) -> str:
 
 
 def _join(one: str, two: str) -> str:
-    if one == two or two == "bool":
+    if two in {one, "bool"}:
         return one
     if one == "bool":
         return two

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.graph import Wired
-    from specplan.spec.diagnostics import Diagnostic
+    from specplan.spec.diagnostics import Diagnostic, Origin
     from specplan.spec.document import Document
     from specplan.spec.model import Spec
 
@@ -87,7 +87,22 @@ def compile_document(
         folder=document.folder,
         tables=tables or {},
         warnings=tuple(found),
+        origins=_origins(context, phases),
     )
+
+
+def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
+    spec = context.spec
+    origins = {f"/data/{label}": context.origin(("data", label)) for label in spec.data}
+    for label in spec.graph.nodes:
+        origins[f"/graph/nodes/{label}"] = context.origin(("graph", "nodes", label))
+    places = schedule.phase_places(spec)
+    for index, (phase, place) in enumerate(zip(phases, places, strict=True)):
+        origins[f"/phases/{index}"] = context.origin(place)
+        for position, loss in enumerate(phase.losses):
+            pointer = f"/phases/{index}/losses/{position}"
+            origins[pointer] = context.origin(("losses", loss.label))
+    return origins
 
 
 def _plan(

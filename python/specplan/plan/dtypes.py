@@ -12,11 +12,13 @@ _INTEGERS: Final = frozenset(_SIGNED + _UNSIGNED)
 NUMBERS: Final = frozenset({"bool", *_FLOATS, *_INTEGERS})
 """Item types that a model, a target or a loss can read."""
 
-_SIZES: Final = (
-    {"bool": 1, "string": 16}
-    | {name: 2**power for power, name in enumerate(_FLOATS, start=1)}
-    | {name: 2**power for names in (_SIGNED, _UNSIGNED) for power, name in enumerate(names)}
-)
+_SIZES: Final[dict[str, int]] = {
+    "bool": 1,
+    "string": 16,
+    **dict(zip(_FLOATS, (2, 4, 8), strict=True)),
+    **dict(zip(_SIGNED, (1, 2, 4, 8), strict=True)),
+    **dict(zip(_UNSIGNED, (1, 2, 4, 8), strict=True)),
+}
 
 
 def is_class(dtype: str) -> bool:

@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from specplan.spec.document import Document
     from specplan.spec.model import Spec
 
+# Whatever needs a component that is faulty is checked with another one in its place, which
+# `Context.damaged` keeps from being looked at.
+_STAND_INS: dict[str, dict[str, str]] = {
+    "source": {"use": "memory", "name": "_"},
+    "model": {"use": "mlp"},
+    "merge": {"use": "concat"},
+    "sampler": {"use": "simple"},
+}
+_NAMED = ("losses", "metrics")
+
 
 class Mended(msgspec.Struct, frozen=True, kw_only=True):
     """A spec of which parts were taken out.
@@ -68,11 +78,16 @@ def _without(
     value: Any, removed: frozenset[Path], path: Path, kept: dict[Path, tuple[int, ...]]
 ) -> Any:
     if isinstance(value, dict):
-        return {
-            key: _without(item, removed, (*path, key), kept)
-            for key, item in value.items()
-            if (*path, key) not in removed
-        }
+        rest: dict[str, Any] = {}
+        for key, item in value.items():
+            place = (*path, key)
+            if place not in removed and (*place, "use") not in removed:
+                rest[key] = _without(item, removed, place, kept)
+            elif key in _STAND_INS:
+                rest[key] = _STAND_INS[key]
+            elif len(place) == 2 and path[0] in _NAMED and place not in removed:
+                rest[key] = {**_without(item, removed, place, kept), "use": "mse"}
+        return rest
     if isinstance(value, list):
         indexes = tuple(index for index in range(len(value)) if (*path, index) not in removed)
         kept[path] = indexes

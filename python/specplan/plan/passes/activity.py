@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import NodeSpec
 
-Backend = Literal["torch", "sklearn", "merge"]
+Backend = Literal["torch", "sklearn", "merge", "unknown"]
+"""`unknown` where a fault hides it."""
 
 
 class Activity:
@@ -25,14 +26,19 @@ class Activity:
     def __init__(self, context: Context, wired: Wired) -> None:
         self._context = context
         self._wired = wired
-        self._backends = {label: _backend(node) for label, node in context.spec.graph.nodes.items()}
+        self._backends: dict[str, Backend] = {
+            label: "unknown"
+            if context.damaged(("graph", "nodes", label, "model"))
+            else _backend(node)
+            for label, node in context.spec.graph.nodes.items()
+        }
         self._fitted: set[str] = set()
         self._frozen: dict[str, str] = {}
         self._used: set[str] = set()
 
     def needed(self, labels: Iterable[str]) -> tuple[str, ...]:
         """`labels` and all that they read, in order; without nodes of a cycle."""
-        found = self._upstream(labels, through=("torch", "sklearn", "merge"))
+        found = self._upstream(labels, through=("torch", "sklearn", "merge", "unknown"))
         return tuple(label for label in self._wired.order if label in found)
 
     def sinks(self, nodes: tuple[str, ...]) -> set[str]:
@@ -48,7 +54,7 @@ class Activity:
         self, losses: Iterable[str], active: tuple[str, ...] | None, path: Path
     ) -> tuple[str, ...]:
         """The torch nodes that a train phase changes: those of `active` that its losses reach."""
-        reached = self._upstream(losses, through=("torch", "merge"))
+        reached = self._upstream(losses, through=("torch", "merge", "unknown"))
         ordered = tuple(label for label in self._wired.order if label in reached)
         trained = self.models("torch", ordered)
         if active is None:
@@ -67,7 +73,7 @@ class Activity:
     def _check_something_trains(
         self, trained: tuple[str, ...], reached: tuple[str, ...], path: Path
     ) -> None:
-        if trained or not reached:
+        if trained or not reached or self.models("unknown", reached):
             return
         fitted = self.models("sklearn", reached)
         if fitted:

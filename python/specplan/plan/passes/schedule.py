@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from specplan.plan.passes.graph import Wired
     from specplan.plan.passes.objectives import Objectives
     from specplan.spec.diagnostics import Path
-    from specplan.spec.model import Entry, PhaseSpec
+    from specplan.spec.model import Entry, PhaseSpec, Spec
 
 _SAMPLE_ID_DTYPE = "int64"
 _TOTALS = {TrainSpec: "train_loss", EvalSpec: "eval_loss", FitSpec: "fit_loss"}
@@ -61,6 +61,15 @@ def schedule(context: Context, parts: Parts) -> tuple[Phase, ...]:
             built.append(phase)
     activity.warn_of_unused(parts.data)
     return tuple(built)
+
+
+def phase_places(spec: Spec) -> list[Path]:
+    """The path in the spec of every phase, in order."""
+    return [
+        path
+        for entry, path, _ in _entries(spec.plan, ("plan",), ())
+        if not isinstance(entry, GroupSpec)
+    ]
 
 
 def _entries(

@@ -162,7 +162,7 @@ def _wrap_values(schema: Schema, *, but: tuple[str, ...] = ()) -> None:
         _wrap_values(part)
 
 
-def _or_reference(schema: Schema | bool) -> Schema | bool:
+def _or_reference(schema: Any) -> Any:
     if isinstance(schema, bool) or "const" in schema:
         return schema
     _wrap_values(schema)

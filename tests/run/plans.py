@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specplan.plan.memory import read_memory_header
 from specplan.plan.model import (
     Argument,
     Column,
@@ -176,7 +177,7 @@ def compiled(
     rows = len(columns["x"])
     test = rows // 5
     data = Data(
-        source=Source(use="memory", name="set", digest="b3:0"),
+        source=Source(use="memory", name="set", digest=read_memory_header(columns).digest),
         rows=rows,
         columns={
             name: Column(

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from specplan.plan.model import Shape
+    Shape = tuple[int, ...]
 
 
 def read_columns(
-    path: Path, use: Literal["parquet", "arrow"], shapes: Mapping[str, Shape]
+    path: Path, format: Literal["parquet", "arrow"], shapes: Mapping[str, Shape]
 ) -> dict[str, NDArray[Any]]:
     """The columns named in `shapes`, each of shape (rows, *shape). Arrays may be read-only.
 
@@ -30,7 +30,11 @@ def read_columns(
         DataError: the file is damaged, a value is null, or a row does not have the column's shape.
     """
     try:
-        table = _open_parquet(path, list(shapes)) if use == "parquet" else _open_arrow(path, list(shapes))
+        table = (
+            _open_parquet(path, list(shapes))
+            if format == "parquet"
+            else _open_arrow(path, list(shapes))
+        )
         return {
             name: _to_numpy(path, name, table.column(name), shape) for name, shape in shapes.items()
         }
@@ -88,16 +92,15 @@ def _chunk_to_numpy(
             f"the plan says shape {shape} ({prod(shape)} elements)"
         )
         raise DataError(msg)
-    array = values.to_numpy(zero_copy_only=False)
+    array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
     if array.dtype == object:
         array = array.astype(str)
     return array.reshape(rows, *shape)
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_kind(kind) for is_kind in kinds)
 
 
 def _expected_length(values: pa.Array, shape: Shape, outer: list[int]) -> int:

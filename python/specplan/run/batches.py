@@ -26,10 +26,10 @@ def batches(
     Gathering many small batches at once costs a fraction of gathering each; the batches are views.
     """
     if positions is None:
-        yield from zip(*(column.split(batch_size) for column in columns), strict=True)
+        yield from zip(*(torch.split(column, batch_size) for column in columns), strict=True)
         return
-    for block in torch.from_numpy(positions).split(batch_size * _block(columns, batch_size)):
-        parts = (column.index_select(0, block).split(batch_size) for column in columns)
+    for block in torch.split(torch.from_numpy(positions), batch_size * _block(columns, batch_size)):
+        parts = (torch.split(column.index_select(0, block), batch_size) for column in columns)
         yield from zip(*parts, strict=True)
 
 

@@ -43,6 +43,7 @@ class Evaluator:
     ) -> None:
         self._program = program
         self._batch_size = batch_size or program.rows
+        self._objectives = losses
         self._losses = program.losses(losses)
         self._total = weighted_sum(losses) if losses else None
         self._metrics = [
@@ -61,7 +62,7 @@ class Evaluator:
         registers = program.registers()
         columns, operations = len(program.columns), program.operations
         parts: dict[int, list[Tensor]] = {register: [] for register in self._kept}
-        sums: NDArray[np.float64] | float = 0.0
+        means = np.zeros(len(self._objectives))
         for batch, values in enumerate(batches(program.columns, None, self._batch_size)):
             if interruption.requested is not None:
                 interruption.deliver()
@@ -69,13 +70,12 @@ class Evaluator:
             for operate in operations:
                 operate(registers)
             losses = np.array([loss.item() for loss in self._losses(registers)])
-            sums = sums + losses * len(values[0])
+            means += losses * (len(values[0]) / program.rows)
             for register, rows in parts.items():
                 rows.append(registers[register])
             on_batch(batch, registers, losses)
-        means = (sums / program.rows).tolist()
-        totals = [] if self._total is None else [self._total(means)]
-        return [*means, *totals, *self._measured(parts)]
+        totals = [] if self._total is None else [self._total(means.tolist())]
+        return [*means.tolist(), *totals, *self._measured(parts)]
 
     def _measured(self, parts: dict[int, list[Tensor]]) -> list[float]:
         whole = {register: torch.cat(rows).numpy() for register, rows in parts.items()}
@@ -103,7 +103,9 @@ def measure(
     )
     record = bind_records(context.recorder, program, phase)
     step = context.state.steps
-    series = [(loss.node, phase.split, loss.label) for loss in phase.losses]
+    series: list[tuple[str | None, str | None, str]] = [
+        (loss.node, phase.split, loss.label) for loss in phase.losses
+    ]
     log_batch = context.recorder.series(phase.path, series)
     if phase.losses:
         series.append((None, phase.split, total))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.utils import deterministic as torch_deterministic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,16 +20,12 @@ def in_force(numerics: Numerics) -> Iterator[None]:
     threads = torch.get_num_threads()
     was_deterministic = torch.are_deterministic_algorithms_enabled()
     warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    filled = torch_deterministic.fill_uninitialized_memory
     if numerics.threads is not None:
         torch.set_num_threads(numerics.threads)
     torch.use_deterministic_algorithms(numerics.deterministic)
-    # Filling fresh memory finds reads of uninitialised values; nothing here makes any, and it costs time.
-    torch_deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        torch_deterministic.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(was_deterministic, warn_only=warned_only)
         torch.set_num_threads(threads)
 

@@ -81,7 +81,10 @@ class Program:
     def losses(self, objectives: Sequence[Objective]) -> Callable[[Registers], list[Tensor]]:
         """A function of the registers that gives the value of each loss, not weighted."""
         bound = [
-            (build_loss(objective.component), itemgetter(*self.arguments(objective)))
+            (
+                build_loss(objective.component.use, objective.component.args),
+                itemgetter(*self.arguments(objective)),
+            )
             for objective in objectives
         ]
         if len(bound) == 1:
@@ -180,21 +183,25 @@ class Program:
     def _sklearn(self, label: str, node: Node, *, fitted: bool) -> Callable[[Tensor], Tensor]:
         from specplan.models.sklearn import build as estimators
 
-        state = self._state
-        target = (
-            self._column(node.target, node.target.dtype, node.target.shape)
-            if fitted and node.target is not None
-            else None
-        )
+        live, use = self._state.nodes, node.component.use
+        fit_to = self._fit_target(node) if fitted else None
 
         def compute(inputs: Tensor) -> Tensor:
             rows = inputs.detach().numpy()
             if fitted:
-                targets = None if target is None else self.columns[target].numpy()
-                state.nodes[label] = estimators.fitted(state.nodes[label], rows, targets)
-            return torch.from_numpy(estimators.outputs(state.nodes[label], node, rows))
+                live[label] = estimators.fitted(live[label], rows, fit_to)
+            found = estimators.outputs(use, live[label], rows, dtype=node.dtype, shape=node.shape)
+            return torch.from_numpy(found)
 
         return compute
+
+    def _fit_target(self, node: Node) -> NDArray[Any] | None:
+        target = node.target
+        if target is None:
+            return None
+        return self._split.table.read(
+            target.columns, self._split.positions, dtype=target.dtype, shape=target.shape
+        )
 
 
 def _torch(module: nn.Module, source: int, destination: int) -> Callable[[Registers], None]:

@@ -6,9 +6,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from specplan.data.table import read_tables
 from specplan.errors import RunError, SpecplanError, StoreError
-from specplan.plan.canonical import plan_bytes
 from specplan.plan.model import Eval, Fit, Train
 from specplan.plan.streams import seed_of
 from specplan.run.context import Context
@@ -19,6 +17,7 @@ from specplan.run.interruption import interruptible
 from specplan.run.numerics import in_force, seeded
 from specplan.run.outcome import Outcome
 from specplan.run.state import State
+from specplan.run.tables import read_tables
 from specplan.run.train import train
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, Status
@@ -61,12 +60,7 @@ def run_plan(
         live.add_nodes(plan)
         found = versions()
         journal = create_run(
-            root,
-            plan.experiment.id,
-            plan_id=plan.id,
-            plan=plan_bytes(plan),
-            environment=environment(compiled.folder, found),
-            versions=found,
+            root, compiled, environment=environment(compiled.folder, found), versions=found
         )
         context = Context(
             plan=plan,

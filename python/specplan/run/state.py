@@ -70,7 +70,7 @@ class State:
             self._described[label] = node
         for module in self.modules().values():
             module.eval()
-            module.requires_grad_(True)
+            module.requires_grad_(requires_grad=True)
 
     def modules(self) -> dict[str, nn.Module]:
         """The torch nodes, in order of creation."""
@@ -80,7 +80,7 @@ class State:
         """The one optimizer of all modules, created at the first call and extended by modules that came later."""
         parameters = [p for module in self.modules().values() for p in module.parameters()]
         if self.optimizer is None:
-            self.optimizer = build_optimizer(component, parameters)
+            self.optimizer = build_optimizer(component.use, component.args, parameters)
             return self.optimizer
         known = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
         new = [p for p in parameters if id(p) not in known]
@@ -122,13 +122,18 @@ class State:
 def _torch_node(node: Node, seed: int) -> LiveNode:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_module(node)
+        return build_module(
+            node.component.use,
+            node.component.args,
+            input_shape=node.inputs[0].shape,
+            output_shape=node.shape,
+        )
 
 
 def _sklearn_node(node: Node, _seed: int) -> LiveNode:
     from specplan.models.sklearn.build import build_estimator
 
-    return build_estimator(node.component)
+    return build_estimator(node.component.use, node.component.args)
 
 
 def _merge_node(_node: Node, _seed: int) -> None:

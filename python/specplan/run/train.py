@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import torch
 
+from specplan.components.sampler import Simple
 from specplan.data.sampler import epoch_positions
 from specplan.run.batches import batches
 from specplan.run.early_stopping import Stopper
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Evaluation, Train
     from specplan.run.context import Context
-    from specplan.run.program import Registers, Split
+    from specplan.run.program import Registers
 
 
 def train(phase: Train, context: Context) -> dict[str, float]:
@@ -68,12 +70,12 @@ def _modules(phase: Train, context: Context) -> tuple[list[nn.Module], list[nn.M
 def _frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Without gradients of their own; a gradient still passes through to nodes before them."""
     for module in modules:
-        module.requires_grad_(False)
+        module.requires_grad_(requires_grad=False)
     try:
         yield
     finally:
         for module in modules:
-            module.requires_grad_(True)
+            module.requires_grad_(requires_grad=True)
 
 
 def _compile_epoch(
@@ -93,17 +95,17 @@ def _compile_epoch(
     progress = Progress(context.display, phase)
     registers = program.registers()
     columns, operations = program.columns, program.operations
-    batch_size = phase.sampler.component.args["batch_size"]
+    sampler = msgspec.convert(phase.sampler.component.args, Simple)
     every_epoch = phase.record == "all" or phase.early_stopping is not None
     values = np.empty(len(names))
     sums = np.empty(len(names))
 
     def run_epoch(epoch: int) -> dict[str, float]:
-        positions = epoch_positions(phase.sampler, phase.rows, epoch)
+        positions = epoch_positions(sampler, phase.sampler.seed, phase.rows, epoch)
         recorded = every_epoch or epoch == phase.epochs - 1
         sums.fill(0.0)
         steps = 0
-        for batch, rows in enumerate(batches(columns, positions, batch_size)):
+        for batch, rows in enumerate(batches(columns, positions, sampler.batch_size)):
             if interruption.requested is not None:
                 interruption.deliver()
             registers[: len(rows)] = rows
@@ -151,8 +153,7 @@ class _Evaluation:
         own += [(metric.node, metric.label) for metric in evaluation.metrics]
         self._names = [f"{evaluation.name}_{label}" for _, label in own]
         series = [
-            (node, evaluation.split, name)
-            for (node, _), name in zip(own, self._names, strict=True)
+            (node, evaluation.split, name) for (node, _), name in zip(own, self._names, strict=True)
         ]
         self._log = context.recorder.series(phase.path, series)
 

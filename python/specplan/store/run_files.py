@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.plan.canonical import write_atomically, write_plan
 from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_file import ErrorRecord, PhaseTiming, RunFile, Session, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from specplan.plan.model import Compiled
 
 
 class Journal:
@@ -59,24 +62,23 @@ class Journal:
 
     def _replace(self, **changes: object) -> None:
         self.run_file = msgspec.structs.replace(self.run_file, **changes)
-        _write_whole(self.folder.run_file, _encoded(self.run_file))
+        write_atomically(self.folder.run_file, _encoded(self.run_file))
 
 
 def create_run(
     root: Path,
-    experiment: str,
+    compiled: Compiled,
     *,
-    plan_id: str,
-    plan: bytes,
     environment: Mapping[str, object],
     versions: Mapping[str, str],
 ) -> Journal:
-    """Create the folder of a new run of `experiment`. It appears whole: with run.json, plan and environment.
+    """Create the folder of a new run. It appears whole: with run.json, plan and environment.
 
     The run's id is the time in UTC, with a suffix where another run began in the same second; its
     version counts the runs of the experiment.
     """
-    experiments = experiment_folder(root, experiment)
+    plan = compiled.plan
+    experiments = experiment_folder(root, plan.experiment.id)
     experiments.mkdir(parents=True, exist_ok=True)
     with _locked(experiments):
         now = datetime.now(UTC)
@@ -84,9 +86,9 @@ def create_run(
         created_at = _iso(now)
         run_file = RunFile(
             run_id=run_id,
-            experiment=experiment,
+            experiment=plan.experiment.id,
             version=1 + len(_runs(experiments)),
-            plan_id=plan_id,
+            plan_id=plan.id,
             status=Status.RUNNING,
             created_at=created_at,
             sessions=(_session(created_at),),
@@ -94,7 +96,7 @@ def create_run(
         )
         aside = RunFolder(experiments / f".{run_id}.{os.getpid()}")
         aside.path.mkdir()
-        aside.plan_file.write_bytes(plan)
+        write_plan(compiled, aside.plan_file)
         aside.environment_file.write_bytes(_encoded(environment))
         aside.run_file.write_bytes(_encoded(run_file))
         folder = RunFolder(experiments / run_id)
@@ -147,13 +149,3 @@ def _iso(moment: datetime) -> str:
 
 def _encoded(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Replace a file such that a reader, or the next start after a crash, finds the old or the new one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)

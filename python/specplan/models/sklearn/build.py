@@ -1,76 +1,62 @@
-"""From a scikit-learn node of a plan to its estimator, and how estimators are fitted and asked."""
+"""From the name of a scikit-learn estimator to its object, and how estimators are fitted and asked."""
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from importlib import import_module, resources
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import sklearn
-from sklearn.base import BaseEstimator, clone, is_classifier, is_clusterer, is_regressor
+from sklearn.base import BaseEstimator, clone
 
 from specplan.errors import PlanError
+from specplan.models.sklearn.table import decode_floats, estimators
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from specplan.plan.model import Component, Node
 
-
-def build_estimator(component: Component) -> BaseEstimator:
-    """The estimator that a node names, not yet fitted.
+def build_estimator(use: str, arguments: Mapping[str, Any]) -> BaseEstimator:
+    """The estimator that `use` names as `module:Class`, not yet fitted.
 
     Raises:
-        PlanError: the name is not a listed estimator of scikit-learn, or the installed scikit-learn lacks it
-            or one of its arguments.
+        PlanError: the name is not a listed estimator, or the installed scikit-learn lacks it or one
+            of its arguments.
     """
-    module, _, name = component.use.replace(":", ".").rpartition(".")
-    if component.use not in _listed() or module.partition(".")[0] != "sklearn":
-        msg = f"`{component.use}` is not one of the scikit-learn estimators that a plan may name"
+    module, _, name = use.partition(":")
+    if use not in estimators() or module.partition(".")[0] != "sklearn":
+        msg = f"`{use}` is not one of the scikit-learn estimators that a plan may name"
         raise PlanError(msg)
-    estimator = getattr(import_module(module), name, None)
-    if not (isinstance(estimator, type) and issubclass(estimator, BaseEstimator)):
-        msg = f"`{component.use}` is not an estimator in scikit-learn {sklearn.__version__}"
+    found = getattr(import_module(module), name, None)
+    if not (isinstance(found, type) and issubclass(found, BaseEstimator)):
+        msg = f"`{use}` is not an estimator in scikit-learn {sklearn.__version__}"
         raise PlanError(msg)
     try:
-        return estimator(**_decoded(component.args))
-    except TypeError as exception:
-        msg = f"`{component.use}` in scikit-learn {sklearn.__version__}: {exception}"
-        raise PlanError(msg) from exception
+        return found(**decode_floats(dict(arguments)))
+    except TypeError as error:
+        msg = f"`{use}` in scikit-learn {sklearn.__version__}: {error}"
+        raise PlanError(msg) from error
 
 
-def fitted(estimator: BaseEstimator, inputs: NDArray[Any], targets: NDArray[Any] | None) -> Any:
+def fitted(
+    estimator: BaseEstimator, inputs: NDArray[Any], targets: NDArray[Any] | None
+) -> BaseEstimator:
     """A copy of `estimator` fitted on all rows; the estimator itself never changes."""
-    fresh = clone(estimator)
-    if targets is None:
-        return fresh.fit(_matrix(inputs))
-    return fresh.fit(_matrix(inputs), _labels(targets))
+    copy: Any = clone(estimator)
+    labels = () if targets is None else (_labels(targets),)
+    copy.fit(_matrix(inputs), *labels)
+    return copy
 
 
-def outputs(estimator: Any, node: Node, inputs: NDArray[Any]) -> NDArray[Any]:
-    """Predictions, or the transformed rows of an estimator that does not predict, as the plan's dtype and shape."""
-    predicts = is_regressor(estimator) or is_classifier(estimator) or is_clusterer(estimator)
-    compute = estimator.predict if predicts else estimator.transform
-    rows = compute(_matrix(inputs))
-    return rows.astype(node.dtype, copy=False).reshape(len(inputs), *node.shape)
-
-
-@cache
-def _listed() -> frozenset[str]:
-    text = resources.files("specplan.models.sklearn").joinpath("estimators.json").read_text("utf-8")
-    return frozenset(json.loads(text))
-
-
-def _decoded(value: Any) -> Any:
-    """Arguments as scikit-learn takes them: `{"$float": "1.0"}` is the float that JSON cannot tell from 1."""
-    if isinstance(value, dict):
-        if value.keys() == {"$float"}:
-            return float(value["$float"])
-        return {name: _decoded(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_decoded(item) for item in value]
-    return value
+def outputs(
+    use: str, estimator: Any, inputs: NDArray[Any], *, dtype: str, shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """Transformed rows of a transformer, predictions of all others, cast and viewed."""
+    transforms = estimators()[use].kind == "transformer"
+    compute = estimator.transform if transforms else estimator.predict
+    rows: NDArray[Any] = compute(_matrix(inputs))
+    return rows.astype(dtype, copy=False).reshape(len(inputs), *shape)
 
 
 def _matrix(rows: NDArray[Any]) -> NDArray[Any]:

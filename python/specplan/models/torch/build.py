@@ -1,4 +1,4 @@
-"""From a torch node of a plan to its module."""
+"""From the name of a model to its module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from specplan.plan.model import Node, Shape
+    Shape = tuple[int, ...]
 
 MODELS: Mapping[str, Callable[[Mapping[str, Any], Shape, Shape], nn.Module]] = {
     "mlp": mlp,
@@ -20,6 +20,8 @@ MODELS: Mapping[str, Callable[[Mapping[str, Any], Shape, Shape], nn.Module]] = {
 }
 
 
-def build_module(node: Node) -> nn.Module:
-    """The module of a torch node, its weights drawn from torch's global generator."""
-    return MODELS[node.component.use](node.component.args, node.inputs[0].shape, node.shape)
+def build_module(
+    use: str, arguments: Mapping[str, Any], *, input_shape: Shape, output_shape: Shape
+) -> nn.Module:
+    """The module of a model, its weights drawn from torch's global generator."""
+    return MODELS[use](arguments, input_shape, output_shape)

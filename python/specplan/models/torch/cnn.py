@@ -13,7 +13,7 @@ from specplan.models.torch.rows import viewed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from specplan.plan.model import Shape
+    Shape = tuple[int, ...]
 
 _CONVOLUTIONS: Mapping[int, Callable[..., nn.Module]] = {2: nn.Conv1d, 3: nn.Conv2d}
 _POOLINGS: Mapping[int, Callable[[int], nn.Module]] = {2: nn.MaxPool1d, 3: nn.MaxPool2d}
@@ -28,9 +28,7 @@ def cnn(arguments: Mapping[str, Any], input_shape: Shape, output_shape: Shape) -
     pooling, dropout = arguments["pooling"], arguments["dropout"]
     layers: list[nn.Module] = []
     for _ in range(arguments["n_layers"]):
-        layers.append(
-            _CONVOLUTIONS[rank](channels, hidden, kernel, stride=stride, padding=padding)
-        )
+        layers.append(_CONVOLUTIONS[rank](channels, hidden, kernel, stride=stride, padding=padding))
         layers.append(ACTIVATIONS[arguments["activation"]]())
         if pooling > 1:
             layers.append(_POOLINGS[rank](pooling))

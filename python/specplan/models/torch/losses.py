@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch.nn import functional
 
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from torch import Tensor
-
-    from specplan.plan.model import Component
 
 LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "mse": functional.mse_loss,
@@ -24,7 +22,6 @@ LOSSES: Mapping[str, Callable[..., Tensor]] = {
 }
 
 
-def build_loss(component: Component) -> Callable[..., Tensor]:
+def build_loss(use: str, arguments: Mapping[str, Any]) -> Callable[..., Tensor]:
     """The loss with its parameters bound; returns a tensor of shape ()."""
-    function = LOSSES[component.use]
-    return partial(function, **component.args) if component.args else function
+    return partial(LOSSES[use], **arguments) if arguments else LOSSES[use]

@@ -14,7 +14,7 @@ from specplan.models.torch.rows import flattened, viewed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from specplan.plan.model import Shape
+    Shape = tuple[int, ...]
 
 
 def mlp(arguments: Mapping[str, Any], input_shape: Shape, output_shape: Shape) -> nn.Module:

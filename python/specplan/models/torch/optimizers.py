@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-    from specplan.plan.model import Component
 
 OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -20,11 +18,11 @@ OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 def build_optimizer(
-    component: Component, parameters: Iterable[torch.nn.Parameter]
+    use: str, arguments: Mapping[str, Any], parameters: Iterable[torch.nn.Parameter]
 ) -> torch.optim.Optimizer:
     """The optimizer of `parameters`, in their order."""
-    arguments = {
+    plain = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in component.args.items()
+        for name, value in arguments.items()
     }
-    return OPTIMIZERS[component.use](parameters, **arguments)
+    return OPTIMIZERS[use](parameters, **plain)

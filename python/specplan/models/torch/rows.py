@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from specplan.plan.model import Shape
+    Shape = tuple[int, ...]
 
 
 class ViewRows(nn.Module):

@@ -69,15 +69,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def split(rows: int, *ratios: float) -> list[NDArray[np.intp]]:
+def split(rows: int, **ratios: float) -> dict[str, NDArray[np.intp]]:
+    """Sizes by largest remainder; the shuffled rows are cut in the order of the names."""
     order = np.arange(rows)
     np.random.default_rng(SPLIT_SEED).shuffle(order)
-    exact = [rows * ratio for ratio in ratios]
-    sizes = [int(size) for size in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda part: sizes[part] - exact[part])
-    for part in by_remainder[: rows - sum(sizes)]:
-        sizes[part] += 1
-    return np.split(order, np.cumsum(sizes)[:-1])
+    names = sorted(ratios)
+    sizes = {name: int(rows * ratios[name]) for name in names}
+    by_remainder = sorted(names, key=lambda name: sizes[name] - rows * ratios[name])
+    for name in by_remainder[: rows - sum(sizes.values())]:
+        sizes[name] += 1
+    parts = np.split(order, np.cumsum(list(sizes.values()))[:-1])
+    return dict(zip(names, parts, strict=True))
 
 
 def train_epoch(
@@ -120,7 +122,8 @@ def test_diabetes(folder: Path, run: Callable[[str], Path]) -> None:
     table = pd.read_parquet(folder / "diabetes/data/diabetes.parquet")
     inputs = torch.tensor(table[MEASUREMENTS].to_numpy(), dtype=torch.float32)
     targets = torch.tensor(table[["progression"]].to_numpy(), dtype=torch.float32)
-    train, val, test = split(len(table), 0.7, 0.15, 0.15)
+    rows = split(len(table), train=0.7, val=0.15, test=0.15)
+    train, val, test = rows["train"], rows["val"], rows["test"]
     torch.manual_seed(seed_of(SEED, "init/MLP"))
     model = nn.Sequential(
         nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1)
@@ -156,7 +159,8 @@ def test_digits(folder: Path, run: Callable[[str], Path]) -> None:
     table = pl.read_parquet(folder / "digits/data/digits.parquet")
     inputs = torch.tensor(table["image"].to_numpy().reshape(-1, 1, 8, 8))
     targets = torch.tensor(table["digit"].to_numpy().astype(np.int64))
-    train, val, test = split(len(table), 0.7, 0.15, 0.15)
+    rows = split(len(table), train=0.7, val=0.15, test=0.15)
+    train, val, test = rows["train"], rows["val"], rows["test"]
     torch.manual_seed(seed_of(SEED, "init/CNN"))
     model = nn.Sequential(
         *[nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)],
@@ -183,7 +187,7 @@ def test_digits(folder: Path, run: Callable[[str], Path]) -> None:
     run_folder = run("digits")
     assert series(run_folder, "train", "val_loss") == val_losses
     recorded = duckdb.sql(f"from '{run_folder}/tables/execution-test.parquet'").pl()
-    np.testing.assert_array_equal(recorded["CNN.outputs"].to_numpy(), outputs.numpy())
+    assert recorded["CNN.outputs"].to_list() == outputs.tolist()
     assert recorded["CNN.targets"].to_list() == targets[test].tolist()
     [accuracy] = series(run_folder, "test", "accuracy")
     assert accuracy == accuracy_score(targets[test], outputs.argmax(dim=1))
@@ -194,7 +198,8 @@ def test_stacking(folder: Path, run: Callable[[str], Path]) -> None:
     table = pd.read_parquet(folder / "stacking/data/diabetes.parquet")
     measurements = table[MEASUREMENTS].to_numpy(dtype=np.float64)
     progression = table["progression"].to_numpy()
-    train, test = split(len(table), 0.8, 0.2)
+    rows = split(len(table), train=0.8, test=0.2)
+    train, test = rows["train"], rows["test"]
     scaler = StandardScaler().fit(measurements[train])
     forest = RandomForestRegressor(
         min_samples_leaf=10, random_state=seed_of(SEED, "init/Forest") % 2**32

@@ -13,6 +13,17 @@ import numpy as np
 import pytest
 
 from specplan._native import Store
+from specplan.plan.canonical import plan_bytes, plan_id
+from specplan.plan.model import (
+    Component,
+    Eval,
+    Experiment,
+    Graph,
+    Numerics,
+    Plan,
+    Sampler,
+    Train,
+)
 from specplan.results.open import Run, open_run
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import RunFile, Session, Status
@@ -43,6 +54,36 @@ def _write_run_file(folder: RunFolder, status: Status = Status.COMPLETED, **chan
     )
     run_file = msgspec.structs.replace(run_file, **changes)
     folder.run_file.write_bytes(msgspec.json.encode(run_file))
+    folder.plan_file.write_bytes(plan_bytes(_plan()))
+
+
+def _plan() -> Plan:
+    """A plan of which only the phases matter here: the first records its last epoch only."""
+    phase: dict[str, Any] = {
+        "data": "Data",
+        "split": None,
+        "rows": 20,
+        "nodes": (),
+        "steps": BATCHES,
+    }
+    train = Train(
+        **phase,
+        path="train",
+        record="last",
+        epochs=EPOCHS,
+        sampler=Sampler(component=Component(use="simple"), seed=0),
+        trainable=(),
+        optimizer=Component(use="sgd"),
+    )
+    plan = Plan(
+        id="",
+        experiment=Experiment(id="toy"),
+        numerics=Numerics(seed=0, threads=None, deterministic=True),
+        data={},
+        graph=Graph(nodes={}, order=()),
+        phases=(train, Eval(**phase, path="test.eval", record="all")),
+    )
+    return msgspec.structs.replace(plan, id=plan_id(plan))
 
 
 @pytest.fixture(scope="session")

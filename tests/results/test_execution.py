@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -13,7 +13,11 @@ import pytest
 from specplan._native import export_execution
 from specplan.errors import RunError
 from specplan.results.open import Run
-from specplan.store.layout import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from specplan.store.layout import RunFolder
 
 COLUMNS = ["run_id", "phase", "epoch", "batch", "sample_id", "MLP.outputs", "MLP.targets"]
 
@@ -45,8 +49,10 @@ def test_written_rows_equal_live_ones(run: Run, folder: RunFolder) -> None:
     assert written.equals(live)
     assert pandas.read_parquet(path)["sample_id"].to_list() == live["sample_id"].to_pylist()
     assert polars.scan_parquet(path).collect().columns == COLUMNS
-    query = f"""select sum("MLP.outputs"[1] - "MLP.targets") from '{path}'"""
-    assert duckdb.sql(query).fetchall()[0][0] > 0
+    differences = duckdb.read_parquet(str(path)).aggregate(
+        """sum("MLP.outputs"[1] - "MLP.targets")"""
+    )
+    assert differences.fetchall()[0][0] > 0
 
 
 def test_the_kept_epoch_only(

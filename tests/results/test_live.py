@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +14,10 @@ import pytest
 from specplan.results.open import Run, open_run
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import Session, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 WRITER = """
 import sys, time

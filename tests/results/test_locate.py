@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from specplan.errors import RunError
 from specplan.results.locate import all_runs, find_run
 from specplan.store.layout import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 IDS = ("20261121-100000", "20261121-100000.9", "20261121-100000.10")
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import polars
 import pyarrow as pa
 
 from specplan._native import export_metrics
 from specplan.results.metrics import SCHEMA, last_values
 from specplan.results.open import Run
-from specplan.store.layout import RunFolder
 
-COLUMNS = "run_id session phase node split name epoch batch step time value".split()
+if TYPE_CHECKING:
+    from specplan.store.layout import RunFolder
+
+COLUMNS = [
+    *("run_id", "session", "phase", "node", "split", "name"),
+    *("epoch", "batch", "step", "time", "value"),
+]
 
 
 def test_columns(run: Run) -> None:

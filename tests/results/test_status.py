@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -14,6 +14,9 @@ from specplan.errors import RunError
 from specplan.results.status import read_run_file, status_now
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WriteRunFile = Callable[..., None]
 LATER = "2999-01-01T00:00:00+00:00"
@@ -82,5 +85,5 @@ def test_a_newer_run_file(folder: RunFolder, write_run_file: WriteRunFile) -> No
 
 
 def test_no_run_file(folder: RunFolder) -> None:
-    with pytest.raises(RunError, match="it has no run.json"):
+    with pytest.raises(RunError, match=r"it has no run\.json"):
         read_run_file(folder)

@@ -53,8 +53,8 @@ def test_other_tools_take_it(table: Table) -> None:
 
 
 def test_duckdb_reads_it(table: Table) -> None:
-    rows = table  # duckdb finds it by its name
-    assert duckdb.sql("select sum(value) from rows").fetchall() == [(12 + 1 / 3,)]
+    rows = duckdb.from_arrow(table).aggregate("sum(value)").fetchall()
+    assert rows == [(12 + 1 / 3,)]
 
 
 def test_size(table: Table) -> None:

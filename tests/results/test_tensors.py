@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ from specplan._native import Store
 from specplan.errors import RunError
 from specplan.results.open import Run
 from specplan.store.layout import RunFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BatchOf = Callable[[int, int], np.ndarray]
 

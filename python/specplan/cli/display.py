@@ -68,6 +68,7 @@ class Lines:
         self._write("  ".join([f"{phase.path}: done in {seconds:.1f} s", *values_text(shown)]))
 
     def run_ended(self, status: Status, message: str | None) -> None:
+        del message  # told by who catches the exception
         self._write(end_line(status, self._folder))
 
     def _write(self, line: str) -> None:
@@ -90,7 +91,7 @@ def phase_line(phase: Phase) -> str:
 
 
 def end_line(status: Status, folder: Path | None) -> str:
-    """How the run ended. Why it did not complete is told by who catches the exception."""
+    """How the run ended, and where to look if it did not complete."""
     if status is Status.COMPLETED:
         return str(status)
     return f"{status}; what was recorded is in {folder}"

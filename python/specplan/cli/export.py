@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +11,8 @@ from specplan.errors import RunError
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from specplan.results.open import Run
 
 

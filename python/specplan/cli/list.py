@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +12,8 @@ from specplan.cli.tables import write_table
 from specplan.errors import RunError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from specplan.store.layout import RunFolder
 
 HEADER = ("experiment", "run", "version", "status", "started", "plan")

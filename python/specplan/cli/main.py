@@ -38,10 +38,10 @@ BROKEN_PIPE = 128 + 13
 class Verbs(click.Group):
     """A group that imports a verb only when it is called, so that `mlx --help` stays quick."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
         command: click.Command = importlib.import_module(f"specplan.cli.{cmd_name}").command
@@ -59,7 +59,7 @@ class Verbs(click.Group):
             ctx.fail(f"unknown command `{name}`; known: {', '.join(VERBS)}{hint}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
 
@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+def _terminate(signum: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + signum)
 
 

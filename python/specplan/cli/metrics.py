@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +12,8 @@ from specplan.cli.show import write_json
 from specplan.cli.tables import write_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from specplan.results.table import Table
 
 SHOWN = ("phase", "node", "split", "name", "epoch", "batch", "step", "value")

@@ -69,6 +69,7 @@ class Progress:
             )
 
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
+        del seconds  # the bar counts them itself
         if self._task is None:
             return
         if not isinstance(phase, Train):
@@ -80,6 +81,7 @@ class Progress:
         self._bars.stop_task(self._task)
 
     def run_ended(self, status: Status, message: str | None) -> None:
+        del message  # told by who catches the exception
         self._bars.stop()
         self._print(end_line(status, self._folder))
 

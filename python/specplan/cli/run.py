@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +14,8 @@ from specplan.cli.display import choose_display
 from specplan.cli.show import summary, write_json, write_last_metrics, write_places
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from specplan.plan.model import Compiled
 
 
@@ -37,7 +38,7 @@ def command(spec: Path, root: Path | None, quiet: bool, as_json: bool) -> None:
     from specplan.store.root import runs_root
 
     compiled = _compiled(spec)
-    place = runs_root(root, folder=compiled.folder, dir=compiled.plan.results.dir)
+    place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
     outcome = run_plan(compiled, root=place, display=choose_display(quiet=quiet))
     _write_outcome(outcome.folder.path, as_json=as_json)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan._native import StoreReader
@@ -11,17 +10,18 @@ from specplan.results.locate import find_run
 from specplan.results.status import read_run_file, status_now
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
-from specplan.store.layout import RunFolder
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import pyarrow as pa
 
     from specplan._native import TensorReader
     from specplan.plan.model import Plan
+    from specplan.store.layout import RunFolder
     from specplan.store.run_file import RunFile
 
 UNFINISHED = (Status.CREATED, Status.RUNNING)

@@ -9,19 +9,19 @@ DEFAULT = "runs"
 
 
 def runs_root(
-    root: str | Path | None = None, *, folder: Path | None = None, dir: str | None = None
+    root: str | Path | None = None, *, folder: Path | None = None, results: str | None = None
 ) -> Path:
     """The folder of all runs: `root`, else $SPECPLAN_HOME, else the plan's, else ./runs.
 
     Args:
         root: what the caller asked for.
-        folder: the plan's folder, from which `dir` starts.
-        dir: `results.dir` of the plan.
+        folder: the plan's folder, from which `results` starts.
+        results: `results.dir` of the plan.
     """
     if root is not None:
         return Path(root)
     if home := os.environ.get("SPECPLAN_HOME"):
         return Path(home)
-    if dir is not None:
-        return (folder or Path()) / dir
+    if results is not None:
+        return (folder or Path()) / results
     return Path(DEFAULT)

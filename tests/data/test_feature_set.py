@@ -16,7 +16,7 @@ def context() -> None:
 
 
 def feature_set(rows: int = 10) -> FeatureSet:
-    data = {"x": np.arange(rows * 2.0).reshape(rows, 2), "y": np.arange(rows), "site": ["a"] * rows}
+    data: dict[str, Any] = {"x": np.arange(rows * 2.0).reshape(rows, 2), "y": np.arange(rows), "site": ["a"] * rows}
     return FeatureSet.from_dict("Sensor", data, "x", ["y"], tag_keys="site")
 
 
@@ -78,7 +78,8 @@ def test_what_was_passed_in_can_change_later() -> None:
         (
             {"x": [None], "y": [1]},
             ("x", "y"),
-            "FeatureSet `S`: column `x` holds values that are neither numbers nor text",
+            "FeatureSet `S`: column `x` has items of type object; "
+            "they can be numbers, booleans or text",
         ),
     ],
 )

@@ -106,7 +106,7 @@ def test_the_full_run_returns_results_by_position_and_label(guide: Guide) -> Non
     assert results[0] is results["train"] is results.get_train_result()
     assert [result.label for result in results] == ["train", "eval"]
     assert list(results.flatten()) == ["train", "eval"]
-    (context,) = results["eval"].execution_contexts()
+    (context,) = results.get_eval_result().execution_contexts()
     assert context.outputs["MLP"].shape == (100, 1, 1)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
-from specplan.components.arguments import written
 from specplan.data.context import active_context, checked_label
 from specplan.experiment.graph import ModelNode, check_backend
+from specplan.spec.arguments import written
 from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:

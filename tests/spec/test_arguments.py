@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from specplan.components.arguments import written
+from specplan.spec.arguments import written
 
 
 def test_a_component_is_written_with_what_was_given() -> None:

@@ -26,7 +26,7 @@ def test_a_new_object_can_take_the_label() -> None:
     experiment = Experiment("exp", registration_policy="overwrite")
     feature_set()
     newer = feature_set()
-    assert experiment.ctx.find("S") is newer
+    assert experiment.ctx.members(FeatureSet) == [newer]
     assert repr(experiment.ctx) == "ExperimentContext(FeatureSet 'S'; policy 'overwrite')"
 
 

@@ -32,6 +32,7 @@ class Activity:
             else _backend(node)
             for label, node in context.spec.graph.nodes.items()
         }
+        self.knows_all_fits = not context.damaged(("plan",))
         self._fitted: set[str] = set()
         self._frozen: dict[str, str] = {}
         self._used: set[str] = set()
@@ -121,8 +122,7 @@ class Activity:
         """Report nodes that compute before any phase fits them, and remember those that are fitted."""
         self._used.update(nodes)
         for label in self.models("sklearn", nodes):
-            known = not self._context.damaged(("plan",))
-            if known and label not in self._fitted and label not in fitting:
+            if self.knows_all_fits and label not in self._fitted and label not in fitting:
                 message = f"this phase reads {label} before any fit phase fits it"
                 self._context.error(
                     "SP703", message, path, hint=f"put a fit phase for {label} before"

@@ -65,6 +65,7 @@ WORDS: dict[Hashable, list[str]] = {
     bool: ["bool"],
     "verbose": ["bool", "int[0,inf)"],
     "random_state": ["none", "int[0,4294967295]"],
+    "cv_object": ["none", "int[2,inf)"],
     Integral: ["int(-inf,inf)"],
     int: ["int(-inf,inf)"],
     Real: ["real(-inf,inf)"],
@@ -122,8 +123,8 @@ def allowed(constraints: Any) -> list[str] | None:
 def in_words(constraint: Any) -> list[str]:
     """One constraint of scikit-learn; nothing for one that only a Python object satisfies."""
     if isinstance(constraint, StrOptions | Options):
-        options = sorted(map(str, constraint.options))
-        return [f"={option}" for option in options if option not in SENTINELS]
+        options = sorted(constraint.options, key=str)
+        return [option_in_word(option) for option in options if option not in SENTINELS]
     if isinstance(constraint, Interval):
         kind = "int" if constraint.type is Integral else "real"
         left = "-inf" if constraint.left is None else f"{constraint.left:g}"
@@ -136,28 +137,34 @@ def in_words(constraint: Any) -> list[str]:
     return []
 
 
+def option_in_word(option: Any) -> str:
+    """One of several values that a parameter takes."""
+    if isinstance(option, str):
+        return f"={option}"
+    return "bool" if isinstance(option, bool) else f"real[{option:g},{option:g}]"
+
+
 def describe(name: str, cls: type, kind: str) -> dict[str, Any] | None:
     """The entry of one estimator; None for one that cannot be made from JSON."""
     parameters: dict[str, Any] = {}
+    accepts: dict[str, list[str]] = {}
     closed: list[str] = []
+    constraints = getattr(cls, "_parameter_constraints", {})
     for parameter in inspect.signature(cls).parameters.values():
         if parameter.default is inspect.Parameter.empty:
             return None
         if isinstance(parameter.default, str) and parameter.default in SENTINELS:
             continue
-        try:
-            parameters[parameter.name] = as_json(parameter.default)
-        except TypeError:
+        words = allowed(constraints.get(parameter.name, "no_validation"))
+        if words in ([], ["none"]):
             closed.append(parameter.name)
+            continue
+        parameters[parameter.name] = as_json(parameter.default)
+        if words is not None:
+            accepts[parameter.name] = words
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tags = cls().__sklearn_tags__()
-    constraints = getattr(cls, "_parameter_constraints", {})
-    accepts = {
-        parameter: words
-        for parameter in parameters
-        if (words := allowed(constraints.get(parameter, "no_validation")))
-    }
     entry: dict[str, Any] = {"kind": kind, "parameters": parameters, "accepts": accepts}
     if closed:
         entry["closed"] = closed

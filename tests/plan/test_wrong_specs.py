@@ -80,7 +80,9 @@ ONE_FAULT: dict[str, Edits] = {
     ),
     "SP401_estimator": (("ensemble:RandomForestRegressor", "ensemble:RandomForestRegresor"),),
     "SP403_argument_of_estimator": (("n_estimators: 5", "n_estimatorz: 5"),),
-    "SP403_python_only": (("StandardScaler\"}", "QuantileTransformer\", ignore_implicit_zeroes: true}"),),
+    "SP403_python_only": (
+        ("RandomForestRegressor\", n_est", "BaggingRegressor\", estimator: tree, n_est"),
+    ),
     "SP501_missing": (("data/cells.parquet", "data/cell.parquet"),),
     "SP501_folder": (("data/cells.parquet", "data"),),
     "SP501_no_folder": (("data/cells.parquet", "date/cells.parquet"),),

@@ -130,15 +130,33 @@ class Activity:
             self._fitted.add(label)
 
     def warn_of_unused(self, data: dict[str, FeatureSet]) -> None:
-        """Warn of nodes that no phase needs, and of FeatureSets that no node reads."""
+        """Warn of nodes that no phase needs, and of FeatureSets and columns that no node reads."""
         for label in self._wired.order:
             if label not in self._used:
                 path: Path = ("graph", "nodes", label)
                 self._context.warning("SP306", f"node {label} is used by no phase", path)
-        read = {name for names in self._wired.feature_sets.values() for name in names}
+        read: set[tuple[str, str]] = set()
+        for node in self._wired.nodes.values():
+            for value in (*node.inputs, *((node.target,) if node.target else ())):
+                owner = value.value.partition(".")[0]
+                read.update((owner, column) for column in value.columns)
+        if len(self._wired.nodes) == len(self._backends):
+            self._warn_of_unread(data, read)
+
+    def _warn_of_unread(self, data: dict[str, FeatureSet], read: set[tuple[str, str]]) -> None:
+        owners = {owner for owner, _ in read}
         for label in data:
-            if label not in read and len(self._wired.order) == len(self._backends):
-                self._context.warning("SP306", f"no node reads FeatureSet {label}", ("data", label))
+            if label not in owners:
+                message = f"no node reads FeatureSet {label}"
+                self._context.warning("SP306", message, ("data", label))
+                continue
+            spec = self._context.spec.data[label]
+            for domain, columns in (("features", spec.features), ("targets", spec.targets)):
+                for index, column in enumerate(columns):
+                    if (label, column) not in read:
+                        place: Path = ("data", label, domain, index)
+                        message = f"no node reads column `{column}` of {label}"
+                        self._context.warning("SP306", message, place)
 
     def _upstream(self, labels: Iterable[str], through: tuple[Backend, ...]) -> set[str]:
         found: set[str] = set()

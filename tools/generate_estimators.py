@@ -53,8 +53,10 @@ PARAMETER_WIDTH = {
     "SparsePCA": "n_components",
     "TruncatedSVD": "n_components",
 }
-# Has a default for its base estimator and cannot work with it.
-INCOMPLETE = {"SelfTrainingClassifier"}
+# One needs another estimator in spite of its default, the other reads one column only.
+LEFT_OUT = {"IsotonicRegression", "SelfTrainingClassifier"}
+# Transformers whose output is never wider than their input.
+NARROWS = {"FactorAnalysis", "FastICA", "IncrementalPCA", "PCA", "TruncatedSVD"}
 # A default by which scikit-learn says that a parameter should not be set.
 SENTINELS = {"deprecated", "warn"}
 
@@ -144,8 +146,8 @@ def option_in_word(option: Any) -> str:
     return "bool" if isinstance(option, bool) else f"real[{option:g},{option:g}]"
 
 
-def describe(name: str, cls: type, kind: str) -> dict[str, Any] | None:
-    """The entry of one estimator; None for one that cannot be made from JSON."""
+def parameters_of(cls: type) -> dict[str, Any] | None:
+    """The part of an entry that says what can be set; None for a class that needs an argument."""
     parameters: dict[str, Any] = {}
     accepts: dict[str, list[str]] = {}
     closed: list[str] = []
@@ -162,18 +164,29 @@ def describe(name: str, cls: type, kind: str) -> dict[str, Any] | None:
         parameters[parameter.name] = as_json(parameter.default)
         if words is not None:
             accepts[parameter.name] = words
+    entry: dict[str, Any] = {"parameters": parameters, "accepts": accepts}
+    return entry | {"closed": closed} if closed else entry
+
+
+def describe(name: str, cls: type, kind: str) -> dict[str, Any] | None:
+    """The entry of one estimator; None for one that cannot be made from JSON."""
+    settable = parameters_of(cls)
+    if settable is None:
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tags = cls().__sklearn_tags__()
-    entry: dict[str, Any] = {"kind": kind, "parameters": parameters, "accepts": accepts}
-    if closed:
-        entry["closed"] = closed
+    entry: dict[str, Any] = {"kind": kind, **settable}
     if hasattr(cls, "partial_fit"):
         entry["partial_fit"] = True
     if hasattr(cls, "predict_proba"):
         entry["predict_proba"] = True
     if tags.target_tags.multi_output:
         entry["multi_output"] = True
+    if not tags.target_tags.single_output:
+        entry["single_output"] = False
+    if name in NARROWS:
+        entry["narrows"] = True
     if kind == "transformer":
         entry["width"] = PARAMETER_WIDTH.get(name, "input")
     return entry
@@ -186,7 +199,7 @@ def table() -> dict[str, Any]:
         for name, cls in all_estimators(type_filter=kind):
             if kind == "transformer" and name not in INPUT_WIDTH | set(PARAMETER_WIDTH):
                 continue
-            if name in INCOMPLETE:
+            if name in LEFT_OUT:
                 continue
             use = public_name(cls)
             entry = describe(name, cls, kind) if use else None

@@ -25,6 +25,11 @@ ONE_FAULT: dict[str, Edits] = {
     "SP204_no_optimizer": (("  optimizer: {use: adamw, lr: 0.01}\n", ""),),
     "SP206_negative_seed": (("seed: 13", "seed: -13"),),
     "SP206_large_seed": (("seed: 7,", "seed: 9007199254740992,"),),
+    "SP206_betas": (("lr: 0.01}", "lr: 0.01, betas: [0.9, 1]}"),),
+    "SP206_nesterov": (("{use: adamw, lr: 0.01}", "{use: sgd, nesterov: true}"),),
+    "SP206_dampening": (
+        ("{use: adamw, lr: 0.01}", "{use: sgd, nesterov: true, momentum: 0.9, dampening: 0.1}"),
+    ),
     "SP301_feature_set": (("input: Cells.image", "input: Cell.image"),),
     "SP301_node": (("input: [Enc, Scaled]", "input: [Enc, Scald]"),),
     "SP301_node_with_field": (("input: Fuse\n      target: Cells.soh\n    C", "input: Fuse.outputs\n      target: Cells.soh\n    C"),),
@@ -104,6 +109,15 @@ ONE_FAULT: dict[str, Edits] = {
         ("targets: [soh,", "targets: [pair, soh,"),
         ("input: Fuse\n      target: Cells.soh\n  o", "input: Fuse\n      target: Cells.pair\n  o"),
         (", forest_r2]", "]"),
+    ),
+    "SP602_several_targets": (
+        (
+            'sklearn.ensemble:RandomForestRegressor", n_estimators: 5, max_features: 1.0',
+            'sklearn.linear_model:MultiTaskLasso"',
+        ),
+    ),
+    "SP602_wider_than_input": (
+        ('sklearn.preprocessing:StandardScaler"', 'sklearn.decomposition:PCA", n_components: 11'),
     ),
     "SP605_output_shape": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", "{use: mlp}"),),
     "SP605_classes": (("{use: cnn, output_shape: [3], pooling: 2}", "{use: cnn}"),),

@@ -56,7 +56,7 @@ def _numerics(plan: Plan) -> str:
 def _data(label: str, data: Data) -> Iterator[str]:
     source = data.source
     where = source.path if source.path is not None else source.name
-    yield f"data {label}: {data.rows} rows, {source.use} {where}"
+    yield f"data {label}: {_count(data.rows, 'row')}, {source.use} {where}"
     for name, column in data.columns.items():
         yield f"  {name}: {column.dtype} {show(column.shape)}, {column.domain}"
     if data.splitter is not None:
@@ -206,7 +206,7 @@ def _component(component: Component) -> str:
     parts = [f"{name}={_argument(value)}" for name, value in shown.items()]
     if len(shown) < len(args):
         parts.append(_count(len(args) - len(shown), "default"))
-    return f"{component.use}({', '.join(parts)})"
+    return f"{component.use}({', '.join(parts)})" if parts else component.use
 
 
 def _argument(value: Any) -> str:

@@ -147,5 +147,5 @@ def test_mapping_that_json_cannot_write(mapping: dict[str, object], message: str
 def test_mapping_has_paths_instead_of_places() -> None:
     document = from_mapping({"data": {"Sensor": {}}}, folder="specs")
     assert str(document.origin(("data", "Sensor"))) == "data.Sensor"
-    assert document.folder == Path("specs")
+    assert document.folder == Path.cwd() / "specs"
     assert document.name == "experiment"

@@ -68,6 +68,22 @@ def test_caret_of_several_lines_ends_with_the_first(tmp_path: Path) -> None:
     assert render(diagnostic).splitlines()[2] == "      |    ^^^"
 
 
+@pytest.mark.parametrize(
+    ("before", "shown", "caret"),
+    [
+        (0, "x" + "." * 159 + "…", "^"),
+        (500, "…" + "." * 80 + "x" + "." * 79 + "…", " " * 81 + "^"),
+        (999, "…" + "." * 159 + "x", " " * 160 + "^"),
+    ],
+)
+def test_only_the_surroundings_of_a_very_long_line(
+    tmp_path: Path, before: int, shown: str, caret: str
+) -> None:
+    (tmp_path / "spec.yaml").write_text("." * before + "x" + "." * (999 - before))
+    diagnostic = Diagnostic(code="SP999", message="wrong", origin=on(1, before + 1, before + 2))
+    assert render(diagnostic).splitlines()[1:] == [f"    1 | {shown}", f"      | {caret}"]
+
+
 def test_without_a_text() -> None:
     document = from_mapping({"run": {"seed": "a"}})
     origin = document.origin(("run", "seed"))

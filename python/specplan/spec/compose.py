@@ -286,8 +286,8 @@ def _start_paths_from(folder: FilePath, value: dict[str, Any], places: Places) -
             return
         source, _ = places.find((*path, key))
         start = source.folder
-        if start.absolute() != folder.absolute() and not PurePath(owner[key]).is_absolute():
-            moved = os.path.relpath(start.absolute() / owner[key], folder.absolute())
+        if start != folder and not PurePath(owner[key]).is_absolute():
+            moved = os.path.relpath(start / owner[key], folder)
             owner[key] = moved.replace(os.sep, "/")
 
     rewrite(value.get("results"), "dir", ("results",))

@@ -62,7 +62,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def folder(self) -> FilePath:
-        """The folder from which the relative paths of the spec start."""
+        """The folder from which the relative paths of the spec start, as an absolute path."""
         return self.sources[0].folder
 
     @property

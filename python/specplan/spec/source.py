@@ -26,8 +26,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     Attributes:
         name: how diagnostics call the file; None for a mapping.
-        file: the file itself; None for a mapping.
-        folder: the folder from which relative paths in the text start.
+        file: the file itself, as an absolute path; None for a mapping.
+        folder: the folder from which relative paths in the text start, as an absolute path.
         problems: faults of the text. Where there are any, `value` may be incomplete.
     """
 
@@ -63,6 +63,7 @@ def read(file: FilePath) -> Source:
     Raises:
         SpecError: there is no such file, it cannot be read, or it is not UTF-8.
     """
+    file = file.absolute()
     name = displayed(file)
     content = _decoded(name, _bytes(file, name))
     text = parse_text(content, _format(file, content))

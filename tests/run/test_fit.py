@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -95,15 +95,13 @@ def test_a_torch_node_learns_from_a_fitted_one(tmp_path: Path) -> None:
     x = torch.from_numpy(pca.transform(scaled)).to(torch.float32)
     y = torch.from_numpy(columns["y"][rows]).to(torch.float32)[:, None]
     specs.seeded("init/Net")
-    net = nn.Sequential(
-        nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1)
-    )
+    net = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1))
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for epoch in range(2):
-        for batch in specs.epoch_order(400, epoch).split(32):
-            loss = nn.functional.mse_loss(net(x[batch]), y[batch])
+        for batch in torch.split(specs.epoch_order(400, epoch), 32):
+            loss: Any = nn.functional.mse_loss(net(x[batch]), y[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -141,9 +139,7 @@ def test_an_estimator_learns_from_a_trained_torch_node(tmp_path: Path) -> None:
 
 
 def test_fitting_does_not_change_the_estimator_of_a_snapshot(tmp_path: Path) -> None:
-    plan = specs.compiled(
-        specs.fit(freeze_after_fit=False), nodes={"Net": specs.node(RIDGE)}
-    )
+    plan = specs.compiled(specs.fit(freeze_after_fit=False), nodes={"Net": specs.node(RIDGE)})
     state = specs.run(plan, tmp_path).state
     snapshot = state.capture()
     specs.run(plan, tmp_path, state)

@@ -120,7 +120,7 @@ def test_a_node_cannot_go_on_from_another_description(tmp_path: Path) -> None:
 class Broken(Silent):
     """Fails in the second epoch."""
 
-    def epoch_ended(self, phase: Any, epoch: int, values: Any) -> None:
+    def epoch_ended(self, phase: Any, epoch: int, values: Any) -> None:  # noqa: ARG002
         if epoch == 1:
             raise ZeroDivisionError("no luck")
 
@@ -167,6 +167,7 @@ def recorded_batches(folder: RunFolder) -> int:
     return tensors[0].batches if tensors else 0
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)]
 )
@@ -185,6 +186,7 @@ def test_a_signal_ends_a_run_between_steps(tmp_path: Path, number: int, code: in
     assert folder.metrics_table.exists()
 
 
+@pytest.mark.timeout(180)
 def test_records_are_readable_after_a_kill(tmp_path: Path) -> None:
     child, folder = start_long_run(tmp_path)
     child.kill()

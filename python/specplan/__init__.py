@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from specplan.experiment.loss import Loss as Loss
     from specplan.experiment.phase_group import PhaseGroup as PhaseGroup
     from specplan.experiment.plan import Plan as Plan
-    from specplan.experiment.plan import compile as compile
-    from specplan.experiment.plan import open as open
+    from specplan.experiment.plan import compile as compile  # noqa: A004 -- read as specplan.compile
+    from specplan.experiment.plan import open as open  # noqa: A004 -- read as specplan.open
     from specplan.experiment.train_phase import ResultRecording as ResultRecording
     from specplan.experiment.train_phase import TrainPhase as TrainPhase
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN

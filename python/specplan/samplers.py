@@ -25,10 +25,10 @@ class SimpleSampler:
     def __init__(
         self,
         batch_size: int = 1,
-        shuffle: bool = False,
-        drop_last: bool = False,
+        shuffle: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        drop_last: bool = False,  # noqa: FBT001, FBT002
         seed: int | None = None,
-        reshuffle: bool = True,
+        reshuffle: bool = True,  # noqa: FBT001, FBT002
     ) -> None:
         self.component = written(
             "sampler",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import Literal, Protocol, TypeVar, get_args
 
+from specplan.spec.wording import quoted
+
 RegistrationPolicy = Literal["raise", "overwrite", "rename"]
 Namespace = Literal["node", "graph"]
 Member = TypeVar("Member")
 
+_POLICIES = get_args(RegistrationPolicy)
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -63,7 +66,7 @@ class ExperimentContext:
 
     def activate(self) -> None:
         """From now on, register new objects here."""
-        global _active
+        global _active  # noqa: PLW0603 -- the one thing that is active is global
         _active = self
 
     def _next_free(self, namespace: Namespace, label: str) -> str:
@@ -79,10 +82,6 @@ class ExperimentContext:
         return f"ExperimentContext({members or 'empty'}; policy {self.registration_policy!r})"
 
 
-# A module variable and not a ContextVar: notebooks may run each cell in a context of its own.
-_active = ExperimentContext()
-
-
 def active_context() -> ExperimentContext:
     """The context in which new objects are registered."""
     return _active
@@ -94,15 +93,12 @@ def checked_policy(policy: str | None) -> RegistrationPolicy:
     Raises:
         ValueError: there is no such policy.
     """
-    for known in get_args(RegistrationPolicy):
-        if policy == known:
-            return known
-    if policy is None:
-        return "raise"
-    raise ValueError(
-        f"registration_policy {policy!r} is unknown; it is one of "
-        f"{', '.join(map(repr, get_args(RegistrationPolicy)))}"
-    )
+    match policy:
+        case None:
+            return "raise"
+        case "raise" | "overwrite" | "rename":
+            return policy
+    raise ValueError(f"registration_policy {policy!r} is unknown; it is one of {quoted(_POLICIES)}")
 
 
 def checked_label(label: str) -> str:
@@ -119,3 +115,7 @@ def checked_label(label: str) -> str:
             f"{label!r} cannot be a label: letters, digits, `_` and `-`, and no digit or `-` first"
         )
     return label
+
+
+# A module variable and not a ContextVar: notebooks may run each cell in a context of its own.
+_active = ExperimentContext()

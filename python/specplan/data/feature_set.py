@@ -200,7 +200,11 @@ class FeatureSet:
         lines = [
             f"{self.label}: {len(self)} rows",
             *_aligned([["column", "kind", "dtype", "row shape"], *rows]),
-            *(_aligned([["split", "rows"], *([name, str(n)] for name, n in splits.items())]) if splits else []),
+            *(
+                _aligned([["split", "rows"], *([name, str(n)] for name, n in splits.items())])
+                if splits
+                else []
+            ),
         ]
         print("\n".join(lines))  # noqa: T201 -- to show it is what the caller asks for
 
@@ -287,6 +291,7 @@ def _check_lengths(label: str, columns: Mapping[str, NDArray[Any]]) -> None:
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]

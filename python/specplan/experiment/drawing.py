@@ -37,7 +37,7 @@ def draw_graph(graph: ModelGraph) -> str:
 
 def draw_phase(phase: Phase) -> str:
     """From the split through the sampler to the nodes that it feeds, and to their losses."""
-    lines = ["flowchart LR", f'    phase["{phase.describe()}"]']
+    lines = ["flowchart LR", f'    subgraph phase["{phase.describe()}"]']
     for binding in phase.input_sources:
         split = binding.split or "all rows"
         source = f"{binding.feature_set.label}__{split}".replace(" ", "_")
@@ -48,6 +48,7 @@ def draw_phase(phase: Phase) -> str:
         name = f"loss__{loss.label}"
         lines.append(f'    {name}{{{{"{loss.label}: {loss.loss.name}"}}}}')
         lines.append(_edge(loss.node.label, name, ", ".join(loss.inputs)))
+    lines.append("    end")
     return "\n".join(lines)
 
 

@@ -27,7 +27,9 @@ class Evaluation:
         if not isinstance(eval_phase, EvalPhase):
             raise TypeError(f"eval_phase is an EvalPhase, not {type(eval_phase).__name__}")
         if eval_phase.split is None:
-            raise ValueError(f"an Evaluation needs a split, and `{eval_phase.label}` reads all rows")
+            raise ValueError(
+                f"an Evaluation needs a split, and `{eval_phase.label}` reads all rows"
+            )
         self.eval_phase = eval_phase
         self.component = written(
             "callback",

@@ -137,7 +137,9 @@ class Experiment:
             SpecError: what was built does not fit together.
             RunError: an exception ended the run; it is the cause.
         """
-        return self._run_group(self._execution_plan, entries_spec(self._execution_plan), "", display)
+        return self._run_group(
+            self._execution_plan, entries_spec(self._execution_plan), "", display
+        )
 
     def run_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
         """Run one phase, whether or not it is in the execution plan.
@@ -156,9 +158,7 @@ class Experiment:
             display,
         )
 
-    def run_group(
-        self, group: PhaseGroup, **display: Unpack[DisplayOptions]
-    ) -> PhaseGroupResults:
+    def run_group(self, group: PhaseGroup, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
         """Run the phases of a group, whether or not it is in the execution plan.
 
         Raises:

@@ -121,6 +121,7 @@ class ModelGraph:
         nodes: Sequence[ModelNode],
         optimizer: Optimizer | None = None,
     ) -> None:
+        self.label = checked_label(label)
         self.nodes = {node.label: node for node in nodes}
         _check_nodes(label, nodes)
         self.optimizer = optimizer
@@ -132,7 +133,7 @@ class ModelGraph:
                 f"the context has the ModelGraph `{others[-1].label}` already; make the Experiment with "
                 'registration_policy="overwrite" to replace it'
             )
-        self.label = self.context.register("graph", checked_label(label), self)
+        self.label = self.context.register("graph", self.label, self)
 
     @property
     def head_nodes(self) -> list[ModelNode]:
@@ -150,7 +151,7 @@ class ModelGraph:
         """Whether the shapes are known."""
         return self.compiled is not None
 
-    def build(self, force: bool = False) -> None:
+    def build(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 -- as documented
         """Find the shapes of all nodes. Weights are made by the first run, from its seed.
 
         Args:
@@ -183,7 +184,7 @@ def check_backend(what: str, name: object, backend: str | None) -> None:
     """Raise TypeError unless `name` is a string, and ValueError unless it has the backend "torch"."""
     if not isinstance(name, str):
         raise TypeError(
-            f"{what}: name it by a str, as in {what}(\"...\", backend=\"torch\"); "
+            f'{what}: name it by a str, as in {what}("...", backend="torch"); '
             f"a {type(name).__name__} is not taken in this version"
         )
     if backend is None:

@@ -31,7 +31,7 @@ class PhaseGroupResults:
         Raises:
             ValueError: phases of different groups have one label.
         """
-        phases = list(self._phases())
+        phases = list(_phases(self))
         labels = [phase.label for phase in phases]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
@@ -75,18 +75,15 @@ class PhaseGroupResults:
     def _phase(self, kind: str, key: int | str | None) -> PhaseResults:
         if key is None:
             phases = [e for e in self._entries.values() if isinstance(e, PhaseResults)]
-            return _only(self.label, f"{kind} phase", [phase for phase in phases if phase.kind == kind])
+            return _only(
+                self.label, f"{kind} phase", [phase for phase in phases if phase.kind == kind]
+            )
         entry = self[key]
         if not isinstance(entry, PhaseResults) or entry.kind != kind:
-            raise TypeError(f"{key!r} of `{self.label}` is not the result of a {kind} phase: {entry!r}")
+            raise TypeError(
+                f"{key!r} of `{self.label}` is not the result of a {kind} phase: {entry!r}"
+            )
         return entry
-
-    def _phases(self) -> Iterator[PhaseResults]:
-        for entry in self._entries.values():
-            if isinstance(entry, PhaseGroupResults):
-                yield from entry._phases()
-            else:
-                yield entry
 
     def __getitem__(self, key: int | str) -> PhaseResults | PhaseGroupResults:
         return entry_at(self.label, self._entries, key)
@@ -101,7 +98,17 @@ class PhaseGroupResults:
         return f"PhaseGroupResults(label={self.label!r}, results={list(self._entries)})"
 
 
+def _phases(results: PhaseGroupResults) -> Iterator[PhaseResults]:
+    for entry in results:
+        if isinstance(entry, PhaseGroupResults):
+            yield from _phases(entry)
+        else:
+            yield entry
+
+
 def _only(owner: str, what: str, found: Sequence[Result]) -> Result:
     if len(found) != 1:
-        raise ValueError(f"`{owner}` has {len(found)} results of a {what}; say which by label or index")
+        raise ValueError(
+            f"`{owner}` has {len(found)} results of a {what}; say which by label or index"
+        )
     return found[0]

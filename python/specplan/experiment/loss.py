@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
 from specplan.components.arguments import written
 from specplan.data.context import active_context, checked_label
 from specplan.experiment.graph import ModelNode, check_backend
-from specplan.spec.wording import choices
+from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from specplan.data.context import ExperimentContext
 
@@ -116,9 +117,7 @@ def find_node(node: str | ModelNode, context: ExperimentContext | None = None) -
     """
     if isinstance(node, ModelNode):
         return node
-    nodes = {
-        member.label: member for member in (context or active_context()).members(ModelNode)
-    }
+    nodes = {member.label: member for member in (context or active_context()).members(ModelNode)}
     if node not in nodes:
         raise ValueError(f"there is no node `{node}`; known: {choices(node, nodes)}")
     return nodes[node]
@@ -131,16 +130,13 @@ def _folded(name: str) -> str:
 def _ordered(inputs: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
     if isinstance(inputs, str):
         raise TypeError('inputs is a list, as in ["outputs", "targets"], not a str')
-    if not isinstance(inputs, list | tuple):
-        named = dict(inputs)
-        if set(named) != {"input", "target"}:
+    if isinstance(inputs, Mapping):
+        if set(inputs) != {"input", "target"}:
             raise ValueError(
-                f"the inputs of a loss are named `input` and `target`, not {sorted(named)}"
+                f"the inputs of a loss are named `input` and `target`, not {quoted(inputs)}"
             )
-        inputs = [named["input"], named["target"]]
+        inputs = [inputs["input"], inputs["target"]]
     for name in inputs:
         if name not in FIELDS:
-            raise ValueError(
-                f"an input of a loss is one of {choices(name, FIELDS)}; not `{name}`"
-            )
+            raise ValueError(f"an input of a loss is one of {choices(name, FIELDS)}; not `{name}`")
     return tuple(inputs)

@@ -124,4 +124,7 @@ def _losses(phases: Sequence[Phase]) -> dict[str, Any]:
 
 def _losses_of(phase: Phase) -> list[AppliedLoss]:
     evaluated = phase.evaluations if isinstance(phase, TrainPhase) else []
-    return [*phase.losses, *(loss for evaluation in evaluated for loss in evaluation.eval_phase.losses)]
+    return [
+        *phase.losses,
+        *(loss for evaluation in evaluated for loss in evaluation.eval_phase.losses),
+    ]

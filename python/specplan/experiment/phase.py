@@ -69,7 +69,9 @@ class Phase(ABC):
             ValueError: one has none.
         """
         bound = {binding.node.label for binding in self.input_sources}
-        missing = [node.label for node in head_nodes(graph, self.active_nodes) if node.label not in bound]
+        missing = [
+            node.label for node in head_nodes(graph, self.active_nodes) if node.label not in bound
+        ]
         if missing:
             raise ValueError(
                 f"phase `{self.label}` has no input binding for the head node {quoted(missing)}; "
@@ -145,9 +147,7 @@ def head_nodes(graph: ModelGraph, active: Sequence[str] | None) -> list[ModelNod
     return list(heads.values())
 
 
-def split_heads(
-    label: str, active: Sequence[str | ModelNode] | None
-) -> list[ModelNode]:
+def split_heads(label: str, active: Sequence[str | ModelNode] | None) -> list[ModelNode]:
     """The active head nodes of the active context's graph, which read one FeatureSet.
 
     Raises:
@@ -174,7 +174,4 @@ def evaluated_split(
     label: str, split: str, active: Sequence[str | ModelNode] | None
 ) -> list[InputBinding]:
     """A binding without a sampler for each of those head nodes."""
-    return [
-        InputBinding.for_evaluation(node, split=split)
-        for node in split_heads(label, active)
-    ]
+    return [InputBinding.for_evaluation(node, split=split) for node in split_heads(label, active)]

@@ -156,23 +156,19 @@ class PhaseGroup:
         return iter(self.all)
 
     def __repr__(self) -> str:
-        return f"PhaseGroup(label={self.label!r}, entries={[entry.label for entry in self._entries]})"
+        return (
+            f"PhaseGroup(label={self.label!r}, entries={[entry.label for entry in self._entries]})"
+        )
 
     def _add(self, entry: Phase | PhaseGroup) -> PhaseGroup:
         taken = [self.label, *(other.label for other in self._entries)]
         if entry.label in taken:
             whose = "the group itself" if entry.label == self.label else "another entry"
             raise ValueError(f"`{entry.label}` is the label of {whose} in group `{self.label}`")
-        if isinstance(entry, PhaseGroup) and entry._holds(self):
+        if isinstance(entry, PhaseGroup) and _holds(entry, self):
             raise ValueError(f"group `{entry.label}` holds group `{self.label}` already")
         self._entries.append(entry)
         return self
-
-    def _holds(self, group: PhaseGroup) -> bool:
-        return any(
-            entry is group or (isinstance(entry, PhaseGroup) and entry._holds(group))
-            for entry in self._entries
-        )
 
     def _instance(self, entry: Phase | PhaseGroup) -> Phase | PhaseGroup:
         if any(entry is other for other in self._entries):
@@ -185,11 +181,14 @@ class PhaseGroup:
 
 def entries_spec(group: PhaseGroup) -> list[dict[str, Any]]:
     """The entries of a group as `do` or `plan` in a spec, without groups that hold no phase."""
-    return [
-        entry.spec()
-        for entry in group.all
-        if isinstance(entry, Phase) or entry.flatten()
-    ]
+    return [entry.spec() for entry in group.all if isinstance(entry, Phase) or entry.flatten()]
+
+
+def _holds(outer: PhaseGroup, group: PhaseGroup) -> bool:
+    return any(
+        entry is group or (isinstance(entry, PhaseGroup) and _holds(entry, group))
+        for entry in outer.all
+    )
 
 
 def _said(entry: object) -> str:

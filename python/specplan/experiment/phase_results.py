@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from specplan.results.table import Table
     from specplan.results.tensors import Tensors
 
+
 class PhaseResults:
     """The records of one phase of a run, read from its run folder when asked for.
 

@@ -25,6 +25,17 @@ class Plan:
     def __init__(self, compiled: Compiled) -> None:
         self._compiled = compiled
 
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Plan:
+        """Read a plan file.
+
+        Raises:
+            PlanError: it is no plan, is newer than this program, or was changed by hand.
+        """
+        from specplan.plan.canonical import read_plan
+
+        return cls(read_plan(Path(path)))
+
     @property
     def id(self) -> str:
         """Hash of what the plan means: `b3:` and 64 hexadecimal digits."""
@@ -46,11 +57,11 @@ class Plan:
 
         return explain(self._compiled.plan)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the plan file; its relative paths start at the file's folder. Returns the path."""
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan file; its relative paths start at the file's folder."""
         from specplan.plan.canonical import write_plan
 
-        return write_plan(self._compiled, Path(path))
+        write_plan(self._compiled, Path(path))
 
     def run(
         self, root: str | os.PathLike[str] | None = None, display: Display | None = None
@@ -88,7 +99,7 @@ class Plan:
         return f"<pre>{html.escape(self.explain())}</pre>"
 
 
-def compile(
+def compile(  # noqa: A001 -- it is called specplan.compile
     spec: str | os.PathLike[str] | Mapping[str, Any],
     *,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
@@ -96,8 +107,8 @@ def compile(
     """Compile a spec to a plan.
 
     Args:
-        spec: path of a JSON or YAML spec or of a plan file, or a spec as a mapping, whose relative
-            paths start at the current folder.
+        spec: path of a JSON or YAML spec; or a spec as a mapping, whose relative paths start at the
+            current folder.
         tables: columns of `memory` sources, by the name under which the spec calls them.
 
     Raises:
@@ -110,7 +121,9 @@ def compile(
     return Plan(compile_mapping(spec, tables=tables))
 
 
-def open(run: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None) -> Run:
+def open(  # noqa: A001 -- it is called specplan.open
+    run: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None
+) -> Run:
     """Open a run for reading.
 
     Args:

@@ -1,5 +1,7 @@
 """Progress bars while a Python program runs phases."""
 
+# ruff: noqa: ARG002 -- the protocol says what each method is given
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
@@ -55,8 +57,10 @@ class Watched:
         self._shown = console.is_terminal or in_notebook
         self._train = options.get("show_training_progress", True)
         self._others = options.get("show_eval_progress", False)
-        self._persist = _chosen(options.get("persist_progress"), in_notebook)
-        self._persist_epochs = _chosen(options.get("persist_epoch_progress"), in_notebook)
+        persist = options.get("persist_progress")
+        persist_epochs = options.get("persist_epoch_progress")
+        self._persist = in_notebook if persist is None else persist
+        self._persist_epochs = in_notebook if persist_epochs is None else persist_epochs
         self._console = console
         self._bars: Progress | None = None
         self._epochs: TaskID | None = None
@@ -81,7 +85,9 @@ class Watched:
         )
         self._bars.start()
         if isinstance(phase, Train):
-            self._epochs = self._bars.add_task(f"{phase.path}: epochs", total=phase.epochs, values="")
+            self._epochs = self._bars.add_task(
+                f"{phase.path}: epochs", total=phase.epochs, values=""
+            )
 
     def progressed(self, phase: Phase, epoch: int, step: int) -> None:
         """Move the bar of the steps."""
@@ -119,10 +125,6 @@ class Watched:
         if self._bars is not None:
             self._bars.stop()
         self._bars = self._epochs = self._steps = None
-
-
-def _chosen(option: bool | None, default: bool) -> bool:
-    return default if option is None else option
 
 
 def _said(values: Mapping[str, float]) -> str:

@@ -142,9 +142,7 @@ def _recording(mode: ResultRecording | str) -> ResultRecording:
     try:
         return ResultRecording(mode)
     except ValueError:
-        raise ValueError(
-            f"result_recording is {quoted(ResultRecording)}, not `{mode}`"
-        ) from None
+        raise ValueError(f"result_recording is {quoted(ResultRecording)}, not `{mode}`") from None
 
 
 def _checked_callback(callback: object) -> Callback:

@@ -28,9 +28,7 @@ class Sequential:
     input_shape: Shape | None
     output_shape: Shape | None
 
-    def __init__(
-        self, use: str, input_shape: Shape | None, arguments: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, use: str, input_shape: Shape | None, arguments: Mapping[str, Any]) -> None:
         self.component = written("model", use, arguments)
         self.input_shape = input_shape
         self.output_shape = arguments["output_shape"]
@@ -116,7 +114,7 @@ class SequentialCNN(Sequential):
         ValueError: an argument has a value that is not allowed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- one for each parameter of the component
         self,
         input_shape: Shape | None = None,
         output_shape: Shape | None = None,

@@ -32,7 +32,7 @@ class Activity:
             else _backend(node)
             for label, node in context.spec.graph.nodes.items()
         }
-        self._fitted: set[str] = set()
+        self._fitted = set(context.fitted)
         self._frozen: dict[str, str] = {}
         self._used: set[str] = set()
 

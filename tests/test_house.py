@@ -27,8 +27,8 @@ LAYERS = (
     "plan",
     "data",
     "models",
-    "components",
     "spec",
+    "components",
     "errors",
 )
 """A layer may import those after it. Documented module names outside them belong to `experiment`."""

@@ -14,6 +14,7 @@ import json
 import math
 import sys
 import warnings
+from collections.abc import Hashable
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from typing import Any
 import sklearn
 from sklearn.utils import all_estimators
 from sklearn.utils._param_validation import (
-    HasMethods,
     Hidden,
     Interval,
     MissingValues,
@@ -57,6 +57,24 @@ PARAMETER_WIDTH = {
 INCOMPLETE = {"SelfTrainingClassifier"}
 # A default by which scikit-learn says that a parameter should not be set.
 SENTINELS = {"deprecated", "warn"}
+
+# The constraints of scikit-learn that are not made of an interval or of options.
+WORDS: dict[Hashable, list[str]] = {
+    None: ["none"],
+    "boolean": ["bool"],
+    bool: ["bool"],
+    "verbose": ["bool", "int[0,inf)"],
+    "random_state": ["none", "int[0,4294967295]"],
+    Integral: ["int(-inf,inf)"],
+    int: ["int(-inf,inf)"],
+    Real: ["real(-inf,inf)"],
+    float: ["real(-inf,inf)"],
+    str: ["str"],
+    "array-like": ["collection"],
+    dict: ["collection"],
+    list: ["collection"],
+    tuple: ["collection"],
+}
 
 
 def public_name(cls: type) -> str | None:
@@ -95,44 +113,27 @@ def allowed(constraints: Any) -> list[str] | None:
     words: list[str] = []
     for constraint in constraints:
         inner = constraint.constraint if isinstance(constraint, Hidden) else constraint
-        if inner is None:
-            words.append("none")
-        elif inner == "boolean" or inner is bool:
-            words.append("bool")
-        elif inner == "verbose":
-            words += ["bool", "int[0,inf)"]
-        elif inner == "random_state":
-            words += ["none", "int[0,4294967295]"]
-        elif isinstance(inner, StrOptions | Options):
-            words += [
-                f"={option}"
-                for option in sorted(map(str, inner.options))
-                if option not in SENTINELS
-            ]
-        elif isinstance(inner, MissingValues):
+        if inner == "missing_values" or isinstance(inner, MissingValues):
             return None
-        elif isinstance(inner, Interval):
-            kind = "int" if inner.type is Integral else "real"
-            left = "-inf" if inner.left is None else f"{inner.left:g}"
-            right = "inf" if inner.right is None else f"{inner.right:g}"
-            opening = "[" if inner.closed in ("left", "both") else "("
-            closing = "]" if inner.closed in ("right", "both") else ")"
-            words.append(f"{kind}{opening}{left},{right}{closing}")
-        elif inner in (Integral, int):
-            words.append("int(-inf,inf)")
-        elif inner in (Real, float):
-            words.append("real(-inf,inf)")
-        elif inner is str:
-            words.append("str")
-        elif inner in ("array-like", "sparse matrix") or inner in (dict, list, tuple):
-            words.append("collection")
-        elif callable(inner) or inner == "cv_object" or isinstance(inner, HasMethods | type):
-            continue
-        elif inner == "missing_values" or isinstance(inner, str):
-            return None
-        else:
-            continue
+        words += in_words(inner)
     return list(dict.fromkeys(words))
+
+
+def in_words(constraint: Any) -> list[str]:
+    """One constraint of scikit-learn; nothing for one that only a Python object satisfies."""
+    if isinstance(constraint, StrOptions | Options):
+        options = sorted(map(str, constraint.options))
+        return [f"={option}" for option in options if option not in SENTINELS]
+    if isinstance(constraint, Interval):
+        kind = "int" if constraint.type is Integral else "real"
+        left = "-inf" if constraint.left is None else f"{constraint.left:g}"
+        right = "inf" if constraint.right is None else f"{constraint.right:g}"
+        opening = "[" if constraint.closed in ("left", "both") else "("
+        closing = "]" if constraint.closed in ("right", "both") else ")"
+        return [f"{kind}{opening}{left},{right}{closing}"]
+    if isinstance(constraint, Hashable):
+        return WORDS.get(constraint, [])
+    return []
 
 
 def describe(name: str, cls: type, kind: str) -> dict[str, Any] | None:

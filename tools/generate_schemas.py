@@ -17,6 +17,7 @@ import msgspec
 
 from specplan.components import COMPONENTS, KINDS, Kind
 from specplan.plan.model import Plan
+from specplan.spec.validate import SKLEARN_NAME
 
 ROOT = Path(__file__).resolve().parent.parent
 STRUCTURE = ROOT / "schemas/structure/experiment.json"
@@ -24,7 +25,6 @@ EXPERIMENT = "schemas/experiment.schema.json"
 PACKAGED = "python/specplan/_schemas/experiment.schema.json"
 PLAN = "schemas/plan.schema.json"
 
-SKLEARN_NAME = r"^sklearn(\.[A-Za-z_][A-Za-z0-9_]*)+:[A-Za-z_][A-Za-z0-9_]*$"
 ANNOTATIONS = ("title", "description", "default", "examples")
 NOT_REFERABLE = ("$schema", "specplan", "imports", "params")
 
@@ -85,7 +85,7 @@ def _use(kind: Kind) -> Schema:
         "examples": ["mlp", "sklearn.linear_model:Ridge"],
         "type": "string",
         "if": {"pattern": "^sklearn"},
-        "then": {"pattern": SKLEARN_NAME},
+        "then": {"pattern": f"^{SKLEARN_NAME.pattern}$"},
         "else": names,
     }
 
@@ -162,7 +162,7 @@ def _wrap_values(schema: Schema, *, but: tuple[str, ...] = ()) -> None:
         _wrap_values(part)
 
 
-def _or_reference(schema: Schema | bool) -> Schema | bool:
+def _or_reference(schema: Any) -> Any:
     if isinstance(schema, bool) or "const" in schema:
         return schema
     _wrap_values(schema)

@@ -13,8 +13,9 @@ cd "$root"
 
 rm -rf dist
 "$bin/maturin" sdist --out dist
-tar -xzf dist/specplan-*.tar.gz -C "$clean"
-# The target folder is shared: the crates from the registry are the same, only our own are built again.
+# The target folder is shared, so the crates from the registry are there already. `-m` makes our own
+# sources newer than what was built of them: cargo compares nothing but times.
+tar -xzmf dist/specplan-*.tar.gz -C "$clean"
 (cd "$clean"/specplan-*/ && CARGO_TARGET_DIR="$root/target" "$bin/maturin" build --release \
     --interpreter "$bin/python" --out "$root/dist")
 

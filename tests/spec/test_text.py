@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from specplan._native import Problem, Span, Text, parse_text
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ class RandomSplit(Component, tag="random"):
         dict[str, Annotated[float, Meta(gt=0, le=1)]],
         Meta(
             min_length=1,
-            description="Share of the rows in each split; the shares sum to 1. Sizes are rounded by largest remainder.",
+            description="Share of the rows in each split; the shares sum to 1. "
+            "Sizes are rounded by largest remainder; splits are cut in the order of their names.",
             examples=[{"train": 0.8, "test": 0.2}],
         ),
     ]

@@ -47,6 +47,25 @@ def write_plan(compiled: Compiled, path: Path) -> None:
     write_atomically(path, plan_bytes(moved))
 
 
+def write_map(compiled: Compiled, path: Path) -> None:
+    """Write, beside the plan at `path`, where its spec says what it holds: `plan.map.json`.
+
+    Keys are JSON pointers into the plan; files are relative to the folder of the plan. Parts that a
+    Python program gave have no place.
+    """
+    folder = path.parent.resolve()
+    places = {
+        pointer: {
+            "file": Path(os.path.relpath(Path(origin.file).resolve(), folder)).as_posix(),
+            "line": origin.line,
+            "column": origin.column,
+        }
+        for pointer, origin in compiled.origins.items()
+        if origin.file is not None
+    }
+    write_atomically(path.with_suffix(".map.json"), rfc8785.dumps(places))
+
+
 def read_plan(path: Path) -> Compiled:
     """Read a plan file.
 
@@ -107,7 +126,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _moved(text: str, before: Path, after: Path) -> str:
-    if os.path.isabs(text):
+    if Path(text).is_absolute():
         return text
     return Path(os.path.relpath(before / text, after)).as_posix()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from specplan.components.component import Component
 from specplan.errors import SpecError
 from specplan.plan.canonical import plan_id
+from specplan.plan.mend import Mended, mend
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
 from specplan.plan.passes import components, data, graph, objectives, schedule
 from specplan.plan.passes.context import Context
@@ -19,7 +19,7 @@ from specplan.spec.validate import validate
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.graph import Wired
+    from specplan.spec.diagnostics import Diagnostic, Origin
     from specplan.spec.document import Document
     from specplan.spec.model import Spec
 
@@ -45,41 +46,71 @@ def compile_mapping(
     *,
     folder: str | os.PathLike[str] | None = None,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+    fitted: Collection[str] = (),
 ) -> Compiled:
     """Compile a spec that a Python program holds.
 
     Args:
         folder: where relative paths in the spec start; by default the current folder.
         tables: columns of `memory` sources, by the name under which the spec calls them.
+        fitted: nodes that are fitted before the first phase, in the state that the plan will go on from.
 
     Raises:
         SpecError: with everything that is wrong.
     """
-    return compile_document(from_mapping(mapping, folder=folder), tables=tables)
+    document = from_mapping(mapping, folder=folder)
+    return compile_document(document, tables=tables, fitted=fitted)
 
 
 def compile_document(
-    document: Document, *, tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None
+    document: Document,
+    *,
+    tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+    fitted: Collection[str] = (),
 ) -> Compiled:
     """Compile a document. Raises SpecError with everything that is wrong, in the order of the text."""
-    spec = validate(document)
+    faults: tuple[Diagnostic, ...] = ()
+    try:
+        mended: Mended | None = Mended(spec=validate(document))
+    except SpecError as error:
+        faults = error.diagnostics
+        mended = mend(document, [fault.origin.path for fault in faults])
+    if mended is None:
+        raise SpecError(faults)
     context = Context(
-        spec=spec, origin=document.origin, folder=document.folder, tables=tables or {}
+        document=document, mended=mended, tables=tables or {}, fitted=fitted
     )
     resolved = components.resolve(context)
     bound = data.bind(context, resolved)
     wired = graph.wire(context, resolved, bound)
     goals = objectives.check(context, resolved, wired)
-    phases = schedule.schedule(context, resolved, bound, wired, goals)
-    found = in_text_order(context.diagnostics, document.sources[0].name)
-    if any(diagnostic.severity == "error" for diagnostic in found):
-        raise SpecError(found)
+    parts = schedule.Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
+    phases = schedule.schedule(context, parts)
+    found = in_text_order([*faults, *context.diagnostics], document.sources[0].name)
+    errors = [diagnostic for diagnostic in found if diagnostic.severity == "error"]
+    if errors:
+        raise SpecError(errors if faults else found)
     return Compiled(
-        plan=_plan(spec, resolved, bound, wired, phases),
-        folder=FilePath(document.folder),
+        plan=_plan(mended.spec, resolved, bound, wired, phases),
+        folder=document.folder,
         tables=tables or {},
         warnings=tuple(found),
+        origins=_origins(context, phases),
     )
+
+
+def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
+    spec = context.spec
+    origins = {f"/data/{label}": context.origin(("data", label)) for label in spec.data}
+    for label in spec.graph.nodes:
+        origins[f"/graph/nodes/{label}"] = context.origin(("graph", "nodes", label))
+    places = schedule.phase_places(spec)
+    for index, (phase, place) in enumerate(zip(phases, places, strict=True)):
+        origins[f"/phases/{index}"] = context.origin(place)
+        for position, loss in enumerate(phase.losses):
+            pointer = f"/phases/{index}/losses/{position}"
+            origins[pointer] = context.origin(("losses", loss.label))
+    return origins
 
 
 def _plan(

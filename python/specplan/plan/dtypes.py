@@ -12,8 +12,12 @@ _INTEGERS: Final = frozenset(_SIGNED + _UNSIGNED)
 NUMBERS: Final = frozenset({"bool", *_FLOATS, *_INTEGERS})
 """Item types that a model, a target or a loss can read."""
 
-_SIZES: Final = {"bool": 1, "string": 16} | {
-    name: int(name.lstrip("uintfloa")) // 8 for name in NUMBERS - {"bool"}
+_SIZES: Final[dict[str, int]] = {
+    "bool": 1,
+    "string": 16,
+    **dict(zip(_FLOATS, (2, 4, 8), strict=True)),
+    **dict(zip(_SIGNED, (1, 2, 4, 8), strict=True)),
+    **dict(zip(_UNSIGNED, (1, 2, 4, 8), strict=True)),
 }
 
 
@@ -41,7 +45,7 @@ def common_dtype(first: str, *others: str) -> str:
 
 
 def _join(one: str, two: str) -> str:
-    if one == two or two == "bool":
+    if two in {one, "bool"}:
         return one
     if one == "bool":
         return two

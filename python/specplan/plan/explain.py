@@ -40,7 +40,7 @@ def explain(plan: Plan) -> str:
         lines += ["", *_data(label, data)]
     lines += ["", *_graph(plan)]
     for number, phase in enumerate(plan.phases, start=1):
-        lines += ["", *_phase(plan, phase, number)]
+        lines += ["", *_phase(phase, number)]
     return "\n".join(lines) + "\n"
 
 
@@ -110,7 +110,7 @@ def _stored(plan: Plan, read: Read) -> tuple[list[str], Shape]:
     return dtypes, (*rows[0][:-1], sum(row[-1] for row in rows))
 
 
-def _phase(plan: Plan, phase: Phase, number: int) -> Iterator[str]:
+def _phase(phase: Phase, number: int) -> Iterator[str]:
     split = "all rows" if phase.split is None else f"split {phase.split}"
     yield f"phase {number} {phase.path}: {_KINDS[type(phase)]} {phase.data}, {split}, {_count(phase.rows, 'row')}"
     match phase:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from specplan.spec.diagnostics import Diagnostic
+    from specplan.spec.diagnostics import Diagnostic, Origin
 
 PLAN_VERSION = 1
 
@@ -28,14 +28,14 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Base of the parts of a plan."""
 
 
-class Component(_Part, kw_only=True):
+class Component(_Part, frozen=True, kw_only=True):
     """A component with every argument written out."""
 
     use: str
     args: dict[str, Any] = {}
 
 
-class Experiment(_Part, kw_only=True):
+class Experiment(_Part, frozen=True, kw_only=True):
     """Names. Never part of the id."""
 
     id: str
@@ -44,7 +44,7 @@ class Experiment(_Part, kw_only=True):
     tags: dict[str, str | None] = {}
 
 
-class Numerics(_Part, kw_only=True):
+class Numerics(_Part, frozen=True, kw_only=True):
     """What decides the bits, besides the graph and the data."""
 
     seed: int
@@ -54,7 +54,7 @@ class Numerics(_Part, kw_only=True):
     dtype: Literal["float32"] = "float32"
 
 
-class Column(_Part, kw_only=True):
+class Column(_Part, frozen=True, kw_only=True):
     """One column of a FeatureSet, as it is stored."""
 
     domain: Literal["features", "targets", "tags"]
@@ -62,8 +62,12 @@ class Column(_Part, kw_only=True):
     shape: Shape
 
 
-class Source(_Part, kw_only=True):
-    """Where rows come from. The path, relative to the plan's folder, is never part of the id; the digest is."""
+class Source(_Part, frozen=True, kw_only=True):
+    """Where rows come from.
+
+    The path, relative to the plan's folder, and the name of a memory table are never part of the id;
+    the digest of the header, or of the memory table, is.
+    """
 
     use: Literal["parquet", "arrow", "memory"]
     path: str | None = None
@@ -72,7 +76,7 @@ class Source(_Part, kw_only=True):
     shapes: dict[str, Shape] = {}
 
 
-class Data(_Part, kw_only=True):
+class Data(_Part, frozen=True, kw_only=True):
     """One FeatureSet."""
 
     source: Source
@@ -80,15 +84,15 @@ class Data(_Part, kw_only=True):
     columns: dict[str, Column]
     splitter: Component | None = None
     splits: dict[str, int] = {}
-    """Rows of each split, in the order in which they are cut."""
+    """Rows of each split, in the order in which they are cut: that of the names."""
 
 
-class Read(_Part, kw_only=True):
+class Read(_Part, frozen=True, kw_only=True):
     """What a node, a target or a loss reads: columns of a FeatureSet or the output of a node.
 
-    `value` is `FeatureSet.column`, `FeatureSet.features` or `Node`. Several columns are joined along
-    the last axis of a row, scalars as one element each. Then the row is cast to `dtype` and viewed as
-    `shape`, which has as many elements.
+    `value` is `FeatureSet.column`, `FeatureSet.a+b`, `FeatureSet.features` or `Node`, of which only
+    the last has no `columns`. Several columns are joined along the last axis of a row, scalars as one
+    element each. Then the row is cast to `dtype` and viewed as `shape`, which has as many elements.
     """
 
     value: str
@@ -97,14 +101,14 @@ class Read(_Part, kw_only=True):
     shape: Shape
 
 
-class Node(_Part, kw_only=True):
+class Node(_Part, frozen=True, kw_only=True):
     """One node of the graph."""
 
     backend: Literal["torch", "sklearn", "merge"]
     component: Component
     inputs: tuple[Read, ...]
     target: Read | None = None
-    """The target as stored, or viewed as `shape` where it has as many elements and the node is not a classifier."""
+    """The target as stored, viewed as `shape` where it has as many elements and names no classes."""
     dtype: str
     shape: Shape
     """Shape of one row of the output."""
@@ -112,7 +116,7 @@ class Node(_Part, kw_only=True):
     """Number of trainable parameters; 0 for nodes that are fitted or that merge."""
 
 
-class Graph(_Part, kw_only=True):
+class Graph(_Part, frozen=True, kw_only=True):
     """The nodes in topological order."""
 
     nodes: dict[str, Node]
@@ -120,7 +124,7 @@ class Graph(_Part, kw_only=True):
     optimizer: Component | None = None
 
 
-class Argument(_Part, kw_only=True):
+class Argument(_Part, frozen=True, kw_only=True):
     """One argument of a loss or metric: a field of a node, cast and viewed."""
 
     node: str
@@ -129,7 +133,7 @@ class Argument(_Part, kw_only=True):
     shape: Shape
 
 
-class Objective(_Part, kw_only=True):
+class Objective(_Part, frozen=True, kw_only=True):
     """A loss or metric of a phase. `weight` counts in losses only."""
 
     label: str
@@ -139,7 +143,7 @@ class Objective(_Part, kw_only=True):
     weight: float = 1.0
 
 
-class Record(_Part, kw_only=True):
+class Record(_Part, frozen=True, kw_only=True):
     """One tensor column that a phase records, one row for each sample."""
 
     node: str
@@ -149,14 +153,14 @@ class Record(_Part, kw_only=True):
     shape: Shape
 
 
-class Sampler(_Part, kw_only=True):
+class Sampler(_Part, frozen=True, kw_only=True):
     """The order of the rows: component, and the seed that is in force."""
 
     component: Component
     seed: int
 
 
-class Evaluation(_Part, kw_only=True):
+class Evaluation(_Part, frozen=True, kw_only=True):
     """Evaluation of a split between the epochs of a train phase."""
 
     name: str
@@ -169,7 +173,7 @@ class Evaluation(_Part, kw_only=True):
     batch_size: int | None
 
 
-class EarlyStopping(_Part, kw_only=True):
+class EarlyStopping(_Part, frozen=True, kw_only=True):
     """When to stop a train phase."""
 
     monitor: str
@@ -179,7 +183,7 @@ class EarlyStopping(_Part, kw_only=True):
     restore_best: bool
 
 
-class _Phase(_Part, kw_only=True):
+class _Phase(_Part, frozen=True, kw_only=True):
     """What every phase has.
 
     Attributes:
@@ -202,7 +206,7 @@ class _Phase(_Part, kw_only=True):
     records: tuple[Record, ...] = ()
 
 
-class Train(_Phase, tag_field="phase", tag="train", kw_only=True):
+class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
     """Gradient training. `trainable` are the torch nodes whose weights the optimizer changes."""
 
     epochs: int
@@ -213,13 +217,13 @@ class Train(_Phase, tag_field="phase", tag="train", kw_only=True):
     early_stopping: EarlyStopping | None = None
 
 
-class Eval(_Phase, tag_field="phase", tag="eval", kw_only=True):
+class Eval(_Phase, tag_field="phase", tag="eval", frozen=True, kw_only=True):
     """A forward pass."""
 
     batch_size: int | None = None
 
 
-class Fit(_Phase, tag_field="phase", tag="fit", kw_only=True):
+class Fit(_Phase, tag_field="phase", tag="fit", frozen=True, kw_only=True):
     """Fitting of `fitted` in order on the whole split."""
 
     fitted: tuple[str, ...]
@@ -229,13 +233,13 @@ class Fit(_Phase, tag_field="phase", tag="fit", kw_only=True):
 Phase = Train | Eval | Fit
 
 
-class Results(_Part, kw_only=True):
+class Results(_Part, frozen=True, kw_only=True):
     """Where runs go, relative to the plan's folder. Never part of the id."""
 
     dir: str | None = None
 
 
-class Plan(_Part, kw_only=True):
+class Plan(_Part, frozen=True, kw_only=True):
     """A compiled experiment."""
 
     plan: int = PLAN_VERSION
@@ -255,9 +259,12 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
         folder: the folder from which the plan's relative paths start.
         tables: columns of `memory` sources, by the name under which they are bound.
         warnings: what the compiler found odd but not wrong.
+        origins: where the spec says what the plan holds, by JSON pointer into the plan; empty for a
+            plan that was read from a file.
     """
 
     plan: Plan
     folder: Path
     tables: Mapping[str, Mapping[str, NDArray[Any]]] = {}
     warnings: tuple[Diagnostic, ...] = ()
+    origins: Mapping[str, Origin] = {}

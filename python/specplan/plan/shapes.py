@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ def show(shape: Shape, *, batch: bool = False) -> str:
 def mlp_parameters(model: Mlp, input_shape: Shape, output_shape: Shape) -> int:
     """Trainable parameters of an mlp."""
     widths = [prod(input_shape), *[model.hidden_dim] * model.n_layers, prod(output_shape)]
-    return sum((before + 1) * after for before, after in zip(widths, widths[1:], strict=False))
+    return sum((before + 1) * after for before, after in pairwise(widths))
 
 
 def cnn_features(model: Cnn, input_shape: Shape) -> Shape:
@@ -63,11 +64,9 @@ def cnn_features(model: Cnn, input_shape: Shape) -> Shape:
 def cnn_parameters(model: Cnn, input_shape: Shape, output_shape: Shape) -> int:
     """Trainable parameters of a cnn. Raises ShapeError as `cnn_features` does."""
     features = cnn_features(model, input_shape)
-    kernel = model.kernel_size ** (len(input_shape) - 1)
+    kernel = prod([model.kernel_size] * (len(input_shape) - 1))
     channels = [input_shape[0], *[model.hidden_dim] * model.n_layers]
-    convolutions = sum(
-        (before * kernel + 1) * after for before, after in zip(channels, channels[1:], strict=False)
-    )
+    convolutions = sum((before * kernel + 1) * after for before, after in pairwise(channels))
     return convolutions + (prod(features) + 1) * prod(output_shape)
 
 

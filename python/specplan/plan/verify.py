@@ -25,14 +25,16 @@ def verify(plan: Plan) -> None:
     Raises:
         PlanError: naming the first part of the plan that does not hold.
     """
-    _expect(_matches(_LABEL, plan.experiment.id), "experiment.id", "is not a label")
+    _expect("experiment.id", "is not a label", that=_matches(_LABEL, plan.experiment.id))
     for label, data in plan.data.items():
         place = f"data.{label}"
-        _expect(_matches(_LABEL, label), place, "is not a label")
-        _expect(label not in plan.graph.nodes, place, "is also the name of a node")
-        _expect(data.rows > 0, place, "has no rows")
+        _expect(place, "is not a label", that=_matches(_LABEL, label))
+        _expect(place, "is also the name of a node", that=label not in plan.graph.nodes)
+        _expect(place, "has no rows", that=data.rows > 0)
         _expect(
-            not data.splits or sum(data.splits.values()) == data.rows, place, "has other splits"
+            place,
+            "has other splits",
+            that=not data.splits or sum(data.splits.values()) == data.rows,
         )
         for name, column in data.columns.items():
             _check_shape(column.shape, f"{place}.{name}")
@@ -40,14 +42,14 @@ def verify(plan: Plan) -> None:
     paths: set[str] = set()
     for index, phase in enumerate(plan.phases):
         place = f"phases[{index}]"
-        _expect(_matches(_PHASE_PATH, phase.path), place, "has a path that is no label")
-        _expect(phase.path not in paths, place, f"repeats the path {phase.path}")
+        _expect(place, "has a path that is no label", that=_matches(_PHASE_PATH, phase.path))
+        _expect(place, f"repeats the path {phase.path}", that=phase.path not in paths)
         paths.add(phase.path)
         _check_phase(plan, phase, place)
 
 
-def _expect(holds: bool, place: str, fault: str) -> None:
-    if not holds:
+def _expect(place: str, fault: str, *, that: bool) -> None:
+    if not that:
         raise PlanError(f"{place} {fault}")
 
 
@@ -56,64 +58,76 @@ def _matches(pattern: re.Pattern[str], text: str) -> bool:
 
 
 def _check_shape(shape: Shape, place: str) -> None:
-    _expect(all(size > 0 for size in shape), place, f"has the impossible shape {shape}")
+    _expect(place, f"has the impossible shape {shape}", that=all(size > 0 for size in shape))
 
 
 def _check_graph(plan: Plan) -> None:
     nodes, order = plan.graph.nodes, plan.graph.order
-    _expect(sorted(order) == sorted(nodes), "graph.order", "does not list every node once")
+    _expect("graph.order", "does not list every node once", that=sorted(order) == sorted(nodes))
     before: set[str] = set()
     for label in order:
         node = nodes[label]
         place = f"graph.nodes.{label}"
-        _expect(_matches(_LABEL, label), place, "is not a label")
-        _expect(node.dtype in NUMBERS, place, f"gives values of type {node.dtype}")
+        _expect(place, "is not a label", that=_matches(_LABEL, label))
+        _expect(place, f"gives values of type {node.dtype}", that=node.dtype in NUMBERS)
         _check_shape(node.shape, place)
         many = node.backend == "merge"
-        _expect(len(node.inputs) == 1 or (many and len(node.inputs) > 1), place, "has no input")
+        _expect(
+            place, "has no input", that=len(node.inputs) == 1 or (many and len(node.inputs) > 1)
+        )
         for read in node.inputs:
             _check_read(plan, read, before, place)
         if node.target is not None:
-            _expect(bool(node.target.columns), place, "has a target that is no column")
+            _expect(place, "has a target that is no column", that=bool(node.target.columns))
             _check_read(plan, node.target, before, place)
         before.add(label)
 
 
 def _check_read(plan: Plan, read: Read, before: set[str], place: str) -> None:
     _check_shape(read.shape, place)
-    _expect(read.dtype in NUMBERS, place, f"reads values of type {read.dtype}")
+    _expect(place, f"reads values of type {read.dtype}", that=read.dtype in NUMBERS)
     if not read.columns:
-        _expect(read.value in before, place, f"reads {read.value}, which no node before it gives")
+        _expect(
+            place, f"reads {read.value}, which no node before it gives", that=read.value in before
+        )
         elements = prod(plan.graph.nodes[read.value].shape)
     else:
         data = plan.data.get(read.value.partition(".")[0])
         known = data.columns if data else {}
-        _expect(known.keys() >= set(read.columns), place, f"reads the unknown {read.value}")
+        _expect(place, f"reads the unknown {read.value}", that=known.keys() >= set(read.columns))
         elements = sum(prod(known[name].shape) for name in read.columns)
-    _expect(elements == prod(read.shape), place, f"reads {read.value} as the shape {read.shape}")
+    _expect(
+        place, f"reads {read.value} as the shape {read.shape}", that=elements == prod(read.shape)
+    )
 
 
 def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
     data = plan.data.get(phase.data)
-    _expect(data is not None, place, f"reads the unknown FeatureSet {phase.data}")
+    _expect(place, f"reads the unknown FeatureSet {phase.data}", that=data is not None)
     if data is None:
         return
     rows = data.rows if phase.split is None else data.splits.get(phase.split)
-    _expect(phase.rows == rows and phase.rows > 0, place, f"reads the wrong rows of {phase.data}")
-    _expect(phase.steps > 0, place, "has no steps")
+    _expect(
+        place, f"reads the wrong rows of {phase.data}", that=phase.rows == rows and phase.rows > 0
+    )
+    _expect(place, "has no steps", that=phase.steps > 0)
     _check_nodes(plan, phase.nodes, phase.data, place)
     _check_objectives(plan, (*phase.losses, *phase.metrics), phase.nodes, place)
     for record in phase.records:
         owners = {phase.data} if record.field == "sample_id" else set(phase.nodes)
-        _expect(record.node in owners, place, f"records the unknown {record.node}")
+        _expect(place, f"records the unknown {record.node}", that=record.node in owners)
         _check_shape(record.shape, place)
     match phase:
         case Train():
             _check_subset(phase.trainable, phase.nodes, place, "trains")
-            _expect(phase.epochs > 0 and bool(phase.losses), place, "has no epochs or no losses")
+            _expect(
+                place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses)
+            )
             for evaluation in phase.evaluations:
                 size = data.splits.get(evaluation.split)
-                _expect(evaluation.rows == size, place, f"evaluates the wrong {evaluation.split}")
+                _expect(
+                    place, f"evaluates the wrong {evaluation.split}", that=evaluation.rows == size
+                )
                 _check_nodes(plan, evaluation.nodes, phase.data, place)
                 objectives = (*evaluation.losses, *evaluation.metrics)
                 _check_objectives(plan, objectives, evaluation.nodes, place)
@@ -121,18 +135,20 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
             _check_subset(phase.fitted, phase.nodes, place, "fits")
         case Eval():
             size = phase.batch_size
-            _expect(size is None or size > 0, place, "has an impossible batch_size")
+            _expect(place, "has an impossible batch_size", that=size is None or size > 0)
 
 
 def _check_nodes(plan: Plan, nodes: tuple[str, ...], feature_set: str, place: str) -> None:
     positions = [plan.graph.order.index(label) for label in nodes if label in plan.graph.nodes]
-    _expect(len(positions) == len(nodes), place, "computes an unknown node")
-    _expect(positions == sorted(set(positions)), place, "computes its nodes in another order")
+    _expect(place, "computes an unknown node", that=len(positions) == len(nodes))
+    _expect(place, "computes its nodes in another order", that=positions == sorted(set(positions)))
     for label in nodes:
         for read in _reads(plan.graph.nodes[label]):
             known = set(nodes) if not read.columns else {feature_set}
             owner = read.value.partition(".")[0]
-            _expect(owner in known, place, f"does not compute {read.value}, which {label} reads")
+            _expect(
+                place, f"does not compute {read.value}, which {label} reads", that=owner in known
+            )
 
 
 def _reads(node: Node) -> Iterable[Read]:
@@ -148,9 +164,11 @@ def _check_objectives(
             node = plan.graph.nodes[argument.node]
             source = node.target if argument.field == "targets" else node
             held = source is not None and prod(source.shape) == prod(argument.shape)
-            _expect(held, place, f"gives {objective.label} the shape {argument.shape}")
+            _expect(place, f"gives {objective.label} the shape {argument.shape}", that=held)
 
 
 def _check_subset(some: Iterable[str], nodes: tuple[str, ...], place: str, verb: str) -> None:
     unknown = set(some) - set(nodes)
-    _expect(not unknown, place, f"{verb} {', '.join(sorted(unknown))}, which it does not compute")
+    _expect(
+        place, f"{verb} {', '.join(sorted(unknown))}, which it does not compute", that=not unknown
+    )

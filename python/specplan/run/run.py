@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from specplan.errors import RunError, SpecplanError, StoreError
 from specplan.plan.model import Eval, Fit, Train
 from specplan.plan.streams import seed_of
+from specplan.plan.verify import verify
 from specplan.run.context import Context
 from specplan.run.environment import environment, versions
 from specplan.run.evaluate import evaluate
@@ -47,6 +48,7 @@ def run_plan(
     plan whose data are not there leaves no run behind.
 
     Raises:
+        PlanError: the plan does not hold together, or names what this installation lacks.
         DataError: a data file is missing, damaged, or not the one that was compiled.
         RunError: an exception ended the run, which is marked failed; it is the cause.
         StoreError: the records could not be written.
@@ -54,6 +56,7 @@ def run_plan(
             recorded is on file and the run is marked interrupted.
     """
     plan = compiled.plan
+    verify(plan)
     tables = read_tables(compiled)
     with in_force(plan.numerics), interruptible() as interruption:
         live = State() if state is None else state

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,7 +23,7 @@ from specplan.errors import SpecError
 from specplan.spec.diagnostics import Diagnostic, in_text_order
 from specplan.spec.document import Document, Places
 from specplan.spec.model import SPEC_VERSION
-from specplan.spec.source import Source, displayed, names_beside, read
+from specplan.spec.source import Source, displayed, read, similar_file
 from specplan.spec.wording import did_you_mean, kind_of, quoted
 
 if TYPE_CHECKING:
@@ -129,7 +130,10 @@ class _Imports:
             return None
         if not file.is_file():
             what = "is not a file" if file.exists() else "not found"
-            hint = did_you_mean(file.name, names_beside(file))
+            similar = similar_file(file)
+            hint = None
+            if similar is not None:
+                hint = f"did you mean `{PurePath(name).with_name(similar.name)}`?"
             self._report(source, path, "SP101", f"import `{name}` {what}", hint=hint)
             return None
         if resolved not in self._layers:
@@ -282,8 +286,8 @@ def _start_paths_from(folder: FilePath, value: dict[str, Any], places: Places) -
             return
         source, _ = places.find((*path, key))
         start = source.folder
-        if start.absolute() != folder.absolute() and not os.path.isabs(owner[key]):
-            moved = os.path.relpath(start.absolute() / owner[key], folder.absolute())
+        if start != folder and not PurePath(owner[key]).is_absolute():
+            moved = os.path.relpath(start / owner[key], folder)
             owner[key] = moved.replace(os.sep, "/")
 
     rewrite(value.get("results"), "dir", ("results",))

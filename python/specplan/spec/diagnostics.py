@@ -16,8 +16,8 @@ Path = tuple[str | int, ...]
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """A place in a text. Lines and columns count from 1, columns in characters; ends are exclusive.
 
-    `file` is None for a spec that was given as a Python mapping; then only `path` says where. `line`
-    is 0 where a file as a whole is meant.
+    `file` is None for a spec that was given as a Python mapping; then only `path` says where.
+    `line` is 0 where a file as a whole is meant.
     """
 
     file: str | None

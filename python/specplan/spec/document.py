@@ -62,7 +62,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def folder(self) -> FilePath:
-        """The folder from which the relative paths of the spec start."""
+        """The folder from which the relative paths of the spec start, as an absolute path."""
         return self.sources[0].folder
 
     @property
@@ -84,7 +84,12 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return source.origin(inner, path=path, key=key)
 
     def reference(self, path: Path) -> Origin | None:
-        """Where the `{$: params.x}` stands that put the value at `path` in; None where none did."""
+        """Where the `{$: params.x}` stands that put the value at `path` in; None where none did.
+
+        None also in a mapping, where the origin of the value itself says all there is to say.
+        """
+        if self.sources[0].file is None:
+            return None
         for length in range(len(path), 0, -1):
             place = self.references.get(path[:length])
             if place is not None:

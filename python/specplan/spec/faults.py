@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 import json
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,7 @@ def schema_faults(document: Document) -> Iterator[Diagnostic]:
             yield from _TRANSLATIONS[fault.rule](fault)
 
 
+@functools.cache
 def _validator() -> Validator:
     folder = importlib.resources.files("specplan") / "_schemas"
     schema = json.loads((folder / "experiment.schema.json").read_text(encoding="utf-8"))
@@ -124,7 +126,7 @@ class _Fault(msgspec.Struct, frozen=True, kw_only=True):
     def diagnostic(
         self, code: str, message: str, *, origin: Origin | None = None, hint: str | None = None
     ) -> Diagnostic:
-        """The diagnostic of this fault, with the place of the parameter reference if there is one."""
+        """The diagnostic of this fault, and where the parameter is used that the value comes from."""
         reference = self.document.reference(self.path)
         labels = () if reference is None else (Label(origin=reference, text="used here"),)
         return Diagnostic(
@@ -215,7 +217,9 @@ def _not_a_choice(fault: _Fault) -> Iterator[Diagnostic]:
         yield _unknown_component(fault, choices)
         return
     listed = choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
-    hint = did_you_mean(value, choices) if isinstance(value, str) else None
+    hint = None
+    if isinstance(value, str):
+        hint = "remove the quotes" if value in choices else did_you_mean(value, choices)
     yield fault.diagnostic("SP203", f"{fault.name} is {shown(value)}; expected {listed}", hint=hint)
 
 

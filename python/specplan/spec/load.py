@@ -39,7 +39,7 @@ def from_mapping(
         SpecError: something that it imports is missing or unreadable.
     """
     value = {"specplan": SPEC_VERSION} | _plain(mapping, ())
-    start = FilePath.cwd() if folder is None else FilePath(folder)
+    start = FilePath("." if folder is None else folder).absolute()
     return compose(Source(name=None, file=None, folder=start, value=value))
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from specplan.spec.document import Document
 
 _TAB = "    "
+_LONGEST_LINE = 160
 
 
 def render(diagnostic: Diagnostic, document: Document | None = None) -> str:
@@ -37,9 +38,22 @@ def _snippet(origin: Origin, document: Document | None) -> list[str]:
         return []
     start = origin.column - 1
     end = origin.end_column - 1 if origin.end_line == origin.line else len(line.rstrip())
+    line, start, end = _clipped(line, start, end)
     gutter = f"{origin.line:>5} | "
     caret = " " * _width(line[:start]) + "^" * max(_width(line[start:end]), 1)
     return [f"{gutter}{line.replace(chr(9), _TAB)}".rstrip(), f"{'| ':>{len(gutter)}}{caret}"]
+
+
+def _clipped(line: str, start: int, end: int) -> tuple[str, int, int]:
+    """What is around the caret of a line that is too long to print, as in JSON without line breaks."""
+    if len(line) <= _LONGEST_LINE:
+        return line, start, end
+    first = max(min(start - _LONGEST_LINE // 2, len(line) - _LONGEST_LINE), 0)
+    shown = line[first : first + _LONGEST_LINE]
+    before = "…" if first else ""
+    after = "…" if first + len(shown) < len(line) else ""
+    moved = len(before) - first
+    return before + shown + after, start + moved, min(end + moved, len(before + shown))
 
 
 def _line(origin: Origin, document: Document | None) -> str | None:

@@ -11,12 +11,13 @@ import msgspec
 from specplan._native import parse_text
 from specplan.errors import SpecError
 from specplan.spec.diagnostics import Diagnostic, Label, Origin
-from specplan.spec.wording import did_you_mean
+from specplan.spec.suggest import closest
 
 if TYPE_CHECKING:
     from specplan._native import Problem, Span, Text
     from specplan.spec.diagnostics import Path
 
+_SUFFIXES = (".json", ".yaml", ".yml")
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 
 
@@ -25,8 +26,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     Attributes:
         name: how diagnostics call the file; None for a mapping.
-        file: the file itself; None for a mapping.
-        folder: the folder from which relative paths in the text start.
+        file: the file itself, as an absolute path; None for a mapping.
+        folder: the folder from which relative paths in the text start, as an absolute path.
         problems: faults of the text. Where there are any, `value` may be incomplete.
     """
 
@@ -57,11 +58,12 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 def read(file: FilePath) -> Source:
     """Read a JSON or YAML file. Faults of its text are listed in `problems`.
 
-    `.json` is JSON, `.yaml` and `.yml` are YAML; any other file that begins with `{` or `[` is JSON.
+    `.json` is JSON, `.yaml` and `.yml` are YAML; another file is JSON if it begins with `{` or `[`.
 
     Raises:
         SpecError: there is no such file, it cannot be read, or it is not UTF-8.
     """
+    file = file.absolute()
     name = displayed(file)
     content = _decoded(name, _bytes(file, name))
     text = parse_text(content, _format(file, content))
@@ -95,7 +97,9 @@ def _bytes(file: FilePath, name: str) -> bytes:
     try:
         return file.read_bytes()
     except FileNotFoundError:
-        message, hint = "there is no such file", did_you_mean(file.name, names_beside(file))
+        similar = similar_file(file)
+        message = "there is no such file"
+        hint = f"did you mean `{displayed(similar)}`?" if similar is not None else None
     except IsADirectoryError:
         message, hint = "this is a folder, not a file", "name a JSON or YAML file in it"
     except OSError as error:
@@ -104,13 +108,15 @@ def _bytes(file: FilePath, name: str) -> bytes:
     raise SpecError([problem])
 
 
-def names_beside(file: FilePath) -> list[str]:
-    """The JSON and YAML files in the folder of `file`, which need not exist."""
+def similar_file(file: FilePath) -> FilePath | None:
+    """The JSON or YAML file beside `file`, which does not exist, that was probably meant."""
     try:
         names = sorted(entry.name for entry in file.parent.iterdir())
     except OSError:
-        return []
-    return [name for name in names if name.endswith((".json", ".yaml", ".yml"))]
+        return None
+    by_stem = {FilePath(name).stem: name for name in names if name.endswith(_SUFFIXES)}
+    match = closest(file.stem, by_stem)
+    return file.with_name(by_stem[match]) if match is not None else None
 
 
 def _decoded(name: str, content: bytes) -> str:

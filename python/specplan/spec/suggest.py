@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was probably meant to be, whatever its case; None if none is near."""
+    """The known name that `name` probably means, whatever its case; None where none is near."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
     matches = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else None

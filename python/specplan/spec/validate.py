@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from specplan.components import COMPONENTS
 from specplan.errors import SpecError
@@ -61,7 +62,28 @@ def _faults(document: Document) -> list[Diagnostic]:
         for fault in schema_faults(document)
         if not any(fault.origin.path[: len(path)] == path for path in unresolved)
     ]
-    return in_text_order([*document.problems, *faults], document.sources[0].name)
+    joined = _one_for_each_cause([*document.problems, *faults])
+    return in_text_order(joined, document.sources[0].name)
+
+
+def _one_for_each_cause(faults: list[Diagnostic]) -> list[Diagnostic]:
+    """Join what is said of one parameter at each place where it is used."""
+    by_cause: dict[tuple[str, str, Origin], list[Diagnostic]] = {}
+    for fault in faults:
+        place = replace(fault.origin, path=()) if fault.labels else fault.origin
+        by_cause.setdefault((fault.code, fault.message, place), []).append(fault)
+    return [
+        replace(
+            same[0],
+            labels=tuple(
+                sorted(
+                    (label for fault in same for label in fault.labels),
+                    key=lambda label: (label.origin.line, label.origin.column),
+                )
+            ),
+        )
+        for same in by_cause.values()
+    ]
 
 
 def _inconsistency(document: Document, refusal: msgspec.ValidationError) -> Diagnostic:

@@ -66,8 +66,17 @@ impl ChunkWriter {
 
     /// Write rows of one column, `row` rows after the committed ones. They show only after the commit.
     pub(crate) fn write(&self, column: usize, row: u64, bytes: &[u8]) -> Result<()> {
-        let row_bytes = self.columns.storages()[column].row_bytes() as u64;
-        let offset = self.layout.column_offsets[column] + (self.superblock.rows + row) * row_bytes;
+        self.write_bytes(
+            column,
+            row as usize * self.columns.storages()[column].row_bytes(),
+            bytes,
+        )
+    }
+
+    /// Write a part of a column, `start` bytes after the committed rows.
+    pub(crate) fn write_bytes(&self, column: usize, start: usize, bytes: &[u8]) -> Result<()> {
+        let committed = self.superblock.rows * self.columns.storages()[column].row_bytes() as u64;
+        let offset = self.layout.column_offsets[column] + committed + start as u64;
         self.file
             .write_all_at(bytes, offset)
             .context("write", &self.path)
@@ -99,8 +108,16 @@ impl ChunkWriter {
         self.commit(0, last_sequence, flags)
     }
 
-    /// Write the used rows into a file aside that has no holes, and put it on disk.
-    pub(crate) fn compact(self, text_used: &[usize]) -> Result<Compacted> {
+    /// Close the last chunk: write its rows into a file aside without holes, which the answer waits to publish.
+    /// A chunk that is nearly full is only sealed.
+    pub(crate) fn finish(self, text_used: &[usize]) -> Result<Option<Compacted>> {
+        if self.room() <= self.layout.capacity / 8 {
+            return self.seal().map(|()| None);
+        }
+        self.compact(text_used).map(Some)
+    }
+
+    fn compact(self, text_used: &[usize]) -> Result<Compacted> {
         let superblock = Superblock {
             capacity: self.superblock.rows,
             flags: self.superblock.flags | SEALED,

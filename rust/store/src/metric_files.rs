@@ -12,7 +12,8 @@ use crate::folder::chunk_path;
 use crate::layout::{Columns, plain, text, time};
 use crate::staging::{Block, Entry, Target};
 
-const TEXT_BYTES: usize = 64 << 10;
+/// Each label column may fill this share of a chunk with long labels.
+const TEXT_SHARE: usize = 16;
 const VIEW_BYTES: usize = 16;
 const INLINE_BYTES: usize = 12;
 const LABELS: usize = 4;
@@ -229,7 +230,7 @@ impl MetricFiles {
         }
         let series = &self.groups[group].series;
         let wanted = (chunk_bytes(self.chunks) / self.columns.row_bytes()) as u64;
-        let text_capacity = TEXT_BYTES.max(longest_text(series));
+        let text_capacity = (chunk_bytes(self.chunks) / TEXT_SHARE).max(longest_text(series));
         let capacity = wanted.max(series.len() as u64).max(1);
         let path = chunk_path(&self.folder, self.chunks);
         self.chunk = Some(ChunkWriter::create(
@@ -278,10 +279,10 @@ impl MetricFiles {
         Ok(())
     }
 
-    pub(crate) fn compact(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
+    pub(crate) fn finish(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
         if let Some(chunk) = self.chunk.take() {
             let used: Vec<usize> = self.texts.iter().map(|text| text.used).collect();
-            compacted.push(chunk.compact(&used)?);
+            compacted.extend(chunk.finish(&used)?);
         }
         Ok(())
     }

@@ -150,22 +150,20 @@ fn properties(schema: &SchemaRef, encodings: &Encodings) -> Result<WriterPropert
 }
 
 /// A digest of every column that does not depend on how the rows are cut into batches.
-#[derive(Clone)]
 struct Digest {
     rows: u64,
-    columns: Vec<crc32fast::Hasher>,
+    columns: Vec<ColumnDigest>,
+}
+
+#[derive(Clone, Default)]
+struct ColumnDigest {
+    nulls: crc32fast::Hasher,
+    values: crc32fast::Hasher,
 }
 
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
-        let sums = |digest: &Self| {
-            digest
-                .columns
-                .iter()
-                .map(|hasher| hasher.clone().finalize())
-                .collect::<Vec<_>>()
-        };
-        self.rows == other.rows && sums(self) == sums(other)
+        self.rows == other.rows && self.sums() == other.sums()
     }
 }
 
@@ -173,26 +171,27 @@ impl Digest {
     fn new(schema: &SchemaRef) -> Self {
         Self {
             rows: 0,
-            columns: vec![crc32fast::Hasher::new(); schema.fields().len()],
+            columns: vec![ColumnDigest::default(); schema.fields().len()],
         }
     }
 
     fn add(&mut self, rows: &RecordBatch) {
         self.rows += rows.num_rows() as u64;
-        for ((hasher, column), field) in self
-            .columns
-            .iter_mut()
-            .zip(rows.columns())
-            .zip(rows.schema().fields())
-        {
-            if field.is_nullable() {
-                let nulls: Vec<u8> = (0..column.len())
-                    .map(|row| u8::from(column.is_null(row)))
-                    .collect();
-                hasher.update(&nulls);
-            }
-            digest_values(hasher, column.as_ref());
+        for (digest, column) in self.columns.iter_mut().zip(rows.columns()) {
+            let nulls: Vec<u8> = (0..column.len())
+                .map(|row| u8::from(column.is_null(row)))
+                .collect();
+            digest.nulls.update(&nulls);
+            digest_values(&mut digest.values, column.as_ref());
         }
+    }
+
+    fn sums(&self) -> Vec<(u32, u32)> {
+        let sum = |hasher: &crc32fast::Hasher| hasher.clone().finalize();
+        let columns = self.columns.iter();
+        columns
+            .map(|digest| (sum(&digest.nulls), sum(&digest.values)))
+            .collect()
     }
 }
 

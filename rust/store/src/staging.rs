@@ -11,6 +11,8 @@ const SMALLEST_BLOCK_BYTES: usize = 16 << 10;
 const BLOCK_RECORDS: usize = 4096;
 /// Full blocks that wake the drainer before its interval is over: few commits, and still in the cache.
 const WAKE_BLOCKS: usize = 2;
+/// Most blocks that are written before they are filled again: they should not leave the cache.
+const ROUND_BLOCKS: usize = 4;
 
 /// Whose record it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +91,7 @@ pub(crate) struct Staging {
     wake_blocks: usize,
 }
 
-/// What a drain takes.
+/// What a round of the drainer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Take {
     Full,
@@ -192,13 +194,17 @@ impl Staging {
         true
     }
 
-    /// Take blocks in order. The caller holds the writer, so that nobody else can write later ones first.
+    /// Take the next blocks in order. The caller holds the writer, so that nobody can write later ones first.
     pub(crate) fn take(&self, take: Take, blocks: &mut Vec<Box<Block>>) {
         let mut state = self.lock();
-        Self::take_blocks(&mut state, take, blocks);
+        let full = state.full.len();
+        blocks.extend(state.full.drain(..full.min(ROUND_BLOCKS)));
+        if take == Take::Everything && full <= ROUND_BLOCKS {
+            blocks.extend(state.current.take_if(|block| !block.entries.is_empty()));
+        }
     }
 
-    /// Take everything and the sequence number after it, for a record that does not go through a block.
+    /// Take all that is left and the sequence number after it, for a record that does not go through a block.
     pub(crate) fn take_and_number(
         &self,
         bytes: usize,
@@ -208,20 +214,17 @@ impl Staging {
         if let Some(refusal) = &state.refusal {
             return Err(refusal.clone());
         }
-        Self::take_blocks(&mut state, Take::Everything, blocks);
+        blocks.extend(state.full.drain(..));
+        blocks.extend(state.current.take_if(|block| !block.entries.is_empty()));
         state.last_sequence += 1;
         state.records += 1;
         state.bytes += bytes as u64;
         Ok(state.last_sequence)
     }
 
-    fn take_blocks(state: &mut State, take: Take, blocks: &mut Vec<Box<Block>>) {
-        blocks.extend(state.full.drain(..));
-        if take == Take::Everything
-            && let Some(block) = state.current.take_if(|block| !block.entries.is_empty())
-        {
-            blocks.push(block);
-        }
+    /// The number of the last record that was accepted.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.lock().last_sequence
     }
 
     /// Return written blocks; the last one written is the first one to be filled again.

@@ -170,7 +170,7 @@ impl Store {
     /// Wait until everything recorded so far is on file; returns the watermark.
     pub fn sync(&self) -> Result<u64> {
         self.shared.check()?;
-        self.shared.drain(Take::Everything)
+        self.shared.drain_all()
     }
 
     /// What was counted so far.
@@ -203,7 +203,7 @@ impl Store {
         shared.staging.stop();
         // A panic of the drainer shows as records that the drain below still writes.
         let _ = running.drainer.join();
-        shared.drain(Take::Everything)?;
+        shared.drain_all()?;
         lock(&shared.writer).finish()
     }
 }
@@ -233,7 +233,7 @@ impl Shared {
         }
     }
 
-    /// Write staged records; any thread may help.
+    /// Write some of the staged records; any thread may help. Returns the watermark.
     fn drain(&self, take: Take) -> Result<u64> {
         let mut guard = lock(&self.writer);
         let writer = &mut *guard;
@@ -243,6 +243,17 @@ impl Shared {
         writer.blocks = blocks;
         written?;
         Ok(writer.sequence())
+    }
+
+    /// Write all records that are staged now. Returns the watermark.
+    fn drain_all(&self) -> Result<u64> {
+        let last = self.staging.last_sequence();
+        loop {
+            let watermark = self.drain(Take::Everything)?;
+            if watermark >= last {
+                return Ok(watermark);
+            }
+        }
     }
 
     fn write(
@@ -295,7 +306,7 @@ impl Shared {
 
     /// Write a record that is larger than a block from the caller's memory, behind everything staged before it.
     fn record_through(&self, target: Target, key: Key, rows: u32, data: &[u8]) -> Result<u64> {
-        let crc = crc32fast::hash(data);
+        self.drain_all()?;
         let mut guard = lock(&self.writer);
         let writer = &mut *guard;
         let mut blocks = std::mem::take(&mut writer.blocks);
@@ -309,7 +320,7 @@ impl Shared {
             sequence,
             time: now(),
             rows,
-            crc,
+            crc: 0,
             start: 0,
             end: 0,
         };

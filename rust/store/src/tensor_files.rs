@@ -16,6 +16,8 @@ use crate::value_type::ValueType;
 /// Pieces below this are gathered before they are written; larger ones are written from where they are.
 const GATHER_BYTES: usize = 64 << 10;
 const GATHER_CAPACITY: usize = 256 << 10;
+/// A large record is written in parts that are still in the cache after their checksum was computed.
+const THROUGH_BYTES: usize = 512 << 10;
 
 pub(crate) const VALUE: usize = 0;
 pub(crate) const EPOCH: usize = 1;
@@ -129,21 +131,29 @@ impl TensorFiles {
         self.write_index()
     }
 
-    /// Write one record straight from the caller's memory.
-    pub(crate) fn write_one(&mut self, entry: Entry, data: &[u8]) -> Result<()> {
-        let added = self.add(entry, data, 0)?;
-        self.commit_rows(added)?;
+    /// Write one record straight from the caller's memory, and note its checksum on the way.
+    pub(crate) fn write_one(&mut self, mut entry: Entry, data: &[u8]) -> Result<()> {
+        let rows = u64::from(entry.rows);
+        if !self.has_room(rows) {
+            self.next_chunk(rows)?;
+        }
+        let mut hasher = crc32fast::Hasher::new();
+        for (part, bytes) in data.chunks(THROUGH_BYTES).enumerate() {
+            hasher.update(bytes);
+            if let Some(chunk) = &self.chunk {
+                chunk.write_bytes(VALUE, part * THROUGH_BYTES, bytes)?;
+            }
+        }
+        entry.crc = hasher.finalize();
+        self.note(entry, 0);
+        self.commit_rows(rows)?;
         self.write_index()
     }
 
     /// Add the rows of one record behind `added` uncommitted ones; returns how many are uncommitted now.
     fn add(&mut self, entry: Entry, data: &[u8], mut added: u64) -> Result<u64> {
         let rows = u64::from(entry.rows);
-        if self
-            .chunk
-            .as_ref()
-            .is_none_or(|chunk| chunk.room() < added + rows)
-        {
+        if !self.has_room(added + rows) {
             self.commit_rows(added)?;
             added = 0;
             self.next_chunk(rows)?;
@@ -157,6 +167,12 @@ impl TensorFiles {
             self.write_gathered(added)?;
             self.write_values(added, data)?;
         }
+        self.note(entry, added);
+        Ok(added + rows)
+    }
+
+    /// Note the keys of a record whose rows stand behind `added` uncommitted ones.
+    fn note(&mut self, entry: Entry, added: u64) {
         for _ in 0..entry.rows {
             self.epochs
                 .extend_from_slice(&entry.key.epoch.to_le_bytes());
@@ -172,7 +188,12 @@ impl TensorFiles {
             entry,
             row_start: self.rows + added,
         });
-        Ok(added + rows)
+    }
+
+    fn has_room(&self, rows: u64) -> bool {
+        self.chunk
+            .as_ref()
+            .is_some_and(|chunk| chunk.room() >= rows)
     }
 
     /// Write the gathered values, which end at `added` uncommitted rows.
@@ -258,13 +279,13 @@ impl TensorFiles {
         Ok(self.index.insert(index))
     }
 
-    /// Write the last chunk and the last index without holes, aside.
-    pub(crate) fn compact(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
+    /// Close the last chunk and the last index.
+    pub(crate) fn finish(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
         if let Some(chunk) = self.chunk.take() {
-            compacted.push(chunk.compact(&[])?);
+            compacted.extend(chunk.finish(&[])?);
         }
         if let Some(index) = self.index.take() {
-            compacted.push(index.compact(&[])?);
+            compacted.extend(index.finish(&[])?);
         }
         Ok(())
     }

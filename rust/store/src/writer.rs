@@ -101,9 +101,9 @@ impl Writer {
     pub(crate) fn finish(&mut self) -> Result<()> {
         self.guarded(|writer| {
             let mut compacted = Vec::new();
-            writer.metrics.compact(&mut compacted)?;
+            writer.metrics.finish(&mut compacted)?;
             for channel in &mut writer.tensors {
-                channel.compact(&mut compacted)?;
+                channel.finish(&mut compacted)?;
             }
             compacted.into_iter().try_for_each(Compacted::publish)?;
             writer.watermark.write(Watermark {

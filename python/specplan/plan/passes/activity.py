@@ -4,38 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from specplan.plan.passes.components import SklearnModel
+from specplan.plan.passes.components import is_sklearn
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.graph import Wired
     from specplan.spec.diagnostics import Path
+    from specplan.spec.model import NodeSpec
 
-Backend = Literal["torch", "sklearn", "merge"]
+Backend = Literal["torch", "sklearn", "merge", "unknown"]
+"""`unknown` where a fault hides it."""
 
 
 class Activity:
     """Follows the nodes through the phases, which must be asked for in order."""
 
-    def __init__(self, context: Context, resolved: Resolved, wired: Wired) -> None:
+    def __init__(self, context: Context, wired: Wired) -> None:
         self._context = context
         self._wired = wired
-        self._backends = {
-            label: _backend(resolved, label, merges=node.merge is not None)
+        self._backends: dict[str, Backend] = {
+            label: "unknown"
+            if context.damaged(("graph", "nodes", label, "model"))
+            else _backend(node)
             for label, node in context.spec.graph.nodes.items()
         }
-        self._fitted: set[str] = set()
+        self._fitted = set(context.fitted)
         self._frozen: dict[str, str] = {}
         self._used: set[str] = set()
 
     def needed(self, labels: Iterable[str]) -> tuple[str, ...]:
         """`labels` and all that they read, in order; without nodes of a cycle."""
-        found = self._upstream(labels, through=("torch", "sklearn", "merge"))
+        found = self._upstream(labels, through=("torch", "sklearn", "merge", "unknown"))
         return tuple(label for label in self._wired.order if label in found)
 
     def sinks(self, nodes: tuple[str, ...]) -> set[str]:
@@ -51,7 +54,7 @@ class Activity:
         self, losses: Iterable[str], active: tuple[str, ...] | None, path: Path
     ) -> tuple[str, ...]:
         """The torch nodes that a train phase changes: those of `active` that its losses reach."""
-        reached = self._upstream(losses, through=("torch", "merge"))
+        reached = self._upstream(losses, through=("torch", "merge", "unknown"))
         ordered = tuple(label for label in self._wired.order if label in reached)
         trained = self.models("torch", ordered)
         if active is None:
@@ -70,7 +73,7 @@ class Activity:
     def _check_something_trains(
         self, trained: tuple[str, ...], reached: tuple[str, ...], path: Path
     ) -> None:
-        if trained or not reached:
+        if trained or not reached or self.models("unknown", reached):
             return
         fitted = self.models("sklearn", reached)
         if fitted:
@@ -106,7 +109,8 @@ class Activity:
             for name in candidates
             if name not in self._frozen and (active is None or name in active)
         )
-        if not chosen and active is None and scope:
+        complete = not self._context.damaged(("graph",))
+        if not chosen and active is None and complete:
             message = "there is nothing to fit: no scikit-learn node is left that is not frozen"
             self._context.error("SP607", message, path)
         if freeze:
@@ -117,7 +121,8 @@ class Activity:
         """Report nodes that compute before any phase fits them, and remember those that are fitted."""
         self._used.update(nodes)
         for label in self.models("sklearn", nodes):
-            if label not in self._fitted and label not in fitting:
+            known = not self._context.damaged(("plan",))
+            if known and label not in self._fitted and label not in fitting:
                 message = f"this phase reads {label} before any fit phase fits it"
                 self._context.error(
                     "SP703", message, path, hint=f"put a fit phase for {label} before"
@@ -148,8 +153,7 @@ class Activity:
         return found
 
 
-def _backend(resolved: Resolved, label: str, *, merges: bool) -> Backend:
-    if merges:
+def _backend(node: NodeSpec) -> Backend:
+    if node.model is None:
         return "merge"
-    model = resolved.get(("graph", "nodes", label, "model"))
-    return "sklearn" if isinstance(model, SklearnModel) else "torch"
+    return "sklearn" if is_sklearn(node.model) else "torch"

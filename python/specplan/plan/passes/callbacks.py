@@ -57,7 +57,7 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
         if found is not None:
             phase.context.error("SP304", "this phase has two callbacks early_stopping", path)
         # A faulty callback or loss list might have produced the name.
-        uncertain = any(other is None for other, _ in callbacks) or not losses.complete
+        uncertain = phase.context.damaged((*phase.path, "callbacks")) or not losses.complete
         if component.monitor not in produced and not uncertain:
             message = (
                 f"early_stopping monitors `{component.monitor}`, which no epoch produces; "

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import ComponentSpec
 
-_SKLEARN = "sklearn."
 _LARGEST_INTEGER = 2**53 - 1
 
 
@@ -40,10 +39,11 @@ def resolve(context: Context) -> Resolved:
     """Look up and decode every component of the spec."""
     resolved: Resolved = {}
     for path, kind, written in components_of(context.spec):
-        use = written.get("use")
+        if context.damaged(path):
+            continue
         component = (
-            _estimator(context, use, written, path)
-            if kind == "model" and isinstance(use, str) and use.startswith(_SKLEARN)
+            _estimator(context, written, path)
+            if is_sklearn(written)
             else _builtin(context, kind, written, path)
         )
         if component is not None:
@@ -52,6 +52,12 @@ def resolve(context: Context) -> Resolved:
         message = f"`seed` must be at most {_LARGEST_INTEGER}"
         context.error("SP206", message, ("run", "seed"))
     return resolved
+
+
+def is_sklearn(written: ComponentSpec) -> bool:
+    """Whether a component is an estimator of scikit-learn."""
+    name: str = written["use"]
+    return name.startswith("sklearn.")
 
 
 def as_plan(component: Component) -> PlanComponent:
@@ -76,9 +82,8 @@ def _meant_estimator(use: str) -> str | None:
     return f"did you mean `{by_class[name]}`?" if name else None
 
 
-def _estimator(
-    context: Context, use: str, written: ComponentSpec, path: Path
-) -> SklearnModel | None:
+def _estimator(context: Context, written: ComponentSpec, path: Path) -> SklearnModel | None:
+    use: str = written["use"]
     estimator = table.estimators().get(use)
     if estimator is None:
         message = f"`{use}` is not a scikit-learn regressor, classifier or transformer known here"

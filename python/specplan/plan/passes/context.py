@@ -7,35 +7,44 @@ from typing import TYPE_CHECKING, Any
 from specplan.spec.diagnostics import Diagnostic, Label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path as FilePath
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from specplan.plan.mend import Mended
     from specplan.spec.diagnostics import Origin, Path
-    from specplan.spec.model import Spec
+    from specplan.spec.document import Document
 
 
 class Context:
     """The input of the passes and the diagnostics that they collect.
 
     A pass reports a fault once, where it is, and leaves what depends on it out of its result; later
-    passes are silent about what is missing.
+    passes are silent about what is missing. `lost` and `damaged` tell what the document's own faults
+    took out before the first pass.
     """
 
     def __init__(
         self,
         *,
-        spec: Spec,
-        origin: Callable[[Path], Origin],
-        folder: FilePath,
+        document: Document,
+        mended: Mended,
         tables: Mapping[str, Mapping[str, NDArray[Any]]],
+        fitted: Collection[str] = (),
     ) -> None:
-        self.spec = spec
-        self.origin = origin
-        self.folder = folder
+        self.spec = mended.spec
+        self.folder = document.folder
         self.tables = tables
+        self.lost = mended.lost
+        self.damaged = mended.damaged
+        self.fitted = frozenset(fitted)
         self.diagnostics: list[Diagnostic] = []
+        self._document = document
+        self._mended = mended
+
+    def origin(self, path: Path) -> Origin:
+        """Where the value at `path` of the spec is written."""
+        return self._document.origin(self._mended.original(path))
 
     def error(
         self,
@@ -54,14 +63,8 @@ class Context:
             )
         )
 
-    def warning(self, code: str, message: str, path: Path, *, hint: str | None = None) -> None:
+    def warning(self, code: str, message: str, path: Path) -> None:
         """Report something odd that is not wrong."""
         self.diagnostics.append(
-            Diagnostic(
-                code=code,
-                message=message,
-                origin=self.origin(path),
-                severity="warning",
-                hint=hint,
-            )
+            Diagnostic(code=code, message=message, origin=self.origin(path), severity="warning")
         )

@@ -250,6 +250,9 @@ class _Builder:
     def _classifies(self) -> bool:
         return any(isinstance(loss, CrossEntropy) for loss in self.losses)
 
+    def _lost_target(self) -> bool:
+        return self.context.lost((*self.path, "target"))
+
     def _output_shape(self, model: Mlp | Cnn) -> Shape | None:
         if model.output_shape is not None:
             return model.output_shape
@@ -257,7 +260,7 @@ class _Builder:
             message = f"{self.label} needs `output_shape`: its loss cross_entropy reads one logit per class"
             self._error("SP605", message, "model", "`output_shape: [n]` for n classes")
             return None
-        if self.spec.target is None:
+        if self.spec.target is None and not self._lost_target():
             message = (
                 f"{self.label} needs `output_shape` or a `target` that it can have the shape of"
             )
@@ -310,7 +313,7 @@ class _Builder:
     def _labels(self, model: SklearnModel) -> Read | None:
         """What a supervised estimator is fitted to."""
         name = model.use.partition(":")[2]
-        if self.spec.target is None:
+        if self.spec.target is None and not self._lost_target():
             message = f"{name} learns from targets; the node has no `target`"
             self.context.error("SP605", message, self.path, hint="add `target: FeatureSet.column`")
             return None

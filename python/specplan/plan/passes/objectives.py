@@ -17,7 +17,7 @@ from specplan.plan.shapes import show
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
-    from specplan.plan.model import Node, Shape
+    from specplan.plan.model import Shape
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.graph import Wired
@@ -135,6 +135,8 @@ class _Checker:
 
     def _named(self) -> list[tuple[str, Field]] | None:
         nodes = self.context.spec.graph.nodes
+        if self.context.lost(("graph", "nodes", self.spec.node)):
+            return None
         if self.spec.node not in nodes:
             message = f"there is no node `{self.spec.node}`; known: {quoted(nodes)}"
             hint = did_you_mean(self.spec.node, nodes)
@@ -163,7 +165,9 @@ class _Checker:
 
     def _value(self, label: str, field: Field) -> _Value | None:
         node = self.wired.nodes.get(label)
-        if field == "targets" and self.context.spec.graph.nodes[label].target is None:
+        lost = self.context.lost(("graph", "nodes", label, "target"))
+        target = self.context.spec.graph.nodes[label].target
+        if field == "targets" and target is None and not lost:
             message = f"reads the targets of {label}, which has none"
             self._error("SP657", message, hint=f"give {label} a `target: FeatureSet.column`")
             return None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Path
 
 _ALL_FEATURES = "features"
+_DOMAINS = ("features", "targets", "tags")
 
 
 class ColumnsOf(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,14 +108,16 @@ def _resolve(
     context: Context, text: str, path: Path, data: dict[str, FeatureSet]
 ) -> Reference | None:
     nodes = context.spec.graph.nodes
-    owner, dot, column = text.partition(".")
+    owner, dot, _ = text.partition(".")
     if owner in data:
-        return _columns_of(context, text, column, path, data[owner])
+        return _columns_of(context, text, path, data[owner])
     if owner in nodes:
         if not dot:
             return NodeOf(node=owner)
         message = f"`{text}`: a node is read by its name alone"
         context.error("SP301", message, path, hint=f"write `{owner}`")
+        return None
+    if context.lost(("data", owner)) or context.lost(("graph", "nodes", owner)):
         return None
     if dot:
         message = f"`{text}`: no FeatureSet `{owner}`; known: {quoted(data)}"
@@ -126,14 +129,16 @@ def _resolve(
 
 
 def _columns_of(
-    context: Context, text: str, column: str, path: Path, feature_set: FeatureSet
+    context: Context, text: str, path: Path, feature_set: FeatureSet
 ) -> ColumnsOf | None:
-    owner = feature_set.label
+    owner, _, column = text.partition(".")
     known = feature_set.columns
     if column in known:
         return ColumnsOf(value=text, feature_set=owner, columns=(column,), joined=False)
     if column == _ALL_FEATURES:
         return ColumnsOf(value=text, feature_set=owner, columns=feature_set.features, joined=True)
+    if any(context.damaged(("data", owner, domain)) for domain in _DOMAINS):
+        return None
     if not column:
         message = (
             f"`{text}` is a FeatureSet: say which column, or `{owner}.{_ALL_FEATURES}` for all"

@@ -27,20 +27,24 @@ if TYPE_CHECKING:
     from specplan.plan.passes.graph import Wired
     from specplan.plan.passes.objectives import Objectives
     from specplan.spec.diagnostics import Path
-    from specplan.spec.model import Entry, PhaseSpec
+    from specplan.spec.model import Entry, PhaseSpec, Spec
 
 _SAMPLE_ID_DTYPE = "int64"
+_TOTALS = {TrainSpec: "train_loss", EvalSpec: "eval_loss", FitSpec: "fit_loss"}
 
 
-def schedule(
-    context: Context,
-    resolved: Resolved,
-    data: dict[str, FeatureSet],
-    wired: Wired,
-    objectives: Objectives,
-) -> tuple[Phase, ...]:
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the passes before this one found."""
+
+    resolved: Resolved
+    data: dict[str, FeatureSet]
+    wired: Wired
+    objectives: Objectives
+
+
+def schedule(context: Context, parts: Parts) -> tuple[Phase, ...]:
     """Every phase that is free of faults, in order."""
-    activity = Activity(context, resolved, wired)
+    activity = Activity(context, parts.wired)
     places: dict[tuple[str, ...], Path] = {}
     built: list[Phase] = []
     for entry, path, labels in _entries(context.spec.plan, ("plan",), ()):
@@ -52,14 +56,20 @@ def schedule(
         places.setdefault(labels, (*path, key))
         if isinstance(entry, GroupSpec):
             continue
-        scheduler = PhaseScheduler(
-            context, resolved, data, wired, objectives, activity, entry, path, ".".join(labels)
-        )
-        phase = scheduler.phase()
+        phase = PhaseScheduler(context, parts, activity, entry, path, ".".join(labels)).phase()
         if phase is not None:
             built.append(phase)
-    activity.warn_of_unused(data)
+    activity.warn_of_unused(parts.data)
     return tuple(built)
+
+
+def phase_places(spec: Spec) -> list[Path]:
+    """The path in the spec of every phase, in order."""
+    return [
+        path
+        for entry, path, _ in _entries(spec.plan, ("plan",), ())
+        if not isinstance(entry, GroupSpec)
+    ]
 
 
 def _entries(
@@ -81,20 +91,17 @@ class PhaseScheduler:
     def __init__(
         self,
         context: Context,
-        resolved: Resolved,
-        data: dict[str, FeatureSet],
-        wired: Wired,
-        objectives: Objectives,
+        parts: Parts,
         activity: Activity,
         spec: PhaseSpec,
         path: Path,
         label: str,
     ) -> None:
         self.context = context
-        self.resolved = resolved
-        self.data = data
-        self.wired = wired
-        self.objectives = objectives
+        self.resolved = parts.resolved
+        self.data = parts.data
+        self.wired = parts.wired
+        self.objectives = parts.objectives
         self.activity = activity
         self.spec = spec
         self.path = path
@@ -125,7 +132,9 @@ class PhaseScheduler:
         complete = True
         for index, label in enumerate(labels):
             place = (*path, index)
-            if label not in known:
+            if label not in known and self.context.lost((section, label)):
+                complete = False
+            elif label not in known:
                 noun = section.removesuffix("s").replace("losse", "loss")
                 message = f"there is no {noun} `{label}`; known: {quoted(known) or 'none'}"
                 self.context.error("SP301", message, place, hint=did_you_mean(label, known))
@@ -148,6 +157,8 @@ class PhaseScheduler:
         known = self.data[feature_set]
         if split is None:
             return known.rows
+        if split not in known.splits and self.context.damaged(("data", feature_set, "splits")):
+            return None
         if split not in known.splits:
             also = [(("data", feature_set), "the FeatureSet")]
             names = quoted(known.splits) or "no splits"
@@ -162,23 +173,18 @@ class PhaseScheduler:
             return None
         nodes = self.context.spec.graph.nodes
         for index, label in enumerate(self.spec.active):
-            if label not in nodes:
+            if label not in nodes and not self.context.lost(("graph", "nodes", label)):
                 message = f"there is no node `{label}`; known: {quoted(nodes)}"
                 place = (*self.path, "active", index)
                 self.context.error("SP301", message, place, hint=did_you_mean(label, nodes))
         return tuple(label for label in self.spec.active if label in nodes)
 
     def _check_names(self, losses: Chosen, metrics: Chosen) -> None:
-        total = {"train": "train_loss", "eval": "eval_loss", "fit": "fit_loss"}[self.kind]
+        total = _TOTALS[type(self.spec)]
         for label in losses.labels:
             if label == total or label in metrics.labels:
                 message = f"this phase would record two series called `{label}`"
                 self.context.error("SP304", message, (*self.path, "losses"), hint="rename the loss")
-
-    @property
-    def kind(self) -> str:
-        """train, eval or fit."""
-        return type(self.spec).__struct_config__.tag
 
     def _source(self, nodes: tuple[str, ...]) -> str | None:
         """The one FeatureSet that a phase reads."""
@@ -264,12 +270,13 @@ class PhaseScheduler:
         )
 
     def _optimizer(self) -> Component | None:
-        if self.context.spec.graph.optimizer is None:
+        place = ("graph", "optimizer")
+        if self.context.spec.graph.optimizer is None and not self.context.lost(place):
             message = "a train phase needs an optimizer: `graph` has none"
             hint = "such as `optimizer: {use: adam, lr: 1e-3}` in `graph`"
             self.context.error("SP204", message, self.path, hint=hint)
             return None
-        optimizer = self.resolved.get(("graph", "optimizer"))
+        optimizer = self.resolved.get(place)
         return optimizer if isinstance(optimizer, Component) else None
 
     def _steps(self, sampler: Simple, rows: int) -> int:
@@ -306,8 +313,7 @@ class PhaseScheduler:
         self, spec: FitSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None
     ) -> Phase | None:
         read = losses.reads | metrics.reads
-        wanted = {*read, *active} if active is not None else read or set(self.wired.order)
-        scope = self.activity.needed(wanted)
+        scope = self.activity.needed(self.wired.order if active is None else active)
         fitted = self.activity.fitted(
             scope, active, self.path, label=self.label, freeze=spec.freeze_after_fit
         )

@@ -1,0 +1,178 @@
+"""Round trips: what is written comes back as the same spec, through plain values, JSON and YAML."""
+
+from __future__ import annotations
+
+import json
+import typing
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from specplan.components import COMPONENTS, Kind
+from specplan.spec import model
+from specplan.spec.load import from_mapping, load
+from specplan.spec.model import Entry, GroupSpec, NodeSpec, Spec, from_value, to_value
+from specplan.spec.validate import validate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LABELS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,6}", fullmatch=True).filter(
+    lambda label: not label.startswith("x-")
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8).filter(
+    lambda text: not text.startswith("x-")
+)
+FLOATS = st.floats(0, 0.5, allow_subnormal=False)
+
+
+def components(kind: Kind) -> st.SearchStrategy[dict[str, Any]]:
+    """Components of a kind, some of their parameters left out."""
+    choices = []
+    for use, declaration in COMPONENTS[kind].items():
+        required: dict[Any, st.SearchStrategy[Any]] = {}
+        optional: dict[Any, st.SearchStrategy[Any]] = {}
+        for field in msgspec.structs.fields(declaration):
+            values = values_of(field.type)
+            (required if field.required else optional)[field.encode_name] = values
+        arguments = st.fixed_dictionaries(required, optional=optional)
+        choices.append(st.tuples(st.just({"use": use}), arguments).map(lambda two: two[0] | two[1]))
+    return st.one_of(choices)
+
+
+def values_of(annotation: Any) -> st.SearchStrategy[Any]:
+    """Plain values that a declared parameter takes."""
+    if annotation is float:
+        return st.floats(0.01, 0.99, allow_subnormal=False)
+    if annotation in (int, str, bool, type(None)):
+        simple = {int: st.integers(1, 2**62), str: TEXTS, bool: st.booleans()}
+        return simple.get(annotation, st.none())
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return values_of(arguments[0])
+    if origin is typing.Literal:
+        return st.sampled_from(arguments)
+    if origin is dict:
+        return st.dictionaries(LABELS, values_of(arguments[1]), min_size=1, max_size=2)
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return st.lists(values_of(arguments[0]), max_size=3)
+    if origin is tuple:
+        return st.tuples(*map(values_of, arguments)).map(list)
+    return st.one_of([values_of(argument) for argument in arguments])
+
+
+SEVERAL_TEXTS = st.lists(TEXTS, max_size=2).map(tuple)
+COMPONENT_FIELDS: dict[tuple[str, str], Kind] = {
+    ("FeatureSetSpec", "source"): "source",
+    ("FeatureSetSpec", "splits"): "split",
+    ("GraphSpec", "optimizer"): "optimizer",
+    ("LossSpec", "component"): "loss",
+    ("MetricSpec", "component"): "metric",
+    ("TrainSpec", "sampler"): "sampler",
+}
+
+
+def parts(cls: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    """Objects of the spec, every field drawn."""
+    if cls is NodeSpec:
+        rest = {"input": TEXTS | SEVERAL_TEXTS, "target": st.none() | TEXTS}
+        return st.one_of(
+            st.builds(NodeSpec, model=components("model"), **rest),
+            st.builds(NodeSpec, merge=components("merge"), **rest),
+        )
+    hints = typing.get_type_hints(cls, include_extras=True)
+    drawn: dict[str, st.SearchStrategy[Any]] = {}
+    for field in msgspec.structs.fields(cls):
+        kind = COMPONENT_FIELDS.get((cls.__name__, field.name))
+        if field.name == "callbacks":
+            drawn[field.name] = st.lists(components("callback"), max_size=2).map(tuple)
+        elif kind is not None:
+            optional = field.name in {"splits", "optimizer"}
+            drawn[field.name] = st.one_of(components(kind), *[st.none()] * optional)
+        else:
+            drawn[field.name] = of_field(hints[field.name])
+    return st.builds(cls, **drawn)
+
+
+def of_field(annotation: Any) -> st.SearchStrategy[Any]:
+    """Values of a field of the spec."""
+    if annotation is model.Label:
+        return LABELS
+    if annotation == tuple[str, ...]:
+        return SEVERAL_TEXTS
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return parts(annotation)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated and typing.get_origin(arguments[0]) is tuple:
+        if arguments[0] == tuple[str, ...]:
+            return st.lists(TEXTS, min_size=1, max_size=2).map(tuple)
+        return ENTRIES
+    if origin is dict and arguments[0] is model.Label:
+        return st.dictionaries(LABELS, of_field(arguments[1]), max_size=2)
+    if origin is dict:
+        return st.dictionaries(TEXTS, of_field(arguments[1]), max_size=2)
+    if tuple[str, ...] in arguments:
+        return st.none() | SEVERAL_TEXTS
+    return values_of(annotation)
+
+
+PHASES: st.SearchStrategy[Entry] = st.one_of(
+    parts(model.TrainSpec), parts(model.EvalSpec), parts(model.FitSpec)
+)
+GROUPED: st.SearchStrategy[Entry] = st.recursive(
+    PHASES,
+    lambda inner: st.builds(GroupSpec, group=LABELS, do=st.lists(inner, max_size=2).map(tuple)),
+    max_leaves=3,
+)
+ENTRIES = st.lists(GROUPED, min_size=1, max_size=2).map(tuple)
+SPECS: st.SearchStrategy[Spec] = parts(Spec)
+
+
+@settings(deadline=None, max_examples=60)
+@given(SPECS)
+def test_plain_values(spec: Spec) -> None:
+    value = to_value(spec)
+    assert from_value(value, name="other") == spec
+    assert validate(from_mapping(value)) == spec
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("specs")
+
+
+@settings(deadline=None, max_examples=60)
+@given(spec=SPECS)
+def test_files(folder: Path, spec: Spec) -> None:
+    text = json.dumps(to_value(spec), ensure_ascii=False, indent=1)
+    for name in ("spec.json", "spec.yaml"):
+        (folder / name).write_text(text, encoding="utf-8")
+        assert validate(load(folder / name)) == spec
+
+
+@settings(deadline=None, max_examples=60)
+@given(spec=SPECS)
+def test_block_yaml(folder: Path, spec: Spec) -> None:
+    (folder / "block.yaml").write_text("\n".join(block(to_value(spec), "")), encoding="utf-8")
+    assert validate(load(folder / "block.yaml")) == spec
+
+
+def block(value: Any, indent: str) -> list[str]:
+    """Lines of YAML in block style; scalars and what is empty as JSON writes them."""
+    if isinstance(value, dict) and value:
+        pairs = [(f"{json.dumps(key, ensure_ascii=False)}:", item) for key, item in value.items()]
+    elif isinstance(value, list) and value:
+        pairs = [("-", item) for item in value]
+    else:
+        return [indent + json.dumps(value, ensure_ascii=False)]
+    lines = []
+    for head, item in pairs:
+        below = block(item, indent + "  ")
+        if isinstance(item, dict | list) and item:
+            lines += [indent + head, *below]
+        else:
+            lines.append(f"{indent}{head} {below[0].strip()}")
+    return lines

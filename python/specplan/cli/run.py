@@ -34,10 +34,11 @@ def command(spec: Path, root: Path | None, quiet: bool, as_json: bool) -> None:
       mlx run spec.json
       mlx run spec.plan.json --root results --quiet
     """
+    compiled = _compiled(spec)
+
     from specplan.run.run import run_plan
     from specplan.store.root import runs_root
 
-    compiled = _compiled(spec)
     place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
     outcome = run_plan(compiled, root=place, display=choose_display(quiet=quiet))
     _write_outcome(outcome.folder.path, as_json=as_json)

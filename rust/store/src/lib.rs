@@ -12,6 +12,7 @@ mod layout;
 mod lock;
 mod metric_files;
 mod parquet_file;
+mod parts;
 mod staging;
 mod store;
 mod store_reader;
@@ -19,6 +20,7 @@ mod superblock;
 mod tensor_files;
 mod tensor_reader;
 mod value_type;
+mod verify;
 mod watermark;
 mod writer;
 

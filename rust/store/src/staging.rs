@@ -48,12 +48,12 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    fn new(size: usize) -> Box<Self> {
-        Box::new(Self {
+    fn new(size: usize) -> Self {
+        Self {
             bytes: vec![0; size].into_boxed_slice(),
             used: 0,
             entries: Vec::with_capacity(BLOCK_RECORDS),
-        })
+        }
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -71,9 +71,9 @@ impl Block {
 
 struct State {
     // The block being filled and the full ones are taken under one lock: else the order could turn round.
-    current: Option<Box<Block>>,
-    full: VecDeque<Box<Block>>,
-    pool: Vec<Box<Block>>,
+    current: Option<Block>,
+    full: VecDeque<Block>,
+    pool: Vec<Block>,
     blocks: usize,
     last_sequence: u64,
     records: u64,
@@ -195,7 +195,7 @@ impl Staging {
     }
 
     /// Take the next blocks in order. The caller holds the writer, so that nobody can write later ones first.
-    pub(crate) fn take(&self, take: Take, blocks: &mut Vec<Box<Block>>) {
+    pub(crate) fn take(&self, take: Take, blocks: &mut Vec<Block>) {
         let mut state = self.lock();
         let full = state.full.len();
         blocks.extend(state.full.drain(..full.min(ROUND_BLOCKS)));
@@ -205,11 +205,7 @@ impl Staging {
     }
 
     /// Take all that is left and the sequence number after it, for a record that does not go through a block.
-    pub(crate) fn take_and_number(
-        &self,
-        bytes: usize,
-        blocks: &mut Vec<Box<Block>>,
-    ) -> Result<u64> {
+    pub(crate) fn take_and_number(&self, bytes: usize, blocks: &mut Vec<Block>) -> Result<u64> {
         let mut state = self.lock();
         if let Some(refusal) = &state.refusal {
             return Err(refusal.clone());
@@ -228,7 +224,7 @@ impl Staging {
     }
 
     /// Return written blocks; the last one written is the first one to be filled again.
-    pub(crate) fn give_back(&self, blocks: &mut Vec<Box<Block>>) {
+    pub(crate) fn give_back(&self, blocks: &mut Vec<Block>) {
         for block in blocks.iter_mut() {
             block.used = 0;
             block.entries.clear();

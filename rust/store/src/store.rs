@@ -13,7 +13,7 @@ use crate::folder::{
 };
 use crate::lock::{Lock, fork_generation};
 use crate::metric_files::Series;
-use crate::staging::{Entry, Key, Staging, Take, Target, now};
+use crate::staging::{Block, Entry, Key, Staging, Take, Target, now};
 use crate::superblock::FORMAT;
 use crate::tensor_files::TensorFiles;
 use crate::value_type::{ValueType, row_bytes};
@@ -256,11 +256,7 @@ impl Shared {
         }
     }
 
-    fn write(
-        &self,
-        writer: &mut Writer,
-        blocks: &mut Vec<Box<crate::staging::Block>>,
-    ) -> Result<()> {
+    fn write(&self, writer: &mut Writer, blocks: &mut Vec<Block>) -> Result<()> {
         if blocks.is_empty() {
             return writer.failure().cloned().map_or(Ok(()), Err);
         }

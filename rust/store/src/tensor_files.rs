@@ -117,7 +117,7 @@ impl TensorFiles {
     }
 
     /// Write everything that was staged: rows, commit, index, commit.
-    pub(crate) fn write_staged(&mut self, blocks: &[Box<Block>]) -> Result<()> {
+    pub(crate) fn write_staged(&mut self, blocks: &[Block]) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         let mut added = 0;
         for &(block, entry) in &pending {

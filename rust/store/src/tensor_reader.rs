@@ -6,8 +6,8 @@ use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
 use crate::folder::{ChannelDescription, ChannelKey, chunk_path, index_path};
 use crate::layout::Columns;
-use crate::superblock::KEYS_UNSORTED;
-use crate::tensor_files::{VALUE, index_columns, value_columns};
+use crate::parts::{Part, extend, part_of, rows_below};
+use crate::tensor_files::{BATCH, EPOCH, VALUE, index_columns, value_columns};
 use crate::value_type::{ValueType, row_bytes};
 
 /// One batch of a channel, as its index says.
@@ -48,17 +48,19 @@ impl Rows {
         self.map.rows(VALUE, self.first..self.first + self.count)
     }
 
+    /// Epoch and batch of every row.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (i32, i32)> {
+        let numbers = |column| {
+            let bytes = self.map.rows(column, self.first..self.first + self.count);
+            bytes.as_chunks().0.iter().copied().map(i32::from_le_bytes)
+        };
+        numbers(EPOCH).zip(numbers(BATCH))
+    }
+
     pub(crate) fn damaged(&self, reason: &str) -> StoreError {
         self.map
             .damaged(self.map.row_offset(VALUE, self.first), reason)
     }
-}
-
-/// A chunk or index file, and its committed rows when it was last looked at.
-#[derive(Clone, Debug)]
-pub(crate) struct Part {
-    pub(crate) map: Arc<ChunkMap>,
-    pub(crate) rows: u64,
 }
 
 #[derive(Default)]
@@ -85,26 +87,24 @@ pub struct TensorReader {
 }
 
 impl TensorReader {
-    pub(crate) fn new(
-        folder: PathBuf,
-        name: String,
-        description: ChannelDescription,
-    ) -> Result<Self> {
+    pub(crate) fn new(folder: PathBuf, description: ChannelDescription) -> Result<Self> {
         let value_type = ValueType::parse(&description.dtype)?;
         let shape = description.shape;
         row_bytes(value_type, &shape)?;
+        let columns = value_columns(&description.field, value_type, &shape);
+        let key = ChannelKey {
+            phase: description.phase,
+            node: description.node,
+            role: description.role,
+            field: description.field,
+        };
         Ok(Self {
             folder,
-            name,
+            name: key.folder_name(),
+            key,
             order: description.order,
-            columns: value_columns(&description.field, value_type, &shape),
+            columns,
             index_columns: index_columns(),
-            key: ChannelKey {
-                phase: description.phase,
-                node: description.node,
-                role: description.role,
-                field: description.field,
-            },
             value_type,
             shape,
             snapshot: RwLock::default(),
@@ -237,69 +237,12 @@ impl TensorReader {
     }
 }
 
-/// Look at the last part again and open the parts that came after it.
-pub(crate) fn extend(
-    parts: &mut Vec<Part>,
-    open: impl Fn(u32) -> Result<Option<ChunkMap>>,
-) -> Result<()> {
-    if let Some(last) = parts.last_mut() {
-        last.rows = last.map.superblock()?.rows;
-    }
-    while let Some(map) = open(parts.len() as u32)? {
-        // The predecessor was sealed before this file came into being, so its count is final now.
-        let before = match parts.last_mut() {
-            None => 0,
-            Some(last) => {
-                last.rows = last.map.superblock()?.rows;
-                last.map.first_row() + last.rows
-            }
-        };
-        if map.first_row() != before {
-            return Err(map.damaged(0, "the rows do not follow those of the file before"));
-        }
-        let rows = map.superblock()?.rows;
-        parts.push(Part {
-            map: Arc::new(map),
-            rows,
-        });
-    }
-    Ok(())
-}
-
-/// Number of committed rows, in all parts, whose sequence number is at most `watermark`.
-pub(crate) fn rows_below(parts: &[Part], column: usize, watermark: u64) -> u64 {
-    let below = |part: &Part, row| u64::from_le_bytes(part.map.number(column, row)) <= watermark;
-    let part = parts.partition_point(|part| part.rows > 0 && below(part, 0));
-    let Some(part) = part.checked_sub(1).map(|part| &parts[part]) else {
-        return 0;
-    };
-    let (mut low, mut high) = (0, part.rows);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if below(part, middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    part.map.first_row() + low
-}
-
-/// The part that holds a row or batch of the channel.
-fn part_of(parts: &[Part], row: u64) -> Option<(&Part, u64)> {
-    let after = parts.partition_point(|part| part.map.first_row() <= row);
-    let part = &parts[after.checked_sub(1)?];
-    Some((part, row - part.map.first_row()))
-}
-
 impl Snapshot {
     fn clamp(&mut self, watermark: u64) -> Result<()> {
         self.batches = rows_below(&self.indexes, 0, watermark) as usize;
         self.rows = 0;
         self.positions = OnceLock::new();
-        if let Some(last) = self.indexes.last() {
-            self.unsorted = last.map.superblock()?.flags & KEYS_UNSORTED != 0;
-        }
+        self.unsorted = self.indexes.iter().any(|part| part.unsorted);
         if let Some(last) = self.batches.checked_sub(1) {
             self.batch(last)?;
             let entry = self.entry(last);

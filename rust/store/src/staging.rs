@@ -297,3 +297,66 @@ pub(crate) fn now() -> i64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| elapsed.as_nanos() as i64)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    const KEY: Key = Key {
+        epoch: 0,
+        batch: 0,
+        step: 0,
+    };
+
+    fn sequences(blocks: &[Block]) -> Vec<u64> {
+        blocks
+            .iter()
+            .flat_map(|block| block.entries().iter().map(|entry| entry.sequence))
+            .collect()
+    }
+
+    #[test]
+    fn blocks_are_taken_in_order_and_run_out() {
+        let staging = Staging::new(1);
+        let data = vec![7; staging.largest() / 2];
+        let accepted = (0..10).take_while(|_| {
+            let pushed = staging.push(Target::Tensor(0), KEY, 1, &data);
+            pushed.unwrap().is_some()
+        });
+        assert_eq!(accepted.count(), 4);
+        let mut blocks = Vec::new();
+        staging.take(Take::Full, &mut blocks);
+        assert_eq!(sequences(&blocks), [1, 2]);
+        staging.take(Take::Everything, &mut blocks);
+        assert_eq!(sequences(&blocks), [1, 2, 3, 4]);
+        assert_eq!(blocks[1].data(&blocks[1].entries()[1]), data);
+        staging.give_back(&mut blocks);
+        assert_eq!(
+            staging.push(Target::Tensor(0), KEY, 1, &data).unwrap(),
+            Some(5)
+        );
+    }
+
+    #[test]
+    fn the_first_refusal_stays() {
+        let staging = Staging::new(1);
+        for path in ["first", "second"] {
+            staging.refuse(StoreError::Missing { path: path.into() });
+        }
+        let error = staging.push(Target::Metrics(0), KEY, 1, &[]).unwrap_err();
+        assert!(error.to_string().contains("first"));
+    }
+
+    #[test]
+    fn a_record_without_bytes_takes_its_place_in_the_order() {
+        let staging = Staging::new(1 << 20);
+        for expected in 1..=3 {
+            assert_eq!(
+                staging.push(Target::Tensor(1), KEY, 0, &[]).unwrap(),
+                Some(expected)
+            );
+        }
+    }
+}

@@ -95,7 +95,7 @@ fn flipped_bits() {
         let description = path
             .extension()
             .is_some_and(|extension| extension == "json");
-        for trial in 0..400 {
+        for trial in 0..1000 {
             // Half of the flips go into the headers, where they could do most harm.
             let reach = if trial % 2 == 0 {
                 whole.len()

@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
@@ -7,7 +8,7 @@ use crate::error::{Result, StoreError};
 use crate::folder::{ChannelDescription, ChannelKey, chunk_path, index_path};
 use crate::layout::Columns;
 use crate::parts::{Part, extend, part_of, rows_below};
-use crate::tensor_files::{BATCH, EPOCH, VALUE, index_columns, value_columns};
+use crate::tensor_files::{BATCH, EPOCH, VALUE, index_column, index_columns, value_columns};
 use crate::value_type::{ValueType, row_bytes};
 
 /// One batch of a channel, as its index says.
@@ -27,6 +28,20 @@ pub struct BatchEntry {
     pub batch: i32,
     /// CRC-32 of the rows' values.
     pub crc: u32,
+}
+
+impl BatchEntry {
+    fn read(index: &ChunkMap, row: u64) -> Self {
+        Self {
+            sequence: u64::from_le_bytes(index.number(index_column::SEQUENCE, row)),
+            row_start: u64::from_le_bytes(index.number(index_column::ROW_START, row)),
+            time: i64::from_le_bytes(index.number(index_column::TIME, row)),
+            rows: u32::from_le_bytes(index.number(index_column::ROWS, row)),
+            epoch: i32::from_le_bytes(index.number(index_column::EPOCH, row)),
+            batch: i32::from_le_bytes(index.number(index_column::BATCH, row)),
+            crc: u32::from_le_bytes(index.number(index_column::CRC, row)),
+        }
+    }
 }
 
 /// Consecutive rows in a mapped file.
@@ -148,28 +163,31 @@ impl TensorReader {
     /// The rows of a batch. The latest one if it was recorded more than once.
     pub fn get(&self, epoch: i32, batch: i32) -> Result<Rows> {
         let snapshot = self.read();
-        let position = snapshot
+        let place = snapshot
             .find(epoch, batch)
-            .ok_or_else(|| StoreError::NoBatch {
-                channel: self.name.clone(),
-                epoch,
-                batch,
-            })?;
-        snapshot.batch(position)
+            .and_then(|position| snapshot.place(position));
+        let (index, row) = place.ok_or_else(|| StoreError::NoBatch {
+            channel: self.name.clone(),
+            epoch,
+            batch,
+        })?;
+        snapshot.batch(index, row)
     }
 
     /// The rows of the batch at a position in the order of recording.
     pub fn at(&self, position: usize) -> Result<Rows> {
         let snapshot = self.read();
-        self.check_position(&snapshot, position)?;
-        snapshot.batch(position)
+        let place = snapshot.place(position);
+        let (index, row) = place.ok_or_else(|| self.no_position(&snapshot, position))?;
+        snapshot.batch(index, row)
     }
 
     /// What the index says of the batch at a position.
     pub fn entry(&self, position: usize) -> Result<BatchEntry> {
         let snapshot = self.read();
-        self.check_position(&snapshot, position)?;
-        Ok(snapshot.entry(position))
+        let place = snapshot.place(position);
+        let (index, row) = place.ok_or_else(|| self.no_position(&snapshot, position))?;
+        Ok(BatchEntry::read(&index.map, row))
     }
 
     /// Position of the latest batch with these numbers.
@@ -180,8 +198,9 @@ impl TensorReader {
     /// What the index says of every batch.
     pub fn index(&self) -> Vec<BatchEntry> {
         let snapshot = self.read();
-        (0..snapshot.batches)
-            .map(|position| snapshot.entry(position))
+        let places = (0..snapshot.batches).filter_map(|position| snapshot.place(position));
+        places
+            .map(|(index, row)| BatchEntry::read(&index.map, row))
             .collect()
     }
 
@@ -221,15 +240,12 @@ impl TensorReader {
         snapshot.clamp(watermark)
     }
 
-    fn check_position(&self, snapshot: &Snapshot, position: usize) -> Result<()> {
-        if position < snapshot.batches {
-            return Ok(());
-        }
-        Err(StoreError::NoPosition {
+    fn no_position(&self, snapshot: &Snapshot, position: usize) -> StoreError {
+        StoreError::NoPosition {
             channel: self.name.clone(),
             position,
             batches: snapshot.batches,
-        })
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Snapshot> {
@@ -239,13 +255,17 @@ impl TensorReader {
 
 impl Snapshot {
     fn clamp(&mut self, watermark: u64) -> Result<()> {
-        self.batches = rows_below(&self.indexes, 0, watermark) as usize;
+        self.batches = rows_below(&self.indexes, index_column::SEQUENCE, watermark) as usize;
         self.rows = 0;
         self.positions = OnceLock::new();
         self.unsorted = self.indexes.iter().any(|part| part.unsorted);
-        if let Some(last) = self.batches.checked_sub(1) {
-            self.batch(last)?;
-            let entry = self.entry(last);
+        if let Some((index, row)) = self
+            .batches
+            .checked_sub(1)
+            .and_then(|last| self.place(last))
+        {
+            self.batch(index, row)?;
+            let entry = BatchEntry::read(&index.map, row);
             self.rows = entry.row_start + u64::from(entry.rows);
         }
         Ok(())
@@ -258,84 +278,83 @@ impl Snapshot {
             .min(part.rows)
     }
 
-    fn entry(&self, position: usize) -> BatchEntry {
-        let Some((part, row)) = part_of(&self.indexes, position as u64) else {
-            return BatchEntry {
-                sequence: 0,
-                row_start: 0,
-                time: 0,
-                rows: 0,
-                epoch: 0,
-                batch: 0,
-                crc: 0,
-            };
-        };
-        let map = &part.map;
-        BatchEntry {
-            sequence: u64::from_le_bytes(map.number(0, row)),
-            row_start: u64::from_le_bytes(map.number(1, row)),
-            time: i64::from_le_bytes(map.number(2, row)),
-            rows: u32::from_le_bytes(map.number(3, row)),
-            epoch: i32::from_le_bytes(map.number(4, row)),
-            batch: i32::from_le_bytes(map.number(5, row)),
-            crc: u32::from_le_bytes(map.number(6, row)),
-        }
-    }
-
-    fn key(&self, position: usize) -> (i32, i32) {
-        match part_of(&self.indexes, position as u64) {
-            Some((part, row)) => {
-                let map = &part.map;
-                (
-                    i32::from_le_bytes(map.number(4, row)),
-                    i32::from_le_bytes(map.number(5, row)),
-                )
-            }
-            None => (0, 0),
+    /// The index row of the batch at a position.
+    fn place(&self, position: usize) -> Option<(&Part, u64)> {
+        if position < self.batches {
+            part_of(&self.indexes, position as u64)
+        } else {
+            None
         }
     }
 
     fn find(&self, epoch: i32, batch: i32) -> Option<usize> {
         let wanted = (epoch, batch);
         if self.unsorted {
-            let positions = self
-                .positions
-                .get_or_init(|| (0..self.batches).map(|p| (self.key(p), p)).collect());
+            let positions = self.positions.get_or_init(|| self.all_positions());
             return positions.get(&wanted).copied();
         }
-        let (mut low, mut high) = (0, self.batches);
+        let after = self
+            .indexes
+            .partition_point(|part| self.keys(part).next().is_some_and(|key| key <= wanted));
+        let part = &self.indexes[after.checked_sub(1)?];
+        let (epochs, batches) = self.key_columns(part);
+        let (mut low, mut high) = (0, epochs.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.key(middle).cmp(&wanted) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Equal => return Some(middle),
-                std::cmp::Ordering::Greater => high = middle,
+            let key = (
+                i32::from_le_bytes(epochs[middle]),
+                i32::from_le_bytes(batches[middle]),
+            );
+            match key.cmp(&wanted) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Some(part.map.first_row() as usize + middle),
+                Ordering::Greater => high = middle,
             }
         }
         None
     }
 
-    fn batch(&self, position: usize) -> Result<Rows> {
-        let entry = self.entry(position);
-        let count = u64::from(entry.rows);
-        let inside = part_of(&self.chunks, entry.row_start)
+    fn all_positions(&self) -> HashMap<(i32, i32), usize> {
+        let keys = self.indexes.iter().flat_map(|part| self.keys(part));
+        keys.enumerate()
+            .map(|(position, key)| (key, position))
+            .collect()
+    }
+
+    fn keys<'a>(&self, part: &'a Part) -> impl Iterator<Item = (i32, i32)> + 'a {
+        let (epochs, batches) = self.key_columns(part);
+        let keys = epochs.iter().zip(batches);
+        keys.map(|(epoch, batch)| (i32::from_le_bytes(*epoch), i32::from_le_bytes(*batch)))
+    }
+
+    /// The keys of the batches at or below the watermark in one index file.
+    fn key_columns<'a>(&self, part: &'a Part) -> (&'a [[u8; 4]], &'a [[u8; 4]]) {
+        let visible = (self.batches as u64)
+            .saturating_sub(part.map.first_row())
+            .min(part.rows);
+        (
+            part.map.rows(index_column::EPOCH, 0..visible).as_chunks().0,
+            part.map.rows(index_column::BATCH, 0..visible).as_chunks().0,
+        )
+    }
+
+    fn batch(&self, index: &Part, row: u64) -> Result<Rows> {
+        let row_start = u64::from_le_bytes(index.map.number(index_column::ROW_START, row));
+        let count = u64::from(u32::from_le_bytes(
+            index.map.number(index_column::ROWS, row),
+        ));
+        let inside = part_of(&self.chunks, row_start)
             .filter(|(part, first)| first.checked_add(count).is_some_and(|end| end <= part.rows));
-        if let Some((part, first)) = inside {
-            return Ok(Rows {
-                map: Arc::clone(&part.map),
-                first,
-                count,
-            });
-        }
-        let (index, row) =
-            part_of(&self.indexes, position as u64).ok_or_else(|| StoreError::NoPosition {
-                channel: String::new(),
-                position,
-                batches: self.batches,
-            })?;
-        Err(index.map.damaged(
-            index.map.row_offset(1, row),
-            "the index points beyond the rows",
-        ))
+        let Some((part, first)) = inside else {
+            let offset = index.map.row_offset(index_column::ROW_START, row);
+            return Err(index
+                .map
+                .damaged(offset, "the index points beyond the rows"));
+        };
+        Ok(Rows {
+            map: Arc::clone(&part.map),
+            first,
+            count,
+        })
     }
 }

@@ -517,7 +517,7 @@ def test_other_libraries_read_the_growing_files(tmp_path: Path) -> None:
         writer.wait()
 
 
-@pytest.mark.parametrize("sizes", ["3,40,0,7", "1", "900,5"])
+@pytest.mark.parametrize("sizes", ["3,40,0,7", "1", "2500,5"])
 def test_kill_at_a_random_moment(tmp_path: Path, sizes: str) -> None:
     generator = random.Random(sizes)
     watermarks = []

@@ -64,7 +64,10 @@ def header_of(
         (pa.array([1] * 4, pa.decimal128(10, 2)), "other: decimal128(10, 2)"),
         (pa.array([b"ab"] * 4), "other: binary"),
         (pa.array([b"ab"] * 4, pa.binary(2)), "other: fixed_size_binary[2]"),
-        (pa.array(["a"] * 4).dictionary_encode(), "other: dictionary<values=string, indices=int32>"),
+        (
+            pa.array(["a"] * 4).dictionary_encode(),
+            "other: dictionary<values=string, indices=int32>",
+        ),
         (pa.array([{"a": 1, "b": ["x"]}] * 4), "other: struct<a: int64, b: list<string>>"),
         (pa.array([[("a", 1)]] * 4, pa.map_(pa.string(), pa.int64())), "other: map"),
         (pa.nulls(4), "other: null"),
@@ -77,7 +80,9 @@ def test_scalar_types(array: pa.Array, dtype: str, table_format: Format, tmp_pat
 
 PAIRS_OF_TRIPLES = pa.list_(pa.list_(pa.float32(), 3), 2)
 SIX = pa.list_(pa.float64(), 6)
-TENSORS = pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.float64(), (2, 3)), pa.array([[0.0] * 6] * 4, SIX))
+TENSORS = pa.ExtensionArray.from_storage(
+    pa.fixed_shape_tensor(pa.float64(), (2, 3)), pa.array([[0.0] * 6] * 4, SIX)
+)
 
 
 @pytest.mark.parametrize("table_format", FORMATS)
@@ -91,7 +96,12 @@ TENSORS = pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.float64(), (2,
         (TENSORS, None, "float64", (2, 3)),
         (pa.array([["a", "b"]] * 4), None, "string", (2,)),
         (pa.array([[1, 2]] * 4, pa.large_list(pa.int64())), None, "int64", (2,)),
-        (pa.array([[[1, 2], [3, 4]]] * 4, pa.list_(pa.list_(pa.int64(), 2))), None, "int64", (2, 2)),
+        (
+            pa.array([[[1, 2], [3, 4]]] * 4, pa.list_(pa.list_(pa.int64(), 2))),
+            None,
+            "int64",
+            (2, 2),
+        ),
         (pa.array([[1], [2, 3], [4], [5]]), None, "int64", None),
         (pa.array([[1, 2], None, [3, 4], [5, 6]]), None, "int64", None),
         (pa.array([[1, 2], [3, None], [3, 4], [5, 6]]), None, "int64", None),
@@ -119,9 +129,13 @@ def test_shapes(
         ("two", 'specplan.shape of column "column" is not a list of sizes'),
     ],
 )
-def test_wrong_shape_metadata(metadata: str, reason: str, table_format: Format, tmp_path: Path) -> None:
+def test_wrong_shape_metadata(
+    metadata: str, reason: str, table_format: Format, tmp_path: Path
+) -> None:
     with pytest.raises(DataError) as error:
-        header_of(pa.array([[0.0] * 6] * 4, SIX), tmp_path, table_format, {"specplan.shape": metadata})
+        header_of(
+            pa.array([[0.0] * 6] * 4, SIX), tmp_path, table_format, {"specplan.shape": metadata}
+        )
     assert str(error.value) == f"{tmp_path / 'table'} is damaged: {reason}"
 
 
@@ -156,12 +170,17 @@ def test_files_of_pandas(tmp_path: Path) -> None:
     frame.to_feather(tmp_path / "table.feather")
     for name, table_format in (("table.parquet", "parquet"), ("table.feather", "arrow")):
         columns = read_table_header(str(tmp_path / name), table_format).columns
-        assert [(column.dtype, column.shape) for column in columns] == [("float64", (2,)), ("int64", ())]
+        assert [(column.dtype, column.shape) for column in columns] == [
+            ("float64", (2,)),
+            ("int64", ()),
+        ]
 
 
 def test_files_of_polars(tmp_path: Path) -> None:
     polars = pytest.importorskip("polars")
-    frame = polars.DataFrame({"list": [[1.0, 2.0]] * 3, "array": np.ones((3, 2, 3), np.float32), "text": ["a"] * 3})
+    frame = polars.DataFrame(
+        {"list": [[1.0, 2.0]] * 3, "array": np.ones((3, 2, 3), np.float32), "text": ["a"] * 3}
+    )
     frame.write_parquet(tmp_path / "table.parquet")
     frame.write_ipc(tmp_path / "table.arrow")
     for name, table_format in (("table.parquet", "parquet"), ("table.arrow", "arrow")):
@@ -214,8 +233,16 @@ def test_folder(table_format: Format, tmp_path: Path) -> None:
     ("content", "table_format", "message"),
     [
         (b"", "parquet", "FILE is not a Parquet file: it has 0 bytes"),
-        (b"a,b\n1,2\n3,4\n5,6\n", "parquet", "FILE is not a Parquet file: it does not start with PAR1"),
-        (b"PAR1" + bytes(20), "parquet", "FILE is damaged: its footer is missing; was it written to the end?"),
+        (
+            b"a,b\n1,2\n3,4\n5,6\n",
+            "parquet",
+            "FILE is not a Parquet file: it does not start with PAR1",
+        ),
+        (
+            b"PAR1" + bytes(20),
+            "parquet",
+            "FILE is damaged: its footer is missing; was it written to the end?",
+        ),
         (
             b"PAR1" + bytes(8) + b"\xff\xff\xff\x7fPAR1",
             "parquet",
@@ -223,10 +250,22 @@ def test_folder(table_format: Format, tmp_path: Path) -> None:
         ),
         (b"PARE" + bytes(20) + b"PARE", "parquet", "FILE is not a Parquet file: it is encrypted"),
         (b"", "arrow", "FILE is not an Arrow IPC file: it does not start with ARROW1"),
-        (b"FEA1" + bytes(20), "arrow", "FILE is not an Arrow IPC file: it is of Feather version 1; write it anew"),
+        (
+            b"FEA1" + bytes(20),
+            "arrow",
+            "FILE is not an Arrow IPC file: it is of Feather version 1; write it anew",
+        ),
         (b"ARROW1", "arrow", "FILE is damaged: its footer is missing; was it written to the end?"),
-        (b"ARROW1" + bytes(20), "arrow", "FILE is damaged: its footer is missing; was it written to the end?"),
-        (b"ARROW1\0\0" + b"\xff\xff\xff\x7fARROW1", "arrow", "FILE is damaged: its footer is longer than the file"),
+        (
+            b"ARROW1" + bytes(20),
+            "arrow",
+            "FILE is damaged: its footer is missing; was it written to the end?",
+        ),
+        (
+            b"ARROW1\0\0" + b"\xff\xff\xff\x7fARROW1",
+            "arrow",
+            "FILE is damaged: its footer is longer than the file",
+        ),
     ],
 )
 def test_not_a_table(content: bytes, table_format: Format, message: str, tmp_path: Path) -> None:
@@ -248,7 +287,12 @@ def test_unknown_format(tmp_path: Path) -> None:
 
 
 def content_of(table_format: Format, path: Path) -> bytes:
-    columns: dict[str, Any] = {"a": [1, None], "b": [[1.0, 2.0]] * 2, "c": [{"x": "y"}] * 2, "d": TENSORS[:2]}
+    columns: dict[str, Any] = {
+        "a": [1, None],
+        "b": [[1.0, 2.0]] * 2,
+        "c": [{"x": "y"}] * 2,
+        "d": TENSORS[:2],
+    }
     write(pa.table(columns), path, table_format, 1)
     return path.read_bytes()
 

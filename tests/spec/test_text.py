@@ -73,7 +73,9 @@ json_values = st.recursive(
     | st.integers(min_value=-LARGEST - 1, max_value=LARGEST)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -148,16 +150,36 @@ def test_json_value(text: str, value: Any) -> None:
         ("[0x10]", "SP001", "`0x10` is not a number of JSON", "0x10"),
         ("1 2", "SP001", "the value is complete; nothing may follow it", "2"),
         ('"a', "SP001", "this string is not closed on its line; a line break is written \\n", '"a'),
-        ('"a\n"', "SP001", "this string is not closed on its line; a line break is written \\n", '"a'),
+        (
+            '"a\n"',
+            "SP001",
+            "this string is not closed on its line; a line break is written \\n",
+            '"a',
+        ),
         ('"a\tb"', "SP001", "a string holds this character only as \\u0009", "\t"),
         (r'"\x"', "SP001", "JSON does not know this escape; a backslash is written \\\\", r"\x"),
         (r'"\u12g4"', "SP001", "\\u is followed by four hexadecimal digits", r"\u12"),
-        (r'"\ud83d"', "SP001", "this escape is half of a surrogate pair; the other half is missing", r"\ud83d"),
-        (r'"\ude00"', "SP001", "this escape is half of a surrogate pair; the other half is missing", r"\ude00"),
+        (
+            r'"\ud83d"',
+            "SP001",
+            "this escape is half of a surrogate pair; the other half is missing",
+            r"\ud83d",
+        ),
+        (
+            r'"\ude00"',
+            "SP001",
+            "this escape is half of a surrogate pair; the other half is missing",
+            r"\ude00",
+        ),
         ('{"a": 1, "a": 2}', "SP002", 'key "a" appears twice; the first is at 1:2', '"a"'),
         ("[" * 65 + "]" * 65, "SP003", "nesting deeper than 64 levels", "["),
         ('{"a": NaN}', "SP004", "`NaN` is not JSON; use a string or omit the key", "NaN"),
-        ("[-Infinity]", "SP004", "`-Infinity` is not JSON; use a string or omit the key", "-Infinity"),
+        (
+            "[-Infinity]",
+            "SP004",
+            "`-Infinity` is not JSON; use a string or omit the key",
+            "-Infinity",
+        ),
         (
             f"[{LARGEST + 1}]",
             "SP006",
@@ -336,7 +358,12 @@ def test_last_value_of_an_unfinished_block_is_in_it() -> None:
             "a mapping cannot start here; check the indentation, or put a value that contains ': ' in quotes",
             ":",
         ),
-        ("a:\n  b: 1\n c: 2", "SP001", "expected a key here; is the indentation that of the lines above?", "c"),
+        (
+            "a:\n  b: 1\n c: 2",
+            "SP001",
+            "expected a key here; is the indentation that of the lines above?",
+            "c",
+        ),
         ('a: "b', "SP001", "this string is not closed", '"'),
         ("a:\tb", "SP001", "':' is followed by a space, not a tab", "b"),
         ("a: @b", "SP001", "unexpected character: `@'", "@"),
@@ -353,7 +380,12 @@ def test_last_value_of_an_unfinished_block_is_in_it() -> None:
             "merge keys (`<<`) are not supported; write the keys out, or use `imports`",
             "<<",
         ),
-        ("- a\nb: 1", "SP001", "expected '-' here; is the indentation that of the lines above?", "b"),
+        (
+            "- a\nb: 1",
+            "SP001",
+            "expected '-' here; is the indentation that of the lines above?",
+            "b",
+        ),
         ("a: - b", "SP001", "a list cannot start here; put it on a line of its own", "-"),
         ("a:\n\tb: 1", "SP001", "indentation is made of spaces, not tabs", "b"),
         ("a: [1, 2\nb: 3", "SP001", "a key cannot stand here; is a bracket above not closed?", ":"),
@@ -361,8 +393,18 @@ def test_last_value_of_an_unfinished_block_is_in_it() -> None:
         ("a: [1,, 2]", "SP001", "expected a value here", ","),
         ("a: ]", "SP001", "no bracket is open that this one could close", "]"),
         ("a: 'b' c", "SP001", "nothing may follow the closing quote", "c"),
-        ('a: "\\q"', "SP001", "YAML does not know this escape; in single quotes a backslash is itself", '"'),
-        ("a: b # c\n  d", "SP001", "a value does not go on after a comment; put it in quotes or on one line", "#"),
+        (
+            'a: "\\q"',
+            "SP001",
+            "YAML does not know this escape; in single quotes a backslash is itself",
+            '"',
+        ),
+        (
+            "a: b # c\n  d",
+            "SP001",
+            "a value does not go on after a comment; put it in quotes or on one line",
+            "#",
+        ),
         ("a: !b!c d", "SP001", "no %TAG line declares this tag", "!"),
         ("{a: 1} b", "SP001", "the value is complete; nothing may follow it", "b"),
         ("a: !mine 1", "SP001", "tag !mine is not supported here", "1"),
@@ -439,7 +481,10 @@ def test_more_problems_than_anyone_reads(text_format: Format) -> None:
 @pytest.mark.parametrize("text_format", FORMATS)
 def test_lone_surrogate(text_format: Format) -> None:
     problem = only_problem('{"a": 1,\n "é\ud800"}', text_format)
-    assert (problem.code, problem.message) == ("SP005", "a lone surrogate stands here, so the text is not UTF-8")
+    assert (problem.code, problem.message) == (
+        "SP005",
+        "a lone surrogate stands here, so the text is not UTF-8",
+    )
     assert (problem.span.line, problem.span.column) == (2, 4)
 
 
@@ -450,9 +495,14 @@ def test_aliases_are_counted() -> None:
 
 
 def test_alias_bomb() -> None:
-    levels = [f"a{level}: &a{level} [" + ", ".join([f"*a{level - 1}"] * 9) + "]" for level in range(1, 10)]
+    levels = [
+        f"a{level}: &a{level} [" + ", ".join([f"*a{level - 1}"] * 9) + "]" for level in range(1, 10)
+    ]
     problem = only_problem("a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "\n".join(levels), "yaml")
-    assert (problem.code, problem.message) == ("SP003", "anchors and aliases stand for more than 100000 values")
+    assert (problem.code, problem.message) == (
+        "SP003",
+        "anchors and aliases stand for more than 100000 values",
+    )
 
 
 def test_aliases_do_not_deepen_the_nesting() -> None:
@@ -467,7 +517,9 @@ def test_aliased_values_are_not_shared() -> None:
     assert value["a"] == {"x": 1}
 
 
-@pytest.mark.parametrize("path", [("b",), ("a", 2), ("a", -1), ("a", "0"), ("a", 0, 0), (0,), ("a", 2**62)])
+@pytest.mark.parametrize(
+    "path", [("b",), ("a", 2), ("a", -1), ("a", "0"), ("a", 0, 0), (0,), ("a", 2**62)]
+)
 def test_unknown_paths_have_no_place(path: Path) -> None:
     parsed = parse_text('{"a": [1, 2]}', "json")
     assert parsed.value_span(path) is None
@@ -552,4 +604,6 @@ def check_consistent(text: str, text_format: Format) -> None:
         assert (span.line, span.column) <= (span.end_line, span.end_column)
         assert 1 <= span.line <= len(lines)
         assert 1 <= span.end_column <= len(lines[span.end_line - 1]) + 2
-    assert all(problem.message != "the YAML parser failed on this text" for problem in parsed.problems)
+    assert all(
+        problem.message != "the YAML parser failed on this text" for problem in parsed.problems
+    )

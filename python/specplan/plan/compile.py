@@ -19,7 +19,7 @@ from specplan.spec.validate import validate
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -46,21 +46,27 @@ def compile_mapping(
     *,
     folder: str | os.PathLike[str] | None = None,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+    fitted: Collection[str] = (),
 ) -> Compiled:
     """Compile a spec that a Python program holds.
 
     Args:
         folder: where relative paths in the spec start; by default the current folder.
         tables: columns of `memory` sources, by the name under which the spec calls them.
+        fitted: nodes that are fitted before the first phase, in the state that the plan will go on from.
 
     Raises:
         SpecError: with everything that is wrong.
     """
-    return compile_document(from_mapping(mapping, folder=folder), tables=tables)
+    document = from_mapping(mapping, folder=folder)
+    return compile_document(document, tables=tables, fitted=fitted)
 
 
 def compile_document(
-    document: Document, *, tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None
+    document: Document,
+    *,
+    tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+    fitted: Collection[str] = (),
 ) -> Compiled:
     """Compile a document. Raises SpecError with everything that is wrong, in the order of the text."""
     faults: tuple[Diagnostic, ...] = ()
@@ -71,7 +77,9 @@ def compile_document(
         mended = mend(document, [fault.origin.path for fault in faults])
     if mended is None:
         raise SpecError(faults)
-    context = Context(document=document, mended=mended, tables=tables or {})
+    context = Context(
+        document=document, mended=mended, tables=tables or {}, fitted=fitted
+    )
     resolved = components.resolve(context)
     bound = data.bind(context, resolved)
     wired = graph.wire(context, resolved, bound)

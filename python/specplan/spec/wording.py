@@ -49,3 +49,10 @@ def kind_of(value: object) -> str:
             return f"string {shown(value)}"
         case _:
             return shown(value)
+
+
+def choices(name: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known: what is, and which of it was meant."""
+    names = list(known)
+    hint = did_you_mean(name, names)
+    return (quoted(names) or "none") + (f"; {hint}" if hint else "")

@@ -1,10 +1,10 @@
 """Every path of a run. No other module joins the names of a run folder.
 
-    <root>/<experiment>/<run>/
-      run.json spec.yaml plan.json plan.map.json environment.json
-      records/    written by Rust only
-      tables/     metrics.parquet, execution-<phase>.parquet
-      artifacts/ checkpoints/ logs/
+<root>/<experiment>/<run>/
+  run.json spec.yaml plan.json plan.map.json environment.json
+  records/    written by Rust only
+  tables/     metrics.parquet, execution-<phase>.parquet
+  artifacts/ checkpoints/ logs/
 """
 
 from __future__ import annotations

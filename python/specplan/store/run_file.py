@@ -47,7 +47,12 @@ class PhaseTiming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
-    """The contents of run.json."""
+    """The contents of run.json.
+
+    Attributes:
+        kept_epochs: for each train phase by path, the epoch whose weights it left behind. Where a
+            phase records `last`, that epoch's rows are the ones that count.
+    """
 
     format: int = 1
     run_id: str
@@ -60,4 +65,5 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[PhaseTiming, ...] = ()
     versions: dict[str, str] = {}
     error: ErrorRecord | None = None
+    kept_epochs: dict[str, int] = {}
     statistics: dict[str, int] = {}

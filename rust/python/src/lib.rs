@@ -1,15 +1,30 @@
 //! The Python binding of specplan.
 
-use pyo3::prelude::*;
-
+mod array;
+mod dlpack;
+mod errors;
+mod export;
 mod headers;
+mod reader;
+mod store;
 mod text;
+
+use pyo3::prelude::*;
 
 /// The Rust extension of specplan.
 #[pymodule]
 mod _native {
     #[pymodule_export]
+    use crate::export::{export_execution, export_metrics};
+    #[pymodule_export]
     use crate::headers::{ColumnHeader, TableHeader, read_table_header};
     #[pymodule_export]
     use crate::text::{Problem, Span, Text, parse_text};
+    #[pymodule_export]
+    use crate::reader::{StoreReader, TensorReader};
+    #[pymodule_export]
+    use crate::store::{MetricGroup, Store, TensorChannel};
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "Python's name of a version")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 }

@@ -1,3 +1,35 @@
-//! The record store of specplan.
+//! The record store of specplan: growing Arrow IPC files, one writer, any number of readers.
+//!
+//! The files are described byte by byte in `docs/format.md`.
 
+mod chunk;
+mod chunk_map;
+mod error;
+mod export_execution;
+mod export_metrics;
+mod folder;
 pub mod header;
+mod layout;
+mod lock;
+mod metric_files;
+mod parquet_file;
+mod staging;
+mod store;
+mod store_reader;
+mod superblock;
+mod tensor_files;
+mod tensor_reader;
+mod value_type;
+mod watermark;
+mod writer;
+
+pub use error::{Result, StoreError};
+pub use export_execution::export_execution;
+pub use export_metrics::export_metrics;
+pub use folder::ChannelKey;
+pub use metric_files::Series;
+pub use store::{MetricGroup, Options, Statistics, Store, TensorChannel};
+pub use store_reader::StoreReader;
+pub use superblock::FORMAT;
+pub use tensor_reader::{BatchEntry, Rows, TensorReader};
+pub use value_type::ValueType;

@@ -1,0 +1,6 @@
+"""Models in torch. Importing this package does not import torch: a run does, when it builds them."""
+
+from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
+from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
+
+__all__ = ["SequentialCNN", "SequentialMLP"]

@@ -33,7 +33,7 @@ class Activity:
             for label, node in context.spec.graph.nodes.items()
         }
         self.knows_all_fits = not context.damaged(("plan",))
-        self._fitted: set[str] = set()
+        self._fitted = set(context.fitted)
         self._frozen: dict[str, str] = {}
         self._used: set[str] = set()
 

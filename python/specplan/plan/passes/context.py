@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from specplan.spec.diagnostics import Diagnostic, Label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,12 +30,14 @@ class Context:
         document: Document,
         mended: Mended,
         tables: Mapping[str, Mapping[str, NDArray[Any]]],
+        fitted: Collection[str] = (),
     ) -> None:
         self.spec = mended.spec
         self.folder = document.folder
         self.tables = tables
         self.lost = mended.lost
         self.damaged = mended.damaged
+        self.fitted = frozenset(fitted)
         self.diagnostics: list[Diagnostic] = []
         self._document = document
         self._mended = mended

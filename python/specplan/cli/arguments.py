@@ -1,0 +1,62 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class ExistingFile(click.ParamType[Path]):
+    """The path of a file that is there."""
+
+    name = "file"
+
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        path = Path(value)
+        if path.is_file():
+            return path
+        if path.is_dir():
+            self.fail(f"`{path}` is a folder, not a file", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"no file `{path}`: there is no folder `{path.parent}`", param, ctx)
+        names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
+        near = difflib.get_close_matches(path.name, names, 1)
+        hint = f"\nhint: did you mean `{path.parent / near[0]}`?" if near else ""
+        return self.fail(f"no file `{path}`{hint}", param, ctx)
+
+
+def spec_argument(function: F) -> F:
+    """SPEC, a file that exists."""
+    return click.argument("spec", type=ExistingFile(), metavar="SPEC")(function)
+
+
+def error_format_option(function: F) -> F:
+    """--format, how the errors of a spec are written."""
+    return click.option(
+        "--format",
+        "error_format",
+        type=click.Choice(["human", "json"]),
+        default="human",
+        show_default=True,
+        help="How errors are written: for people on stderr, or as one JSON array on stdout.",
+    )(function)
+
+
+def root_option(function: F) -> F:
+    """--root, the folder of all runs."""
+    return click.option(
+        "--root",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder of all runs. [default: $SPECPLAN_HOME, or ./runs]",
+    )(function)

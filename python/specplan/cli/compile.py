@@ -1,0 +1,46 @@
+"""`mlx compile`: spec to plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from specplan.cli.arguments import error_format_option, spec_argument
+from specplan.cli.diagnose import compile_or_exit
+
+
+@click.command()
+@spec_argument
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
+)
+@click.option("--explain", is_flag=True, help="Print the plan as text as well.")
+@error_format_option
+def command(spec: Path, output: Path | None, explain: bool, error_format: str) -> None:
+    """Turn a spec into a plan: everything resolved, nothing run.
+
+    Every error of the spec is listed at once, each with its file, line and column.
+
+    \b
+    Example:
+      mlx compile spec.json --explain
+      mlx compile spec.yaml -o plans/first.plan.json
+    """
+    if explain and error_format == "json":
+        raise click.UsageError("--explain and --format json both write to stdout; choose one")
+    compiled = compile_or_exit(spec, error_format)
+
+    from specplan.plan.canonical import write_plan
+
+    target = spec.with_suffix(".plan.json") if output is None else output
+    write_plan(compiled, target)
+    if explain:
+        from specplan.plan.explain import explain as explain_plan
+
+        click.echo(explain_plan(compiled.plan))
+    click.echo(f"wrote {target} ({compiled.plan.id})", err=True)

@@ -1,0 +1,49 @@
+"""What a person, or an editor, is shown of the faults of a spec."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from specplan.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from specplan.plan.model import Compiled
+    from specplan.spec.diagnostics import Diagnostic
+
+
+def compile_or_exit(path: Path, error_format: str) -> Compiled:
+    """Compile a spec; where it is wrong, write every diagnostic and end with exit code 1."""
+    from specplan.plan.compile import compile_path
+
+    try:
+        compiled = compile_path(path)
+    except SpecError as error:
+        write_diagnostics(error.diagnostics, path, error_format)
+        raise click.exceptions.Exit(1) from error
+    write_diagnostics(compiled.warnings, path, error_format)
+    return compiled
+
+
+def write_diagnostics(diagnostics: Sequence[Diagnostic], path: Path, error_format: str) -> None:
+    """As text with the lines that it is about on stderr, or as a JSON array on stdout."""
+    if error_format == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(diagnostics), indent=2))
+        return
+    if not diagnostics:
+        return
+    from specplan.spec.render import render
+
+    counts = [
+        f"{count} {severity}{'s' if count > 1 else ''}"
+        for severity in ("error", "warning")
+        if (count := sum(diagnostic.severity == severity for diagnostic in diagnostics))
+    ]
+    for diagnostic in diagnostics:
+        click.echo(f"{render(diagnostic)}\n", err=True)
+    click.echo(f"{' and '.join(counts)} in {path}", err=True)

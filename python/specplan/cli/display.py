@@ -1,0 +1,108 @@
+"""What `mlx run` shows while a run goes on. All of it is on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from specplan.plan.model import Train
+from specplan.run.display import Display, Silent
+from specplan.store.run_file import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from specplan.plan.model import Phase, Plan
+
+SECONDS_BETWEEN_LINES = 1.0
+
+
+def choose_display(*, quiet: bool) -> Display:
+    """Live progress on a terminal, plain lines elsewhere, nothing when `quiet`."""
+    if quiet or sys.stderr is None:
+        return Silent()
+    if sys.stderr.isatty():
+        from specplan.cli.progress import Progress
+
+        return Progress()
+    return Lines(sys.stderr)
+
+
+class Lines:
+    """One line for an epoch, but not more than one a second; the first and the last always."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream: TextIO | None = stream
+        self._last_line = float("-inf")
+        self._unwritten: str | None = None
+        self._folder: Path | None = None
+
+    def run_started(self, plan: Plan, run_id: str, folder: Path) -> None:
+        self._folder = folder
+        self._write(f"run {plan.experiment.id}/{run_id} in {folder}")
+
+    def phase_started(self, phase: Phase) -> None:
+        self._last_line = float("-inf")
+        self._unwritten = None
+        self._write(phase_line(phase))
+
+    def progressed(self, phase: Phase, epoch: int, step: int) -> None:
+        """Steps are too many for lines."""
+
+    def epoch_ended(self, phase: Phase, epoch: int, values: Mapping[str, float]) -> None:
+        line = epoch_line(phase, epoch, values)
+        now = time.monotonic()
+        if now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._write(line)
+            self._last_line = now
+            self._unwritten = None
+        else:
+            self._unwritten = line
+
+    def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
+        if self._unwritten is not None:
+            self._write(self._unwritten)
+        shown = {} if isinstance(phase, Train) else values
+        self._write("  ".join([f"{phase.path}: done in {seconds:.1f} s", *values_text(shown)]))
+
+    def run_ended(self, status: Status, message: str | None) -> None:
+        del message  # told by who catches the exception
+        self._write(end_line(status, self._folder))
+
+    def _write(self, line: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except OSError:
+            # Nobody reads any more, or the disk is full. The run is worth more than its lines.
+            self._stream = None
+
+
+def phase_line(phase: Phase) -> str:
+    """What begins: kind, rows and split."""
+    kind = str(phase.__struct_config__.tag)
+    of = f" of {phase.data}.{phase.split}" if phase.split is not None else f" of {phase.data}"
+    length = f", {phase.epochs} epochs of {phase.steps} steps" if isinstance(phase, Train) else ""
+    return f"{phase.path}: {kind}, {phase.rows} rows{of}{length}"
+
+
+def end_line(status: Status, folder: Path | None) -> str:
+    """How the run ended, and where to look if it did not complete."""
+    if status is Status.COMPLETED:
+        return str(status)
+    return f"{status}; what was recorded is in {folder}"
+
+
+def epoch_line(phase: Phase, epoch: int, values: Mapping[str, float]) -> str:
+    """An epoch that is over, as the number of epochs that are done, and its metrics."""
+    done = f"{epoch + 1}/{phase.epochs}" if isinstance(phase, Train) else str(epoch + 1)
+    return "  ".join([f"{phase.path}: {done} epochs", *values_text(values)])
+
+
+def values_text(values: Mapping[str, float]) -> list[str]:
+    """Each metric with four significant digits."""
+    return [f"{name} {value:.4g}" for name, value in values.items()]

@@ -1,0 +1,59 @@
+"""`mlx export`: the Parquet tables of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from specplan.cli.arguments import root_option
+from specplan.errors import RunError
+from specplan.store.run_file import Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from specplan.results.open import Run
+
+
+@click.command()
+@click.argument("run")
+@root_option
+@click.option(
+    "--force", is_flag=True, help="Also where there are tables, or the run still goes on."
+)
+def command(run: str, root: Path | None, force: bool) -> None:
+    """Write tables/*.parquet of RUN, for a run that was killed before it could.
+
+    \b
+    Example:
+      mlx export digits/20260101-120000
+    """
+    from specplan.results.open import open_run
+
+    opened = open_run(run, root=root)
+    if opened.status is Status.RUNNING and not force:
+        raise RunError(
+            f"run `{opened.experiment}/{opened.id}` is still running; "
+            "its tables are written when it ends\n"
+            "hint: `mlx metrics` reads it meanwhile; --force writes what is committed"
+        )
+    for path, rows in _write_tables(opened, force=force):
+        click.echo(f"{path}  {rows} rows")
+
+
+def _write_tables(run: Run, *, force: bool) -> list[tuple[Path, int]]:
+    from specplan._native import export_execution, export_metrics
+
+    folder = run.folder
+    folder.tables.mkdir(exist_ok=True)
+    records = str(folder.records)
+    written = []
+    if force or not folder.metrics_table.is_file():
+        rows = export_metrics(records, str(folder.metrics_table), run_id=run.id)
+        written.append((folder.metrics_table, rows))
+    for phase in dict.fromkeys(channel.phase for channel in run.channels()):
+        path = folder.execution_table(phase)
+        if force or not path.is_file():
+            written.append((path, export_execution(records, phase, str(path), run_id=run.id)))
+    return written

@@ -1,0 +1,173 @@
+"""The command `mlx`: which verbs there are, and how each way to end becomes an exit code."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import os
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from specplan.errors import SpecplanError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+VERBS = {
+    "compile": "Turn a spec into a plan.",
+    "explain": "Print what a spec would run.",
+    "validate": "Check a spec, without its data.",
+    "schema": "Print the JSON schema of specs.",
+    "run": "Run a spec or a plan.",
+    "list": "List the runs below a root.",
+    "show": "Show how a run stands and what it recorded.",
+    "metrics": "Print the metrics of a run.",
+    "export": "Write the Parquet tables of a run.",
+}
+"""Each verb is the `command` of the module with its name, imported when it is called."""
+
+BROKEN_PIPE = 128 + 13
+
+
+class Verbs(click.Group):
+    """A group that imports a verb only when it is called, so that `mlx --help` stays quick."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"specplan.cli.{cmd_name}").command
+        if DEBUG not in command.params:
+            command.params.append(DEBUG)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in VERBS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, VERBS, 1)
+            hint = f"\nhint: did you mean `{near[0]}`?" if near else ""
+            ctx.fail(f"unknown command `{name}`; known: {', '.join(VERBS)}{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+def _turn_debug_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.find_root().meta["specplan.debug"] = True
+
+
+DEBUG = click.Option(
+    ["--debug"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_turn_debug_on,
+    help="Show the traceback of an error.",
+)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if not value:
+        return
+    from specplan._native import __version__
+
+    click.echo(f"mlx {__version__}")
+    ctx.exit()
+
+
+VERSION = click.Option(
+    ["--version"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+
+group = Verbs(
+    name="mlx",
+    help="""Compile and run machine-learning experiments.
+
+    \b
+    Example:
+      mlx compile spec.json --explain
+      mlx run spec.json
+      mlx metrics RUN
+    """,
+    params=[VERSION, DEBUG],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one verb and exit: 0 done, 1 what was asked turned out wrong, 2 wrong usage."""
+    signal.signal(signal.SIGTERM, _terminate)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _invoke(arguments)
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            raise
+        code = _abandon_stdout()
+    sys.exit(code)
+
+
+def _terminate(signum: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + signum)
+
+
+def _invoke(arguments: list[str]) -> int:
+    meta: dict[str, object] = {}
+    try:
+        with group.make_context("mlx", arguments) as context:
+            meta = context.meta
+            group.invoke(context)
+            return 0
+    except click.exceptions.Exit as request:
+        return request.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except KeyboardInterrupt:
+        click.echo(err=True)
+        return 128 + signal.SIGINT
+    except SpecplanError as error:
+        message = str(error)
+        cause: BaseException = error
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        cause = error
+    except Exception as error:  # noqa: BLE001 - the one place where a fault of ours meets the user
+        message = f"internal error: {type(error).__name__}: {error}\nhint: --debug shows where"
+        cause = error
+    if meta.get("specplan.debug"):
+        traceback.print_exception(cause)
+    click.echo(f"error: {message}", err=True)
+    return 1
+
+
+def _abandon_stdout() -> int:
+    # What is still buffered would be flushed, and fail again, when the interpreter ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""`mlx metrics`: the metrics of a run as a table, JSON or CSV."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from specplan.cli.arguments import root_option
+from specplan.cli.show import write_json
+from specplan.cli.tables import write_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from specplan.results.table import Table
+
+SHOWN = ("phase", "node", "split", "name", "epoch", "batch", "step", "value")
+
+
+@click.command()
+@click.argument("run")
+@root_option
+@click.option("--name", metavar="NAME", help="Only this metric.")
+@click.option("--phase", metavar="PATH", help="Only this phase.")
+@click.option("--split", metavar="SPLIT", help="Only values of this split.")
+@click.option("--all", "everything", is_flag=True, help="Every value, not only the last ones.")
+@click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="A table for people, a JSON array of objects, or CSV; the last two have every column.",
+)
+def command(
+    run: str,
+    root: Path | None,
+    name: str | None,
+    phase: str | None,
+    split: str | None,
+    everything: bool,
+    table_format: str,
+) -> None:
+    """Print the metrics of RUN: the last value of each series, or all values.
+
+    RUN is a run folder, EXPERIMENT/RUN, a run id, or an experiment (its newest run). A run that is
+    still going shows what is committed.
+
+    \b
+    Example:
+      mlx metrics digits
+      mlx metrics digits --name train_loss --all --format csv
+    """
+    from specplan.results.metrics import last_values
+    from specplan.results.open import open_run
+    from specplan.results.table import Table
+
+    opened = open_run(run, root=root)
+    table = opened.metrics(name, phase, split)
+    if table.num_rows == 0:
+        names = sorted(set(opened.metrics().arrow.column("name").to_pylist()))
+        click.echo(f"no such metrics; recorded: {', '.join(names) or 'none'}", err=True)
+    WRITERS[table_format](table if everything else Table(last_values(table.arrow)))
+
+
+def _write_table(table: Table) -> None:
+    from specplan.results.table import cell_text, plain_rows
+
+    rows = plain_rows(table.arrow.select(SHOWN))
+    write_table(SHOWN, [[cell_text(value) for value in row.values()] for row in rows])
+
+
+def _write_json(table: Table) -> None:
+    from specplan.results.table import plain_rows
+
+    write_json(plain_rows(table.arrow))
+
+
+def _write_csv(table: Table) -> None:
+    from pyarrow import csv
+
+    sys.stdout.flush()
+    csv.write_csv(table.arrow, sys.stdout.buffer)
+
+
+WRITERS = {"table": _write_table, "json": _write_json, "csv": _write_csv}

@@ -1,0 +1,184 @@
+"""`mlx show`: how a run stands, what it did and where everything is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from specplan.cli.arguments import root_option
+from specplan.cli.tables import write_fields, write_table
+from specplan.plan.model import Train
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from specplan.plan.model import Phase
+    from specplan.results.open import Run
+
+RECORD_COLUMNS = ("phase", "node", "role", "field", "dtype", "shape", "batches", "rows")
+METRIC_COLUMNS = ("phase", "split", "node", "name", "epoch", "value")
+
+
+@click.command()
+@click.argument("run")
+@root_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(run: str, root: Path | None, as_json: bool) -> None:
+    """Show the status of RUN, its plan, its last metrics, what it recorded and where the files are.
+
+    RUN is a run folder, EXPERIMENT/RUN, a run id, or an experiment (its newest run).
+
+    \b
+    Example:
+      mlx show digits
+      mlx show runs/digits/20260101-120000 --json
+    """
+    from specplan.results.open import open_run
+
+    opened = open_run(run, root=root)
+    if as_json:
+        write_json(summary(opened))
+    else:
+        _write_head(opened)
+        _write_plan(opened)
+        _write_records(opened)
+        write_last_metrics(opened)
+        write_places(opened)
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """What is known of a run, as plain values. NaN and infinity become null in JSON."""
+    from specplan.results.metrics import last_values
+    from specplan.results.table import plain_rows
+
+    run_file = run.run_file
+    return {
+        "run": run.id,
+        "experiment": run.experiment,
+        "version": run.version,
+        "status": run.status.value,
+        "error": msgspec.to_builtins(run_file.error),
+        "plan": run_file.plan_id,
+        "created_at": run_file.created_at,
+        "ended_at": run_file.sessions[-1].ended_at,
+        "folder": str(run.folder.path),
+        "phases": msgspec.to_builtins(run_file.phases),
+        "metrics": plain_rows(last_values(run.metrics().arrow)),
+        "records": _records(run),
+        "tables": [{"path": str(path), "rows": rows} for path, rows in _tables(run)],
+    }
+
+
+def write_json(value: object) -> None:
+    """Write a value as indented JSON to stdout."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def write_last_metrics(run: Run) -> None:
+    """The last value of every series, to stdout."""
+    from specplan.results.metrics import last_values
+    from specplan.results.table import cell_text, plain_rows
+
+    rows = plain_rows(last_values(run.metrics().arrow).select(METRIC_COLUMNS))
+    _write_section("metrics", METRIC_COLUMNS, [[*map(cell_text, row.values())] for row in rows])
+
+
+def write_places(run: Run) -> None:
+    """Where the results are, and a line that reads them, to stdout."""
+    tables = _tables(run)
+    _write_section("tables", ("file", "rows"), [[str(path), str(rows)] for path, rows in tables])
+    query = (
+        f'polars.scan_parquet("{tables[0][0]}").collect()'
+        if tables
+        else f'specplan.open("{run.folder.path}").metrics()'
+    )
+    click.echo()
+    write_fields([("results", str(run.folder.path)), ("query", query)])
+
+
+def _write_head(run: Run) -> None:
+    run_file = run.run_file
+    fields = [
+        ("run", f"{run.experiment}/{run.id}  version {run.version}"),
+        ("status", run.status.value),
+    ]
+    if run_file.error is not None:
+        fields.append(("error", f"{run_file.error.type}: {run_file.error.message}"))
+        fields.append(("", str(run.folder.error_log)))
+    fields.append(("started", run_file.created_at))
+    if (ended := run_file.sessions[-1].ended_at) is not None:
+        seconds = _seconds_between(run_file.created_at, ended)
+        fields.append(("ended", f"{ended}  ({seconds:.1f} s)"))
+    fields.append(("plan", run_file.plan_id))
+    write_fields(fields)
+
+
+def _write_plan(run: Run) -> None:
+    timings = {timing.path: timing for timing in run.run_file.phases}
+    rows = []
+    for phase in run.plan.phases:
+        timing = timings.get(phase.path)
+        status = "" if timing is None else timing.status.value
+        rows.append(
+            [phase.path, _kind(phase), phase.split or "", str(phase.rows), _steps(phase), status]
+        )
+    _write_section("phases", ("phase", "kind", "split", "rows", "steps", "status"), rows)
+
+
+def _write_records(run: Run) -> None:
+    rows = [[_record_text(record[name]) for name in RECORD_COLUMNS] for record in _records(run)]
+    _write_section("records", RECORD_COLUMNS, rows)
+
+
+def _write_section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        click.echo()
+        click.secho(title, bold=True)
+        write_table(header, rows)
+
+
+def _records(run: Run) -> list[dict[str, Any]]:
+    return [
+        {
+            "phase": tensors.phase,
+            "node": tensors.node,
+            "role": tensors.role,
+            "field": tensors.field,
+            "dtype": tensors.dtype,
+            "shape": list(tensors.shape),
+            "batches": len(tensors),
+            "rows": tensors.rows,
+        }
+        for tensors in run.channels()
+    ]
+
+
+def _record_text(value: object) -> str:
+    if isinstance(value, list):
+        return "x".join(map(str, value)) or "scalar"
+    return str(value)
+
+
+def _tables(run: Run) -> list[tuple[Path, int]]:
+    from specplan._native import read_table_header
+
+    paths = sorted(
+        run.folder.tables.glob("*.parquet"), key=lambda path: path != run.folder.metrics_table
+    )
+    return [(path, read_table_header(str(path), "parquet").rows) for path in paths]
+
+
+def _kind(phase: Phase) -> str:
+    return str(phase.__struct_config__.tag)
+
+
+def _steps(phase: Phase) -> str:
+    return f"{phase.epochs} x {phase.steps}" if isinstance(phase, Train) else str(phase.steps)
+
+
+def _seconds_between(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

@@ -1,0 +1,297 @@
+"""Rows of data that a Python program holds."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import numpy as np
+
+from specplan.data.context import active_context, checked_label
+from specplan.data.split import split_sizes
+from specplan.spec.wording import choices, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+Domain = Literal["features", "targets", "tags"]
+Keys = str | list[str] | tuple[str, ...]
+
+
+class FeatureSetReference(msgspec.Struct, frozen=True, kw_only=True):
+    """Which columns of a FeatureSet a node reads, and which are its targets."""
+
+    feature_set: FeatureSet
+    features: tuple[str, ...]
+    targets: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"FeatureSetReference({self.feature_set.label!r}, features={list(self.features)}, "
+            f"targets={list(self.targets)}, tags={list(self.tags)})"
+        )
+
+
+class RandomSplits(msgspec.Struct, frozen=True, kw_only=True):
+    """How the rows are divided: `ratios` as given, and the rows of each split."""
+
+    ratios: dict[str, float]
+    seed: int | None
+    sizes: dict[str, int]
+
+
+class FeatureSet:
+    """Named columns of equal length, each a feature, a target or a tag.
+
+    The arrays are copies: changing what was passed in later changes nothing here.
+    """
+
+    def __init__(
+        self, label: str, columns: Mapping[str, NDArray[Any]], domains: Mapping[str, Domain]
+    ) -> None:
+        self._columns = dict(columns)
+        self._domains = dict(domains)
+        self._random_splits: RandomSplits | None = None
+        self.label = active_context().register("node", checked_label(label), self)
+
+    @classmethod
+    def from_dict(
+        cls,
+        label: str,
+        data: Mapping[str, Sequence[Any] | NDArray[Any]],
+        feature_keys: Keys,
+        target_keys: Keys,
+        tag_keys: Keys | None = None,
+    ) -> FeatureSet:
+        """Make a FeatureSet of some keys of `data`.
+
+        Args:
+            label: name by which references find it; unique in the context.
+            data: for each key an array of shape (rows, *shape), or a list of rows of equal shape.
+            feature_keys: keys of the features.
+            target_keys: keys of the targets.
+            tag_keys: keys of columns that only describe a row.
+
+        Raises:
+            ValueError: a key is not in `data` or named twice, columns differ in length, or the rows
+                of a column differ in shape.
+        """
+        keys: dict[Domain, list[str]] = {
+            "features": _listed(feature_keys),
+            "targets": _listed(target_keys),
+            "tags": _listed(tag_keys),
+        }
+        if not keys["features"]:
+            raise ValueError(f"FeatureSet `{label}` needs at least one feature key")
+        columns: dict[str, NDArray[Any]] = {}
+        domains: dict[str, Domain] = {}
+        for domain, names in keys.items():
+            for name in names:
+                if name in domains:
+                    raise ValueError(
+                        f"FeatureSet `{label}`: `{name}` is named twice, "
+                        f"in {domains[name]} and in {domain}"
+                    )
+                columns[name] = _column(label, name, data)
+                domains[name] = domain
+        _check_lengths(label, columns)
+        return cls(label, columns, domains)
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[Any]]:
+        """The columns by key, each of shape (rows, *shape), read-only."""
+        return dict(self._columns)
+
+    @property
+    def available_splits(self) -> list[str]:
+        """Labels of the splits."""
+        return list(self._random_splits.sizes) if self._random_splits else []
+
+    @property
+    def random_splits(self) -> RandomSplits | None:
+        """What `split_random` made; None before."""
+        return self._random_splits
+
+    def split_random(self, ratios: Mapping[str, float], seed: int | None = None) -> None:
+        """Divide the rows at random.
+
+        The rows are shuffled by `numpy.random.default_rng(seed)` and cut consecutively, in the order
+        of the labels' names; sizes are rounded by largest remainder.
+
+        Args:
+            ratios: share of the rows in each split; the shares sum to 1.
+            seed: seed of the shuffle; without it, one is derived from the seed of the run.
+
+        Raises:
+            ValueError: the shares are not positive or do not sum to 1, a split would have no rows,
+                or the FeatureSet is split already.
+        """
+        if self._random_splits is not None:
+            taken = [name for name in ratios if name in self._random_splits.sizes]
+            what = f"has the splits {quoted(taken)}" if taken else "is split"
+            raise ValueError(
+                f"FeatureSet `{self.label}` {what} already; it has: {quoted(self.available_splits)}"
+            )
+        for name, ratio in ratios.items():
+            checked_label(name)
+            if not 0 < ratio <= 1:
+                raise ValueError(f"split `{name}`: a ratio is above 0 and at most 1, not {ratio}")
+        total = math.fsum(ratios.values())
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the ratios of the splits must sum to 1, not {total:g}")
+        by_name = split_sizes(ratios, len(self))
+        for name, rows in by_name.items():
+            if not rows:
+                raise ValueError(
+                    f"split `{name}` would have no rows: {ratios[name]:g} of {len(self)} rows"
+                )
+        self._random_splits = RandomSplits(
+            ratios={name: float(ratio) for name, ratio in ratios.items()},
+            seed=seed,
+            sizes={name: by_name[name] for name in ratios},
+        )
+
+    def check_split(self, split: str | None) -> None:
+        """Raise ValueError unless `split` is one of the splits, or None for all rows."""
+        if split is None or split in self.available_splits:
+            return
+        raise ValueError(
+            f"FeatureSet `{self.label}` has no split `{split}`; "
+            f"available: {choices(split, self.available_splits)}"
+        )
+
+    def reference(
+        self,
+        features: Keys | None = None,
+        targets: Keys | None = None,
+        tags: Keys | None = None,
+    ) -> FeatureSetReference:
+        """Name the columns that a node reads; None stands for all columns of the kind.
+
+        Raises:
+            ValueError: a key is not a column of this kind.
+        """
+        return FeatureSetReference(
+            feature_set=self,
+            features=self._named("features", features),
+            targets=self._named("targets", targets),
+            tags=self._named("tags", tags),
+        )
+
+    def keys(self, domain: Domain) -> list[str]:
+        """Keys of the columns of one kind, in the order in which they were given."""
+        return [name for name, of in self._domains.items() if of == domain]
+
+    def get_feature_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one row of each feature."""
+        return {name: self._columns[name].shape[1:] for name in self.keys("features")}
+
+    def visualize(self) -> None:
+        """Print a table of the columns and splits."""
+        rows = [
+            [name, domain, str(self._columns[name].dtype), str(self._columns[name].shape[1:])]
+            for name, domain in self._domains.items()
+        ]
+        splits = self._random_splits.sizes if self._random_splits else {}
+        lines = [
+            f"{self.label}: {len(self)} rows",
+            *_aligned([["column", "kind", "dtype", "row shape"], *rows]),
+            *(
+                _aligned([["split", "rows"], *([name, str(n)] for name, n in splits.items())])
+                if splits
+                else []
+            ),
+        ]
+        print("\n".join(lines))  # noqa: T201 -- to show it is what the caller asks for
+
+    def _named(self, domain: Domain, keys: Keys | None) -> tuple[str, ...]:
+        known = self.keys(domain)
+        if keys is None:
+            return tuple(known)
+        names = tuple(_listed(keys))
+        for name in names:
+            if name not in known:
+                raise ValueError(
+                    f"`{name}` is not among the {domain} of FeatureSet `{self.label}`; "
+                    f"they are: {choices(name, known)}"
+                )
+        if domain == "features" and not names:
+            raise ValueError(f"a reference to FeatureSet `{self.label}` needs at least one feature")
+        return names
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values())))
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(
+            f"{domain}={self.keys(domain)}" for domain in ("features", "targets", "tags")
+        )
+        return (
+            f"FeatureSet(label={self.label!r}, rows={len(self)}, {kinds}, "
+            f"splits={self.available_splits})"
+        )
+
+
+def _listed(keys: Keys | None) -> list[str]:
+    if keys is None:
+        return []
+    return [keys] if isinstance(keys, str) else list(keys)
+
+
+def _column(label: str, name: str, data: Mapping[str, Any]) -> NDArray[Any]:
+    if name not in data:
+        raise ValueError(
+            f"FeatureSet `{label}`: there is no key `{name}` in the data; "
+            f"it has: {choices(name, data)}"
+        )
+    rows = data[name]
+    if not isinstance(rows, np.ndarray):
+        rows = list(rows)
+        _check_shapes(label, name, rows)
+    array = np.array(rows, order="C")
+    if array.ndim == 0 or not len(array):
+        raise ValueError(f"FeatureSet `{label}`: column `{name}` has no rows")
+    if array.dtype == object:
+        raise ValueError(
+            f"FeatureSet `{label}`: column `{name}` holds values that are neither numbers nor text"
+        )
+    array.flags.writeable = False
+    return array
+
+
+def _check_shapes(label: str, name: str, rows: Iterable[Any]) -> None:
+    first: tuple[int, ...] | None = None
+    for number, row in enumerate(rows):
+        try:
+            shape = np.shape(row)
+        except ValueError:
+            raise ValueError(
+                f"FeatureSet `{label}`: column `{name}` is ragged within row {number}"
+            ) from None
+        if first is None:
+            first = shape
+        elif shape != first:
+            raise ValueError(
+                f"FeatureSet `{label}`: column `{name}` is ragged: row {number} has shape {shape}, "
+                f"row 0 has {first}"
+            )
+
+
+def _check_lengths(label: str, columns: Mapping[str, NDArray[Any]]) -> None:
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"`{name}` {length}" for name, length in lengths.items())
+        raise ValueError(f"FeatureSet `{label}`: the columns differ in length: {said}")
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

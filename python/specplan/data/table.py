@@ -1,0 +1,70 @@
+"""The columns of a table as contiguous numpy arrays, each of shape (rows, *shape of one row)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import numpy as np
+
+from specplan._native import read_table_header
+from specplan.data.arrow_columns import read_columns
+from specplan.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Some columns of one table. Files may be mapped, so arrays are to be taken as read-only."""
+
+    rows: int
+    columns: Mapping[str, NDArray[Any]]
+
+    def read(
+        self,
+        columns: Sequence[str],
+        positions: NDArray[np.int64] | None,
+        *,
+        dtype: str,
+        shape: tuple[int, ...],
+    ) -> NDArray[Any]:
+        """The rows at `positions` (all for None) of `columns`, joined along the last axis of a row, cast and viewed."""
+        parts = [self.columns[name] for name in columns]
+        if positions is not None:
+            parts = [part[positions] for part in parts]
+        if len(parts) > 1:
+            parts = [part[:, None] if part.ndim == 1 else part for part in parts]
+            joined = np.concatenate(parts, axis=-1)
+        else:
+            joined = parts[0]
+        return np.ascontiguousarray(joined, dtype=dtype).reshape(len(joined), *shape)
+
+
+def read_file(
+    path: Path,
+    format: Literal["parquet", "arrow"],
+    *,
+    digest: str,
+    shapes: Mapping[str, tuple[int, ...]],
+) -> dict[str, NDArray[Any]]:
+    """The columns named in `shapes` of a file whose header still has `digest`.
+
+    Raises:
+        DataError: the file is missing, damaged or has another header; or a row holds a null or has
+            another shape.
+    """
+    if not path.is_file():
+        msg = f"there is no file `{path}`"
+        raise DataError(msg)
+    found = read_table_header(str(path), format).digest
+    if found != digest:
+        msg = (
+            f"`{path}` changed since the plan was compiled (its header is {found[:15]}…, "
+            f"the plan says {digest[:15]}…)\nhint: compile the spec again"
+        )
+        raise DataError(msg)
+    return read_columns(path, format, shapes)

@@ -1,0 +1,118 @@
+"""How data flows from a FeatureSet into a head node during a phase."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from specplan.data.feature_set import FeatureSet, FeatureSetReference
+from specplan.experiment.loss import find_node
+from specplan.samplers import SimpleSampler
+
+if TYPE_CHECKING:
+    from specplan.experiment.graph import ModelNode
+
+Upstream = FeatureSet | FeatureSetReference | str
+
+
+class InputBinding:
+    """A head node, the FeatureSet and split that it reads, and for training the sampler.
+
+    Make one with `for_training` or `for_evaluation`.
+    """
+
+    def __init__(
+        self,
+        node: ModelNode,
+        feature_set: FeatureSet,
+        split: str | None,
+        sampler: SimpleSampler | None,
+    ) -> None:
+        self.node = node
+        self.feature_set = feature_set
+        self.split = split
+        self.sampler = sampler
+
+    @classmethod
+    def for_training(
+        cls,
+        node: str | ModelNode,
+        sampler: SimpleSampler,
+        upstream: Upstream | None = None,
+        split: str | None = None,
+    ) -> InputBinding:
+        """Bind a split, in batches that the sampler makes.
+
+        Args:
+            node: a node that reads a FeatureSet, or its label.
+            sampler: makes the batches.
+            upstream: the FeatureSet or its label; needed only where it is not the node's only one.
+            split: label of a split; None for all rows.
+
+        Raises:
+            TypeError: `sampler` is no sampler.
+            ValueError: the node reads another node or another FeatureSet, or there is no such split.
+        """
+        if not isinstance(sampler, SimpleSampler):
+            raise TypeError(f"sampler is a SimpleSampler, not {type(sampler).__name__}")
+        return cls._bound(node, upstream, split, sampler)
+
+    @classmethod
+    def for_evaluation(
+        cls,
+        node: str | ModelNode,
+        upstream: Upstream | None = None,
+        split: str | None = None,
+    ) -> InputBinding:
+        """Bind a whole split.
+
+        Args:
+            node: a node that reads a FeatureSet, or its label.
+            upstream: the FeatureSet or its label; needed only where it is not the node's only one.
+            split: label of a split; None for all rows.
+
+        Raises:
+            ValueError: the node reads another node or another FeatureSet, or there is no such split.
+        """
+        return cls._bound(node, upstream, split, None)
+
+    @property
+    def node_id(self) -> str:
+        """Id of the node."""
+        return self.node.id
+
+    @classmethod
+    def _bound(
+        cls,
+        node: str | ModelNode,
+        upstream: Upstream | None,
+        split: str | None,
+        sampler: SimpleSampler | None,
+    ) -> InputBinding:
+        node = find_node(node)
+        feature_set = _feature_set(node, upstream)
+        feature_set.check_split(split)
+        return cls(node, feature_set, split, sampler)
+
+    def __repr__(self) -> str:
+        sampler = "" if self.sampler is None else f", sampler={self.sampler!r}"
+        return (
+            f"InputBinding(node={self.node.label!r}, upstream={self.feature_set.label!r}, "
+            f"split={self.split!r}{sampler})"
+        )
+
+
+def _feature_set(node: ModelNode, upstream: Upstream | None) -> FeatureSet:
+    own = node.upstream_ref
+    if not isinstance(own, FeatureSetReference):
+        raise ValueError(
+            f"node `{node.label}` reads node `{own.label}` and no FeatureSet; "
+            "bind the head node before it"
+        )
+    if isinstance(upstream, FeatureSetReference):
+        upstream = upstream.feature_set
+    name = upstream.label if isinstance(upstream, FeatureSet) else upstream
+    if name not in (None, own.feature_set.label):
+        raise ValueError(
+            f"node `{node.label}` reads FeatureSet `{own.feature_set.label}`, not `{name}`"
+        )
+    return own.feature_set

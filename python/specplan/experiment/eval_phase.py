@@ -1,0 +1,75 @@
+"""Forward passes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from specplan.experiment.phase import Phase, evaluated_split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from specplan.experiment.binding import InputBinding
+    from specplan.experiment.graph import ModelNode
+    from specplan.experiment.loss import AppliedLoss
+
+
+class EvalPhase(Phase):
+    """A forward pass over a split; no weights change.
+
+    Args:
+        label: name of the phase.
+        input_sources: bindings made by `InputBinding.for_evaluation`.
+        losses: losses to compute.
+        active_nodes: nodes that compute; by default all of them.
+        batch_size: rows at a time; by default the whole split.
+
+    Raises:
+        ValueError: a head node has no binding, or a value is not allowed.
+    """
+
+    kind: ClassVar[str] = "eval"
+
+    def __init__(
+        self,
+        label: str,
+        input_sources: Sequence[InputBinding],
+        losses: Sequence[AppliedLoss] | None = None,
+        *,
+        active_nodes: Sequence[str | ModelNode] | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        super().__init__(label, input_sources, losses or (), active_nodes)
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"eval phase `{label}`: batch_size is at least 1, not {batch_size}")
+        self.batch_size = batch_size
+
+    @classmethod
+    def from_split(
+        cls,
+        label: str,
+        split: str,
+        losses: Sequence[AppliedLoss] | None = None,
+        *,
+        active_nodes: Sequence[str | ModelNode] | None = None,
+        batch_size: int | None = None,
+    ) -> EvalPhase:
+        """Bind every active head node of the active context's graph to one split.
+
+        Raises:
+            ValueError: there is no graph, its head nodes read several FeatureSets, or as for the class.
+        """
+        return cls(
+            label,
+            input_sources=evaluated_split(label, split, active_nodes),
+            losses=losses,
+            active_nodes=active_nodes,
+            batch_size=batch_size,
+        )
+
+    def spec(self) -> dict[str, Any]:
+        size = {} if self.batch_size is None else {"batch_size": self.batch_size}
+        return {**self._common_spec(), **size}
+
+    def describe(self) -> str:
+        return f"eval {self.label}"

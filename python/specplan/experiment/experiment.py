@@ -1,0 +1,360 @@
+"""The orchestrator: runs phases of one graph, one after the other, on one state."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
+from specplan.experiment.graph import ModelGraph
+from specplan.experiment.group_results import PhaseGroupResults
+from specplan.experiment.history import ExperimentRun
+from specplan.experiment.mapping import compile_objects, spec_of
+from specplan.experiment.phase import Phase
+from specplan.experiment.phase_group import PhaseGroup, entries_spec
+from specplan.experiment.phase_results import PhaseResults
+from specplan.store.run_file import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from specplan.experiment.progress import DisplayOptions, Watched
+    from specplan.results.open import Run
+    from specplan.run.state import State
+
+Results = TypeVar("Results", PhaseResults, PhaseGroupResults)
+
+
+class Experiment:
+    """Runs phases of the graph in its context; weights and optimizer go on from call to call.
+
+    Every call builds a spec, compiles it to a plan and runs that, as the command does. Its run folder
+    is made below $SPECPLAN_HOME, or in a temporary folder that goes when the results do.
+
+    Args:
+        label: name of the experiment.
+        registration_policy: what a label that is taken means for a new object: "raise" (the
+            default), "overwrite" or "rename".
+        ctx: where objects are registered; by default a new context. It becomes the active one.
+        seed: seed of everything that has none of its own, such as the weights.
+        checkpointing: not in this version.
+        callbacks: not in this version.
+        results_config: not in this version.
+
+    Raises:
+        NotImplementedError: an argument that is not in this version was given.
+        ValueError: the label or policy is not valid.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        registration_policy: str | None = None,
+        ctx: ExperimentContext | None = None,
+        checkpointing: object = None,
+        callbacks: Sequence[object] | None = None,
+        results_config: object = None,
+        *,
+        seed: int = 42,
+    ) -> None:
+        _refuse(checkpointing=checkpointing, callbacks=callbacks, results_config=results_config)
+        self.label = checked_label(label)
+        self.seed = seed
+        self._ctx = ExperimentContext() if ctx is None else ctx
+        if registration_policy is not None:
+            self._ctx.registration_policy = checked_policy(registration_policy)
+        self._ctx.activate()
+        self._execution_plan = PhaseGroup(self.label)
+        self._history: list[ExperimentRun] = []
+        self._live: _Live | None = None
+        self._root: _TemporaryRoot | None = None
+
+    @classmethod
+    def from_active_context(
+        cls,
+        label: str,
+        registration_policy: str | None = None,
+        checkpointing: object = None,
+        callbacks: Sequence[object] | None = None,
+        results_config: object = None,
+        *,
+        seed: int = 42,
+    ) -> Experiment:
+        """Make an experiment on the active context, with all that is registered there."""
+        return cls(
+            label,
+            registration_policy,
+            active_context(),
+            checkpointing,
+            callbacks,
+            results_config,
+            seed=seed,
+        )
+
+    @property
+    def ctx(self) -> ExperimentContext:
+        """Where the objects of this experiment are registered."""
+        return self._ctx
+
+    @property
+    def model_graph(self) -> ModelGraph | None:
+        """The graph that was registered last."""
+        graphs = self._ctx.members(ModelGraph)
+        return graphs[-1] if graphs else None
+
+    @property
+    def execution_plan(self) -> PhaseGroup:
+        """The phases that `run` executes, in order."""
+        return self._execution_plan
+
+    @property
+    def history(self) -> list[ExperimentRun]:
+        """One entry for each call that ran phases, failed ones included."""
+        return list(self._history)
+
+    @property
+    def last_run(self) -> ExperimentRun | None:
+        """The newest entry of the history."""
+        return self._history[-1] if self._history else None
+
+    def to_spec(self) -> dict[str, Any]:
+        """The spec of `run`, as plain values. Its FeatureSets are named, their rows are not in it.
+
+        Raises:
+            ValueError: there is no graph, or the execution plan has no phases.
+        """
+        return self._spec(self._execution_plan.flatten(), entries_spec(self._execution_plan))
+
+    def run(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
+        """Run the execution plan.
+
+        Raises:
+            SpecError: what was built does not fit together.
+            RunError: an exception ended the run; it is the cause.
+        """
+        return self._run_group(
+            self._execution_plan, entries_spec(self._execution_plan), "", display
+        )
+
+    def run_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
+        """Run one phase, whether or not it is in the execution plan.
+
+        Raises:
+            SpecError: what was built does not fit together.
+            RunError: an exception ended the run; it is the cause.
+        """
+        if not isinstance(phase, Phase):
+            raise TypeError(f"run_phase takes a phase, not {type(phase).__name__}")
+        return self._recorded(
+            phase.label,
+            [phase],
+            [phase.spec()],
+            lambda run: _phase_results(phase, "", run),
+            display,
+        )
+
+    def run_group(self, group: PhaseGroup, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
+        """Run the phases of a group, whether or not it is in the execution plan.
+
+        Raises:
+            SpecError: what was built does not fit together.
+            RunError: an exception ended the run; it is the cause.
+        """
+        if not isinstance(group, PhaseGroup):
+            raise TypeError(f"run_group takes a PhaseGroup, not {type(group).__name__}")
+        return self._run_group(group, [group.spec()], f"{group.label}.", display)
+
+    def preview_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
+        """Run one phase, then put everything back as it was. Adds nothing to the history."""
+        return self._previewed(lambda: self.run_phase(phase, **display))
+
+    def preview_group(
+        self, group: PhaseGroup, **display: Unpack[DisplayOptions]
+    ) -> PhaseGroupResults:
+        """Run the phases of a group, then put everything back. Adds nothing to the history."""
+        return self._previewed(lambda: self.run_group(group, **display))
+
+    def __repr__(self) -> str:
+        return (
+            f"Experiment(label={self.label!r}, plan={[e.label for e in self._execution_plan.all]}, "
+            f"runs={len(self._history)})"
+        )
+
+    def _run_group(
+        self,
+        group: PhaseGroup,
+        entries: list[dict[str, Any]],
+        prefix: str,
+        display: DisplayOptions,
+    ) -> PhaseGroupResults:
+        return self._recorded(
+            group.label,
+            group.flatten(),
+            entries,
+            lambda run: _group_results(group, prefix, run),
+            display,
+        )
+
+    def _graph(self) -> ModelGraph:
+        if self.model_graph is None:
+            raise ValueError(
+                f"the context of Experiment `{self.label}` has no ModelGraph; make the graph after the "
+                "Experiment, or use Experiment.from_active_context for what was made before"
+            )
+        return self.model_graph
+
+    def _spec(self, phases: Sequence[Phase], entries: list[dict[str, Any]]) -> dict[str, Any]:
+        graph = self._graph()
+        if not phases:
+            raise ValueError(f"Experiment `{self.label}`: there is no phase to run")
+        for phase in phases:
+            phase.check_graph(graph)
+        return spec_of(self.label, graph, phases, entries, seed=self.seed)
+
+    def _recorded(
+        self,
+        label: str,
+        phases: Sequence[Phase],
+        entries: list[dict[str, Any]],
+        results_of: Callable[[Run], Results],
+        options: DisplayOptions,
+    ) -> Results:
+        """Run `entries`, and add to the history however that ends."""
+        from specplan.experiment.progress import Watched, check_options
+
+        check_options(options)
+        watched = Watched(options)
+        started = datetime.now(UTC)
+        error: BaseException | None = None
+        try:
+            self._execute(self._spec(phases, entries), watched)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            run = None if watched.folder is None else self._opened(watched.folder)
+            results = None if run is None else results_of(run)
+            self._history.append(
+                ExperimentRun(
+                    label=label,
+                    status=_status(error),
+                    started_at=started,
+                    ended_at=datetime.now(UTC),
+                    results=results,
+                    run=run,
+                    error=None if error is None else f"{type(error).__name__}: {error}",
+                )
+            )
+        assert results is not None, "a run that completes has a folder"
+        return results
+
+    def _execute(self, spec: dict[str, Any], watched: Watched) -> None:
+        from specplan.run.run import run_plan
+
+        graph = self._graph()
+        live = self._live_of(graph)
+        compiled = compile_objects(spec, graph, fitted=live.fitted)
+        try:
+            run_plan(compiled, root=self._runs_root(), display=watched, state=live.state)
+        finally:
+            live.fitted |= watched.fitted
+
+    def _live_of(self, graph: ModelGraph) -> _Live:
+        """The state of `graph`; a fresh one if it replaced another graph."""
+        if self._live is None or self._live.graph is not graph:
+            from specplan.run.state import State
+
+            self._live = _Live(graph, State(), set())
+        return self._live
+
+    def _previewed(self, call: Callable[[], Results]) -> Results:
+        before, runs = self._live, len(self._history)
+        is_fresh = before is None or before.graph is not self.model_graph or not before.state.nodes
+        snapshot = None if before is None or is_fresh else before.state.capture()
+        fitted = set() if before is None else set(before.fitted)
+        try:
+            return call()
+        finally:
+            del self._history[runs:]
+            if snapshot is None:
+                # Nodes of a fresh state are built by the call and would keep what it did to them.
+                self._live = None
+            else:
+                assert before is not None
+                before.state.restore(snapshot)
+                before.fitted = fitted
+
+    def _runs_root(self) -> Path:
+        if home := os.environ.get("SPECPLAN_HOME"):
+            return Path(home)
+        if self._root is None:
+            self._root = _TemporaryRoot()
+        return self._root.path
+
+    def _opened(self, folder: Path) -> Run:
+        from specplan.results.open import open_run
+
+        run = open_run(folder)
+        if self._root is not None:
+            _ROOTS[run] = self._root
+        return run
+
+
+class _Live:
+    """What the calls change.
+
+    Attributes:
+        graph: the graph that it belongs to.
+        state: weights, estimators and optimizer.
+        fitted: nodes that a fit phase has fitted.
+    """
+
+    def __init__(self, graph: ModelGraph, state: State, fitted: set[str]) -> None:
+        self.graph = graph
+        self.state = state
+        self.fitted = fitted
+
+
+class _TemporaryRoot:
+    """A folder that is removed when nobody holds this object."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="specplan-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+# Results read their run folder when asked, so it stays as long as any run that is opened from it.
+_ROOTS: weakref.WeakKeyDictionary[Run, _TemporaryRoot] = weakref.WeakKeyDictionary()
+
+
+def _refuse(**arguments: object) -> None:
+    for name, value in arguments.items():
+        if value is not None:
+            raise NotImplementedError(f"`{name}` is not in this version of specplan; leave it out")
+
+
+def _status(error: BaseException | None) -> Status:
+    if error is None:
+        return Status.COMPLETED
+    return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
+
+
+def _phase_results(phase: Phase, prefix: str, run: Run) -> PhaseResults:
+    return PhaseResults(phase.label, phase.kind, prefix + phase.label, run)
+
+
+def _group_results(group: PhaseGroup, prefix: str, run: Run) -> PhaseGroupResults:
+    return PhaseGroupResults(
+        group.label,
+        [
+            _group_results(entry, f"{prefix}{entry.label}.", run)
+            if isinstance(entry, PhaseGroup)
+            else _phase_results(entry, prefix, run)
+            for entry in group.all
+        ],
+    )

@@ -1,0 +1,72 @@
+"""Fitting of scikit-learn nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from specplan.experiment.phase import Phase, evaluated_split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from specplan.experiment.binding import InputBinding
+    from specplan.experiment.graph import ModelNode
+    from specplan.experiment.loss import AppliedLoss
+
+
+class FitPhase(Phase):
+    """Fitting of scikit-learn nodes on a whole split at once, in the order of the graph.
+
+    Args:
+        label: name of the phase.
+        input_sources: bindings made by `InputBinding.for_evaluation`.
+        losses: losses to compute once the nodes are fitted.
+        active_nodes: nodes that are fitted; by default all that can be.
+        freeze_after_fit: whether later fit phases leave the fitted nodes as they are.
+
+    Raises:
+        ValueError: a head node has no binding.
+    """
+
+    kind: ClassVar[str] = "fit"
+
+    def __init__(
+        self,
+        label: str,
+        input_sources: Sequence[InputBinding],
+        losses: Sequence[AppliedLoss] | None = None,
+        *,
+        active_nodes: Sequence[str | ModelNode] | None = None,
+        freeze_after_fit: bool = True,
+    ) -> None:
+        super().__init__(label, input_sources, losses or (), active_nodes)
+        self.freeze_after_fit = freeze_after_fit
+
+    @classmethod
+    def from_split(
+        cls,
+        label: str,
+        split: str,
+        losses: Sequence[AppliedLoss] | None = None,
+        *,
+        active_nodes: Sequence[str | ModelNode] | None = None,
+        freeze_after_fit: bool = True,
+    ) -> FitPhase:
+        """Bind every active head node of the active context's graph to one split.
+
+        Raises:
+            ValueError: there is no graph, its head nodes read several FeatureSets, or as for the class.
+        """
+        return cls(
+            label,
+            input_sources=evaluated_split(label, split, active_nodes),
+            losses=losses,
+            active_nodes=active_nodes,
+            freeze_after_fit=freeze_after_fit,
+        )
+
+    def spec(self) -> dict[str, Any]:
+        return {**self._common_spec(), "freeze_after_fit": self.freeze_after_fit}
+
+    def describe(self) -> str:
+        return f"fit {self.label}"

@@ -1,0 +1,142 @@
+"""Losses, and where they apply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from specplan.components import COMPONENTS
+from specplan.components.arguments import written
+from specplan.data.context import active_context, checked_label
+from specplan.experiment.graph import ModelNode, check_backend
+from specplan.spec.wording import choices, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from specplan.data.context import ExperimentContext
+
+FIELDS = ("outputs", "targets")
+RESERVED = ("train_loss", "eval_loss", "fit_loss")
+
+
+class Loss:
+    """A loss function, averaged over the batch.
+
+    Args:
+        loss: mse, l1, smooth_l1, huber, cross_entropy or bce_with_logits; or the name of the class in
+            `torch.nn`, in any case, with or without "Loss" at the end.
+        loss_kwargs: its arguments.
+        backend: "torch".
+
+    Raises:
+        TypeError: the loss has no such argument.
+        ValueError: no backend, an unknown loss or backend, or a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        loss: str,
+        *,
+        loss_kwargs: Mapping[str, Any] | None = None,
+        backend: str | None = None,
+    ) -> None:
+        check_backend("Loss", loss, backend)
+        known = {_folded(name): name for name in COMPONENTS["loss"]}
+        if _folded(loss) not in known:
+            raise ValueError(
+                f"there is no loss `{loss}`; known: {choices(loss, COMPONENTS['loss'])}"
+            )
+        self.name = known[_folded(loss)]
+        self.component = written("loss", self.name, loss_kwargs or {})
+        self.backend = backend
+
+    def __repr__(self) -> str:
+        return f"Loss({self.name!r}, backend='torch')"
+
+
+class AppliedLoss:
+    """A loss and the node whose outputs and targets it compares.
+
+    Args:
+        loss: the loss.
+        on: the node, or its label in the active context.
+        inputs: what the loss is given, in order, each "outputs" or "targets"; or by the names
+            `input` and `target` that losses of `torch.nn` have.
+        weight: factor in the sum of the losses of a phase.
+        label: name under which its values are recorded; by default the loss's own.
+
+    Raises:
+        TypeError: `loss` is no Loss.
+        ValueError: there is no such node, an input is unknown, or the label is reserved.
+    """
+
+    def __init__(
+        self,
+        loss: Loss,
+        on: str | ModelNode,
+        inputs: Sequence[str] | Mapping[str, str],
+        weight: float = 1.0,
+        label: str | None = None,
+    ) -> None:
+        if not isinstance(loss, Loss):
+            raise TypeError(
+                f'loss is a Loss, as in Loss("mse", backend="torch"), not {type(loss).__name__}'
+            )
+        self.loss = loss
+        self.node = find_node(on)
+        self.inputs = _ordered(inputs)
+        self.weight = float(weight)
+        self.label = checked_label(loss.name if label is None else label)
+        if self.label in RESERVED:
+            raise ValueError(f"`{self.label}` is the name of a sum of losses; choose another label")
+
+    @property
+    def node_id(self) -> str:
+        """Id of the node."""
+        return self.node.id
+
+    def spec(self) -> dict[str, Any]:
+        """The loss as an entry of `losses` in a spec."""
+        return {
+            **self.loss.component,
+            "node": self.node.label,
+            "args": list(self.inputs),
+            "weight": self.weight,
+        }
+
+    def __repr__(self) -> str:
+        return f"AppliedLoss({self.label!r}, on={self.node.label!r}, weight={self.weight:g})"
+
+
+def find_node(node: str | ModelNode, context: ExperimentContext | None = None) -> ModelNode:
+    """The node itself, or the one of this label in a context, by default the active one.
+
+    Raises:
+        ValueError: the context has no node of this label.
+    """
+    if isinstance(node, ModelNode):
+        return node
+    nodes = {member.label: member for member in (context or active_context()).members(ModelNode)}
+    if node not in nodes:
+        raise ValueError(f"there is no node `{node}`; known: {choices(node, nodes)}")
+    return nodes[node]
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "").removesuffix("loss")
+
+
+def _ordered(inputs: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
+    if isinstance(inputs, str):
+        raise TypeError('inputs is a list, as in ["outputs", "targets"], not a str')
+    if isinstance(inputs, Mapping):
+        if set(inputs) != {"input", "target"}:
+            raise ValueError(
+                f"the inputs of a loss are named `input` and `target`, not {quoted(inputs)}"
+            )
+        inputs = [inputs["input"], inputs["target"]]
+    for name in inputs:
+        if name not in FIELDS:
+            raise ValueError(f"an input of a loss is one of {choices(name, FIELDS)}; not `{name}`")
+    return tuple(inputs)

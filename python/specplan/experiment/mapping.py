@@ -1,0 +1,130 @@
+"""From the objects of a program to the spec that they mean, and to its plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specplan.data.feature_set import FeatureSetReference
+from specplan.experiment.train_phase import TrainPhase
+from specplan.spec.model import SPEC_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from specplan.data.feature_set import FeatureSet
+    from specplan.experiment.graph import ModelGraph, ModelNode
+    from specplan.experiment.loss import AppliedLoss
+    from specplan.experiment.phase import Phase
+    from specplan.plan.model import Compiled, Graph
+
+
+def spec_of(
+    label: str,
+    graph: ModelGraph,
+    phases: Sequence[Phase],
+    entries: list[dict[str, Any]],
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """The spec of an experiment that runs `entries`, which name `phases`.
+
+    Raises:
+        ValueError: two different losses have one label.
+    """
+    nodes = {name: _node(node) for name, node in graph.nodes.items()}
+    optimizer = {} if graph.optimizer is None else {"optimizer": dict(graph.optimizer.component)}
+    return {
+        "specplan": SPEC_VERSION,
+        "experiment": {"id": label},
+        "run": {"seed": seed},
+        "data": {name: _data(feature_set) for name, feature_set in _feature_sets(graph).items()},
+        "graph": {"nodes": nodes, **optimizer},
+        "losses": _losses(phases),
+        "plan": entries,
+    }
+
+
+def compile_objects(
+    spec: dict[str, Any], graph: ModelGraph, *, fitted: Collection[str] = ()
+) -> Compiled:
+    """Compile a spec with the columns of the graph's FeatureSets bound.
+
+    Args:
+        spec: what `spec_of` made.
+        graph: the graph that it describes.
+        fitted: nodes that an earlier call fitted.
+
+    Raises:
+        SpecError: the spec is wrong.
+    """
+    from specplan.plan.compile import compile_mapping
+
+    tables: Mapping[str, Mapping[str, NDArray[Any]]] = {
+        name: feature_set.columns for name, feature_set in _feature_sets(graph).items()
+    }
+    return compile_mapping(spec, folder=Path(), tables=tables, fitted=fitted)
+
+
+def compile_graph(graph: ModelGraph) -> Graph:
+    """The graph with all shapes, as a plan that only computes it has them."""
+    entry = {"phase": "eval", "label": "build", "active": list(graph.nodes)}
+    spec = spec_of(graph.label, graph, (), [entry], seed=0)
+    return compile_objects(spec, graph, fitted=graph.nodes).plan.graph
+
+
+def _feature_sets(graph: ModelGraph) -> dict[str, FeatureSet]:
+    read = [node.source.feature_set for node in graph.nodes.values()]
+    return {feature_set.label: feature_set for feature_set in read}
+
+
+def _data(feature_set: FeatureSet) -> dict[str, Any]:
+    section: dict[str, Any] = {
+        "source": {"use": "memory", "name": feature_set.label},
+        "features": feature_set.keys("features"),
+        "targets": feature_set.keys("targets"),
+        "tags": feature_set.keys("tags"),
+    }
+    splits = feature_set.random_splits
+    if splits is not None:
+        section["splits"] = {"use": "random", "ratios": splits.ratios, "seed": splits.seed}
+    return section
+
+
+def _node(node: ModelNode) -> dict[str, Any]:
+    source = node.source
+    section: dict[str, Any] = {"model": node.component, "input": _input(node)}
+    if source.targets:
+        section["target"] = f"{source.feature_set.label}.{source.targets[0]}"
+    return section
+
+
+def _input(node: ModelNode) -> str | list[str]:
+    upstream = node.upstream_ref
+    if not isinstance(upstream, FeatureSetReference):
+        return upstream.label
+    columns = [f"{upstream.feature_set.label}.{name}" for name in upstream.features]
+    return columns[0] if len(columns) == 1 else columns
+
+
+def _losses(phases: Sequence[Phase]) -> dict[str, Any]:
+    section: dict[str, Any] = {}
+    for phase in phases:
+        for loss in _losses_of(phase):
+            written = loss.spec()
+            if section.setdefault(loss.label, written) != written:
+                raise ValueError(
+                    f"two different losses are labelled `{loss.label}`: {section[loss.label]} and "
+                    f"{written}; give one of them another `label`"
+                )
+    return section
+
+
+def _losses_of(phase: Phase) -> list[AppliedLoss]:
+    evaluated = phase.evaluations if isinstance(phase, TrainPhase) else []
+    return [
+        *phase.losses,
+        *(loss for evaluation in evaluated for loss in evaluation.eval_phase.losses),
+    ]

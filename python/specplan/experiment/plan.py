@@ -1,0 +1,139 @@
+"""A compiled plan in the hands of a Python program."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from specplan.plan import model
+    from specplan.plan.model import Compiled
+    from specplan.results.open import Run
+    from specplan.run.display import Display
+    from specplan.spec.diagnostics import Diagnostic
+
+
+class Plan:
+    """Everything that a run needs, resolved and frozen. Made by `specplan.compile`."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self._compiled = compiled
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Plan:
+        """Read a plan file.
+
+        Raises:
+            PlanError: it is no plan, is newer than this program, or was changed by hand.
+        """
+        from specplan.plan.canonical import read_plan
+
+        return cls(read_plan(Path(path)))
+
+    @property
+    def id(self) -> str:
+        """Hash of what the plan means: `b3:` and 64 hexadecimal digits."""
+        return self._compiled.plan.id
+
+    @property
+    def model(self) -> model.Plan:
+        """The plan as data."""
+        return self._compiled.plan
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What the compiler found odd but not wrong."""
+        return self._compiled.warnings
+
+    def explain(self) -> str:
+        """The plan as text for people."""
+        from specplan.plan.explain import explain
+
+        return explain(self._compiled.plan)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan file; its relative paths start at the file's folder."""
+        from specplan.plan.canonical import write_plan
+
+        write_plan(self._compiled, Path(path))
+
+    def run(
+        self, root: str | os.PathLike[str] | None = None, display: Display | None = None
+    ) -> Run:
+        """Run the plan from fresh weights and return what it recorded.
+
+        Args:
+            root: folder of all runs; by default $SPECPLAN_HOME, then the plan's `results.dir`, then
+                ./runs.
+            display: told how the run goes; by default nobody is.
+
+        Raises:
+            DataError: a data file is missing, or not the one that was compiled.
+            RunError: an exception ended the run; it is the cause.
+        """
+        from specplan.results.open import open_run
+        from specplan.run.display import Silent
+        from specplan.run.run import run_plan
+        from specplan.store.root import runs_root
+
+        compiled = self._compiled
+        where = runs_root(
+            None if root is None else Path(root),
+            folder=compiled.folder,
+            dir=compiled.plan.results.dir,
+        )
+        outcome = run_plan(compiled, root=where, display=Silent() if display is None else display)
+        return open_run(outcome.folder.path)
+
+    def __repr__(self) -> str:
+        phases = [phase.path for phase in self.model.phases]
+        return f"Plan({self.model.experiment.id}, {self.id[:15]}…, phases={phases})"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.explain())}</pre>"
+
+
+def compile(  # noqa: A001 -- it is called specplan.compile
+    spec: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+) -> Plan:
+    """Compile a spec to a plan.
+
+    Args:
+        spec: path of a JSON or YAML spec; or a spec as a mapping, whose relative paths start at the
+            current folder.
+        tables: columns of `memory` sources, by the name under which the spec calls them.
+
+    Raises:
+        SpecError: with everything that is wrong.
+    """
+    from specplan.plan.compile import compile_mapping, compile_path
+
+    if isinstance(spec, str) or hasattr(spec, "__fspath__"):
+        return Plan(compile_path(spec))
+    return Plan(compile_mapping(spec, tables=tables))
+
+
+def open(  # noqa: A001 -- it is called specplan.open
+    run: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None
+) -> Run:
+    """Open a run for reading.
+
+    Args:
+        run: a run folder; or, below `root`, `<experiment>/<run>`, a run id, or an experiment, which
+            means its newest run.
+        root: folder of all runs; by default $SPECPLAN_HOME, then ./runs.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    from specplan.results.open import open_run
+
+    return open_run(Path(run), root=None if root is None else Path(root))

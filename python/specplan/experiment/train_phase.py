@@ -1,0 +1,160 @@
+"""Gradient training."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from specplan.components.callback import EarlyStopping
+from specplan.experiment.binding import InputBinding
+from specplan.experiment.evaluation import Evaluation
+from specplan.experiment.phase import Phase, split_heads
+from specplan.spec.wording import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from specplan.experiment.graph import ModelNode
+    from specplan.experiment.loss import AppliedLoss
+    from specplan.samplers import SimpleSampler
+
+
+Callback = EarlyStopping | Evaluation
+
+
+class ResultRecording(enum.StrEnum):
+    """Which batches of a train phase are recorded. Metrics always are."""
+
+    ALL = "all"
+    LAST = "last"
+    NONE = "none"
+
+
+class TrainPhase(Phase):
+    """Gradient training in batches.
+
+    Args:
+        label: name of the phase.
+        input_sources: bindings made by `InputBinding.for_training`.
+        losses: the losses whose weighted sum is minimised; at least one.
+        n_epochs: number of passes over the rows.
+        active_nodes: nodes that are trained; by default those that the losses need.
+        callbacks: EarlyStopping and Evaluation.
+        result_recording: "all", "last" or "none": which batches keep their outputs and targets.
+
+    Raises:
+        ValueError: no losses, less than one epoch, a binding without a sampler, a head node without
+            a binding, or a value that is not allowed.
+    """
+
+    kind: ClassVar[str] = "train"
+
+    def __init__(
+        self,
+        label: str,
+        *,
+        input_sources: Sequence[InputBinding],
+        losses: Sequence[AppliedLoss],
+        n_epochs: int = 1,
+        active_nodes: Sequence[str | ModelNode] | None = None,
+        callbacks: Sequence[Callback] = (),
+        result_recording: ResultRecording | str = ResultRecording.ALL,
+    ) -> None:
+        if not losses:
+            raise ValueError(f"train phase `{label}` needs at least one loss")
+        super().__init__(label, input_sources, losses, active_nodes)
+        if n_epochs < 1:
+            raise ValueError(f"train phase `{label}`: n_epochs is at least 1, not {n_epochs}")
+        self.n_epochs = n_epochs
+        self.callbacks = [_checked_callback(callback) for callback in callbacks]
+        self.result_recording = _recording(result_recording)
+        self.sampler = self._one_sampler()
+
+    @classmethod
+    def from_split(
+        cls,
+        label: str,
+        split: str,
+        sampler: SimpleSampler,
+        losses: Sequence[AppliedLoss],
+        n_epochs: int = 1,
+        *,
+        active_nodes: Sequence[str | ModelNode] | None = None,
+        callbacks: Sequence[Callback] = (),
+        result_recording: ResultRecording | str = ResultRecording.ALL,
+    ) -> TrainPhase:
+        """Bind every active head node of the active context's graph to one split.
+
+        Raises:
+            ValueError: there is no graph, its head nodes read several FeatureSets, or as for the class.
+        """
+        return cls(
+            label,
+            input_sources=[
+                InputBinding.for_training(node, sampler, split=split)
+                for node in split_heads(label, active_nodes)
+            ],
+            losses=losses,
+            n_epochs=n_epochs,
+            active_nodes=active_nodes,
+            callbacks=callbacks,
+            result_recording=result_recording,
+        )
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """The callbacks that evaluate."""
+        return [callback for callback in self.callbacks if isinstance(callback, Evaluation)]
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            **self._common_spec(),
+            "epochs": self.n_epochs,
+            "sampler": dict(self.sampler.component),
+            "callbacks": [_callback_spec(callback) for callback in self.callbacks],
+            "record": str(self.result_recording),
+        }
+
+    def describe(self) -> str:
+        return f"train {self.label}: {self.n_epochs} epochs"
+
+    def _one_sampler(self) -> SimpleSampler:
+        samplers = [binding.sampler for binding in self.input_sources]
+        for binding in self.input_sources:
+            if binding.sampler is None:
+                raise ValueError(
+                    f"train phase `{self.label}`: the binding of `{binding.node.label}` has no sampler; "
+                    "make it with InputBinding.for_training"
+                )
+        first = samplers[0]
+        assert first is not None
+        if any(sampler != first for sampler in samplers):
+            raise ValueError(
+                f"train phase `{self.label}`: all bindings have one sampler, so that their nodes read "
+                "the same rows"
+            )
+        return first
+
+
+def _recording(mode: ResultRecording | str) -> ResultRecording:
+    try:
+        return ResultRecording(mode)
+    except ValueError:
+        raise ValueError(f"result_recording is {quoted(ResultRecording)}, not `{mode}`") from None
+
+
+def _checked_callback(callback: object) -> Callback:
+    if isinstance(callback, EarlyStopping | Evaluation):
+        return callback
+    raise TypeError(
+        f"a callback is an EarlyStopping or an Evaluation, not {type(callback).__name__}"
+    )
+
+
+def _callback_spec(callback: Callback) -> dict[str, Any]:
+    if isinstance(callback, Evaluation):
+        return callback.spec()
+    written: dict[str, Any] = msgspec.to_builtins(callback)
+    return written

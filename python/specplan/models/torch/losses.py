@@ -1,0 +1,27 @@
+"""Losses by name: functions of a batch of outputs and one of targets, reduced by the mean."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+LOSSES: Mapping[str, Callable[..., Tensor]] = {
+    "mse": functional.mse_loss,
+    "l1": functional.l1_loss,
+    "smooth_l1": functional.smooth_l1_loss,
+    "huber": functional.huber_loss,
+    "cross_entropy": functional.cross_entropy,
+    "bce_with_logits": functional.binary_cross_entropy_with_logits,
+}
+
+
+def build_loss(use: str, arguments: Mapping[str, Any]) -> Callable[..., Tensor]:
+    """The loss with its parameters bound; returns a tensor of shape ()."""
+    return partial(LOSSES[use], **arguments) if arguments else LOSSES[use]

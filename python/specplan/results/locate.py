@@ -1,0 +1,88 @@
+"""Which folder is meant by the name of a run."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from specplan.errors import RunError
+from specplan.store.layout import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SHOWN = 8
+
+
+def find_run(name: str | Path, root: Path) -> RunFolder:
+    """The run that `name` means.
+
+    A run folder or an experiment's folder by its path; or, below `root`, `<experiment>/<run>`,
+    `<experiment>` or a run id that occurs once. An experiment means its newest run.
+
+    Raises:
+        RunError: there is no such run, or a run id occurs in several experiments.
+    """
+    for path in (Path(name), root / name):
+        if RunFolder(path).run_file.is_file():
+            return RunFolder(path)
+        if runs := list(runs_of(path)):
+            return runs[-1]
+    matches = [folder for folder in all_runs(root) if folder.path.name == str(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        places = ", ".join(f"`{_short(folder)}`" for folder in matches)
+        raise RunError(f"several runs are called `{name}`: {places}")
+    raise RunError(_not_found(str(name), root))
+
+
+def runs_of(experiment: Path) -> Iterator[RunFolder]:
+    """The runs of one experiment's folder, oldest first."""
+    if not experiment.is_dir():
+        return
+    for path in sorted(experiment.iterdir(), key=_age):
+        folder = RunFolder(path)
+        # A run that is being created lies in a folder whose name begins with a dot.
+        if not path.name.startswith(".") and folder.run_file.is_file():
+            yield folder
+
+
+def all_runs(root: Path) -> Iterator[RunFolder]:
+    """The runs of every experiment below `root`: experiments by name, runs oldest first."""
+    if not root.is_dir():
+        return
+    for experiment in sorted(root.iterdir()):
+        yield from runs_of(experiment)
+
+
+def _age(path: Path) -> tuple[str, int, str]:
+    # A run id ends in .1, .2, ... when several runs started in one second; .10 is younger than .9.
+    stamp, _, suffix = path.name.partition(".")
+    return stamp, int(suffix) if suffix.isdecimal() else 0, path.name
+
+
+def _short(folder: RunFolder) -> str:
+    return f"{folder.path.parent.name}/{folder.path.name}"
+
+
+def _not_found(name: str, root: Path) -> str:
+    runs = [_short(folder) for folder in all_runs(root)]
+    if not runs:
+        return f"no run `{name}`: there are no runs below `{root}`"
+    experiments = sorted({run.partition("/")[0] for run in runs})
+    experiment = name.partition("/")[0]
+    if experiment in experiments:
+        known = [run for run in runs if run.startswith(f"{experiment}/")]
+        message = f"no run `{name}`; runs of `{experiment}`: {_newest(known)}"
+    else:
+        known = [*experiments, *runs]
+        message = f"no run `{name}`; experiments below `{root}`: {_newest(experiments)}"
+    near = difflib.get_close_matches(name, known, 1)
+    return message + (f"\nhint: did you mean `{near[0]}`?" if near else "")
+
+
+def _newest(names: list[str]) -> str:
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(f"`{name}`" for name in names[-SHOWN:]) + more

@@ -1,0 +1,79 @@
+"""How a run stands, as far as anybody can tell from outside."""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from specplan.errors import RunError
+from specplan.store.run_file import RunFile, Session, Status
+
+if TYPE_CHECKING:
+    from specplan.store.layout import RunFolder
+
+FORMAT = 1
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def read_run_file(folder: RunFolder) -> RunFile:
+    """run.json of a run.
+
+    Raises:
+        RunError: there is none, or it is damaged, or newer than this program.
+    """
+    try:
+        content = folder.run_file.read_bytes()
+    except FileNotFoundError as error:
+        raise RunError(f"no run in `{folder.path}`: it has no run.json") from error
+    try:
+        run_file = msgspec.json.decode(content, type=RunFile)
+    except msgspec.DecodeError as error:
+        raise RunError(f"{folder.run_file} is damaged: {error}") from error
+    if run_file.format > FORMAT:
+        raise RunError(
+            f"{folder.run_file} has format {run_file.format}; this program reads {FORMAT}"
+        )
+    return run_file
+
+
+def status_now(run_file: RunFile) -> Status:
+    """The status in run.json; `interrupted` where that says `running` and the process is gone.
+
+    A run of another host is believed.
+    """
+    if run_file.status in (Status.CREATED, Status.RUNNING) and run_file.sessions:
+        session = run_file.sessions[-1]
+        if session.host == socket.gethostname() and not _is_alive(session):
+            return Status.INTERRUPTED
+    return run_file.status
+
+
+def _is_alive(session: Session) -> bool:
+    if BOOT_ID.is_file() and session.boot_id not in ("", BOOT_ID.read_text().strip()):
+        return False
+    try:
+        os.kill(session.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _started_later(session)
+
+
+def _started_later(session: Session) -> bool:
+    """Whether the process is a younger one that was given the same pid."""
+    try:
+        # The second field is the command in parentheses and may itself hold spaces and parentheses.
+        fields = Path(f"/proc/{session.pid}/stat").read_text().rpartition(")")[2].split()
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except OSError:
+        return False
+    age = uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    recorded = datetime.fromisoformat(session.started_at)
+    # The clock may have been set since; a minute is more than that usually takes back or forth.
+    return age + 60 < (datetime.now(recorded.tzinfo) - recorded).total_seconds()

@@ -1,0 +1,43 @@
+"""Batches of columns that are in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+_BLOCK_BYTES = 1 << 20
+_BLOCK_BATCHES = 256
+_ALIGNMENT = 64
+
+
+def batches(
+    columns: Sequence[Tensor], positions: NDArray[np.int64] | None, batch_size: int
+) -> Iterator[tuple[Tensor, ...]]:
+    """Consecutive batches of all columns in the order of `positions`; None is the order of the columns.
+
+    Gathering many small batches at once costs a fraction of gathering each; the batches are views.
+    """
+    if positions is None:
+        yield from zip(*(torch.split(column, batch_size) for column in columns), strict=True)
+        return
+    for block in torch.split(torch.from_numpy(positions), batch_size * _block(columns, batch_size)):
+        parts = (torch.split(column.index_select(0, block), batch_size) for column in columns)
+        yield from zip(*parts, strict=True)
+
+
+def _block(columns: Sequence[Tensor], batch_size: int) -> int:
+    """How many batches to gather at once: what fits into the cache of a core."""
+    sizes = [column[:1].nbytes * batch_size for column in columns]
+    # Vectorised kernels may add in another order where memory is not aligned, and a batch that is
+    # gathered alone is aligned. A batch has the same bits however it was gathered.
+    if any(size % _ALIGNMENT for size in sizes):
+        return 1
+    return max(1, min(_BLOCK_BATCHES, _BLOCK_BYTES // max(1, sum(sizes))))

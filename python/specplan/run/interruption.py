@@ -1,0 +1,62 @@
+"""SIGINT and SIGTERM end a run at a boundary between steps; a second signal ends the process at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """Whether the run was asked to end.
+
+    Attributes:
+        requested: the signal that asked, None as long as there was none. Loops look at it between
+            steps and call `deliver` when it is set.
+    """
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+
+    def deliver(self) -> None:
+        """Raise what a signal asked for: KeyboardInterrupt for SIGINT, SystemExit for SIGTERM."""
+        if self.requested == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.requested is not None:
+            raise SystemExit(128 + self.requested)
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Note signals instead of raising them. Outside the main thread, signals are not ours and stay as they are."""
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        interruption.requested = number
+        for each in handled:
+            signal.signal(each, signal.SIG_DFL)
+
+    # A signal that the parent process made us ignore, as nohup does, stays ignored.
+    handled = {
+        each: old or signal.SIG_DFL
+        for each in _SIGNALS
+        if (old := signal.getsignal(each)) != signal.SIG_IGN
+    }
+    for each in handled:
+        signal.signal(each, note)
+    try:
+        yield interruption
+    finally:
+        for each, old in handled.items():
+            signal.signal(each, old)
+    interruption.deliver()

@@ -1,0 +1,32 @@
+"""Recording of tensors, bound to the registers of a program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from specplan.plan.model import Phase
+    from specplan.run.program import Program, Registers
+    from specplan.store.recorder import Recorder
+
+
+def bind_records(
+    recorder: Recorder, program: Program, phase: Phase
+) -> Callable[[Registers, int, int], None]:
+    """A function of registers, epoch and batch that records what the phase records of one step."""
+    if phase.record == "none" or not phase.records:
+        return _nothing
+    registers = [program.record(record) for record in phase.records]
+    channels = list(zip(recorder.tensors(phase.path, phase.records), registers, strict=True))
+
+    def record_step(registers: Registers, epoch: int, batch: int) -> None:
+        for record, register in channels:
+            record(registers[register], epoch, batch)
+
+    return record_step
+
+
+def _nothing(_registers: Registers, _epoch: int, _batch: int) -> None:
+    pass

@@ -1,0 +1,138 @@
+"""Running a plan: from a compiled plan to a run folder."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from specplan.errors import RunError, SpecplanError, StoreError
+from specplan.plan.model import Eval, Fit, Train
+from specplan.plan.streams import seed_of
+from specplan.plan.verify import verify
+from specplan.run.context import Context
+from specplan.run.environment import environment, versions
+from specplan.run.evaluate import evaluate
+from specplan.run.fit import fit
+from specplan.run.interruption import interruptible
+from specplan.run.numerics import in_force, seeded
+from specplan.run.outcome import Outcome
+from specplan.run.state import State
+from specplan.run.tables import read_tables
+from specplan.run.train import train
+from specplan.store.recorder import Recorder
+from specplan.store.run_file import ErrorRecord, Status
+from specplan.store.run_files import create_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from specplan.plan.model import Compiled, Phase
+    from specplan.run.display import Display
+
+PHASES: Mapping[type[Phase], Callable[[Any, Context], dict[str, float]]] = {
+    Train: train,
+    Eval: evaluate,
+    Fit: fit,
+}
+
+
+def run_plan(
+    compiled: Compiled, *, root: Path, display: Display, state: State | None = None
+) -> Outcome:
+    """Run every phase of a plan and write a run folder below `root`.
+
+    `state` is that of an earlier outcome, whose weights, estimators and optimizer are gone on with;
+    without it everything starts fresh. Data are read and checked before the folder is made, so a
+    plan whose data are not there leaves no run behind.
+
+    Raises:
+        PlanError: the plan does not hold together, or names what this installation lacks.
+        DataError: a data file is missing, damaged, or not the one that was compiled.
+        RunError: an exception ended the run, which is marked failed; it is the cause.
+        StoreError: the records could not be written.
+        KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM, at the end of the step; what was
+            recorded is on file and the run is marked interrupted.
+    """
+    plan = compiled.plan
+    verify(plan)
+    tables = read_tables(compiled)
+    with in_force(plan.numerics), interruptible() as interruption:
+        live = State() if state is None else state
+        live.add_nodes(plan)
+        found = versions()
+        journal = create_run(
+            root, compiled, environment=environment(compiled.folder, found), versions=found
+        )
+        context = Context(
+            plan=plan,
+            tables=tables,
+            state=live,
+            recorder=Recorder(journal.folder, journal.run_file.run_id),
+            journal=journal,
+            display=display,
+            interruption=interruption,
+        )
+        display.run_started(plan, journal.run_file.run_id, journal.folder.path)
+        _run_to_end(context)
+    return Outcome(folder=journal.folder, run_file=journal.run_file, state=live)
+
+
+def _run_to_end(context: Context) -> None:
+    """Run the phases; whatever happens, close the records and say in run.json how it ended."""
+    try:
+        for phase in context.plan.phases:
+            _run_phase(phase, context)
+        statistics = context.recorder.close()
+        context.recorder.export()
+    except (KeyboardInterrupt, SystemExit) as exception:
+        _end_early(context, Status.INTERRUPTED, exception)
+        raise
+    except SpecplanError as exception:
+        _end_early(context, Status.FAILED, exception)
+        raise
+    except Exception as exception:
+        _end_early(context, Status.FAILED, exception)
+        raise RunError(_message(context, exception)) from exception
+    context.journal.ended(Status.COMPLETED, error=None, statistics=statistics)
+    context.display.run_ended(Status.COMPLETED, None)
+
+
+def _run_phase(phase: Phase, context: Context) -> None:
+    context.interruption.deliver()
+    context.journal.phase_started(phase.path)
+    context.display.phase_started(phase)
+    started = time.perf_counter()
+    with seeded(seed_of(context.plan.numerics.seed, f"phase/{phase.path}/global")):
+        values = PHASES[type(phase)](phase, context)
+    context.journal.phase_ended(Status.COMPLETED)
+    context.display.phase_ended(phase, time.perf_counter() - started, values)
+
+
+def _end_early(context: Context, status: Status, exception: BaseException) -> None:
+    statistics: dict[str, int] = {}
+    try:
+        statistics = context.recorder.close()
+        context.recorder.export()
+    except StoreError as second:
+        # The first exception is the one to report; a store that is broken may be its very reason.
+        exception.add_note(f"the records could not be closed: {second}")
+    error = None
+    if status is Status.FAILED:
+        error = ErrorRecord(type=type(exception).__qualname__, message=str(exception))
+        folder = context.journal.folder
+        folder.logs.mkdir(exist_ok=True)
+        folder.error_log.write_text("".join(traceback.format_exception(exception)), "utf-8")
+    context.journal.ended(status, error=error, statistics=statistics)
+    context.display.run_ended(status, _message(context, exception))
+
+
+def _message(context: Context, exception: BaseException) -> str:
+    phases = context.journal.run_file.phases
+    where = f"phase `{phases[-1].path}`: " if phases else ""
+    if isinstance(exception, KeyboardInterrupt | SystemExit):
+        return f"{where}interrupted"
+    if isinstance(exception, SpecplanError):
+        return str(exception)
+    return f"{where}{type(exception).__name__}: {exception}"

@@ -1,0 +1,153 @@
+"""The live side of a plan: modules, estimators, optimizer; and how it is put aside and brought back."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import torch
+from torch import nn
+
+from specplan.errors import RunError
+from specplan.models.torch.build import build_module
+from specplan.models.torch.optimizers import build_optimizer
+from specplan.plan.streams import seed_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from specplan.plan.model import Component, Node, Plan
+
+LiveNode = Any
+"""`torch.nn.Module` or a scikit-learn estimator."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A state put aside. Shares nothing that changes with the state it was taken from."""
+
+    modules: Mapping[str, Mapping[str, torch.Tensor]]
+    estimators: Mapping[str, Any]
+    optimizer: tuple[torch.optim.Optimizer, Mapping[str, Any]] | None
+    steps: int
+    generator: torch.Tensor
+
+
+class State:
+    """What a run changes.
+
+    Attributes:
+        nodes: the live module or estimator of each node by label; merges have none. Modules are the
+            same objects for the whole life of the state, estimators are replaced when they are fitted.
+        optimizer: None until the first train phase.
+        steps: optimizer steps done so far.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, LiveNode] = {}
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.steps = 0
+        self._described: dict[str, Node] = {}
+
+    def add_nodes(self, plan: Plan) -> None:
+        """Build the nodes of `plan` that are not here yet. Modules are left in eval mode, with gradients.
+
+        Raises:
+            RunError: a node of that name is here, and was built from another description.
+        """
+        for label in plan.graph.order:
+            node = plan.graph.nodes[label]
+            if label not in self._described:
+                live = _BUILDERS[node.backend](node, seed_of(plan.numerics.seed, f"init/{label}"))
+                if live is not None:
+                    self.nodes[label] = live
+            elif _description(self._described[label]) != _description(node):
+                msg = (
+                    f"node `{label}` has weights from a run in which it was described differently\n"
+                    "hint: start from a fresh state, or give the node another label"
+                )
+                raise RunError(msg)
+            self._described[label] = node
+        for module in self.modules().values():
+            module.eval()
+            module.requires_grad_(requires_grad=True)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The torch nodes, in order of creation."""
+        return {label: live for label, live in self.nodes.items() if isinstance(live, nn.Module)}
+
+    def optimizer_for(self, component: Component) -> torch.optim.Optimizer:
+        """The one optimizer of all modules, created at the first call and extended by modules that came later."""
+        parameters = [p for module in self.modules().values() for p in module.parameters()]
+        if self.optimizer is None:
+            self.optimizer = build_optimizer(component.use, component.args, parameters)
+            return self.optimizer
+        known = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        new = [p for p in parameters if id(p) not in known]
+        if new:
+            self.optimizer.add_param_group({"params": new})
+        return self.optimizer
+
+    def capture(self) -> Snapshot:
+        """Put aside weights, estimators, optimizer, step count and torch's global generator."""
+        return Snapshot(
+            modules={
+                label: {name: value.clone() for name, value in module.state_dict().items()}
+                for label, module in self.modules().items()
+            },
+            estimators={
+                label: live for label, live in self.nodes.items() if not isinstance(live, nn.Module)
+            },
+            optimizer=None
+            if self.optimizer is None
+            else (self.optimizer, copy.deepcopy(self.optimizer.state_dict())),
+            steps=self.steps,
+            generator=torch.get_rng_state(),
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Bring back what `capture` put aside. A snapshot can be restored many times."""
+        modules = self.modules()
+        for label, values in snapshot.modules.items():
+            modules[label].load_state_dict(values)
+        self.nodes.update(snapshot.estimators)
+        self.optimizer = None
+        if snapshot.optimizer is not None:
+            self.optimizer, values = snapshot.optimizer
+            self.optimizer.load_state_dict(copy.deepcopy(dict(values)))
+        self.steps = snapshot.steps
+        torch.set_rng_state(snapshot.generator)
+
+
+def _torch_node(node: Node, seed: int) -> LiveNode:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_module(
+            node.component.use,
+            node.component.args,
+            input_shape=node.inputs[0].shape,
+            output_shape=node.shape,
+        )
+
+
+def _sklearn_node(node: Node, _seed: int) -> LiveNode:
+    from specplan.models.sklearn.build import build_estimator
+
+    return build_estimator(node.component.use, node.component.args)
+
+
+def _merge_node(_node: Node, _seed: int) -> None:
+    return None
+
+
+_BUILDERS: Mapping[str, Callable[[Node, int], LiveNode]] = {
+    "torch": _torch_node,
+    "sklearn": _sklearn_node,
+    "merge": _merge_node,
+}
+
+
+def _description(node: Node) -> tuple[object, ...]:
+    """What decides the form of a live node: not where its inputs come from."""
+    inputs = tuple((read.dtype, read.shape) for read in node.inputs)
+    return (node.backend, node.component, inputs, node.dtype, node.shape)

@@ -1,0 +1,170 @@
+"""The phase `train`: gradient training in batches, evaluation between epochs, early stopping."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import torch
+
+from specplan.components.sampler import Simple
+from specplan.data.sampler import epoch_positions
+from specplan.run.batches import batches
+from specplan.run.early_stopping import Stopper
+from specplan.run.evaluate import Evaluator
+from specplan.run.objectives import weighted_sum
+from specplan.run.program import Program
+from specplan.run.progress import Progress
+from specplan.run.recording import bind_records
+from specplan.store.recorder import WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torch import nn
+
+    from specplan.plan.model import Evaluation, Train
+    from specplan.run.context import Context
+    from specplan.run.program import Registers
+
+
+def train(phase: Train, context: Context) -> dict[str, float]:
+    """Run a train phase; returns the values of its last epoch, by name."""
+    trainable, frozen = _modules(phase, context)
+    with _frozen(frozen):
+        split = context.split(phase.data, phase.split)
+        with torch.no_grad():
+            program = Program(context.plan, context.state, split, phase.nodes)
+            evaluations = [_Evaluation(each, phase, context) for each in phase.evaluations]
+        run_epoch = _compile_epoch(phase, program, context)
+        stopper = Stopper(phase.early_stopping, context.state)
+        values: dict[str, float] = {}
+        for epoch in range(phase.epochs):
+            for module in trainable:
+                module.train()
+            values = run_epoch(epoch)
+            for module in trainable:
+                module.eval()
+            for evaluation in evaluations:
+                values |= evaluation.run(epoch)
+            context.display.epoch_ended(phase, epoch, values)
+            stop = stopper.saw(epoch, values)
+            context.journal.epoch_kept(phase.path, stopper.kept_epoch)
+            if stop:
+                break
+        stopper.finish()
+    return values
+
+
+def _modules(phase: Train, context: Context) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The modules that the phase trains, and those that only compute."""
+    modules = context.state.modules()
+    computing = [label for label in phase.nodes if label in modules]
+    trainable = [modules[label] for label in computing if label in phase.trainable]
+    return trainable, [modules[label] for label in computing if label not in phase.trainable]
+
+
+@contextmanager
+def _frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Without gradients of their own; a gradient still passes through to nodes before them."""
+    for module in modules:
+        module.requires_grad_(requires_grad=False)
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.requires_grad_(requires_grad=True)
+
+
+def _compile_epoch(
+    phase: Train, program: Program, context: Context
+) -> Callable[[int], dict[str, float]]:
+    """The loop over the steps of one epoch with everything bound. Returns the epoch's mean losses by name."""
+    state, interruption = context.state, context.interruption
+    optimizer = state.optimizer_for(phase.optimizer)
+    losses = program.losses(phase.losses)
+    total = weighted_sum(phase.losses)
+    record = bind_records(context.recorder, program, phase)
+    names = ["train_loss", *[loss.label for loss in phase.losses]]
+    nodes = [None, *[loss.node for loss in phase.losses]]
+    log = context.recorder.series(
+        phase.path, [(node, phase.split, name) for node, name in zip(nodes, names, strict=True)]
+    )
+    progress = Progress(context.display, phase)
+    registers = program.registers()
+    columns, operations = program.columns, program.operations
+    sampler = msgspec.convert(phase.sampler.component.args, Simple)
+    every_epoch = phase.record == "all" or phase.early_stopping is not None
+    values = np.empty(len(names))
+    sums = np.empty(len(names))
+
+    def run_epoch(epoch: int) -> dict[str, float]:
+        positions = epoch_positions(sampler, phase.sampler.seed, phase.rows, epoch)
+        recorded = every_epoch or epoch == phase.epochs - 1
+        sums.fill(0.0)
+        steps = 0
+        for batch, rows in enumerate(batches(columns, positions, sampler.batch_size)):
+            if interruption.requested is not None:
+                interruption.deliver()
+            registers[: len(rows)] = rows
+            for operate in operations:
+                operate(registers)
+            terms = losses(registers)
+            loss = total(terms)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            values[0] = loss.item()
+            for index, term in enumerate(terms, 1):
+                values[index] = term.item()
+            np.add(sums, values, out=sums)
+            if recorded:
+                record(registers, epoch, batch)
+            log(values, epoch, batch, state.steps)
+            state.steps += 1
+            steps = batch + 1
+            progress.stepped(epoch, steps)
+        means = sums / steps
+        log(means, epoch, WHOLE, state.steps)
+        return dict(zip(names, means.tolist(), strict=True))
+
+    return run_epoch
+
+
+class _Evaluation:
+    """One evaluation of another split between epochs."""
+
+    def __init__(self, evaluation: Evaluation, phase: Train, context: Context) -> None:
+        self._every = evaluation.every_n_epochs
+        self._state = context.state
+        split = context.split(phase.data, evaluation.split)
+        self._evaluator = Evaluator(
+            Program(context.plan, context.state, split, evaluation.nodes),
+            batch_size=evaluation.batch_size,
+            losses=evaluation.losses,
+            metrics=evaluation.metrics,
+            interruption=context.interruption,
+        )
+        own: list[tuple[str | None, str]] = [(loss.node, loss.label) for loss in evaluation.losses]
+        if own:
+            own.append((None, "loss"))
+        own += [(metric.node, metric.label) for metric in evaluation.metrics]
+        self._names = [f"{evaluation.name}_{label}" for _, label in own]
+        series = [
+            (node, evaluation.split, name) for (node, _), name in zip(own, self._names, strict=True)
+        ]
+        self._log = context.recorder.series(phase.path, series)
+
+    def run(self, epoch: int) -> dict[str, float]:
+        """Evaluate after `epoch`, where it is this epoch's turn; returns the values by name."""
+        if (epoch + 1) % self._every:
+            return {}
+        values = self._evaluator.run(_ignore)
+        self._log(np.array(values), epoch, WHOLE, self._state.steps)
+        return dict(zip(self._names, values, strict=True))
+
+
+def _ignore(_batch: int, _registers: Registers, _losses: object) -> None:
+    pass

@@ -1,0 +1,68 @@
+"""Where a run's events go: the one place that opens channels and series of the record store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from specplan._native import Store, export_execution, export_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from specplan._native import MetricGroup, TensorChannel
+    from specplan.plan.model import Record
+    from specplan.store.layout import RunFolder
+
+WHOLE = -1
+"""The batch of a metric that counts for a whole epoch or phase."""
+
+
+class Recorder:
+    """Writes the records of one session of a run. Hands out bound native methods: steps call nothing else."""
+
+    def __init__(self, folder: RunFolder, run_id: str, *, session: int = 1) -> None:
+        self._folder = folder
+        self._run_id = run_id
+        self._recorded_phases: dict[str, None] = {}
+        self._store = Store.create(str(folder.records), run_id=run_id, session=session)
+
+    def tensors(
+        self, phase: str, records: Sequence[Record]
+    ) -> list[Callable[[object, int, int], int]]:
+        """One `record(array, epoch, batch)` for each of `records`."""
+        if records:
+            self._recorded_phases[phase] = None
+        return [self._channel(phase, record).record for record in records]
+
+    def series(
+        self, phase: str, series: Sequence[tuple[str | None, str | None, str]]
+    ) -> Callable[..., int]:
+        """`log(values, epoch, batch, step)` of series that are logged together, each (node, split, name)."""
+        group: MetricGroup = self._store.metrics(
+            [(phase, node, split, name) for node, split, name in series]
+        )
+        return group.log
+
+    def close(self) -> dict[str, int]:
+        """Write what is staged and close every file; returns the store's counters."""
+        self._store.close()
+        return self._store.statistics()
+
+    def export(self) -> None:
+        """Write the Parquet tables of what is on file."""
+        self._folder.tables.mkdir(exist_ok=True)
+        records = str(self._folder.records)
+        export_metrics(records, str(self._folder.metrics_table), run_id=self._run_id)
+        for phase in self._recorded_phases:
+            table = self._folder.execution_table(phase)
+            export_execution(records, phase, str(table), run_id=self._run_id)
+
+    def _channel(self, phase: str, record: Record) -> TensorChannel:
+        return self._store.tensor(
+            phase=phase,
+            node=record.node,
+            role=record.role,
+            field=record.field,
+            dtype=record.dtype,
+            shape=record.shape,
+        )

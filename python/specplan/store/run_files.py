@@ -1,0 +1,151 @@
+"""Creating a run folder, and run.json as it changes while the run goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from specplan.plan.canonical import write_atomically, write_plan
+from specplan.store.layout import RunFolder, experiment_folder
+from specplan.store.run_file import ErrorRecord, PhaseTiming, RunFile, Session, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from specplan.plan.model import Compiled
+
+
+class Journal:
+    """Keeps run.json up to date. One process writes it; readers always find a whole file."""
+
+    def __init__(self, folder: RunFolder, run_file: RunFile) -> None:
+        self.folder = folder
+        self.run_file = run_file
+
+    def phase_started(self, path: str) -> None:
+        """A phase begins."""
+        timing = PhaseTiming(path=path, started_at=_now())
+        self._replace(phases=(*self.run_file.phases, timing))
+
+    def phase_ended(self, status: Status) -> None:
+        """The phase that began last is over."""
+        *earlier, last = self.run_file.phases
+        last = msgspec.structs.replace(last, ended_at=_now(), status=status)
+        self._replace(phases=(*earlier, last))
+
+    def epoch_kept(self, path: str, epoch: int) -> None:
+        """A train phase would leave behind the weights of `epoch`. Written with the next change."""
+        kept = {**self.run_file.kept_epochs, path: epoch}
+        self.run_file = msgspec.structs.replace(self.run_file, kept_epochs=kept)
+
+    def ended(
+        self, status: Status, *, error: ErrorRecord | None, statistics: Mapping[str, int]
+    ) -> None:
+        """The run is over and its records are closed."""
+        if self.run_file.phases and self.run_file.phases[-1].ended_at is None:
+            self.phase_ended(status)
+        *earlier, last = self.run_file.sessions
+        self._replace(
+            status=status,
+            error=error,
+            statistics=dict(statistics),
+            sessions=(*earlier, msgspec.structs.replace(last, ended_at=_now())),
+        )
+
+    def _replace(self, **changes: object) -> None:
+        self.run_file = msgspec.structs.replace(self.run_file, **changes)
+        write_atomically(self.folder.run_file, _encoded(self.run_file))
+
+
+def create_run(
+    root: Path,
+    compiled: Compiled,
+    *,
+    environment: Mapping[str, object],
+    versions: Mapping[str, str],
+) -> Journal:
+    """Create the folder of a new run. It appears whole: with run.json, plan and environment.
+
+    The run's id is the time in UTC, with a suffix where another run began in the same second; its
+    version counts the runs of the experiment.
+    """
+    plan = compiled.plan
+    experiments = experiment_folder(root, plan.experiment.id)
+    experiments.mkdir(parents=True, exist_ok=True)
+    with _locked(experiments):
+        now = datetime.now(UTC)
+        run_id = _free_id(experiments, now)
+        created_at = _iso(now)
+        run_file = RunFile(
+            run_id=run_id,
+            experiment=plan.experiment.id,
+            version=1 + len(_runs(experiments)),
+            plan_id=plan.id,
+            status=Status.RUNNING,
+            created_at=created_at,
+            sessions=(_session(created_at),),
+            versions=dict(versions),
+        )
+        aside = RunFolder(experiments / f".{run_id}.{os.getpid()}")
+        aside.path.mkdir()
+        write_plan(compiled, aside.plan_file)
+        aside.environment_file.write_bytes(_encoded(environment))
+        aside.run_file.write_bytes(_encoded(run_file))
+        folder = RunFolder(experiments / run_id)
+        aside.path.rename(folder.path)
+    return Journal(folder, run_file)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One creator at a time: ids and versions are counted from what is there."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _runs(experiments: Path) -> set[str]:
+    return {path.parent.name for path in experiments.glob("[!.]*/run.json")}
+
+
+def _free_id(experiments: Path, now: datetime) -> str:
+    second = f"{now:%Y%m%d-%H%M%S}"
+    for number in count():
+        run_id = f"{second}.{number}" if number else second
+        if not (experiments / run_id).exists():
+            return run_id
+    raise AssertionError
+
+
+def _session(started_at: str) -> Session:
+    boot_id = Path("/proc/sys/kernel/random/boot_id")
+    return Session(
+        session=1,
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        boot_id=boot_id.read_text().strip() if boot_id.exists() else "",
+        started_at=started_at,
+    )
+
+
+def _now() -> str:
+    return _iso(datetime.now(UTC))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _encoded(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

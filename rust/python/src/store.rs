@@ -1,0 +1,193 @@
+//! The record store: writing.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use specplan_store::{ChannelKey, Options, Series, ValueType};
+
+use crate::array::view;
+use crate::errors::Failure;
+
+/// The one writer of a run's records. Safe to call from several threads.
+#[pyclass(frozen, module = "specplan._native")]
+pub(crate) struct Store(Arc<specplan_store::Store>);
+
+// Stores that are open when the interpreter exits: their last records are written then.
+static OPEN: Mutex<Vec<Weak<specplan_store::Store>>> = Mutex::new(Vec::new());
+
+#[pyfunction]
+fn close_all(py: Python<'_>) -> PyResult<()> {
+    let open = std::mem::take(&mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner));
+    for store in open.iter().filter_map(Weak::upgrade) {
+        py.detach(|| store.close()).map_err(Failure::from)?;
+    }
+    Ok(())
+}
+
+fn close_at_exit(py: Python<'_>, store: &Arc<specplan_store::Store>) -> PyResult<()> {
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    open.retain(|store| store.strong_count() > 0);
+    open.push(Arc::downgrade(store));
+    drop(open);
+    static REGISTERED: pyo3::sync::PyOnceLock<()> = pyo3::sync::PyOnceLock::new();
+    REGISTERED.get_or_try_init(py, || {
+        let close = wrap_pyfunction!(close_all, py)?;
+        py.import("atexit")?
+            .call_method1("register", (close,))
+            .map(drop)
+    })?;
+    Ok(())
+}
+
+#[pymethods]
+impl Store {
+    #[staticmethod]
+    #[pyo3(signature = (path, *, run_id, session = 1, staging_bytes = 67_108_864, flush_milliseconds = 20))]
+    fn create(
+        py: Python<'_>,
+        path: String,
+        run_id: String,
+        session: u32,
+        staging_bytes: usize,
+        flush_milliseconds: u64,
+    ) -> PyResult<Self> {
+        let options = Options {
+            run_id,
+            session,
+            staging_bytes,
+            flush_interval: Duration::from_millis(flush_milliseconds),
+        };
+        let store = py
+            .detach(|| specplan_store::Store::create(Path::new(&path), &options))
+            .map_err(Failure::from)?;
+        let store = Arc::new(store);
+        close_at_exit(py, &store)?;
+        Ok(Self(store))
+    }
+
+    #[pyo3(signature = (*, phase, node, role, field, dtype, shape))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword-only labels of one channel"
+    )]
+    fn tensor(
+        &self,
+        py: Python<'_>,
+        phase: String,
+        node: String,
+        role: String,
+        field: String,
+        dtype: &str,
+        shape: Vec<usize>,
+    ) -> Result<TensorChannel, Failure> {
+        let key = ChannelKey {
+            phase,
+            node,
+            role,
+            field,
+        };
+        let value_type = ValueType::parse(dtype)?;
+        Ok(TensorChannel(
+            py.detach(|| self.0.tensor(&key, value_type, &shape))?,
+        ))
+    }
+
+    fn metrics(&self, py: Python<'_>, series: Vec<SeriesLabels>) -> Result<MetricGroup, Failure> {
+        let series = series.into_iter().map(|(phase, node, split, name)| Series {
+            phase,
+            node: node.unwrap_or_default(),
+            split: split.unwrap_or_default(),
+            name,
+        });
+        let series = series.collect();
+        Ok(MetricGroup(py.detach(|| self.0.metrics(series))?))
+    }
+
+    fn sync(&self, py: Python<'_>) -> Result<u64, Failure> {
+        Ok(py.detach(|| self.0.sync())?)
+    }
+
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let statistics = py.detach(|| self.0.statistics()).map_err(Failure::from)?;
+        let counters = PyDict::new(py);
+        counters.set_item("records", statistics.records)?;
+        counters.set_item("bytes", statistics.bytes)?;
+        counters.set_item("stalls", statistics.stalls)?;
+        counters.set_item("stall_nanoseconds", statistics.stall_nanoseconds)?;
+        counters.set_item("drains", statistics.drains)?;
+        counters.set_item("chunks", statistics.chunks)?;
+        counters.set_item("dropped", statistics.dropped)?;
+        Ok(counters)
+    }
+
+    fn close(&self, py: Python<'_>) -> Result<(), Failure> {
+        Ok(py.detach(|| self.0.close())?)
+    }
+}
+
+type SeriesLabels = (String, Option<String>, Option<String>, String);
+
+/// A growing column of equal-shaped rows.
+#[pyclass(frozen, module = "specplan._native")]
+pub(crate) struct TensorChannel(specplan_store::TensorChannel);
+
+#[pymethods]
+impl TensorChannel {
+    fn record(&self, array: &Bound<'_, PyAny>, epoch: i32, batch: i32) -> PyResult<u64> {
+        let channel = &self.0;
+        let view = view(array, channel.value_type(), channel.shape())?;
+        let (data, rows) = (view.bytes(), view.rows);
+        // A copy into hot memory is shorter than giving the interpreter away and getting it back.
+        match channel
+            .try_record(data, rows, epoch, batch)
+            .map_err(Failure::from)?
+        {
+            Some(sequence) => Ok(sequence),
+            None => Ok(array
+                .py()
+                .detach(|| channel.record(data, rows, epoch, batch))
+                .map_err(Failure::from)?),
+        }
+    }
+}
+
+/// Series that are logged together: one call, one small buffer of float64.
+#[pyclass(frozen, module = "specplan._native")]
+pub(crate) struct MetricGroup(specplan_store::MetricGroup);
+
+#[pymethods]
+impl MetricGroup {
+    fn log(
+        &self,
+        py: Python<'_>,
+        values: PyBuffer<f64>,
+        epoch: i32,
+        batch: i32,
+        step: i64,
+    ) -> PyResult<u64> {
+        let group = &self.0;
+        if !values.is_c_contiguous() || values.dimensions() != 1 {
+            return Err(PyValueError::new_err(
+                "values must be a contiguous buffer of one dimension",
+            ));
+        }
+        // SAFETY: the buffer is contiguous, has this many bytes, and is held until the end of the call.
+        let data = unsafe {
+            std::slice::from_raw_parts(values.buf_ptr().cast::<u8>(), values.len_bytes())
+        };
+        match group
+            .try_log(data, epoch, batch, step)
+            .map_err(Failure::from)?
+        {
+            Some(sequence) => Ok(sequence),
+            None => Ok(py
+                .detach(|| group.log(data, epoch, batch, step))
+                .map_err(Failure::from)?),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! One growing chunk: created whole, filled by positioned writes, committed by one write inside one page.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{IoContext, Result};
+use crate::layout::{Columns, Layout, Storage};
+use crate::superblock::{SEALED, Superblock};
+
+pub(crate) const FIRST_CHUNK_BYTES: usize = 1 << 20;
+const LAST_CHUNK_BYTES: usize = 64 << 20;
+const COPY_BYTES: usize = 1 << 20;
+
+/// Size to aim at for the chunk of this number.
+pub(crate) fn chunk_bytes(number: u32) -> usize {
+    FIRST_CHUNK_BYTES
+        .checked_shl(2 * number.min(8))
+        .unwrap_or(LAST_CHUNK_BYTES)
+        .min(LAST_CHUNK_BYTES)
+}
+
+pub(crate) struct ChunkWriter {
+    path: PathBuf,
+    file: File,
+    columns: Arc<Columns>,
+    layout: Layout,
+    superblock: Superblock,
+}
+
+impl ChunkWriter {
+    /// Create the file aside and rename it, so that nobody sees it before it is a valid Arrow file.
+    pub(crate) fn create(
+        path: PathBuf,
+        columns: &Arc<Columns>,
+        capacity: u64,
+        text_capacity: usize,
+        first_row: u64,
+    ) -> Result<Self> {
+        let superblock = Superblock {
+            capacity,
+            first_row,
+            ..Superblock::default()
+        };
+        let layout = Layout::new(columns, capacity, text_capacity);
+        let temporary = temporary(&path);
+        let file = write_empty(&temporary, columns, &layout, superblock)?;
+        fs::rename(&temporary, &path).context("rename", &temporary)?;
+        Ok(Self {
+            path,
+            file,
+            columns: Arc::clone(columns),
+            layout,
+            superblock,
+        })
+    }
+
+    pub(crate) fn room(&self) -> u64 {
+        self.layout.capacity - self.superblock.rows
+    }
+
+    pub(crate) fn text_capacity(&self) -> usize {
+        self.layout.text_capacity
+    }
+
+    /// Write rows of one column, `row` rows after the committed ones. They show only after the commit.
+    pub(crate) fn write(&self, column: usize, row: u64, bytes: &[u8]) -> Result<()> {
+        self.write_bytes(
+            column,
+            row as usize * self.columns.storages()[column].row_bytes(),
+            bytes,
+        )
+    }
+
+    /// Write a part of a column, `start` bytes after the committed rows.
+    pub(crate) fn write_bytes(&self, column: usize, start: usize, bytes: &[u8]) -> Result<()> {
+        let committed = self.superblock.rows * self.columns.storages()[column].row_bytes() as u64;
+        let offset = self.layout.column_offsets[column] + committed + start as u64;
+        self.file
+            .write_all_at(bytes, offset)
+            .context("write", &self.path)
+    }
+
+    pub(crate) fn write_text(&self, text: usize, position: usize, bytes: &[u8]) -> Result<()> {
+        let offset = self.layout.text_offsets[text] + position as u64;
+        self.file
+            .write_all_at(bytes, offset)
+            .context("write", &self.path)
+    }
+
+    pub(crate) fn commit(&mut self, added: u64, last_sequence: u64, flags: u32) -> Result<()> {
+        self.superblock.rows += added;
+        self.superblock.last_sequence = last_sequence;
+        self.superblock.flags = flags;
+        let bytes = self.layout.commit(&self.columns, self.superblock);
+        self.file
+            .write_all_at(&bytes, self.layout.commit_offset())
+            .context("write", &self.path)
+    }
+
+    /// Mark a chunk that is left for the next one. Its unused capacity stays a hole: it may be mapped.
+    pub(crate) fn seal(mut self) -> Result<()> {
+        let (last_sequence, flags) = (
+            self.superblock.last_sequence,
+            self.superblock.flags | SEALED,
+        );
+        self.commit(0, last_sequence, flags)
+    }
+
+    /// Close the last chunk: write its rows into a file aside without holes, which the answer waits to publish.
+    /// A chunk that is nearly full is only sealed.
+    pub(crate) fn finish(self, text_used: &[usize]) -> Result<Option<Compacted>> {
+        if self.room() <= self.layout.capacity / 8 {
+            return self.seal().map(|()| None);
+        }
+        self.compact(text_used).map(Some)
+    }
+
+    fn compact(self, text_used: &[usize]) -> Result<Compacted> {
+        let superblock = Superblock {
+            capacity: self.superblock.rows,
+            flags: self.superblock.flags | SEALED,
+            ..self.superblock
+        };
+        let text_capacity = text_used.iter().copied().max().unwrap_or(0);
+        let layout = Layout::new(&self.columns, superblock.rows, text_capacity);
+        let temporary = temporary(&self.path);
+        let target = write_empty(&temporary, &self.columns, &layout, superblock)?;
+        let mut text = 0;
+        for (column, storage) in self.columns.storages().iter().enumerate() {
+            let bytes = superblock.rows * storage.row_bytes() as u64;
+            self.copy(
+                &target,
+                self.layout.column_offsets[column],
+                layout.column_offsets[column],
+                bytes,
+            )?;
+            if matches!(storage, Storage::Text) {
+                let bytes = text_used[text] as u64;
+                self.copy(
+                    &target,
+                    self.layout.text_offsets[text],
+                    layout.text_offsets[text],
+                    bytes,
+                )?;
+                text += 1;
+            }
+        }
+        Ok(Compacted {
+            file: target,
+            temporary,
+            path: self.path,
+        })
+    }
+
+    fn copy(&self, target: &File, from: u64, to: u64, bytes: u64) -> Result<()> {
+        let mut buffer = vec![0; COPY_BYTES.min(bytes as usize)];
+        let mut done = 0;
+        while done < bytes {
+            let part = &mut buffer[..COPY_BYTES.min((bytes - done) as usize)];
+            self.file
+                .read_exact_at(part, from + done)
+                .context("read", &self.path)?;
+            target
+                .write_all_at(part, to + done)
+                .context("write", &self.path)?;
+            done += part.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// A last chunk without holes that waits to take the place of the growing one.
+pub(crate) struct Compacted {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Compacted {
+    /// Replace the growing chunk. Readers that mapped that one keep it.
+    pub(crate) fn publish(self) -> Result<()> {
+        self.file.sync_data().context("sync", &self.temporary)?;
+        fs::rename(&self.temporary, &self.path).context("rename", &self.temporary)
+    }
+}
+
+pub(crate) fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    PathBuf::from(name)
+}
+
+fn write_empty(
+    path: &Path,
+    columns: &Columns,
+    layout: &Layout,
+    superblock: Superblock,
+) -> Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .context("create", path)?;
+    file.write_all_at(&layout.preamble, 0)
+        .context("write", path)?;
+    file.write_all_at(&layout.commit(columns, superblock), layout.commit_offset())
+        .context("write", path)?;
+    file.write_all_at(&layout.ending, layout.ending_offset)
+        .context("write", path)?;
+    debug_assert_eq!(
+        file.metadata().map(|metadata| metadata.len()).unwrap_or(0),
+        layout.file_bytes()
+    );
+    Ok(file)
+}

@@ -1,0 +1,156 @@
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::builder::StringBuilder;
+use arrow_array::{
+    ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampNanosecondArray,
+};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+
+use crate::chunk_map::ChunkMap;
+use crate::error::Result;
+use crate::metric_files::{label_check, row_check};
+use crate::parquet_file::{Encodings, ParquetFile, failed};
+use crate::store_reader::{SEQUENCE, StoreReader};
+
+const ROWS_AT_ONCE: u64 = 1 << 16;
+const STEP: usize = 0;
+const TIME: usize = 1;
+const EPOCH: usize = 2;
+const BATCH: usize = 3;
+const LABELS: Range<usize> = 4..8;
+const VALUE: usize = 8;
+const CRC: usize = 10;
+
+/// Write the metrics at or below the watermark as Parquet; returns the rows.
+pub fn export_metrics(store: &Path, path: &Path, run_id: &str) -> Result<u64> {
+    let reader = StoreReader::open(store)?;
+    let session = i32::try_from(reader.session()).unwrap_or(i32::MAX);
+    let encodings = Encodings {
+        repeated: &[
+            "run_id", "session", "phase", "node", "split", "name", "epoch", "batch",
+        ],
+        counting: &["step", "time"],
+    };
+    let mut file = ParquetFile::create(path, Arc::new(schema()), &encodings)?;
+    for part in reader.metric_parts() {
+        let mut start = 0;
+        while start < part.rows {
+            let rows = start..part.rows.min(start + ROWS_AT_ONCE);
+            start = rows.end;
+            let columns = columns(&part.map, rows, run_id, session)?;
+            let batch = RecordBatch::try_new(Arc::clone(file.schema()), columns)
+                .map_err(|error| failed(file.path(), &error.into()))?;
+            file.write(&batch)?;
+        }
+    }
+    file.finish()
+}
+
+fn schema() -> Schema {
+    Schema::new(vec![
+        Field::new("run_id", DataType::Utf8, false),
+        Field::new("session", DataType::Int32, false),
+        Field::new("phase", DataType::Utf8, false),
+        Field::new("node", DataType::Utf8, true),
+        Field::new("split", DataType::Utf8, true),
+        Field::new("name", DataType::Utf8, false),
+        Field::new("epoch", DataType::Int32, true),
+        Field::new("batch", DataType::Int32, true),
+        Field::new("step", DataType::Int64, false),
+        Field::new(
+            "time",
+            DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
+            false,
+        ),
+        Field::new("value", DataType::Float64, false),
+    ])
+}
+
+fn columns(map: &ChunkMap, rows: Range<u64>, run_id: &str, session: i32) -> Result<Vec<ArrayRef>> {
+    let count = (rows.end - rows.start) as usize;
+    let mut labels = [const { Vec::new() }; 4];
+    for row in rows.clone() {
+        let mut texts = [""; 4];
+        for (text, column) in texts.iter_mut().zip(LABELS) {
+            *text = map.text(column, row)?;
+        }
+        check_row(map, row, texts)?;
+        labels
+            .iter_mut()
+            .zip(texts)
+            .for_each(|(column, text)| column.push(text));
+    }
+    let [phase, split, node, name] = labels;
+    let positive = |column| {
+        let numbers = map
+            .rows(column, rows.clone())
+            .as_chunks()
+            .0
+            .iter()
+            .copied()
+            .map(i32::from_le_bytes);
+        numbers
+            .map(|number| (number >= 0).then_some(number))
+            .collect::<Int32Array>()
+    };
+    let long = |column| {
+        map.rows(column, rows.clone())
+            .as_chunks()
+            .0
+            .iter()
+            .copied()
+            .map(i64::from_le_bytes)
+    };
+    let values = map
+        .rows(VALUE, rows.clone())
+        .as_chunks()
+        .0
+        .iter()
+        .copied()
+        .map(f64::from_le_bytes);
+    Ok(vec![
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
+            run_id, count,
+        ))),
+        Arc::new(Int32Array::from_value(session, count)),
+        Arc::new(StringArray::from_iter_values(phase)),
+        Arc::new(optional(&node)),
+        Arc::new(optional(&split)),
+        Arc::new(StringArray::from_iter_values(name)),
+        Arc::new(positive(EPOCH)),
+        Arc::new(positive(BATCH)),
+        Arc::new(Int64Array::from_iter_values(long(STEP))),
+        Arc::new(TimestampNanosecondArray::from_iter_values(long(TIME)).with_timezone("UTC")),
+        Arc::new(Float64Array::from_iter_values(values)),
+    ])
+}
+
+fn optional(texts: &[&str]) -> StringArray {
+    let mut builder = StringBuilder::new();
+    texts
+        .iter()
+        .for_each(|text| builder.append_option((!text.is_empty()).then_some(text)));
+    builder.finish()
+}
+
+pub(crate) fn check_row(map: &ChunkMap, row: u64, labels: [&str; 4]) -> Result<()> {
+    let check = row_check(
+        label_check(labels),
+        i64::from_le_bytes(map.number(STEP, row)),
+        i64::from_le_bytes(map.number(TIME, row)),
+        i32::from_le_bytes(map.number(EPOCH, row)),
+        i32::from_le_bytes(map.number(BATCH, row)),
+        f64::from_le_bytes(map.number(VALUE, row)),
+        u64::from_le_bytes(map.number(SEQUENCE, row)),
+    );
+    if check == u32::from_le_bytes(map.number(CRC, row)) {
+        return Ok(());
+    }
+    Err(map.damaged(
+        map.row_offset(VALUE, row),
+        "a metric does not match its checksum",
+    ))
+}

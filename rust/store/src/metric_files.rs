@@ -1,0 +1,329 @@
+//! The metrics table: one row for each logged value, chunks of the same kind as the tensors'.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+
+use crate::chunk::{ChunkWriter, Compacted, chunk_bytes};
+use crate::error::Result;
+use crate::folder::chunk_path;
+use crate::layout::{Columns, plain, text, time};
+use crate::staging::{Block, Entry, Target};
+
+/// Each label column may fill this share of a chunk with long labels.
+const TEXT_SHARE: usize = 16;
+const VIEW_BYTES: usize = 16;
+const INLINE_BYTES: usize = 12;
+const LABELS: usize = 4;
+const FIRST_LABEL: usize = 4;
+
+/// A named scalar: what one logged value belongs to. Absent labels are empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// Label of the phase.
+    pub phase: String,
+    /// The split, or empty.
+    pub split: String,
+    /// The node, or empty.
+    pub node: String,
+    /// Name of the metric.
+    pub name: String,
+}
+
+impl Series {
+    fn labels(&self) -> [&str; LABELS] {
+        [&self.phase, &self.split, &self.node, &self.name]
+    }
+
+    /// State of the checksum of a row after its labels.
+    fn check(&self) -> u32 {
+        label_check(self.labels())
+    }
+}
+
+pub(crate) fn label_check(labels: [&str; LABELS]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for label in labels {
+        hasher.update(&(label.len() as u32).to_le_bytes());
+        hasher.update(label.as_bytes());
+    }
+    hasher.finalize()
+}
+
+/// Checksum of a row: its labels, then its numbers in the order of the columns.
+pub(crate) fn row_check(
+    label_check: u32,
+    step: i64,
+    time: i64,
+    epoch: i32,
+    batch: i32,
+    value: f64,
+    sequence: u64,
+) -> u32 {
+    let mut numbers = [0; 40];
+    numbers[..8].copy_from_slice(&step.to_le_bytes());
+    numbers[8..16].copy_from_slice(&time.to_le_bytes());
+    numbers[16..20].copy_from_slice(&epoch.to_le_bytes());
+    numbers[20..24].copy_from_slice(&batch.to_le_bytes());
+    numbers[24..32].copy_from_slice(&value.to_le_bytes());
+    numbers[32..40].copy_from_slice(&sequence.to_le_bytes());
+    let mut hasher = crc32fast::Hasher::new_with_initial(label_check);
+    hasher.update(&numbers);
+    hasher.finalize()
+}
+
+pub(crate) fn metric_columns() -> Columns {
+    Columns::new(vec![
+        plain("step", DataType::Int64, 8),
+        time("time"),
+        plain("epoch", DataType::Int32, 4),
+        plain("batch", DataType::Int32, 4),
+        text("phase"),
+        text("split"),
+        text("node"),
+        text("name"),
+        plain("value", DataType::Float64, 8),
+        plain("sequence", DataType::UInt64, 8),
+        plain("crc32", DataType::UInt32, 4),
+    ])
+}
+
+struct Group {
+    series: Vec<Series>,
+    checks: Vec<u32>,
+    // Views of the labels, one run of bytes for each label column; they point into one chunk's text.
+    views: [Vec<u8>; LABELS],
+    views_of_chunk: u32,
+}
+
+/// The long labels of one chunk, each written once.
+#[derive(Default)]
+struct TextRegion {
+    positions: HashMap<String, u32>,
+    used: usize,
+}
+
+pub(crate) struct MetricFiles {
+    folder: PathBuf,
+    columns: Arc<Columns>,
+    groups: Vec<Group>,
+    chunk: Option<ChunkWriter>,
+    chunks: u32,
+    rows: u64,
+    texts: [TextRegion; LABELS],
+    // One buffer for each column, reused from drain to drain.
+    buffers: Vec<Vec<u8>>,
+    added: u64,
+    last_sequence: u64,
+}
+
+impl MetricFiles {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        let columns = Arc::new(metric_columns());
+        Self {
+            folder,
+            buffers: vec![Vec::new(); columns.storages().len()],
+            columns,
+            groups: Vec::new(),
+            chunk: None,
+            chunks: 0,
+            rows: 0,
+            texts: Default::default(),
+            added: 0,
+            last_sequence: 0,
+        }
+    }
+
+    pub(crate) fn chunks(&self) -> u64 {
+        u64::from(self.chunks)
+    }
+
+    /// Add a group of series; returns its number.
+    pub(crate) fn add_group(&mut self, series: Vec<Series>) -> u32 {
+        self.groups.push(Group {
+            checks: series.iter().map(Series::check).collect(),
+            series,
+            views: Default::default(),
+            views_of_chunk: 0,
+        });
+        self.groups.len() as u32 - 1
+    }
+
+    /// Write every record of metrics in the blocks.
+    pub(crate) fn write_staged(&mut self, blocks: &[Box<Block>]) -> Result<()> {
+        for block in blocks {
+            for entry in block.entries() {
+                if let Target::Metrics(group) = entry.target {
+                    self.add(group, entry, block.data(entry))?;
+                }
+            }
+        }
+        self.commit()
+    }
+
+    /// Write one record straight from the caller's memory.
+    pub(crate) fn write_one(&mut self, group: u32, entry: &Entry, data: &[u8]) -> Result<()> {
+        self.add(group, entry, data)?;
+        self.commit()
+    }
+
+    fn add(&mut self, group: u32, entry: &Entry, data: &[u8]) -> Result<()> {
+        let group = group as usize;
+        self.prepare(group)?;
+        let Group { views, checks, .. } = &self.groups[group];
+        for (value, check) in data.as_chunks::<8>().0.iter().zip(checks) {
+            let key = &entry.key;
+            let number = f64::from_le_bytes(*value);
+            let check = row_check(
+                *check,
+                key.step,
+                entry.time,
+                key.epoch,
+                key.batch,
+                number,
+                entry.sequence,
+            );
+            self.buffers[0].extend_from_slice(&key.step.to_le_bytes());
+            self.buffers[1].extend_from_slice(&entry.time.to_le_bytes());
+            self.buffers[2].extend_from_slice(&key.epoch.to_le_bytes());
+            self.buffers[3].extend_from_slice(&key.batch.to_le_bytes());
+            self.buffers[9].extend_from_slice(&entry.sequence.to_le_bytes());
+            self.buffers[10].extend_from_slice(&check.to_le_bytes());
+        }
+        for (label, views) in views.iter().enumerate() {
+            self.buffers[FIRST_LABEL + label].extend_from_slice(views);
+        }
+        self.buffers[8].extend_from_slice(data);
+        self.added += checks.len() as u64;
+        self.last_sequence = entry.sequence;
+        Ok(())
+    }
+
+    /// Make sure that the chunk has room for one record of the group, and that the views point into it.
+    fn prepare(&mut self, group: usize) -> Result<()> {
+        let rows = self.groups[group].series.len() as u64;
+        let fits = self
+            .chunk
+            .as_ref()
+            .is_some_and(|chunk| chunk.room() >= self.added + rows);
+        if !fits || (self.groups[group].views_of_chunk != self.chunks && !self.texts_fit(group)) {
+            self.next_chunk(group)?;
+        }
+        if self.groups[group].views_of_chunk != self.chunks {
+            self.write_views(group)?;
+        }
+        Ok(())
+    }
+
+    fn texts_fit(&self, group: usize) -> bool {
+        let capacity = self.chunk.as_ref().map_or(0, ChunkWriter::text_capacity);
+        let needed = longest_text(&self.groups[group].series);
+        self.texts.iter().all(|text| text.used + needed <= capacity)
+    }
+
+    fn next_chunk(&mut self, group: usize) -> Result<()> {
+        self.commit()?;
+        if let Some(full) = self.chunk.take() {
+            full.seal()?;
+        }
+        let series = &self.groups[group].series;
+        let wanted = (chunk_bytes(self.chunks) / self.columns.row_bytes()) as u64;
+        let text_capacity = (chunk_bytes(self.chunks) / TEXT_SHARE).max(longest_text(series));
+        let capacity = wanted.max(series.len() as u64).max(1);
+        let path = chunk_path(&self.folder, self.chunks);
+        self.chunk = Some(ChunkWriter::create(
+            path,
+            &self.columns,
+            capacity,
+            text_capacity,
+            self.rows,
+        )?);
+        self.texts = Default::default();
+        self.chunks += 1;
+        Ok(())
+    }
+
+    fn write_views(&mut self, group: usize) -> Result<()> {
+        let Some(chunk) = &self.chunk else {
+            return Ok(());
+        };
+        let group = &mut self.groups[group];
+        group.views.iter_mut().for_each(Vec::clear);
+        for series in &group.series {
+            for (label, text) in series.labels().into_iter().enumerate() {
+                let position = self.texts[label].place(text, |position| {
+                    chunk.write_text(label, position, text.as_bytes())
+                })?;
+                group.views[label].extend_from_slice(&view(text, position));
+            }
+        }
+        group.views_of_chunk = self.chunks;
+        Ok(())
+    }
+
+    /// Write the added rows and show them.
+    fn commit(&mut self) -> Result<()> {
+        if let Some(chunk) = &mut self.chunk
+            && self.added > 0
+        {
+            for (column, buffer) in self.buffers.iter_mut().enumerate() {
+                chunk.write(column, 0, buffer)?;
+                buffer.clear();
+            }
+            chunk.commit(self.added, self.last_sequence, 0)?;
+            self.rows += self.added;
+            self.added = 0;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
+        if let Some(chunk) = self.chunk.take() {
+            let used: Vec<usize> = self.texts.iter().map(|text| text.used).collect();
+            compacted.extend(chunk.finish(&used)?);
+        }
+        Ok(())
+    }
+}
+
+impl TextRegion {
+    /// Position of a text in the region; `write` is called the first time that it is met.
+    fn place(&mut self, text: &str, write: impl FnOnce(usize) -> Result<()>) -> Result<u32> {
+        if text.len() <= INLINE_BYTES {
+            return Ok(0);
+        }
+        if let Some(&position) = self.positions.get(text) {
+            return Ok(position);
+        }
+        let position = self.used;
+        write(position)?;
+        self.used += text.len();
+        self.positions.insert(text.to_owned(), position as u32);
+        Ok(position as u32)
+    }
+}
+
+fn longest_text(series: &[Series]) -> usize {
+    let bytes = |label: usize| {
+        series
+            .iter()
+            .map(|series| series.labels()[label].len())
+            .sum::<usize>()
+    };
+    (0..LABELS).map(bytes).max().unwrap_or(0)
+}
+
+/// An Arrow string view: short texts inside, of long ones a prefix and where they are.
+fn view(text: &str, position: u32) -> [u8; VIEW_BYTES] {
+    let mut view = [0; VIEW_BYTES];
+    view[..4].copy_from_slice(&(text.len() as u32).to_le_bytes());
+    if text.len() <= INLINE_BYTES {
+        view[4..4 + text.len()].copy_from_slice(text.as_bytes());
+    } else {
+        view[4..8].copy_from_slice(&text.as_bytes()[..4]);
+        view[12..].copy_from_slice(&position.to_le_bytes());
+    }
+    view
+}

@@ -1,0 +1,303 @@
+//! Hot memory between the recording threads and the files: one run-wide log of records, in blocks.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::error::{Result, StoreError};
+
+const BLOCK_BYTES: usize = 512 << 10;
+const SMALLEST_BLOCK_BYTES: usize = 16 << 10;
+const BLOCK_RECORDS: usize = 4096;
+/// Full blocks that wake the drainer before its interval is over: few commits, and still in the cache.
+const WAKE_BLOCKS: usize = 2;
+/// Most blocks that are written before they are filled again: they should not leave the cache.
+const ROUND_BLOCKS: usize = 4;
+
+/// Whose record it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Tensor(u32),
+    Metrics(u32),
+}
+
+/// Where a record belongs in the run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    pub(crate) epoch: i32,
+    pub(crate) batch: i32,
+    pub(crate) step: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) target: Target,
+    pub(crate) key: Key,
+    pub(crate) sequence: u64,
+    pub(crate) time: i64,
+    pub(crate) rows: u32,
+    pub(crate) crc: u32,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+pub(crate) struct Block {
+    bytes: Box<[u8]>,
+    used: usize,
+    entries: Vec<Entry>,
+}
+
+impl Block {
+    fn new(size: usize) -> Box<Self> {
+        Box::new(Self {
+            bytes: vec![0; size].into_boxed_slice(),
+            used: 0,
+            entries: Vec::with_capacity(BLOCK_RECORDS),
+        })
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    pub(crate) fn data(&self, entry: &Entry) -> &[u8] {
+        &self.bytes[entry.start as usize..entry.end as usize]
+    }
+
+    fn fits(&self, bytes: usize) -> bool {
+        self.used + bytes <= self.bytes.len() && self.entries.len() < BLOCK_RECORDS
+    }
+}
+
+struct State {
+    // The block being filled and the full ones are taken under one lock: else the order could turn round.
+    current: Option<Box<Block>>,
+    full: VecDeque<Box<Block>>,
+    pool: Vec<Box<Block>>,
+    blocks: usize,
+    last_sequence: u64,
+    records: u64,
+    bytes: u64,
+    drainer_sleeps: bool,
+    refusal: Option<StoreError>,
+    stopping: bool,
+}
+
+pub(crate) struct Staging {
+    state: Mutex<State>,
+    wake: Condvar,
+    block_bytes: usize,
+    most_blocks: usize,
+    wake_blocks: usize,
+}
+
+/// What a round of the drainer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    Full,
+    Everything,
+}
+
+impl Staging {
+    pub(crate) fn new(bytes: usize) -> Self {
+        let block_bytes = (bytes / 4).clamp(SMALLEST_BLOCK_BYTES, BLOCK_BYTES);
+        let most_blocks = (bytes / block_bytes).max(2);
+        Self {
+            state: Mutex::new(State {
+                current: None,
+                full: VecDeque::with_capacity(most_blocks),
+                pool: Vec::with_capacity(most_blocks),
+                blocks: 0,
+                last_sequence: 0,
+                records: 0,
+                bytes: 0,
+                drainer_sleeps: false,
+                refusal: None,
+                stopping: false,
+            }),
+            wake: Condvar::new(),
+            block_bytes,
+            most_blocks,
+            wake_blocks: WAKE_BLOCKS.min(most_blocks - 1),
+        }
+    }
+
+    /// The largest record that goes through a block.
+    pub(crate) fn largest(&self) -> usize {
+        self.block_bytes
+    }
+
+    /// Copy a record into the current block. None if every block is waiting to be written.
+    pub(crate) fn push(
+        &self,
+        target: Target,
+        key: Key,
+        rows: u32,
+        data: &[u8],
+    ) -> Result<Option<u64>> {
+        let mut state = self.lock();
+        if let Some(refusal) = &state.refusal {
+            return Err(refusal.clone());
+        }
+        if !state
+            .current
+            .as_ref()
+            .is_some_and(|block| block.fits(data.len()))
+            && !self.next_block(&mut state)
+        {
+            return Ok(None);
+        }
+        let sequence = state.last_sequence + 1;
+        let Some(block) = &mut state.current else {
+            return Ok(None);
+        };
+        let start = block.used;
+        let end = start + data.len();
+        let copy = &mut block.bytes[start..end];
+        copy.copy_from_slice(data);
+        block.used = end;
+        block.entries.push(Entry {
+            target,
+            key,
+            sequence,
+            time: now(),
+            rows,
+            crc: crc32fast::hash(copy),
+            start: start as u32,
+            end: end as u32,
+        });
+        state.last_sequence = sequence;
+        state.records += 1;
+        state.bytes += data.len() as u64;
+        if state.drainer_sleeps {
+            state.drainer_sleeps = false;
+            self.wake.notify_one();
+        }
+        Ok(Some(sequence))
+    }
+
+    fn next_block(&self, state: &mut State) -> bool {
+        let block = match state.pool.pop() {
+            Some(block) => block,
+            None if state.blocks < self.most_blocks => {
+                state.blocks += 1;
+                Block::new(self.block_bytes)
+            }
+            None => return false,
+        };
+        if let Some(full) = state.current.replace(block) {
+            state.full.push_back(full);
+            if state.full.len() == self.wake_blocks {
+                self.wake.notify_one();
+            }
+        }
+        true
+    }
+
+    /// Take the next blocks in order. The caller holds the writer, so that nobody can write later ones first.
+    pub(crate) fn take(&self, take: Take, blocks: &mut Vec<Box<Block>>) {
+        let mut state = self.lock();
+        let full = state.full.len();
+        blocks.extend(state.full.drain(..full.min(ROUND_BLOCKS)));
+        if take == Take::Everything && full <= ROUND_BLOCKS {
+            blocks.extend(state.current.take_if(|block| !block.entries.is_empty()));
+        }
+    }
+
+    /// Take all that is left and the sequence number after it, for a record that does not go through a block.
+    pub(crate) fn take_and_number(
+        &self,
+        bytes: usize,
+        blocks: &mut Vec<Box<Block>>,
+    ) -> Result<u64> {
+        let mut state = self.lock();
+        if let Some(refusal) = &state.refusal {
+            return Err(refusal.clone());
+        }
+        blocks.extend(state.full.drain(..));
+        blocks.extend(state.current.take_if(|block| !block.entries.is_empty()));
+        state.last_sequence += 1;
+        state.records += 1;
+        state.bytes += bytes as u64;
+        Ok(state.last_sequence)
+    }
+
+    /// The number of the last record that was accepted.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.lock().last_sequence
+    }
+
+    /// Return written blocks; the last one written is the first one to be filled again.
+    pub(crate) fn give_back(&self, blocks: &mut Vec<Box<Block>>) {
+        for block in blocks.iter_mut() {
+            block.used = 0;
+            block.entries.clear();
+        }
+        self.lock().pool.append(blocks);
+    }
+
+    /// Refuse every later record with this error; the first one stays.
+    pub(crate) fn refuse(&self, error: StoreError) {
+        self.lock().refusal.get_or_insert(error);
+    }
+
+    pub(crate) fn refusal(&self) -> Option<StoreError> {
+        self.lock().refusal.clone()
+    }
+
+    /// Wait in the drainer until there is something to write. None when the store is closing.
+    pub(crate) fn wait(&self, interval: Duration) -> Option<Take> {
+        let mut state = self.lock();
+        loop {
+            if state.stopping {
+                return None;
+            }
+            if state.full.len() >= self.wake_blocks {
+                return Some(Take::Full);
+            }
+            let empty = state.full.is_empty()
+                && state
+                    .current
+                    .as_ref()
+                    .is_none_or(|block| block.entries.is_empty());
+            if empty {
+                state.drainer_sleeps = true;
+                state = self
+                    .wake
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let (guard, timeout) = self
+                .wake
+                .wait_timeout(state, interval)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            if timeout.timed_out() {
+                return Some(Take::Everything);
+            }
+        }
+    }
+
+    /// Records and bytes that were accepted.
+    pub(crate) fn accepted(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.records, state.bytes)
+    }
+
+    pub(crate) fn stop(&self) {
+        self.lock().stopping = true;
+        self.wake.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nanoseconds since 1970, UTC.
+pub(crate) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_nanos() as i64)
+}

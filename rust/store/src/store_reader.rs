@@ -1,0 +1,145 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::chunk_map::ChunkMap;
+use crate::error::{IoContext, Result, StoreError};
+use crate::folder::{
+    CHANNEL_FILE, ChannelDescription, METRICS_FOLDER, STORE_FILE, StoreDescription, WATERMARK_FILE,
+    chunk_path, read_description,
+};
+use crate::layout::Columns;
+use crate::metric_files::metric_columns;
+use crate::tensor_reader::{Part, TensorReader, extend, rows_below};
+use crate::watermark::{Watermark, read_watermark};
+
+pub(crate) const SEQUENCE: usize = 9;
+
+struct State {
+    watermark: Watermark,
+    tensors: Vec<Arc<TensorReader>>,
+    metrics: Vec<Part>,
+    metric_rows: u64,
+}
+
+/// A reader of a live, crashed or closed store. It takes no lock and writes nothing.
+pub struct StoreReader {
+    folder: PathBuf,
+    description: StoreDescription,
+    metric_columns: Columns,
+    state: Mutex<State>,
+}
+
+impl StoreReader {
+    /// Open the store in a folder.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let description = folder.join(STORE_FILE);
+        if !description.exists() {
+            return Err(StoreError::Missing {
+                path: folder.to_path_buf(),
+            });
+        }
+        let reader = Self {
+            folder: folder.to_path_buf(),
+            description: read_description(&description)?,
+            metric_columns: metric_columns(),
+            state: Mutex::new(State {
+                watermark: Watermark::default(),
+                tensors: Vec::new(),
+                metrics: Vec::new(),
+                metric_rows: 0,
+            }),
+        };
+        reader.refresh()?;
+        Ok(reader)
+    }
+
+    /// Look again how far the writer has come; returns the watermark.
+    pub fn refresh(&self) -> Result<u64> {
+        let mut state = self.lock();
+        // Read first: everything up to it is then found in the files below.
+        let watermark = read_watermark(&self.folder.join(WATERMARK_FILE))?;
+        self.find_channels(&mut state.tensors)?;
+        for tensor in &state.tensors {
+            tensor.refresh(watermark.sequence)?;
+        }
+        let metrics = self.folder.join(METRICS_FOLDER);
+        extend(&mut state.metrics, |number| {
+            ChunkMap::open(chunk_path(&metrics, number), &self.metric_columns)
+        })?;
+        state.metric_rows = rows_below(&state.metrics, SEQUENCE, watermark.sequence);
+        state.watermark = watermark;
+        Ok(watermark.sequence)
+    }
+
+    /// Sequence number up to which everything is seen.
+    pub fn watermark(&self) -> u64 {
+        self.lock().watermark.sequence
+    }
+
+    /// True once the writer closed the store.
+    pub fn closed(&self) -> bool {
+        self.lock().watermark.closed
+    }
+
+    /// Folder of the store.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Number of the session that wrote the store.
+    pub fn session(&self) -> u32 {
+        self.description.session
+    }
+
+    /// Every tensor channel, in order of creation.
+    pub fn tensors(&self) -> Vec<Arc<TensorReader>> {
+        self.lock().tensors.clone()
+    }
+
+    /// The metric files, each with its rows at or below the watermark.
+    pub fn metric_files(&self) -> Vec<(PathBuf, u64)> {
+        self.metric_parts()
+            .iter()
+            .map(|part| (part.map.path().to_path_buf(), part.rows))
+            .collect()
+    }
+
+    /// The metric chunks, their rows clamped to the watermark.
+    pub(crate) fn metric_parts(&self) -> Vec<Part> {
+        let state = self.lock();
+        let clamp = |part: &Part| Part {
+            map: Arc::clone(&part.map),
+            rows: state
+                .metric_rows
+                .saturating_sub(part.map.first_row())
+                .min(part.rows),
+        };
+        state.metrics.iter().map(clamp).collect()
+    }
+
+    fn find_channels(&self, tensors: &mut Vec<Arc<TensorReader>>) -> Result<()> {
+        for entry in fs::read_dir(&self.folder).context("list", &self.folder)? {
+            let folder = entry.context("list", &self.folder)?.path();
+            let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
+                continue;
+            };
+            let description = folder.join(CHANNEL_FILE);
+            if tensors.iter().any(|tensor| tensor.name() == name) || !description.exists() {
+                continue;
+            }
+            let description: ChannelDescription = read_description(&description)?;
+            tensors.push(Arc::new(TensorReader::new(
+                folder.clone(),
+                name.to_owned(),
+                description,
+            )?));
+        }
+        tensors.sort_by_key(|tensor| tensor.order());
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

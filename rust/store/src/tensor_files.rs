@@ -1,0 +1,307 @@
+//! The files of one tensor channel: chunks of rows, and an index with one row for each record.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+
+use crate::chunk::{ChunkWriter, Compacted, FIRST_CHUNK_BYTES, chunk_bytes};
+use crate::error::Result;
+use crate::folder::{chunk_path, index_path};
+use crate::layout::{Columns, Storage, plain, row_length, tensor_field, time};
+use crate::staging::{Block, Entry};
+use crate::superblock::KEYS_UNSORTED;
+use crate::value_type::ValueType;
+
+/// Pieces below this are gathered before they are written; larger ones are written from where they are.
+const GATHER_BYTES: usize = 64 << 10;
+const GATHER_CAPACITY: usize = 256 << 10;
+/// A large record is written in parts that are still in the cache after their checksum was computed.
+const THROUGH_BYTES: usize = 512 << 10;
+
+pub(crate) const VALUE: usize = 0;
+pub(crate) const EPOCH: usize = 1;
+pub(crate) const BATCH: usize = 2;
+
+/// Columns of the chunks of a channel, value first.
+pub(crate) fn value_columns(field: &str, value_type: ValueType, shape: &[usize]) -> Columns {
+    let length = row_length(value_type, shape);
+    let item_bytes = value_type.item_bytes() / value_type.parts();
+    let storage = match length {
+        None => Storage::Plain { bytes: item_bytes },
+        Some(length) => Storage::List { length, item_bytes },
+    };
+    Columns::new(vec![
+        (
+            tensor_field(field, value_type.stored(), length, value_type.name(), shape),
+            storage,
+        ),
+        plain("epoch", DataType::Int32, 4),
+        plain("batch", DataType::Int32, 4),
+    ])
+}
+
+/// Columns of the index; the reader finds them by name.
+pub(crate) fn index_columns() -> Columns {
+    Columns::new(vec![
+        plain("sequence", DataType::UInt64, 8),
+        plain("row_start", DataType::Int64, 8),
+        time("time"),
+        plain("rows", DataType::Int32, 4),
+        plain("epoch", DataType::Int32, 4),
+        plain("batch", DataType::Int32, 4),
+        plain("crc32", DataType::UInt32, 4),
+    ])
+}
+
+struct IndexRow {
+    entry: Entry,
+    row_start: u64,
+}
+
+pub(crate) struct TensorFiles {
+    folder: PathBuf,
+    columns: Arc<Columns>,
+    index_columns: Arc<Columns>,
+    chunk: Option<ChunkWriter>,
+    index: Option<ChunkWriter>,
+    chunks: u32,
+    indexes: u32,
+    rows: u64,
+    records: u64,
+    last_key: Option<(i32, i32)>,
+    flags: u32,
+    // Reused from drain to drain.
+    pending: Vec<(u32, u32)>,
+    gathered: Vec<u8>,
+    epochs: Vec<u8>,
+    batches: Vec<u8>,
+    index_rows: Vec<IndexRow>,
+}
+
+impl TensorFiles {
+    pub(crate) fn new(
+        folder: PathBuf,
+        field: &str,
+        value_type: ValueType,
+        shape: &[usize],
+    ) -> Self {
+        Self {
+            folder,
+            columns: Arc::new(value_columns(field, value_type, shape)),
+            index_columns: Arc::new(index_columns()),
+            chunk: None,
+            index: None,
+            chunks: 0,
+            indexes: 0,
+            rows: 0,
+            records: 0,
+            last_key: None,
+            flags: 0,
+            pending: Vec::new(),
+            gathered: Vec::with_capacity(GATHER_CAPACITY),
+            epochs: Vec::new(),
+            batches: Vec::new(),
+            index_rows: Vec::new(),
+        }
+    }
+
+    pub(crate) fn chunks(&self) -> u64 {
+        u64::from(self.chunks) + u64::from(self.indexes)
+    }
+
+    /// Note a record of the blocks that are being drained. True for the first one.
+    pub(crate) fn stage(&mut self, block: usize, entry: usize) -> bool {
+        self.pending.push((block as u32, entry as u32));
+        self.pending.len() == 1
+    }
+
+    /// Write everything that was staged: rows, commit, index, commit.
+    pub(crate) fn write_staged(&mut self, blocks: &[Box<Block>]) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        let mut added = 0;
+        for &(block, entry) in &pending {
+            let block = &blocks[block as usize];
+            let entry = block.entries()[entry as usize];
+            added = self.add(entry, block.data(&entry), added)?;
+        }
+        self.commit_rows(added)?;
+        self.pending = pending;
+        self.pending.clear();
+        self.write_index()
+    }
+
+    /// Write one record straight from the caller's memory, and note its checksum on the way.
+    pub(crate) fn write_one(&mut self, mut entry: Entry, data: &[u8]) -> Result<()> {
+        let rows = u64::from(entry.rows);
+        if !self.has_room(rows) {
+            self.next_chunk(rows)?;
+        }
+        let mut hasher = crc32fast::Hasher::new();
+        for (part, bytes) in data.chunks(THROUGH_BYTES).enumerate() {
+            hasher.update(bytes);
+            if let Some(chunk) = &self.chunk {
+                chunk.write_bytes(VALUE, part * THROUGH_BYTES, bytes)?;
+            }
+        }
+        entry.crc = hasher.finalize();
+        self.note(entry, 0);
+        self.commit_rows(rows)?;
+        self.write_index()
+    }
+
+    /// Add the rows of one record behind `added` uncommitted ones; returns how many are uncommitted now.
+    fn add(&mut self, entry: Entry, data: &[u8], mut added: u64) -> Result<u64> {
+        let rows = u64::from(entry.rows);
+        if !self.has_room(added + rows) {
+            self.commit_rows(added)?;
+            added = 0;
+            self.next_chunk(rows)?;
+        }
+        if self.gathered.len() + data.len() > GATHER_CAPACITY {
+            self.write_gathered(added)?;
+        }
+        if data.len() < GATHER_BYTES {
+            self.gathered.extend_from_slice(data);
+        } else {
+            self.write_gathered(added)?;
+            self.write_values(added, data)?;
+        }
+        self.note(entry, added);
+        Ok(added + rows)
+    }
+
+    /// Note the keys of a record whose rows stand behind `added` uncommitted ones.
+    fn note(&mut self, entry: Entry, added: u64) {
+        for _ in 0..entry.rows {
+            self.epochs
+                .extend_from_slice(&entry.key.epoch.to_le_bytes());
+            self.batches
+                .extend_from_slice(&entry.key.batch.to_le_bytes());
+        }
+        let key = (entry.key.epoch, entry.key.batch);
+        if self.last_key.is_some_and(|last| last >= key) {
+            self.flags |= KEYS_UNSORTED;
+        }
+        self.last_key = Some(key);
+        self.index_rows.push(IndexRow {
+            entry,
+            row_start: self.rows + added,
+        });
+    }
+
+    fn has_room(&self, rows: u64) -> bool {
+        self.chunk
+            .as_ref()
+            .is_some_and(|chunk| chunk.room() >= rows)
+    }
+
+    /// Write the gathered values, which end at `added` uncommitted rows.
+    fn write_gathered(&mut self, added: u64) -> Result<()> {
+        let row_bytes = self.columns.storages()[VALUE].row_bytes();
+        if !self.gathered.is_empty() {
+            let rows = (self.gathered.len() / row_bytes) as u64;
+            self.write_values(added - rows, &self.gathered)?;
+            self.gathered.clear();
+        }
+        Ok(())
+    }
+
+    fn write_values(&self, row: u64, data: &[u8]) -> Result<()> {
+        match &self.chunk {
+            Some(chunk) => chunk.write(VALUE, row, data),
+            None => Ok(()),
+        }
+    }
+
+    fn commit_rows(&mut self, added: u64) -> Result<()> {
+        self.write_gathered(added)?;
+        let (Some(chunk), Some(last)) = (&mut self.chunk, self.index_rows.last()) else {
+            return Ok(());
+        };
+        if added > 0 {
+            chunk.write(EPOCH, 0, &self.epochs)?;
+            chunk.write(BATCH, 0, &self.batches)?;
+            self.epochs.clear();
+            self.batches.clear();
+            chunk.commit(added, last.entry.sequence, 0)?;
+            self.rows += added;
+        }
+        Ok(())
+    }
+
+    fn next_chunk(&mut self, rows: u64) -> Result<()> {
+        if let Some(full) = self.chunk.take() {
+            full.seal()?;
+        }
+        let wanted = (chunk_bytes(self.chunks) / self.columns.row_bytes()) as u64;
+        let capacity = wanted.max(rows).max(1);
+        let path = chunk_path(&self.folder, self.chunks);
+        self.chunk = Some(ChunkWriter::create(
+            path,
+            &self.columns,
+            capacity,
+            0,
+            self.rows,
+        )?);
+        self.chunks += 1;
+        Ok(())
+    }
+
+    fn write_index(&mut self) -> Result<()> {
+        let flags = self.flags;
+        let index_rows = std::mem::take(&mut self.index_rows);
+        let mut rest = index_rows.as_slice();
+        while !rest.is_empty() {
+            let index = match &mut self.index {
+                Some(index) if index.room() > 0 => index,
+                _ => self.next_index()?,
+            };
+            let (now, later) = rest.split_at(rest.len().min(index.room() as usize));
+            write_index_rows(index, now, flags)?;
+            self.records += now.len() as u64;
+            rest = later;
+        }
+        self.index_rows = index_rows;
+        self.index_rows.clear();
+        Ok(())
+    }
+
+    fn next_index(&mut self) -> Result<&mut ChunkWriter> {
+        if let Some(full) = self.index.take() {
+            full.seal()?;
+        }
+        let capacity = (FIRST_CHUNK_BYTES.max(chunk_bytes(self.indexes))
+            / self.index_columns.row_bytes()) as u64;
+        let path = index_path(&self.folder, self.indexes);
+        let index = ChunkWriter::create(path, &self.index_columns, capacity, 0, self.records)?;
+        self.indexes += 1;
+        Ok(self.index.insert(index))
+    }
+
+    /// Close the last chunk and the last index.
+    pub(crate) fn finish(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
+        if let Some(chunk) = self.chunk.take() {
+            compacted.extend(chunk.finish(&[])?);
+        }
+        if let Some(index) = self.index.take() {
+            compacted.extend(index.finish(&[])?);
+        }
+        Ok(())
+    }
+}
+
+fn write_index_rows(index: &mut ChunkWriter, rows: &[IndexRow], flags: u32) -> Result<()> {
+    fn bytes<const N: usize>(rows: &[IndexRow], value: impl Fn(&IndexRow) -> [u8; N]) -> Vec<u8> {
+        rows.iter().flat_map(value).collect()
+    }
+    index.write(0, 0, &bytes(rows, |row| row.entry.sequence.to_le_bytes()))?;
+    index.write(1, 0, &bytes(rows, |row| row.row_start.to_le_bytes()))?;
+    index.write(2, 0, &bytes(rows, |row| row.entry.time.to_le_bytes()))?;
+    index.write(3, 0, &bytes(rows, |row| row.entry.rows.to_le_bytes()))?;
+    index.write(4, 0, &bytes(rows, |row| row.entry.key.epoch.to_le_bytes()))?;
+    index.write(5, 0, &bytes(rows, |row| row.entry.key.batch.to_le_bytes()))?;
+    index.write(6, 0, &bytes(rows, |row| row.entry.crc.to_le_bytes()))?;
+    let last_sequence = rows.last().map_or(0, |row| row.entry.sequence);
+    index.commit(rows.len() as u64, last_sequence, flags)
+}

@@ -1,0 +1,75 @@
+"""The long table of metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars
+import pyarrow as pa
+
+from specplan._native import export_metrics
+from specplan.results.metrics import SCHEMA, last_values
+from specplan.results.open import Run
+
+if TYPE_CHECKING:
+    from specplan.store.layout import RunFolder
+
+COLUMNS = [
+    *("run_id", "session", "phase", "node", "split", "name"),
+    *("epoch", "batch", "step", "time", "value"),
+]
+
+
+def test_columns(run: Run) -> None:
+    table = run.metrics()
+    assert table.column_names == COLUMNS
+    assert table.arrow.schema == SCHEMA
+    assert table.num_rows == 3 * (4 + 2) + 1
+    assert set(table.to_polars()["run_id"]) == {"20261121-100000"}
+    assert set(table.to_polars()["session"]) == {1}
+
+
+def test_nulls(run: Run) -> None:
+    frame = run.metrics().to_polars()
+    epochs = frame.filter(polars.col("name") == "mse", polars.col("batch").is_null())
+    assert epochs["value"].to_list() == [10.0, 11.0, 12.0]
+    assert frame.filter(polars.col("name") == "val_loss")["node"].to_list() == [None] * 3
+
+
+def test_selection(run: Run) -> None:
+    assert run.metrics(phase="test.eval").num_rows == 1
+    assert run.metrics("mse", split="train").num_rows == 15
+    assert run.metrics("mse", split="val").num_rows == 0
+    assert run.metrics("nothing").column_names == COLUMNS
+
+
+def test_last_values_are_those_of_whole_epochs(run: Run) -> None:
+    last = last_values(run.metrics().arrow).to_pylist()
+    assert [(row["name"], row["epoch"], row["batch"], row["value"]) for row in last] == [
+        ("mse", 2, None, 12.0),
+        ("val_loss", 2, None, 22.0),
+        ("eval_loss", 0, None, 0.5),
+    ]
+
+
+def test_last_values_of_a_series_of_batches_only(run: Run) -> None:
+    batches = run.metrics("mse").arrow
+    batches = batches.filter(batches.column("batch").is_valid())
+    assert last_values(batches).column("batch").to_pylist() == [3]
+
+
+def test_last_values_of_nothing(run: Run) -> None:
+    assert last_values(run.metrics("nothing").arrow).num_rows == 0
+
+
+def test_without_records_the_written_table_is_read(run: Run, folder: RunFolder) -> None:
+    folder.tables.mkdir()
+    export_metrics(str(folder.records), str(folder.metrics_table), run_id=run.id)
+    live = run.metrics().arrow
+    folder.records.rename(folder.path / "away")
+    written = Run(folder).metrics().arrow
+    assert written.equals(live)
+
+
+def test_times_are_utc(run: Run) -> None:
+    assert run.metrics().arrow.schema.field("time").type == pa.timestamp("ns", "UTC")

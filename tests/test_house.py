@@ -1,0 +1,146 @@
+"""What holds for the repository as a whole. Everything that a linter can see is left to `make check`."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "python/specplan"
+
+LAYERS = (
+    "cli",
+    "experiment",
+    "run",
+    "results",
+    "store",
+    "plan",
+    "data",
+    "models",
+    "spec",
+    "components",
+    "errors",
+)
+"""A layer may import those after it. Documented module names outside them belong to `experiment`."""
+
+HOMES = {
+    "torch": ("models/torch", "run"),
+    "sklearn": ("models/sklearn",),
+}
+"""The only folders that may import a heavy library."""
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+INDEX = "registry+https://github.com/rust-lang/crates.io-index"
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def runtime_imports(module: Path) -> Iterator[str]:
+    pending: list[ast.AST] = [ast.parse(module.read_text())]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            pending.extend(node.orelse)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "specplan":
+            yield from (f"specplan.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, f"{module}: relative import"
+            yield node.module
+        else:
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def layer(name: str) -> int:
+    return LAYERS.index(name if name in LAYERS else "experiment")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [module for module in MODULES if module.parent != PACKAGE or module.stem in LAYERS],
+    ids=lambda module: str(module.relative_to(PACKAGE)),
+)
+def test_a_layer_imports_only_those_below_it(module: Path) -> None:
+    own = module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    imported = {
+        name.split(".")[1] for name in runtime_imports(module) if name.startswith("specplan.")
+    } - {"_native"}
+    assert [name for name in sorted(imported) if layer(name) < layer(own)] == []
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_heavy_library_is_imported_only_in_its_home(library: str) -> None:
+    importers = {
+        str(module.relative_to(PACKAGE))
+        for module in MODULES
+        if any(name.partition(".")[0] == library for name in runtime_imports(module))
+    }
+    homes = tuple(f"{home}/" for home in HOMES[library])
+    assert [importer for importer in sorted(importers) if not importer.startswith(homes)] == []
+
+
+@pytest.mark.parametrize("module", ["specplan", "specplan.cli.main"])
+def test_importing_loads_nothing_heavy(module: str) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    heavy = {"torch", "sklearn", "pandas", "polars", "pyarrow", "duckdb", "matplotlib"}
+    assert heavy & set(loaded.stdout.split()) == set()
+
+
+def test_constraints_name_no_host() -> None:
+    text = (ROOT / "constraints.txt").read_text()
+    assert "://" not in text
+    assert [line for line in text.splitlines() if line.startswith("-")] == []
+
+
+def test_constraints_pin_what_the_project_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = project["dependencies"] + project["optional-dependencies"]["dev"]
+    names = {re.split(r"[^A-Za-z0-9_-]", requirement)[0] for requirement in needed} - {"specplan"}
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "constraints.txt").read_text(), re.M))
+    assert names - pinned == set()
+
+
+def test_cargo_lock_names_no_host() -> None:
+    lock = tomllib.loads((ROOT / "Cargo.lock").read_text())
+    assert {package.get("source", INDEX) for package in lock["package"]} == {INDEX}
+
+
+def test_files_name_no_machine() -> None:
+    machine = re.compile(
+        rb"(?<![\w.$}])/(?:root|home|work|tmp|Users)/\w"
+        rb"|https?://[^\s/]*(?:pypi|pythonhosted|npmjs|static\.crates)"
+    )
+    found = {
+        f"{path.relative_to(ROOT)}: {match[0]!r}"
+        for path in tracked_files()
+        for match in machine.finditer(path.read_bytes())
+    }
+    assert found == set()
+
+
+def test_packaged_schemas_are_copies() -> None:
+    for packaged in (PACKAGE / "_schemas").glob("*.json"):
+        assert packaged.read_bytes() == (ROOT / "schemas" / packaged.name).read_bytes()

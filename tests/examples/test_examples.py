@@ -101,7 +101,7 @@ def train_epoch(
     for batch in np.split(shuffled, range(batch_size, len(shuffled), batch_size)):
         value = loss(model(inputs[batch]), targets[batch])
         optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         optimizer.step()
         losses.append(value.item())
     model.eval()

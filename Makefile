@@ -39,7 +39,7 @@ test: setup ## Set up and run all tests
 	$(call step,Test the package,$(BIN)/python -m pytest)
 
 .PHONY: check
-check: setup ## Check format, lints, types and generated files
+check: setup ## Check format, lints and types
 	$(call step,Check the format,$(BIN)/ruff format --check && cargo fmt --all --check)
 	$(call step,Lint Python,$(BIN)/ruff check)
 	$(call step,Check types,$(BIN)/mypy)
@@ -59,9 +59,15 @@ format: setup ## Format the code and mend what the linters can mend
 	$(BIN)/ruff format
 	cargo fmt --all
 
+.PHONY: generate
+generate: setup ## Write the generated files anew: schemas, and the table of estimators
+	$(BIN)/python tools/generate_schemas.py
+	$(BIN)/python tools/generate_estimators.py
+
 .PHONY: bench
 bench: setup $(DATA) ## Run the benches of benches/RESULTS.md
-	$(BIN)/python benches/run.py
+	$(BIN)/python benches/training_loop.py
+	$(BIN)/python benches/record_throughput.py
 
 .PHONY: lock
 lock: setup ## Write constraints.txt anew from pyproject.toml

@@ -18,8 +18,9 @@ import torch
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.metrics import accuracy_score, mean_squared_error, r2_score
 from sklearn.preprocessing import StandardScaler
-from specplan.plan.streams import seed_of
 from torch import nn
+
+from specplan.plan.streams import seed_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MLX = Path(sys.executable).parent / "mlx"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each command imports torch
 SEED = 42
 SPLIT_SEED = 13
 MEASUREMENTS = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
@@ -186,9 +188,13 @@ def test_digits(folder: Path, run: Callable[[str], Path]) -> None:
 
     run_folder = run("digits")
     assert series(run_folder, "train", "val_loss") == val_losses
-    recorded = duckdb.sql(f"from '{run_folder}/tables/execution-test.parquet'").pl()
-    assert recorded["CNN.outputs"].to_list() == outputs.tolist()
-    assert recorded["CNN.targets"].to_list() == targets[test].tolist()
+    recorded = duckdb.connect().execute(
+        'select "CNN.outputs", "CNN.targets" from read_parquet(?)',
+        [str(run_folder / "tables/execution-test.parquet")],
+    )
+    rows_recorded = recorded.fetchall()
+    assert [list(row) for row, _ in rows_recorded] == outputs.tolist()
+    assert [digit for _, digit in rows_recorded] == targets[test].tolist()
     [accuracy] = series(run_folder, "test", "accuracy")
     assert accuracy == accuracy_score(targets[test], outputs.argmax(dim=1))
     assert accuracy > 0.97

@@ -9,7 +9,7 @@ from msgspec import Meta
 from specplan.components.component import Component
 
 
-class RandomSplit(Component, tag="random"):
+class RandomSplit(Component, frozen=True, tag="random"):
     """Shuffle the rows with `numpy.random.default_rng(seed)` and cut them consecutively."""
 
     ratios: Annotated[
@@ -23,5 +23,8 @@ class RandomSplit(Component, tag="random"):
     ]
     seed: Annotated[
         int | None,
-        Meta(description="Seed of the shuffle; without it, one derived from `run.seed`.", examples=[13]),
+        Meta(
+            description="Seed of the shuffle; without it, one derived from `run.seed`.",
+            examples=[13],
+        ),
     ] = None

@@ -16,7 +16,11 @@ def context() -> None:
 
 
 def feature_set(rows: int = 10) -> FeatureSet:
-    data: dict[str, Any] = {"x": np.arange(rows * 2.0).reshape(rows, 2), "y": np.arange(rows), "site": ["a"] * rows}
+    data: dict[str, Any] = {
+        "x": np.arange(rows * 2.0).reshape(rows, 2),
+        "y": np.arange(rows),
+        "site": ["a"] * rows,
+    }
     return FeatureSet.from_dict("Sensor", data, "x", ["y"], tag_keys="site")
 
 

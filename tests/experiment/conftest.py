@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.experiment.parts import Parts, mse, sensor_data
 
 from specplan import Experiment, ModelGraph, ModelNode, Optimizer, SequentialMLP
+from tests.experiment.parts import Parts, mse, sensor_data
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The documented program up to 'Running the Full Execution Plan', cell by cell."""
 
-# ruff: noqa: T201, E402 -- it is run as it was documented
+# ruff: noqa: E402 -- it is run as it was documented
 
 # %%
 import numpy as np

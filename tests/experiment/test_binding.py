@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.experiment.parts import Parts, sensor_data
 
 from specplan import Experiment, FeatureSet, InputBinding, ModelNode, SequentialMLP, SimpleSampler
+from tests.experiment.parts import Parts, sensor_data
 
 
 def test_a_binding_knows_its_node_and_split(parts: Parts) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsRegressor
-from tests.experiment.parts import Parts, mse, sensor_data
 
 from specplan import (
     EarlyStopping,
@@ -23,6 +22,7 @@ from specplan import (
     SpecError,
     TrainPhase,
 )
+from tests.experiment.parts import Parts, mse, sensor_data
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,6 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
-from tests.experiment.parts import Parts, sensor_data
 
 from specplan import (
     Experiment,
@@ -19,6 +18,7 @@ from specplan import (
     SequentialMLP,
     SpecError,
 )
+from tests.experiment.parts import Parts, sensor_data
 
 
 def test_building_a_graph_tells_the_models_their_shapes(parts: Parts) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
-from tests.experiment.parts import Parts, mse, sensor_data
 
 from specplan import (
     EvalPhase,
@@ -23,6 +22,7 @@ from specplan import (
     SpecError,
     TrainPhase,
 )
+from tests.experiment.parts import Parts, mse, sensor_data
 
 
 def train(parts: Parts, **changes: Any) -> TrainPhase:

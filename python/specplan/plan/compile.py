@@ -77,9 +77,7 @@ def compile_document(
         mended = mend(document, [fault.origin.path for fault in faults])
     if mended is None:
         raise SpecError(faults)
-    context = Context(
-        document=document, mended=mended, tables=tables or {}, fitted=fitted
-    )
+    context = Context(document=document, mended=mended, tables=tables or {}, fitted=fitted)
     resolved = components.resolve(context)
     bound = data.bind(context, resolved)
     wired = graph.wire(context, resolved, bound)

@@ -24,4 +24,4 @@ def command(spec: Path) -> None:
     """
     from specplan.plan.explain import explain
 
-    click.echo(explain(read_or_compile(spec).plan))
+    click.echo(explain(read_or_compile(spec).plan), nl=False)

@@ -428,7 +428,8 @@ def start_writer(path: Path, sizes: str, batches: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", LIVE_WRITER, str(path), sizes, str(batches)]
     writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None
-    assert writer.stdout.readline() == "ready\n"
+    with writer.stdout as answers:
+        assert answers.readline() == "ready\n"
     return writer
 
 

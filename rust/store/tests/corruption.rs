@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Random, folder, options, record_some};
+use common::{Folder, Random, folder, options, record_some};
 use specplan_store::{Result, Store, StoreError, StoreReader};
 
 /// Everything that a reader can see, or the first error.
@@ -52,7 +52,7 @@ fn replace(path: &Path, bytes: &[u8]) {
 }
 
 /// A store of every kind of file; closed, or as a crash leaves it.
-fn damaged_store(name: &str, closed: bool) -> (PathBuf, Vec<u8>) {
+fn damaged_store(name: &str, closed: bool) -> (Folder, Vec<u8>) {
     let folder = folder(name);
     let store = Store::create(&folder, &options()).unwrap();
     record_some(&store, 20);

@@ -1,16 +1,33 @@
 //! What the tests of the store share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use std::path::PathBuf;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use specplan_store::{ChannelKey, Options, Series, Store, TensorChannel, ValueType};
 
-/// A fresh folder for one test.
-pub(crate) fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("specplan-store-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    folder
+/// A fresh folder for one test, removed at its end.
+pub(crate) struct Folder(PathBuf);
+
+pub(crate) fn folder(name: &str) -> Folder {
+    let name = format!("specplan-store-{}-{name}", std::process::id());
+    Folder(std::env::temp_dir().join(name))
+}
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A test that failed before it made the folder should show its own failure.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 pub(crate) fn options() -> Options {

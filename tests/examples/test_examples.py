@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the specs, with data."""
     folder = tmp_path_factory.mktemp("examples")
     subprocess.run([sys.executable, EXAMPLES / "make_data.py", folder], check=True)
-    for spec in EXAMPLES.glob("*/spec.*"):
+    for spec in EXAMPLES.glob("*/spec.[jy]*"):
         shutil.copy(spec, folder / spec.parent.name)
     return folder
 
@@ -52,7 +52,7 @@ def run(folder: Path) -> Callable[[str], Path]:
 
     def run(name: str) -> Path:
         if name not in runs:
-            [spec] = (folder / name).glob("spec.*")
+            [spec] = (folder / name).glob("spec.[jy]*")
             root = folder / "runs"
             subprocess.run([MLX, "compile", spec], check=True, capture_output=True)
             subprocess.run([MLX, "run", spec, "--root", root], check=True, capture_output=True)
@@ -72,10 +72,10 @@ def one_thread() -> Iterator[None]:
 
 
 def split(rows: int, **ratios: float) -> dict[str, NDArray[np.intp]]:
-    """Sizes by largest remainder; the shuffled rows are cut in the order of the names."""
+    """Sizes by largest remainder; the shuffled rows are cut in the order of the ratios."""
     order = np.arange(rows)
     np.random.default_rng(SPLIT_SEED).shuffle(order)
-    names = sorted(ratios)
+    names = list(ratios)
     sizes = {name: int(rows * ratios[name]) for name in names}
     by_remainder = sorted(names, key=lambda name: sizes[name] - rows * ratios[name])
     for name in by_remainder[: rows - sum(sizes.values())]:

@@ -34,7 +34,7 @@ def hand_loop(
     """The loop that everyone writes; returns the loss of each step."""
     losses = []
     for epoch in range(epochs):
-        for rows in specs.epoch_order(len(x), epoch).split(batch_size):
+        for rows in torch.split(specs.epoch_order(len(x), epoch), batch_size):
             value = loss(net(x[rows]), y[rows])
             optimizer.zero_grad()
             value.backward()
@@ -101,7 +101,12 @@ def test_cnn_with_dropout_and_cross_entropy_has_the_bits_of_a_hand_written_loop(
     specs.seeded("init/Net")
     layers: list[nn.Module] = []
     for channels in (1, 8):
-        layers += [nn.Conv2d(channels, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)]
+        layers += [
+            nn.Conv2d(channels, 8, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Dropout(0.25),
+        ]
     net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 2 * 2, 10))
     columns, rows = specs.images(), specs.rows_of(200, "train")
     x, y = torch.from_numpy(columns["x"][rows]), torch.from_numpy(columns["y"][rows])
@@ -159,9 +164,7 @@ def test_gradients_pass_through_a_frozen_node(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "batches"), [("all", 26), ("last", 13), ("none", 0)])
-def test_record_decides_which_batches_are_recorded(
-    tmp_path: Path, mode: str, batches: int
-) -> None:
+def test_record_decides_which_batches_are_recorded(tmp_path: Path, mode: str, batches: int) -> None:
     outcome = specs.run(specs.compiled(specs.train(record=mode)), tmp_path)
     ids = specs.recorded(outcome, "train", "sample_id")
     assert len(specs.recorded(outcome, "train", "outputs")) == len(ids) == batches

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Domain = Literal["features", "targets", "tags"]
+_KINDS = "biufU"
 Keys = str | list[str] | tuple[str, ...]
 
 
@@ -255,9 +256,10 @@ def _column(label: str, name: str, data: Mapping[str, Any]) -> NDArray[Any]:
     array = np.array(rows, order="C")
     if array.ndim == 0 or not len(array):
         raise ValueError(f"FeatureSet `{label}`: column `{name}` has no rows")
-    if array.dtype == object:
+    if array.dtype.kind not in _KINDS:
         raise ValueError(
-            f"FeatureSet `{label}`: column `{name}` holds values that are neither numbers nor text"
+            f"FeatureSet `{label}`: column `{name}` has items of type {array.dtype}; "
+            "they can be numbers, booleans or text"
         )
     array.flags.writeable = False
     return array

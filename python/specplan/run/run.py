@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Compiled, Phase
     from specplan.run.display import Display
+    from specplan.store.run_files import Journal
 
 PHASES: Mapping[type[Phase], Callable[[Any, Context], dict[str, float]]] = {
     Train: train,
@@ -69,7 +70,7 @@ def run_plan(
             plan=plan,
             tables=tables,
             state=live,
-            recorder=Recorder(journal.folder, journal.run_file.run_id),
+            recorder=_recorder(journal),
             journal=journal,
             display=display,
             interruption=interruption,
@@ -77,6 +78,15 @@ def run_plan(
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
         _run_to_end(context)
     return Outcome(folder=journal.folder, run_file=journal.run_file, state=live)
+
+
+def _recorder(journal: Journal) -> Recorder:
+    try:
+        return Recorder(journal.folder, journal.run_file.run_id)
+    except StoreError as exception:
+        error = ErrorRecord(type="StoreError", message=str(exception))
+        journal.ended(Status.FAILED, error=error, statistics={})
+        raise
 
 
 def _run_to_end(context: Context) -> None:
@@ -115,7 +125,7 @@ def _end_early(context: Context, status: Status, exception: BaseException) -> No
     try:
         statistics = context.recorder.close()
         context.recorder.export()
-    except StoreError as second:
+    except (StoreError, OSError) as second:
         # The first exception is the one to report; a store that is broken may be its very reason.
         exception.add_note(f"the records could not be closed: {second}")
     error = None

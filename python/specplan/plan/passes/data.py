@@ -79,6 +79,7 @@ def _feature_set(
     rows = table.header.rows if table else None
     if table and rows == 0:
         context.error("SP508", f"{table.called} has no rows", (*path, "source"))
+        rows = None
     splitter, splits = _splits(context, resolved, label, spec, rows)
     known = {name: column for name, column in columns.items() if column is not None}
     counted = {name: size for name, size in splits.items() if size is not None}
@@ -285,6 +286,6 @@ def _splits(
         return splitter, dict.fromkeys(split.ratios)
     sizes = split_sizes(split.ratios, rows)
     for name, size in sizes.items():
-        if size == 0 and rows > 0:
+        if size == 0:
             context.error("SP504", f"split `{name}` gets 0 of {rows} rows", (*place, name))
     return splitter, dict(sizes)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from specplan.errors import PlanError
+from specplan.models.sklearn.build import build_estimator, fitted, outputs
+
+FOREST = "sklearn.ensemble:RandomForestRegressor"
+
+
+def test_a_float_that_json_would_write_as_an_integer_stays_a_float() -> None:
+    forest = build_estimator(FOREST, {"max_features": {"$float": "1.0"}, "n_estimators": 3})
+    assert forest.get_params()["max_features"] == 1.0
+    assert isinstance(forest.get_params()["max_features"], float)
+
+
+@pytest.mark.parametrize("use", ["os:system", "sklearn.utils:Bunch", "sklearn.linear_model:Nope"])
+def test_only_listed_estimators_are_imported(use: str) -> None:
+    message = f"`{use}` is not one of the scikit-learn estimators that a plan may name"
+    with pytest.raises(PlanError, match=re.escape(message)):
+        build_estimator(use, {})
+
+
+def test_an_argument_that_the_installed_version_lacks_is_named() -> None:
+    with pytest.raises(PlanError, match=r"`sklearn\.linear_model:Ridge` in scikit-learn .*nope"):
+        build_estimator("sklearn.linear_model:Ridge", {"nope": 1})
+
+
+def test_rows_are_flattened_and_outputs_viewed() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20, 2, 3)), rng.standard_normal((20, 1))
+    ridge = build_estimator("sklearn.linear_model:Ridge", {})
+    found = fitted(ridge, x, y)
+    assert found is not ridge
+    assert found.coef_.shape == (6,)
+    rows = outputs("sklearn.linear_model:Ridge", found, x, dtype="float32", shape=(1,))
+    assert rows.dtype.name == "float32"
+    assert rows.shape == (20, 1)
+    wide = fitted(ridge, x, rng.standard_normal((20, 2, 2)))
+    rows = outputs("sklearn.linear_model:Ridge", wide, x, dtype="float64", shape=(4,))
+    assert rows.shape == (20, 4)

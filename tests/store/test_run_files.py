@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from specplan.store.run_file import RunFile, Status
+from specplan.store.run_files import Journal, create_run
+from tests.run import specs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def create(root: Path) -> Journal:
+    return create_run(root, specs.compiled(specs.train()), environment={}, versions={"a": "1"})
+
+
+def test_runs_of_the_same_second_get_their_own_folder_and_version(tmp_path: Path) -> None:
+    journals: list[Journal] = []
+    threads = [threading.Thread(target=lambda: journals.append(create(tmp_path))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({journal.folder.path for journal in journals}) == 8
+    assert sorted(journal.run_file.version for journal in journals) == list(range(1, 9))
+    assert not list((tmp_path / "tests").glob(".*"))
+
+
+def test_run_json_is_whole_at_every_change(tmp_path: Path) -> None:
+    journal = create(tmp_path)
+
+    def on_file() -> RunFile:
+        return msgspec.json.decode(journal.folder.run_file.read_bytes(), type=RunFile)
+
+    assert on_file() == journal.run_file
+    journal.phase_started("train")
+    journal.epoch_kept("train", 3)
+    journal.phase_ended(Status.COMPLETED)
+    assert on_file() == journal.run_file
+    assert journal.run_file.kept_epochs == {"train": 3}
+    journal.phase_started("eval")
+    journal.ended(Status.INTERRUPTED, error=None, statistics={"records": 1})
+    assert on_file() == journal.run_file
+    assert [phase.status for phase in journal.run_file.phases] == ["completed", "interrupted"]
+    assert journal.run_file.sessions[0].ended_at is not None
+    assert sorted(path.name for path in journal.folder.path.iterdir()) == [
+        "environment.json",
+        "plan.json",
+        "run.json",
+    ]

@@ -100,7 +100,8 @@ $(VENV)/.installed: constraints.txt $(VENV)/.created
 
 # maturin looks at the dependencies once more, finds them, and stays offline. Nothing else builds the
 # extension: after a plain `cargo build` pyo3 is configured otherwise and has to be built again.
-MATURIN = VIRTUAL_ENV=$(ROOT)/$(VENV) $(BIN)/maturin develop --release $$([ ! -x $(BIN)/uv ] || echo --uv)
+# The crates of the tests are fetched with the others, so that they need no network later.
+MATURIN = cargo fetch --locked && env -u CONDA_PREFIX VIRTUAL_ENV=$(ROOT)/$(VENV) $(BIN)/maturin develop --release $$([ ! -x $(BIN)/uv ] || echo --uv)
 $(VENV)/.built: $(RUST) pyproject.toml $(VENV)/.installed
 	$(call step,Build the extension,$(MATURIN))
 	@touch $@

@@ -273,6 +273,8 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
         warnings: what the compiler found odd but not wrong.
         origins: where the spec says what the plan holds, by JSON pointer into the plan; empty for a
             plan that was read from a file.
+        spec: the composed spec as plain values with the defaults of the language; None for a plan that
+            was read from a file.
     """
 
     plan: Plan
@@ -280,3 +282,4 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     tables: Mapping[str, Mapping[str, NDArray[Any]]] = {}
     warnings: tuple[Diagnostic, ...] = ()
     origins: Mapping[str, Origin] = {}
+    spec: Mapping[str, Any] | None = None

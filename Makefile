@@ -39,7 +39,7 @@ test: setup ## Set up and run all tests
 	$(call step,Test the package,$(BIN)/python -m pytest)
 
 .PHONY: check
-check: setup ## Check format, lints, types and generated files
+check: setup ## Check format, lints and types
 	$(call step,Check the format,$(BIN)/ruff format --check && cargo fmt --all --check)
 	$(call step,Lint Python,$(BIN)/ruff check)
 	$(call step,Check types,$(BIN)/mypy)
@@ -59,9 +59,15 @@ format: setup ## Format the code and mend what the linters can mend
 	$(BIN)/ruff format
 	cargo fmt --all
 
+.PHONY: generate
+generate: setup ## Write the generated files anew: schemas, and the table of estimators
+	$(BIN)/python tools/generate_schemas.py
+	$(BIN)/python tools/generate_estimators.py
+
 .PHONY: bench
 bench: setup $(DATA) ## Run the benches of benches/RESULTS.md
-	$(BIN)/python benches/run.py
+	$(BIN)/python benches/training_loop.py
+	$(BIN)/python benches/record_throughput.py
 
 .PHONY: lock
 lock: setup ## Write constraints.txt anew from pyproject.toml
@@ -94,7 +100,8 @@ $(VENV)/.installed: constraints.txt $(VENV)/.created
 
 # maturin looks at the dependencies once more, finds them, and stays offline. Nothing else builds the
 # extension: after a plain `cargo build` pyo3 is configured otherwise and has to be built again.
-MATURIN = VIRTUAL_ENV=$(ROOT)/$(VENV) $(BIN)/maturin develop --release $$([ ! -x $(BIN)/uv ] || echo --uv)
+# The crates of the tests are fetched with the others, so that they need no network later.
+MATURIN = cargo fetch --locked && env -u CONDA_PREFIX VIRTUAL_ENV=$(ROOT)/$(VENV) $(BIN)/maturin develop --release $$([ ! -x $(BIN)/uv ] || echo --uv)
 $(VENV)/.built: $(RUST) pyproject.toml $(VENV)/.installed
 	$(call step,Build the extension,$(MATURIN))
 	@touch $@

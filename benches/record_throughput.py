@@ -74,9 +74,7 @@ def by_pyarrow(folder: Path, data: list[np.ndarray], count: int) -> tuple[float,
             column = pa.FixedSizeListArray.from_arrays(data[batch % 4].reshape(-1), width)
             epochs = pa.array(np.zeros(rows, np.int32))
             numbers = pa.array(np.full(rows, batch, np.int32))
-            writer.write_batch(
-                pa.RecordBatch.from_arrays([column, epochs, numbers], schema=schema)
-            )
+            writer.write_batch(pa.RecordBatch.from_arrays([column, epochs, numbers], schema=schema))
         called = time.perf_counter()
     return called - started, time.perf_counter() - started
 

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import torch
 from rounds import interleave, table
 
-from specplan.data.sampler import positions
 from specplan.data.split import split_rows
 from specplan.plan.compile import compile_mapping
 from specplan.run.display import Silent
@@ -89,7 +88,9 @@ def by_hand(*, stream: bool) -> Callable[[], float]:
             losses = []
             started = time.perf_counter()
             for epoch in range(EPOCHS):
-                order = torch.from_numpy(np.random.default_rng([42, epoch]).permutation(len(digits)))
+                order = torch.from_numpy(
+                    np.random.default_rng([42, epoch]).permutation(len(digits))
+                )
                 for batch, chosen in enumerate(order.split(BATCH)):
                     outputs = model(images[chosen])
                     targets = digits[chosen]

@@ -53,8 +53,10 @@ PARAMETER_WIDTH = {
     "SparsePCA": "n_components",
     "TruncatedSVD": "n_components",
 }
-# Has a default for its base estimator and cannot work with it.
-INCOMPLETE = {"SelfTrainingClassifier"}
+# One needs another estimator in spite of its default, the other reads one column only.
+LEFT_OUT = {"IsotonicRegression", "SelfTrainingClassifier"}
+# Transformers whose output is never wider than their input.
+NARROWS = {"FactorAnalysis", "FastICA", "IncrementalPCA", "PCA", "TruncatedSVD"}
 # A default by which scikit-learn says that a parameter should not be set.
 SENTINELS = {"deprecated", "warn"}
 
@@ -65,6 +67,7 @@ WORDS: dict[Hashable, list[str]] = {
     bool: ["bool"],
     "verbose": ["bool", "int[0,inf)"],
     "random_state": ["none", "int[0,4294967295]"],
+    "cv_object": ["none", "int[2,inf)"],
     Integral: ["int(-inf,inf)"],
     int: ["int(-inf,inf)"],
     Real: ["real(-inf,inf)"],
@@ -122,8 +125,8 @@ def allowed(constraints: Any) -> list[str] | None:
 def in_words(constraint: Any) -> list[str]:
     """One constraint of scikit-learn; nothing for one that only a Python object satisfies."""
     if isinstance(constraint, StrOptions | Options):
-        options = sorted(map(str, constraint.options))
-        return [f"={option}" for option in options if option not in SENTINELS]
+        options = sorted(constraint.options, key=str)
+        return [option_in_word(option) for option in options if option not in SENTINELS]
     if isinstance(constraint, Interval):
         kind = "int" if constraint.type is Integral else "real"
         left = "-inf" if constraint.left is None else f"{constraint.left:g}"
@@ -136,37 +139,54 @@ def in_words(constraint: Any) -> list[str]:
     return []
 
 
-def describe(name: str, cls: type, kind: str) -> dict[str, Any] | None:
-    """The entry of one estimator; None for one that cannot be made from JSON."""
+def option_in_word(option: Any) -> str:
+    """One of several values that a parameter takes."""
+    if isinstance(option, str):
+        return f"={option}"
+    return "bool" if isinstance(option, bool) else f"real[{option:g},{option:g}]"
+
+
+def parameters_of(cls: type) -> dict[str, Any] | None:
+    """The part of an entry that says what can be set; None for a class that needs an argument."""
     parameters: dict[str, Any] = {}
+    accepts: dict[str, list[str]] = {}
     closed: list[str] = []
+    constraints = getattr(cls, "_parameter_constraints", {})
     for parameter in inspect.signature(cls).parameters.values():
         if parameter.default is inspect.Parameter.empty:
             return None
         if isinstance(parameter.default, str) and parameter.default in SENTINELS:
             continue
-        try:
-            parameters[parameter.name] = as_json(parameter.default)
-        except TypeError:
+        words = allowed(constraints.get(parameter.name, "no_validation"))
+        if words in ([], ["none"]):
             closed.append(parameter.name)
+            continue
+        parameters[parameter.name] = as_json(parameter.default)
+        if words is not None:
+            accepts[parameter.name] = words
+    entry: dict[str, Any] = {"parameters": parameters, "accepts": accepts}
+    return entry | {"closed": closed} if closed else entry
+
+
+def describe(name: str, cls: type, kind: str) -> dict[str, Any] | None:
+    """The entry of one estimator; None for one that cannot be made from JSON."""
+    settable = parameters_of(cls)
+    if settable is None:
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tags = cls().__sklearn_tags__()
-    constraints = getattr(cls, "_parameter_constraints", {})
-    accepts = {
-        parameter: words
-        for parameter in parameters
-        if (words := allowed(constraints.get(parameter, "no_validation")))
-    }
-    entry: dict[str, Any] = {"kind": kind, "parameters": parameters, "accepts": accepts}
-    if closed:
-        entry["closed"] = closed
+    entry: dict[str, Any] = {"kind": kind, **settable}
     if hasattr(cls, "partial_fit"):
         entry["partial_fit"] = True
     if hasattr(cls, "predict_proba"):
         entry["predict_proba"] = True
     if tags.target_tags.multi_output:
         entry["multi_output"] = True
+    if not tags.target_tags.single_output:
+        entry["single_output"] = False
+    if name in NARROWS:
+        entry["narrows"] = True
     if kind == "transformer":
         entry["width"] = PARAMETER_WIDTH.get(name, "input")
     return entry
@@ -179,7 +199,7 @@ def table() -> dict[str, Any]:
         for name, cls in all_estimators(type_filter=kind):
             if kind == "transformer" and name not in INPUT_WIDTH | set(PARAMETER_WIDTH):
                 continue
-            if name in INCOMPLETE:
+            if name in LEFT_OUT:
                 continue
             use = public_name(cls)
             entry = describe(name, cls, kind) if use else None

@@ -1,10 +1,11 @@
 """The Rust extension: text with positions, headers of table files, and the record store."""
 
-from collections.abc import Buffer, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Buffer
 
 __version__: str
 
@@ -138,7 +139,7 @@ class TensorChannel:
 class MetricGroup:
     """Series that are logged together: one call, one small buffer of float64."""
 
-    def log(self, values: Buffer, epoch: int, batch: int, step: int) -> int:
+    def log(self, values: Buffer | NDArray[np.float64], epoch: int, batch: int, step: int) -> int:
         """Record one float64 for each series and return the sequence number.
 
         `batch` -1 means the whole epoch or phase, `epoch` -1 a phase without epochs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specplan.components.arguments import written
+from specplan.spec.arguments import written
 
 __all__ = ["SimpleSampler"]
 

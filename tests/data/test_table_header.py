@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from blake3 import blake3
+
 from specplan._native import ColumnHeader, read_table_header
 from specplan.errors import DataError
 

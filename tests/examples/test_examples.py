@@ -18,8 +18,9 @@ import torch
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.metrics import accuracy_score, mean_squared_error, r2_score
 from sklearn.preprocessing import StandardScaler
-from specplan.plan.streams import seed_of
 from torch import nn
+
+from specplan.plan.streams import seed_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MLX = Path(sys.executable).parent / "mlx"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each command imports torch
 SEED = 42
 SPLIT_SEED = 13
 MEASUREMENTS = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
@@ -38,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the specs, with data."""
     folder = tmp_path_factory.mktemp("examples")
     subprocess.run([sys.executable, EXAMPLES / "make_data.py", folder], check=True)
-    for spec in EXAMPLES.glob("*/spec.*"):
+    for spec in EXAMPLES.glob("*/spec.[jy]*"):
         shutil.copy(spec, folder / spec.parent.name)
     return folder
 
@@ -50,7 +52,7 @@ def run(folder: Path) -> Callable[[str], Path]:
 
     def run(name: str) -> Path:
         if name not in runs:
-            [spec] = (folder / name).glob("spec.*")
+            [spec] = (folder / name).glob("spec.[jy]*")
             root = folder / "runs"
             subprocess.run([MLX, "compile", spec], check=True, capture_output=True)
             subprocess.run([MLX, "run", spec, "--root", root], check=True, capture_output=True)
@@ -70,10 +72,10 @@ def one_thread() -> Iterator[None]:
 
 
 def split(rows: int, **ratios: float) -> dict[str, NDArray[np.intp]]:
-    """Sizes by largest remainder; the shuffled rows are cut in the order of the names."""
+    """Sizes by largest remainder; the shuffled rows are cut in the order of the ratios."""
     order = np.arange(rows)
     np.random.default_rng(SPLIT_SEED).shuffle(order)
-    names = sorted(ratios)
+    names = list(ratios)
     sizes = {name: int(rows * ratios[name]) for name in names}
     by_remainder = sorted(names, key=lambda name: sizes[name] - rows * ratios[name])
     for name in by_remainder[: rows - sum(sizes.values())]:
@@ -186,9 +188,13 @@ def test_digits(folder: Path, run: Callable[[str], Path]) -> None:
 
     run_folder = run("digits")
     assert series(run_folder, "train", "val_loss") == val_losses
-    recorded = duckdb.sql(f"from '{run_folder}/tables/execution-test.parquet'").pl()
-    assert recorded["CNN.outputs"].to_list() == outputs.tolist()
-    assert recorded["CNN.targets"].to_list() == targets[test].tolist()
+    recorded = duckdb.connect().execute(
+        'select "CNN.outputs", "CNN.targets" from read_parquet(?)',
+        [str(run_folder / "tables/execution-test.parquet")],
+    )
+    rows_recorded = recorded.fetchall()
+    assert [list(row) for row, _ in rows_recorded] == outputs.tolist()
+    assert [digit for _, digit in rows_recorded] == targets[test].tolist()
     [accuracy] = series(run_folder, "test", "accuracy")
     assert accuracy == accuracy_score(targets[test], outputs.argmax(dim=1))
     assert accuracy > 0.97

@@ -1,5 +1,7 @@
 """The documented program up to 'Running the Full Execution Plan', cell by cell."""
 
+# ruff: noqa: E402 -- it is run as it was documented
+
 # %%
 import numpy as np
 
@@ -55,7 +57,7 @@ print(f"Splits: {fs.available_splits}")
 fs.visualize()
 
 # %%
-from specplan.models.torch import SequentialMLP  # noqa: E402
+from specplan.models.torch import SequentialMLP
 
 fs_ref = fs.reference(features="voltage", targets="soh")
 

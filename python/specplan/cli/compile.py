@@ -42,5 +42,5 @@ def command(spec: Path, output: Path | None, explain: bool, error_format: str) -
     if explain:
         from specplan.plan.explain import explain as explain_plan
 
-        click.echo(explain_plan(compiled.plan))
+        click.echo(explain_plan(compiled.plan), nl=False)
     click.echo(f"wrote {target} ({compiled.plan.id})", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -28,6 +29,18 @@ def compile_or_exit(path: Path, error_format: str) -> Compiled:
         raise click.exceptions.Exit(1) from error
     write_diagnostics(compiled.warnings, path, error_format)
     return compiled
+
+
+def read_or_compile(path: Path) -> Compiled:
+    """The plan in a plan file, or what a spec compiles to."""
+    from specplan.plan.canonical import is_plan, read_plan
+
+    if path.suffix == ".json":
+        # A spec that is not JSON after all is refused by the compiler, which says where.
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            if is_plan(msgspec.json.decode(path.read_bytes())):
+                return read_plan(path)
+    return compile_or_exit(path, "human")
 
 
 def write_diagnostics(diagnostics: Sequence[Diagnostic], path: Path, error_format: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import spec_argument
-from specplan.cli.diagnose import compile_or_exit
+from specplan.cli.diagnose import read_or_compile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command()
 @spec_argument
 def command(spec: Path) -> None:
-    """Print what a spec would run: data, graph, shapes and phases. Writes nothing.
+    """Print what SPEC, a spec or a plan, would run: data, graph, shapes, phases. Writes nothing.
 
     \b
     Example:
@@ -24,4 +24,4 @@ def command(spec: Path) -> None:
     """
     from specplan.plan.explain import explain
 
-    click.echo(explain(compile_or_exit(spec, "human").plan))
+    click.echo(explain(read_or_compile(spec).plan), nl=False)

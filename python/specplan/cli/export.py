@@ -38,8 +38,13 @@ def command(run: str, root: Path | None, force: bool) -> None:
             "its tables are written when it ends\n"
             "hint: `mlx metrics` reads it meanwhile; --force writes what is committed"
         )
-    for path, rows in _write_tables(opened, force=force):
+    if not opened.folder.records.is_dir():
+        raise RunError(f"run `{opened.experiment}/{opened.id}` has no records")
+    written = _write_tables(opened, force=force)
+    for path, rows in written:
         click.echo(f"{path}  {rows} rows")
+    if not written:
+        click.echo("every table is there; --force writes them again", err=True)
 
 
 def _write_tables(run: Run, *, force: bool) -> list[tuple[Path, int]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from specplan.results.open import Run
 
 RECORD_COLUMNS = ("phase", "node", "role", "field", "dtype", "shape", "batches", "rows")
+PHASE_COLUMNS = ("phase", "kind", "split", "rows", "steps", "kept", "status")
 METRIC_COLUMNS = ("phase", "split", "node", "name", "epoch", "value")
 
 
@@ -67,6 +68,7 @@ def summary(run: Run) -> dict[str, Any]:
         "ended_at": run_file.sessions[-1].ended_at,
         "folder": str(run.folder.path),
         "phases": msgspec.to_builtins(run_file.phases),
+        "kept_epochs": run_file.kept_epochs,
         "metrics": plain_rows(last_values(run.metrics().arrow)),
         "records": _records(run),
         "tables": [{"path": str(path), "rows": rows} for path, rows in _tables(run)],
@@ -123,10 +125,10 @@ def _write_plan(run: Run) -> None:
     for phase in run.plan.phases:
         timing = timings.get(phase.path)
         status = "" if timing is None else timing.status.value
-        rows.append(
-            [phase.path, _kind(phase), phase.split or "", str(phase.rows), _steps(phase), status]
-        )
-    _write_section("phases", ("phase", "kind", "split", "rows", "steps", "status"), rows)
+        kept = str(run.run_file.kept_epochs.get(phase.path, ""))
+        numbers = (str(phase.rows), _steps(phase), kept)
+        rows.append([phase.path, _kind(phase), phase.split or "", *numbers, status])
+    _write_section("phases", PHASE_COLUMNS, rows)
 
 
 def _write_records(run: Run) -> None:

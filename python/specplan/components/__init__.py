@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from specplan.components.callback import EarlyStopping, Evaluation
 from specplan.components.loss import (
+    L1,
     BinaryCrossEntropyWithLogits,
     CrossEntropy,
     Huber,
-    L1,
     MeanSquaredError,
     SmoothL1,
 )
 from specplan.components.merge import Concat
 from specplan.components.metric import (
+    R2,
     Accuracy,
     MeanAbsoluteError,
     MeanSquaredErrorMetric,
-    R2,
     RootMeanSquaredError,
 )
 from specplan.components.model import Cnn, Mlp
@@ -44,7 +44,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def _by_name(*classes: type[Component]) -> Mapping[str, type[Component]]:
-    return {cls.__struct_config__.tag: cls for cls in classes}
+    return {str(cls.__struct_config__.tag): cls for cls in classes}
 
 
 COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {

@@ -10,7 +10,7 @@ from msgspec import Meta
 from specplan.components.component import Component, Positive
 
 
-class Evaluation(Component, tag="evaluation"):
+class Evaluation(Component, frozen=True, tag="evaluation"):
     """Evaluate another split after an epoch; records `<as>_loss` and `<as>_<loss or metric label>`."""
 
     split: Annotated[str, Meta(description="Split to evaluate.", examples=["val"])]
@@ -22,14 +22,16 @@ class Evaluation(Component, tag="evaluation"):
     every_n_epochs: Annotated[Positive, Meta(description="Epochs between two evaluations.")] = 1
     as_: Annotated[
         str | None,
-        Meta(description="First part of the names of what is recorded; by default the split's name."),
+        Meta(
+            description="First part of the names of what is recorded; by default the split's name."
+        ),
     ] = msgspec.field(name="as", default=None)
     batch_size: Annotated[
         Positive | None, Meta(description="Rows at a time; by default the whole split.")
     ] = None
 
 
-class EarlyStopping(Component, tag="early_stopping"):
+class EarlyStopping(Component, frozen=True, tag="early_stopping"):
     """Stop a train phase once a metric has not improved for `patience` epochs."""
 
     monitor: Annotated[

@@ -9,27 +9,27 @@ from msgspec import Meta
 from specplan.components.component import Component, Probability
 
 
-class MeanSquaredError(Component, tag="mse"):
+class MeanSquaredError(Component, frozen=True, tag="mse"):
     """Mean of the squared differences."""
 
 
-class L1(Component, tag="l1"):
+class L1(Component, frozen=True, tag="l1"):
     """Mean of the absolute differences."""
 
 
-class SmoothL1(Component, tag="smooth_l1"):
+class SmoothL1(Component, frozen=True, tag="smooth_l1"):
     """Squared below `beta`, absolute above."""
 
     beta: Annotated[float, Meta(ge=0, description="Where the two forms meet.")] = 1.0
 
 
-class Huber(Component, tag="huber"):
+class Huber(Component, frozen=True, tag="huber"):
     """Squared below `delta`, absolute above, scaled by `delta`."""
 
     delta: Annotated[float, Meta(gt=0, description="Where the two forms meet.")] = 1.0
 
 
-class CrossEntropy(Component, tag="cross_entropy"):
+class CrossEntropy(Component, frozen=True, tag="cross_entropy"):
     """Cross entropy between logits of shape (classes,) and an integer class of shape ()."""
 
     label_smoothing: Annotated[
@@ -37,5 +37,5 @@ class CrossEntropy(Component, tag="cross_entropy"):
     ] = 0.0
 
 
-class BinaryCrossEntropyWithLogits(Component, tag="bce_with_logits"):
+class BinaryCrossEntropyWithLogits(Component, frozen=True, tag="bce_with_logits"):
     """Binary cross entropy between logits and targets in [0, 1] of the same shape."""

@@ -9,7 +9,7 @@ from msgspec import Meta
 from specplan.components.component import Component
 
 
-class Concat(Component, tag="concat"):
+class Concat(Component, frozen=True, tag="concat"):
     """Concatenate the inputs along one axis of a row."""
 
     axis: Annotated[

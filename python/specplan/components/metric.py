@@ -5,21 +5,21 @@ from __future__ import annotations
 from specplan.components.component import Component
 
 
-class Accuracy(Component, tag="accuracy"):
+class Accuracy(Component, frozen=True, tag="accuracy"):
     """Share of rows whose class is right: the largest of several logits, or the predicted label itself."""
 
 
-class MeanSquaredErrorMetric(Component, tag="mse"):
+class MeanSquaredErrorMetric(Component, frozen=True, tag="mse"):
     """Mean of the squared differences."""
 
 
-class RootMeanSquaredError(Component, tag="rmse"):
+class RootMeanSquaredError(Component, frozen=True, tag="rmse"):
     """Square root of the mean of the squared differences."""
 
 
-class MeanAbsoluteError(Component, tag="mae"):
+class MeanAbsoluteError(Component, frozen=True, tag="mae"):
     """Mean of the absolute differences."""
 
 
-class R2(Component, tag="r2"):
+class R2(Component, frozen=True, tag="r2"):
     """Coefficient of determination, averaged over the target's elements."""

@@ -24,7 +24,7 @@ Dropout = Annotated[
 ]
 
 
-class Mlp(Component, tag="mlp"):
+class Mlp(Component, frozen=True, tag="mlp"):
     """A multi-layer perceptron: the row is flattened, then `n_layers` hidden linear layers and one output layer."""
 
     output_shape: OutputShape = None
@@ -34,7 +34,7 @@ class Mlp(Component, tag="mlp"):
     dropout: Dropout = 0.0
 
 
-class Cnn(Component, tag="cnn"):
+class Cnn(Component, frozen=True, tag="cnn"):
     """A convolutional network over rows of shape (channels, length) or (channels, height, width).
 
     `n_layers` blocks of convolution, activation, pooling and dropout; then the result is flattened and

@@ -10,12 +10,13 @@ from specplan.components.component import Component, NonNegative
 
 WeightDecay = Annotated[NonNegative, Meta(description="Factor of the weight decay.")]
 Betas = Annotated[
-    tuple[float, float], Meta(description="Decay rates of the running mean and square of the gradient.")
+    tuple[float, float],
+    Meta(description="Decay rates of the running mean and square of the gradient."),
 ]
 Eps = Annotated[NonNegative, Meta(description="Added to the denominator.")]
 
 
-class SGD(Component, tag="sgd"):
+class SGD(Component, frozen=True, tag="sgd"):
     """Stochastic gradient descent."""
 
     lr: Annotated[NonNegative, Meta(description="Learning rate.", examples=[0.01])] = 1e-3
@@ -25,7 +26,7 @@ class SGD(Component, tag="sgd"):
     nesterov: Annotated[bool, Meta(description="Whether to use Nesterov momentum.")] = False
 
 
-class Adam(Component, tag="adam"):
+class Adam(Component, frozen=True, tag="adam"):
     """Adam (Kingma and Ba, 2015)."""
 
     lr: Annotated[NonNegative, Meta(description="Learning rate.", examples=[0.001])] = 1e-3
@@ -35,7 +36,7 @@ class Adam(Component, tag="adam"):
     amsgrad: Annotated[bool, Meta(description="Whether to use AMSGrad.")] = False
 
 
-class AdamW(Component, tag="adamw"):
+class AdamW(Component, frozen=True, tag="adamw"):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019)."""
 
     lr: Annotated[NonNegative, Meta(description="Learning rate.", examples=[0.001])] = 1e-3
@@ -45,7 +46,7 @@ class AdamW(Component, tag="adamw"):
     amsgrad: Annotated[bool, Meta(description="Whether to use AMSGrad.")] = False
 
 
-class RMSprop(Component, tag="rmsprop"):
+class RMSprop(Component, frozen=True, tag="rmsprop"):
     """RMSprop (Hinton, 2012)."""
 
     lr: Annotated[NonNegative, Meta(description="Learning rate.", examples=[0.01])] = 1e-2
@@ -53,6 +54,6 @@ class RMSprop(Component, tag="rmsprop"):
     eps: Eps = 1e-8
     weight_decay: WeightDecay = 0.0
     momentum: Annotated[NonNegative, Meta(description="Factor of the momentum.")] = 0.0
-    centered: Annotated[bool, Meta(description="Whether to normalise by the estimated variance.")] = (
-        False
-    )
+    centered: Annotated[
+        bool, Meta(description="Whether to normalise by the estimated variance.")
+    ] = False

@@ -9,7 +9,7 @@ from msgspec import Meta
 from specplan.components.component import Component, Positive
 
 
-class Simple(Component, tag="simple"):
+class Simple(Component, frozen=True, tag="simple"):
     """Batches of consecutive rows, in the order of the split or shuffled."""
 
     batch_size: Annotated[Positive, Meta(description="Rows in a batch.", examples=[32])] = 1
@@ -19,7 +19,10 @@ class Simple(Component, tag="simple"):
     ] = False
     seed: Annotated[
         int | None,
-        Meta(description="Seed of the shuffle; without it, one derived from `run.seed`.", examples=[42]),
+        Meta(
+            description="Seed of the shuffle; without it, one derived from `run.seed`.",
+            examples=[42],
+        ),
     ] = None
     reshuffle: Annotated[
         bool,

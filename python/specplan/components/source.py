@@ -17,7 +17,7 @@ Shapes = Annotated[
 ]
 
 
-class ParquetFile(Component, tag="parquet"):
+class ParquetFile(Component, frozen=True, tag="parquet"):
     """A Parquet file: one column for each key, one row for each sample."""
 
     path: Annotated[
@@ -30,7 +30,7 @@ class ParquetFile(Component, tag="parquet"):
     shapes: Shapes = {}
 
 
-class ArrowFile(Component, tag="arrow"):
+class ArrowFile(Component, frozen=True, tag="arrow"):
     """An Arrow IPC file (Feather version 2)."""
 
     path: Annotated[
@@ -43,10 +43,12 @@ class ArrowFile(Component, tag="arrow"):
     shapes: Shapes = {}
 
 
-class MemoryTable(Component, tag="memory"):
+class MemoryTable(Component, frozen=True, tag="memory"):
     """Columns that a Python program holds. A plan that names one runs only in that program."""
 
     name: Annotated[
         str,
-        Meta(description="Name under which the program binds the columns.", examples=["SensorData"]),
+        Meta(
+            description="Name under which the program binds the columns.", examples=["SensorData"]
+        ),
     ]

@@ -56,10 +56,6 @@ class ExperimentContext:
         self._members[namespace, label] = member
         return label
 
-    def find(self, label: str) -> Labelled | None:
-        """The FeatureSet or node of this label."""
-        return self._members.get(("node", label))
-
     def members(self, kind: type[Member]) -> list[Member]:
         """Everything registered of one class, in the order of registration."""
         return [member for member in self._members.values() if isinstance(member, kind)]

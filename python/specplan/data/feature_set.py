@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Domain = Literal["features", "targets", "tags"]
+_KINDS = "biufU"
 Keys = str | list[str] | tuple[str, ...]
 
 
@@ -143,8 +144,8 @@ class FeatureSet:
         total = math.fsum(ratios.values())
         if abs(total - 1) > 1e-9:
             raise ValueError(f"the ratios of the splits must sum to 1, not {total:g}")
-        by_name = split_sizes(ratios, len(self))
-        for name, rows in by_name.items():
+        sizes = split_sizes(ratios, len(self))
+        for name, rows in sizes.items():
             if not rows:
                 raise ValueError(
                     f"split `{name}` would have no rows: {ratios[name]:g} of {len(self)} rows"
@@ -152,7 +153,7 @@ class FeatureSet:
         self._random_splits = RandomSplits(
             ratios={name: float(ratio) for name, ratio in ratios.items()},
             seed=seed,
-            sizes={name: by_name[name] for name in ratios},
+            sizes=sizes,
         )
 
     def check_split(self, split: str | None) -> None:
@@ -255,9 +256,10 @@ def _column(label: str, name: str, data: Mapping[str, Any]) -> NDArray[Any]:
     array = np.array(rows, order="C")
     if array.ndim == 0 or not len(array):
         raise ValueError(f"FeatureSet `{label}`: column `{name}` has no rows")
-    if array.dtype == object:
+    if array.dtype.kind not in _KINDS:
         raise ValueError(
-            f"FeatureSet `{label}`: column `{name}` holds values that are neither numbers nor text"
+            f"FeatureSet `{label}`: column `{name}` has items of type {array.dtype}; "
+            "they can be numbers, booleans or text"
         )
     array.flags.writeable = False
     return array

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from specplan.components.arguments import written
 from specplan.experiment.eval_phase import EvalPhase
+from specplan.spec.arguments import written
 
 
 class Evaluation:

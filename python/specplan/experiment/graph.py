@@ -6,12 +6,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
-from specplan.components.arguments import written
 from specplan.data.context import active_context, checked_label
 from specplan.data.feature_set import FeatureSet, FeatureSetReference
 from specplan.experiment.drawing import draw_graph, show
 from specplan.models.sklearn.instance import component_of, is_estimator
 from specplan.models.torch import SequentialCNN, SequentialMLP
+from specplan.spec.arguments import written
 from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:

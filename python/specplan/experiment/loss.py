@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
-from specplan.components.arguments import written
 from specplan.data.context import active_context, checked_label
 from specplan.experiment.graph import ModelNode, check_backend
+from specplan.spec.arguments import written
 from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
@@ -138,5 +138,5 @@ def _ordered(inputs: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
         inputs = [inputs["input"], inputs["target"]]
     for name in inputs:
         if name not in FIELDS:
-            raise ValueError(f"an input of a loss is one of {choices(name, FIELDS)}; not `{name}`")
+            raise ValueError(f"a loss has no input `{name}`; known: {choices(name, FIELDS)}")
     return tuple(inputs)

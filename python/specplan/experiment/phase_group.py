@@ -173,7 +173,8 @@ class PhaseGroup:
     def _instance(self, entry: Phase | PhaseGroup) -> Phase | PhaseGroup:
         if any(entry is other for other in self._entries):
             return entry
-        raise KeyError(f"this {_said(entry)} is not in group `{self.label}`")
+        kind = type(entry).__name__
+        raise KeyError(f"this {kind} `{entry.label}` is not in group `{self.label}`")
 
     def _remove(self, entry: Phase | PhaseGroup) -> None:
         self._entries = [other for other in self._entries if other is not entry]

@@ -86,7 +86,7 @@ class Plan:
         where = runs_root(
             None if root is None else Path(root),
             folder=compiled.folder,
-            dir=compiled.plan.results.dir,
+            results=compiled.plan.results.dir,
         )
         outcome = run_plan(compiled, root=where, display=Silent() if display is None else display)
         return open_run(outcome.folder.path)

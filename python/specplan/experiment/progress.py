@@ -85,17 +85,17 @@ class Watched:
         )
         self._bars.start()
         if isinstance(phase, Train):
-            self._epochs = self._bars.add_task(
-                f"{phase.path}: epochs", total=phase.epochs, values=""
-            )
+            name, total = f"{phase.path}: epochs", phase.epochs
+            self._epochs = self._bars.add_task(name, total=total, values="")
+        else:
+            self._steps = self._bars.add_task(phase.path, total=phase.steps, values="")
 
     def progressed(self, phase: Phase, epoch: int, step: int) -> None:
         """Move the bar of the steps."""
         if self._bars is None:
             return
         if self._steps is None:
-            name = f"epoch {epoch}" if isinstance(phase, Train) else phase.path
-            self._steps = self._bars.add_task(name, total=phase.steps, values="")
+            self._steps = self._bars.add_task(f"epoch {epoch}", total=phase.steps, values="")
         self._bars.update(self._steps, completed=step)
 
     def epoch_ended(self, phase: Phase, epoch: int, values: Mapping[str, float]) -> None:
@@ -115,6 +115,8 @@ class Watched:
         """Remember what was fitted, and take the bars down."""
         if isinstance(phase, Fit):
             self.fitted.update(phase.fitted)
+        if self._bars is not None and self._steps is not None:
+            self._bars.update(self._steps, completed=phase.steps, values=_said(values))
         self._stop()
 
     def run_ended(self, status: Status, message: str | None) -> None:

@@ -25,6 +25,12 @@ def plan_bytes(plan: Plan) -> bytes:
     return rfc8785.dumps(msgspec.to_builtins(plan))
 
 
+def canonical(plan: Plan) -> Plan:
+    """The plan as it is read back from its file, with its id: order of keys and all."""
+    named = msgspec.structs.replace(plan, id=plan_id(plan))
+    return msgspec.json.decode(plan_bytes(named), type=Plan)
+
+
 def plan_id(plan: Plan) -> str:
     """`b3:` and the BLAKE3 of the canonical plan without what does not change a result.
 
@@ -54,7 +60,7 @@ def write_map(compiled: Compiled, path: Path) -> None:
     Python program gave have no place.
     """
     folder = path.parent.resolve()
-    places = {
+    places: dict[str, Any] = {
         pointer: {
             "file": Path(os.path.relpath(Path(origin.file).resolve(), folder)).as_posix(),
             "line": origin.line,
@@ -83,9 +89,9 @@ def read_plan(path: Path) -> Compiled:
         raise PlanError(f"{path}: is not JSON: {error}") from error
     if not is_plan(value):
         raise PlanError(f"{path}: is not a plan; a plan has the keys `plan` and `id`")
-    if value["plan"] > PLAN_VERSION:
+    if value["plan"] != PLAN_VERSION:
         raise PlanError(
-            f"{path}: is a plan of version {value['plan']}, this program reads up to {PLAN_VERSION}"
+            f"{path}: is a plan of version {value['plan']}, this program reads {PLAN_VERSION}"
         )
     try:
         plan = msgspec.convert(value, Plan)

@@ -8,7 +8,7 @@ import msgspec
 
 from specplan.components.component import Component
 from specplan.errors import SpecError
-from specplan.plan.canonical import plan_id
+from specplan.plan.canonical import canonical
 from specplan.plan.mend import Mended, mend
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
 from specplan.plan.passes import components, data, graph, objectives, schedule
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.graph import Wired
-    from specplan.spec.diagnostics import Diagnostic, Origin
+    from specplan.spec.diagnostics import Diagnostic, Origin, Path
     from specplan.spec.document import Document
     from specplan.spec.model import Spec
 
@@ -77,16 +77,14 @@ def compile_document(
         mended = mend(document, [fault.origin.path for fault in faults])
     if mended is None:
         raise SpecError(faults)
-    context = Context(
-        document=document, mended=mended, tables=tables or {}, fitted=fitted
-    )
+    context = Context(document=document, mended=mended, tables=tables or {}, fitted=fitted)
     resolved = components.resolve(context)
     bound = data.bind(context, resolved)
     wired = graph.wire(context, resolved, bound)
     goals = objectives.check(context, resolved, wired)
     parts = schedule.Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
     phases = schedule.schedule(context, parts)
-    found = in_text_order([*faults, *context.diagnostics], document.sources[0].name)
+    found = _in_order([*faults, *context.diagnostics], document)
     errors = [diagnostic for diagnostic in found if diagnostic.severity == "error"]
     if errors:
         raise SpecError(errors if faults else found)
@@ -97,6 +95,26 @@ def compile_document(
         warnings=tuple(found),
         origins=_origins(context, phases),
     )
+
+
+def _in_order(diagnostics: list[Diagnostic], document: Document) -> list[Diagnostic]:
+    """By place in the text, or in the mapping where there is no text."""
+    by_path = sorted(diagnostics, key=lambda item: _position(document.value, item.origin.path))
+    return in_text_order(by_path, document.sources[0].name)
+
+
+def _position(value: Any, path: Path) -> tuple[int, ...]:
+    position: list[int] = []
+    for part in path:
+        if isinstance(value, dict):
+            known: list[Any] = list(value)
+        else:
+            known = list(range(len(value))) if isinstance(value, list) else []
+        if part not in known:
+            break
+        position.append(known.index(part))
+        value = value[part]
+    return tuple(position)
 
 
 def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
@@ -136,4 +154,4 @@ def _plan(
         phases=phases,
         results=Results(dir=spec.results.dir),
     )
-    return msgspec.structs.replace(plan, id=plan_id(plan))
+    return canonical(plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from specplan.models.sklearn.table import decode_floats
+from specplan.models.sklearn.table import estimators
 from specplan.plan.dtypes import item_size
 from specplan.plan.model import Eval, Fit, Train
 from specplan.plan.shapes import show
@@ -46,11 +46,9 @@ def explain(plan: Plan) -> str:
 
 def _numerics(plan: Plan) -> str:
     numerics = plan.numerics
-    threads = (
-        "as many threads as there are"
-        if numerics.threads is None
-        else f"{numerics.threads} threads"
-    )
+    threads = "threads of the machine"
+    if numerics.threads is not None:
+        threads = _count(numerics.threads, "thread")
     exact = ", deterministic" if numerics.deterministic else ""
     return f"seed {numerics.seed}, {numerics.device}, {numerics.dtype}, {threads}{exact}"
 
@@ -58,11 +56,11 @@ def _numerics(plan: Plan) -> str:
 def _data(label: str, data: Data) -> Iterator[str]:
     source = data.source
     where = source.path if source.path is not None else source.name
-    yield f"data {label}: {data.rows} rows, {source.use} {where}"
+    yield f"data {label}: {_count(data.rows, 'row')}, {source.use} {where}"
     for name, column in data.columns.items():
         yield f"  {name}: {column.dtype} {show(column.shape)}, {column.domain}"
     if data.splitter is not None:
-        sizes = ", ".join(f"{name} {rows}" for name, rows in data.splits.items())
+        sizes = ", ".join(f"{name} {rows}" for name, rows in data.sizes.items())
         seed = data.splitter.args.get("seed")
         yield f"  splits by {data.splitter.use} with seed {seed}: {sizes}"
 
@@ -197,10 +195,18 @@ def _row_bytes(record: Record) -> int:
 
 
 def _component(component: Component) -> str:
-    arguments = ", ".join(
-        f"{name}={_argument(decode_floats(value))}" for name, value in component.args.items()
-    )
-    return f"{component.use}({arguments})"
+    args = component.args
+    known = estimators().get(component.use) if ":" in component.use else None
+    defaults = known.parameters if known is not None else {}
+    shown = {
+        name: value
+        for name, value in args.items()
+        if name not in defaults or defaults[name] != value
+    }
+    parts = [f"{name}={_argument(value)}" for name, value in shown.items()]
+    if len(shown) < len(args):
+        parts.append(_count(len(args) - len(shown), "default"))
+    return f"{component.use}({', '.join(parts)})" if parts else component.use
 
 
 def _argument(value: Any) -> str:
@@ -213,6 +219,8 @@ def _argument(value: Any) -> str:
             return f"{value:g}"
         case list():
             return f"[{', '.join(_argument(item) for item in value)}]"
+        case {"$float": text}:
+            return str(text)
         case dict():
             return "{" + ", ".join(f"{key}: {_argument(item)}" for key, item in value.items()) + "}"
     return str(value)

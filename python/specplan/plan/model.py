@@ -76,6 +76,13 @@ class Source(_Part, frozen=True, kw_only=True):
     shapes: dict[str, Shape] = {}
 
 
+class Split(_Part, frozen=True, kw_only=True):
+    """A named part of the rows of a FeatureSet."""
+
+    name: str
+    rows: int
+
+
 class Data(_Part, frozen=True, kw_only=True):
     """One FeatureSet."""
 
@@ -83,8 +90,13 @@ class Data(_Part, frozen=True, kw_only=True):
     rows: int
     columns: dict[str, Column]
     splitter: Component | None = None
-    splits: dict[str, int] = {}
-    """Rows of each split, in the order in which they are cut: that of the names."""
+    splits: tuple[Split, ...] = ()
+    """In the order in which they are cut from the shuffled rows."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Rows of each split by name, in the order of `splits`."""
+        return {split.name: split.rows for split in self.splits}
 
 
 class Read(_Part, frozen=True, kw_only=True):

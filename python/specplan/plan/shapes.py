@@ -87,7 +87,8 @@ def concat_shape(shapes: Sequence[Shape], axis: int) -> Shape:
     if any(len(row) != rank for row in rows):
         raise ShapeError(f"cannot concatenate {listed} on axis {axis}: the ranks differ")
     if not -rank <= axis < rank:
-        raise ShapeError(f"cannot concatenate {listed} on axis {axis}: rows have {rank} axes")
+        axes = "1 axis" if rank == 1 else f"{rank} axes"
+        raise ShapeError(f"cannot concatenate {listed} on axis {axis}: rows have {axes}")
     position = axis % rank
     rests = {row[:position] + row[position + 1 :] for row in rows}
     if len(rests) > 1:

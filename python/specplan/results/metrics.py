@@ -8,10 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from specplan.results.arrow_arrays import null_where_equal, number, numbers, repeated, text
 from specplan.results.arrow_files import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 SCHEMA = pa.schema(
     [
@@ -36,9 +39,9 @@ def read_metrics(files: Sequence[tuple[str, int]], *, run_id: str, session: int)
     stored = read_rows(files)
     if stored is None:
         return SCHEMA.empty_table()
-    constants = {"run_id": run_id, "session": session}
+    constants = {"run_id": text(run_id), "session": number(session, "int32")}
     columns = [
-        pa.repeat(pa.scalar(constants[field.name], field.type), stored.num_rows)
+        repeated(constants[field.name], stored.num_rows)
         if field.name in constants
         else _column(stored.column(field.name), field)
         for field in SCHEMA
@@ -50,8 +53,8 @@ def _column(stored: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     column = stored.cast(field.type)
     if not field.nullable:
         return column
-    absent = "" if pa.types.is_string(field.type) else -1
-    return pc.if_else(pc.equal(column, absent), pa.scalar(None, field.type), column)
+    absent = text("") if pa.types.is_string(field.type) else number(-1, "int32")
+    return null_where_equal(column, absent)
 
 
 def select(
@@ -60,7 +63,7 @@ def select(
     """The rows of the series that have all of the labels that are given."""
     for column, wanted in (("name", name), ("phase", phase), ("split", split)):
         if wanted is not None:
-            metrics = metrics.filter(pc.equal(metrics.column(column), wanted))
+            metrics = metrics.filter(pc.is_in(metrics.column(column), text(wanted)))
     return metrics
 
 
@@ -69,10 +72,16 @@ def last_values(metrics: pa.Table) -> pa.Table:
 
     Where a series has values of whole epochs or phases, it is the last of those.
     """
-    count = metrics.num_rows
-    of_whole = metrics.column("batch").is_null().to_numpy()
-    rank = np.arange(count) + count * of_whole
-    ranked = metrics.append_column("rank", pa.array(rank))
-    last = ranked.group_by(SERIES, use_threads=False).aggregate([("rank", "max")])
-    rows = np.sort(last.column("rank_max").to_numpy() % max(count, 1))
-    return metrics.take(pa.array(rows))
+    of_whole = np.from_dlpack(metrics.column("batch").is_null().combine_chunks().cast(pa.int8()))
+    order = np.argsort(of_whole, kind="stable")[::-1]
+    _, last = np.unique(_series_keys(metrics)[order], return_index=True)
+    return metrics.take(numbers(np.sort(order[last])))
+
+
+def _series_keys(metrics: pa.Table) -> NDArray[np.int64]:
+    """A number for each row, equal for the rows of one series."""
+    keys = np.zeros(metrics.num_rows, np.int64)
+    for name in SERIES:
+        labels = metrics.column(name).combine_chunks().dictionary_encode(null_encoding="encode")
+        keys = keys * len(labels.dictionary) + np.from_dlpack(labels.indices)
+    return keys

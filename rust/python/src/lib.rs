@@ -19,11 +19,11 @@ mod _native {
     #[pymodule_export]
     use crate::headers::{ColumnHeader, TableHeader, read_table_header};
     #[pymodule_export]
-    use crate::text::{Problem, Span, Text, parse_text};
-    #[pymodule_export]
     use crate::reader::{StoreReader, TensorReader};
     #[pymodule_export]
     use crate::store::{MetricGroup, Store, TensorChannel};
+    #[pymodule_export]
+    use crate::text::{Problem, Span, Text, parse_text};
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name of a version")]
     const __version__: &str = env!("CARGO_PKG_VERSION");

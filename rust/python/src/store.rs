@@ -23,10 +23,15 @@ static OPEN: Mutex<Vec<Weak<specplan_store::Store>>> = Mutex::new(Vec::new());
 #[pyfunction]
 fn close_all(py: Python<'_>) -> PyResult<()> {
     let open = std::mem::take(&mut *OPEN.lock().unwrap_or_else(PoisonError::into_inner));
-    for store in open.iter().filter_map(Weak::upgrade) {
-        py.detach(|| store.close()).map_err(Failure::from)?;
+    let stores = open.iter().filter_map(Weak::upgrade);
+    // One that fails must not keep the others from being closed.
+    let failures: Vec<_> = stores
+        .filter_map(|store| py.detach(|| store.close()).err())
+        .collect();
+    match failures.into_iter().next() {
+        Some(failure) => Err(Failure::from(failure).into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn close_at_exit(py: Python<'_>, store: &Arc<specplan_store::Store>) -> PyResult<()> {

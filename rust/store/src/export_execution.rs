@@ -13,7 +13,7 @@ use crate::error::{Result, StoreError};
 use crate::layout::{row_length, tensor_field};
 use crate::parquet_file::{Encodings, ParquetFile, failed};
 use crate::store_reader::StoreReader;
-use crate::tensor_reader::{BatchEntry, Rows, TensorReader};
+use crate::tensor_reader::{BatchEntry, TensorReader};
 use crate::value_type::ValueType;
 
 const SAMPLE_ID: &str = "sample_id";
@@ -212,12 +212,12 @@ impl Table<'_> {
             if rows.count() != entry.rows as usize {
                 return Err(unequal(entry, reference, channel, rows.count()));
             }
-            check(&rows, channel.entry(position)?)?;
+            rows.check(channel.entry(position)?)?;
             found.push(rows);
         }
         if let Some(sample_ids) = &mut self.sample_ids {
             let rows = reference.at(position)?;
-            check(&rows, entry)?;
+            rows.check(entry)?;
             sample_ids.extend(
                 rows.bytes()
                     .as_chunks()
@@ -280,13 +280,6 @@ impl Table<'_> {
             Ok(())
         }
     }
-}
-
-fn check(rows: &Rows, entry: BatchEntry) -> Result<()> {
-    if crc32fast::hash(rows.bytes()) == entry.crc {
-        return Ok(());
-    }
-    Err(rows.damaged("a batch does not match its checksum"))
 }
 
 fn unequal(

@@ -73,11 +73,8 @@ fn columns(map: &ChunkMap, rows: Range<u64>, run_id: &str, session: i32) -> Resu
     let count = (rows.end - rows.start) as usize;
     let mut labels = [const { Vec::new() }; 4];
     for row in rows.clone() {
-        let mut texts = [""; 4];
-        for (text, column) in texts.iter_mut().zip(LABELS) {
-            *text = map.text(column, row)?;
-        }
-        check_row(map, row, texts)?;
+        let texts = row_labels(map, row)?;
+        check_labelled_row(map, row, texts)?;
         labels
             .iter_mut()
             .zip(texts)
@@ -136,7 +133,22 @@ fn optional(texts: &[&str]) -> StringArray {
     builder.finish()
 }
 
-pub(crate) fn check_row(map: &ChunkMap, row: u64, labels: [&str; 4]) -> Result<()> {
+/// The labels of a row: phase, split, node, name.
+fn row_labels(map: &ChunkMap, row: u64) -> Result<[&str; 4]> {
+    let mut texts = [""; 4];
+    for (text, column) in texts.iter_mut().zip(LABELS) {
+        *text = map.text(column, row)?;
+    }
+    Ok(texts)
+}
+
+/// Compare a row with its checksum; returns its sequence number.
+pub(crate) fn check_row(map: &ChunkMap, row: u64) -> Result<u64> {
+    check_labelled_row(map, row, row_labels(map, row)?)
+}
+
+fn check_labelled_row(map: &ChunkMap, row: u64, labels: [&str; 4]) -> Result<u64> {
+    let sequence = u64::from_le_bytes(map.number(SEQUENCE, row));
     let check = row_check(
         label_check(labels),
         i64::from_le_bytes(map.number(STEP, row)),
@@ -144,10 +156,10 @@ pub(crate) fn check_row(map: &ChunkMap, row: u64, labels: [&str; 4]) -> Result<(
         i32::from_le_bytes(map.number(EPOCH, row)),
         i32::from_le_bytes(map.number(BATCH, row)),
         f64::from_le_bytes(map.number(VALUE, row)),
-        u64::from_le_bytes(map.number(SEQUENCE, row)),
+        sequence,
     );
     if check == u32::from_le_bytes(map.number(CRC, row)) {
-        return Ok(());
+        return Ok(sequence);
     }
     Err(map.damaged(
         map.row_offset(VALUE, row),

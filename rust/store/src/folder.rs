@@ -113,3 +113,32 @@ pub(crate) fn read_description<T: for<'a> Deserialize<'a>>(path: &Path) -> Resul
     }
     serde_json::from_str(&text).map_err(damaged)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(labels: [&str; 4]) -> String {
+        let [phase, node, role, field] = labels.map(str::to_owned);
+        ChannelKey {
+            phase,
+            node,
+            role,
+            field,
+        }
+        .folder_name()
+    }
+
+    #[test]
+    fn names_are_safe_and_different() {
+        assert_eq!(
+            name(["train", "MLP", "default", "outputs"]),
+            "train.MLP.default.outputs"
+        );
+        assert_eq!(name(["..", "a/b", "", "ü"]), "%2E%2E.a%2Fb..%C3%BC");
+        assert_ne!(name(["a.b", "c", "d", "e"]), name(["a", "b.c", "d", "e"]));
+        let long = ["x", "y"].map(|last| name(["p", &"n".repeat(400), "r", last]));
+        assert_ne!(long[0], long[1]);
+        assert!(long.iter().all(|name| name.len() == LONGEST_NAME));
+    }
+}

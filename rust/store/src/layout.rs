@@ -304,3 +304,77 @@ fn ending(
     bytes.extend_from_slice(&MAGIC[..6]);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::io::Cursor;
+
+    use arrow_ipc::reader::FileReader;
+
+    use super::*;
+    use crate::metric_files::metric_columns;
+    use crate::tensor_files::{index_columns, value_columns};
+
+    fn file(columns: &Columns, layout: &Layout, rows: u64) -> Vec<u8> {
+        let superblock = Superblock {
+            rows,
+            capacity: layout.capacity,
+            ..Superblock::default()
+        };
+        let mut bytes = layout.preamble.clone();
+        bytes.extend_from_slice(&layout.commit(columns, superblock));
+        bytes.resize(layout.ending_offset as usize, 0);
+        bytes.extend_from_slice(&layout.ending);
+        bytes
+    }
+
+    fn kinds() -> Vec<Columns> {
+        let mut kinds = vec![index_columns(), metric_columns()];
+        for &value_type in ValueType::ALL {
+            kinds.extend(
+                [&[][..], &[3], &[2, 3]].map(|shape| value_columns("outputs", value_type, shape)),
+            );
+        }
+        kinds
+    }
+
+    #[test]
+    fn every_kind_of_chunk_is_an_arrow_file_at_every_count_of_rows() {
+        for columns in kinds() {
+            let layout = Layout::new(&columns, 100, 64);
+            for rows in [0, 1, 99, 100] {
+                let reader =
+                    FileReader::try_new(Cursor::new(file(&columns, &layout, rows)), None).unwrap();
+                let batches: Vec<_> = reader.map(Result::unwrap).collect();
+                assert_eq!(
+                    batches.iter().map(|batch| batch.num_rows()).sum::<usize>(),
+                    rows as usize
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_commit_lies_inside_one_page() {
+        for columns in kinds() {
+            for capacity in [0, 1, 1000, 1 << 30] {
+                let layout = Layout::new(&columns, capacity, 1 << 16);
+                let start = layout.commit_offset() as usize;
+                let bytes = layout.commit(&columns, Superblock::default()).len();
+                assert_eq!(start / PAGE, (start + bytes - 1) / PAGE);
+                assert_eq!((start + bytes) % PAGE, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_does_not_change_its_size() {
+        for columns in kinds() {
+            let layout = Layout::new(&columns, 1 << 30, 64);
+            let sizes = [0, 1, 1 << 30].map(|rows| layout.record_message(&columns, rows).len());
+            assert!(sizes.iter().all(|&size| size == sizes[0]));
+        }
+    }
+}

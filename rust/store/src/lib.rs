@@ -2,6 +2,7 @@
 //!
 //! The files are described byte by byte in `docs/format.md`.
 
+mod channels;
 mod chunk;
 mod chunk_map;
 mod error;
@@ -13,6 +14,8 @@ mod layout;
 mod lock;
 mod metric_files;
 mod parquet_file;
+mod parts;
+mod recorder;
 mod staging;
 mod store;
 mod store_reader;
@@ -20,15 +23,18 @@ mod superblock;
 mod tensor_files;
 mod tensor_reader;
 mod value_type;
+mod verify;
 mod watermark;
 mod writer;
 
+pub use channels::{MetricGroup, TensorChannel};
 pub use error::{Result, StoreError};
 pub use export_execution::export_execution;
 pub use export_metrics::export_metrics;
 pub use folder::ChannelKey;
 pub use metric_files::Series;
-pub use store::{MetricGroup, Options, Statistics, Store, TensorChannel};
+pub use recorder::Statistics;
+pub use store::{Options, Store};
 pub use store_reader::StoreReader;
 pub use superblock::FORMAT;
 pub use tensor_reader::{BatchEntry, Rows, TensorReader};

@@ -152,7 +152,7 @@ impl MetricFiles {
     }
 
     /// Write every record of metrics in the blocks.
-    pub(crate) fn write_staged(&mut self, blocks: &[Box<Block>]) -> Result<()> {
+    pub(crate) fn write_staged(&mut self, blocks: &[Block]) -> Result<()> {
         for block in blocks {
             for entry in block.entries() {
                 if let Target::Metrics(group) = entry.target {

@@ -48,12 +48,12 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    fn new(size: usize) -> Box<Self> {
-        Box::new(Self {
+    fn new(size: usize) -> Self {
+        Self {
             bytes: vec![0; size].into_boxed_slice(),
             used: 0,
             entries: Vec::with_capacity(BLOCK_RECORDS),
-        })
+        }
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -71,9 +71,9 @@ impl Block {
 
 struct State {
     // The block being filled and the full ones are taken under one lock: else the order could turn round.
-    current: Option<Box<Block>>,
-    full: VecDeque<Box<Block>>,
-    pool: Vec<Box<Block>>,
+    current: Option<Block>,
+    full: VecDeque<Block>,
+    pool: Vec<Block>,
     blocks: usize,
     last_sequence: u64,
     records: u64,
@@ -195,7 +195,7 @@ impl Staging {
     }
 
     /// Take the next blocks in order. The caller holds the writer, so that nobody can write later ones first.
-    pub(crate) fn take(&self, take: Take, blocks: &mut Vec<Box<Block>>) {
+    pub(crate) fn take(&self, take: Take, blocks: &mut Vec<Block>) {
         let mut state = self.lock();
         let full = state.full.len();
         blocks.extend(state.full.drain(..full.min(ROUND_BLOCKS)));
@@ -205,11 +205,7 @@ impl Staging {
     }
 
     /// Take all that is left and the sequence number after it, for a record that does not go through a block.
-    pub(crate) fn take_and_number(
-        &self,
-        bytes: usize,
-        blocks: &mut Vec<Box<Block>>,
-    ) -> Result<u64> {
+    pub(crate) fn take_and_number(&self, bytes: usize, blocks: &mut Vec<Block>) -> Result<u64> {
         let mut state = self.lock();
         if let Some(refusal) = &state.refusal {
             return Err(refusal.clone());
@@ -228,7 +224,7 @@ impl Staging {
     }
 
     /// Return written blocks; the last one written is the first one to be filled again.
-    pub(crate) fn give_back(&self, blocks: &mut Vec<Box<Block>>) {
+    pub(crate) fn give_back(&self, blocks: &mut Vec<Block>) {
         for block in blocks.iter_mut() {
             block.used = 0;
             block.entries.clear();
@@ -300,4 +296,67 @@ pub(crate) fn now() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| elapsed.as_nanos() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    const KEY: Key = Key {
+        epoch: 0,
+        batch: 0,
+        step: 0,
+    };
+
+    fn sequences(blocks: &[Block]) -> Vec<u64> {
+        blocks
+            .iter()
+            .flat_map(|block| block.entries().iter().map(|entry| entry.sequence))
+            .collect()
+    }
+
+    #[test]
+    fn blocks_are_taken_in_order_and_run_out() {
+        let staging = Staging::new(1);
+        let data = vec![7; staging.largest() / 2];
+        let accepted = (0..10).take_while(|_| {
+            let pushed = staging.push(Target::Tensor(0), KEY, 1, &data);
+            pushed.unwrap().is_some()
+        });
+        assert_eq!(accepted.count(), 4);
+        let mut blocks = Vec::new();
+        staging.take(Take::Full, &mut blocks);
+        assert_eq!(sequences(&blocks), [1, 2]);
+        staging.take(Take::Everything, &mut blocks);
+        assert_eq!(sequences(&blocks), [1, 2, 3, 4]);
+        assert_eq!(blocks[1].data(&blocks[1].entries()[1]), data);
+        staging.give_back(&mut blocks);
+        assert_eq!(
+            staging.push(Target::Tensor(0), KEY, 1, &data).unwrap(),
+            Some(5)
+        );
+    }
+
+    #[test]
+    fn the_first_refusal_stays() {
+        let staging = Staging::new(1);
+        for path in ["first", "second"] {
+            staging.refuse(StoreError::Missing { path: path.into() });
+        }
+        let error = staging.push(Target::Metrics(0), KEY, 1, &[]).unwrap_err();
+        assert!(error.to_string().contains("first"));
+    }
+
+    #[test]
+    fn a_record_without_bytes_takes_its_place_in_the_order() {
+        let staging = Staging::new(1 << 20);
+        for expected in 1..=3 {
+            assert_eq!(
+                staging.push(Target::Tensor(1), KEY, 0, &[]).unwrap(),
+                Some(expected)
+            );
+        }
+    }
 }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::chunk_map::ChunkMap;
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{
-    CHANNEL_FILE, ChannelDescription, METRICS_FOLDER, STORE_FILE, StoreDescription, WATERMARK_FILE,
-    chunk_path, read_description,
+    CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, StoreDescription, WATERMARK_FILE, chunk_path,
+    read_description,
 };
 use crate::layout::Columns;
 use crate::metric_files::metric_columns;
-use crate::tensor_reader::{Part, TensorReader, extend, rows_below};
+use crate::parts::{Part, extend, rows_below};
+use crate::tensor_reader::TensorReader;
 use crate::watermark::{Watermark, read_watermark};
 
 pub(crate) const SEQUENCE: usize = 9;
@@ -109,11 +110,11 @@ impl StoreReader {
     pub(crate) fn metric_parts(&self) -> Vec<Part> {
         let state = self.lock();
         let clamp = |part: &Part| Part {
-            map: Arc::clone(&part.map),
             rows: state
                 .metric_rows
                 .saturating_sub(part.map.first_row())
                 .min(part.rows),
+            ..part.clone()
         };
         state.metrics.iter().map(clamp).collect()
     }
@@ -128,12 +129,12 @@ impl StoreReader {
             if tensors.iter().any(|tensor| tensor.name() == name) || !description.exists() {
                 continue;
             }
-            let description: ChannelDescription = read_description(&description)?;
-            tensors.push(Arc::new(TensorReader::new(
-                folder.clone(),
-                name.to_owned(),
-                description,
-            )?));
+            let channel = TensorReader::new(folder.clone(), read_description(&description)?)?;
+            if channel.name() != name {
+                let reason = format!("its labels are those of `{}`", channel.name());
+                return Err(StoreError::damaged(&description, 0, reason));
+            }
+            tensors.push(Arc::new(channel));
         }
         tensors.sort_by_key(|tensor| tensor.order());
         Ok(())

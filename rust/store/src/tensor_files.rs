@@ -41,6 +41,17 @@ pub(crate) fn value_columns(field: &str, value_type: ValueType, shape: &[usize])
     ])
 }
 
+/// Places of the columns of `index_columns`.
+pub(crate) mod index_column {
+    pub(crate) const SEQUENCE: usize = 0;
+    pub(crate) const ROW_START: usize = 1;
+    pub(crate) const TIME: usize = 2;
+    pub(crate) const ROWS: usize = 3;
+    pub(crate) const EPOCH: usize = 4;
+    pub(crate) const BATCH: usize = 5;
+    pub(crate) const CRC: usize = 6;
+}
+
 /// Columns of the index; the reader finds them by name.
 pub(crate) fn index_columns() -> Columns {
     Columns::new(vec![
@@ -117,7 +128,7 @@ impl TensorFiles {
     }
 
     /// Write everything that was staged: rows, commit, index, commit.
-    pub(crate) fn write_staged(&mut self, blocks: &[Box<Block>]) -> Result<()> {
+    pub(crate) fn write_staged(&mut self, blocks: &[Block]) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         let mut added = 0;
         for &(block, entry) in &pending {
@@ -295,13 +306,41 @@ fn write_index_rows(index: &mut ChunkWriter, rows: &[IndexRow], flags: u32) -> R
     fn bytes<const N: usize>(rows: &[IndexRow], value: impl Fn(&IndexRow) -> [u8; N]) -> Vec<u8> {
         rows.iter().flat_map(value).collect()
     }
-    index.write(0, 0, &bytes(rows, |row| row.entry.sequence.to_le_bytes()))?;
-    index.write(1, 0, &bytes(rows, |row| row.row_start.to_le_bytes()))?;
-    index.write(2, 0, &bytes(rows, |row| row.entry.time.to_le_bytes()))?;
-    index.write(3, 0, &bytes(rows, |row| row.entry.rows.to_le_bytes()))?;
-    index.write(4, 0, &bytes(rows, |row| row.entry.key.epoch.to_le_bytes()))?;
-    index.write(5, 0, &bytes(rows, |row| row.entry.key.batch.to_le_bytes()))?;
-    index.write(6, 0, &bytes(rows, |row| row.entry.crc.to_le_bytes()))?;
+    index.write(
+        index_column::SEQUENCE,
+        0,
+        &bytes(rows, |row| row.entry.sequence.to_le_bytes()),
+    )?;
+    index.write(
+        index_column::ROW_START,
+        0,
+        &bytes(rows, |row| row.row_start.to_le_bytes()),
+    )?;
+    index.write(
+        index_column::TIME,
+        0,
+        &bytes(rows, |row| row.entry.time.to_le_bytes()),
+    )?;
+    index.write(
+        index_column::ROWS,
+        0,
+        &bytes(rows, |row| row.entry.rows.to_le_bytes()),
+    )?;
+    index.write(
+        index_column::EPOCH,
+        0,
+        &bytes(rows, |row| row.entry.key.epoch.to_le_bytes()),
+    )?;
+    index.write(
+        index_column::BATCH,
+        0,
+        &bytes(rows, |row| row.entry.key.batch.to_le_bytes()),
+    )?;
+    index.write(
+        index_column::CRC,
+        0,
+        &bytes(rows, |row| row.entry.crc.to_le_bytes()),
+    )?;
     let last_sequence = rows.last().map_or(0, |row| row.entry.sequence);
     index.commit(rows.len() as u64, last_sequence, flags)
 }

@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
@@ -6,8 +7,8 @@ use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
 use crate::folder::{ChannelDescription, ChannelKey, chunk_path, index_path};
 use crate::layout::Columns;
-use crate::superblock::KEYS_UNSORTED;
-use crate::tensor_files::{VALUE, index_columns, value_columns};
+use crate::parts::{Part, extend, part_of, rows_below};
+use crate::tensor_files::{BATCH, EPOCH, VALUE, index_column, index_columns, value_columns};
 use crate::value_type::{ValueType, row_bytes};
 
 /// One batch of a channel, as its index says.
@@ -29,6 +30,20 @@ pub struct BatchEntry {
     pub crc: u32,
 }
 
+impl BatchEntry {
+    fn read(index: &ChunkMap, row: u64) -> Self {
+        Self {
+            sequence: u64::from_le_bytes(index.number(index_column::SEQUENCE, row)),
+            row_start: u64::from_le_bytes(index.number(index_column::ROW_START, row)),
+            time: i64::from_le_bytes(index.number(index_column::TIME, row)),
+            rows: u32::from_le_bytes(index.number(index_column::ROWS, row)),
+            epoch: i32::from_le_bytes(index.number(index_column::EPOCH, row)),
+            batch: i32::from_le_bytes(index.number(index_column::BATCH, row)),
+            crc: u32::from_le_bytes(index.number(index_column::CRC, row)),
+        }
+    }
+}
+
 /// Consecutive rows in a mapped file.
 #[derive(Clone, Debug)]
 pub struct Rows {
@@ -48,17 +63,19 @@ impl Rows {
         self.map.rows(VALUE, self.first..self.first + self.count)
     }
 
+    /// Epoch and batch of every row.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (i32, i32)> {
+        let numbers = |column| {
+            let bytes = self.map.rows(column, self.first..self.first + self.count);
+            bytes.as_chunks().0.iter().copied().map(i32::from_le_bytes)
+        };
+        numbers(EPOCH).zip(numbers(BATCH))
+    }
+
     pub(crate) fn damaged(&self, reason: &str) -> StoreError {
         self.map
             .damaged(self.map.row_offset(VALUE, self.first), reason)
     }
-}
-
-/// A chunk or index file, and its committed rows when it was last looked at.
-#[derive(Clone, Debug)]
-pub(crate) struct Part {
-    pub(crate) map: Arc<ChunkMap>,
-    pub(crate) rows: u64,
 }
 
 #[derive(Default)]
@@ -85,26 +102,24 @@ pub struct TensorReader {
 }
 
 impl TensorReader {
-    pub(crate) fn new(
-        folder: PathBuf,
-        name: String,
-        description: ChannelDescription,
-    ) -> Result<Self> {
+    pub(crate) fn new(folder: PathBuf, description: ChannelDescription) -> Result<Self> {
         let value_type = ValueType::parse(&description.dtype)?;
         let shape = description.shape;
         row_bytes(value_type, &shape)?;
+        let columns = value_columns(&description.field, value_type, &shape);
+        let key = ChannelKey {
+            phase: description.phase,
+            node: description.node,
+            role: description.role,
+            field: description.field,
+        };
         Ok(Self {
             folder,
-            name,
+            name: key.folder_name(),
+            key,
             order: description.order,
-            columns: value_columns(&description.field, value_type, &shape),
+            columns,
             index_columns: index_columns(),
-            key: ChannelKey {
-                phase: description.phase,
-                node: description.node,
-                role: description.role,
-                field: description.field,
-            },
             value_type,
             shape,
             snapshot: RwLock::default(),
@@ -148,28 +163,31 @@ impl TensorReader {
     /// The rows of a batch. The latest one if it was recorded more than once.
     pub fn get(&self, epoch: i32, batch: i32) -> Result<Rows> {
         let snapshot = self.read();
-        let position = snapshot
+        let place = snapshot
             .find(epoch, batch)
-            .ok_or_else(|| StoreError::NoBatch {
-                channel: self.name.clone(),
-                epoch,
-                batch,
-            })?;
-        snapshot.batch(position)
+            .and_then(|position| snapshot.place(position));
+        let (index, row) = place.ok_or_else(|| StoreError::NoBatch {
+            channel: self.name.clone(),
+            epoch,
+            batch,
+        })?;
+        snapshot.batch(index, row)
     }
 
     /// The rows of the batch at a position in the order of recording.
     pub fn at(&self, position: usize) -> Result<Rows> {
         let snapshot = self.read();
-        self.check_position(&snapshot, position)?;
-        snapshot.batch(position)
+        let place = snapshot.place(position);
+        let (index, row) = place.ok_or_else(|| self.no_position(&snapshot, position))?;
+        snapshot.batch(index, row)
     }
 
     /// What the index says of the batch at a position.
     pub fn entry(&self, position: usize) -> Result<BatchEntry> {
         let snapshot = self.read();
-        self.check_position(&snapshot, position)?;
-        Ok(snapshot.entry(position))
+        let place = snapshot.place(position);
+        let (index, row) = place.ok_or_else(|| self.no_position(&snapshot, position))?;
+        Ok(BatchEntry::read(&index.map, row))
     }
 
     /// Position of the latest batch with these numbers.
@@ -180,8 +198,9 @@ impl TensorReader {
     /// What the index says of every batch.
     pub fn index(&self) -> Vec<BatchEntry> {
         let snapshot = self.read();
-        (0..snapshot.batches)
-            .map(|position| snapshot.entry(position))
+        let places = (0..snapshot.batches).filter_map(|position| snapshot.place(position));
+        places
+            .map(|(index, row)| BatchEntry::read(&index.map, row))
             .collect()
     }
 
@@ -221,15 +240,12 @@ impl TensorReader {
         snapshot.clamp(watermark)
     }
 
-    fn check_position(&self, snapshot: &Snapshot, position: usize) -> Result<()> {
-        if position < snapshot.batches {
-            return Ok(());
-        }
-        Err(StoreError::NoPosition {
+    fn no_position(&self, snapshot: &Snapshot, position: usize) -> StoreError {
+        StoreError::NoPosition {
             channel: self.name.clone(),
             position,
             batches: snapshot.batches,
-        })
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Snapshot> {
@@ -237,72 +253,19 @@ impl TensorReader {
     }
 }
 
-/// Look at the last part again and open the parts that came after it.
-pub(crate) fn extend(
-    parts: &mut Vec<Part>,
-    open: impl Fn(u32) -> Result<Option<ChunkMap>>,
-) -> Result<()> {
-    if let Some(last) = parts.last_mut() {
-        last.rows = last.map.superblock()?.rows;
-    }
-    while let Some(map) = open(parts.len() as u32)? {
-        // The predecessor was sealed before this file came into being, so its count is final now.
-        let before = match parts.last_mut() {
-            None => 0,
-            Some(last) => {
-                last.rows = last.map.superblock()?.rows;
-                last.map.first_row() + last.rows
-            }
-        };
-        if map.first_row() != before {
-            return Err(map.damaged(0, "the rows do not follow those of the file before"));
-        }
-        let rows = map.superblock()?.rows;
-        parts.push(Part {
-            map: Arc::new(map),
-            rows,
-        });
-    }
-    Ok(())
-}
-
-/// Number of committed rows, in all parts, whose sequence number is at most `watermark`.
-pub(crate) fn rows_below(parts: &[Part], column: usize, watermark: u64) -> u64 {
-    let below = |part: &Part, row| u64::from_le_bytes(part.map.number(column, row)) <= watermark;
-    let part = parts.partition_point(|part| part.rows > 0 && below(part, 0));
-    let Some(part) = part.checked_sub(1).map(|part| &parts[part]) else {
-        return 0;
-    };
-    let (mut low, mut high) = (0, part.rows);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if below(part, middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    part.map.first_row() + low
-}
-
-/// The part that holds a row or batch of the channel.
-fn part_of(parts: &[Part], row: u64) -> Option<(&Part, u64)> {
-    let after = parts.partition_point(|part| part.map.first_row() <= row);
-    let part = &parts[after.checked_sub(1)?];
-    Some((part, row - part.map.first_row()))
-}
-
 impl Snapshot {
     fn clamp(&mut self, watermark: u64) -> Result<()> {
-        self.batches = rows_below(&self.indexes, 0, watermark) as usize;
+        self.batches = rows_below(&self.indexes, index_column::SEQUENCE, watermark) as usize;
         self.rows = 0;
         self.positions = OnceLock::new();
-        if let Some(last) = self.indexes.last() {
-            self.unsorted = last.map.superblock()?.flags & KEYS_UNSORTED != 0;
-        }
-        if let Some(last) = self.batches.checked_sub(1) {
-            self.batch(last)?;
-            let entry = self.entry(last);
+        self.unsorted = self.indexes.iter().any(|part| part.unsorted);
+        if let Some((index, row)) = self
+            .batches
+            .checked_sub(1)
+            .and_then(|last| self.place(last))
+        {
+            self.batch(index, row)?;
+            let entry = BatchEntry::read(&index.map, row);
             self.rows = entry.row_start + u64::from(entry.rows);
         }
         Ok(())
@@ -315,84 +278,83 @@ impl Snapshot {
             .min(part.rows)
     }
 
-    fn entry(&self, position: usize) -> BatchEntry {
-        let Some((part, row)) = part_of(&self.indexes, position as u64) else {
-            return BatchEntry {
-                sequence: 0,
-                row_start: 0,
-                time: 0,
-                rows: 0,
-                epoch: 0,
-                batch: 0,
-                crc: 0,
-            };
-        };
-        let map = &part.map;
-        BatchEntry {
-            sequence: u64::from_le_bytes(map.number(0, row)),
-            row_start: u64::from_le_bytes(map.number(1, row)),
-            time: i64::from_le_bytes(map.number(2, row)),
-            rows: u32::from_le_bytes(map.number(3, row)),
-            epoch: i32::from_le_bytes(map.number(4, row)),
-            batch: i32::from_le_bytes(map.number(5, row)),
-            crc: u32::from_le_bytes(map.number(6, row)),
-        }
-    }
-
-    fn key(&self, position: usize) -> (i32, i32) {
-        match part_of(&self.indexes, position as u64) {
-            Some((part, row)) => {
-                let map = &part.map;
-                (
-                    i32::from_le_bytes(map.number(4, row)),
-                    i32::from_le_bytes(map.number(5, row)),
-                )
-            }
-            None => (0, 0),
+    /// The index row of the batch at a position.
+    fn place(&self, position: usize) -> Option<(&Part, u64)> {
+        if position < self.batches {
+            part_of(&self.indexes, position as u64)
+        } else {
+            None
         }
     }
 
     fn find(&self, epoch: i32, batch: i32) -> Option<usize> {
         let wanted = (epoch, batch);
         if self.unsorted {
-            let positions = self
-                .positions
-                .get_or_init(|| (0..self.batches).map(|p| (self.key(p), p)).collect());
+            let positions = self.positions.get_or_init(|| self.all_positions());
             return positions.get(&wanted).copied();
         }
-        let (mut low, mut high) = (0, self.batches);
+        let after = self
+            .indexes
+            .partition_point(|part| self.keys(part).next().is_some_and(|key| key <= wanted));
+        let part = &self.indexes[after.checked_sub(1)?];
+        let (epochs, batches) = self.key_columns(part);
+        let (mut low, mut high) = (0, epochs.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.key(middle).cmp(&wanted) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Equal => return Some(middle),
-                std::cmp::Ordering::Greater => high = middle,
+            let key = (
+                i32::from_le_bytes(epochs[middle]),
+                i32::from_le_bytes(batches[middle]),
+            );
+            match key.cmp(&wanted) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Some(part.map.first_row() as usize + middle),
+                Ordering::Greater => high = middle,
             }
         }
         None
     }
 
-    fn batch(&self, position: usize) -> Result<Rows> {
-        let entry = self.entry(position);
-        let count = u64::from(entry.rows);
-        let inside = part_of(&self.chunks, entry.row_start)
+    fn all_positions(&self) -> HashMap<(i32, i32), usize> {
+        let keys = self.indexes.iter().flat_map(|part| self.keys(part));
+        keys.enumerate()
+            .map(|(position, key)| (key, position))
+            .collect()
+    }
+
+    fn keys<'a>(&self, part: &'a Part) -> impl Iterator<Item = (i32, i32)> + 'a {
+        let (epochs, batches) = self.key_columns(part);
+        let keys = epochs.iter().zip(batches);
+        keys.map(|(epoch, batch)| (i32::from_le_bytes(*epoch), i32::from_le_bytes(*batch)))
+    }
+
+    /// The keys of the batches at or below the watermark in one index file.
+    fn key_columns<'a>(&self, part: &'a Part) -> (&'a [[u8; 4]], &'a [[u8; 4]]) {
+        let visible = (self.batches as u64)
+            .saturating_sub(part.map.first_row())
+            .min(part.rows);
+        (
+            part.map.rows(index_column::EPOCH, 0..visible).as_chunks().0,
+            part.map.rows(index_column::BATCH, 0..visible).as_chunks().0,
+        )
+    }
+
+    fn batch(&self, index: &Part, row: u64) -> Result<Rows> {
+        let row_start = u64::from_le_bytes(index.map.number(index_column::ROW_START, row));
+        let count = u64::from(u32::from_le_bytes(
+            index.map.number(index_column::ROWS, row),
+        ));
+        let inside = part_of(&self.chunks, row_start)
             .filter(|(part, first)| first.checked_add(count).is_some_and(|end| end <= part.rows));
-        if let Some((part, first)) = inside {
-            return Ok(Rows {
-                map: Arc::clone(&part.map),
-                first,
-                count,
-            });
-        }
-        let (index, row) =
-            part_of(&self.indexes, position as u64).ok_or_else(|| StoreError::NoPosition {
-                channel: String::new(),
-                position,
-                batches: self.batches,
-            })?;
-        Err(index.map.damaged(
-            index.map.row_offset(1, row),
-            "the index points beyond the rows",
-        ))
+        let Some((part, first)) = inside else {
+            let offset = index.map.row_offset(index_column::ROW_START, row);
+            return Err(index
+                .map
+                .damaged(offset, "the index points beyond the rows"));
+        };
+        Ok(Rows {
+            map: Arc::clone(&part.map),
+            first,
+            count,
+        })
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Writer {
     failure: Option<StoreError>,
     touched: Vec<u32>,
     /// Reused from drain to drain.
-    pub(crate) blocks: Vec<Box<Block>>,
+    pub(crate) blocks: Vec<Block>,
 }
 
 impl Writer {
@@ -58,7 +58,7 @@ impl Writer {
     }
 
     /// Write drained blocks, then the watermark.
-    pub(crate) fn write_blocks(&mut self, blocks: &[Box<Block>]) -> Result<()> {
+    pub(crate) fn write_blocks(&mut self, blocks: &[Block]) -> Result<()> {
         self.guarded(|writer| {
             let mut metrics = false;
             for (number, block) in blocks.iter().enumerate() {

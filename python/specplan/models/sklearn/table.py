@@ -22,8 +22,9 @@ class Estimator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         accepts: the values that a parameter takes, as words (see `refusal`); a parameter that is
             not listed takes anything.
         closed: parameters that only a Python program can set.
+        multi_output, single_output: whether a row may have several targets, and only one.
         width: of a transformer's output, "input" for the width of what it reads, otherwise the
-            parameter that says it.
+            parameter that says it; with `narrows` no larger than the width of what it reads.
     """
 
     kind: Literal["regressor", "classifier", "transformer"]
@@ -33,7 +34,9 @@ class Estimator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     partial_fit: bool = False
     predict_proba: bool = False
     multi_output: bool = False
+    single_output: bool = True
     width: str | None = None
+    narrows: bool = False
 
 
 class _Table(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from specplan.components.arguments import written
+from specplan.spec.arguments import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

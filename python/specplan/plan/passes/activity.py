@@ -32,6 +32,7 @@ class Activity:
             else _backend(node)
             for label, node in context.spec.graph.nodes.items()
         }
+        self.knows_all_fits = not context.damaged(("plan",))
         self._fitted = set(context.fitted)
         self._frozen: dict[str, str] = {}
         self._used: set[str] = set()
@@ -121,8 +122,7 @@ class Activity:
         """Report nodes that compute before any phase fits them, and remember those that are fitted."""
         self._used.update(nodes)
         for label in self.models("sklearn", nodes):
-            known = not self._context.damaged(("plan",))
-            if known and label not in self._fitted and label not in fitting:
+            if self.knows_all_fits and label not in self._fitted and label not in fitting:
                 message = f"this phase reads {label} before any fit phase fits it"
                 self._context.error(
                     "SP703", message, path, hint=f"put a fit phase for {label} before"
@@ -130,15 +130,33 @@ class Activity:
             self._fitted.add(label)
 
     def warn_of_unused(self, data: dict[str, FeatureSet]) -> None:
-        """Warn of nodes that no phase needs, and of FeatureSets that no node reads."""
+        """Warn of nodes that no phase needs, and of FeatureSets and columns that no node reads."""
         for label in self._wired.order:
             if label not in self._used:
                 path: Path = ("graph", "nodes", label)
                 self._context.warning("SP306", f"node {label} is used by no phase", path)
-        read = {name for names in self._wired.feature_sets.values() for name in names}
+        read: set[tuple[str, str]] = set()
+        for node in self._wired.nodes.values():
+            for value in (*node.inputs, *((node.target,) if node.target else ())):
+                owner = value.value.partition(".")[0]
+                read.update((owner, column) for column in value.columns)
+        if len(self._wired.nodes) == len(self._backends):
+            self._warn_of_unread(data, read)
+
+    def _warn_of_unread(self, data: dict[str, FeatureSet], read: set[tuple[str, str]]) -> None:
+        owners = {owner for owner, _ in read}
         for label in data:
-            if label not in read and len(self._wired.order) == len(self._backends):
-                self._context.warning("SP306", f"no node reads FeatureSet {label}", ("data", label))
+            if label not in owners:
+                message = f"no node reads FeatureSet {label}"
+                self._context.warning("SP306", message, ("data", label))
+                continue
+            spec = self._context.spec.data[label]
+            for domain, columns in (("features", spec.features), ("targets", spec.targets)):
+                for index, column in enumerate(columns):
+                    if (label, column) not in read:
+                        place: Path = ("data", label, domain, index)
+                        message = f"no node reads column `{column}` of {label}"
+                        self._context.warning("SP306", message, place)
 
     def _upstream(self, labels: Iterable[str], through: tuple[Backend, ...]) -> set[str]:
         found: set[str] = set()

@@ -8,6 +8,7 @@ import msgspec
 
 from specplan.components import COMPONENTS
 from specplan.components.component import Component
+from specplan.components.optimizer import SGD, Adam, AdamW
 from specplan.models.sklearn import table
 from specplan.plan.model import Component as PlanComponent
 from specplan.spec.model import components_of
@@ -73,7 +74,22 @@ def _builtin(context: Context, kind: Kind, written: ComponentSpec, path: Path) -
     if seed is not None and not 0 <= seed <= _LARGEST_INTEGER:
         message = f"`seed` is {seed}, must be at least 0 and at most {_LARGEST_INTEGER}"
         context.error("SP206", message, (*path, "seed"))
+    _check_optimizer(context, component, path)
     return component
+
+
+def _check_optimizer(context: Context, component: Component, path: Path) -> None:
+    """What torch would refuse although each argument by itself is right."""
+    if isinstance(component, Adam | AdamW):
+        for index, beta in enumerate(component.betas):
+            if not 0 <= beta < 1:
+                message = f"`betas` has {beta:g}, must be at least 0 and less than 1"
+                context.error("SP206", message, (*path, "betas", index))
+    if isinstance(component, SGD) and component.nesterov:
+        if component.momentum == 0:
+            context.error("SP206", "`nesterov` needs a `momentum` above 0", (*path, "nesterov"))
+        elif component.dampening != 0:
+            context.error("SP206", "`nesterov` needs `dampening: 0`", (*path, "dampening"))
 
 
 def _meant_estimator(use: str) -> str | None:

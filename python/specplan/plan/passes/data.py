@@ -14,7 +14,7 @@ from specplan.data.split import split_sizes
 from specplan.errors import DataError
 from specplan.plan.dtypes import NUMBERS
 from specplan.plan.memory import MemoryTableError, read_memory_header
-from specplan.plan.model import Column, Data, Source
+from specplan.plan.model import Column, Data, Source, Split
 from specplan.plan.passes.components import as_plan
 from specplan.plan.shapes import show
 from specplan.plan.streams import written_seed_of
@@ -79,6 +79,7 @@ def _feature_set(
     rows = table.header.rows if table else None
     if table and rows == 0:
         context.error("SP508", f"{table.called} has no rows", (*path, "source"))
+        rows = None
     splitter, splits = _splits(context, resolved, label, spec, rows)
     known = {name: column for name, column in columns.items() if column is not None}
     counted = {name: size for name, size in splits.items() if size is not None}
@@ -89,7 +90,7 @@ def _feature_set(
             rows=rows,
             columns=known,
             splitter=splitter,
-            splits=counted,
+            splits=tuple(Split(name=name, rows=size) for name, size in counted.items()),
         )
         if table and rows is not None and complete
         else None
@@ -285,6 +286,6 @@ def _splits(
         return splitter, dict.fromkeys(split.ratios)
     sizes = split_sizes(split.ratios, rows)
     for name, size in sizes.items():
-        if size == 0 and rows > 0:
+        if size == 0:
             context.error("SP504", f"split `{name}` gets 0 of {rows} rows", (*place, name))
-    return splitter, dict(sizes)
+    return splitter, {name: size or None for name, size in sizes.items()}

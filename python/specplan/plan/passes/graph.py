@@ -327,6 +327,10 @@ class _Builder:
             )
             self._error("SP602", message, "target")
             return None
+        if size == 1 and not model.estimator.single_output:
+            message = f"{name} needs several targets for a row; `{self.target.value}` is one"
+            self._error("SP602", message, "target")
+            return None
         if model.estimator.kind == "classifier" and not is_class(target.dtype):
             message = f"{name} needs integer class targets, `{self.target.value}` is {target.dtype}"
             self._error("SP652", message, "target")
@@ -344,5 +348,9 @@ class _Builder:
                 f"{name}: the shape of the output is known only if `{parameter}` is an integer"
             )
             self._error("SP605", message, "model", f"such as `{parameter}: {input_width}`")
+            return None
+        if model.estimator.narrows and width > input_width:
+            message = f"{name}: `{parameter}` is {width}, but the rows have width {input_width}"
+            self._error("SP602", message, "model")
             return None
         return width

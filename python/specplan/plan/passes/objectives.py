@@ -143,7 +143,7 @@ class _Checker:
             self._error("SP301", message, key="node", hint=hint)
             return None
         if len(self.spec.args) != 2:
-            message = f"has {len(self.spec.args)} arguments, takes 2: outputs and targets"
+            message = f"`args` has length {len(self.spec.args)}, it takes outputs and targets"
             self._error("SP657", message, key="args")
             return None
         named: list[tuple[str, Field]] = []
@@ -207,7 +207,8 @@ class _Checker:
         if node.backend != "torch":
             return None
         if is_class(second.dtype) and prod(second.shape) == 1:
-            return "for classes use cross_entropy"
+            name = "cross_entropy" if self.path[0] == "losses" else "accuracy"
+            return f"for classes use {name}"
         return f"give {first.node} `output_shape: {list(second.shape or (1,))}`"
 
     def _logits(self, first: _Value, second: _Value, name: str) -> tuple[Argument, ...] | None:

@@ -177,6 +177,7 @@ class PhaseScheduler:
                 message = f"there is no node `{label}`; known: {quoted(nodes)}"
                 place = (*self.path, "active", index)
                 self.context.error("SP301", message, place, hint=did_you_mean(label, nodes))
+                self.activity.knows_all_fits = False
         return tuple(label for label in self.spec.active if label in nodes)
 
     def _check_names(self, losses: Chosen, metrics: Chosen) -> None:
@@ -199,16 +200,19 @@ class PhaseScheduler:
             names = list(self.data)
         return names[0] if names else None
 
+    def _rows(self, source: str | None) -> int | None:
+        return self.rows(source, self.spec.split, (*self.path, "split")) if source else None
+
     def _common(
         self,
         source: str | None,
+        rows: int | None,
         nodes: tuple[str, ...],
         losses: Chosen,
         metrics: Chosen,
         recorded: set[str],
     ) -> dict[str, Any] | None:
         """The fields that every phase has, but `steps`."""
-        rows = self.rows(source, self.spec.split, (*self.path, "split")) if source else None
         known = self.wired.nodes.keys() >= set(nodes)
         if source is None or rows is None or not (losses.complete and metrics.complete and known):
             return None
@@ -248,15 +252,18 @@ class PhaseScheduler:
         trainable = self.activity.trainable(losses.reads, active, self.path)
         self.activity.check_fitted(nodes, (), self.path)
         source = self._source(nodes)
-        common = self._common(source, nodes, losses, Chosen(), losses.carriers)
+        rows = self._rows(source)
+        common = self._common(source, rows, nodes, losses, Chosen(), losses.carriers)
         between = evaluations(self, spec, losses, source)
         stopping = early_stopping(self, spec, losses)
         optimizer = self._optimizer()
         sampler = self.resolved.get((*self.path, "sampler"))
-        if not isinstance(sampler, Simple) or common is None:
+        if not isinstance(sampler, Simple) or rows is None:
             return None
-        steps = self._steps(sampler, common["rows"])
-        if between is None or optimizer is None or not trainable or not steps:
+        steps = self._steps(sampler, rows)
+        if common is None or between is None or optimizer is None:
+            return None
+        if not trainable or not steps:
             return None
         return Train(
             **common,
@@ -303,7 +310,9 @@ class PhaseScheduler:
         nodes = self.activity.needed(wanted)
         self.activity.check_fitted(nodes, (), self.path)
         recorded = losses.carriers | metrics.carriers | self.activity.sinks(nodes)
-        common = self._common(self._source(nodes), nodes, losses, metrics, recorded)
+        source = self._source(nodes)
+        rows = self._rows(source)
+        common = self._common(source, rows, nodes, losses, metrics, recorded)
         if common is None:
             return None
         steps = -(-common["rows"] // (spec.batch_size or common["rows"]))
@@ -320,7 +329,9 @@ class PhaseScheduler:
         nodes = self.activity.needed({*fitted, *read})
         self.activity.check_fitted(nodes, fitted, self.path)
         recorded = losses.carriers | metrics.carriers
-        common = self._common(self._source(nodes), nodes, losses, metrics, recorded)
+        source = self._source(nodes)
+        rows = self._rows(source)
+        common = self._common(source, rows, nodes, losses, metrics, recorded)
         if common is None or not fitted:
             return None
         return Fit(**common, steps=1, fitted=fitted, freeze_after_fit=spec.freeze_after_fit)

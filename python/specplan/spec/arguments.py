@@ -35,4 +35,6 @@ def written(kind: Kind, use: str, arguments: Mapping[str, Any]) -> dict[str, Any
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$.")
         raise ValueError(f"{kind} `{use}`: `{place.rstrip('`')}`: {message}") from None
-    return {key: msgspec.to_builtins(value) for key, value in component.items()}
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in component.items()
+    }

@@ -1,0 +1,137 @@
+"""`mlx compile`, `explain`, `validate` and `schema`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Mlx = Callable[..., subprocess.CompletedProcess[str]]
+
+WRONG = """\
+specplan: 1
+data:
+  Data:
+    source: {use: parquet, path: line.parquet}
+    features: [x]
+    targets: [y]
+graph:
+  nodes:
+    MLP:
+      model: {use: mpl, hidden_dim: 4}
+      input: Data.x
+      target: Data.y
+  optimizer: {use: sgd, lr: 0.05}
+losses:
+  mse: {use: mse, node: MLP}
+plan:
+  - {phase: eval, label: test, losses: [mse], batchsize: 3}
+"""
+
+EXPLAINED = """\
+phase 2 test: evaluate on Data, split test, 10 rows
+  computes MLP, at once
+  loss mse: mse() of MLP.outputs as float32 (B, 1), MLP.targets as float32 (B, 1)
+"""
+
+
+def test_the_plan_goes_beside_the_spec(mlx: Mlx, project: Path) -> None:
+    result = mlx("compile", "line.json", folder=project)
+    assert (result.returncode, result.stdout) == (0, "")
+    plan = json.loads((project / "line.plan.json").read_text())
+    assert result.stderr == f"wrote line.plan.json ({plan['id']})\n"
+
+
+def test_the_plan_goes_where_it_is_told(mlx: Mlx, project: Path) -> None:
+    (project / "plans").mkdir()
+    result = mlx("compile", "line.json", "-o", "plans/a.json", folder=project)
+    assert result.returncode == 0
+    assert not (project / "line.plan.json").exists()
+    assert mlx("run", "plans/a.json", "--quiet", folder=project).returncode == 0
+
+
+def test_a_folder_that_is_not_there(mlx: Mlx, project: Path) -> None:
+    result = mlx("compile", "line.json", "-o", "plans/a.json", folder=project)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.endswith("No such file or directory\n")
+
+
+def test_explain(mlx: Mlx, project: Path) -> None:
+    compiled = mlx("compile", "line.json", "--explain", folder=project)
+    of_plan = mlx("explain", "line.plan.json", folder=project)
+    assert EXPLAINED in of_plan.stdout
+    (project / "line.plan.json").unlink()
+    explained = mlx("explain", "line.json", folder=project)
+    assert explained.stdout == compiled.stdout
+    assert explained.stderr == ""
+    assert EXPLAINED in explained.stdout
+    assert not (project / "line.plan.json").exists()
+
+
+def test_every_error_at_once(mlx: Mlx, project: Path) -> None:
+    (project / "wrong.yaml").write_text(WRONG)
+    for verb in ("compile", "validate", "explain", "run"):
+        result = mlx(verb, "wrong.yaml", folder=project)
+        assert (result.returncode, result.stdout) == (1, "")
+        lines = result.stderr.splitlines()
+        assert lines[0].startswith("wrong.yaml:10:20: error[")
+        assert "`mpl`" in lines[0]
+        assert lines[1] == "   10 |       model: {use: mpl, hidden_dim: 4}"
+        assert lines[2] == "      |                    ^^^"
+        assert any("batchsize" in line and "wrong.yaml:17:47" in line for line in lines)
+        assert "hint: did you mean `batch_size`?" in lines
+        assert lines[-1] == "2 errors in wrong.yaml"
+    assert not (project / "wrong.plan.json").exists()
+
+
+def test_errors_as_json(mlx: Mlx, project: Path) -> None:
+    (project / "wrong.yaml").write_text(WRONG)
+    result = mlx("compile", "wrong.yaml", "--format", "json", folder=project)
+    assert (result.returncode, result.stderr) == (1, "")
+    errors: list[dict[str, Any]] = json.loads(result.stdout)
+    assert [error["origin"]["line"] for error in errors] == [10, 17]
+    assert errors[1]["hint"] == "did you mean `batch_size`?"
+    assert errors[1]["origin"]["path"] == ["plan", 0, "batchsize"]
+    fine = mlx("compile", "line.json", "--format", "json", folder=project)
+    assert (fine.returncode, json.loads(fine.stdout)) == (0, [])
+
+
+def test_two_writers_of_stdout_are_refused(mlx: Mlx, project: Path) -> None:
+    result = mlx("compile", "line.json", "--format", "json", "--explain", folder=project)
+    assert result.returncode == 2
+    assert "--explain and --format json both write to stdout; choose one" in result.stderr
+
+
+def test_text_that_is_no_json(mlx: Mlx, project: Path) -> None:
+    (project / "torn.json").write_text('{"specplan": 1,\n "data": {')
+    for verb in ("compile", "validate", "run"):
+        result = mlx(verb, "torn.json", folder=project)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.startswith("torn.json:2:")
+        assert "Traceback" not in result.stderr
+
+
+def test_bytes_that_are_no_text(mlx: Mlx, project: Path) -> None:
+    (project / "binary.json").write_bytes(b"\xff\xfe\x00{")
+    for verb in ("compile", "validate", "run"):
+        result = mlx(verb, "binary.json", folder=project)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert "is not UTF-8" in result.stderr
+
+
+def test_validate_needs_no_data(mlx: Mlx, project: Path) -> None:
+    (project / "line.parquet").unlink()
+    result = mlx("validate", "line.json", folder=project)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "line.json: no errors\n")
+    assert mlx("compile", "line.json", folder=project).returncode == 1
+
+
+def test_schema(mlx: Mlx) -> None:
+    result = mlx("schema")
+    assert result.returncode == 0
+    assert json.loads(result.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"

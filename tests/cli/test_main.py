@@ -1,0 +1,180 @@
+"""The command as a whole: help, exit codes, what is loaded, pipes and signals."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+
+from specplan.cli.main import VERBS, group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Mlx = Callable[..., subprocess.CompletedProcess[str]]
+
+HELP = """\
+Usage: mlx [OPTIONS] COMMAND [ARGS]...
+
+  Compile and run machine-learning experiments.
+
+  Example:
+    mlx compile spec.json --explain
+    mlx run spec.json
+    mlx metrics RUN
+
+Options:
+  --version   Show the version and exit.
+  --debug     Show the traceback of an error.
+  -h, --help  Show this message and exit.
+
+Commands:
+  compile   Turn a spec into a plan.
+  explain   Print what a spec or a plan would run.
+  validate  Check a spec, without its data.
+  schema    Print the JSON schema of specs.
+  run       Run a spec or a plan.
+  list      List the runs below a root.
+  show      Show how a run stands and what it recorded.
+  metrics   Print the metrics of a run.
+  export    Write the Parquet tables of a run.
+"""
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help(mlx: Mlx, option: str) -> None:
+    result = mlx(option)
+    assert (result.returncode, result.stdout, result.stderr) == (0, HELP, "")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb: str) -> None:
+    command = group.get_command(click.Context(group), verb)
+    assert command is importlib.import_module(f"specplan.cli.{verb}").command
+    with click.Context(command, info_name=f"mlx {verb}") as context:
+        text = command.get_help(context)
+    assert f"  Example:\n    mlx {verb}" in text
+    assert "--debug" in text
+
+
+def test_version(mlx: Mlx) -> None:
+    result = mlx("--version")
+    assert result.returncode == 0
+    assert result.stdout.startswith("mlx 0.")
+
+
+def test_an_unknown_verb_is_wrong_usage(mlx: Mlx) -> None:
+    result = mlx("complie", "spec.json")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.endswith(
+        "Error: unknown command `complie`; known: compile, explain, validate, schema, run, list, "
+        "show, metrics, export\nhint: did you mean `compile`?\n"
+    )
+
+
+def test_an_unknown_file_is_wrong_usage(mlx: Mlx, project: Path) -> None:
+    result = mlx("compile", "lime.json", folder=project)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.endswith(
+        "Error: Invalid value for 'SPEC': no file `lime.json`\nhint: did you mean `line.json`?\n"
+    )
+
+
+def test_an_error_is_one_line(mlx: Mlx, tmp_path: Path) -> None:
+    result = mlx("show", "nothing", folder=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "error: no run `nothing`: there are no runs below `runs`\n"
+
+
+@pytest.mark.parametrize("order", [("--debug", "show", "nothing"), ("show", "nothing", "--debug")])
+def test_debug_shows_the_traceback(mlx: Mlx, tmp_path: Path, order: tuple[str, ...]) -> None:
+    result = mlx(*order, folder=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Traceback (most recent call last):\n")
+    assert result.stderr.endswith("error: no run `nothing`: there are no runs below `runs`\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (("--help",), {"numpy", "pyarrow", "msgspec", "rich"}),
+        (("schema",), {"numpy", "pyarrow"}),
+        (("validate", "line.json"), {"pyarrow"}),
+        (("compile", "line.json", "--explain"), {"pyarrow"}),
+        (("list",), {"pyarrow"}),
+        (("show", "line"), set()),
+        (("metrics", "line", "--all"), set()),
+        (("metrics", "line", "--format", "json"), set()),
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_loaded(finished: Path, arguments: tuple[str, ...], unwanted: set[str]) -> None:
+    program = (
+        "import atexit, os, sys\n"
+        "from specplan.cli.main import main\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        "main(sys.argv[1:])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=finished,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(result.stderr.split())
+    heavy = {"torch", "sklearn", "pandas", "polars", "matplotlib", "duckdb"}
+    assert (heavy | unwanted) & loaded == set()
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("metrics", "line", "--all"), ("schema",)])
+def test_a_closed_pipe_is_silent(finished: Path, arguments: tuple[str, ...]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "specplan.cli.main", *arguments],
+        cwd=finished,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_cleanly(
+    mlx: Mlx, project: Path, spec: dict[str, Any], number: signal.Signals, code: int
+) -> None:
+    import json
+
+    spec["plan"][0] |= {"epochs": 1_000_000, "record": "all"}
+    (project / "long.json").write_text(json.dumps(spec))
+    with subprocess.Popen(
+        [sys.executable, "-m", "specplan.cli.main", "run", "long.json"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert any("epochs" in line and "train_loss" in line for line in process.stderr)
+        time.sleep(0.2)
+        process.send_signal(number)
+        _, errors = process.communicate()
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    assert "interrupted; what was recorded is in runs/line/" in errors
+    shown = mlx("show", "line", "--json", folder=project)
+    summary = json.loads(shown.stdout)
+    assert summary["status"] == "interrupted"
+    assert summary["records"][0]["rows"] > 0
+    assert summary["tables"]

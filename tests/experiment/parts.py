@@ -1,0 +1,32 @@
+"""The parts of a small experiment."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from specplan import AppliedLoss, Experiment, FeatureSet, Loss, ModelGraph, ModelNode
+
+ROWS = 60
+
+
+class Parts(NamedTuple):
+    experiment: Experiment
+    feature_set: FeatureSet
+    node: ModelNode
+    graph: ModelGraph
+    loss: AppliedLoss
+
+
+def sensor_data() -> FeatureSet:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((ROWS, 4))
+    y = x @ np.array([[1.0], [2.0], [-1.0], [0.5]])
+    feature_set = FeatureSet.from_dict("Sensor", {"x": x, "y": y}, "x", "y")
+    feature_set.split_random({"train": 0.75, "test": 0.25}, seed=3)
+    return feature_set
+
+
+def mse(on: ModelNode | str, label: str | None = None) -> AppliedLoss:
+    return AppliedLoss(Loss("mse", backend="torch"), on, ["outputs", "targets"], label=label)

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+
+from specplan import (
+    Experiment,
+    FeatureSet,
+    ModelGraph,
+    ModelNode,
+    Optimizer,
+    SequentialCNN,
+    SequentialMLP,
+    SpecError,
+)
+from tests.experiment.parts import Parts, sensor_data
+
+
+def test_building_a_graph_tells_the_models_their_shapes(parts: Parts) -> None:
+    model = parts.node.model
+    assert isinstance(model, SequentialMLP)
+    assert (model.is_built, parts.graph.is_built) == (False, False)
+    parts.graph.build()
+    assert (model.is_built, parts.graph.is_built) == (True, True)
+    assert (model.input_shape, model.output_shape) == ((4,), (1,))
+
+
+def test_a_model_with_both_shapes_is_built() -> None:
+    assert SequentialMLP(input_shape=(4,), output_shape=(1,)).is_built
+    assert not SequentialCNN(output_shape=(1,)).is_built
+
+
+def test_a_model_made_for_other_rows_is_refused() -> None:
+    Experiment("exp")
+    node = ModelNode("MLP", SequentialMLP(input_shape=(7,)), sensor_data().reference())
+    message = "SequentialMLP was made for rows of shape (7,), its node reads rows of shape (4,)"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        ModelGraph(nodes=[node]).build()
+
+
+def test_shapes_that_do_not_fit_are_reported_by_the_compiler() -> None:
+    Experiment("exp")
+    node = ModelNode("CNN", SequentialCNN(), sensor_data().reference())
+    with pytest.raises(SpecError, match=r"^graph.nodes.CNN.input: error"):
+        ModelGraph(nodes=[node]).build()
+
+
+def test_a_chain_of_nodes_is_drawn_with_its_shapes(capsys: pytest.CaptureFixture[str]) -> None:
+    Experiment("exp")
+    scale = ModelNode("Scale", StandardScaler(), sensor_data().reference())
+    head = ModelNode("Head", SequentialMLP(), scale)
+    graph = ModelGraph("two", nodes=[scale, head])
+    assert graph.head_nodes == [scale]
+    assert graph.tail_nodes == [head]
+    graph.build()
+    graph.visualize()
+    assert capsys.readouterr().out == (
+        "flowchart LR\n"
+        '    Sensor[("Sensor")]\n'
+        '    Scale["Scale: StandardScaler"]\n'
+        '    Head["Head: mlp"]\n'
+        '    Sensor -- "x (4,)" --> Scale\n'
+        '    Scale -- "(4,)" --> Head\n'
+        '    Head__outputs(["outputs"])\n'
+        '    Head -- "(1,)" --> Head__outputs\n'
+    )
+
+
+def test_a_node_that_is_not_in_the_graph_is_named() -> None:
+    Experiment("exp")
+    scale = ModelNode("Scale", StandardScaler(), sensor_data().reference())
+    head = ModelNode("Head", SequentialMLP(), scale)
+    message = "node `Head` reads node `Scale`, which is not in ModelGraph `g`; its nodes are `Head`"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        ModelGraph("g", nodes=[head])
+    with pytest.raises(ValueError, match=r"^ModelGraph `g` needs at least one node$"):
+        ModelGraph("g", nodes=[])
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (torch.nn.Linear(4, 1), r"^a torch module of your own \(Linear\) cannot be a node in this"),
+        ("mlp", "^model is a SequentialMLP, a SequentialCNN or a scikit-learn estimator, not str$"),
+    ],
+)
+def test_other_models_are_refused(model: object, message: str) -> None:
+    Experiment("exp")
+    with pytest.raises(TypeError, match=message):
+        ModelNode("N", model, sensor_data().reference())
+
+
+def test_a_node_has_one_target() -> None:
+    Experiment("exp")
+    source = FeatureSet.from_dict("S", {"x": [1.0], "a": [1.0], "b": [1.0]}, "x", ["a", "b"])
+    with pytest.raises(ValueError, match=r"^node `N` can have one target, and its reference has"):
+        ModelNode("N", Ridge(), source)
+    assert ModelNode("N", Ridge(), source.reference(targets="b")).source.targets == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            {"opt": "adam"},
+            ValueError,
+            "Optimizer 'adam' needs a backend: Optimizer('adam', backend=",
+        ),
+        (
+            {"opt": "adam", "backend": "jax"},
+            ValueError,
+            "Optimizer 'adam': the backend is \"torch\", not 'jax'",
+        ),
+        (
+            {"opt": "adan", "backend": "torch"},
+            ValueError,
+            "there is no optimizer `adan`; known: `sgd`, `adam`, `adamw`, `rmsprop`; did you mean `adam`?",
+        ),
+        (
+            {"opt": "ADAM", "opt_kwargs": {"lrr": 1}, "backend": "torch"},
+            TypeError,
+            "optimizer `adam` has no argument `lrr`; it has: `lr`, `betas`, `eps`, `weight_decay`, "
+            "`amsgrad`; did you mean `lr`?",
+        ),
+        (
+            {"opt": "adam", "opt_kwargs": {"lr": -1}, "backend": "torch"},
+            ValueError,
+            "optimizer `adam`: `lr`: Expected `float` >= 0",
+        ),
+    ],
+)
+def test_an_optimizer_is_checked(
+    arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}"):
+        Optimizer(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"hidden_dim": 0}, "model `mlp`: `hidden_dim`: Expected `int` >= 1"),
+        ({"dropout": 1.0}, "model `mlp`: `dropout`: Expected `float` < 1.0"),
+        ({"activation": "rel"}, "model `mlp`: `activation`: Invalid enum value 'rel'"),
+    ],
+)
+def test_a_model_is_checked(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        SequentialMLP(**arguments)

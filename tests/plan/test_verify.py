@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from specplan.errors import PlanError
+from specplan.plan.canonical import plan_bytes
+from specplan.plan.compile import compile_path
+from specplan.plan.model import Plan
+from specplan.plan.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def _node(value: dict[str, Any], label: str) -> dict[str, Any]:
+    node: dict[str, Any] = value["graph"]["nodes"][label]
+    return node
+
+
+FAULTS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "experiment.id is not a label": lambda v: v["experiment"].update(id="../up"),
+    "data.Cells has other splits": lambda v: v["data"]["Cells"]["splits"][0].update(rows=1),
+    "data.Cells has no rows": lambda v: v["data"]["Cells"].update(rows=0),
+    "data.Cells.curve has the impossible shape (0,)": lambda v: v["data"]["Cells"]["columns"][
+        "curve"
+    ].update(shape=[0]),
+    "graph.order does not list every node once": lambda v: v["graph"]["order"].pop(),
+    "graph.nodes.Head reads Fuse, which no node before it gives": lambda v: v["graph"][
+        "order"
+    ].sort(reverse=True),
+    "graph.nodes.Enc has no input": lambda v: _node(v, "Enc").update(inputs=[]),
+    "graph.nodes.Scaled reads the unknown Cells.x": lambda v: _node(v, "Scaled")["inputs"][
+        0
+    ].update(value="Cells.x", columns=["x"]),
+    "graph.nodes.Scaled reads Cells.curve as the shape (9,)": lambda v: _node(v, "Scaled")[
+        "inputs"
+    ][0].update(shape=[9]),
+    "graph.nodes.Head gives values of type object": lambda v: _node(v, "Head").update(
+        dtype="object"
+    ),
+    "phases[0] has a path that is no label": lambda v: v["phases"][0].update(path="a/b"),
+    "phases[2] repeats the path scale": lambda v: v["phases"][2].update(path="scale"),
+    "phases[0] reads the unknown FeatureSet Cell": lambda v: v["phases"][0].update(data="Cell"),
+    "phases[3] reads the wrong rows of Cells": lambda v: v["phases"][3].update(split="tset"),
+    "phases[1] has no steps": lambda v: v["phases"][1].update(steps=0),
+    "phases[1] trains Scale, which it does not compute": lambda v: v["phases"][1].update(
+        trainable=["Scale"]
+    ),
+    "phases[2] fits Head, which it does not compute": lambda v: v["phases"][2].update(
+        fitted=["Head"]
+    ),
+    "phases[2] does not compute Enc, which Fuse reads": lambda v: v["phases"][2]["nodes"].remove(
+        "Enc"
+    ),
+    "phases[2] computes its nodes in another order": lambda v: v["phases"][2]["nodes"].reverse(),
+    "phases[2] computes an unknown node": lambda v: v["phases"][2]["nodes"].append("Tree"),
+    "phases[3] records the unknown Tree": lambda v: v["phases"][3]["records"][1].update(
+        node="Tree"
+    ),
+    "phases[3] gives mse the shape (2,)": lambda v: v["phases"][3]["losses"][0]["arguments"][
+        0
+    ].update(shape=[2]),
+    "phases[1] evaluates the wrong val": lambda v: v["phases"][1]["evaluations"][0].update(rows=1),
+    "phases[3] has an impossible batch_size": lambda v: v["phases"][3].update(batch_size=0),
+}
+
+
+@pytest.mark.parametrize("message", FAULTS)
+def test_plans_that_do_not_hold_together(message: str, folder: Path) -> None:
+    value = json.loads(plan_bytes(compile_path(folder / "spec.yaml").plan))
+    FAULTS[message](value)
+    with pytest.raises(PlanError) as caught:
+        verify(msgspec.convert(value, Plan))
+    assert str(caught.value) == message

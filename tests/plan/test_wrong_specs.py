@@ -1,0 +1,236 @@
+"""Every fault that the passes find, against the text that a person reads.
+
+`UPDATE_GOLDEN=1 pytest tests/plan/test_wrong_specs.py` writes the texts anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from specplan.errors import SpecError
+from specplan.plan.compile import compile_path
+from specplan.spec.render import render
+
+GOLDEN = Path(__file__).parent.parent / "golden/compile_errors"
+PASSES = Path(__file__).parents[2] / "python/specplan/plan/passes"
+
+Edits = tuple[tuple[str, str], ...]
+
+ONE_FAULT: dict[str, Edits] = {
+    "SP202_value_of_estimator": (("n_estimators: 5", "n_estimators: many"),),
+    "SP204_no_optimizer": (("  optimizer: {use: adamw, lr: 0.01}\n", ""),),
+    "SP206_negative_seed": (("seed: 13", "seed: -13"),),
+    "SP206_large_seed": (("seed: 7,", "seed: 9007199254740992,"),),
+    "SP206_betas": (("lr: 0.01}", "lr: 0.01, betas: [0.9, 1]}"),),
+    "SP206_nesterov": (("{use: adamw, lr: 0.01}", "{use: sgd, nesterov: true}"),),
+    "SP206_dampening": (
+        ("{use: adamw, lr: 0.01}", "{use: sgd, nesterov: true, momentum: 0.9, dampening: 0.1}"),
+    ),
+    "SP301_feature_set": (("input: Cells.image", "input: Cell.image"),),
+    "SP301_node": (("input: [Enc, Scaled]", "input: [Enc, Scald]"),),
+    "SP301_node_with_field": (("input: Fuse\n      target: Cells.soh\n    C", "input: Fuse.outputs\n      target: Cells.soh\n    C"),),
+    "SP301_no_input": (("input: [Enc, Scaled]", "input: []"),),
+    "SP301_target_is_node": (("target: Cells.kind", "target: Enc"),),
+    "SP301_node_of_loss": (("mse: {use: mse, node: Head}", "mse: {use: mse, node: Haed}"),),
+    "SP301_argument": (("node: Head}\n  ce", "node: Head, args: [output, targets]}\n  ce"),),
+    "SP301_loss_of_phase": (("losses: [mse, ce]\n", "losses: [mse, cee]\n"),),
+    "SP301_active": (("active: [Forest]", "active: [Forrest]"),),
+    "SP302_column": (("input: Cells.image", "input: Cells.images"),),
+    "SP302_column_of_file": (("features: [curve,", "features: [curv, curve,"),),
+    "SP302_no_column": (("input: Cells.image", "input: Cells"),),
+    "SP302_shapes": (("{image: [1, 8, 8]}", "{image: [1, 8, 8], imag: [2]}"),),
+    "SP303_split": (("label: test, split: test", "label: test, split: tset"),),
+    "SP303_no_splits": (
+        ("    splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}\n", ""),
+        ("label: scale, split: train", "label: scale"),
+        ("        split: train\n", ""),
+        ("{use: evaluation, split: val,", "{use: evaluation, split: val, as: val,"),
+        ("label: forest, split: train", "label: forest"),
+        ("label: test, split: test", "label: test"),
+    ),
+    "SP304_label": (("label: forest, split", "label: scale, split"),),
+    "SP304_column": (("targets: [soh,", "targets: [curve, soh,"),),
+    "SP304_node_and_feature_set": (
+        ("  nodes:\n", "  nodes:\n    Cells: {model: {use: mlp, output_shape: [1]}, input: Enc}\n"),
+    ),
+    "SP304_loss_listed_twice": (("losses: [mse, ce]\n", "losses: [mse, mse, ce]\n"),),
+    "SP304_series": (
+        ("  rmse: {use: rmse, node: Head}", "  mse: {use: mse, node: Head}\n  rmse: {use: rmse, node: Head}"),
+        ("metrics: [rmse, accuracy,", "metrics: [mse, rmse, accuracy,"),
+    ),
+    "SP304_series_of_evaluation": (
+        ("  mse: {use: mse, node: Head}\n", "  mse: {use: mse, node: Head}\n  val_mse: {use: l1, node: Head}\n"),
+        ("losses: [mse, ce]\n", "losses: [mse, val_mse]\n"),
+    ),
+    "SP304_early_stopping_twice": (
+        ("        record: last", "          - {use: early_stopping, monitor: mse}\n        record: last"),
+    ),
+    "SP305_cycle": (("input: [Cells.curve, Cells.temperature]", "input: Head"),),
+    "SP305_itself": (("input: [Enc, Scaled]", "input: [Fuse, Enc, Scaled]"),),
+    "SP307_nodes_without_merge": (
+        ("input: [Cells.curve, Cells.temperature]", "input: [Cells.curve, Scaled]"),
+    ),
+    "SP307_columns_of_two": (
+        ("input: [Cells.curve, Cells.temperature]", "input: [Cells.curve, Other.pair]"),
+        ("graph:\n", "  Other: {source: {use: parquet, path: data/cells.parquet}, features: [pair]}\ngraph:\n"),
+    ),
+    "SP307_phase_of_two": (
+        ("  optimizer", "    Both: {merge: {use: concat}, input: [Enc, Other.pair]}\n  optimizer"),
+        ("graph:\n", "  Other: {source: {use: parquet, path: data/cells.parquet}, features: [pair]}\ngraph:\n"),
+        ("  - group: deep", "  - {phase: eval, label: two, active: [Both]}\n  - group: deep"),
+    ),
+    "SP401_estimator": (("ensemble:RandomForestRegressor", "ensemble:RandomForestRegresor"),),
+    "SP403_argument_of_estimator": (("n_estimators: 5", "n_estimatorz: 5"),),
+    "SP403_python_only": (
+        ("RandomForestRegressor\", n_est", "BaggingRegressor\", estimator: tree, n_est"),
+    ),
+    "SP501_missing": (("data/cells.parquet", "data/cell.parquet"),),
+    "SP501_folder": (("data/cells.parquet", "data"),),
+    "SP501_no_folder": (("data/cells.parquet", "date/cells.parquet"),),
+    "SP503_ratios": (("test: 0.1}", "test: 0.2}"),),
+    "SP504_empty_split": (("train: 0.7, val: 0.2, test: 0.1", "train: 0.98, val: 0.01, test: 0.01"),),
+    "SP505_nulls": (("targets: [soh,", "targets: [gaps, soh,"),),
+    "SP507_strings": (("temperature, image]", "temperature, image, name]"), ("    tags: [name]\n", "")),
+    "SP507_ragged": (("temperature, image]", "temperature, image, ragged]"),),
+    "SP507_shape": (("[1, 8, 8]", "[1, 8, 9]"),),
+    "SP508_no_table": (("data/cells.parquet", "data/text.parquet"),),
+    "SP508_no_rows": (("data/cells.parquet", "data/empty.parquet"),),
+    "SP601_concat": (("input: [Enc, Scaled]", "input: [Enc, Cells.image]"),),
+    "SP601_columns": (("input: [Cells.curve, Cells.temperature]", "input: Cells.features"),),
+    "SP602_cnn_of_vectors": (("input: Cells.image", "input: Cells.curve"),),
+    "SP602_pooling": (("pooling: 2}", "pooling: 3}"),),
+    "SP602_kernel": (("pooling: 2}", "kernel_size: 11}"),),
+    "SP602_one_target": (
+        ("sklearn.ensemble:RandomForestRegressor\", n_estimators: 5, max_features: 1.0", "sklearn.svm:SVR\""),
+        ("targets: [soh,", "targets: [pair, soh,"),
+        ("input: Fuse\n      target: Cells.soh\n  o", "input: Fuse\n      target: Cells.pair\n  o"),
+        (", forest_r2]", "]"),
+    ),
+    "SP602_several_targets": (
+        (
+            'sklearn.ensemble:RandomForestRegressor", n_estimators: 5, max_features: 1.0',
+            'sklearn.linear_model:MultiTaskLasso"',
+        ),
+    ),
+    "SP602_wider_than_input": (
+        ('sklearn.preprocessing:StandardScaler"', 'sklearn.decomposition:PCA", n_components: 11'),
+    ),
+    "SP605_output_shape": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", "{use: mlp}"),),
+    "SP605_classes": (("{use: cnn, output_shape: [3], pooling: 2}", "{use: cnn}"),),
+    "SP605_no_target": (
+        ("input: Fuse\n      target: Cells.soh\n  o", "input: Fuse\n  o"),
+        ("forest_r2: {use: r2, node: Forest}", "forest_r2: {use: r2, node: Head}"),
+    ),
+    "SP605_width": (("sklearn.preprocessing:StandardScaler\"", "sklearn.decomposition:PCA\", n_components: 0.9"),),
+    "SP606_active": (("        losses: [mse, ce]\n", "        losses: [mse, ce]\n        active: [Head, Scaled]\n"),),
+    "SP606_only_sklearn": (
+        ("mse: {use: mse, node: Head}", "mse: {use: mse, node: Forest}"),
+        ("losses: [mse, ce]\n", "losses: [mse]\n"),
+        ("  - group", "  - {phase: fit, label: early, active: [Forest]}\n  - group"),
+        ("  - {phase: fit, label: forest, split: train, active: [Forest], metrics: [forest_r2]}\n", ""),
+    ),
+    "SP607_only_merge": (
+        ("mse: {use: mse, node: Head}", "mse: {use: mse, node: Joined}"),
+        ("  optimizer", "    Joined: {merge: {use: concat}, input: [Cells.soh], target: Cells.soh}\n  optimizer"),
+        ("losses: [mse, ce]\n", "losses: [mse]\n"),
+    ),
+    "SP607_unreached": (
+        ("        losses: [mse, ce]\n", "        losses: [ce]\n        active: [Classes, Enc]\n"),
+    ),
+    "SP607_fit_of_torch": (("active: [Scaled]", "active: [Scaled, Enc]"),),
+    "SP607_frozen": (("active: [Forest],", "active: [Forest, Scaled],"),),
+    "SP607_nothing_to_fit": (
+        ("  - {phase: eval", "  - {phase: fit, label: again, split: train}\n  - {phase: eval"),
+    ),
+    "SP651_sizes": (("model: {use: mlp}\n", "model: {use: mlp, output_shape: [2]}\n"), (", metrics: [rmse]", ""), ("metrics: [rmse, ", "metrics: ["), ("  rmse: {use: rmse, node: Head}\n", "")),
+    "SP651_metric": (("rmse: {use: rmse, node: Head}", "rmse: {use: rmse, node: Classes}"),),
+    "SP651_logits": (
+        ("{use: cnn, output_shape: [3], pooling: 2}", "{use: cnn, output_shape: [1]}"),
+        ("  accuracy: {use: accuracy, node: Classes}\n", ""),
+        ("accuracy, ", ""),
+    ),
+    "SP652_float_classes": (
+        ("target: Cells.kind", "target: Cells.soh"),
+        ("  accuracy: {use: accuracy, node: Classes}\n", ""),
+        ("accuracy, ", ""),
+    ),
+    "SP652_classifier": (
+        ("sklearn.ensemble:RandomForestRegressor", "sklearn.ensemble:RandomForestClassifier"),
+    ),
+    "SP654_logits_of_sklearn": (("ce: {use: cross_entropy, node: Classes,", "ce: {use: cross_entropy, node: Forest,"), ("losses: [mse, ce]\n", "losses: [mse]\n")),
+    "SP655_monitor": (("monitor: val_mse", "monitor: val_mes"),),
+    "SP657_no_targets": (("mse: {use: mse, node: Head}", "mse: {use: mse, node: Enc}"),),
+    "SP657_one_argument": (("node: Head}\n  ce", "node: Head, args: [outputs]}\n  ce"),),
+    "SP657_empty_evaluation": (("losses: [mse], metrics: [rmse], every", "losses: [], every"), ("val_mse", "mse")),
+    "SP702_no_batch": (("batch_size: 8,", "batch_size: 29, drop_last: true,"),),
+    "SP703_not_fitted": (
+        ("  - {phase: fit, label: forest, split: train, active: [Forest], metrics: [forest_r2]}\n", ""),
+    ),
+}  # fmt: skip
+
+MANY_FAULTS: dict[str, Edits] = {
+    "many_in_all_parts": (
+        ("title: Cells", "titel: Cells"),
+        ("data/cells.parquet", "data/cell.parquet"),
+        ("test: 0.1}", "test: 0.2}"),
+        ("{use: cnn, output_shape: [3], pooling: 2}", "{use: ccn, output_shape: [3]}"),
+        ("input: Cells.image", "input: Cells.imag"),
+        ("lr: 0.01", "lr: fast"),
+        ("mse: {use: mse, node: Head}", "mse: {use: mse, node: Haed}"),
+        ("monitor: val_mse", "monitor: val_mes"),
+        ("label: test, split: test", "label: test, split: tset"),
+    ),
+    "many_shapes": (
+        ("input: [Cells.curve, Cells.temperature]", "input: Cells.features"),
+        ("pooling: 2}", "pooling: 5}"),
+        ("batch_size: 8", "batch_size: 80, drop_last: true"),
+    ),
+    "many_behind_a_lost_phase": (
+        ("{phase: fit, label: scale", "{phase: fit, lable: scale"),
+        ("label: test, split: test", "label: test, split: tset"),
+    ),
+}
+
+
+def errors_of(folder: Path, text: str, edits: Edits) -> SpecError:
+    for before, after in edits:
+        assert before in text, before
+        text = text.replace(before, after)
+    (folder / "spec.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        compile_path("spec.yaml")
+    return caught.value
+
+
+@pytest.mark.parametrize("name", [*ONE_FAULT, *MANY_FAULTS])
+def test_rendered_text(
+    name: str, folder: Path, spec_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    error = errors_of(folder, spec_text, (ONE_FAULT | MANY_FAULTS)[name])
+    errors = [item for item in error.diagnostics if item.severity == "error"]
+    rendered = "\n\n".join(render(item) for item in errors) + "\n"
+    golden = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(rendered, encoding="utf-8")
+    assert rendered == golden.read_text(encoding="utf-8")
+    if name in ONE_FAULT:
+        assert [item.code for item in errors] == [name[:5]]
+    assert not any((item.hint or item.message).endswith(".") for item in errors)
+
+
+def test_every_code_of_the_passes_is_here() -> None:
+    used = {
+        code
+        for file in PASSES.glob("*.py")
+        for code in re.findall(r'"(SP\d{3})"', file.read_text())
+    }
+    assert used - {"SP306"} == {name[:5] for name in ONE_FAULT}
+
+
+def test_no_text_without_its_case() -> None:
+    assert {file.stem for file in GOLDEN.iterdir()} == {*ONE_FAULT, *MANY_FAULTS}

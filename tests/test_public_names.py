@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import specplan
+
+PUBLIC = """
+    AppliedLoss DataError EarlyStopping EvalPhase Evaluation Experiment ExperimentRun FeatureSet FitPhase
+    InputBinding Loss ModelGraph ModelNode Optimizer PhaseGroup Plan PlanError ResultRecording RunError
+    SequentialCNN SequentialMLP SimpleSampler SpecError SpecplanError StoreError TrainPhase compile open
+"""
+
+
+def test_public_names_are_these() -> None:
+    assert sorted(specplan.__all__) == sorted(PUBLIC.split())
+    for name in specplan.__all__:
+        assert getattr(specplan, name).__name__ == name
+        assert name in dir(specplan)
+    with pytest.raises(AttributeError, match=r"^module 'specplan' has no attribute 'Nothing'$"):
+        specplan.Nothing  # noqa: B018
+
+
+def test_documented_modules_have_their_names() -> None:
+    from specplan.models.torch import SequentialCNN, SequentialMLP
+    from specplan.samplers import SimpleSampler
+
+    assert SequentialMLP is specplan.SequentialMLP
+    assert SequentialCNN is specplan.SequentialCNN
+    assert SimpleSampler is specplan.SimpleSampler
+
+
+@pytest.mark.parametrize(
+    ("program", "absent"),
+    [
+        ("import specplan", ("numpy", "torch", "pyarrow", "pandas", "rich", "msgspec")),
+        ("from specplan import *", ("torch", "pyarrow", "pandas", "sklearn", "rich")),
+        ("import specplan.models.torch", ("torch", "pyarrow")),
+    ],
+)
+def test_importing_is_light(program: str, absent: tuple[str, ...]) -> None:
+    code = f"{program}; import sys; print(*[name for name in {absent} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

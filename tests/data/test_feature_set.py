@@ -105,7 +105,7 @@ def test_a_random_split_cuts_by_largest_remainder() -> None:
     assert found.available_splits == ["train", "val", "test"]
     splits = found.random_splits
     assert splits is not None
-    assert splits.sizes == {"train": 8, "val": 1, "test": 2}
+    assert splits.sizes == {"train": 8, "val": 2, "test": 1}
     rows = split_rows(splits.sizes, 1)
     assert sorted(np.concatenate(list(rows.values()))) == list(range(11))
 

@@ -73,10 +73,10 @@ def one_thread() -> Iterator[None]:
 
 
 def split(rows: int, **ratios: float) -> dict[str, NDArray[np.intp]]:
-    """Sizes by largest remainder; the shuffled rows are cut in the order of the names."""
+    """Sizes by largest remainder; the shuffled rows are cut in the order of the ratios."""
     order = np.arange(rows)
     np.random.default_rng(SPLIT_SEED).shuffle(order)
-    names = sorted(ratios)
+    names = list(ratios)
     sizes = {name: int(rows * ratios[name]) for name in names}
     by_remainder = sorted(names, key=lambda name: sizes[name] - rows * ratios[name])
     for name in by_remainder[: rows - sum(sizes.values())]:

@@ -74,7 +74,10 @@ def id_of(value: dict[str, Any], **columns: Any) -> str:
 
 def _reversed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _reversed(value[key]) for key in reversed(value)}
+        # The ratios are the one mapping whose order has a meaning.
+        return {
+            key: value[key] if key == "ratios" else _reversed(value[key]) for key in reversed(value)
+        }
     return [_reversed(item) for item in value] if isinstance(value, list) else value
 
 
@@ -97,7 +100,15 @@ SAME: dict[str, Callable[[dict[str, Any]], None]] = {
     "names": _rename,
     "lr as text of another form": lambda value: value["graph"]["optimizer"].update(lr=1e-2),
 }
+
+
+def _swap_ratios(value: dict[str, Any]) -> None:
+    splits = value["data"]["Sensor"]["splits"]
+    splits["ratios"] = dict(reversed(splits["ratios"].items()))
+
+
 OTHER: dict[str, Callable[[dict[str, Any]], None]] = {
+    "split order": _swap_ratios,
     "lr": lambda value: value["graph"]["optimizer"].update(lr=0.02),
     "seed": lambda value: value["run"].update(seed=43),
     "alpha": lambda value: value["graph"]["nodes"]["Ridge"]["model"].update(alpha=2),

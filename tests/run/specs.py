@@ -103,7 +103,7 @@ def run(plan: Compiled, root: Path, state: State | None = None) -> Outcome:
 
 def rows_of(rows: int, split: str) -> NDArray[np.int64]:
     """The row numbers of a split."""
-    return split_rows({"test": rows // 5, "train": rows - rows // 5}, 13)[split]
+    return split_rows({"train": rows - rows // 5, "test": rows // 5}, 13)[split]
 
 
 def seeded(name: str) -> torch.Generator:

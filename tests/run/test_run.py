@@ -18,7 +18,7 @@ import pytest
 from specplan._native import StoreReader
 from specplan.errors import DataError, RunError
 from specplan.plan.canonical import read_plan
-from specplan.plan.compile import compile_mapping
+from specplan.plan.compile import compile_mapping, compile_path
 from specplan.run.display import Silent
 from specplan.run.run import run_plan
 from specplan.store.layout import RunFolder
@@ -199,3 +199,22 @@ def test_records_are_readable_after_a_kill(tmp_path: Path) -> None:
     for channel in reader.tensors():
         assert channel.batches > 20
         assert all(len(channel.at(position)) in (32, 16) for position in range(channel.batches))
+
+
+def test_the_run_folder_holds_the_spec_and_where_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "project/data").mkdir(parents=True)
+    write_parquet(tmp_path / "project/data/set.parquet")
+    text = json.dumps(parquet_spec("data/set.parquet"), indent=1)
+    (tmp_path / "project/spec.json").write_text(text, encoding="utf-8")
+    compiled = compile_path(tmp_path / "project/spec.json")
+    folder = specs.run(compiled, tmp_path / "elsewhere/runs").folder
+    assert compile_path(folder.spec_file).plan.id == compiled.plan.id
+    places = json.loads(folder.path.joinpath("plan.map.json").read_bytes())
+    line = text.splitlines().index('   "Net": {') + 1
+    assert places["/graph/nodes/Net"] == {
+        "file": "../../../../project/spec.json",
+        "line": line,
+        "column": 11,
+    }
+    outcome = specs.run(read_plan(folder.plan_file), tmp_path)
+    assert not outcome.folder.spec_file.exists()

@@ -35,10 +35,11 @@ def command(spec: Path, output: Path | None, explain: bool, error_format: str) -
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     compiled = compile_or_exit(spec, error_format)
 
-    from specplan.plan.canonical import write_plan
+    from specplan.plan.canonical import write_map, write_plan
 
     target = spec.with_suffix(".plan.json") if output is None else output
     write_plan(compiled, target)
+    write_map(compiled, target)
     if explain:
         from specplan.plan.explain import explain as explain_plan
 

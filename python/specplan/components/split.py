@@ -17,7 +17,7 @@ class RandomSplit(Component, frozen=True, tag="random"):
         Meta(
             min_length=1,
             description="Share of the rows in each split; the shares sum to 1. "
-            "Sizes are rounded by largest remainder; splits are cut in the order of their names.",
+            "Sizes are rounded by largest remainder; the splits are cut in the order in which they are written.",
             examples=[{"train": 0.8, "test": 0.2}],
         ),
     ]

@@ -144,8 +144,8 @@ class FeatureSet:
         total = math.fsum(ratios.values())
         if abs(total - 1) > 1e-9:
             raise ValueError(f"the ratios of the splits must sum to 1, not {total:g}")
-        by_name = split_sizes(ratios, len(self))
-        for name, rows in by_name.items():
+        sizes = split_sizes(ratios, len(self))
+        for name, rows in sizes.items():
             if not rows:
                 raise ValueError(
                     f"split `{name}` would have no rows: {ratios[name]:g} of {len(self)} rows"
@@ -153,7 +153,7 @@ class FeatureSet:
         self._random_splits = RandomSplits(
             ratios={name: float(ratio) for name, ratio in ratios.items()},
             seed=seed,
-            sizes={name: by_name[name] for name in ratios},
+            sizes=sizes,
         )
 
     def check_split(self, split: str | None) -> None:

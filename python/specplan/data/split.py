@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
 
 def split_sizes(ratios: Mapping[str, float], rows: int) -> dict[str, int]:
-    """Rows of each split, by largest remainder, in the order in which they are cut.
+    """Rows of each split, by largest remainder, in the order of `ratios`, in which they are cut.
 
-    That order is the order of the names, because the keys of a mapping have none of their own. The
-    sizes sum to `rows` where the ratios sum to 1; of equal remainders the first name wins.
+    The sizes sum to `rows` where the ratios sum to 1; of equal remainders the first name wins.
     """
-    names = sorted(ratios)
+    names = list(ratios)
     exact = {name: ratios[name] * rows for name in names}
     # Rounding first keeps 0.1 * 30 = 3.0000000000000004 from being more than 3 rows.
     sizes = {name: math.floor(round(exact[name], 6)) for name in names}
@@ -29,7 +28,7 @@ def split_sizes(ratios: Mapping[str, float], rows: int) -> dict[str, int]:
 
 
 def split_rows(sizes: Mapping[str, int], seed: int) -> dict[str, NDArray[np.int64]]:
-    """Row numbers of each split: a shuffle by `numpy.random.default_rng(seed)`, cut in order of name.
+    """Row numbers of each split: a shuffle by `numpy.random.default_rng(seed)`, cut in the order of `sizes`.
 
     The rows of a split keep the order of the shuffle.
     """
@@ -39,7 +38,7 @@ def split_rows(sizes: Mapping[str, int], seed: int) -> dict[str, NDArray[np.int6
     np.random.default_rng(seed).shuffle(order)
     rows: dict[str, NDArray[np.int64]] = {}
     start = 0
-    for name in sorted(sizes):
+    for name in sizes:
         rows[name] = order[start : start + sizes[name]]
         start += sizes[name]
     return rows

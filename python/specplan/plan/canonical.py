@@ -72,6 +72,22 @@ def write_map(compiled: Compiled, path: Path) -> None:
     write_atomically(path.with_suffix(".map.json"), rfc8785.dumps(places))
 
 
+def write_spec(compiled: Compiled, path: Path) -> None:
+    """Write the composed spec as JSON, its relative paths rewritten to start from the folder of `path`.
+
+    Does nothing for a plan that was read from a file: it has no spec.
+    """
+    if compiled.spec is None:
+        return
+    before, folder = compiled.folder.resolve(), path.parent.resolve()
+    spec = msgspec.to_builtins(compiled.spec)
+    sources = [data["source"] for data in spec["data"].values()]
+    for owner, key in (*((source, "path") for source in sources), (spec["results"], "dir")):
+        if owner.get(key) is not None:
+            owner[key] = _moved(owner[key], before, folder)
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(spec), indent=2) + b"\n")
+
+
 def read_plan(path: Path) -> Compiled:
     """Read a plan file.
 

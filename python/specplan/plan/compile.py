@@ -15,6 +15,7 @@ from specplan.plan.passes import components, data, graph, objectives, schedule
 from specplan.plan.passes.context import Context
 from specplan.spec.diagnostics import in_text_order
 from specplan.spec.load import from_mapping, load
+from specplan.spec.model import to_value
 from specplan.spec.validate import validate
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def compile_document(
         tables=tables or {},
         warnings=tuple(found),
         origins=_origins(context, phases),
+        spec=to_value(mended.spec),
     )
 
 

@@ -60,7 +60,7 @@ def _data(label: str, data: Data) -> Iterator[str]:
     for name, column in data.columns.items():
         yield f"  {name}: {column.dtype} {show(column.shape)}, {column.domain}"
     if data.splitter is not None:
-        sizes = ", ".join(f"{name} {rows}" for name, rows in data.splits.items())
+        sizes = ", ".join(f"{name} {rows}" for name, rows in data.sizes.items())
         seed = data.splitter.args.get("seed")
         yield f"  splits by {data.splitter.use} with seed {seed}: {sizes}"
 

@@ -76,6 +76,13 @@ class Source(_Part, frozen=True, kw_only=True):
     shapes: dict[str, Shape] = {}
 
 
+class Split(_Part, frozen=True, kw_only=True):
+    """A named part of the rows of a FeatureSet."""
+
+    name: str
+    rows: int
+
+
 class Data(_Part, frozen=True, kw_only=True):
     """One FeatureSet."""
 
@@ -83,8 +90,13 @@ class Data(_Part, frozen=True, kw_only=True):
     rows: int
     columns: dict[str, Column]
     splitter: Component | None = None
-    splits: dict[str, int] = {}
-    """Rows of each split, in the order in which they are cut: that of the names."""
+    splits: tuple[Split, ...] = ()
+    """In the order in which they are cut from the shuffled rows."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Rows of each split by name, in the order of `splits`."""
+        return {split.name: split.rows for split in self.splits}
 
 
 class Read(_Part, frozen=True, kw_only=True):
@@ -261,6 +273,8 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
         warnings: what the compiler found odd but not wrong.
         origins: where the spec says what the plan holds, by JSON pointer into the plan; empty for a
             plan that was read from a file.
+        spec: the composed spec as plain values with the defaults of the language; None for a plan that
+            was read from a file.
     """
 
     plan: Plan
@@ -268,3 +282,4 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     tables: Mapping[str, Mapping[str, NDArray[Any]]] = {}
     warnings: tuple[Diagnostic, ...] = ()
     origins: Mapping[str, Origin] = {}
+    spec: Mapping[str, Any] | None = None

@@ -34,7 +34,7 @@ def verify(plan: Plan) -> None:
         _expect(
             place,
             "has other splits",
-            that=not data.splits or sum(data.splits.values()) == data.rows,
+            that=not data.splits or sum(data.sizes.values()) == data.rows,
         )
         for name, column in data.columns.items():
             _check_shape(column.shape, f"{place}.{name}")
@@ -106,7 +106,7 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
     _expect(place, f"reads the unknown FeatureSet {phase.data}", that=data is not None)
     if data is None:
         return
-    rows = data.rows if phase.split is None else data.splits.get(phase.split)
+    rows = data.rows if phase.split is None else data.sizes.get(phase.split)
     _expect(
         place, f"reads the wrong rows of {phase.data}", that=phase.rows == rows and phase.rows > 0
     )
@@ -124,7 +124,7 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
                 place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses)
             )
             for evaluation in phase.evaluations:
-                size = data.splits.get(evaluation.split)
+                size = data.sizes.get(evaluation.split)
                 _expect(
                     place, f"evaluates the wrong {evaluation.split}", that=evaluation.rows == size
                 )

@@ -39,5 +39,5 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         if name is None:
             return Split(feature_set, table, None, data.rows)
         assert data.splitter is not None
-        positions = split_rows(data.splits, data.splitter.args["seed"])[name]
+        positions = split_rows(data.sizes, data.splitter.args["seed"])[name]
         return Split(feature_set, table, positions, len(positions))

@@ -1,7 +1,7 @@
 """Every path of a run. No other module joins the names of a run folder.
 
 <root>/<experiment>/<run>/
-  run.json spec.yaml plan.json plan.map.json environment.json
+  run.json spec.json plan.json plan.map.json environment.json
   records/    written by Rust only
   tables/     metrics.parquet, execution-<phase>.parquet
   artifacts/ checkpoints/ logs/
@@ -26,6 +26,11 @@ class RunFolder(msgspec.Struct, frozen=True):
     def run_file(self) -> Path:
         """Status, sessions, host, versions and plan id."""
         return self.path / "run.json"
+
+    @property
+    def spec_file(self) -> Path:
+        """The composed spec; absent where a plan file was run."""
+        return self.path / "spec.json"
 
     @property
     def plan_file(self) -> Path:

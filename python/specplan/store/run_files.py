@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.plan.canonical import write_atomically, write_plan
+from specplan.plan.canonical import write_atomically, write_map, write_plan, write_spec
 from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_file import ErrorRecord, PhaseTiming, RunFile, Session, Status
 
@@ -96,7 +96,9 @@ def create_run(
         )
         aside = RunFolder(experiments / f".{run_id}.{os.getpid()}")
         aside.path.mkdir()
+        write_spec(compiled, aside.spec_file)
         write_plan(compiled, aside.plan_file)
+        write_map(compiled, aside.plan_file)
         aside.environment_file.write_bytes(_encoded(environment))
         aside.run_file.write_bytes(_encoded(run_file))
         folder = RunFolder(experiments / run_id)

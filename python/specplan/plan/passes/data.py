@@ -14,7 +14,7 @@ from specplan.data.split import split_sizes
 from specplan.errors import DataError
 from specplan.plan.dtypes import NUMBERS
 from specplan.plan.memory import MemoryTableError, read_memory_header
-from specplan.plan.model import Column, Data, Source
+from specplan.plan.model import Column, Data, Source, Split
 from specplan.plan.passes.components import as_plan
 from specplan.plan.shapes import show
 from specplan.plan.streams import written_seed_of
@@ -90,7 +90,7 @@ def _feature_set(
             rows=rows,
             columns=known,
             splitter=splitter,
-            splits=counted,
+            splits=tuple(Split(name=name, rows=size) for name, size in counted.items()),
         )
         if table and rows is not None and complete
         else None
@@ -288,4 +288,4 @@ def _splits(
     for name, size in sizes.items():
         if size == 0:
             context.error("SP504", f"split `{name}` gets 0 of {rows} rows", (*place, name))
-    return splitter, dict(sizes)
+    return splitter, {name: size or None for name, size in sizes.items()}

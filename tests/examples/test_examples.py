@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SPECS = {"diabetes": "spec.yaml", "digits": "spec.json", "stacking": "spec.yaml"}
 MLX = Path(sys.executable).parent / "mlx"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each command imports torch
 SEED = 42
@@ -40,8 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the specs, with data."""
     folder = tmp_path_factory.mktemp("examples")
     subprocess.run([sys.executable, EXAMPLES / "make_data.py", folder], check=True)
-    for spec in EXAMPLES.glob("*/spec.[jy]*"):
-        shutil.copy(spec, folder / spec.parent.name)
+    for name, spec in SPECS.items():
+        shutil.copy(EXAMPLES / name / spec, folder / name)
     return folder
 
 
@@ -52,7 +53,7 @@ def run(folder: Path) -> Callable[[str], Path]:
 
     def run(name: str) -> Path:
         if name not in runs:
-            [spec] = (folder / name).glob("spec.[jy]*")
+            spec = folder / name / SPECS[name]
             root = folder / "runs"
             subprocess.run([MLX, "compile", spec], check=True, capture_output=True)
             subprocess.run([MLX, "run", spec, "--root", root], check=True, capture_output=True)

@@ -129,3 +129,19 @@ def test_rows_are_joined_cast_and_viewed() -> None:
     found = table.read(["a", "b"], np.array([2, 0]), dtype="float32", shape=(3, 1))
     expected = np.array([[3, 4.5, 5.5], [1, 0.5, 1.5]], np.float32).reshape(2, 3, 1)
     np.testing.assert_array_equal(found, expected, strict=True)
+
+
+@pytest.mark.parametrize("use", FORMATS)
+def test_a_column_that_the_file_lacks(tmp_path: Path, use: str) -> None:
+    path = write(tmp_path, use, {"x": [1.0, 2.0]})
+    with pytest.raises(DataError, match="has no column `y`"):
+        read(path, use, x=(), y=())
+
+
+def test_a_value_beyond_the_range_of_the_type() -> None:
+    table = Table(2, {"x": np.array([1.0, 1e300])})
+    with pytest.raises(DataError, match="`x` has values beyond the range of float32"):
+        table.read(["x"], None, dtype="float32", shape=(1,))
+    assert np.isinf(
+        Table(1, {"x": np.array([np.inf])}).read(["x"], None, dtype="float32", shape=())
+    )

@@ -98,6 +98,7 @@ def table() -> pa.Table:
             "name": [f"cell{row}" for row in range(ROWS)],
             "gaps": gaps,
             "ragged": ragged,
+            "holes": pa.array([[1.0, None if row == 3 else 2.0] for row in range(ROWS)]),
         }
     )
 

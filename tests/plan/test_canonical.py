@@ -210,6 +210,7 @@ def _edit(text: str) -> str:
     [
         (_edit, "the contents do not match the id; a plan cannot be edited"),
         (lambda text: text[:-9], "is not JSON: Input data was truncated"),
+        (lambda _: "[" * 100_000, "is not JSON: maximum recursion depth exceeded"),
         (lambda _: "[1]", "is not a plan; a plan has the keys `plan` and `id`"),
         (lambda text: text.replace('"plan":1', '"plan":2'), "is a plan of version 2"),
         (lambda text: text.replace('"plan":1', '"plan":0'), "is a plan of version 0"),

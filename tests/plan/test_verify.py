@@ -66,6 +66,78 @@ FAULTS: dict[str, Callable[[dict[str, Any]], object]] = {
         0
     ].update(shape=[2]),
     "phases[1] evaluates the wrong val": lambda v: v["phases"][1]["evaluations"][0].update(rows=1),
+    "data.Cells does not say where its rows are": lambda v: v["data"]["Cells"]["source"].update(
+        path=None
+    ),
+    "data.Cells does not say how it is split": lambda v: v["data"]["Cells"].update(splitter=None),
+    "data.Cells has the impossible seed -1": lambda v: v["data"]["Cells"]["splitter"][
+        "args"
+    ].update(seed=-1),
+    "numerics has an impossible number of threads": lambda v: v["numerics"].update(threads=0),
+    "graph.nodes.Enc names the unknown model `os.system`": lambda v: _node(v, "Enc")[
+        "component"
+    ].update(use="os.system"),
+    "graph.nodes.Enc has wrong arguments for `mlp`: Expected `int` >= 1 - at `$.hidden_dim`": (
+        lambda v: _node(v, "Enc")["component"]["args"].update(hidden_dim=-1)
+    ),
+    "graph.nodes.Enc leaves arguments of `mlp` open": lambda v: _node(v, "Enc")["component"][
+        "args"
+    ].pop("dropout"),
+    "graph.nodes.Enc does not give rows of the shape (4,)": lambda v: _node(v, "Enc")["component"][
+        "args"
+    ].update(output_shape=[5]),
+    "graph.nodes.Fuse: cannot concatenate (4,) and (10,) on axis 9: rows have 1 axis": (
+        lambda v: _node(v, "Fuse")["component"]["args"].update(axis=9)
+    ),
+    "graph.nodes.Classes: cnn reads rows of shape (channels, length) or (channels, height, width), "
+    "not (64,)": lambda v: _node(v, "Classes")["inputs"][0].update(shape=[64]),
+    "graph.nodes.Scaled names the unknown estimator `os:system`": lambda v: _node(v, "Scaled")[
+        "component"
+    ].update(use="os:system"),
+    "graph.nodes.Scaled has a `$float` that is no number": lambda v: _node(v, "Scaled")[
+        "component"
+    ]["args"].update(copy={"$float": "x"}),
+    "graph.nodes.Scaled gives `sklearn.preprocessing:StandardScaler` a wrong `copy`": (
+        lambda v: _node(v, "Scaled")["component"]["args"].update(copy=3)
+    ),
+    "graph.nodes.Scaled has other arguments than those of `sklearn.preprocessing:StandardScaler`": (
+        lambda v: _node(v, "Scaled")["component"]["args"].update(memory="folder")
+    ),
+    "graph.nodes.Enc has the impossible shape (4503599627370496, 4503599627370496)": lambda v: (
+        _node(v, "Enc")["inputs"][0].update(shape=[2**52, 2**52])
+    ),
+    "graph.nodes.Enc reads curve, no numbers": lambda v: v["data"]["Cells"]["columns"][
+        "curve"
+    ].update(dtype="string"),
+    "phases[1] names the unknown optimizer `os`": lambda v: v["phases"][1]["optimizer"].update(
+        use="os"
+    ),
+    "phases[1] has the impossible seed -1": lambda v: v["phases"][1]["sampler"].update(seed=-1),
+    "phases[1] trains nodes that are not of torch, or none": lambda v: v["phases"][1].update(
+        trainable=[]
+    ),
+    "phases[2] fits nodes that are not of sklearn, or none": lambda v: v["phases"][2].update(
+        fitted=["Enc"]
+    ),
+    "phases[1] evaluates after no epoch": lambda v: v["phases"][1]["evaluations"][0].update(
+        every_n_epochs=0
+    ),
+    "phases[1] does not compare two values for mse": lambda v: v["phases"][1]["losses"][0].update(
+        arguments=[]
+    ),
+    "phases[1] gives mse values of type object": lambda v: v["phases"][1]["losses"][0]["arguments"][
+        0
+    ].update(dtype="object"),
+    "phases[3] names the unknown metric `os`": lambda v: v["phases"][3]["metrics"][0][
+        "component"
+    ].update(use="os"),
+    "phases[3] records outputs of Head as something else": lambda v: next(
+        record for record in v["phases"][3]["records"] if record["node"] == "Head"
+    ).update(shape=[7]),
+    "phases[3] records a role that is no label": lambda v: v["phases"][3]["records"][1].update(
+        role="../up"
+    ),
+    "phases[3] has a path that is no label": lambda v: v["phases"][3].update(path="p" * 201),
     "phases[3] has an impossible batch_size": lambda v: v["phases"][3].update(batch_size=0),
 }
 

@@ -29,6 +29,8 @@ ONE_FAULT: dict[str, Edits] = {
     "SP206_dampening": (
         ("{use: adamw, lr: 0.01}", "{use: sgd, nesterov: true, momentum: 0.9, dampening: 0.1}"),
     ),
+    "SP207_long_id": (("id: cells", f"id: {'c' * 201}"),),
+    "SP207_long_labels": (("group: deep", f"group: {'g' * 100}"), ("label: net", f"label: {'n' * 100}")),
     "SP301_feature_set": (("input: Cells.image", "input: Cell.image"),),
     "SP301_node": (("input: [Enc, Scaled]", "input: [Enc, Scald]"),),
     "SP301_node_with_field": (("input: Fuse\n      target: Cells.soh\n    C", "input: Fuse.outputs\n      target: Cells.soh\n    C"),),
@@ -105,6 +107,7 @@ ONE_FAULT: dict[str, Edits] = {
     "SP504_empty_split": (("train: 0.7, val: 0.2, test: 0.1", "train: 0.98, val: 0.01, test: 0.01"),),
     "SP505_nulls": (("targets: [soh,", "targets: [gaps, soh,"),),
     "SP507_too_large": (("shapes: {image: [1, 8, 8]}", "shapes: {image: [1, 8, 8], ragged: [1099511627776, 2]}"), ("temperature, image]", "temperature, image, ragged]")),
+    "SP505_nulls_in_lists": (("targets: [soh,", "targets: [holes, soh,"),),
     "SP507_strings": (("temperature, image]", "temperature, image, name]"), ("    tags: [name]\n", "")),
     "SP507_ragged": (("temperature, image]", "temperature, image, ragged]"),),
     "SP507_shape": (("[1, 8, 8]", "[1, 8, 9]"),),

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
+from specplan.errors import RunError
 from specplan.run.state import State
 from tests.run import specs
 
@@ -63,3 +65,11 @@ def test_nodes_that_come_later_join_the_optimizer() -> None:
     state.add_nodes(later)
     assert state.optimizer_for(later.phases[0].optimizer) is first  # type: ignore[union-attr]
     assert sum(len(group["params"]) for group in first.param_groups) == 12
+
+
+def test_a_node_for_which_there_is_no_memory() -> None:
+    plan = specs.compiled(
+        specs.train(), nodes={"Net": specs.node(specs.MLP | {"hidden_dim": 1_000_000})}
+    ).plan
+    with pytest.raises(RunError, match=r"node `Net` cannot be built: .*memory"):
+        State().add_nodes(plan)

@@ -37,7 +37,7 @@ def read_or_compile(path: Path) -> Compiled:
 
     if path.suffix == ".json":
         # A spec that is not JSON after all is refused by the compiler, which says where.
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             if is_plan(msgspec.json.decode(path.read_bytes())):
                 return read_plan(path)
     return compile_or_exit(path, "human")

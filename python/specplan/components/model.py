@@ -30,9 +30,7 @@ class Mlp(Component, frozen=True, tag="mlp"):
     """A multi-layer perceptron: the row is flattened, then `n_layers` hidden linear layers and one output layer."""
 
     output_shape: OutputShape = None
-    n_layers: Annotated[
-        int, Meta(ge=0, le=MOST_LAYERS, description="Number of hidden layers.")
-    ] = 2
+    n_layers: Annotated[int, Meta(ge=0, le=MOST_LAYERS, description="Number of hidden layers.")] = 2
     hidden_dim: Annotated[Positive, Meta(description="Width of each hidden layer.")] = 32
     activation: Activation = "relu"
     dropout: Dropout = 0.0

@@ -10,6 +10,7 @@ import numpy as np
 from specplan._native import read_table_header
 from specplan.data.arrow_columns import read_columns
 from specplan.errors import DataError
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,11 @@ class Table(msgspec.Struct, frozen=True):
         dtype: str,
         shape: tuple[int, ...],
     ) -> NDArray[Any]:
-        """The rows at `positions` (all for None) of `columns`, joined along the last axis of a row, cast and viewed."""
+        """The rows at `positions` (all for None) of `columns`, joined along the last axis of a row, cast and viewed.
+
+        Raises:
+            DataError: a value is beyond the range of `dtype`.
+        """
         parts = [self.columns[name] for name in columns]
         if positions is not None:
             parts = [part[positions] for part in parts]
@@ -41,7 +46,20 @@ class Table(msgspec.Struct, frozen=True):
             joined = np.concatenate(parts, axis=-1)
         else:
             joined = parts[0]
-        return np.ascontiguousarray(joined, dtype=dtype).reshape(len(joined), *shape)
+        return cast(joined, dtype, columns).reshape(len(joined), *shape)
+
+
+def cast(rows: NDArray[Any], dtype: str, columns: Sequence[str]) -> NDArray[Any]:
+    """`rows`, which come from `columns`, contiguous and as `dtype`; without a copy where they are so already.
+
+    Raises:
+        DataError: a value is beyond the range of `dtype`.
+    """
+    try:
+        with np.errstate(over="raise"):
+            return np.ascontiguousarray(rows, dtype=dtype)
+    except FloatingPointError:
+        raise DataError(f"{quoted(columns)} has values beyond the range of {dtype}") from None
 
 
 def read_file(
@@ -54,17 +72,20 @@ def read_file(
     """The columns named in `shapes` of a file whose header still has `digest`.
 
     Raises:
-        DataError: the file is missing, damaged or has another header; or a row holds a null or has
-            another shape.
+        DataError: the file is missing, damaged, has another header, or lacks a column; or a row holds
+            a null or has another shape.
     """
     if not path.is_file():
         msg = f"there is no file `{path}`"
         raise DataError(msg)
-    found = read_table_header(str(path), format).digest
-    if found != digest:
+    header = read_table_header(str(path), format)
+    if header.digest != digest:
         msg = (
-            f"`{path}` changed since the plan was compiled (its header is {found[:15]}…, "
+            f"`{path}` changed since the plan was compiled (its header is {header.digest[:15]}…, "
             f"the plan says {digest[:15]}…)\nhint: compile the spec again"
         )
         raise DataError(msg)
+    missing = shapes.keys() - {column.name for column in header.columns}
+    if missing:
+        raise DataError(f"`{path}` has no column {quoted(sorted(missing))}")
     return read_columns(path, format, shapes)

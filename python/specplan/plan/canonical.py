@@ -101,7 +101,7 @@ def read_plan(path: Path) -> Compiled:
         raise PlanError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         value = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PlanError(f"{path}: is not JSON: {error}") from error
     if not is_plan(value):
         raise PlanError(f"{path}: is not a plan; a plan has the keys `plan` and `id`")

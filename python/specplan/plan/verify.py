@@ -1,4 +1,7 @@
-"""The check of a plan that comes from a file, before it is run: that it holds together."""
+"""The check of a plan that comes from a file, before it is run: that it holds together.
+
+Nobody vouches for a file, so nothing in it is trusted, components and their arguments included.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +9,68 @@ import re
 from math import prod
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from specplan.components import COMPONENTS
+from specplan.components.merge import Concat
+from specplan.components.model import Cnn, Mlp
 from specplan.errors import PlanError
+from specplan.models.sklearn import table
 from specplan.plan.dtypes import NUMBERS
 from specplan.plan.model import Eval, Fit, Train
+from specplan.plan.shapes import LARGEST_SIZE, ShapeError, cnn_features, concat_shape
+from specplan.spec.model import LONGEST_NAME, MOST_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from specplan.plan.model import Node, Objective, Phase, Plan, Read, Shape
+    from specplan.components import Kind
+    from specplan.components.component import Component as Declared
+    from specplan.plan.model import (
+        Component,
+        Data,
+        Evaluation,
+        Node,
+        Objective,
+        Phase,
+        Plan,
+        Read,
+        Record,
+        Shape,
+    )
 
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _PHASE_PATH = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 
 
 def verify(plan: Plan) -> None:
-    """Check that every name resolves, that the order is topological, and that shapes can be.
+    """Check that every name resolves, that the order is topological, that shapes can be, and that
+    components have arguments that a spec could have given them.
 
     Raises:
         PlanError: naming the first part of the plan that does not hold.
     """
-    _expect("experiment.id", "is not a label", that=_matches(_LABEL, plan.experiment.id))
+    name = plan.experiment.id
+    named = _matches(_LABEL, name) and len(name) <= LONGEST_NAME
+    _expect("experiment.id", "is not a label", that=named)
+    threads = plan.numerics.threads
+    _expect(
+        "numerics",
+        "has an impossible number of threads",
+        that=threads is None or 1 <= threads <= MOST_THREADS,
+    )
     for label, data in plan.data.items():
         place = f"data.{label}"
         _expect(place, "is not a label", that=_matches(_LABEL, label))
         _expect(place, "is also the name of a node", that=label not in plan.graph.nodes)
         _expect(place, "has no rows", that=data.rows > 0)
-        _expect(
-            place,
-            "has other splits",
-            that=not data.splits or sum(data.sizes.values()) == data.rows,
-        )
-        for name, column in data.columns.items():
-            _check_shape(column.shape, f"{place}.{name}")
+        _check_data(data, place)
     _check_graph(plan)
     paths: set[str] = set()
     for index, phase in enumerate(plan.phases):
         place = f"phases[{index}]"
-        _expect(place, "has a path that is no label", that=_matches(_PHASE_PATH, phase.path))
+        named = _matches(_PHASE_PATH, phase.path) and len(phase.path) <= LONGEST_NAME
+        _expect(place, "has a path that is no label", that=named)
         _expect(place, f"repeats the path {phase.path}", that=phase.path not in paths)
         paths.add(phase.path)
         _check_phase(plan, phase, place)
@@ -58,7 +86,56 @@ def _matches(pattern: re.Pattern[str], text: str) -> bool:
 
 
 def _check_shape(shape: Shape, place: str) -> None:
-    _expect(place, f"has the impossible shape {shape}", that=all(size > 0 for size in shape))
+    possible = all(size > 0 for size in shape) and prod(shape) <= LARGEST_SIZE
+    _expect(place, f"has the impossible shape {shape}", that=possible)
+
+
+def _check_component(kind: Kind, component: Component, place: str) -> Declared:
+    declaration = COMPONENTS[kind].get(component.use)
+    if declaration is None:
+        raise PlanError(f"{place} names the unknown {kind} `{component.use}`")
+    try:
+        found = msgspec.convert({**component.args, "use": component.use}, declaration)
+    except msgspec.ValidationError as error:
+        raise PlanError(f"{place} has wrong arguments for `{component.use}`: {error}") from None
+    complete = component.args.keys() == set(declaration.__struct_encode_fields__)
+    _expect(place, f"leaves arguments of `{component.use}` open", that=complete)
+    return found
+
+
+def _check_estimator(component: Component, place: str) -> None:
+    estimator = table.estimators().get(component.use)
+    if estimator is None:
+        raise PlanError(f"{place} names the unknown estimator `{component.use}`")
+    complete = component.args.keys() == estimator.parameters.keys()
+    _expect(place, f"has other arguments than those of `{component.use}`", that=complete)
+    try:
+        arguments = table.decode_floats(component.args)
+    except (TypeError, ValueError):
+        raise PlanError(f"{place} has a `$float` that is no number") from None
+    for name, value in arguments.items():
+        takes = table.refusal(estimator, name, value)
+        _expect(place, f"gives `{component.use}` a wrong `{name}`", that=takes is None)
+
+
+def _check_data(data: Data, place: str) -> None:
+    source = data.source
+    found = source.name if source.use == "memory" else source.path
+    _expect(place, "does not say where its rows are", that=found is not None)
+    whole = sum(data.sizes.values()) == data.rows and min(data.sizes.values(), default=0) > 0
+    _expect(place, "has other splits", that=not data.splits or whole)
+    _expect(
+        place, "does not say how it is split", that=not data.splits or data.splitter is not None
+    )
+    if data.splitter is not None:
+        _check_component("split", data.splitter, place)
+        _check_seed(data.splitter.args.get("seed"), place)
+    for name, column in data.columns.items():
+        _check_shape(column.shape, f"{place}.{name}")
+
+
+def _check_seed(seed: object, place: str) -> None:
+    _expect(place, f"has the impossible seed {seed}", that=isinstance(seed, int) and seed >= 0)
 
 
 def _check_graph(plan: Plan) -> None:
@@ -80,7 +157,30 @@ def _check_graph(plan: Plan) -> None:
         if node.target is not None:
             _expect(place, "has a target that is no column", that=bool(node.target.columns))
             _check_read(plan, node.target, before, place)
+        _check_node(node, place)
         before.add(label)
+
+
+def _check_node(node: Node, place: str) -> None:
+    if node.backend == "sklearn":
+        _check_estimator(node.component, place)
+        return
+    kind: Kind = "model" if node.backend == "torch" else "merge"
+    try:
+        made = _made(_check_component(kind, node.component, place), node)
+    except ShapeError as error:
+        raise PlanError(f"{place}: {error}") from None
+    _expect(place, f"does not give rows of the shape {node.shape}", that=made == node.shape)
+
+
+def _made(component: Declared, node: Node) -> Shape | None:
+    """The shape that a model or merge gives a row. Raises ShapeError where it cannot read its inputs."""
+    match component:
+        case Concat():
+            return concat_shape([read.shape for read in node.inputs], component.axis)
+        case Cnn():
+            cnn_features(component, node.inputs[0].shape)
+    return component.output_shape if isinstance(component, Mlp | Cnn) else None
 
 
 def _check_read(plan: Plan, read: Read, before: set[str], place: str) -> None:
@@ -95,6 +195,8 @@ def _check_read(plan: Plan, read: Read, before: set[str], place: str) -> None:
         data = plan.data.get(read.value.partition(".")[0])
         known = data.columns if data else {}
         _expect(place, f"reads the unknown {read.value}", that=known.keys() >= set(read.columns))
+        for name in read.columns:
+            _expect(place, f"reads {name}, no numbers", that=known[name].dtype in NUMBERS)
         elements = sum(prod(known[name].shape) for name in read.columns)
     _expect(
         place, f"reads {read.value} as the shape {read.shape}", that=elements == prod(read.shape)
@@ -113,29 +215,69 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
     _expect(place, "has no steps", that=phase.steps > 0)
     _check_nodes(plan, phase.nodes, phase.data, place)
     _check_objectives(plan, (*phase.losses, *phase.metrics), phase.nodes, place)
+    _check_components_of(phase, place)
     for record in phase.records:
-        owners = {phase.data} if record.field == "sample_id" else set(phase.nodes)
-        _expect(place, f"records the unknown {record.node}", that=record.node in owners)
-        _check_shape(record.shape, place)
+        _check_record(plan, phase, record, place)
     match phase:
         case Train():
-            _check_subset(phase.trainable, phase.nodes, place, "trains")
-            _expect(
-                place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses)
-            )
-            for evaluation in phase.evaluations:
-                size = data.sizes.get(evaluation.split)
-                _expect(
-                    place, f"evaluates the wrong {evaluation.split}", that=evaluation.rows == size
-                )
-                _check_nodes(plan, evaluation.nodes, phase.data, place)
-                objectives = (*evaluation.losses, *evaluation.metrics)
-                _check_objectives(plan, objectives, evaluation.nodes, place)
+            _check_training(plan, phase, place)
         case Fit():
             _check_subset(phase.fitted, phase.nodes, place, "fits")
+            _check_backends(plan, phase.fitted, "sklearn", place, "fits")
         case Eval():
-            size = phase.batch_size
-            _expect(place, "has an impossible batch_size", that=size is None or size > 0)
+            _check_batch_size(phase, place)
+
+
+def _check_training(plan: Plan, phase: Train, place: str) -> None:
+    _check_subset(phase.trainable, phase.nodes, place, "trains")
+    _check_backends(plan, phase.trainable, "torch", place, "trains")
+    _expect(place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses))
+    _check_component("sampler", phase.sampler.component, place)
+    _check_seed(phase.sampler.seed, place)
+    _check_component("optimizer", phase.optimizer, place)
+    for evaluation in phase.evaluations:
+        size = plan.data[phase.data].sizes.get(evaluation.split)
+        _expect(place, f"evaluates the wrong {evaluation.split}", that=evaluation.rows == size)
+        _expect(place, "evaluates after no epoch", that=evaluation.every_n_epochs > 0)
+        _check_batch_size(evaluation, place)
+        _check_nodes(plan, evaluation.nodes, phase.data, place)
+        objectives = (*evaluation.losses, *evaluation.metrics)
+        _check_objectives(plan, objectives, evaluation.nodes, place)
+        _check_components_of(evaluation, place)
+
+
+def _check_record(plan: Plan, phase: Phase, record: Record, place: str) -> None:
+    if record.field == "sample_id":
+        owners, elements = {phase.data}, 1
+    else:
+        owners = set(phase.nodes)
+        node = plan.graph.nodes.get(record.node)
+        source = node.target if node and record.field == "targets" else node
+        elements = prod(source.shape) if source else 0
+    _expect(place, f"records the unknown {record.node}", that=record.node in owners)
+    _expect(place, "records a role that is no label", that=_matches(_LABEL, record.role))
+    _check_shape(record.shape, place)
+    fits = elements == prod(record.shape) and record.dtype in NUMBERS
+    _expect(place, f"records {record.field} of {record.node} as something else", that=fits)
+
+
+def _check_batch_size(phase: Eval | Evaluation, place: str) -> None:
+    size = phase.batch_size
+    _expect(place, "has an impossible batch_size", that=size is None or size > 0)
+
+
+def _check_components_of(phase: Phase | Evaluation, place: str) -> None:
+    for loss in phase.losses:
+        _check_component("loss", loss.component, place)
+    for metric in phase.metrics:
+        _check_component("metric", metric.component, place)
+
+
+def _check_backends(
+    plan: Plan, labels: tuple[str, ...], backend: str, place: str, verb: str
+) -> None:
+    right = all(plan.graph.nodes[label].backend == backend for label in labels)
+    _expect(place, f"{verb} nodes that are not of {backend}, or none", that=right and bool(labels))
 
 
 def _check_nodes(plan: Plan, nodes: tuple[str, ...], feature_set: str, place: str) -> None:
@@ -159,12 +301,19 @@ def _check_objectives(
     plan: Plan, objectives: tuple[Objective, ...], nodes: tuple[str, ...], place: str
 ) -> None:
     for objective in objectives:
+        compares = f"does not compare two values for {objective.label}"
+        _expect(place, compares, that=len(objective.arguments) == 2)
         for argument in objective.arguments:
             _check_subset((argument.node,), nodes, place, f"computes {objective.label} from")
             node = plan.graph.nodes[argument.node]
             source = node.target if argument.field == "targets" else node
             held = source is not None and prod(source.shape) == prod(argument.shape)
             _expect(place, f"gives {objective.label} the shape {argument.shape}", that=held)
+            _expect(
+                place,
+                f"gives {objective.label} values of type {argument.dtype}",
+                that=argument.dtype in NUMBERS,
+            )
 
 
 def _check_subset(some: Iterable[str], nodes: tuple[str, ...], place: str, verb: str) -> None:

@@ -34,10 +34,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     def split(self, feature_set: str, name: str | None) -> Split:
         """The rows of one split, or all rows for None."""
-        data = self.plan.data[feature_set]
-        table = self.tables[feature_set]
-        if name is None:
-            return Split(feature_set, table, None, data.rows)
-        assert data.splitter is not None
-        positions = split_rows(data.sizes, data.splitter.args["seed"])[name]
-        return Split(feature_set, table, positions, len(positions))
+        return split_of(self.plan, self.tables, feature_set, name)
+
+
+def split_of(plan: Plan, tables: Mapping[str, Table], feature_set: str, name: str | None) -> Split:
+    """The rows of one split of a FeatureSet, or all rows for None."""
+    data, table = plan.data[feature_set], tables[feature_set]
+    if name is None:
+        return Split(table, None, data.rows)
+    assert data.splitter is not None
+    positions = split_rows(data.sizes, data.splitter.args["seed"])[name]
+    return Split(table, positions, len(positions))

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from specplan.data.table import cast
 from specplan.models.torch.losses import build_loss
 
 if TYPE_CHECKING:
@@ -33,12 +34,10 @@ class Split(msgspec.Struct, frozen=True):
     """The rows that a program reads.
 
     Attributes:
-        feature_set: its name.
         positions: row numbers in the order of the split, None for all rows.
         rows: how many.
     """
 
-    feature_set: str
     table: Table
     positions: NDArray[np.int64] | None
     rows: int
@@ -123,7 +122,7 @@ class Program:
             rows = self._split.table.read(
                 read.columns, self._split.positions, dtype=read.dtype, shape=read.shape
             )
-            self._known[key] = self._add_column(rows.astype(dtype, copy=False).reshape(-1, *shape))
+            self._known[key] = self._add_column(cast(rows, dtype, read.columns).reshape(-1, *shape))
         return self._known[key]
 
     def _sample_ids(self) -> int:

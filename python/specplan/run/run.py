@@ -19,6 +19,7 @@ from specplan.run.numerics import in_force, seeded
 from specplan.run.outcome import Outcome
 from specplan.run.state import State
 from specplan.run.tables import read_tables
+from specplan.run.targets import check_targets
 from specplan.run.train import train
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, Status
@@ -50,7 +51,8 @@ def run_plan(
 
     Raises:
         PlanError: the plan does not hold together, or names what this installation lacks.
-        DataError: a data file is missing, damaged, or not the one that was compiled.
+        DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
+            values that a node cannot read or a loss cannot judge.
         RunError: an exception ended the run, which is marked failed; it is the cause.
         StoreError: the records could not be written.
         KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM, at the end of the step; what was
@@ -59,6 +61,7 @@ def run_plan(
     plan = compiled.plan
     verify(plan)
     tables = read_tables(compiled)
+    check_targets(plan, tables)
     with in_force(plan.numerics), interruptible() as interruption:
         live = State() if state is None else state
         live.add_nodes(plan)

@@ -56,6 +56,12 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
     except DataError as error:
         msg = f"FeatureSet `{name}`: {error}"
         raise DataError(msg) from error
+    for column, array in arrays.items():
+        if len(array) != data.rows:
+            msg = (
+                f"FeatureSet `{name}`: `{column}` has {len(array)} rows, the plan says {data.rows}"
+            )
+            raise DataError(msg)
     return Table(data.rows, arrays)
 
 
@@ -71,7 +77,8 @@ def _memory_table(
         )
         raise DataError(msg)
     table = tables[source.name]
-    if read_memory_header({name: table[name] for name in columns}).digest != source.digest:
+    held = {name: table[name] for name in columns if name in table}
+    if read_memory_header(held).digest != source.digest:
         msg = f"the memory table `{source.name}` changed since the plan was compiled"
         raise DataError(msg)
     return table

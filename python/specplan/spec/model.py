@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SPEC_VERSION = 1
 MOST_THREADS = 1024
+LONGEST_NAME = 200
+"""Characters of an experiment's id, and of a phase's path: both become names of files."""
 
 Label = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
 ComponentSpec = dict[str, Any]

@@ -154,7 +154,7 @@ class Activity:
             for domain, columns in (("features", spec.features), ("targets", spec.targets)):
                 for index, column in enumerate(columns):
                     known = data[label].columns[column] is not None
-                if known and (label, column) not in read:
+                    if known and (label, column) not in read:
                         place: Path = ("data", label, domain, index)
                         message = f"no node reads column `{column}` of {label}"
                         self._context.warning("SP306", message, place)

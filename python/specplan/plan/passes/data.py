@@ -235,7 +235,13 @@ def _shape(
 ) -> Shape | None:
     declared = table.source.shapes.get(header.name)
     if declared is None:
-        if header.shape is None:
+        # Of a list column the file counts items that are null, and lists that are empty, as one.
+        if header.shape is None and header.nulls:
+            message = (
+                f"column `{header.name}` is a list column with nulls or empty lists: {header.nulls}"
+            )
+            context.error("SP505", message, place)
+        elif header.shape is None:
             message = f"column `{header.name}` is a list column, and the file does not say how long"
             hint = f"say it: `shapes: {{{header.name}: [10]}}` in the source"
             context.error("SP507", message, place, hint=hint)

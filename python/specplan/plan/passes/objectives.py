@@ -170,10 +170,14 @@ class _Checker:
                 return None
             named.append((node or self.spec.node, field))
         if named[0] == named[1]:
-            self._error("SP657", f"compares the {named[0][1]} of {named[0][0]} with themselves", key="args")
+            self._error(
+                "SP657", f"compares the {named[0][1]} of {named[0][0]} with themselves", key="args"
+            )
             return None
         if self.path[0] == "losses" and all(field == "targets" for _, field in named):
-            self._error("SP657", "reads targets only; a loss judges the outputs of a node", key="args")
+            self._error(
+                "SP657", "reads targets only; a loss judges the outputs of a node", key="args"
+            )
             return None
         return named
 

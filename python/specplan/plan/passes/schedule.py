@@ -14,7 +14,7 @@ from specplan.plan.passes.callbacks import early_stopping, evaluations
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.objectives import Chosen
 from specplan.plan.streams import written_seed_of
-from specplan.spec.model import EvalSpec, FitSpec, GroupSpec, TrainSpec
+from specplan.spec.model import LONGEST_NAME, EvalSpec, FitSpec, GroupSpec, TrainSpec
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 def schedule(context: Context, parts: Parts) -> tuple[Phase, ...]:
     """Every phase that is free of faults, in order."""
     activity = Activity(context, parts.wired)
+    if len(context.spec.experiment.id) > LONGEST_NAME:
+        message = f"the id has {len(context.spec.experiment.id)} characters"
+        context.error("SP207", message, ("experiment", "id"), hint=f"it may have {LONGEST_NAME}")
     places: dict[tuple[str, ...], Path] = {}
     built: list[Phase] = []
     for entry, path, labels in _entries(context.spec.plan, ("plan",), ()):
@@ -55,6 +58,11 @@ def schedule(context: Context, parts: Parts) -> tuple[Phase, ...]:
             also = [(places[labels], "first used here")]
             context.error("SP304", message, (*path, key), also=also)
         places.setdefault(labels, (*path, key))
+        length = len(".".join(labels))
+        if length > LONGEST_NAME:
+            message = f"the labels of this phase and its groups have {length} characters"
+            hint = f"together they may have {LONGEST_NAME}"
+            context.error("SP207", message, (*path, key), hint=hint)
         if isinstance(entry, GroupSpec):
             continue
         phase = PhaseScheduler(context, parts, activity, entry, path, ".".join(labels)).phase()
@@ -136,7 +144,9 @@ class PhaseScheduler:
             if label not in known and self.context.lost((section, label)):
                 complete = False
             elif label not in known:
-                message = f"there is no {_NOUNS[section]} `{label}`; known: {quoted(known) or 'none'}"
+                message = (
+                    f"there is no {_NOUNS[section]} `{label}`; known: {quoted(known) or 'none'}"
+                )
                 self.context.error("SP301", message, place, hint=did_you_mean(label, known))
                 complete = False
             elif label in chosen:

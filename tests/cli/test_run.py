@@ -98,6 +98,6 @@ def test_data_that_changed_since(mlx: Mlx, project: Path) -> None:
 
 def test_a_json_file_that_is_nested_too_deeply(mlx: Mlx, project: Path) -> None:
     (project / "deep.json").write_text("[" * 100_000)
-    result = mlx("run", "deep.json")
+    result = mlx("run", "deep.json", folder=project)
     assert result.returncode == 1
     assert "deep.json:1:65: error[SP003]: nesting deeper than 64 levels" in result.stderr

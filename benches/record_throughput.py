@@ -50,9 +50,10 @@ def by_write(folder: Path, data: list[np.ndarray], count: int) -> tuple[float, f
     """The same bytes through write(2), nothing else."""
     descriptor = os.open(folder / "raw.bin", os.O_CREAT | os.O_WRONLY)
     write = os.write
+    views = [array.data for array in data]
     started = time.perf_counter()
     for batch in range(count):
-        write(descriptor, data[batch % 4])
+        write(descriptor, views[batch % 4])
     called = time.perf_counter()
     os.close(descriptor)
     return called - started, time.perf_counter() - started

@@ -43,20 +43,14 @@ def interruptible() -> Iterator[Interruption]:
 
     def note(number: int, _frame: FrameType | None) -> None:
         interruption.requested = number
-        for each in handled:
+        for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
 
-    # A signal that the parent process made us ignore, as nohup does, stays ignored.
-    handled = {
-        each: old or signal.SIG_DFL
-        for each in _SIGNALS
-        if (old := signal.getsignal(each)) != signal.SIG_IGN
-    }
-    for each in handled:
-        signal.signal(each, note)
+    # Shells make their background jobs ignore SIGINT; one that is sent on purpose still counts.
+    handled = {each: signal.signal(each, note) for each in _SIGNALS}
     try:
         yield interruption
     finally:
         for each, old in handled.items():
-            signal.signal(each, old)
+            signal.signal(each, old or signal.SIG_DFL)
     interruption.deliver()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.utils.deterministic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,12 +21,17 @@ def in_force(numerics: Numerics) -> Iterator[None]:
     threads = torch.get_num_threads()
     was_deterministic = torch.are_deterministic_algorithms_enabled()
     warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
     if numerics.threads is not None:
         torch.set_num_threads(numerics.threads)
     torch.use_deterministic_algorithms(numerics.deterministic)
+    # Filling fresh memory helps to find reads of uninitialised values; it costs 3 % of a small step.
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
+        memory.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(was_deterministic, warn_only=warned_only)
         torch.set_num_threads(threads)
 

@@ -95,7 +95,7 @@ def _run_to_end(context: Context) -> None:
         for phase in context.plan.phases:
             _run_phase(phase, context)
         statistics = context.recorder.close()
-        context.recorder.export()
+        _export(context)
     except (KeyboardInterrupt, SystemExit) as exception:
         _end_early(context, Status.INTERRUPTED, exception)
         raise
@@ -120,11 +120,16 @@ def _run_phase(phase: Phase, context: Context) -> None:
     context.display.phase_ended(phase, time.perf_counter() - started, values)
 
 
+def _export(context: Context) -> None:
+    run_file, phases = context.journal.run_file, context.plan.phases
+    context.recorder.export({phase.path: run_file.kept_epoch(phase) for phase in phases})
+
+
 def _end_early(context: Context, status: Status, exception: BaseException) -> None:
     statistics: dict[str, int] = {}
     try:
         statistics = context.recorder.close()
-        context.recorder.export()
+        _export(context)
     except (StoreError, OSError) as second:
         # The first exception is the one to report; a store that is broken may be its very reason.
         exception.add_note(f"the records could not be closed: {second}")

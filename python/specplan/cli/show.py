@@ -67,7 +67,7 @@ def summary(run: Run) -> dict[str, Any]:
         "created_at": run_file.created_at,
         "ended_at": run_file.sessions[-1].ended_at,
         "folder": str(run.folder.path),
-        "phases": msgspec.to_builtins(run_file.phases),
+        "phases": msgspec.to_builtins(run.phases),
         "kept_epochs": run_file.kept_epochs,
         "metrics": plain_rows(last_values(run.metrics().arrow)),
         "records": _records(run),
@@ -120,7 +120,7 @@ def _write_head(run: Run) -> None:
 
 
 def _write_plan(run: Run) -> None:
-    timings = {timing.path: timing for timing in run.run_file.phases}
+    timings = {timing.path: timing for timing in run.phases}
     rows = []
     for phase in run.plan.phases:
         timing = timings.get(phase.path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from specplan._native import StoreReader
 from specplan.errors import RunError
 from specplan.results.locate import find_run
-from specplan.results.status import read_run_file, status_now
+from specplan.results.status import phases_now, read_run_file, status_now
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
 from specplan.store.root import runs_root
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from specplan._native import TensorReader
     from specplan.plan.model import Plan
     from specplan.store.layout import RunFolder
-    from specplan.store.run_file import RunFile
+    from specplan.store.run_file import PhaseTiming, RunFile
 
 UNFINISHED = (Status.CREATED, Status.RUNNING)
 
@@ -73,6 +73,11 @@ class Run:
     def status(self) -> Status:
         """How the run stands; a run whose process is gone is `interrupted`, whatever it wrote."""
         return status_now(self._run_file)
+
+    @property
+    def phases(self) -> tuple[PhaseTiming, ...]:
+        """When each phase that began has run; what a process that is gone left running is `interrupted`."""
+        return phases_now(self._run_file)
 
     @property
     def run_file(self) -> RunFile:

@@ -35,7 +35,7 @@ plan:
 EXPLAINED = """\
 phase 2 test: evaluate on Data, split test, 10 rows
   computes MLP, at once
-  loss mse: mse() of MLP.outputs as float32 (B, 1), MLP.targets as float32 (B, 1)
+  loss mse: mse of MLP.outputs as float32 (B, 1), MLP.targets as float32 (B, 1)
 """
 
 

@@ -120,6 +120,7 @@ def test_nobody_reads(clock: list[float]) -> None:
         epochs(Lines(stream), clock, count=3, seconds=1)
 
 
+@pytest.mark.timeout(180)  # a new process imports torch
 @pytest.mark.parametrize("colour", [True, False])
 def test_a_terminal(project: Path, *, colour: bool) -> None:
     master, slave = pty.openpty()

@@ -1,6 +1,7 @@
 //! Hot memory between the recording threads and the files: one run-wide log of records, in blocks.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -61,7 +62,11 @@ impl Block {
     }
 
     pub(crate) fn data(&self, entry: &Entry) -> &[u8] {
-        &self.bytes[entry.start as usize..entry.end as usize]
+        self.bytes(entry.start..entry.end)
+    }
+
+    pub(crate) fn bytes(&self, range: Range<u32>) -> &[u8] {
+        &self.bytes[range.start as usize..range.end as usize]
     }
 
     fn fits(&self, bytes: usize) -> bool {

@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Result, StoreError};
 use crate::lock::fork_generation;
-use crate::staging::{Block, Entry, Key, Staging, Take, Target, now};
+use crate::staging::{Block, Entry, Key, Room, Staging, Take, Target, now};
 use crate::writer::Writer;
+
+/// How long a record waits for the drainer before it takes memory that is not in the cache.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 pub(crate) struct Recorder {
     folder: PathBuf,
@@ -96,8 +99,10 @@ impl Recorder {
 
     /// Write some of the staged records; any thread may help. Returns the watermark.
     fn drain(&self, take: Take) -> Result<u64> {
-        let mut guard = self.writer();
-        let writer = &mut *guard;
+        self.drain_with(&mut self.writer(), take)
+    }
+
+    fn drain_with(&self, writer: &mut Writer, take: Take) -> Result<u64> {
         let mut blocks = std::mem::take(&mut writer.blocks);
         self.staging.take(take, &mut blocks);
         let written = self.write(writer, &mut blocks);
@@ -143,7 +148,7 @@ impl Recorder {
         if data.len() > self.staging.largest() {
             return Ok(None);
         }
-        self.staging.push(target, key, rows, data)
+        self.staging.push(Room::Hot, target, key, rows, data)
     }
 
     pub(crate) fn record(&self, target: Target, key: Key, rows: u32, data: &[u8]) -> Result<u64> {
@@ -151,20 +156,42 @@ impl Recorder {
         if data.len() > self.staging.largest() {
             return self.record_through(target, key, rows, data);
         }
-        if let Some(sequence) = self.staging.push(target, key, rows, data)? {
+        if let Some(sequence) = self.staging.push(Room::Hot, target, key, rows, data)? {
             return Ok(sequence);
         }
         let start = Instant::now();
         let sequence = loop {
-            self.drain(Take::Full)?;
-            if let Some(sequence) = self.staging.push(target, key, rows, data)? {
+            let room = self.make_room()?;
+            if let Some(sequence) = self.staging.push(room, target, key, rows, data)? {
                 break sequence;
+            }
+            if room == Room::All {
+                self.drain(Take::Full)?;
             }
         };
         self.stalls.fetch_add(1, Ordering::Relaxed);
         self.stall_nanoseconds
             .fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         Ok(sequence)
+    }
+
+    /// Help the drainer, or wait for it if it is writing. The answer is how much memory may be taken then.
+    fn make_room(&self) -> Result<Room> {
+        let writer = match self.writer.try_lock() {
+            Ok(writer) => Some(writer),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        match writer {
+            Some(mut writer) => {
+                self.drain_with(&mut writer, Take::Full)?;
+                Ok(Room::Hot)
+            }
+            None => {
+                self.staging.wait_for_block(PATIENCE);
+                Ok(Room::All)
+            }
+        }
     }
 
     /// Write a record that is larger than a block from the caller's memory, behind everything staged before it.

@@ -64,7 +64,7 @@ def test_the_kept_epoch_only(
     assert kept.equals(everything.filter(polars.col("epoch") == 1))
     folder.tables.mkdir()
     path = folder.execution_table("train")
-    export_execution(str(folder.records), "train", str(path), run_id=run.id)
+    export_execution(str(folder.records), "train", str(path), run_id=run.id, epoch=1)
     assert Run(folder).execution("train").to_polars().equals(kept)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.errors import RunError
-from specplan.store.run_file import RunFile, Session, Status
+from specplan.store.run_file import PhaseTiming, RunFile, Session, Status
 
 if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
@@ -51,6 +51,18 @@ def status_now(run_file: RunFile) -> Status:
         if session.host == socket.gethostname() and not _is_alive(session):
             return Status.INTERRUPTED
     return run_file.status
+
+
+def phases_now(run_file: RunFile) -> tuple[PhaseTiming, ...]:
+    """The phases in run.json; one that runs in a process that is gone is `interrupted` as the run is."""
+    if status_now(run_file) is not Status.INTERRUPTED:
+        return run_file.phases
+    return tuple(
+        msgspec.structs.replace(phase, status=Status.INTERRUPTED)
+        if phase.status is Status.RUNNING
+        else phase
+        for phase in run_file.phases
+    )
 
 
 def _is_alive(session: Session) -> bool:

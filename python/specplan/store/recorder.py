@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from specplan._native import Store, export_execution, export_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from specplan._native import MetricGroup, TensorChannel
     from specplan.plan.model import Record
@@ -48,14 +48,18 @@ class Recorder:
         self._store.close()
         return self._store.statistics()
 
-    def export(self) -> None:
-        """Write the Parquet tables of what is on file."""
+    def export(self, kept_epochs: Mapping[str, int | None]) -> None:
+        """Write the Parquet tables of what is on file.
+
+        `kept_epochs` has the only epoch whose rows count of a phase, by its path; None for all.
+        """
         self._folder.tables.mkdir(exist_ok=True)
         records = str(self._folder.records)
         export_metrics(records, str(self._folder.metrics_table), run_id=self._run_id)
         for phase in self._recorded_phases:
             table = self._folder.execution_table(phase)
-            export_execution(records, phase, str(table), run_id=self._run_id)
+            kept = kept_epochs[phase]
+            export_execution(records, phase, str(table), run_id=self._run_id, epoch=kept)
 
     def _channel(self, phase: str, record: Record) -> TensorChannel:
         return self._store.tensor(

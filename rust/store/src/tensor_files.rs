@@ -322,6 +322,12 @@ impl TensorFiles {
         Ok(self.index.insert(index))
     }
 
+    /// Let go of the descriptors until the next write.
+    pub(crate) fn rest(&mut self) {
+        let open = self.chunk.iter_mut().chain(&mut self.index);
+        open.for_each(ChunkWriter::rest);
+    }
+
     /// Close the last chunk and the last index.
     pub(crate) fn finish(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
         if let Some(chunk) = self.chunk.take() {

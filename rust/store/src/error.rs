@@ -64,6 +64,12 @@ pub enum StoreError {
         /// Folder of the store.
         path: PathBuf,
     },
+    /// A thread panicked in the middle of a write.
+    #[error("a thread panicked while it wrote `{}`; nothing more is written there", path.display())]
+    Abandoned {
+        /// Folder of the store.
+        path: PathBuf,
+    },
     /// A call on the writer that a forked child inherited.
     #[error("the store `{}` belongs to process {owner}; a forked child cannot write it", path.display())]
     Forked {

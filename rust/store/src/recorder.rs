@@ -1,5 +1,6 @@
 //! Recording: copy into staging memory, and write what is staged. Shared by a store, its channels and its drainer.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -65,7 +66,20 @@ impl Recorder {
     }
 
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
-        lock(&self.writer)
+        self.writer
+            .lock()
+            .unwrap_or_else(|poisoned| self.abandon(poisoned))
+    }
+
+    /// A thread that panicked while it wrote took its records along: nobody may write behind the gap.
+    fn abandon<'a>(&self, poisoned: PoisonError<MutexGuard<'a, Writer>>) -> MutexGuard<'a, Writer> {
+        let mut writer = poisoned.into_inner();
+        let error = StoreError::Abandoned {
+            path: self.folder.clone(),
+        };
+        writer.fail(error.clone());
+        self.staging.refuse(error);
+        writer
     }
 
     pub(crate) fn statistics(&self) -> Result<Statistics> {
@@ -93,7 +107,11 @@ impl Recorder {
     pub(crate) fn run(&self, interval: Duration) {
         while let Some(take) = self.staging.wait(interval) {
             // A failure is kept by the staging and raised by the next call of the user.
-            let _ = self.drain(take);
+            let drained = catch_unwind(AssertUnwindSafe(|| self.drain(take)));
+            if drained.is_err() {
+                // Taking the lock notes that it is poisoned: the user need not wait for a sync to hear of it.
+                drop(self.writer());
+            }
         }
     }
 
@@ -179,7 +197,7 @@ impl Recorder {
     fn make_room(&self) -> Result<Room> {
         let writer = match self.writer.try_lock() {
             Ok(writer) => Some(writer),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::Poisoned(poisoned)) => Some(self.abandon(poisoned)),
             Err(TryLockError::WouldBlock) => None,
         };
         match writer {
@@ -241,4 +259,44 @@ impl Recorder {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    const KEY: Key = Key {
+        epoch: 0,
+        batch: 0,
+        step: 0,
+    };
+
+    #[test]
+    fn a_panic_in_the_middle_of_a_write_is_raised_and_hangs_nobody() {
+        let folder = std::env::temp_dir().join(format!("specplan-panic-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let recorder = Arc::new(Recorder::new(&folder, 1).unwrap());
+        let target = Target::Metrics(0);
+        assert_eq!(recorder.record(target, KEY, 0, &[]).unwrap(), 1);
+        let writing = Arc::clone(&recorder);
+        let panicked = thread::spawn(move || {
+            let _writer = writing.writer();
+            let mut taken = Vec::new();
+            writing.staging.take(Take::Everything, &mut taken);
+            panic!("in the middle of a write");
+        });
+        assert!(panicked.join().is_err());
+        let error = recorder.drain_all().unwrap_err().to_string();
+        assert!(error.starts_with("a thread panicked while it wrote `"));
+        let later = recorder.record(target, KEY, 0, &[]).unwrap_err();
+        assert_eq!(later.to_string(), error);
+        let finished = recorder.writer().finish().unwrap_err();
+        assert_eq!(finished.to_string(), error);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -60,6 +60,11 @@ impl Writer {
         self.failure.as_ref()
     }
 
+    /// Write nothing more, for this reason; an earlier one stays.
+    pub(crate) fn fail(&mut self, failure: StoreError) {
+        self.failure.get_or_insert(failure);
+    }
+
     pub(crate) fn chunks(&self) -> u64 {
         self.tensors.iter().map(TensorFiles::chunks).sum::<u64>() + self.metrics.chunks()
     }

@@ -102,6 +102,16 @@ pub enum StoreError {
         /// The largest row.
         limit: usize,
     },
+    /// A field whose column would have the name of a key column.
+    #[error(
+        "a recorded value cannot be named `{name}`: its column would be taken for a key; taken: {taken}"
+    )]
+    ReservedField {
+        /// What was asked for.
+        name: String,
+        /// The names that are taken.
+        taken: String,
+    },
     /// A channel was opened twice with different types.
     #[error("channel `{channel}` is {existing}, not {requested}")]
     ChannelMismatch {

@@ -22,6 +22,8 @@ const THROUGH_BYTES: usize = 512 << 10;
 pub(crate) const VALUE: usize = 0;
 pub(crate) const EPOCH: usize = 1;
 pub(crate) const BATCH: usize = 2;
+/// Names of the columns beside the value.
+pub(crate) const KEY_COLUMNS: [&str; 2] = ["epoch", "batch"];
 
 /// Columns of the chunks of a channel, value first.
 pub(crate) fn value_columns(field: &str, value_type: ValueType, shape: &[usize]) -> Columns {
@@ -36,8 +38,8 @@ pub(crate) fn value_columns(field: &str, value_type: ValueType, shape: &[usize])
             tensor_field(field, value_type.stored(), length, value_type.name(), shape),
             storage,
         ),
-        plain("epoch", DataType::Int32, 4),
-        plain("batch", DataType::Int32, 4),
+        plain(KEY_COLUMNS[0], DataType::Int32, 4),
+        plain(KEY_COLUMNS[1], DataType::Int32, 4),
     ])
 }
 

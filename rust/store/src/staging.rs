@@ -122,8 +122,8 @@ impl Staging {
         Self {
             state: Mutex::new(State {
                 current: None,
-                full: VecDeque::with_capacity(most_blocks),
-                pool: Vec::with_capacity(most_blocks),
+                full: VecDeque::new(),
+                pool: Vec::new(),
                 blocks: 0,
                 last_sequence: 0,
                 records: 0,

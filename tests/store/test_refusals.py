@@ -39,6 +39,11 @@ def test_wrong_arrays(tmp_path: Path) -> None:
         channel(store, dtype="float31")
     with pytest.raises(ValueError, match=r"is float32 \[4\], not float32 \[5\]"):
         channel(store, shape=(5,))
+    with pytest.raises(
+        ValueError,
+        match=r"^a recorded value cannot be named `batch`: .* for a key; taken: epoch, batch$",
+    ):
+        channel(store, "batch")
     with pytest.raises(ValueError, match="too large"):
         channel(store, "huge", shape=(1 << 40, 1 << 40))
     group = store.metrics([("train", None, None, "loss")])

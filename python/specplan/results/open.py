@@ -193,9 +193,9 @@ class Run:
             files = self._records().metric_files()
             return read_metrics(files, run_id=self.id, session=self._run_file.sessions[-1].session)
         if self._folder.metrics_table.is_file():
-            import pyarrow.parquet as pq
+            from specplan.results.arrow_files import read_parquet
 
-            return pq.read_table(self._folder.metrics_table).cast(SCHEMA)
+            return read_parquet(self._folder.metrics_table).cast(SCHEMA)
         return SCHEMA.empty_table()
 
     def _written_execution(self, path: Path, phase: str) -> pa.Table:

@@ -76,7 +76,7 @@ WORDS: dict[Hashable, list[str]] = {
     "array-like": ["collection"],
     dict: ["collection"],
     list: ["collection"],
-    tuple: ["collection"],
+    tuple: ["tuple"],
 }
 
 

@@ -150,6 +150,7 @@ def test_a_closed_pipe_is_silent(finished: Path, arguments: tuple[str, ...]) -> 
     assert process.returncode == 141
 
 
+@pytest.mark.timeout(180)  # a new process imports torch
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_run_cleanly(
     mlx: Mlx, project: Path, spec: dict[str, Any], number: signal.Signals, code: int

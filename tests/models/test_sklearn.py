@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 
 from specplan.errors import PlanError
 from specplan.models.sklearn.build import build_estimator, fitted, outputs
+from specplan.models.sklearn.table import estimators
 
 FOREST = "sklearn.ensemble:RandomForestRegressor"
 
@@ -42,3 +44,15 @@ def test_rows_are_flattened_and_outputs_viewed() -> None:
     wide = fitted(ridge, x, rng.standard_normal((20, 2, 2)))
     rows = outputs("sklearn.linear_model:Ridge", wide, x, dtype="float64", shape=(4,))
     assert rows.shape == (20, 4)
+
+
+@pytest.mark.parametrize("use", estimators())
+def test_every_estimator_takes_its_recorded_defaults(use: str) -> None:
+    estimator: Any = build_estimator(use, estimators()[use].parameters)
+    estimator._validate_params()
+
+
+def test_a_tuple_that_json_writes_as_a_list_stays_a_tuple() -> None:
+    scaler = build_estimator("sklearn.preprocessing:MinMaxScaler", {"feature_range": [-1, 1]})
+    rows = fitted(scaler, np.arange(4.0)[:, None], None).transform([[0.0], [3.0]])
+    assert rows.tolist() == [[-1.0], [1.0]]

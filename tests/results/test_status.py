@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from specplan.errors import RunError
-from specplan.results.status import read_run_file, status_now
+from specplan.results.status import phases_now, read_run_file, status_now
 from specplan.store.layout import RunFolder
-from specplan.store.run_file import Status
+from specplan.store.run_file import PhaseTiming, Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,20 @@ def test_a_run_before_the_last_boot_is_interrupted(status_with: Callable[..., St
 
 def test_another_host_is_believed(status_with: Callable[..., Status]) -> None:
     assert status_with(host="elsewhere", pid=dead_pid()) is Status.RUNNING
+
+
+def test_the_phase_of_a_dead_process_is_interrupted(
+    folder: RunFolder, write_run_file: WriteRunFile
+) -> None:
+    done = PhaseTiming(path="fit", started_at=LATER, ended_at=LATER, status=Status.COMPLETED)
+    phases = (done, PhaseTiming(path="train", started_at=LATER))
+    write_run_file(folder, Status.RUNNING, phases=phases)
+    run_file = read_run_file(folder)
+    alive = msgspec.structs.replace(run_file.sessions[0], started_at=LATER)
+    gone = msgspec.structs.replace(alive, pid=dead_pid())
+    for session, status in ((alive, Status.RUNNING), (gone, Status.INTERRUPTED)):
+        shown = phases_now(msgspec.structs.replace(run_file, sessions=(session,)))
+        assert [phase.status for phase in shown] == [Status.COMPLETED, status]
 
 
 def test_a_final_status_stays(folder: RunFolder, write_run_file: WriteRunFile) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.plan.model import Phase, Plan
+    from specplan.run.early_stopping import Ending
     from specplan.store.run_file import Status
 
 # Metrics are cut to what is left of a line. Otherwise they take the room of the bar and the counts.
@@ -72,6 +73,9 @@ class Progress:
                 completed=(epoch + 1) * phase.steps,
                 values="  ".join(values_text(values)),
             )
+
+    def training_stopped(self, phase: Phase, ending: Ending) -> None:
+        self._print(f"{phase.path}: {ending}")
 
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
         del seconds  # the bar counts them itself

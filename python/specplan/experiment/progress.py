@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Phase, Plan
     from specplan.run.display import Display
+    from specplan.run.early_stopping import Ending
     from specplan.store.run_file import Status
 
 # Metrics are cut to what is left of a line. Otherwise they take the room of the bars and the counts.
@@ -115,6 +116,11 @@ class Watched:
             if not self._persist_epochs:
                 self._bars.remove_task(self._steps)
             self._steps = None
+
+    def training_stopped(self, phase: Phase, ending: Ending) -> None:
+        """Say it above the bars."""
+        if self._bars is not None:
+            self._bars.console.print(f"{phase.path}: {ending}", markup=False, highlight=False)
 
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
         """Remember what was fitted, and take the bars down."""

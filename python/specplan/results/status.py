@@ -68,6 +68,18 @@ def status_now(run_file: RunFile) -> Status:
     return run_file.status
 
 
+def phases_now(run_file: RunFile) -> tuple[PhaseTiming, ...]:
+    """The phases in run.json; one that runs in a process that is gone is `interrupted` as the run is."""
+    if status_now(run_file) is not Status.INTERRUPTED:
+        return run_file.phases
+    return tuple(
+        msgspec.structs.replace(phase, status=Status.INTERRUPTED)
+        if phase.status is Status.RUNNING
+        else phase
+        for phase in run_file.phases
+    )
+
+
 def _is_alive(session: Session) -> bool:
     if BOOT_ID.is_file() and session.boot_id not in ("", BOOT_ID.read_text().strip()):
         return False

@@ -42,19 +42,40 @@ def environment(folder: Path, found_versions: Mapping[str, str]) -> dict[str, ob
 
 
 def _git(folder: Path) -> dict[str, object] | None:
-    """Commit and whether files differ from it; None outside a repository or without git."""
+    """Commit and how many files differ from it; None outside a repository or without git."""
     git = shutil.which("git")
     if git is None:
         return None
     commit = _output(git, folder, "rev-parse", "HEAD")
-    changes = _output(git, folder, "status", "--porcelain", "--untracked-files=no")
-    if commit is None or changes is None:
+    if commit is None:
         return None
-    return {"commit": commit, "changed_files": len(changes.splitlines())}
+    return {"commit": commit, "changed_files": _changed_files(git, folder)}
+
+
+def _changed_files(git: str, folder: Path) -> int | None:
+    """None where the repository names programs of its own through which its files are read.
+
+    A repository that comes with a stranger's spec must not run anything, and git runs what the
+    configuration of a repository says: filters, the file monitor, hooks and helpers of transports.
+    """
+    filters = _output(
+        git, folder, "config", "--show-scope", "--get-regexp", r"^(filter|lfs\.extension)\."
+    )
+    if filters and any(line.startswith(("local", "worktree")) for line in filters.splitlines()):
+        return None
+    arguments = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all")
+    changes = _output(git, folder, "-c", "core.fsmonitor=false", *arguments)
+    return None if changes is None else len(changes.splitlines())
 
 
 def _output(git: str, folder: Path, *arguments: str) -> str | None:
     result = subprocess.run(
-        [git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+        [git, "-C", str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        # Without optional locks git leaves the index alone, and so the hook that follows a change of it;
+        # without protocols it fetches no object that a partial clone lacks.
+        env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_ALLOW_PROTOCOL": "none"},
     )
     return result.stdout.strip() if result.returncode == 0 else None

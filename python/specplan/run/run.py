@@ -10,6 +10,7 @@ from specplan.errors import RunError, SpecplanError, StoreError
 from specplan.plan.model import Eval, Fit, Train
 from specplan.plan.streams import seed_of
 from specplan.plan.verify import verify
+from specplan.run.class_targets import check_class_targets
 from specplan.run.context import Context
 from specplan.run.environment import environment, versions
 from specplan.run.evaluate import evaluate
@@ -50,7 +51,8 @@ def run_plan(
 
     Raises:
         PlanError: the plan does not hold together, or names what this installation lacks.
-        DataError: a data file is missing, damaged, or not the one that was compiled.
+        DataError: a data file is missing, damaged, or not the one that was compiled; or a target is a
+            class that its node has no output for.
         RunError: an exception ended the run, which is marked failed; it is the cause.
         StoreError: the records could not be written.
         KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM, at the end of the step; what was
@@ -59,6 +61,7 @@ def run_plan(
     plan = compiled.plan
     verify(plan)
     tables = read_tables(compiled)
+    check_class_targets(plan, tables)
     with in_force(plan.numerics), interruptible() as interruption:
         live = State() if state is None else state
         live.add_nodes(plan)
@@ -95,7 +98,7 @@ def _run_to_end(context: Context) -> None:
         for phase in context.plan.phases:
             _run_phase(phase, context)
         statistics = context.recorder.close()
-        context.recorder.export()
+        context.recorder.export_metrics()
     except (KeyboardInterrupt, SystemExit) as exception:
         _end_early(context, Status.INTERRUPTED, exception)
         raise
@@ -116,15 +119,26 @@ def _run_phase(phase: Phase, context: Context) -> None:
     started = time.perf_counter()
     with seeded(seed_of(context.plan.numerics.seed, f"phase/{phase.path}/global")):
         values = PHASES[type(phase)](phase, context)
+    seconds = time.perf_counter() - started
+    context.recorder.sync()
+    _export(phase, context)
     context.journal.phase_ended(Status.COMPLETED)
-    context.display.phase_ended(phase, time.perf_counter() - started, values)
+    context.display.phase_ended(phase, seconds, values)
+
+
+def _export(phase: Phase, context: Context) -> None:
+    kept_epoch = context.journal.run_file.kept_epoch(phase)
+    context.recorder.export_phase(phase.path, kept_epoch=kept_epoch)
 
 
 def _end_early(context: Context, status: Status, exception: BaseException) -> None:
     statistics: dict[str, int] = {}
     try:
         statistics = context.recorder.close()
-        context.recorder.export()
+        context.recorder.export_metrics()
+        for phase in context.plan.phases:
+            if context.journal.is_open(phase.path):
+                _export(phase, context)
     except (StoreError, OSError) as second:
         # The first exception is the one to report; a store that is broken may be its very reason.
         exception.add_note(f"the records could not be closed: {second}")

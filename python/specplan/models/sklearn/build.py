@@ -9,7 +9,7 @@ import sklearn
 from sklearn.base import BaseEstimator, clone
 
 from specplan.errors import PlanError
-from specplan.models.sklearn.table import decode_floats, estimators
+from specplan.models.sklearn.table import decoded, estimators
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ def build_estimator(use: str, arguments: Mapping[str, Any]) -> BaseEstimator:
         msg = f"`{use}` is not an estimator in scikit-learn {sklearn.__version__}"
         raise PlanError(msg)
     try:
-        return found(**decode_floats(dict(arguments)))
+        return found(**decoded(estimators()[use], arguments))
     except TypeError as error:
         msg = f"`{use}` in scikit-learn {sklearn.__version__}: {error}"
         raise PlanError(msg) from error

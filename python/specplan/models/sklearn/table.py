@@ -9,9 +9,12 @@ import functools
 import math
 import re
 from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Estimator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,6 +93,16 @@ def encode_floats(value: Any) -> Any:
     return value
 
 
+def decoded(estimator: Estimator, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a plan as scikit-learn wants them: floats, and tuples where a list is refused."""
+    return {
+        name: tuple(value)
+        if isinstance(value, list) and "tuple" in estimator.accepts.get(name, ())
+        else value
+        for name, value in decode_floats(dict(arguments)).items()
+    }
+
+
 def decode_floats(value: Any) -> Any:
     """The inverse of `encode_floats`."""
     if isinstance(value, list):
@@ -111,6 +124,8 @@ def _matches(word: str, value: Any) -> bool:
             return isinstance(value, str)
         case "collection":
             return isinstance(value, list | tuple | dict)
+        case "tuple":
+            return isinstance(value, list | tuple)
     if word.startswith("="):
         return isinstance(value, str) and value == word[1:]
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -137,6 +152,7 @@ def _in_words(word: str) -> str:
         "bool": "`true` or `false`",
         "str": "a string",
         "collection": "a list",
+        "tuple": "a list",
     }
     if word in plain:
         return plain[word]

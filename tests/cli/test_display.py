@@ -124,7 +124,7 @@ def test_nobody_reads(clock: list[float]) -> None:
 @pytest.mark.parametrize("colour", [True, False])
 def test_a_terminal(project: Path, *, colour: bool) -> None:
     master, slave = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "60"}
     environment.pop("NO_COLOR", None)
     if not colour:
         environment["NO_COLOR"] = "1"

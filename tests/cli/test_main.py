@@ -179,3 +179,10 @@ def test_a_signal_ends_a_run_cleanly(
     assert summary["status"] == "interrupted"
     assert summary["records"][0]["rows"] > 0
     assert summary["tables"]
+
+
+def test_stdout_that_the_shell_closed(finished: Path) -> None:
+    command = [sys.executable, "-m", "specplan.cli.main", "list"]
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    result = subprocess.run(shell, cwd=finished, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")

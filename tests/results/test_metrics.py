@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import polars
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 
 from specplan._native import export_metrics
+from specplan.errors import StoreError
 from specplan.results.metrics import SCHEMA, last_values
-from specplan.results.open import Run
+from specplan.results.open import Run, open_run
 
 if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
@@ -86,3 +89,12 @@ def test_without_records_the_written_table_is_read(run: Run, folder: RunFolder) 
 
 def test_times_are_utc(run: Run) -> None:
     assert run.metrics().arrow.schema.field("time").type == pa.timestamp("ns", "UTC")
+
+
+def test_a_damaged_table_where_the_records_are_gone(run: Run) -> None:
+    table = run.folder.metrics_table
+    table.parent.mkdir(exist_ok=True)
+    table.write_bytes(b"PAR1")
+    shutil.rmtree(run.folder.records)
+    with pytest.raises(StoreError, match=r"metrics\.parquet is damaged: "):
+        open_run(run.folder.path).metrics()

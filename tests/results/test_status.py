@@ -101,3 +101,20 @@ def test_a_newer_run_file(folder: RunFolder, write_run_file: WriteRunFile) -> No
 def test_no_run_file(folder: RunFolder) -> None:
     with pytest.raises(RunError, match=r"it has no run\.json"):
         read_run_file(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sessions": ()}, "it has no session"),
+        ({"created_at": "yesterday"}, "Invalid isoformat string: 'yesterday'"),
+    ],
+)
+def test_a_run_file_that_cannot_be(
+    folder: RunFolder, write_run_file: WriteRunFile, changes: dict[str, object], said: str
+) -> None:
+    write_run_file(folder)
+    run_file = msgspec.structs.replace(read_run_file(folder), **changes)
+    folder.run_file.write_bytes(msgspec.json.encode(run_file))
+    with pytest.raises(RunError, match=rf"run\.json is damaged: {said}$"):
+        read_run_file(folder)

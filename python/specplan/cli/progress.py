@@ -14,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.table import Column
 from rich.text import Text
 
 from specplan.cli.display import end_line, phase_line, values_text
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from specplan.plan.model import Phase, Plan
     from specplan.run.early_stopping import Ending
     from specplan.store.run_file import Status
+
+# Metrics are cut to what is left of a line. Otherwise they take the room of the bar and the counts.
+REST = Column(ratio=1, no_wrap=True, overflow="ellipsis")
 
 
 class Progress:
@@ -40,8 +44,9 @@ class Progress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[values]}", markup=False),
+            TextColumn("{task.fields[values]}", markup=False, table_column=REST),
             console=self._console,
+            expand=True,
             refresh_per_second=8,
         )
         self._task: TaskID | None = None

@@ -1,4 +1,4 @@
-"""The rows that are committed in a growing Arrow file."""
+"""The rows of Arrow files that grow, and of Parquet files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from specplan.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 ATTEMPTS = 20
 SECONDS_BETWEEN_ATTEMPTS = 0.001
@@ -20,6 +21,20 @@ def read_rows(files: Sequence[tuple[str, int]]) -> pa.Table | None:
     """The first rows of each file, in order, aliasing the mapped files; None for no files."""
     tables = [_open(path).slice(0, rows) for path, rows in files]
     return pa.concat_tables(tables) if tables else None
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """A table that was written when the run ended.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
 
 
 def _open(path: str) -> pa.Table:

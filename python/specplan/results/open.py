@@ -133,9 +133,9 @@ class Run:
         """
         written = self._folder.execution_table(phase)
         if self.status not in UNFINISHED and written.is_file():
-            import pyarrow.parquet as pq
+            from specplan.results.arrow_files import read_parquet
 
-            return Table(pq.read_table(written))
+            return Table(read_parquet(written))
         channels = [channel for channel in self._channels() if channel.phase == phase]
         if not channels:
             raise RunError(self._unknown("phase", phase, _phases(self._channels())))
@@ -207,9 +207,9 @@ class Run:
             files = self._records().metric_files()
             return read_metrics(files, run_id=self.id, session=self._run_file.sessions[-1].session)
         if self._folder.metrics_table.is_file():
-            import pyarrow.parquet as pq
+            from specplan.results.arrow_files import read_parquet
 
-            return pq.read_table(self._folder.metrics_table).cast(SCHEMA)
+            return read_parquet(self._folder.metrics_table).cast(SCHEMA)
         return SCHEMA.empty_table()
 
     def _not_recorded(self, node: str, field: str, role: str, phase: str | None) -> str:

@@ -38,7 +38,22 @@ def read_run_file(folder: RunFolder) -> RunFile:
         raise RunError(
             f"{folder.run_file} has format {run_file.format}; this program reads {FORMAT}"
         )
+    try:
+        _check_times(run_file)
+    except ValueError as error:
+        raise RunError(f"{folder.run_file} is damaged: {error}") from error
     return run_file
+
+
+def _check_times(run_file: RunFile) -> None:
+    if not run_file.sessions:
+        raise ValueError("it has no session")
+    datetime.fromisoformat(run_file.created_at)
+    spans: list[Session | PhaseTiming] = [*run_file.sessions, *run_file.phases]
+    for span in spans:
+        datetime.fromisoformat(span.started_at)
+        if span.ended_at is not None:
+            datetime.fromisoformat(span.ended_at)
 
 
 def status_now(run_file: RunFile) -> Status:

@@ -46,6 +46,7 @@ def test_rows_are_flattened_and_outputs_viewed() -> None:
     assert rows.shape == (20, 4)
 
 
+@pytest.mark.filterwarnings("ignore:Class .* is deprecated:FutureWarning")
 @pytest.mark.parametrize("use", estimators())
 def test_every_estimator_takes_its_recorded_defaults(use: str) -> None:
     estimator: Any = build_estimator(use, estimators()[use].parameters)

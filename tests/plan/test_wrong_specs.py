@@ -24,7 +24,6 @@ ONE_FAULT: dict[str, Edits] = {
     "SP202_value_of_estimator": (("n_estimators: 5", "n_estimators: many"),),
     "SP204_no_optimizer": (("  optimizer: {use: adamw, lr: 0.01}\n", ""),),
     "SP206_negative_seed": (("seed: 13", "seed: -13"),),
-    "SP206_large_seed": (("seed: 7,", "seed: 9007199254740992,"),),
     "SP206_betas": (("lr: 0.01}", "lr: 0.01, betas: [0.9, 1]}"),),
     "SP206_nesterov": (("{use: adamw, lr: 0.01}", "{use: sgd, nesterov: true}"),),
     "SP206_dampening": (
@@ -66,6 +65,17 @@ ONE_FAULT: dict[str, Edits] = {
         ("  mse: {use: mse, node: Head}\n", "  mse: {use: mse, node: Head}\n  val_mse: {use: l1, node: Head}\n"),
         ("losses: [mse, ce]\n", "losses: [mse, val_mse]\n"),
     ),
+    "SP304_series_of_total": (
+        ("  rmse: {use: rmse, node: Head}", "  eval_loss: {use: mse, node: Head}\n  rmse: {use: rmse, node: Head}"),
+        ("metrics: [rmse, accuracy,", "metrics: [eval_loss, rmse, accuracy,"),
+    ),
+    "SP304_series_of_loss": (
+        ("  mse: {use: mse, node: Head}\n", "  loss: {use: mse, node: Head}\n"),
+        ("losses: [mse, ce]\n", "losses: [loss, ce]\n"),
+        ("split: val, losses: [mse]", "split: val, losses: [loss]"),
+        ("val_mse", "val_loss"),
+        ("losses: [mse, ce], metrics", "losses: [loss, ce], metrics"),
+    ),
     "SP304_early_stopping_twice": (
         ("        record: last", "          - {use: early_stopping, monitor: mse}\n        record: last"),
     ),
@@ -94,6 +104,7 @@ ONE_FAULT: dict[str, Edits] = {
     "SP503_ratios": (("test: 0.1}", "test: 0.2}"),),
     "SP504_empty_split": (("train: 0.7, val: 0.2, test: 0.1", "train: 0.98, val: 0.01, test: 0.01"),),
     "SP505_nulls": (("targets: [soh,", "targets: [gaps, soh,"),),
+    "SP507_too_large": (("shapes: {image: [1, 8, 8]}", "shapes: {image: [1, 8, 8], ragged: [1099511627776, 2]}"), ("temperature, image]", "temperature, image, ragged]")),
     "SP507_strings": (("temperature, image]", "temperature, image, name]"), ("    tags: [name]\n", "")),
     "SP507_ragged": (("temperature, image]", "temperature, image, ragged]"),),
     "SP507_shape": (("[1, 8, 8]", "[1, 8, 9]"),),
@@ -119,6 +130,7 @@ ONE_FAULT: dict[str, Edits] = {
     "SP602_wider_than_input": (
         ('sklearn.preprocessing:StandardScaler"', 'sklearn.decomposition:PCA", n_components: 11'),
     ),
+    "SP602_too_large": (("n_layers: 1, hidden_dim: 8", "n_layers: 2, hidden_dim: 10000000"),),
     "SP605_output_shape": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", "{use: mlp}"),),
     "SP605_classes": (("{use: cnn, output_shape: [3], pooling: 2}", "{use: cnn}"),),
     "SP605_no_target": (
@@ -140,6 +152,16 @@ ONE_FAULT: dict[str, Edits] = {
     ),
     "SP607_unreached": (
         ("        losses: [mse, ce]\n", "        losses: [ce]\n        active: [Classes, Enc]\n"),
+    ),
+    "SP607_active_trains_nothing": (
+        ("        losses: [mse, ce]\n", "        losses: [mse, ce]\n        active: [Fuse]\n"),
+    ),
+    "SP607_active_is_empty": (("active: [Forest],", "active: [],"), (", forest_r2]}\nresults", "]}\nresults"), ("metrics: [forest_r2]}", "record: none}")),
+    "SP607_only_targets_reached": (
+        ("mse: {use: mse, node: Head}", "mse: {use: mse, node: Enc, args: [Fuse.outputs, Other.outputs]}"),
+        ("  optimizer", "    Other: {model: {use: mlp, output_shape: [14]}, input: Cells.curve}\n  optimizer"),
+        ("        losses: [mse, ce]\n", "        losses: [mse, ce]\n        active: [Enc, Head]\n"),
+        ("record: last", "record: none"),
     ),
     "SP607_fit_of_torch": (("active: [Scaled]", "active: [Scaled, Enc]"),),
     "SP607_frozen": (("active: [Forest],", "active: [Forest, Scaled],"),),
@@ -164,6 +186,8 @@ ONE_FAULT: dict[str, Edits] = {
     "SP654_logits_of_sklearn": (("ce: {use: cross_entropy, node: Classes,", "ce: {use: cross_entropy, node: Forest,"), ("losses: [mse, ce]\n", "losses: [mse]\n")),
     "SP655_monitor": (("monitor: val_mse", "monitor: val_mes"),),
     "SP657_no_targets": (("mse: {use: mse, node: Head}", "mse: {use: mse, node: Enc}"),),
+    "SP657_with_itself": (("mse: {use: mse, node: Head}", "mse: {use: mse, node: Head, args: [outputs, outputs]}"),),
+    "SP657_only_targets": (("mse: {use: mse, node: Head}", "mse: {use: mse, node: Head, args: [targets, Forest.targets]}"),),
     "SP657_one_argument": (("node: Head}\n  ce", "node: Head, args: [outputs]}\n  ce"),),
     "SP657_empty_evaluation": (("losses: [mse], metrics: [rmse], every", "losses: [], every"), ("val_mse", "mse")),
     "SP702_no_batch": (("batch_size: 8,", "batch_size: 29, drop_last: true,"),),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from specplan.components import COMPONENTS, Kind
 from specplan.spec import model
+from specplan.spec.compose import LARGEST_INTEGER
 from specplan.spec.load import from_mapping, load
 from specplan.spec.model import Entry, GroupSpec, NodeSpec, Spec, from_value, to_value
 from specplan.spec.validate import validate
@@ -48,9 +49,11 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     if annotation is float:
         return st.floats(0.01, 0.99, allow_subnormal=False)
     if annotation in (int, str, bool, type(None)):
-        simple = {int: st.integers(1, 2**62), str: TEXTS, bool: st.booleans()}
+        simple = {int: st.integers(1, LARGEST_INTEGER), str: TEXTS, bool: st.booleans()}
         return simple.get(annotation, st.none())
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated and arguments[0] is int:
+        return st.integers(1, min(meta.le or LARGEST_INTEGER for meta in arguments[1:]))
     if origin is typing.Annotated:
         return values_of(arguments[0])
     if origin is typing.Literal:

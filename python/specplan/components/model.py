@@ -8,6 +8,8 @@ from msgspec import Meta
 
 from specplan.components.component import Component, Positive, Probability
 
+MOST_LAYERS = 1000
+
 Activation = Annotated[
     Literal["relu", "gelu", "elu", "leaky_relu", "silu", "sigmoid", "tanh", "identity"],
     Meta(description="Activation after each hidden layer."),
@@ -28,7 +30,9 @@ class Mlp(Component, frozen=True, tag="mlp"):
     """A multi-layer perceptron: the row is flattened, then `n_layers` hidden linear layers and one output layer."""
 
     output_shape: OutputShape = None
-    n_layers: Annotated[int, Meta(ge=0, description="Number of hidden layers.")] = 2
+    n_layers: Annotated[
+        int, Meta(ge=0, le=MOST_LAYERS, description="Number of hidden layers.")
+    ] = 2
     hidden_dim: Annotated[Positive, Meta(description="Width of each hidden layer.")] = 32
     activation: Activation = "relu"
     dropout: Dropout = 0.0
@@ -42,7 +46,9 @@ class Cnn(Component, frozen=True, tag="cnn"):
     """
 
     output_shape: OutputShape = None
-    n_layers: Annotated[Positive, Meta(description="Number of convolution blocks.")] = 2
+    n_layers: Annotated[
+        int, Meta(ge=1, le=MOST_LAYERS, description="Number of convolution blocks.")
+    ] = 2
     hidden_dim: Annotated[Positive, Meta(description="Channels of each convolution.")] = 16
     kernel_size: Annotated[Positive, Meta(description="Width of the kernel on every axis.")] = 3
     stride: Annotated[Positive, Meta(description="Step of the kernel on every axis.")] = 1

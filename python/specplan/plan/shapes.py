@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from specplan.plan.model import Shape
 
 
+LARGEST_SIZE = 2**40
+"""Elements of a row, or parameters of a model, beyond which no machine holds them."""
+
+
 class ShapeError(ValueError):
     """Shapes that do not fit; the message says which, and at which layer."""
 

@@ -53,12 +53,13 @@ class State:
         """Build the nodes of `plan` that are not here yet. Modules are left in eval mode, with gradients.
 
         Raises:
-            RunError: a node of that name is here, and was built from another description.
+            RunError: a node of that name is here, and was built from another description; or there
+                is not enough memory for a node.
         """
         for label in plan.graph.order:
             node = plan.graph.nodes[label]
             if label not in self._described:
-                live = _BUILDERS[node.backend](node, seed_of(plan.numerics.seed, f"init/{label}"))
+                live = _built(label, node, seed_of(plan.numerics.seed, f"init/{label}"))
                 if live is not None:
                     self.nodes[label] = live
             elif _description(self._described[label]) != _description(node):
@@ -117,6 +118,14 @@ class State:
             self.optimizer.load_state_dict(copy.deepcopy(dict(values)))
         self.steps = snapshot.steps
         torch.set_rng_state(snapshot.generator)
+
+
+def _built(label: str, node: Node, seed: int) -> LiveNode | None:
+    try:
+        return _BUILDERS[node.backend](node, seed)
+    except (MemoryError, RuntimeError) as error:
+        # torch says with a RuntimeError that it gets no memory.
+        raise RunError(f"node `{label}` cannot be built: {error}") from error
 
 
 def _torch_node(node: Node, seed: int) -> LiveNode:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _NOT_IN_THE_VALUE = ("imports", "params", "$schema")
 REFERENCE = "$"
+LARGEST_INTEGER = 2**53 - 1
+"""Plans are canonical JSON, whose numbers are those of float64."""
+
 _PREFIX = "params."
 
 
@@ -191,7 +194,7 @@ def _merges(value: object) -> bool:
 
 
 class _Settling:
-    """Puts parameters in, takes out what is not part of the spec, and refuses infinite numbers."""
+    """Puts parameters in, takes out what is not part of the spec, and refuses numbers that no plan can hold."""
 
     def __init__(self, layer: _Layer) -> None:
         self.places = layer.places
@@ -218,7 +221,7 @@ class _Settling:
             return {key: self._plain_params(item, (*path, key)) for key, item in value.items()}
         if isinstance(value, list):
             return [self._plain_params(item, (*path, index)) for index, item in enumerate(value)]
-        self._check_finite(value, path)
+        self._check_number(value, path)
         return value
 
     def _settled(self, value: Any, path: Path) -> Any:
@@ -232,7 +235,7 @@ class _Settling:
             }
         if isinstance(value, list):
             return [self._settled(item, (*path, index)) for index, item in enumerate(value)]
-        self._check_finite(value, path)
+        self._check_number(value, path)
         return value
 
     def _parameter(self, reference: dict[str, Any], path: Path) -> Any:
@@ -260,9 +263,12 @@ class _Settling:
             path, "SP106", f"unknown parameter `{name}`; {listed}", hint=did_you_mean(name, known)
         )
 
-    def _check_finite(self, value: object, path: Path) -> None:
+    def _check_number(self, value: object, path: Path) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             self._report(path, "SP004", f"`{value}` is not a finite number")
+        if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+            message = f"integer {value} is not exact in a plan, which goes to {LARGEST_INTEGER}"
+            self._report(path, "SP006", message)
 
     def _report(self, path: Path, code: str, message: str, *, hint: str | None = None) -> None:
         source, inner = self.places.find(path)

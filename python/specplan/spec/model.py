@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Path
 
 SPEC_VERSION = 1
+MOST_THREADS = 1024
 
 Label = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
 ComponentSpec = dict[str, Any]
@@ -41,7 +42,7 @@ class RunSpec(_Object, frozen=True, kw_only=True):
     """What holds for the whole run."""
 
     seed: int = 42
-    threads: Annotated[int, Meta(ge=1)] | None = None
+    threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] | None = None
     deterministic: bool = True
 
 

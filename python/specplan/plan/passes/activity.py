@@ -153,7 +153,8 @@ class Activity:
             spec = self._context.spec.data[label]
             for domain, columns in (("features", spec.features), ("targets", spec.targets)):
                 for index, column in enumerate(columns):
-                    if (label, column) not in read:
+                    known = data[label].columns[column] is not None
+                if known and (label, column) not in read:
                         place: Path = ("data", label, domain, index)
                         message = f"no node reads column `{column}` of {label}"
                         self._context.warning("SP306", message, place)

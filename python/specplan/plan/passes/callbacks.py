@@ -32,12 +32,13 @@ def evaluations(
         if isinstance(component, EvaluationComponent):
             built.append(_evaluation(phase, component, losses, source, path))
             produced = _names(component, losses.labels)
-            if not taken.isdisjoint(produced):
-                twice = quoted(sorted(taken.intersection(produced)))
-                message = f"this phase would record two series called {twice}"
-                phase.context.error(
-                    "SP304", message, path, hint="give the evaluation a name with `as`"
+            again = {name for name in produced if produced.count(name) > 1}
+            if twice := again or taken.intersection(produced):
+                message = f"this phase would record two series called {quoted(sorted(twice))}"
+                hint = (
+                    "rename the loss or metric" if again else "give the evaluation a name with `as`"
                 )
+                phase.context.error("SP304", message, path, hint=hint)
             taken.update(produced)
     known = tuple(evaluation for evaluation in built if evaluation is not None)
     return known if len(known) == len(built) else None

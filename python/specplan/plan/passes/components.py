@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import ComponentSpec
 
-_LARGEST_INTEGER = 2**53 - 1
-
 
 class SklearnModel(msgspec.Struct, frozen=True, kw_only=True):
     """A scikit-learn estimator with the arguments that the spec gives it, in the form of a plan."""
@@ -49,9 +47,6 @@ def resolve(context: Context) -> Resolved:
         )
         if component is not None:
             resolved[path] = component
-    if abs(context.spec.run.seed) > _LARGEST_INTEGER:
-        message = f"`seed` must be at most {_LARGEST_INTEGER}"
-        context.error("SP206", message, ("run", "seed"))
     return resolved
 
 
@@ -71,9 +66,8 @@ def as_plan(component: Component) -> PlanComponent:
 def _builtin(context: Context, kind: Kind, written: ComponentSpec, path: Path) -> Component:
     component = msgspec.convert(written, COMPONENTS[kind][written["use"]])
     seed = getattr(component, "seed", None)
-    if seed is not None and not 0 <= seed <= _LARGEST_INTEGER:
-        message = f"`seed` is {seed}, must be at least 0 and at most {_LARGEST_INTEGER}"
-        context.error("SP206", message, (*path, "seed"))
+    if seed is not None and seed < 0:
+        context.error("SP206", f"`seed` is {seed}, must be at least 0", (*path, "seed"))
     _check_optimizer(context, component, path)
     return component
 

@@ -46,6 +46,12 @@ class Context:
         """Where the value at `path` of the spec is written."""
         return self._document.origin(self._mended.original(path))
 
+    def reported(self, path: Path) -> bool:
+        """Whether a fault was found at `path` or inside it."""
+        place = self._mended.original(path)
+        found = (diagnostic.origin.path for diagnostic in self.diagnostics)
+        return self.damaged(path) or any(inner[: len(place)] == place for inner in found)
+
     def error(
         self,
         code: str,

@@ -16,7 +16,7 @@ from specplan.plan.dtypes import NUMBERS
 from specplan.plan.memory import MemoryTableError, read_memory_header
 from specplan.plan.model import Column, Data, Source, Split
 from specplan.plan.passes.components import as_plan
-from specplan.plan.shapes import show
+from specplan.plan.shapes import LARGEST_SIZE, show
 from specplan.plan.streams import written_seed_of
 from specplan.spec.wording import did_you_mean, quoted
 
@@ -240,6 +240,10 @@ def _shape(
             hint = f"say it: `shapes: {{{header.name}: [10]}}` in the source"
             context.error("SP507", message, place, hint=hint)
         return header.shape
+    if prod(declared) > LARGEST_SIZE:
+        message = f"`shapes` gives column `{header.name}` {prod(declared)} elements in a row"
+        context.error("SP507", message, place, hint=f"at most {LARGEST_SIZE} can be")
+        return None
     if header.shape is not None and prod(header.shape) != prod(declared):
         message = (
             f"`shapes` gives column `{header.name}` the shape {show(declared)}, "

@@ -16,6 +16,7 @@ from specplan.plan.model import Component, Node, Read
 from specplan.plan.passes.components import SklearnModel, as_plan
 from specplan.plan.passes.references import ColumnsOf, NodeOf, references, resolve_target
 from specplan.plan.shapes import (
+    LARGEST_SIZE,
     ShapeError,
     as_row,
     cnn_features,
@@ -77,6 +78,11 @@ def wire(context: Context, resolved: Resolved, data: dict[str, FeatureSet]) -> W
         feature_sets[label] = frozenset(read.feature_set for read in columns)
         builder = _Builder(context, resolved, data, nodes, label, target)
         node = builder.build(reads) if reads is not None else None
+        if node is not None and max(prod(node.shape), node.parameters) > LARGEST_SIZE:
+            size = f"{node.parameters} parameters, and rows of the shape {show(node.shape)}"
+            message = f"{label} has {size}; both can be at most {LARGEST_SIZE}"
+            context.error("SP602", message, ("graph", "nodes", label))
+            node = None
         if node is not None:
             nodes[label] = node
     return Wired(

@@ -35,11 +35,13 @@ class Objectives(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         reads: the nodes that an objective reads, by (section, label), as far as they are known.
+        outputs: those of them whose outputs it reads, through which gradients can flow.
     """
 
     losses: dict[str, Objective | None]
     metrics: dict[str, Objective | None]
     reads: dict[tuple[str, str], tuple[str, ...]]
+    outputs: dict[tuple[str, str], tuple[str, ...]]
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,13 +50,14 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         objectives: those that are free of faults.
         labels: all that are defined.
-        reads: the nodes that they read.
+        reads: the nodes that they read; outputs: those of which they read the outputs.
         complete: whether each name gave an objective.
     """
 
     objectives: tuple[Objective, ...] = ()
     labels: tuple[str, ...] = ()
     reads: frozenset[str] = frozenset()
+    outputs: frozenset[str] = frozenset()
     complete: bool = True
 
     @property
@@ -77,15 +80,18 @@ def check(context: Context, resolved: Resolved, wired: Wired) -> Objectives:
     losses: dict[str, Objective | None] = {}
     metrics: dict[str, Objective | None] = {}
     reads: dict[tuple[str, str], tuple[str, ...]] = {}
+    outputs: dict[tuple[str, str], tuple[str, ...]] = {}
     for label, loss in context.spec.losses.items():
         checker = _Checker(context, resolved, wired, "losses", label, loss)
         losses[label] = checker.objective(loss.weight)
         reads["losses", label] = checker.nodes
+        outputs["losses", label] = checker.outputs
     for label, metric in context.spec.metrics.items():
         checker = _Checker(context, resolved, wired, "metrics", label, metric)
         metrics[label] = checker.objective(1.0)
         reads["metrics", label] = checker.nodes
-    return Objectives(losses=losses, metrics=metrics, reads=reads)
+        outputs["metrics", label] = checker.outputs
+    return Objectives(losses=losses, metrics=metrics, reads=reads, outputs=outputs)
 
 
 class _Checker:
@@ -109,12 +115,14 @@ class _Checker:
         self.component = component if isinstance(component, Component) else None
         self.title = f"{'loss' if section == 'losses' else 'metric'} {label}"
         self.nodes: tuple[str, ...] = ()
+        self.outputs: tuple[str, ...] = ()
 
     def objective(self, weight: float) -> Objective | None:
         named = self._named()
         if named is None:
             return None
         self.nodes = tuple(dict.fromkeys([self.spec.node, *(node for node, _ in named)]))
+        self.outputs = tuple(node for node, field in named if field == "outputs")
         first, second = (self._value(node, field) for node, field in named)
         if self.component is None or first is None or second is None:
             return None
@@ -138,7 +146,7 @@ class _Checker:
         if self.context.lost(("graph", "nodes", self.spec.node)):
             return None
         if self.spec.node not in nodes:
-            message = f"there is no node `{self.spec.node}`; known: {quoted(nodes)}"
+            message = f"there is no node `{self.spec.node}`; known: {quoted(nodes) or 'none'}"
             hint = did_you_mean(self.spec.node, nodes)
             self._error("SP301", message, key="node", hint=hint)
             return None
@@ -161,6 +169,12 @@ class _Checker:
                 self.context.error("SP301", message, (*self.path, "args", index), hint=hint)
                 return None
             named.append((node or self.spec.node, field))
+        if named[0] == named[1]:
+            self._error("SP657", f"compares the {named[0][1]} of {named[0][0]} with themselves", key="args")
+            return None
+        if self.path[0] == "losses" and all(field == "targets" for _, field in named):
+            self._error("SP657", "reads targets only; a loss judges the outputs of a node", key="args")
+            return None
         return named
 
     def _value(self, label: str, field: Field) -> _Value | None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from specplan.spec.model import Entry, PhaseSpec, Spec
 
 _SAMPLE_ID_DTYPE = "int64"
+_NOUNS = {"losses": "loss", "metrics": "metric"}
 _TOTALS = {TrainSpec: "train_loss", EvalSpec: "eval_loss", FitSpec: "fit_loss"}
 
 
@@ -135,8 +136,7 @@ class PhaseScheduler:
             if label not in known and self.context.lost((section, label)):
                 complete = False
             elif label not in known:
-                noun = section.removesuffix("s").replace("losse", "loss")
-                message = f"there is no {noun} `{label}`; known: {quoted(known) or 'none'}"
+                message = f"there is no {_NOUNS[section]} `{label}`; known: {quoted(known) or 'none'}"
                 self.context.error("SP301", message, place, hint=did_you_mean(label, known))
                 complete = False
             elif label in chosen:
@@ -148,6 +148,9 @@ class PhaseScheduler:
             labels=tuple(chosen),
             reads=frozenset(
                 node for label in chosen for node in self.objectives.reads[section, label]
+            ),
+            outputs=frozenset(
+                node for label in chosen for node in self.objectives.outputs[section, label]
             ),
             complete=complete and None not in chosen.values(),
         )
@@ -180,12 +183,26 @@ class PhaseScheduler:
                 self.activity.knows_all_fits = False
         return tuple(label for label in self.spec.active if label in nodes)
 
+    def _check_active(self, chosen: tuple[str, ...], purpose: str) -> None:
+        place = (*self.path, "active")
+        if chosen or self.spec.active is None or self.context.reported(place):
+            return
+        # A node of a cycle is in no order; the cycle is the fault.
+        ordered = set(self.wired.order).issuperset(self.spec.active)
+        if ordered and not self.context.damaged(("graph",)):
+            self.context.error("SP607", f"`active` leaves nothing {purpose}", place)
+
     def _check_names(self, losses: Chosen, metrics: Chosen) -> None:
-        total = _TOTALS[type(self.spec)]
-        for label in losses.labels:
-            if label == total or label in metrics.labels:
-                message = f"this phase would record two series called `{label}`"
-                self.context.error("SP304", message, (*self.path, "losses"), hint="rename the loss")
+        total = (_TOTALS[type(self.spec)],) if losses.labels else ()
+        for section, labels, others in (
+            ("losses", losses.labels, (*total, *metrics.labels)),
+            ("metrics", metrics.labels, total),
+        ):
+            for label in labels:
+                if label in others:
+                    message = f"this phase would record two series called `{label}`"
+                    hint = f"rename the {_NOUNS[section]}"
+                    self.context.error("SP304", message, (*self.path, section), hint=hint)
 
     def _source(self, nodes: tuple[str, ...]) -> str | None:
         """The one FeatureSet that a phase reads."""
@@ -249,7 +266,8 @@ class PhaseScheduler:
         self, spec: TrainSpec, losses: Chosen, active: tuple[str, ...] | None
     ) -> Phase | None:
         nodes = self.activity.needed({*losses.reads, *(active or ())})
-        trainable = self.activity.trainable(losses.reads, active, self.path)
+        trainable = self.activity.trainable(losses.outputs, active, self.path)
+        self._check_active(trainable, "to train")
         self.activity.check_fitted(nodes, (), self.path)
         source = self._source(nodes)
         rows = self._rows(source)
@@ -326,6 +344,7 @@ class PhaseScheduler:
         fitted = self.activity.fitted(
             scope, active, self.path, label=self.label, freeze=spec.freeze_after_fit
         )
+        self._check_active(fitted, "to fit")
         nodes = self.activity.needed({*fitted, *read})
         self.activity.check_fitted(nodes, fitted, self.path)
         recorded = losses.carriers | metrics.carriers

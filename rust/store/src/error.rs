@@ -1,3 +1,5 @@
+//! Everything that can go wrong, in words that name the file.
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

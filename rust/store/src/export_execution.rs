@@ -1,3 +1,5 @@
+//! One Parquet table of a phase: a row for each sample, a column for each channel.
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Result, StoreError};
@@ -117,10 +117,8 @@ impl Recorder {
 
     /// Write some of the staged records; any thread may help. Returns the watermark.
     fn drain(&self, take: Take) -> Result<u64> {
-        self.drain_with(&mut self.writer(), take)
-    }
-
-    fn drain_with(&self, writer: &mut Writer, take: Take) -> Result<u64> {
+        let mut guard = self.writer();
+        let writer = &mut *guard;
         let mut blocks = std::mem::take(&mut writer.blocks);
         self.staging.take(take, &mut blocks);
         let written = self.write(writer, &mut blocks);
@@ -179,7 +177,12 @@ impl Recorder {
         }
         let start = Instant::now();
         let sequence = loop {
-            let room = self.make_room()?;
+            // Waiting beats helping: the drainer is awake, and its files are written by one thread at a time.
+            let room = if self.staging.wait_for_block(PATIENCE) {
+                Room::Hot
+            } else {
+                Room::All
+            };
             if let Some(sequence) = self.staging.push(room, target, key, rows, data)? {
                 break sequence;
             }
@@ -191,25 +194,6 @@ impl Recorder {
         self.stall_nanoseconds
             .fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         Ok(sequence)
-    }
-
-    /// Help the drainer, or wait for it if it is writing. The answer is how much memory may be taken then.
-    fn make_room(&self) -> Result<Room> {
-        let writer = match self.writer.try_lock() {
-            Ok(writer) => Some(writer),
-            Err(TryLockError::Poisoned(poisoned)) => Some(self.abandon(poisoned)),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        match writer {
-            Some(mut writer) => {
-                self.drain_with(&mut writer, Take::Full)?;
-                Ok(Room::Hot)
-            }
-            None => {
-                self.staging.wait_for_block(PATIENCE);
-                Ok(Room::All)
-            }
-        }
     }
 
     /// Write a record that is larger than a block from the caller's memory, behind everything staged before it.

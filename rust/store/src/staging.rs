@@ -256,13 +256,13 @@ impl Staging {
         self.returned.notify_all();
     }
 
-    /// Wait until a block has been returned, but no longer than this.
-    pub(crate) fn wait_for_block(&self, patience: Duration) {
-        let state = self.lock();
-        let waited = self
+    /// Wait until a block has been returned. False if none was after this long.
+    pub(crate) fn wait_for_block(&self, patience: Duration) -> bool {
+        let (state, _) = self
             .returned
-            .wait_timeout_while(state, patience, |state| state.pool.is_empty());
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+            .wait_timeout_while(self.lock(), patience, |state| state.pool.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.pool.is_empty()
     }
 
     /// Refuse every later record with this error; the first one stays.

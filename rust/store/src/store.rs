@@ -1,3 +1,5 @@
+//! Creating a store, opening its channels, and closing it.
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;

@@ -24,16 +24,32 @@ def interleave(
     return figures
 
 
-def table(title: str, figures: Mapping[str, list[float]], *, unit: str, baseline: str) -> str:
-    """A Markdown table: best, median, and the ratio of the bests to the baseline's."""
+def table(
+    title: str,
+    figures: Mapping[str, list[float]],
+    *,
+    unit: str,
+    baseline: str,
+    per_second: str | None = None,
+) -> str:
+    """A Markdown table: best, median, and the ratio of the bests to the baseline's.
+
+    `per_second` names a further column with the rate of the best, for figures in microseconds.
+    """
     best = {name: min(values) for name, values in figures.items()}
-    lines = [
-        f"| {title} | best {unit} | median {unit} | ratio to `{baseline}` |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {name} | {best[name]:.2f} | {statistics.median(values):.2f} | "
-        f"{best[name] / best[baseline]:.2f} |"
+    columns = [title, f"best {unit}", f"median {unit}", f"ratio to `{baseline}`"]
+    rows = [
+        [
+            name,
+            f"{best[name]:.2f}",
+            f"{statistics.median(values):.2f}",
+            f"{best[name] / best[baseline]:.2f}",
+        ]
         for name, values in figures.items()
     ]
-    return "\n".join(lines)
+    if per_second is not None:
+        columns.append(f"best {per_second}/s")
+        for row, name in zip(rows, figures, strict=True):
+            row.append(f"{1e6 / best[name]:.0f}")
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

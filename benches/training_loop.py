@@ -152,4 +152,12 @@ CONTENDERS = {
 
 if __name__ == "__main__":
     figures = interleave(CONTENDERS, rounds=9)
-    print(table("digits example, one step", figures, unit="us", baseline="by hand in torch"))
+    print(
+        table(
+            "digits example, one step",
+            figures,
+            unit="us",
+            baseline="by hand in torch",
+            per_second="steps",
+        )
+    )

@@ -200,8 +200,12 @@ def export_metrics(store: str, path: str, *, run_id: str) -> int:
     re-read and compared, then renamed. -1 in epoch and batch becomes null.
     """
 
-def export_execution(store: str, phase: str, path: str, *, run_id: str) -> int:
+def export_execution(
+    store: str, phase: str, path: str, *, run_id: str, epoch: int | None = None
+) -> int:
     """Write one phase's tensor channels as Parquet, one row per sample; returns the rows.
+
+    With `epoch`, only the rows that were recorded in it.
 
     Columns: run_id, phase, epoch, batch, sample_id, then `<node>.<field>` for each channel (with
     `<node>.<role>.<field>` where the role is not "default"): a plain number for rows of shape (),

@@ -3,7 +3,7 @@
     SpecplanError
     ├── SpecError          a spec is wrong; carries every diagnostic
     ├── PlanError          a plan file is damaged, was changed by hand, or is newer than this program
-    ├── DataError          a data file is missing, damaged, or not the one that was compiled
+    ├── DataError          data are missing, damaged, changed, or hold what the plan cannot take
     ├── RunError           a run cannot be found, started or finished
     └── StoreError         records are damaged, or could not be written
 
@@ -41,7 +41,7 @@ class PlanError(SpecplanError):
 
 
 class DataError(SpecplanError):
-    """A data file is missing, damaged, or not the one that was compiled."""
+    """Data are missing, damaged, not those that were compiled, or hold what the plan cannot take."""
 
 
 class RunError(SpecplanError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
@@ -35,7 +37,7 @@ plan:
 EXPLAINED = """\
 phase 2 test: evaluate on Data, split test, 10 rows
   computes MLP, at once
-  loss mse: mse() of MLP.outputs as float32 (B, 1), MLP.targets as float32 (B, 1)
+  loss mse: mse of MLP.outputs as float32 (B, 1), MLP.targets as float32 (B, 1)
 """
 
 
@@ -57,8 +59,7 @@ def test_the_plan_goes_where_it_is_told(mlx: Mlx, project: Path) -> None:
 def test_a_folder_that_is_not_there(mlx: Mlx, project: Path) -> None:
     result = mlx("compile", "line.json", "-o", "plans/a.json", folder=project)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.endswith("No such file or directory\n")
+    assert result.stderr == "error: plans/a.json: No such file or directory\n"
 
 
 def test_explain(mlx: Mlx, project: Path) -> None:
@@ -135,3 +136,13 @@ def test_schema(mlx: Mlx) -> None:
     result = mlx("schema")
     assert result.returncode == 0
     assert json.loads(result.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.mark.parametrize("verb", ["compile", "validate"])
+def test_a_plan_is_no_spec(mlx: Mlx, project: Path, verb: str) -> None:
+    assert mlx("compile", "line.json", folder=project).returncode == 0
+    result = mlx(verb, "line.plan.json", folder=project)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert (
+        "`line.plan.json` is a plan already; `mlx explain` prints it and `mlx run`" in result.stderr
+    )

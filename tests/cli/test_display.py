@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from specplan.cli.display import SECONDS_BETWEEN_LINES, Lines
-from specplan.plan.model import Component, Eval, Sampler, Train
+from specplan.plan.model import Component, EarlyStopping, Eval, Sampler, Train
+from specplan.run.early_stopping import Ending
 from specplan.store.run_file import Status
 
 TRAIN = Train(
@@ -62,6 +63,27 @@ def test_fast_epochs_are_thinned_out(clock: list[float]) -> None:
     )
 
 
+def test_early_stopping_is_told(clock: list[float]) -> None:
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.phase_started(TRAIN)
+    for epoch in range(3):
+        clock[0] += SECONDS_BETWEEN_LINES / 8
+        lines.epoch_ended(TRAIN, epoch, {"val_loss": 0.5})
+    rule = EarlyStopping(
+        monitor="val_loss", mode="min", patience=2, min_delta=0.0, restore_best=True
+    )
+    ending = Ending(epochs=3, early=True, rule=rule, restored=0, best=0.061234)
+    lines.training_stopped(TRAIN, ending)
+    lines.phase_ended(TRAIN, 1, {})
+    assert stream.getvalue().splitlines()[1:] == [
+        "deep.train: 1/50 epochs  val_loss 0.5",
+        "deep.train: 3/50 epochs  val_loss 0.5",
+        "deep.train: stopped early after 3 epochs, best epoch 0 restored (val_loss 0.06123)",
+        "deep.train: done in 1.0 s",
+    ]
+
+
 def test_slow_epochs_are_all_shown(clock: list[float]) -> None:
     stream = io.StringIO()
     epochs(Lines(stream), clock, count=4, seconds=SECONDS_BETWEEN_LINES)
@@ -98,10 +120,11 @@ def test_nobody_reads(clock: list[float]) -> None:
         epochs(Lines(stream), clock, count=3, seconds=1)
 
 
+@pytest.mark.timeout(180)  # a new process imports torch
 @pytest.mark.parametrize("colour", [True, False])
 def test_a_terminal(project: Path, *, colour: bool) -> None:
     master, slave = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "60"}
     environment.pop("NO_COLOR", None)
     if not colour:
         environment["NO_COLOR"] = "1"

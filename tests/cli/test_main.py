@@ -150,6 +150,7 @@ def test_a_closed_pipe_is_silent(finished: Path, arguments: tuple[str, ...]) -> 
     assert process.returncode == 141
 
 
+@pytest.mark.timeout(180)  # a new process imports torch
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_run_cleanly(
     mlx: Mlx, project: Path, spec: dict[str, Any], number: signal.Signals, code: int
@@ -178,3 +179,10 @@ def test_a_signal_ends_a_run_cleanly(
     assert summary["status"] == "interrupted"
     assert summary["records"][0]["rows"] > 0
     assert summary["tables"]
+
+
+def test_stdout_that_the_shell_closed(finished: Path) -> None:
+    command = [sys.executable, "-m", "specplan.cli.main", "list"]
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    result = subprocess.run(shell, cwd=finished, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")

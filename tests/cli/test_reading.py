@@ -70,7 +70,11 @@ def killed(finished: Path, tmp_path: Path) -> RunFolder:
     shutil.rmtree(folder.tables)
     run_file = read_run_file(folder)
     session = msgspec.structs.replace(run_file.sessions[0], boot_id="another", ended_at=None)
-    changed = msgspec.structs.replace(run_file, status=Status.RUNNING, sessions=(session,))
+    *ended, phase = run_file.phases
+    phases = (*ended, msgspec.structs.replace(phase, status=Status.RUNNING, ended_at=None))
+    changed = msgspec.structs.replace(
+        run_file, status=Status.RUNNING, sessions=(session,), phases=phases
+    )
     folder.run_file.write_bytes(msgspec.json.encode(changed))
     return folder
 
@@ -108,6 +112,8 @@ def test_show_as_json(mlx: Mlx, finished: Path) -> None:
 def test_a_killed_run(mlx: Mlx, killed: RunFolder, tmp_path: Path) -> None:
     shown = mlx("show", "line", folder=tmp_path)
     assert "status   interrupted" in shown.stdout
+    assert re.search(r"train .* 2  completed\ntest .* interrupted\n", shown.stdout)
+    assert "running" not in shown.stdout
     assert "tables" not in shown.stdout
     assert f'specplan.open("runs/line/{killed.path.name}").metrics()' in shown.stdout
     exported = mlx("export", "line", folder=tmp_path)

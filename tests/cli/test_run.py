@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import polars
@@ -40,6 +41,22 @@ def test_the_query_works(finished: Path) -> None:
     assert polars.read_parquet(run / "tables/execution-train.parquet")[
         "epoch"
     ].unique().to_list() == [2]
+
+
+def test_early_stopping_is_told(mlx: Mlx, project: Path, spec: dict[str, Any]) -> None:
+    # A loss that falls gets worse from the first epoch on.
+    rule = {"use": "early_stopping", "monitor": "mse", "mode": "max", "patience": 2}
+    spec["plan"][0] |= {"epochs": 9, "callbacks": [rule | {"restore_best": True}]}
+    (project / "line.json").write_text(json.dumps(spec))
+    result = mlx("run", "line.json", folder=project)
+    assert result.returncode == 0
+    assert re.search(
+        r"^train: stopped early after 3 epochs, best epoch 0 restored \(mse [\d.]+\)$",
+        result.stderr,
+        re.MULTILINE,
+    )
+    assert re.search(r"^train +train +MLP +mse +0 ", result.stdout, re.MULTILINE)
+    assert re.search(r"execution-train\.parquet +30$", result.stdout, re.MULTILINE)
 
 
 def test_quiet_and_json(mlx: Mlx, project: Path) -> None:

@@ -162,3 +162,34 @@ def test_it_shows_itself(capsys: pytest.CaptureFixture[str]) -> None:
         "FeatureSet(label='Sensor', rows=10, features=['x'], targets=['y'], tags=['site'], "
         "splits=['train', 'test'])"
     )
+
+
+@pytest.mark.parametrize(
+    ("ratios", "seed", "error", "message"),
+    [
+        ([0.5, 0.5], 1, TypeError, "ratios is a mapping of split to share, not list"),
+        ({"train": "1"}, 1, TypeError, "the ratio of split `train` is a number, not str"),
+        ({"train": 1.0}, "1", TypeError, "the seed of a split is an int, not str"),
+        ({"train": 1.0}, -1, ValueError, "the seed of a split is at least 0, not -1"),
+    ],
+)
+def test_a_split_is_checked_when_it_is_made(
+    ratios: Any, seed: Any, error: type[Exception], message: str
+) -> None:
+    found = feature_set()
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        found.split_random(ratios, seed)
+    assert found.available_splits == []
+
+
+@pytest.mark.parametrize(
+    ("data", "feature_keys", "message"),
+    [
+        (None, "x", "FeatureSet `F`: data is a mapping of keys to rows, not NoneType"),
+        ({"x": 3}, "x", "FeatureSet `F`: column `x` is a list, not int"),
+        ({1: [2.0]}, [1], "the key of a column is a str, not int"),
+    ],
+)
+def test_data_of_another_type_is_refused(data: Any, feature_keys: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        FeatureSet.from_dict("F", data, feature_keys, [])

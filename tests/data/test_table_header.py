@@ -169,7 +169,8 @@ def test_files_of_pandas(tmp_path: Path) -> None:
     frame = pandas.DataFrame({"curve": [[1.0, 2.0]] * 3, "row": range(3)})
     frame.to_parquet(tmp_path / "table.parquet")
     frame.to_feather(tmp_path / "table.feather")
-    for name, table_format in (("table.parquet", "parquet"), ("table.feather", "arrow")):
+    files: list[tuple[str, Format]] = [("table.parquet", "parquet"), ("table.feather", "arrow")]
+    for name, table_format in files:
         columns = read_table_header(str(tmp_path / name), table_format).columns
         assert [(column.dtype, column.shape) for column in columns] == [
             ("float64", (2,)),
@@ -184,7 +185,8 @@ def test_files_of_polars(tmp_path: Path) -> None:
     )
     frame.write_parquet(tmp_path / "table.parquet")
     frame.write_ipc(tmp_path / "table.arrow")
-    for name, table_format in (("table.parquet", "parquet"), ("table.arrow", "arrow")):
+    files: list[tuple[str, Format]] = [("table.parquet", "parquet"), ("table.arrow", "arrow")]
+    for name, table_format in files:
         columns = read_table_header(str(tmp_path / name), table_format).columns
         assert [(column.dtype, column.shape) for column in columns] == [
             ("float64", (2,)),
@@ -307,6 +309,14 @@ def test_no_truncation_passes(table_format: Format, tmp_path: Path) -> None:
         error_of(path, table_format)
 
 
+def fault_of(path: Path, table_format: Format) -> str | None:
+    try:
+        read_table_header(str(path), table_format)
+    except DataError as error:
+        return str(error)
+    return None
+
+
 @pytest.mark.parametrize("table_format", FORMATS)
 def test_damage_is_an_error_or_unseen(table_format: Format, tmp_path: Path) -> None:
     path = tmp_path / "table"
@@ -317,7 +327,5 @@ def test_damage_is_an_error_or_unseen(table_format: Format, tmp_path: Path) -> N
         for _ in range(generator.randint(1, 4)):
             damaged[generator.randrange(len(content))] = generator.choice([0, 1, 0x7F, 0x80, 0xFF])
         path.write_bytes(damaged)
-        try:
-            read_table_header(str(path), table_format)
-        except DataError as error:
-            assert str(path) in str(error)
+        fault = fault_of(path, table_format)
+        assert fault is None or str(path) in fault

@@ -72,6 +72,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+def stated(name: str) -> str:
+    """What the page of an example says that it reaches."""
+    return (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
+
+
 def split(rows: int, **ratios: float) -> dict[str, NDArray[np.intp]]:
     """Sizes by largest remainder; the shuffled rows are cut in the order of the ratios."""
     order = np.arange(rows)
@@ -156,6 +161,7 @@ def test_diabetes(folder: Path, run: Callable[[str], Path]) -> None:
     assert r2 == pytest.approx(r2_score(measured, outputs[:, 0]), rel=1e-6)
     assert rmse == pytest.approx(mean_squared_error(measured, outputs[:, 0]) ** 0.5, rel=1e-6)
     assert r2 > 0.45
+    assert f"an R2 of {r2:.3f} (RMSE {rmse:.1f})" in stated("diabetes")
 
 
 def test_digits(folder: Path, run: Callable[[str], Path]) -> None:
@@ -199,6 +205,7 @@ def test_digits(folder: Path, run: Callable[[str], Path]) -> None:
     [accuracy] = series(run_folder, "test", "accuracy")
     assert accuracy == accuracy_score(targets[test], outputs.argmax(dim=1))
     assert accuracy > 0.97
+    assert f"{accuracy:.1%}".replace("%", " %") in stated("digits")
 
 
 def test_stacking(folder: Path, run: Callable[[str], Path]) -> None:
@@ -237,6 +244,7 @@ def test_stacking(folder: Path, run: Callable[[str], Path]) -> None:
     assert forest_r2 == pytest.approx(r2_score(progression[test], guess[test]))
     assert net_r2 == pytest.approx(r2_score(progression[test], outputs[:, 0]), rel=1e-6)
     assert net_r2 > forest_r2 > 0.45
+    assert f"an R2 of {forest_r2:.3f}, the network {net_r2:.3f}" in stated("stacking")
 
 
 def test_the_compiled_plan_is_complete_and_runs_alone(

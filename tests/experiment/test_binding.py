@@ -58,3 +58,15 @@ def test_a_sampler_is_checked() -> None:
         "SimpleSampler(batch_size=1, shuffle=False, drop_last=False, seed=None, reshuffle=True)"
     )
     assert SimpleSampler(8) == SimpleSampler(8) != SimpleSampler(9)
+
+
+def test_a_replaced_feature_set_is_refused(parts: Parts) -> None:
+    parts.experiment.ctx.registration_policy = "overwrite"
+    with pytest.raises(ValueError, match=r"^node `MLP` reads an earlier FeatureSet `Sensor`; make"):
+        InputBinding.for_evaluation(parts.node, sensor_data(), split="test")
+
+
+def test_a_node_is_a_node_or_its_label(parts: Parts) -> None:
+    assert InputBinding.for_evaluation("MLP").node is parts.node
+    with pytest.raises(TypeError, match=r"^a node is a ModelNode or the label of one, not int$"):
+        InputBinding.for_evaluation(3)  # type: ignore[arg-type]

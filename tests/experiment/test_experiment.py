@@ -282,3 +282,10 @@ def test_display_options_are_accepted_and_nothing_is_shown_off_a_terminal(
     message = "^there is no display option `show_progress`; known: `show_sampler_progress`"
     with pytest.raises(TypeError, match=message):
         parts.experiment.run_phase(evaluate(parts), show_progress=True)  # type: ignore[call-arg]
+
+
+def test_an_experiment_is_checked() -> None:
+    with pytest.raises(TypeError, match=r"^the seed of an experiment is an int, not str$"):
+        Experiment("exp", seed="1")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^ctx is an ExperimentContext, not str$"):
+        Experiment("exp", ctx="main")  # type: ignore[arg-type]

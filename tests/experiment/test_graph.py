@@ -146,9 +146,41 @@ def test_an_optimizer_is_checked(
     [
         ({"hidden_dim": 0}, "model `mlp`: `hidden_dim`: Expected `int` >= 1"),
         ({"dropout": 1.0}, "model `mlp`: `dropout`: Expected `float` < 1.0"),
-        ({"activation": "rel"}, "model `mlp`: `activation`: Invalid enum value 'rel'"),
+        (
+            {"activation": "rel"},
+            "model `mlp`: `activation`: Invalid enum value 'rel'; it is one of `elu`, `gelu`, `identity`, "
+            "`leaky_relu`, `relu`, `sigmoid`, `silu`, `tanh`",
+        ),
     ],
 )
 def test_a_model_is_checked(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         SequentialMLP(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"nodes": "MLP"}, "nodes is a list, not str"),
+        ({"nodes": ["MLP"]}, "the nodes of a graph are ModelNodes, not str"),
+        (
+            {"optimizer": "adam"},
+            'optimizer is an Optimizer, as in Optimizer("adam", backend="torch"), not str',
+        ),
+    ],
+)
+def test_a_graph_is_made_of_nodes_and_an_optimizer(
+    parts: Parts, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        ModelGraph(**{"nodes": [parts.node], **arguments})
+
+
+def test_a_graph_does_not_mix_a_feature_set_with_its_replacement() -> None:
+    Experiment("exp", registration_policy="overwrite")
+    old = ModelNode("Old", SequentialMLP(), sensor_data())
+    new = ModelNode("New", SequentialMLP(), sensor_data())
+    with pytest.raises(
+        ValueError, match=r"^two different FeatureSets of ModelGraph `g` are called"
+    ):
+        ModelGraph("g", nodes=[old, new])

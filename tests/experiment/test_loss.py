@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +78,11 @@ def test_a_loss_applies_to_a_node_or_its_label(parts: Parts) -> None:
         (
             {"inputs": "outputs"},
             TypeError,
-            'inputs is a list, as in ["outputs", "targets"], not a str',
+            "inputs is a list, not str",
         ),
+        ({"on": 3}, TypeError, "a node is a ModelNode or the label of one, not int"),
+        ({"weight": "x"}, TypeError, "the weight of a loss is a number, not str"),
+        ({"weight": math.inf}, ValueError, "the weight of a loss is finite, not inf"),
         (
             {"label": "train_loss"},
             ValueError,

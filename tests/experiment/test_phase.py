@@ -8,6 +8,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from specplan import (
+    EarlyStopping,
     EvalPhase,
     Experiment,
     FeatureSet,
@@ -193,3 +194,39 @@ def test_phases_show_themselves(parts: Parts, capsys: pytest.CaptureFixture[str]
     assert 'phase["fit fit"]' in shown
     assert 'phase["eval eval"]' in shown
     assert repr(train(parts)) == "TrainPhase(label='train', split='train')"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_epochs": 2.5}, "train phase `train`: n_epochs is an int, not float"),
+        ({"losses": mse}, "phase `train`: losses is a list, not function"),
+        ({"losses": [mse]}, "phase `train`: a loss is an AppliedLoss, not function"),
+        ({"input_sources": "MLP"}, "phase `train`: input_sources is a list, not str"),
+        ({"active_nodes": "MLP"}, "phase `train`: active_nodes is a list, not str"),
+        (
+            {"callbacks": EarlyStopping()},
+            "train phase `train`: callbacks is a list, not EarlyStopping",
+        ),
+    ],
+)
+def test_an_argument_of_another_type_is_named(
+    parts: Parts, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        train(parts, **changes)
+
+
+def test_early_stopping_is_checked_by_its_phase(parts: Parts) -> None:
+    with pytest.raises(ValueError, match=r"^callback `early_stopping`: `patience`: Expected `int`"):
+        train(parts, callbacks=[EarlyStopping(patience=0)])
+    assert train(parts, callbacks=None).callbacks == []
+
+
+def test_a_phase_of_a_replaced_feature_set_does_not_run(parts: Parts) -> None:
+    old = train(parts)
+    parts.experiment.ctx.registration_policy = "overwrite"
+    node = ModelNode("MLP", SequentialMLP(), sensor_data())
+    ModelGraph(nodes=[node], optimizer=Optimizer("adam", backend="torch"))
+    with pytest.raises(ValueError, match=r"^phase `train` reads another FeatureSet `Sensor` than"):
+        parts.experiment.run_phase(old)

@@ -84,3 +84,17 @@ def test_a_wrong_spec_raises_with_everything_that_is_wrong(spec: dict[str, Any])
         specplan.compile(spec)
     errors = [found for found in caught.value.diagnostics if found.severity == "error"]
     assert [found.code for found in errors] == ["SP302", "SP301"]
+
+
+@pytest.mark.parametrize("spec", [None, []])
+def test_a_spec_is_a_path_or_a_mapping(spec: Any) -> None:
+    with pytest.raises(TypeError, match=r"^a spec is the path of a file or a mapping, not \w+$"):
+        specplan.compile(spec)
+
+
+def test_saving_where_there_is_no_folder_names_the_file(
+    tmp_path: Path, spec: dict[str, Any]
+) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        specplan.compile(spec).save(tmp_path / "plans" / "a.json")
+    assert caught.value.filename == str(tmp_path / "plans" / "a.json")

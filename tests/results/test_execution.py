@@ -11,7 +11,7 @@ import polars
 import pytest
 
 from specplan._native import export_execution
-from specplan.errors import RunError
+from specplan.errors import RunError, StoreError
 from specplan.results.open import Run
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def test_the_kept_epoch_only(
     assert kept.equals(everything.filter(polars.col("epoch") == 1))
     folder.tables.mkdir()
     path = folder.execution_table("train")
-    export_execution(str(folder.records), "train", str(path), run_id=run.id)
+    export_execution(str(folder.records), "train", str(path), run_id=run.id, epoch=1)
     assert Run(folder).execution("train").to_polars().equals(kept)
 
 
@@ -72,3 +72,11 @@ def test_an_unknown_phase_lists_the_others(run: Run) -> None:
     with pytest.raises(RunError) as error:
         run.execution("eval")
     assert str(error.value) == "no phase `eval` with records; known: train, test.eval"
+
+
+def test_a_damaged_table_is_named(run: Run) -> None:
+    table = run.folder.execution_table("train")
+    table.parent.mkdir(exist_ok=True)
+    table.write_bytes(b"PAR1")
+    with pytest.raises(StoreError, match=r"execution-train\.parquet is damaged: "):
+        run.execution("train")

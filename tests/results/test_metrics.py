@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import polars
 import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
 
 from specplan._native import export_metrics
+from specplan.errors import StoreError
 from specplan.results.metrics import SCHEMA, last_values
-from specplan.results.open import Run
+from specplan.results.open import Run, open_run
 
 if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
@@ -44,7 +48,7 @@ def test_selection(run: Run) -> None:
 
 
 def test_last_values_are_those_of_whole_epochs(run: Run) -> None:
-    last = last_values(run.metrics().arrow).to_pylist()
+    last = last_values(run.metrics().arrow, {"train": 2}).to_pylist()
     assert [(row["name"], row["epoch"], row["batch"], row["value"]) for row in last] == [
         ("mse", 2, None, 12.0),
         ("val_loss", 2, None, 22.0),
@@ -52,14 +56,26 @@ def test_last_values_are_those_of_whole_epochs(run: Run) -> None:
     ]
 
 
+def test_last_values_are_those_of_the_kept_epoch(run: Run) -> None:
+    metrics = run.metrics().arrow
+    last = last_values(metrics, {"train": 1}).to_pylist()
+    assert [(row["name"], row["epoch"], row["batch"], row["value"]) for row in last] == [
+        ("mse", 1, None, 11.0),
+        ("val_loss", 1, None, 21.0),
+        ("eval_loss", 0, None, 0.5),
+    ]
+    seldom = metrics.filter(pc.greater(metrics.column("epoch"), 1))
+    assert last_values(seldom, {"train": 1}).column("epoch").to_pylist() == [2, 2]
+
+
 def test_last_values_of_a_series_of_batches_only(run: Run) -> None:
     batches = run.metrics("mse").arrow
     batches = batches.filter(batches.column("batch").is_valid())
-    assert last_values(batches).column("batch").to_pylist() == [3]
+    assert last_values(batches, {}).column("batch").to_pylist() == [3]
 
 
 def test_last_values_of_nothing(run: Run) -> None:
-    assert last_values(run.metrics("nothing").arrow).num_rows == 0
+    assert last_values(run.metrics("nothing").arrow, {"train": 1}).num_rows == 0
 
 
 def test_without_records_the_written_table_is_read(run: Run, folder: RunFolder) -> None:
@@ -73,3 +89,12 @@ def test_without_records_the_written_table_is_read(run: Run, folder: RunFolder) 
 
 def test_times_are_utc(run: Run) -> None:
     assert run.metrics().arrow.schema.field("time").type == pa.timestamp("ns", "UTC")
+
+
+def test_a_damaged_table_where_the_records_are_gone(run: Run) -> None:
+    table = run.folder.metrics_table
+    table.parent.mkdir(exist_ok=True)
+    table.write_bytes(b"PAR1")
+    shutil.rmtree(run.folder.records)
+    with pytest.raises(StoreError, match=r"metrics\.parquet is damaged: "):
+        open_run(run.folder.path).metrics()

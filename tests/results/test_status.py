@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from specplan.errors import RunError
-from specplan.results.status import read_run_file, status_now
+from specplan.results.status import phases_now, read_run_file, status_now
 from specplan.store.layout import RunFolder
-from specplan.store.run_file import Status
+from specplan.store.run_file import PhaseTiming, Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +66,20 @@ def test_another_host_is_believed(status_with: Callable[..., Status]) -> None:
     assert status_with(host="elsewhere", pid=dead_pid()) is Status.RUNNING
 
 
+def test_the_phase_of_a_dead_process_is_interrupted(
+    folder: RunFolder, write_run_file: WriteRunFile
+) -> None:
+    done = PhaseTiming(path="fit", started_at=LATER, ended_at=LATER, status=Status.COMPLETED)
+    phases = (done, PhaseTiming(path="train", started_at=LATER))
+    write_run_file(folder, Status.RUNNING, phases=phases)
+    run_file = read_run_file(folder)
+    alive = msgspec.structs.replace(run_file.sessions[0], started_at=LATER)
+    gone = msgspec.structs.replace(alive, pid=dead_pid())
+    for session, status in ((alive, Status.RUNNING), (gone, Status.INTERRUPTED)):
+        shown = phases_now(msgspec.structs.replace(run_file, sessions=(session,)))
+        assert [phase.status for phase in shown] == [Status.COMPLETED, status]
+
+
 def test_a_final_status_stays(folder: RunFolder, write_run_file: WriteRunFile) -> None:
     write_run_file(folder, Status.FAILED)
     assert status_now(read_run_file(folder)) is Status.FAILED
@@ -86,4 +100,21 @@ def test_a_newer_run_file(folder: RunFolder, write_run_file: WriteRunFile) -> No
 
 def test_no_run_file(folder: RunFolder) -> None:
     with pytest.raises(RunError, match=r"it has no run\.json"):
+        read_run_file(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sessions": ()}, "it has no session"),
+        ({"created_at": "yesterday"}, "Invalid isoformat string: 'yesterday'"),
+    ],
+)
+def test_a_run_file_that_cannot_be(
+    folder: RunFolder, write_run_file: WriteRunFile, changes: dict[str, object], said: str
+) -> None:
+    write_run_file(folder)
+    run_file = msgspec.structs.replace(read_run_file(folder), **changes)
+    folder.run_file.write_bytes(msgspec.json.encode(run_file))
+    with pytest.raises(RunError, match=rf"run\.json is damaged: {said}$"):
         read_run_file(folder)

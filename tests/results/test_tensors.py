@@ -75,6 +75,10 @@ def test_what_is_not_recorded_says_what_is(run: Run) -> None:
         outputs[9, 0]
     with pytest.raises(KeyError, match="epoch 9 is not recorded; epochs 0 to 2 are"):
         outputs.stacked(epoch=9)
+    with pytest.raises(KeyError, match=r"a batch is found by \(epoch, batch\), not by 0"):
+        outputs[0]  # type: ignore[index]
+    with pytest.raises(KeyError, match=r"not by 'train'"):
+        outputs["train"]  # type: ignore[index]
 
 
 def test_a_phase_is_needed_where_several_recorded(run: Run) -> None:

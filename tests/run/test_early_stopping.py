@@ -9,14 +9,14 @@ from specplan.run.early_stopping import Stopper
 from specplan.run.state import State
 
 
-def epochs_of(values: list[float | None], **changes: object) -> tuple[int, int]:
-    """How many epochs are run, and which one is kept."""
+def stopper_after(values: list[float | None], **changes: object) -> Stopper:
+    """A stopper that has seen the values of the epochs up to where it stops."""
     rule = {"monitor": "loss", "mode": "min", "patience": 2, "min_delta": 0.0}
     stopper = Stopper(EarlyStopping(**(rule | {"restore_best": False} | changes)), State())  # type: ignore[arg-type]
     for epoch, value in enumerate(values):
         if stopper.saw(epoch, {} if value is None else {"loss": value}):
             break
-    return epoch + 1, stopper.kept_epoch
+    return stopper
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,29 @@ def epochs_of(values: list[float | None], **changes: object) -> tuple[int, int]:
 def test_when_it_stops_and_what_it_keeps(
     values: list[float | None], changes: dict[str, object], expected: tuple[int, int]
 ) -> None:
-    assert epochs_of(values, **changes) == expected
+    stopper = stopper_after(values, **changes)
+    assert (stopper.epochs, stopper.kept_epoch) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "changes", "said"),
+    [
+        ([3, 2, 1], {"restore_best": True}, "None"),
+        ([1, 2, 3], {}, "None"),
+        ([1, 2, 3, 4], {}, "stopped early after 3 epochs, the last 2 without a better loss"),
+        (
+            [3, 0.061234, 2, 3, 1],
+            {"restore_best": True},
+            "stopped early after 4 epochs, best epoch 1 restored (loss 0.06123)",
+        ),
+        ([1, 7, 3], {"mode": "max", "restore_best": True}, "best epoch 1 restored (loss 7)"),
+        (
+            [math.nan] * 3,
+            {"restore_best": True},
+            "stopped early after 2 epochs, the last 2 without a better loss",
+        ),
+    ],
+)
+def test_what_it_says(values: list[float | None], changes: dict[str, object], said: str) -> None:
+    ending = stopper_after(values, **changes).finish(planned_epochs=len(values))
+    assert str(ending) == said

@@ -117,6 +117,28 @@ def test_a_node_cannot_go_on_from_another_description(tmp_path: Path) -> None:
         specs.run(specs.compiled(specs.train(), nodes=wider), tmp_path, state)
 
 
+class Watch(Silent):
+    """Reads the table of the first phase when the second begins."""
+
+    folder: Path
+    rows = 0
+
+    def run_started(self, plan: Any, run_id: str, folder: Path) -> None:  # noqa: ARG002
+        self.folder = folder
+
+    def phase_started(self, phase: Any) -> None:
+        if phase.path == "eval":
+            table = RunFolder(self.folder).execution_table("train")
+            self.rows = pq.read_metadata(table).num_rows
+
+
+def test_the_table_of_a_phase_is_there_when_the_next_begins(tmp_path: Path) -> None:
+    watch = Watch()
+    plan = specs.compiled(specs.train(), specs.evaluation())
+    run_plan(plan, root=tmp_path, display=watch)
+    assert watch.rows == 2 * plan.plan.phases[0].rows
+
+
 class Broken(Silent):
     """Fails in the second epoch."""
 

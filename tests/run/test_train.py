@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from torch import nn
@@ -253,6 +254,9 @@ def test_early_stopping_puts_the_best_weights_back(tmp_path: Path) -> None:
     assert outcome.run_file.kept_epochs == {"train": best}
     assert specs.values(outcome, "eval", "eval_loss") == [losses[best]]
     assert len(specs.recorded(outcome, "train", "outputs")) == 13 * len(losses)
+    table = pl.scan_parquet(outcome.folder.execution_table("train"))
+    assert table.select("epoch").unique().collect().to_series().to_list() == [best]
+    assert table.select(pl.len()).collect().item() == 400
     assert outcome.state.steps == 13 * len(losses)
 
 

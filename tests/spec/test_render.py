@@ -97,3 +97,13 @@ def test_the_file_as_a_whole_or_gone() -> None:
     assert render(whole) == "spec.yaml: error[SP999]: wrong"
     gone = Diagnostic(code="SP999", message="wrong", origin=on(3, 1, 2))
     assert render(gone) == "spec.yaml:3:1: error[SP999]: wrong"
+
+
+def test_what_controls_a_terminal_does_not_reach_it(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text("a:\t\x1b[31m\x00 b")
+    diagnostic = Diagnostic(code="SP001", message="no", severity="error", origin=on(1, 11, 12))
+    shown = render(diagnostic).splitlines()[1:]
+    assert shown == [
+        "    1 | a:    \N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER} b",
+        "      |              ^",
+    ]

@@ -50,4 +50,5 @@ def test_run_json_is_whole_at_every_change(tmp_path: Path) -> None:
         "environment.json",
         "plan.json",
         "run.json",
+        "spec.json",
     ]

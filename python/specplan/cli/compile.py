@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from specplan.cli.arguments import error_format_option, spec_argument
-from specplan.cli.diagnose import compile_or_exit
+from specplan.cli.diagnose import compile_or_exit, refuse_plan
 
 
 @click.command()
@@ -33,6 +33,7 @@ def command(spec: Path, output: Path | None, explain: bool, error_format: str) -
     """
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
+    refuse_plan(spec)
     compiled = compile_or_exit(spec, error_format)
 
     from specplan.plan.canonical import write_map, write_plan

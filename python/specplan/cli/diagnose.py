@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -33,14 +32,28 @@ def compile_or_exit(path: Path, error_format: str) -> Compiled:
 
 def read_or_compile(path: Path) -> Compiled:
     """The plan in a plan file, or what a spec compiles to."""
-    from specplan.plan.canonical import is_plan, read_plan
+    from specplan.plan.canonical import read_plan
 
-    if path.suffix == ".json":
-        # A spec that is not JSON after all is refused by the compiler, which says where.
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            if is_plan(msgspec.json.decode(path.read_bytes())):
-                return read_plan(path)
-    return compile_or_exit(path, "human")
+    return read_plan(path) if _holds_plan(path) else compile_or_exit(path, "human")
+
+
+def refuse_plan(path: Path) -> None:
+    """End with wrong usage where a spec is wanted and a plan is given."""
+    if _holds_plan(path):
+        raise click.UsageError(
+            f"`{path}` is a plan already; `mlx explain` prints it and `mlx run` runs it"
+        )
+
+
+def _holds_plan(path: Path) -> bool:
+    from specplan.plan.canonical import is_plan
+
+    if path.suffix != ".json":
+        return False
+    try:
+        return is_plan(msgspec.json.decode(path.read_bytes()))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False  # the compiler says what is wrong, and where
 
 
 def write_diagnostics(diagnostics: Sequence[Diagnostic], path: Path, error_format: str) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.plan.model import Phase, Plan
+    from specplan.run.early_stopping import Ending
 
 SECONDS_BETWEEN_LINES = 1.0
 
@@ -61,15 +62,23 @@ class Lines:
         else:
             self._unwritten = line
 
+    def training_stopped(self, phase: Phase, ending: Ending) -> None:
+        self._write_last_epoch()
+        self._write(f"{phase.path}: {ending}")
+
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
-        if self._unwritten is not None:
-            self._write(self._unwritten)
+        self._write_last_epoch()
         shown = {} if isinstance(phase, Train) else values
         self._write("  ".join([f"{phase.path}: done in {seconds:.1f} s", *values_text(shown)]))
 
     def run_ended(self, status: Status, message: str | None) -> None:
         del message  # told by who catches the exception
         self._write(end_line(status, self._folder))
+
+    def _write_last_epoch(self) -> None:
+        if self._unwritten is not None:
+            self._write(self._unwritten)
+            self._unwritten = None
 
     def _write(self, line: str) -> None:
         if self._stream is None:

@@ -60,5 +60,7 @@ def _write_tables(run: Run, *, force: bool) -> list[tuple[Path, int]]:
     for phase in dict.fromkeys(channel.phase for channel in run.channels()):
         path = folder.execution_table(phase)
         if force or not path.is_file():
-            written.append((path, export_execution(records, phase, str(path), run_id=run.id)))
+            kept = run.kept_epoch(phase)
+            rows = export_execution(records, phase, str(path), run_id=run.id, epoch=kept)
+            written.append((path, rows))
     return written

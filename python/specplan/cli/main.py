@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -116,6 +117,8 @@ group = Verbs(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one verb and exit: 0 done, 1 what was asked turned out wrong, 2 wrong usage."""
     signal.signal(signal.SIGTERM, _terminate)
+    if sys.stdout is None:  # closed by the shell, as in `mlx list >&-`
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 -- lives as long as we
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _invoke(arguments)

@@ -45,6 +45,8 @@ def command(
 ) -> None:
     """Print the metrics of RUN: the last value of each series, or all values.
 
+    Where the weights of an earlier epoch were put back, the last values are those of that epoch.
+
     RUN is a run folder, EXPERIMENT/RUN, a run id, or an experiment (its newest run). A run that is
     still going shows what is committed.
 
@@ -62,7 +64,9 @@ def command(
     if table.num_rows == 0:
         names = sorted(set(opened.metrics().arrow.column("name").to_pylist()))
         click.echo(f"no such metrics; recorded: {', '.join(names) or 'none'}", err=True)
-    WRITERS[table_format](table if everything else Table(last_values(table.arrow)))
+    if not everything:
+        table = Table(last_values(table.arrow, opened.run_file.kept_epochs))
+    WRITERS[table_format](table)
 
 
 def _write_table(table: Table) -> None:

@@ -14,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.table import Column
 from rich.text import Text
 
 from specplan.cli.display import end_line, phase_line, values_text
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.plan.model import Phase, Plan
+    from specplan.run.early_stopping import Ending
     from specplan.store.run_file import Status
+
+# Metrics are cut to what is left of a line. Otherwise they take the room of the bar and the counts.
+REST = Column(ratio=1, no_wrap=True, overflow="ellipsis")
 
 
 class Progress:
@@ -39,8 +44,9 @@ class Progress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[values]}", markup=False),
+            TextColumn("{task.fields[values]}", markup=False, table_column=REST),
             console=self._console,
+            expand=True,
             refresh_per_second=8,
         )
         self._task: TaskID | None = None
@@ -67,6 +73,9 @@ class Progress:
                 completed=(epoch + 1) * phase.steps,
                 values="  ".join(values_text(values)),
             )
+
+    def training_stopped(self, phase: Phase, ending: Ending) -> None:
+        self._print(f"{phase.path}: {ending}")
 
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
         del seconds  # the bar counts them itself

@@ -67,9 +67,9 @@ def summary(run: Run) -> dict[str, Any]:
         "created_at": run_file.created_at,
         "ended_at": run_file.sessions[-1].ended_at,
         "folder": str(run.folder.path),
-        "phases": msgspec.to_builtins(run_file.phases),
+        "phases": msgspec.to_builtins(run.phases),
         "kept_epochs": run_file.kept_epochs,
-        "metrics": plain_rows(last_values(run.metrics().arrow)),
+        "metrics": plain_rows(last_values(run.metrics().arrow, run_file.kept_epochs)),
         "records": _records(run),
         "tables": [{"path": str(path), "rows": rows} for path, rows in _tables(run)],
     }
@@ -81,11 +81,12 @@ def write_json(value: object) -> None:
 
 
 def write_last_metrics(run: Run) -> None:
-    """The last value of every series, to stdout."""
+    """The last value of every series, or that of the epoch that was restored, to stdout."""
     from specplan.results.metrics import last_values
     from specplan.results.table import cell_text, plain_rows
 
-    rows = plain_rows(last_values(run.metrics().arrow).select(METRIC_COLUMNS))
+    last = last_values(run.metrics().arrow, run.run_file.kept_epochs)
+    rows = plain_rows(last.select(METRIC_COLUMNS))
     _write_section("metrics", METRIC_COLUMNS, [[*map(cell_text, row.values())] for row in rows])
 
 
@@ -120,7 +121,7 @@ def _write_head(run: Run) -> None:
 
 
 def _write_plan(run: Run) -> None:
-    timings = {timing.path: timing for timing in run.run_file.phases}
+    timings = {timing.path: timing for timing in run.phases}
     rows = []
     for phase in run.plan.phases:
         timing = timings.get(phase.path)

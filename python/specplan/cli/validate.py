@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import error_format_option, spec_argument
-from specplan.cli.diagnose import write_diagnostics
+from specplan.cli.diagnose import refuse_plan, write_diagnostics
 from specplan.errors import SpecError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def command(spec: Path, error_format: str) -> None:
     from specplan.spec.load import load
     from specplan.spec.validate import validate
 
+    refuse_plan(spec)
     try:
         validate(load(spec))
     except SpecError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -10,10 +11,11 @@ import numpy as np
 
 from specplan.data.context import active_context, checked_label
 from specplan.data.split import split_sizes
+from specplan.spec.arguments import checked_int, checked_list, checked_number
 from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -78,9 +80,14 @@ class FeatureSet:
             tag_keys: keys of columns that only describe a row.
 
         Raises:
+            TypeError: `data` is no mapping, a key is no str, or a column is no array and no list.
             ValueError: a key is not in `data` or named twice, columns differ in length, or the rows
                 of a column differ in shape.
         """
+        if not isinstance(data, Mapping):
+            raise TypeError(
+                f"FeatureSet `{label}`: data is a mapping of keys to rows, not {type(data).__name__}"
+            )
         keys: dict[Domain, list[str]] = {
             "features": _listed(feature_keys),
             "targets": _listed(target_keys),
@@ -121,16 +128,25 @@ class FeatureSet:
         """Divide the rows at random.
 
         The rows are shuffled by `numpy.random.default_rng(seed)` and cut consecutively, in the order
-        of the labels' names; sizes are rounded by largest remainder.
+        of `ratios`; sizes are rounded by largest remainder.
 
         Args:
             ratios: share of the rows in each split; the shares sum to 1.
-            seed: seed of the shuffle; without it, one is derived from the seed of the run.
+            seed: seed of the shuffle, at least 0; without it, one is derived from the seed of the run.
 
         Raises:
-            ValueError: the shares are not positive or do not sum to 1, a split would have no rows,
+            TypeError: `ratios` is no mapping of labels to numbers, or the seed is no int.
+            ValueError: the seed is negative, the shares are not positive or do not sum to 1, a split would have no rows,
                 or the FeatureSet is split already.
         """
+        if not isinstance(ratios, Mapping):
+            raise TypeError(f"ratios is a mapping of split to share, not {type(ratios).__name__}")
+        if seed is not None:
+            seed = checked_int("the seed of a split", seed, least=0)
+        ratios = {
+            checked_label(name): checked_number(f"the ratio of split `{name}`", ratio)
+            for name, ratio in ratios.items()
+        }
         if self._random_splits is not None:
             taken = [name for name in ratios if name in self._random_splits.sizes]
             what = f"has the splits {quoted(taken)}" if taken else "is split"
@@ -138,9 +154,8 @@ class FeatureSet:
                 f"FeatureSet `{self.label}` {what} already; it has: {quoted(self.available_splits)}"
             )
         for name, ratio in ratios.items():
-            checked_label(name)
             if not 0 < ratio <= 1:
-                raise ValueError(f"split `{name}`: a ratio is above 0 and at most 1, not {ratio}")
+                raise ValueError(f"split `{name}`: a ratio is above 0 and at most 1, not {ratio:g}")
         total = math.fsum(ratios.values())
         if abs(total - 1) > 1e-9:
             raise ValueError(f"the ratios of the splits must sum to 1, not {total:g}")
@@ -150,11 +165,7 @@ class FeatureSet:
                 raise ValueError(
                     f"split `{name}` would have no rows: {ratios[name]:g} of {len(self)} rows"
                 )
-        self._random_splits = RandomSplits(
-            ratios={name: float(ratio) for name, ratio in ratios.items()},
-            seed=seed,
-            sizes=sizes,
-        )
+        self._random_splits = RandomSplits(ratios=ratios, seed=seed, sizes=sizes)
 
     def check_split(self, split: str | None) -> None:
         """Raise ValueError unless `split` is one of the splits, or None for all rows."""
@@ -240,7 +251,11 @@ class FeatureSet:
 def _listed(keys: Keys | None) -> list[str]:
     if keys is None:
         return []
-    return [keys] if isinstance(keys, str) else list(keys)
+    names = [keys] if isinstance(keys, str) else checked_list("what names columns", keys)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"the key of a column is a str, not {type(name).__name__}")
+    return names
 
 
 def _column(label: str, name: str, data: Mapping[str, Any]) -> NDArray[Any]:
@@ -251,7 +266,7 @@ def _column(label: str, name: str, data: Mapping[str, Any]) -> NDArray[Any]:
         )
     rows = data[name]
     if not isinstance(rows, np.ndarray):
-        rows = list(rows)
+        rows = checked_list(f"FeatureSet `{label}`: column `{name}`", rows)
         _check_shapes(label, name, rows)
     array = np.array(rows, order="C")
     if array.ndim == 0 or not len(array):

@@ -50,7 +50,8 @@ class InputBinding:
 
         Raises:
             TypeError: `sampler` is no sampler.
-            ValueError: the node reads another node or another FeatureSet, or there is no such split.
+            ValueError: the node reads another node or another FeatureSet, also one of the same label,
+                or there is no such split.
         """
         if not isinstance(sampler, SimpleSampler):
             raise TypeError(f"sampler is a SimpleSampler, not {type(sampler).__name__}")
@@ -71,7 +72,8 @@ class InputBinding:
             split: label of a split; None for all rows.
 
         Raises:
-            ValueError: the node reads another node or another FeatureSet, or there is no such split.
+            ValueError: the node reads another node or another FeatureSet, also one of the same label,
+                or there is no such split.
         """
         return cls._bound(node, upstream, split, None)
 
@@ -114,5 +116,9 @@ def _feature_set(node: ModelNode, upstream: Upstream | None) -> FeatureSet:
     if name not in (None, own.feature_set.label):
         raise ValueError(
             f"node `{node.label}` reads FeatureSet `{own.feature_set.label}`, not `{name}`"
+        )
+    if isinstance(upstream, FeatureSet) and upstream is not own.feature_set:
+        raise ValueError(
+            f"node `{node.label}` reads an earlier FeatureSet `{name}`; make the node anew"
         )
     return own.feature_set

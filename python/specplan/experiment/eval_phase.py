@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from specplan.experiment.phase import Phase, evaluated_split
+from specplan.spec.arguments import checked_int
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ class EvalPhase(Phase):
         batch_size: rows at a time; by default the whole split.
 
     Raises:
+        TypeError: an argument is of another type.
         ValueError: a head node has no binding, or a value is not allowed.
     """
 
@@ -40,9 +42,11 @@ class EvalPhase(Phase):
         batch_size: int | None = None,
     ) -> None:
         super().__init__(label, input_sources, losses or (), active_nodes)
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"eval phase `{label}`: batch_size is at least 1, not {batch_size}")
-        self.batch_size = batch_size
+        self.batch_size = (
+            None
+            if batch_size is None
+            else checked_int(f"eval phase `{label}`: batch_size", batch_size, least=1)
+        )
 
     @classmethod
     def from_split(

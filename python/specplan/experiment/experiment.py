@@ -18,6 +18,7 @@ from specplan.experiment.mapping import compile_objects, spec_of
 from specplan.experiment.phase import Phase
 from specplan.experiment.phase_group import PhaseGroup, entries_spec
 from specplan.experiment.phase_results import PhaseResults
+from specplan.spec.arguments import checked_int
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Experiment:
 
     Raises:
         NotImplementedError: an argument that is not in this version was given.
+        TypeError: an argument is of another type.
         ValueError: the label or policy is not valid.
     """
 
@@ -63,8 +65,10 @@ class Experiment:
         seed: int = 42,
     ) -> None:
         _refuse(checkpointing=checkpointing, callbacks=callbacks, results_config=results_config)
+        if ctx is not None and not isinstance(ctx, ExperimentContext):
+            raise TypeError(f"ctx is an ExperimentContext, not {type(ctx).__name__}")
         self.label = checked_label(label)
-        self.seed = seed
+        self.seed = checked_int("the seed of an experiment", seed)
         self._ctx = ExperimentContext() if ctx is None else ctx
         if registration_policy is not None:
             self._ctx.registration_policy = checked_policy(registration_policy)

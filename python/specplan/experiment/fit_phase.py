@@ -25,6 +25,7 @@ class FitPhase(Phase):
         freeze_after_fit: whether later fit phases leave the fitted nodes as they are.
 
     Raises:
+        TypeError: an argument is of another type.
         ValueError: a head node has no binding.
     """
 

@@ -11,8 +11,8 @@ from specplan.data.feature_set import FeatureSet, FeatureSetReference
 from specplan.experiment.drawing import draw_graph, show
 from specplan.models.sklearn.instance import component_of, is_estimator
 from specplan.models.torch import SequentialCNN, SequentialMLP
-from specplan.spec.arguments import written
-from specplan.spec.wording import choices, quoted
+from specplan.spec.arguments import checked_list, written
+from specplan.spec.wording import choices, quoted, with_article
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,8 +110,10 @@ class ModelGraph:
         optimizer: trains the torch nodes; a graph of fitted nodes needs none.
 
     Raises:
-        ValueError: there are no nodes, two have one label, one reads a node that is not here, or the
-            context has a graph already and its policy is "raise".
+        TypeError: a node is no ModelNode, or the optimizer no Optimizer.
+        ValueError: there are no nodes, two have one label, one reads a node that is not here, two
+            different FeatureSets have one label, or the context has a graph already and its policy
+            is "raise".
     """
 
     def __init__(
@@ -122,8 +124,14 @@ class ModelGraph:
         optimizer: Optimizer | None = None,
     ) -> None:
         self.label = checked_label(label)
-        self.nodes = {node.label: node for node in nodes}
+        nodes = checked_list("nodes", nodes)
         _check_nodes(label, nodes)
+        self.nodes = {node.label: node for node in nodes}
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                'optimizer is an Optimizer, as in Optimizer("adam", backend="torch"), '
+                f"not {type(optimizer).__name__}"
+            )
         self.optimizer = optimizer
         self.compiled: Graph | None = None
         self.context = active_context()
@@ -185,7 +193,7 @@ def check_backend(what: str, name: object, backend: str | None) -> None:
     if not isinstance(name, str):
         raise TypeError(
             f'{what}: name it by a str, as in {what}("...", backend="torch"); '
-            f"a {type(name).__name__} is not taken in this version"
+            f"{with_article(type(name).__name__)} is not taken in this version"
         )
     if backend is None:
         raise ValueError(f'{what} {name!r} needs a backend: {what}({name!r}, backend="torch")')
@@ -230,10 +238,20 @@ def _checked_upstream(
 def _check_nodes(label: str, nodes: Sequence[ModelNode]) -> None:
     if not nodes:
         raise ValueError(f"ModelGraph `{label}` needs at least one node")
+    for node in nodes:
+        if not isinstance(node, ModelNode):
+            raise TypeError(f"the nodes of a graph are ModelNodes, not {type(node).__name__}")
     labels = [node.label for node in nodes]
+    read: dict[str, FeatureSet] = {}
     for node in nodes:
         if labels.count(node.label) > 1:
             raise ValueError(f"ModelGraph `{label}` has two nodes `{node.label}`")
+        feature_set = node.source.feature_set
+        if read.setdefault(feature_set.label, feature_set) is not feature_set:
+            raise ValueError(
+                f"two different FeatureSets of ModelGraph `{label}` are called `{feature_set.label}`; "
+                f"make node `{node.label}` anew if one replaced the other"
+            )
         upstream = node.upstream_ref
         if isinstance(upstream, ModelNode) and not any(upstream is other for other in nodes):
             raise ValueError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from specplan.experiment.lookup import entry_at
 from specplan.experiment.phase_results import PhaseResults
-from specplan.spec.wording import quoted
+from specplan.spec.wording import quoted, with_article
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +81,7 @@ class PhaseGroupResults:
         entry = self[key]
         if not isinstance(entry, PhaseResults) or entry.kind != kind:
             raise TypeError(
-                f"{key!r} of `{self.label}` is not the result of a {kind} phase: {entry!r}"
+                f"{key!r} of `{self.label}` is not the result of {with_article(kind)} phase: {entry!r}"
             )
         return entry
 
@@ -109,6 +109,6 @@ def _phases(results: PhaseGroupResults) -> Iterator[PhaseResults]:
 def _only(owner: str, what: str, found: Sequence[Result]) -> Result:
     if len(found) != 1:
         raise ValueError(
-            f"`{owner}` has {len(found)} results of a {what}; say which by label or index"
+            f"`{owner}` has {len(found)} results of {with_article(what)}; say which by label or index"
         )
     return found[0]

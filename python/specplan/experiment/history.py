@@ -43,7 +43,7 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def phase_durations(self) -> dict[str, float]:
         """Seconds of each phase that ended, by path."""
-        phases = () if self.run is None else self.run.run_file.phases
+        phases = () if self.run is None else self.run.phases
         return {
             phase.path: _seconds(phase.started_at, phase.ended_at)
             for phase in phases

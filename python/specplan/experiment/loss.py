@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
 from specplan.data.context import active_context, checked_label
 from specplan.experiment.graph import ModelNode, check_backend
-from specplan.spec.arguments import written
+from specplan.spec.arguments import checked_list, checked_number, written
 from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
@@ -63,12 +64,13 @@ class AppliedLoss:
         on: the node, or its label in the active context.
         inputs: what the loss is given, in order, each "outputs" or "targets"; or by the names
             `input` and `target` that losses of `torch.nn` have.
-        weight: factor in the sum of the losses of a phase.
+        weight: factor in the sum of the losses of a phase; a finite number.
         label: name under which its values are recorded; by default the loss's own.
 
     Raises:
-        TypeError: `loss` is no Loss.
-        ValueError: there is no such node, an input is unknown, or the label is reserved.
+        TypeError: `loss` is no Loss, `on` no node, `inputs` no list or `weight` no number.
+        ValueError: there is no such node, an input is unknown, the weight is not finite, or the label
+            is reserved.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class AppliedLoss:
         self.loss = loss
         self.node = find_node(on)
         self.inputs = _ordered(inputs)
-        self.weight = float(weight)
+        self.weight = checked_number("the weight of a loss", weight)
+        if not math.isfinite(self.weight):
+            raise ValueError(f"the weight of a loss is finite, not {self.weight}")
         self.label = checked_label(loss.name if label is None else label)
         if self.label in RESERVED:
             raise ValueError(f"`{self.label}` is the name of a sum of losses; choose another label")
@@ -113,10 +117,13 @@ def find_node(node: str | ModelNode, context: ExperimentContext | None = None) -
     """The node itself, or the one of this label in a context, by default the active one.
 
     Raises:
+        TypeError: it is neither a node nor a label.
         ValueError: the context has no node of this label.
     """
     if isinstance(node, ModelNode):
         return node
+    if not isinstance(node, str):
+        raise TypeError(f"a node is a ModelNode or the label of one, not {type(node).__name__}")
     nodes = {member.label: member for member in (context or active_context()).members(ModelNode)}
     if node not in nodes:
         raise ValueError(f"there is no node `{node}`; known: {choices(node, nodes)}")
@@ -128,15 +135,14 @@ def _folded(name: str) -> str:
 
 
 def _ordered(inputs: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
-    if isinstance(inputs, str):
-        raise TypeError('inputs is a list, as in ["outputs", "targets"], not a str')
     if isinstance(inputs, Mapping):
         if set(inputs) != {"input", "target"}:
             raise ValueError(
                 f"the inputs of a loss are named `input` and `target`, not {quoted(inputs)}"
             )
         inputs = [inputs["input"], inputs["target"]]
-    for name in inputs:
+    names = checked_list("inputs", inputs)
+    for name in names:
         if name not in FIELDS:
             raise ValueError(f"a loss has no input `{name}`; known: {choices(name, FIELDS)}")
-    return tuple(inputs)
+    return tuple(names)

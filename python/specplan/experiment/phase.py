@@ -9,7 +9,8 @@ from specplan.data.context import active_context, checked_label
 from specplan.experiment.binding import InputBinding
 from specplan.experiment.drawing import draw_phase, show
 from specplan.experiment.graph import ModelGraph
-from specplan.experiment.loss import find_node
+from specplan.experiment.loss import AppliedLoss, find_node
+from specplan.spec.arguments import checked_list
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from specplan.data.feature_set import FeatureSet
     from specplan.experiment.graph import ModelNode
-    from specplan.experiment.loss import AppliedLoss
 
 
 class Phase(ABC):
@@ -41,11 +41,9 @@ class Phase(ABC):
         active_nodes: Sequence[str | ModelNode] | None,
     ) -> None:
         self.label = checked_label(label)
-        self.input_sources = list(input_sources)
-        self.losses = list(losses)
-        self.active_nodes = (
-            None if active_nodes is None else [find_node(node).label for node in active_nodes]
-        )
+        self.input_sources = checked_list(f"phase `{label}`: input_sources", input_sources)
+        self.losses = checked_list(f"phase `{label}`: losses", losses)
+        self.active_nodes = active_labels(label, active_nodes)
         self._check_sources()
         self._check_loss_labels()
         graphs = self.input_sources[0].node.context.members(ModelGraph)
@@ -63,10 +61,10 @@ class Phase(ABC):
         return self.input_sources[0].split
 
     def check_graph(self, graph: ModelGraph) -> None:
-        """Check that every head node of `graph` that takes part has a binding.
+        """Check that every head node of `graph` that takes part has a binding to what it reads.
 
         Raises:
-            ValueError: one has none.
+            ValueError: one has none, or one to a FeatureSet that another one has replaced.
         """
         bound = {binding.node.label for binding in self.input_sources}
         missing = [
@@ -77,6 +75,13 @@ class Phase(ABC):
                 f"phase `{self.label}` has no input binding for the head node {quoted(missing)}; "
                 f"it has bindings for {quoted(sorted(bound))}"
             )
+        for binding in self.input_sources:
+            node = graph.nodes.get(binding.node.label)
+            if node is not None and node.source.feature_set is not binding.feature_set:
+                raise ValueError(
+                    f"phase `{self.label}` reads another FeatureSet `{binding.feature_set.label}` than "
+                    f"node `{node.label}` of ModelGraph `{graph.label}`; make the phase anew"
+                )
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
@@ -121,6 +126,11 @@ class Phase(ABC):
                 )
 
     def _check_loss_labels(self) -> None:
+        for loss in self.losses:
+            if not isinstance(loss, AppliedLoss):
+                raise TypeError(
+                    f"phase `{self.label}`: a loss is an AppliedLoss, not {type(loss).__name__}"
+                )
         labels = [loss.label for loss in self.losses]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
@@ -147,6 +157,21 @@ def head_nodes(graph: ModelGraph, active: Sequence[str] | None) -> list[ModelNod
     return list(heads.values())
 
 
+def active_labels(label: str, active: Sequence[str | ModelNode] | None) -> list[str] | None:
+    """Labels of the active nodes of a phase; None for those that its losses need.
+
+    Raises:
+        TypeError: `active` is no list.
+        ValueError: it is empty, or names a node that there is not.
+    """
+    if active is None:
+        return None
+    nodes = checked_list(f"phase `{label}`: active_nodes", active)
+    if not nodes:
+        raise ValueError(f"phase `{label}`: active_nodes names at least one node")
+    return [find_node(node).label for node in nodes]
+
+
 def split_heads(label: str, active: Sequence[str | ModelNode] | None) -> list[ModelNode]:
     """The active head nodes of the active context's graph, which read one FeatureSet.
 
@@ -159,8 +184,7 @@ def split_heads(label: str, active: Sequence[str | ModelNode] | None) -> list[Mo
             f"phase `{label}`: the active context has no ModelGraph; make the graph first, "
             "or give the bindings yourself"
         )
-    names = None if active is None else [find_node(node).label for node in active]
-    heads = head_nodes(graphs[-1], names)
+    heads = head_nodes(graphs[-1], active_labels(label, active))
     read = list(dict.fromkeys(node.source.feature_set.label for node in heads))
     if len(read) > 1:
         raise ValueError(

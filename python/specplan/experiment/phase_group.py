@@ -9,6 +9,8 @@ from specplan.experiment.eval_phase import EvalPhase
 from specplan.experiment.lookup import entry_at
 from specplan.experiment.phase import Phase
 from specplan.experiment.train_phase import TrainPhase
+from specplan.spec.arguments import checked_list
+from specplan.spec.wording import with_article
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +31,7 @@ class PhaseGroup:
     def __init__(self, label: str, phases: Iterable[Phase | PhaseGroup] | None = None) -> None:
         self.label = checked_label(label)
         self._entries: list[Phase | PhaseGroup] = []
-        for entry in phases or ():
+        for entry in checked_list(f"group `{label}`: phases", phases or ()):
             self.add_group(entry) if isinstance(entry, PhaseGroup) else self.add_phase(entry)
 
     def add_phase(self, phase: Phase) -> PhaseGroup:
@@ -40,7 +42,7 @@ class PhaseGroup:
             ValueError: its label is taken.
         """
         if not isinstance(phase, Phase):
-            raise TypeError(f"add_phase takes a phase, not {_said(phase)}")
+            raise TypeError(f"add_phase takes a phase, not {with_article(type(phase).__name__)}")
         return self._add(phase)
 
     def add_group(self, group: PhaseGroup) -> PhaseGroup:
@@ -51,7 +53,9 @@ class PhaseGroup:
             ValueError: its label is taken, or it holds this group.
         """
         if not isinstance(group, PhaseGroup):
-            raise TypeError(f"add_group takes a PhaseGroup, not {_said(group)}")
+            raise TypeError(
+                f"add_group takes a PhaseGroup, not {with_article(type(group).__name__)}"
+            )
         return self._add(group)
 
     # Forwards everything, because the documented arguments are those of the phase itself.
@@ -118,28 +122,36 @@ class PhaseGroup:
         """
         entry = self[key]
         if not isinstance(entry, Phase):
-            raise TypeError(f"{key!r} of `{self.label}` is {_said(entry)}, not a phase")
+            raise TypeError(
+                f"{key!r} of `{self.label}` is {with_article(type(entry).__name__)}, not a phase"
+            )
         return entry
 
     def get_train_phase(self, key: Key) -> TrainPhase:
         """The TrainPhase at a position or of a label; raises TypeError if it is of another kind."""
         entry = self[key]
         if not isinstance(entry, TrainPhase):
-            raise TypeError(f"{key!r} of `{self.label}` is {_said(entry)}, not a TrainPhase")
+            raise TypeError(
+                f"{key!r} of `{self.label}` is {with_article(type(entry).__name__)}, not a TrainPhase"
+            )
         return entry
 
     def get_eval_phase(self, key: Key) -> EvalPhase:
         """The EvalPhase at a position or of a label; raises TypeError if it is of another kind."""
         entry = self[key]
         if not isinstance(entry, EvalPhase):
-            raise TypeError(f"{key!r} of `{self.label}` is {_said(entry)}, not an EvalPhase")
+            raise TypeError(
+                f"{key!r} of `{self.label}` is {with_article(type(entry).__name__)}, not an EvalPhase"
+            )
         return entry
 
     def get_group(self, key: Key) -> PhaseGroup:
         """The group at a position or of a label; raises ValueError if it is a phase."""
         entry = self[key]
         if not isinstance(entry, PhaseGroup):
-            raise ValueError(f"{key!r} of `{self.label}` is {_said(entry)}, not a PhaseGroup")
+            raise ValueError(
+                f"{key!r} of `{self.label}` is {with_article(type(entry).__name__)}, not a PhaseGroup"
+            )
         return entry
 
     def spec(self) -> dict[str, Any]:
@@ -190,8 +202,3 @@ def _holds(outer: PhaseGroup, group: PhaseGroup) -> bool:
         entry is group or (isinstance(entry, PhaseGroup) and _holds(entry, group))
         for entry in outer.all
     )
-
-
-def _said(entry: object) -> str:
-    name = type(entry).__name__
-    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

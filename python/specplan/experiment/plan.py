@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import html
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from specplan.plan import model
@@ -113,11 +112,14 @@ def compile(  # noqa: A001 -- it is called specplan.compile
 
     Raises:
         SpecError: with everything that is wrong.
+        TypeError: `spec` is neither a path nor a mapping.
     """
     from specplan.plan.compile import compile_mapping, compile_path
 
-    if isinstance(spec, str) or hasattr(spec, "__fspath__"):
+    if isinstance(spec, str | os.PathLike):
         return Plan(compile_path(spec))
+    if not isinstance(spec, Mapping):
+        raise TypeError(f"a spec is the path of a file or a mapping, not {type(spec).__name__}")
     return Plan(compile_mapping(spec, tables=tables))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from specplan.plan.model import Fit, Train
 from specplan.spec.wording import choices
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Phase, Plan
     from specplan.run.display import Display
+    from specplan.run.early_stopping import Ending
     from specplan.store.run_file import Status
+
+# Metrics are cut to what is left of a line. Otherwise they take the room of the bars and the counts.
+_REST = Column(ratio=1, no_wrap=True, overflow="ellipsis")
 
 
 class DisplayOptions(TypedDict, total=False):
@@ -79,8 +84,9 @@ class Watched:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[values]}"),
+            TextColumn("{task.fields[values]}", table_column=_REST),
             console=self._console,
+            expand=True,
             transient=not self._persist,
         )
         self._bars.start()
@@ -110,6 +116,11 @@ class Watched:
             if not self._persist_epochs:
                 self._bars.remove_task(self._steps)
             self._steps = None
+
+    def training_stopped(self, phase: Phase, ending: Ending) -> None:
+        """Say it above the bars."""
+        if self._bars is not None:
+            self._bars.console.print(f"{phase.path}: {ending}", markup=False, highlight=False)
 
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
         """Remember what was fitted, and take the bars down."""

@@ -11,6 +11,7 @@ from specplan.components.callback import EarlyStopping
 from specplan.experiment.binding import InputBinding
 from specplan.experiment.evaluation import Evaluation
 from specplan.experiment.phase import Phase, split_heads
+from specplan.spec.arguments import checked_int, checked_list, written
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class TrainPhase(Phase):
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
 
     Raises:
+        TypeError: an argument is of another type.
         ValueError: no losses, less than one epoch, a binding without a sampler, a head node without
             a binding, or a value that is not allowed.
     """
@@ -59,16 +61,17 @@ class TrainPhase(Phase):
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
         active_nodes: Sequence[str | ModelNode] | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> None:
         if not losses:
             raise ValueError(f"train phase `{label}` needs at least one loss")
         super().__init__(label, input_sources, losses, active_nodes)
-        if n_epochs < 1:
-            raise ValueError(f"train phase `{label}`: n_epochs is at least 1, not {n_epochs}")
-        self.n_epochs = n_epochs
-        self.callbacks = [_checked_callback(callback) for callback in callbacks]
+        self.n_epochs = checked_int(f"train phase `{label}`: n_epochs", n_epochs, least=1)
+        self.callbacks = [
+            _checked_callback(callback)
+            for callback in checked_list(f"train phase `{label}`: callbacks", callbacks or ())
+        ]
         self.result_recording = _recording(result_recording)
         self.sampler = self._one_sampler()
 
@@ -82,7 +85,7 @@ class TrainPhase(Phase):
         n_epochs: int = 1,
         *,
         active_nodes: Sequence[str | ModelNode] | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> TrainPhase:
         """Bind every active head node of the active context's graph to one split.
@@ -146,7 +149,11 @@ def _recording(mode: ResultRecording | str) -> ResultRecording:
 
 
 def _checked_callback(callback: object) -> Callback:
-    if isinstance(callback, EarlyStopping | Evaluation):
+    if isinstance(callback, Evaluation):
+        return callback
+    if isinstance(callback, EarlyStopping):
+        # Its class is the declaration itself, which checks what is read and not what is called.
+        written("callback", "early_stopping", msgspec.structs.asdict(callback))
         return callback
     raise TypeError(
         f"a callback is an EarlyStopping or an Evaluation, not {type(callback).__name__}"

@@ -69,7 +69,8 @@ def write_map(compiled: Compiled, path: Path) -> None:
         for pointer, origin in compiled.origins.items()
         if origin.file is not None
     }
-    write_atomically(path.with_suffix(".map.json"), rfc8785.dumps(places))
+    if places:
+        write_atomically(path.with_suffix(".map.json"), rfc8785.dumps(places))
 
 
 def write_spec(compiled: Compiled, path: Path) -> None:
@@ -143,6 +144,9 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+    except OSError as error:
+        # Nobody knows the file beside.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
-"""The rows that are committed in a growing Arrow file."""
+"""The rows of Arrow files that grow, and of Parquet files."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,8 +11,10 @@ from specplan.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-ATTEMPTS = 5
+ATTEMPTS = 20
+SECONDS_BETWEEN_ATTEMPTS = 0.001
 
 
 def read_rows(files: Sequence[tuple[str, int]]) -> pa.Table | None:
@@ -20,13 +23,28 @@ def read_rows(files: Sequence[tuple[str, int]]) -> pa.Table | None:
     return pa.concat_tables(tables) if tables else None
 
 
+def read_parquet(path: Path) -> pa.Table:
+    """A table that was written when the run ended.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
+
+
 def _open(path: str) -> pa.Table:
     # The writer changes the length fields of a file in one write, but a reader of the map may see
-    # that write half done. It is over within microseconds.
+    # that write half done. It is over within microseconds, unless the writer has to wait for a core.
     for attempt in range(ATTEMPTS):
         try:
             return pa.ipc.open_file(pa.memory_map(path)).read_all()
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:
             if attempt == ATTEMPTS - 1:
                 raise StoreError(f"{path} is damaged: {error}") from error
+            time.sleep(SECONDS_BETWEEN_ATTEMPTS)
     raise AssertionError("the loop returns or raises")

@@ -12,7 +12,7 @@ from specplan.results.arrow_arrays import null_where_equal, number, numbers, rep
 from specplan.results.arrow_files import read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,15 +67,26 @@ def select(
     return metrics
 
 
-def last_values(metrics: pa.Table) -> pa.Table:
+def last_values(metrics: pa.Table, kept_epochs: Mapping[str, int]) -> pa.Table:
     """One row for each series, its last value; rows keep their order.
 
-    Where a series has values of whole epochs or phases, it is the last of those.
+    Where a series has values of whole epochs or phases, it is the last of those; and of those the
+    last one that is not later than the kept epoch of the phase, if there is one.
     """
     of_whole = np.from_dlpack(metrics.column("batch").is_null().combine_chunks().cast(pa.int8()))
-    order = np.argsort(of_whole, kind="stable")[::-1]
+    order = np.argsort(2 * of_whole - _is_later(metrics, kept_epochs), kind="stable")[::-1]
     _, last = np.unique(_series_keys(metrics)[order], return_index=True)
     return metrics.take(numbers(np.sort(order[last])))
+
+
+def _is_later(metrics: pa.Table, kept_epochs: Mapping[str, int]) -> NDArray[np.int8]:
+    """1 for each row of an epoch after the one whose weights its phase left behind."""
+    later = np.zeros(metrics.num_rows, np.int8)
+    for phase, kept in kept_epochs.items():
+        of_phase = pc.is_in(metrics.column("phase"), text(phase))
+        rows = pc.and_(of_phase, pc.greater(metrics.column("epoch"), number(kept, "int32")[0]))
+        later[np.from_dlpack(pc.indices_nonzero(rows))] = 1
+    return later
 
 
 def _series_keys(metrics: pa.Table) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from specplan._native import StoreReader
 from specplan.errors import RunError
 from specplan.results.locate import find_run
-from specplan.results.status import read_run_file, status_now
+from specplan.results.status import phases_now, read_run_file, status_now
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
 from specplan.store.root import runs_root
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from specplan._native import TensorReader
     from specplan.plan.model import Plan
     from specplan.store.layout import RunFolder
-    from specplan.store.run_file import RunFile
+    from specplan.store.run_file import PhaseTiming, RunFile
 
 UNFINISHED = (Status.CREATED, Status.RUNNING)
 
@@ -73,6 +73,11 @@ class Run:
     def status(self) -> Status:
         """How the run stands; a run whose process is gone is `interrupted`, whatever it wrote."""
         return status_now(self._run_file)
+
+    @property
+    def phases(self) -> tuple[PhaseTiming, ...]:
+        """When each phase that began has run; what a process that is gone left running is `interrupted`."""
+        return phases_now(self._run_file)
 
     @property
     def run_file(self) -> RunFile:
@@ -128,13 +133,15 @@ class Run:
         """
         written = self._folder.execution_table(phase)
         if self.status not in UNFINISHED and written.is_file():
-            return Table(self._written_execution(written, phase))
+            from specplan.results.arrow_files import read_parquet
+
+            return Table(read_parquet(written))
         channels = [channel for channel in self._channels() if channel.phase == phase]
         if not channels:
             raise RunError(self._unknown("phase", phase, _phases(self._channels())))
         from specplan.results.execution import read_execution
 
-        kept = self._kept_epoch(phase)
+        kept = self.kept_epoch(phase)
         return Table(read_execution(channels, run_id=self.id, phase=phase, kept=kept))
 
     def tensors(
@@ -166,11 +173,18 @@ class Run:
                 f"{len(found)} phases recorded {_channel_name(node, role, field)}: {phases}\n"
                 f'hint: say which, as in phase="{found[0].phase}"'
             )
-        return Tensors(found[0], self._kept_epoch(found[0].phase))
+        return Tensors(found[0], self.kept_epoch(found[0].phase))
 
     def channels(self) -> list[Tensors]:
         """Every recorded column, in order of creation."""
-        return [Tensors(channel, self._kept_epoch(channel.phase)) for channel in self._channels()]
+        return [Tensors(channel, self.kept_epoch(channel.phase)) for channel in self._channels()]
+
+    def kept_epoch(self, phase: str) -> int | None:
+        """The one epoch whose rows count, where a phase records only its last one; None for all."""
+        if phase not in self._run_file.kept_epochs:
+            return None
+        (planned,) = (planned for planned in self.plan.phases if planned.path == phase)
+        return self._run_file.kept_epoch(planned)
 
     def __repr__(self) -> str:
         return f"Run({self.experiment}/{self.id}, version {self.version}, {self.status})"
@@ -193,24 +207,10 @@ class Run:
             files = self._records().metric_files()
             return read_metrics(files, run_id=self.id, session=self._run_file.sessions[-1].session)
         if self._folder.metrics_table.is_file():
-            import pyarrow.parquet as pq
+            from specplan.results.arrow_files import read_parquet
 
-            return pq.read_table(self._folder.metrics_table).cast(SCHEMA)
+            return read_parquet(self._folder.metrics_table).cast(SCHEMA)
         return SCHEMA.empty_table()
-
-    def _written_execution(self, path: Path, phase: str) -> pa.Table:
-        import pyarrow.parquet as pq
-
-        kept = self._kept_epoch(phase)
-        return pq.read_table(path, filters=None if kept is None else [("epoch", "=", kept)])
-
-    def _kept_epoch(self, phase: str) -> int | None:
-        """The one epoch whose rows count, where a phase records only its last one."""
-        kept = self._run_file.kept_epochs.get(phase)
-        if kept is None:
-            return None
-        records = {planned.path: planned.record for planned in self.plan.phases}
-        return kept if records.get(phase) == "last" else None
 
     def _not_recorded(self, node: str, field: str, role: str, phase: str | None) -> str:
         what = _channel_name(node, role, field)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.errors import RunError
-from specplan.store.run_file import RunFile, Session, Status
+from specplan.store.run_file import PhaseTiming, RunFile, Session, Status
 
 if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
@@ -38,7 +38,22 @@ def read_run_file(folder: RunFolder) -> RunFile:
         raise RunError(
             f"{folder.run_file} has format {run_file.format}; this program reads {FORMAT}"
         )
+    try:
+        _check_times(run_file)
+    except ValueError as error:
+        raise RunError(f"{folder.run_file} is damaged: {error}") from error
     return run_file
+
+
+def _check_times(run_file: RunFile) -> None:
+    if not run_file.sessions:
+        raise ValueError("it has no session")
+    datetime.fromisoformat(run_file.created_at)
+    spans: list[Session | PhaseTiming] = [*run_file.sessions, *run_file.phases]
+    for span in spans:
+        datetime.fromisoformat(span.started_at)
+        if span.ended_at is not None:
+            datetime.fromisoformat(span.ended_at)
 
 
 def status_now(run_file: RunFile) -> Status:
@@ -51,6 +66,18 @@ def status_now(run_file: RunFile) -> Status:
         if session.host == socket.gethostname() and not _is_alive(session):
             return Status.INTERRUPTED
     return run_file.status
+
+
+def phases_now(run_file: RunFile) -> tuple[PhaseTiming, ...]:
+    """The phases in run.json; one that runs in a process that is gone is `interrupted` as the run is."""
+    if status_now(run_file) is not Status.INTERRUPTED:
+        return run_file.phases
+    return tuple(
+        msgspec.structs.replace(phase, status=Status.INTERRUPTED)
+        if phase.status is Status.RUNNING
+        else phase
+        for phase in run_file.phases
+    )
 
 
 def _is_alive(session: Session) -> bool:

@@ -62,7 +62,10 @@ class Tensors(Mapping[tuple[int, int], "NDArray[Any]"]):
         return int(self.index()["rows"].sum())
 
     def __getitem__(self, key: tuple[int, int]) -> NDArray[Any]:
-        epoch, batch = key
+        try:
+            epoch, batch = key
+        except (TypeError, ValueError):
+            raise KeyError(f"a batch is found by (epoch, batch), not by {key!r}") from None
         if self._epoch is not None and epoch != self._epoch:
             raise KeyError(f"epoch {epoch} was not kept; the rows are those of epoch {self._epoch}")
         try:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.plan.model import Phase, Plan
+    from specplan.run.early_stopping import Ending
     from specplan.store.run_file import Status
 
 
@@ -27,6 +28,9 @@ class Display(Protocol):
     def epoch_ended(self, phase: Phase, epoch: int, values: Mapping[str, float]) -> None:
         """An epoch is over; `values` are its metrics by name."""
 
+    def training_stopped(self, phase: Phase, ending: Ending) -> None:
+        """Early stopping ended a train phase before its last epoch, or put back earlier weights."""
+
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
         """A phase is over; `values` are its last metrics by name."""
 
@@ -41,5 +45,6 @@ class Silent:
     def phase_started(self, phase: Phase) -> None: ...
     def progressed(self, phase: Phase, epoch: int, step: int) -> None: ...
     def epoch_ended(self, phase: Phase, epoch: int, values: Mapping[str, float]) -> None: ...
+    def training_stopped(self, phase: Phase, ending: Ending) -> None: ...
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None: ...
     def run_ended(self, status: Status, message: str | None) -> None: ...

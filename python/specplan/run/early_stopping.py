@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,15 +14,44 @@ if TYPE_CHECKING:
     from specplan.run.state import Snapshot, State
 
 
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """What early stopping did to a train phase, in the words of `str`.
+
+    Attributes:
+        epochs: how many were run.
+        early: whether the phase was to have more of them.
+        rule: what decided.
+        restored: the epoch whose weights were put back, where a later one was run.
+        best: the best value of the metric that was watched; infinite where there was none.
+    """
+
+    epochs: int
+    early: bool
+    rule: EarlyStopping
+    restored: int | None
+    best: float
+
+    def __str__(self) -> str:
+        stopped = f"stopped early after {self.epochs} epochs" if self.early else ""
+        if self.restored is None:
+            rule = self.rule
+            return f"{stopped}, the last {rule.patience} without a better {rule.monitor}"
+        value = f"{self.rule.monitor} {self.best:.4g}"
+        restored = f"best epoch {self.restored} restored ({value})"
+        return f"{stopped}, {restored}" if stopped else restored
+
+
 class Stopper:
     """Follows one metric from epoch to epoch.
 
     Attributes:
+        epochs: how many epochs it has seen.
         kept_epoch: the epoch whose weights the phase would leave behind if it ended now.
     """
 
     def __init__(self, rule: EarlyStopping | None, state: State) -> None:
         self.kept_epoch = 0
+        self.epochs = 0
         self._rule = rule
         self._state = state
         self._best = math.inf
@@ -30,6 +61,7 @@ class Stopper:
     def saw(self, epoch: int, values: Mapping[str, float]) -> bool:
         """Look at the values of an epoch; True if the phase ends with it."""
         rule = self._rule
+        self.epochs = epoch + 1
         if rule is None:
             self.kept_epoch = epoch
             return False
@@ -49,9 +81,20 @@ class Stopper:
             self.kept_epoch = epoch
         return self._waited >= rule.patience
 
-    def finish(self) -> None:
-        """Put back the weights and the optimizer of the best epoch. The count of steps goes on."""
+    def finish(self, *, planned_epochs: int) -> Ending | None:
+        """Put back the weights and the optimizer of the best epoch. The count of steps goes on.
+
+        Returns what that changed; None where every epoch was run and the last one's weights stay.
+        """
         if self._snapshot is not None:
             steps = self._state.steps
             self._state.restore(self._snapshot)
             self._state.steps = steps
+        early = self.epochs < planned_epochs
+        restored = self.kept_epoch if self.kept_epoch + 1 < self.epochs else None
+        if self._rule is None or not (early or restored is not None):
+            return None
+        best = -self._best if self._rule.mode == "max" else self._best
+        return Ending(
+            epochs=self.epochs, early=early, rule=self._rule, restored=restored, best=best
+        )

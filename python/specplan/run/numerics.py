@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 def in_force(numerics: Numerics) -> Iterator[None]:
     """Set what the plan says about threads and determinism, and put back what was there before."""
     threads = torch.get_num_threads()
-    was_deterministic = torch.are_deterministic_algorithms_enabled()
-    warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    debug_mode = torch.get_deterministic_debug_mode()
     memory: Any = torch.utils.deterministic
     filled = memory.fill_uninitialized_memory
     if numerics.threads is not None:
         torch.set_num_threads(numerics.threads)
-    torch.use_deterministic_algorithms(numerics.deterministic)
+    # `use_deterministic_algorithms` sets the same flag, and imports torch's compiler to do so.
+    torch.set_deterministic_debug_mode("error" if numerics.deterministic else "default")
     # Filling fresh memory helps to find reads of uninitialised values; it costs 3 % of a small step.
     memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
         memory.fill_uninitialized_memory = filled
-        torch.use_deterministic_algorithms(was_deterministic, warn_only=warned_only)
+        torch.set_deterministic_debug_mode(debug_mode)
         torch.set_num_threads(threads)
 
 

@@ -98,7 +98,7 @@ def _run_to_end(context: Context) -> None:
         for phase in context.plan.phases:
             _run_phase(phase, context)
         statistics = context.recorder.close()
-        context.recorder.export()
+        context.recorder.export_metrics()
     except (KeyboardInterrupt, SystemExit) as exception:
         _end_early(context, Status.INTERRUPTED, exception)
         raise
@@ -119,15 +119,26 @@ def _run_phase(phase: Phase, context: Context) -> None:
     started = time.perf_counter()
     with seeded(seed_of(context.plan.numerics.seed, f"phase/{phase.path}/global")):
         values = PHASES[type(phase)](phase, context)
+    seconds = time.perf_counter() - started
+    context.recorder.sync()
+    _export(phase, context)
     context.journal.phase_ended(Status.COMPLETED)
-    context.display.phase_ended(phase, time.perf_counter() - started, values)
+    context.display.phase_ended(phase, seconds, values)
+
+
+def _export(phase: Phase, context: Context) -> None:
+    kept_epoch = context.journal.run_file.kept_epoch(phase)
+    context.recorder.export_phase(phase.path, kept_epoch=kept_epoch)
 
 
 def _end_early(context: Context, status: Status, exception: BaseException) -> None:
     statistics: dict[str, int] = {}
     try:
         statistics = context.recorder.close()
-        context.recorder.export()
+        context.recorder.export_metrics()
+        for phase in context.plan.phases:
+            if context.journal.is_open(phase.path):
+                _export(phase, context)
     except (StoreError, OSError) as second:
         # The first exception is the one to report; a store that is broken may be its very reason.
         exception.add_note(f"the records could not be closed: {second}")

@@ -1,5 +1,8 @@
-"""Targets that a loss cannot judge. They are found before a run begins, because torch would fail in the middle
-of it, or give a number: it leaves out the class -100, and any value is a probability to it."""
+"""The check that a loss can judge the targets that it will read, before anything is written.
+
+torch would fail in the middle of the run, or give a number: it leaves out the class -100, and takes any
+value for a probability.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ import numpy as np
 from specplan.errors import DataError
 from specplan.plan.model import Train
 from specplan.run.context import split_of
-from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -18,33 +20,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.data.table import Table
-    from specplan.plan.model import Objective, Plan
+    from specplan.plan.model import Argument, Objective, Plan
 
 
 def check_targets(plan: Plan, tables: Mapping[str, Table]) -> None:
-    """Look at the targets of every loss that takes only some values.
+    """Look at the targets of every split that a cross entropy is computed on.
 
     Raises:
-        DataError: naming the first row with another value.
+        DataError: a class is negative or has no output, or a target of a binary cross entropy is not in
+            [0, 1]; names the first row that holds one.
     """
     for feature_set, split, loss in _losses(plan):
-        wrong = _WRONG.get(loss.component.use)
-        for argument in loss.arguments:
+        refusal = _REFUSALS.get(loss.component.use)
+        for argument, other in (loss.arguments, loss.arguments[::-1]):
             target = plan.graph.nodes[argument.node].target
-            if wrong is None or argument.field != "targets" or target is None:
+            if refusal is None or argument.field != "targets" or target is None:
                 continue
-            rows = split_of(plan, tables, feature_set, split)
-            values = rows.table.read(
-                target.columns, rows.positions, dtype=target.dtype, shape=target.shape
-            ).reshape(rows.rows, -1)
-            refused, takes = wrong(loss, values)
-            if refused.any():
-                position, element = np.argwhere(refused)[0]
-                row = position if rows.positions is None else rows.positions[position]
-                raise DataError(
-                    f"FeatureSet `{feature_set}`: {quoted(target.columns)} is {values[position, element]} "
-                    f"in row {row}; loss `{loss.label}` takes {takes}"
-                )
+            read = split_of(plan, tables, feature_set, split)
+            rows = np.arange(read.rows) if read.positions is None else np.sort(read.positions)
+            values = read.table.read(target.columns, rows, dtype=target.dtype, shape=target.shape)
+            values = values.reshape(len(rows), -1)
+            wrong, explain = refusal(values, other)
+            if wrong.any():
+                row, element = np.argwhere(wrong)[0]
+                raise DataError(explain(target.value, values[row, element], rows[row]))
 
 
 def _losses(plan: Plan) -> Iterator[tuple[str, str | None, Objective]]:
@@ -56,16 +55,31 @@ def _losses(plan: Plan) -> Iterator[tuple[str, str | None, Objective]]:
                 yield phase.data, evaluation.split, loss
 
 
-def _no_class(loss: Objective, values: NDArray[Any]) -> tuple[NDArray[np.bool_], str]:
-    classes = loss.arguments[0].shape[0]
-    return (values < 0) | (values >= classes), f"the classes 0 to {classes - 1}"
+Refused = tuple["NDArray[np.bool_]", "Callable[[str, Any, int], str]"]
+"""Which values are refused, and what is said of one by column, value and row."""
 
 
-def _no_probability(_loss: Objective, values: NDArray[Any]) -> tuple[NDArray[np.bool_], str]:
-    return (values < 0) | (values > 1), "values from 0 to 1"
+def _no_class(values: NDArray[Any], outputs: Argument) -> Refused:
+    node, number = outputs.node, outputs.shape[0]
+
+    def explain(column: str, value: Any, row: int) -> str:
+        return (
+            f"SP653: `{column}` holds the class {value} in row {row}, "
+            f"but node `{node}` has {number} outputs; allowed: 0 to {number - 1}\n"
+            f"hint: give {node} `output_shape: [n]` for n classes, which count from 0"
+        )
+
+    return (values < 0) | (values >= number), explain
 
 
-_WRONG: Mapping[str, Callable[[Objective, NDArray[Any]], tuple[NDArray[np.bool_], str]]] = {
+def _no_probability(values: NDArray[Any], _outputs: Argument) -> Refused:
+    def explain(column: str, value: Any, row: int) -> str:
+        return f"SP653: `{column}` is {value} in row {row}; bce_with_logits takes 0 to 1"
+
+    return (values < 0) | (values > 1), explain
+
+
+_REFUSALS: Mapping[str, Callable[[NDArray[Any], Argument], Refused]] = {
     "cross_entropy": _no_class,
     "bce_with_logits": _no_probability,
 }

@@ -54,7 +54,9 @@ def train(phase: Train, context: Context) -> dict[str, float]:
             context.journal.epoch_kept(phase.path, stopper.kept_epoch)
             if stop:
                 break
-        stopper.finish()
+        ending = stopper.finish(planned_epochs=phase.epochs)
+        if ending is not None:
+            context.display.training_stopped(phase, ending)
     return values
 
 

@@ -41,7 +41,7 @@ def _snippet(origin: Origin, document: Document | None) -> list[str]:
     line, start, end = _clipped(line, start, end)
     gutter = f"{origin.line:>5} | "
     caret = " " * _width(line[:start]) + "^" * max(_width(line[start:end]), 1)
-    return [f"{gutter}{line.replace(chr(9), _TAB)}".rstrip(), f"{'| ':>{len(gutter)}}{caret}"]
+    return [f"{gutter}{''.join(map(_printed, line))}".rstrip(), f"{'| ':>{len(gutter)}}{caret}"]
 
 
 def _clipped(line: str, start: int, end: int) -> tuple[str, int, int]:
@@ -68,6 +68,13 @@ def _line(origin: Origin, document: Document | None) -> str | None:
 def _width(text: str) -> int:
     """Columns that a terminal gives to `text`, a tab counted as it is printed here."""
     return sum(map(_columns, text))
+
+
+def _printed(character: str) -> str:
+    """What stands for a character. Others that control a terminal must not reach it."""
+    if character == "\t":
+        return _TAB
+    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) == "Cc" else character
 
 
 def _columns(character: str) -> int:

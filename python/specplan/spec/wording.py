@@ -24,7 +24,7 @@ def quoted(names: Iterable[str]) -> str:
 
 def with_article(noun: str) -> str:
     """`a loss`, `an optimizer`."""
-    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+    return f"{'an' if noun[0] in 'aeioAEIO' else 'a'} {noun}"
 
 
 def shown(value: object) -> str:
@@ -51,8 +51,8 @@ def kind_of(value: object) -> str:
             return shown(value)
 
 
-def choices(name: str, known: Iterable[str]) -> str:
+def choices(name: object, known: Iterable[str]) -> str:
     """The end of a message about a name that is not known: what is, and which of it was meant."""
     names = list(known)
-    hint = did_you_mean(name, names)
+    hint = did_you_mean(name, names) if isinstance(name, str) else None
     return (quoted(names) or "none") + (f"; {hint}" if hint else "")

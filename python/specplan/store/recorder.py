@@ -23,7 +23,7 @@ class Recorder:
     def __init__(self, folder: RunFolder, run_id: str, *, session: int = 1) -> None:
         self._folder = folder
         self._run_id = run_id
-        self._recorded_phases: dict[str, None] = {}
+        self._recorded_phases: set[str] = set()
         self._store = Store.create(str(folder.records), run_id=run_id, session=session)
 
     def tensors(
@@ -31,7 +31,7 @@ class Recorder:
     ) -> list[Callable[[object, int, int], int]]:
         """One `record(array, epoch, batch)` for each of `records`."""
         if records:
-            self._recorded_phases[phase] = None
+            self._recorded_phases.add(phase)
         return [self._channel(phase, record).record for record in records]
 
     def series(
@@ -43,19 +43,31 @@ class Recorder:
         )
         return group.log
 
+    def sync(self) -> None:
+        """Wait until everything that was recorded is on file."""
+        self._store.sync()
+
     def close(self) -> dict[str, int]:
         """Write what is staged and close every file; returns the store's counters."""
         self._store.close()
         return self._store.statistics()
 
-    def export(self) -> None:
-        """Write the Parquet tables of what is on file."""
+    def export_phase(self, phase: str, *, kept_epoch: int | None) -> None:
+        """Write the execution table of what is on file of a phase, if it records anything.
+
+        `kept_epoch` is the only epoch whose rows count; None for all.
+        """
+        if phase not in self._recorded_phases:
+            return
         self._folder.tables.mkdir(exist_ok=True)
-        records = str(self._folder.records)
-        export_metrics(records, str(self._folder.metrics_table), run_id=self._run_id)
-        for phase in self._recorded_phases:
-            table = self._folder.execution_table(phase)
-            export_execution(records, phase, str(table), run_id=self._run_id)
+        records, table = str(self._folder.records), str(self._folder.execution_table(phase))
+        export_execution(records, phase, table, run_id=self._run_id, epoch=kept_epoch)
+
+    def export_metrics(self) -> None:
+        """Write the metrics table of what is on file."""
+        self._folder.tables.mkdir(exist_ok=True)
+        records, table = str(self._folder.records), str(self._folder.metrics_table)
+        export_metrics(records, table, run_id=self._run_id)
 
     def _channel(self, phase: str, record: Record) -> TensorChannel:
         return self._store.tensor(

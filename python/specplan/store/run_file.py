@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from specplan.plan.model import Phase
 
 
 class Status(enum.StrEnum):
@@ -50,8 +54,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     """The contents of run.json.
 
     Attributes:
-        kept_epochs: for each train phase by path, the epoch whose weights it left behind. Where a
-            phase records `last`, that epoch's rows are the ones that count.
+        kept_epochs: for each train phase by path, the epoch whose weights it left behind.
     """
 
     format: int = 1
@@ -67,3 +70,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorRecord | None = None
     kept_epochs: dict[str, int] = {}
     statistics: dict[str, int] = {}
+
+    def kept_epoch(self, phase: Phase) -> int | None:
+        """The one epoch whose rows count, where a phase records only its last one; None for all."""
+        return self.kept_epochs.get(phase.path) if phase.record == "last" else None

@@ -41,6 +41,11 @@ class Journal:
         last = msgspec.structs.replace(last, ended_at=_now(), status=status)
         self._replace(phases=(*earlier, last))
 
+    def is_open(self, path: str) -> bool:
+        """Whether a phase has begun and not ended."""
+        timings = self.run_file.phases
+        return any(timing.path == path and timing.ended_at is None for timing in timings)
+
     def epoch_kept(self, path: str, epoch: int) -> None:
         """A train phase would leave behind the weights of `epoch`. Written with the next change."""
         kept = {**self.run_file.kept_epochs, path: epoch}

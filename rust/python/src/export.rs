@@ -18,15 +18,16 @@ pub(crate) fn export_metrics(
 }
 
 #[pyfunction]
-#[pyo3(signature = (store, phase, path, *, run_id))]
+#[pyo3(signature = (store, phase, path, *, run_id, epoch = None))]
 pub(crate) fn export_execution(
     py: Python<'_>,
     store: &str,
     phase: &str,
     path: &str,
     run_id: &str,
+    epoch: Option<i32>,
 ) -> Result<u64, Failure> {
     Ok(py.detach(|| {
-        specplan_store::export_execution(Path::new(store), phase, Path::new(path), run_id)
+        specplan_store::export_execution(Path::new(store), phase, Path::new(path), run_id, epoch)
     })?)
 }

@@ -1,3 +1,5 @@
+//! What a user records with: handles on a channel and on a group of metrics.
+
 use std::sync::Arc;
 
 use crate::error::{Result, StoreError};

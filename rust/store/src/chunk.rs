@@ -1,5 +1,6 @@
 //! One growing chunk: created whole, filled by positioned writes, committed by one write inside one page.
 
+use std::cell::OnceCell;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ pub(crate) fn chunk_bytes(number: u32) -> usize {
 
 pub(crate) struct ChunkWriter {
     path: PathBuf,
-    file: File,
+    // Empty while the chunk rests.
+    file: OnceCell<File>,
     columns: Arc<Columns>,
     layout: Layout,
     superblock: Superblock,
@@ -49,11 +51,28 @@ impl ChunkWriter {
         fs::rename(&temporary, &path).context("rename", &temporary)?;
         Ok(Self {
             path,
-            file,
+            file: OnceCell::from(file),
             columns: Arc::clone(columns),
             layout,
             superblock,
         })
+    }
+
+    /// Let go of the descriptor until the next write.
+    pub(crate) fn rest(&mut self) {
+        self.file.take();
+    }
+
+    fn file(&self) -> Result<&File> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&self.path)
+            .context("open", &self.path)?;
+        Ok(self.file.get_or_init(|| file))
     }
 
     pub(crate) fn room(&self) -> u64 {
@@ -77,14 +96,14 @@ impl ChunkWriter {
     pub(crate) fn write_bytes(&self, column: usize, start: usize, bytes: &[u8]) -> Result<()> {
         let committed = self.superblock.rows * self.columns.storages()[column].row_bytes() as u64;
         let offset = self.layout.column_offsets[column] + committed + start as u64;
-        self.file
+        self.file()?
             .write_all_at(bytes, offset)
             .context("write", &self.path)
     }
 
     pub(crate) fn write_text(&self, text: usize, position: usize, bytes: &[u8]) -> Result<()> {
         let offset = self.layout.text_offsets[text] + position as u64;
-        self.file
+        self.file()?
             .write_all_at(bytes, offset)
             .context("write", &self.path)
     }
@@ -94,7 +113,7 @@ impl ChunkWriter {
         self.superblock.last_sequence = last_sequence;
         self.superblock.flags = flags;
         let bytes = self.layout.commit(&self.columns, self.superblock);
-        self.file
+        self.file()?
             .write_all_at(&bytes, self.layout.commit_offset())
             .context("write", &self.path)
     }
@@ -148,7 +167,6 @@ impl ChunkWriter {
             }
         }
         Ok(Compacted {
-            file: target,
             temporary,
             path: self.path,
         })
@@ -159,7 +177,7 @@ impl ChunkWriter {
         let mut done = 0;
         while done < bytes {
             let part = &mut buffer[..COPY_BYTES.min((bytes - done) as usize)];
-            self.file
+            self.file()?
                 .read_exact_at(part, from + done)
                 .context("read", &self.path)?;
             target
@@ -173,7 +191,6 @@ impl ChunkWriter {
 
 /// A last chunk without holes that waits to take the place of the growing one.
 pub(crate) struct Compacted {
-    file: File,
     temporary: PathBuf,
     path: PathBuf,
 }
@@ -181,7 +198,9 @@ pub(crate) struct Compacted {
 impl Compacted {
     /// Replace the growing chunk. Readers that mapped that one keep it.
     pub(crate) fn publish(self) -> Result<()> {
-        self.file.sync_data().context("sync", &self.temporary)?;
+        File::open(&self.temporary)
+            .and_then(|file| file.sync_data())
+            .context("sync", &self.temporary)?;
         fs::rename(&self.temporary, &self.path).context("rename", &self.temporary)
     }
 }

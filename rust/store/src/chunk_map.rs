@@ -33,7 +33,6 @@ pub(crate) struct ColumnPlace {
 #[derive(Debug)]
 pub(crate) struct ChunkMap {
     path: PathBuf,
-    file: File,
     map: Mmap,
     superblock_offset: u64,
     columns: Vec<ColumnPlace>,
@@ -50,7 +49,12 @@ impl ChunkMap {
         let bytes = file.metadata().context("inspect", &path)?.len();
         let header = Header::read(&file, &path, bytes)?;
         let superblock_offset = header.record_offset - SUPERBLOCK_BYTES as u64;
-        let first = read_superblock(&file, &path, superblock_offset)?;
+        let first = read_superblock(&path, superblock_offset, || {
+            let mut bytes = [0; SUPERBLOCK_BYTES];
+            file.read_exact_at(&mut bytes, superblock_offset)
+                .context("read", &path)?;
+            Ok(bytes)
+        })?;
         let places = header.places(columns, first.capacity, &path)?;
         // SAFETY: the writer of this format never shortens a chunk; the checks above have shown that
         // every place lies inside the file, and only rows that are committed are looked at.
@@ -64,7 +68,6 @@ impl ChunkMap {
         }
         Ok(Some(Self {
             path,
-            file,
             map,
             superblock_offset,
             columns: places,
@@ -83,7 +86,13 @@ impl ChunkMap {
 
     /// The superblock as it is now.
     pub(crate) fn superblock(&self) -> Result<Superblock> {
-        let now = read_superblock(&self.file, &self.path, self.superblock_offset)?;
+        // Through the map: a reader of many files must not keep a descriptor for each.
+        let now = read_superblock(&self.path, self.superblock_offset, || {
+            let start = self.superblock_offset as usize;
+            // SAFETY: the superblock was read from the file before it was mapped. The writer may change it
+            // during this read; the copy is volatile, and its checksum tells whether it is of one piece.
+            Ok(unsafe { std::ptr::read_volatile(self.map.as_ptr().add(start).cast()) })
+        })?;
         if now.capacity != self.first.capacity || now.first_row != self.first.first_row {
             return Err(self.damaged(
                 self.superblock_offset,
@@ -141,12 +150,14 @@ impl ChunkMap {
     }
 }
 
-fn read_superblock(file: &File, path: &Path, offset: u64) -> Result<Superblock> {
-    let mut bytes = [0; SUPERBLOCK_BYTES];
+fn read_superblock(
+    path: &Path,
+    offset: u64,
+    read: impl Fn() -> Result<[u8; SUPERBLOCK_BYTES]>,
+) -> Result<Superblock> {
     let mut attempt = 0;
     loop {
-        file.read_exact_at(&mut bytes, offset)
-            .context("read", path)?;
+        let bytes = read()?;
         attempt += 1;
         match Superblock::parse(&bytes, path, offset) {
             Ok(superblock) if superblock.rows > superblock.capacity => {

@@ -1,3 +1,5 @@
+//! Everything that can go wrong, in words that name the file.
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,6 +66,12 @@ pub enum StoreError {
         /// Folder of the store.
         path: PathBuf,
     },
+    /// A thread panicked in the middle of a write.
+    #[error("a thread panicked while it wrote `{}`; nothing more is written there", path.display())]
+    Abandoned {
+        /// Folder of the store.
+        path: PathBuf,
+    },
     /// A call on the writer that a forked child inherited.
     #[error("the store `{}` belongs to process {owner}; a forked child cannot write it", path.display())]
     Forked {
@@ -95,6 +103,16 @@ pub enum StoreError {
         shape: Vec<usize>,
         /// The largest row.
         limit: usize,
+    },
+    /// A field whose column would have the name of a key column.
+    #[error(
+        "a recorded value cannot be named `{name}`: its column would be taken for a key; taken: {taken}"
+    )]
+    ReservedField {
+        /// What was asked for.
+        name: String,
+        /// The names that are taken.
+        taken: String,
     },
     /// A channel was opened twice with different types.
     #[error("channel `{channel}` is {existing}, not {requested}")]

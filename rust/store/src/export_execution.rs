@@ -1,3 +1,5 @@
+//! One Parquet table of a phase: a row for each sample, a column for each channel.
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,7 +24,15 @@ const DEFAULT_ROLE: &str = "default";
 const BYTES_AT_ONCE: usize = 2 << 20;
 
 /// Write one phase's tensor channels as Parquet, one row per sample; returns the rows.
-pub fn export_execution(store: &Path, phase: &str, path: &Path, run_id: &str) -> Result<u64> {
+///
+/// With an epoch, only the rows that were recorded in it.
+pub fn export_execution(
+    store: &Path,
+    phase: &str,
+    path: &Path,
+    run_id: &str,
+    epoch: Option<i32>,
+) -> Result<u64> {
     let reader = StoreReader::open(store)?;
     let channels = channels_of(&reader, phase)?;
     let sample_ids = channels.iter().position(|channel| is_sample_id(channel));
@@ -49,6 +59,10 @@ pub fn export_execution(store: &Path, phase: &str, path: &Path, run_id: &str) ->
         phase,
     };
     for position in 0..reference.batches() {
+        let recorded_in = reference.entry(position)?.epoch;
+        if epoch.is_some_and(|epoch| epoch != recorded_in) {
+            continue;
+        }
         table.add(reference, position)?;
         if table.bytes >= BYTES_AT_ONCE {
             table.write()?;

@@ -1,3 +1,5 @@
+//! All metrics of a store as one Parquet table.
+
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;

@@ -16,6 +16,9 @@ use crate::value_type::ValueType;
 pub(crate) const MAGIC: &[u8; 8] = b"ARROW1\0\0";
 pub(crate) const PAGE: usize = 4096;
 const ALIGNMENT: usize = 64;
+/// Where the first column of a large chunk starts: the page cache takes large writes there in large pieces.
+const LARGE_START: usize = 64 << 10;
+const LARGE_BODY_BYTES: usize = 1 << 20;
 const CONTINUATION: [u8; 4] = [0xff; 4];
 const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
@@ -141,12 +144,16 @@ impl Layout {
             buffers: Vec::new(),
             body_bytes: 0,
         };
-        layout.place_columns(columns);
+        layout.place_columns(columns, 0);
         let header_bytes = layout.record_message(columns, 0).len();
         let schema = schema_message(&columns.schema);
         // The superblock and the record header end at a page boundary, so that a commit stays inside one page.
         let body_offset =
             (MAGIC.len() + schema.len() + SUPERBLOCK_BYTES + header_bytes).next_multiple_of(PAGE);
+        if layout.body_bytes >= LARGE_BODY_BYTES {
+            let start = body_offset.next_multiple_of(LARGE_START) - body_offset;
+            layout.place_columns(columns, start);
+        }
         let record_offset = body_offset - header_bytes;
         layout.preamble = preamble(&schema, record_offset - SUPERBLOCK_BYTES);
         for offset in layout
@@ -166,8 +173,12 @@ impl Layout {
         layout
     }
 
-    fn place_columns(&mut self, columns: &Columns) {
-        let mut end = 0;
+    /// Place the columns one behind the other, the first one `start` bytes into the body.
+    fn place_columns(&mut self, columns: &Columns, start: usize) {
+        self.column_offsets.clear();
+        self.text_offsets.clear();
+        self.buffers.clear();
+        let mut end = start;
         let none = |end: usize| Buffer::new(end as i64, 0);
         for storage in &columns.storages {
             let bytes = storage.row_bytes() * self.capacity as usize;

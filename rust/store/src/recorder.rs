@@ -1,5 +1,6 @@
 //! Recording: copy into staging memory, and write what is staged. Shared by a store, its channels and its drainer.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Result, StoreError};
 use crate::lock::fork_generation;
-use crate::staging::{Block, Entry, Key, Staging, Take, Target, now};
+use crate::staging::{Block, Entry, Key, Room, Staging, Take, Target, now};
 use crate::writer::Writer;
+
+/// How long a record waits for the drainer before it takes memory that is not in the cache.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 pub(crate) struct Recorder {
     folder: PathBuf,
@@ -62,7 +66,20 @@ impl Recorder {
     }
 
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
-        lock(&self.writer)
+        self.writer
+            .lock()
+            .unwrap_or_else(|poisoned| self.abandon(poisoned))
+    }
+
+    /// A thread that panicked while it wrote took its records along: nobody may write behind the gap.
+    fn abandon<'a>(&self, poisoned: PoisonError<MutexGuard<'a, Writer>>) -> MutexGuard<'a, Writer> {
+        let mut writer = poisoned.into_inner();
+        let error = StoreError::Abandoned {
+            path: self.folder.clone(),
+        };
+        writer.fail(error.clone());
+        self.staging.refuse(error);
+        writer
     }
 
     pub(crate) fn statistics(&self) -> Result<Statistics> {
@@ -90,7 +107,11 @@ impl Recorder {
     pub(crate) fn run(&self, interval: Duration) {
         while let Some(take) = self.staging.wait(interval) {
             // A failure is kept by the staging and raised by the next call of the user.
-            let _ = self.drain(take);
+            let drained = catch_unwind(AssertUnwindSafe(|| self.drain(take)));
+            if drained.is_err() {
+                // Taking the lock notes that it is poisoned: the user need not wait for a sync to hear of it.
+                drop(self.writer());
+            }
         }
     }
 
@@ -143,7 +164,7 @@ impl Recorder {
         if data.len() > self.staging.largest() {
             return Ok(None);
         }
-        self.staging.push(target, key, rows, data)
+        self.staging.push(Room::Hot, target, key, rows, data)
     }
 
     pub(crate) fn record(&self, target: Target, key: Key, rows: u32, data: &[u8]) -> Result<u64> {
@@ -151,14 +172,22 @@ impl Recorder {
         if data.len() > self.staging.largest() {
             return self.record_through(target, key, rows, data);
         }
-        if let Some(sequence) = self.staging.push(target, key, rows, data)? {
+        if let Some(sequence) = self.staging.push(Room::Hot, target, key, rows, data)? {
             return Ok(sequence);
         }
         let start = Instant::now();
         let sequence = loop {
-            self.drain(Take::Full)?;
-            if let Some(sequence) = self.staging.push(target, key, rows, data)? {
+            // Waiting beats helping: the drainer is awake, and its files are written by one thread at a time.
+            let room = if self.staging.wait_for_block(PATIENCE) {
+                Room::Hot
+            } else {
+                Room::All
+            };
+            if let Some(sequence) = self.staging.push(room, target, key, rows, data)? {
                 break sequence;
+            }
+            if room == Room::All {
+                self.drain(Take::Full)?;
             }
         };
         self.stalls.fetch_add(1, Ordering::Relaxed);
@@ -214,4 +243,44 @@ impl Recorder {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    const KEY: Key = Key {
+        epoch: 0,
+        batch: 0,
+        step: 0,
+    };
+
+    #[test]
+    fn a_panic_in_the_middle_of_a_write_is_raised_and_hangs_nobody() {
+        let folder = std::env::temp_dir().join(format!("specplan-panic-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let recorder = Arc::new(Recorder::new(&folder, 1).unwrap());
+        let target = Target::Metrics(0);
+        assert_eq!(recorder.record(target, KEY, 0, &[]).unwrap(), 1);
+        let writing = Arc::clone(&recorder);
+        let panicked = thread::spawn(move || {
+            let _writer = writing.writer();
+            let mut taken = Vec::new();
+            writing.staging.take(Take::Everything, &mut taken);
+            panic!("in the middle of a write");
+        });
+        assert!(panicked.join().is_err());
+        let error = recorder.drain_all().unwrap_err().to_string();
+        assert!(error.starts_with("a thread panicked while it wrote `"));
+        let later = recorder.record(target, KEY, 0, &[]).unwrap_err();
+        assert_eq!(later.to_string(), error);
+        let finished = recorder.writer().finish().unwrap_err();
+        assert_eq!(finished.to_string(), error);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

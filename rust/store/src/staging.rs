@@ -1,6 +1,7 @@
 //! Hot memory between the recording threads and the files: one run-wide log of records, in blocks.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +12,8 @@ const SMALLEST_BLOCK_BYTES: usize = 16 << 10;
 const BLOCK_RECORDS: usize = 4096;
 /// Full blocks that wake the drainer before its interval is over: few commits, and still in the cache.
 const WAKE_BLOCKS: usize = 2;
+/// Blocks that are used while the drainer makes progress: more of them would be colder than waiting is long.
+const HOT_BLOCKS: usize = 16;
 /// Most blocks that are written before they are filled again: they should not leave the cache.
 const ROUND_BLOCKS: usize = 4;
 
@@ -61,7 +64,11 @@ impl Block {
     }
 
     pub(crate) fn data(&self, entry: &Entry) -> &[u8] {
-        &self.bytes[entry.start as usize..entry.end as usize]
+        self.bytes(entry.start..entry.end)
+    }
+
+    pub(crate) fn bytes(&self, range: Range<u32>) -> &[u8] {
+        &self.bytes[range.start as usize..range.end as usize]
     }
 
     fn fits(&self, bytes: usize) -> bool {
@@ -86,6 +93,7 @@ struct State {
 pub(crate) struct Staging {
     state: Mutex<State>,
     wake: Condvar,
+    returned: Condvar,
     block_bytes: usize,
     most_blocks: usize,
     wake_blocks: usize,
@@ -98,6 +106,15 @@ pub(crate) enum Take {
     Everything,
 }
 
+/// How much memory a record may find in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// What stays in the cache.
+    Hot,
+    /// All that the store was given.
+    All,
+}
+
 impl Staging {
     pub(crate) fn new(bytes: usize) -> Self {
         let block_bytes = (bytes / 4).clamp(SMALLEST_BLOCK_BYTES, BLOCK_BYTES);
@@ -105,8 +122,8 @@ impl Staging {
         Self {
             state: Mutex::new(State {
                 current: None,
-                full: VecDeque::with_capacity(most_blocks),
-                pool: Vec::with_capacity(most_blocks),
+                full: VecDeque::new(),
+                pool: Vec::new(),
                 blocks: 0,
                 last_sequence: 0,
                 records: 0,
@@ -116,6 +133,7 @@ impl Staging {
                 stopping: false,
             }),
             wake: Condvar::new(),
+            returned: Condvar::new(),
             block_bytes,
             most_blocks,
             wake_blocks: WAKE_BLOCKS.min(most_blocks - 1),
@@ -127,9 +145,10 @@ impl Staging {
         self.block_bytes
     }
 
-    /// Copy a record into the current block. None if every block is waiting to be written.
+    /// Copy a record into the current block. None if every block of this room is waiting to be written.
     pub(crate) fn push(
         &self,
+        room: Room,
         target: Target,
         key: Key,
         rows: u32,
@@ -143,7 +162,7 @@ impl Staging {
             .current
             .as_ref()
             .is_some_and(|block| block.fits(data.len()))
-            && !self.next_block(&mut state)
+            && !self.next_block(room, &mut state)
         {
             return Ok(None);
         }
@@ -176,10 +195,14 @@ impl Staging {
         Ok(Some(sequence))
     }
 
-    fn next_block(&self, state: &mut State) -> bool {
+    fn next_block(&self, room: Room, state: &mut State) -> bool {
+        let most = match room {
+            Room::Hot => self.most_blocks.min(HOT_BLOCKS),
+            Room::All => self.most_blocks,
+        };
         let block = match state.pool.pop() {
             Some(block) => block,
-            None if state.blocks < self.most_blocks => {
+            None if state.blocks < most => {
                 state.blocks += 1;
                 Block::new(self.block_bytes)
             }
@@ -230,6 +253,16 @@ impl Staging {
             block.entries.clear();
         }
         self.lock().pool.append(blocks);
+        self.returned.notify_all();
+    }
+
+    /// Wait until a block has been returned. False if none was after this long.
+    pub(crate) fn wait_for_block(&self, patience: Duration) -> bool {
+        let (state, _) = self
+            .returned
+            .wait_timeout_while(self.lock(), patience, |state| state.pool.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.pool.is_empty()
     }
 
     /// Refuse every later record with this error; the first one stays.
@@ -322,7 +355,7 @@ mod tests {
         let staging = Staging::new(1);
         let data = vec![7; staging.largest() / 2];
         let accepted = (0..10).take_while(|_| {
-            let pushed = staging.push(Target::Tensor(0), KEY, 1, &data);
+            let pushed = staging.push(Room::Hot, Target::Tensor(0), KEY, 1, &data);
             pushed.unwrap().is_some()
         });
         assert_eq!(accepted.count(), 4);
@@ -334,9 +367,23 @@ mod tests {
         assert_eq!(blocks[1].data(&blocks[1].entries()[1]), data);
         staging.give_back(&mut blocks);
         assert_eq!(
-            staging.push(Target::Tensor(0), KEY, 1, &data).unwrap(),
+            staging
+                .push(Room::Hot, Target::Tensor(0), KEY, 1, &data)
+                .unwrap(),
             Some(5)
         );
+    }
+
+    #[test]
+    fn memory_that_is_not_hot_is_only_taken_on_demand() {
+        let staging = Staging::new(64 << 20);
+        let data = vec![7; staging.largest()];
+        let count = |room| {
+            let push = || staging.push(room, Target::Tensor(0), KEY, 1, &data);
+            std::iter::from_fn(|| push().unwrap()).count()
+        };
+        assert_eq!(count(Room::Hot), HOT_BLOCKS);
+        assert_eq!(count(Room::All), staging.most_blocks - HOT_BLOCKS);
     }
 
     #[test]
@@ -345,7 +392,9 @@ mod tests {
         for path in ["first", "second"] {
             staging.refuse(StoreError::Missing { path: path.into() });
         }
-        let error = staging.push(Target::Metrics(0), KEY, 1, &[]).unwrap_err();
+        let error = staging
+            .push(Room::Hot, Target::Metrics(0), KEY, 1, &[])
+            .unwrap_err();
         assert!(error.to_string().contains("first"));
     }
 
@@ -354,7 +403,9 @@ mod tests {
         let staging = Staging::new(1 << 20);
         for expected in 1..=3 {
             assert_eq!(
-                staging.push(Target::Tensor(1), KEY, 0, &[]).unwrap(),
+                staging
+                    .push(Room::Hot, Target::Tensor(1), KEY, 0, &[])
+                    .unwrap(),
                 Some(expected)
             );
         }

@@ -1,3 +1,5 @@
+//! Creating a store, opening its channels, and closing it.
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -16,7 +18,7 @@ use crate::metric_files::Series;
 use crate::recorder::{Recorder, Statistics, lock};
 use crate::staging::now;
 use crate::superblock::FORMAT;
-use crate::tensor_files::TensorFiles;
+use crate::tensor_files::{KEY_COLUMNS, TensorFiles};
 use crate::value_type::{ValueType, row_bytes};
 
 /// How a store is created.
@@ -84,6 +86,12 @@ impl Store {
     ) -> Result<TensorChannel> {
         self.recorder.check()?;
         let row_bytes = row_bytes(value_type, shape)?;
+        if KEY_COLUMNS.contains(&key.field.as_str()) {
+            return Err(StoreError::ReservedField {
+                name: key.field.clone(),
+                taken: KEY_COLUMNS.join(", "),
+            });
+        }
         let name = key.folder_name();
         let mut channels = lock(&self.channels);
         if let Some(channel) = channels.get(&name) {

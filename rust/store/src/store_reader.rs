@@ -1,3 +1,5 @@
+//! A store as a reader sees it: everything at or below the watermark.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,3 +1,5 @@
+//! What a chunk says about itself.
+
 use std::path::Path;
 
 use crate::error::{Result, StoreError};

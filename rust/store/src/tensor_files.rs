@@ -13,7 +13,7 @@ use crate::staging::{Block, Entry};
 use crate::superblock::KEYS_UNSORTED;
 use crate::value_type::ValueType;
 
-/// Pieces below this are gathered before they are written; larger ones are written from where they are.
+/// Runs of records below this are gathered before they are written; longer ones are written from where they are.
 const GATHER_BYTES: usize = 64 << 10;
 const GATHER_CAPACITY: usize = 256 << 10;
 /// A large record is written in parts that are still in the cache after their checksum was computed.
@@ -22,6 +22,8 @@ const THROUGH_BYTES: usize = 512 << 10;
 pub(crate) const VALUE: usize = 0;
 pub(crate) const EPOCH: usize = 1;
 pub(crate) const BATCH: usize = 2;
+/// Names of the columns beside the value.
+pub(crate) const KEY_COLUMNS: [&str; 2] = ["epoch", "batch"];
 
 /// Columns of the chunks of a channel, value first.
 pub(crate) fn value_columns(field: &str, value_type: ValueType, shape: &[usize]) -> Columns {
@@ -36,8 +38,8 @@ pub(crate) fn value_columns(field: &str, value_type: ValueType, shape: &[usize])
             tensor_field(field, value_type.stored(), length, value_type.name(), shape),
             storage,
         ),
-        plain("epoch", DataType::Int32, 4),
-        plain("batch", DataType::Int32, 4),
+        plain(KEY_COLUMNS[0], DataType::Int32, 4),
+        plain(KEY_COLUMNS[1], DataType::Int32, 4),
     ])
 }
 
@@ -70,6 +72,14 @@ struct IndexRow {
     row_start: u64,
 }
 
+/// Records of a channel that stand one behind the other in a block.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    block: usize,
+    start: u32,
+    end: u32,
+}
+
 pub(crate) struct TensorFiles {
     folder: PathBuf,
     columns: Arc<Columns>,
@@ -84,6 +94,7 @@ pub(crate) struct TensorFiles {
     flags: u32,
     // Reused from drain to drain.
     pending: Vec<(u32, u32)>,
+    run: Run,
     gathered: Vec<u8>,
     epochs: Vec<u8>,
     batches: Vec<u8>,
@@ -110,6 +121,7 @@ impl TensorFiles {
             last_key: None,
             flags: 0,
             pending: Vec::new(),
+            run: Run::default(),
             gathered: Vec::with_capacity(GATHER_CAPACITY),
             epochs: Vec::new(),
             batches: Vec::new(),
@@ -132,10 +144,9 @@ impl TensorFiles {
         let pending = std::mem::take(&mut self.pending);
         let mut added = 0;
         for &(block, entry) in &pending {
-            let block = &blocks[block as usize];
-            let entry = block.entries()[entry as usize];
-            added = self.add(entry, block.data(&entry), added)?;
+            added = self.add(blocks, block as usize, entry as usize, added)?;
         }
+        self.end_run(blocks, added)?;
         self.commit_rows(added)?;
         self.pending = pending;
         self.pending.clear();
@@ -162,24 +173,49 @@ impl TensorFiles {
     }
 
     /// Add the rows of one record behind `added` uncommitted ones; returns how many are uncommitted now.
-    fn add(&mut self, entry: Entry, data: &[u8], mut added: u64) -> Result<u64> {
+    fn add(&mut self, blocks: &[Block], block: usize, entry: usize, mut added: u64) -> Result<u64> {
+        let entry = blocks[block].entries()[entry];
         let rows = u64::from(entry.rows);
         if !self.has_room(added + rows) {
+            self.end_run(blocks, added)?;
             self.commit_rows(added)?;
             added = 0;
             self.next_chunk(rows)?;
         }
+        if self.run.block != block || self.run.end != entry.start {
+            self.end_run(blocks, added)?;
+            self.run = Run {
+                block,
+                start: entry.start,
+                end: entry.start,
+            };
+        }
+        self.run.end = entry.end;
+        self.note(entry, added);
+        Ok(added + rows)
+    }
+
+    /// Gather or write the values of the current run, which end at `added` uncommitted rows.
+    fn end_run(&mut self, blocks: &[Block], added: u64) -> Result<()> {
+        let run = std::mem::take(&mut self.run);
+        if run.start == run.end {
+            return Ok(());
+        }
+        let data = blocks[run.block].bytes(run.start..run.end);
+        let before = added - self.rows_in(data);
         if self.gathered.len() + data.len() > GATHER_CAPACITY {
-            self.write_gathered(added)?;
+            self.write_gathered(before)?;
         }
         if data.len() < GATHER_BYTES {
             self.gathered.extend_from_slice(data);
-        } else {
-            self.write_gathered(added)?;
-            self.write_values(added, data)?;
+            return Ok(());
         }
-        self.note(entry, added);
-        Ok(added + rows)
+        self.write_gathered(before)?;
+        self.write_values(before, data)
+    }
+
+    fn rows_in(&self, data: &[u8]) -> u64 {
+        (data.len() / self.columns.storages()[VALUE].row_bytes()) as u64
     }
 
     /// Note the keys of a record whose rows stand behind `added` uncommitted ones.
@@ -209,10 +245,8 @@ impl TensorFiles {
 
     /// Write the gathered values, which end at `added` uncommitted rows.
     fn write_gathered(&mut self, added: u64) -> Result<()> {
-        let row_bytes = self.columns.storages()[VALUE].row_bytes();
         if !self.gathered.is_empty() {
-            let rows = (self.gathered.len() / row_bytes) as u64;
-            self.write_values(added - rows, &self.gathered)?;
+            self.write_values(added - self.rows_in(&self.gathered), &self.gathered)?;
             self.gathered.clear();
         }
         Ok(())
@@ -288,6 +322,12 @@ impl TensorFiles {
         let index = ChunkWriter::create(path, &self.index_columns, capacity, 0, self.records)?;
         self.indexes += 1;
         Ok(self.index.insert(index))
+    }
+
+    /// Let go of the descriptors until the next write.
+    pub(crate) fn rest(&mut self) {
+        let open = self.chunk.iter_mut().chain(&mut self.index);
+        open.for_each(ChunkWriter::rest);
     }
 
     /// Close the last chunk and the last index.

@@ -1,3 +1,5 @@
+//! The batches of one tensor channel, found by their keys or by their position.
+
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::path::PathBuf;

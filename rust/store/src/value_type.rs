@@ -1,3 +1,5 @@
+//! The types of numbers that a channel can hold.
+
 use arrow_schema::DataType;
 
 use crate::error::{Result, StoreError};

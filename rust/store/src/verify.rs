@@ -1,3 +1,5 @@
+//! Comparing every record with its checksum.
+
 use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
 use crate::export_metrics::check_row;

@@ -1,3 +1,5 @@
+//! The one number that tells how far all channels are complete.
+
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

@@ -10,8 +10,14 @@ use crate::staging::{Block, Entry, Target};
 use crate::tensor_files::TensorFiles;
 use crate::watermark::{Watermark, WatermarkFile};
 
+/// One channel for this many descriptors of the process: it has two files, and others need theirs.
+const DESCRIPTOR_SHARE: usize = 8;
+const MOST_KEPT_OPEN: usize = 128;
+
 pub(crate) struct Writer {
     tensors: Vec<TensorFiles>,
+    /// Channels of a higher number are opened for each round: a process has only so many descriptors.
+    kept_open: usize,
     metrics: MetricFiles,
     watermark: WatermarkFile,
     sequence: u64,
@@ -26,6 +32,7 @@ impl Writer {
     pub(crate) fn create(folder: &Path) -> Result<Self> {
         Ok(Self {
             tensors: Vec::new(),
+            kept_open: (descriptor_limit() / DESCRIPTOR_SHARE).min(MOST_KEPT_OPEN),
             metrics: MetricFiles::new(folder.join(METRICS_FOLDER)),
             watermark: WatermarkFile::create(folder.join(WATERMARK_FILE))?,
             sequence: 0,
@@ -53,6 +60,11 @@ impl Writer {
         self.failure.as_ref()
     }
 
+    /// Write nothing more, for this reason; an earlier one stays.
+    pub(crate) fn fail(&mut self, failure: StoreError) {
+        self.failure.get_or_insert(failure);
+    }
+
     pub(crate) fn chunks(&self) -> u64 {
         self.tensors.iter().map(TensorFiles::chunks).sum::<u64>() + self.metrics.chunks()
     }
@@ -78,6 +90,7 @@ impl Writer {
             }
             while let Some(channel) = writer.touched.pop() {
                 writer.tensors[channel as usize].write_staged(blocks)?;
+                writer.rest(channel);
             }
             let last = blocks.last().and_then(|block| block.entries().last());
             writer.advance(last.map_or(writer.sequence, |entry| entry.sequence))
@@ -89,7 +102,8 @@ impl Writer {
         self.guarded(|writer| {
             match entry.target {
                 Target::Tensor(channel) => {
-                    writer.tensors[channel as usize].write_one(entry, data)?
+                    writer.tensors[channel as usize].write_one(entry, data)?;
+                    writer.rest(channel);
                 }
                 Target::Metrics(group) => writer.metrics.write_one(group, &entry, data)?,
             }
@@ -114,6 +128,12 @@ impl Writer {
         })
     }
 
+    fn rest(&mut self, channel: u32) {
+        if channel as usize >= self.kept_open {
+            self.tensors[channel as usize].rest();
+        }
+    }
+
     fn advance(&mut self, sequence: u64) -> Result<()> {
         self.sequence = sequence;
         self.watermark.write(Watermark {
@@ -128,4 +148,15 @@ impl Writer {
         }
         write(self).inspect_err(|error| self.failure = Some(error.clone()))
     }
+}
+
+/// Most files that this process may have open.
+fn descriptor_limit() -> usize {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a whole `rlimit`. Where the call fails the limit stays 0: nothing is kept open.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    limit.rlim_cur as usize
 }

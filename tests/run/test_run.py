@@ -14,11 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 
 from specplan._native import StoreReader
 from specplan.errors import DataError, RunError
 from specplan.plan.canonical import read_plan
 from specplan.plan.compile import compile_mapping, compile_path
+from specplan.plan.model import Split
 from specplan.run.display import Silent
 from specplan.run.run import run_plan
 from specplan.store.layout import RunFolder
@@ -240,3 +242,26 @@ def test_the_run_folder_holds_the_spec_and_where_it_was_written(tmp_path: Path) 
     }
     outcome = specs.run(read_plan(folder.plan_file), tmp_path)
     assert not outcome.folder.spec_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("rows", 400, "`x` has 500 rows, the plan says 400"),
+        ("dtype", "float32", "`x` is float64, the plan says float32"),
+    ],
+)
+def test_a_plan_that_describes_its_data_wrongly(
+    part: str, value: Any, message: str, tmp_path: Path
+) -> None:
+    compiled = specs.compiled(specs.evaluation(split=None))
+    data = compiled.plan.data["Set"]
+    if part == "rows":
+        data = replace(data, rows=value, splits=(Split(name="all", rows=value),))
+    else:
+        column = replace(data.columns["x"], dtype=value)
+        data = replace(data, columns={**data.columns, "x": column})
+    phases = tuple(replace(phase, rows=data.rows) for phase in compiled.plan.phases)
+    plan = replace(compiled.plan, data={"Set": data}, phases=phases)
+    with pytest.raises(DataError, match=f"FeatureSet `Set`: {message}"):
+        specs.run(replace(compiled, plan=plan), tmp_path)

@@ -14,7 +14,10 @@ class MeanSquaredErrorMetric(Component, frozen=True, tag="mse"):
 
 
 class RootMeanSquaredError(Component, frozen=True, tag="rmse"):
-    """Square root of the mean of the squared differences."""
+    """Square root of the mean of the squared differences, taken for each element of a row and then averaged.
+
+    So scikit-learn does it. For rows of several elements it is not the root of `mse`.
+    """
 
 
 class MeanAbsoluteError(Component, frozen=True, tag="mae"):

@@ -57,11 +57,14 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
         msg = f"FeatureSet `{name}`: {error}"
         raise DataError(msg) from error
     for column, array in arrays.items():
+        expected = data.columns[column].dtype
         if len(array) != data.rows:
-            msg = (
-                f"FeatureSet `{name}`: `{column}` has {len(array)} rows, the plan says {data.rows}"
-            )
-            raise DataError(msg)
+            found = f"has {len(array)} rows, the plan says {data.rows}"
+        elif array.dtype.name != expected:
+            found = f"is {array.dtype}, the plan says {expected}"
+        else:
+            continue
+        raise DataError(f"FeatureSet `{name}`: `{column}` {found}")
     return Table(data.rows, arrays)
 
 

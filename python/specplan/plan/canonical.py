@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _NAMES = ("id", "experiment", "results")
 _SOURCE_NAMES = ("path", "name")
+# Made with the module: msgspec crashes where two threads are the first to decode a type.
+_PLAN = msgspec.json.Decoder(Plan)
 
 
 def plan_bytes(plan: Plan) -> bytes:
@@ -28,7 +30,7 @@ def plan_bytes(plan: Plan) -> bytes:
 def canonical(plan: Plan) -> Plan:
     """The plan as it is read back from its file, with its id: order of keys and all."""
     named = msgspec.structs.replace(plan, id=plan_id(plan))
-    return msgspec.json.decode(plan_bytes(named), type=Plan)
+    return _PLAN.decode(plan_bytes(named))
 
 
 def plan_id(plan: Plan) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pytest
+
+from specplan.errors import RunError
 from specplan.store.root import runs_root
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_the_first_that_is_said_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,3 +18,17 @@ def test_the_first_that_is_said_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECPLAN_HOME", "")
     assert runs_root(folder=of_plan, results="of_plan") == Path("deep/of_plan")
     assert runs_root(folder=of_plan) == Path("runs")
+
+
+@pytest.mark.parametrize("results", ["..", "../other", "/elsewhere", "runs/../.."])
+def test_a_plan_cannot_send_runs_out_of_its_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, results: str
+) -> None:
+    monkeypatch.delenv("SPECPLAN_HOME", raising=False)
+    with pytest.raises(RunError) as caught:
+        runs_root(folder=tmp_path, results=results)
+    assert str(caught.value) == (
+        f"results.dir is `{results}`, which leaves the folder of the spec\n"
+        f"hint: say where the runs go with `--root {results}`"
+    )
+    assert runs_root(results, folder=tmp_path, results=results) == Path(results)

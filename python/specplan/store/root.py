@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from specplan.errors import RunError
+
 DEFAULT = "runs"
 
 
@@ -17,11 +19,24 @@ def runs_root(
         root: what the caller asked for.
         folder: the plan's folder, from which `results` starts.
         results: `results.dir` of the plan.
+
+    Raises:
+        RunError: `results` leaves the plan's folder, which only the caller may decide.
     """
     if root is not None:
         return Path(root)
     if home := os.environ.get("SPECPLAN_HOME"):
         return Path(home)
     if results is not None:
-        return (folder or Path()) / results
+        return _below(folder or Path(), results)
     return Path(DEFAULT)
+
+
+def _below(folder: Path, results: str) -> Path:
+    place = folder / results
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise RunError(
+            f"results.dir is `{results}`, which leaves the folder of the spec\n"
+            f"hint: say where the runs go with `--root {results}`"
+        )
+    return place

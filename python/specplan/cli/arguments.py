@@ -58,5 +58,5 @@ def root_option(function: F) -> F:
         "--root",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIR",
-        help="Folder of all runs. [default: $SPECPLAN_HOME, or ./runs]",
+        help="Folder of all runs. [default: $SPECPLAN_HOME, else what `results.dir` of a spec says, else ./runs]",
     )(function)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
         Shape,
     )
 
+# docs/format.md: the epoch and batch of each row, and the index row of each batch, of every channel.
+_KEY_BYTES = 8
+_INDEX_BYTES = 40
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -178,15 +181,18 @@ def _recorded(phase: Phase) -> Iterator[str]:
         record.field if record.field == "sample_id" else f"{record.node}.{record.field}"
         for record in phase.records
     )
-    rows = phase.rows
+    rows, batches = phase.rows, phase.steps
     kept = ""
     if isinstance(phase, Train):
         if phase.sampler.component.args["drop_last"]:
             rows = phase.steps * phase.sampler.component.args["batch_size"]
         if phase.record == "all" or phase.early_stopping is not None:
-            rows *= phase.epochs
+            rows, batches = rows * phase.epochs, batches * phase.epochs
         kept = " of the last epoch" if phase.record == "last" else " of each epoch"
-    size = rows * sum(_row_bytes(record) for record in phase.records)
+    size = sum(
+        rows * (_row_bytes(record) + _KEY_BYTES) + batches * _INDEX_BYTES
+        for record in phase.records
+    )
     yield f"  records {values}{kept}: about {_bytes(size)}"
 
 

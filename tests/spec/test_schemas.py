@@ -37,8 +37,9 @@ def parts(value: Any) -> Iterator[dict[str, Any]]:
             yield from parts(part)
 
 
-def test_committed_schemas_are_up_to_date() -> None:
-    command = [sys.executable, str(ROOT / "tools/generate_schemas.py"), "--check"]
+@pytest.mark.parametrize("tool", ["generate_schemas.py", "generate_components_page.py"])
+def test_generated_files_are_up_to_date(tool: str) -> None:
+    command = [sys.executable, str(ROOT / "tools" / tool), "--check"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (finished.returncode, finished.stderr) == (0, "")
 

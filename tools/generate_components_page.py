@@ -1,0 +1,79 @@
+"""Write docs/components.md from the declarations of the components.
+
+python tools/generate_components_page.py            write the page
+python tools/generate_components_page.py --check    exit with 1 if it would change
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from specplan.components import COMPONENTS, KINDS
+
+PAGE = Path(__file__).resolve().parent.parent / "docs/components.md"
+
+HEAD = """# Components
+
+What a spec can name with `use`, and the arguments that stand beside it. `tools/generate_components_page.py`
+writes this page from `python/specplan/components`; a Python program has the same names and defaults.
+
+A `model` can also be an estimator of scikit-learn, `sklearn.<module>:<Class>`, with the arguments of its
+constructor: regressors, classifiers, and transformers whose output width is known.
+"""
+
+
+def page() -> str:
+    """The whole text."""
+    classes = [cls for by_name in COMPONENTS.values() for cls in by_name.values()]
+    _, declared = msgspec.json.schema_components(classes, ref_template="{name}")
+    parts = [HEAD]
+    for kind in KINDS:
+        parts.append(f"## {kind.capitalize()}s\n")
+        for use, cls in COMPONENTS[kind].items():
+            parts.append(f"### `{use}`\n\n{inspect.cleandoc(cls.__doc__ or '')}\n")
+            parts.extend(_arguments(declared[cls.__name__]))
+    return "\n".join(parts)
+
+
+def _arguments(schema: dict[str, Any]) -> list[str]:
+    properties = {name: item for name, item in schema["properties"].items() if name != "use"}
+    if not properties:
+        return []
+    rows = ["| argument | default | what it is |", "| --- | --- | --- |"]
+    for name, item in properties.items():
+        default = (
+            "required" if name in schema.get("required", ()) else f"`{_json(item['default'])}`"
+        )
+        choices = f" One of {', '.join(item['enum'])}." if "enum" in item else ""
+        rows.append(f"| `{name}` | {default} | {item.get('description', '')}{choices} |")
+    return ["\n".join(rows) + "\n"]
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def main() -> int:
+    """Write or check the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    text = page()
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
+        return 0
+    if check:
+        print(f"{PAGE.name} is not what the components say; run `make generate`", file=sys.stderr)
+        return 1
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"docs/{PAGE.name} written")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

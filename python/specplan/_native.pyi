@@ -73,7 +73,7 @@ class TableHeader:
     """`b3:` and the BLAKE3 of the footer bytes and of the file's size, in hexadecimal."""
 
 def read_table_header(path: str, format: Literal["parquet", "arrow"]) -> TableHeader:
-    """Read the footer of a Parquet or Arrow IPC file, and nothing else of it.
+    """Read the footer of a Parquet or Arrow IPC file, and for Arrow the headers of its record batches.
 
     Raises:
         DataError: the file is missing, is not of this format, or is damaged.
@@ -113,7 +113,7 @@ class Store:
     def metrics(self, series: Sequence[tuple[str, str | None, str | None, str]]) -> MetricGroup:
         """Open a group of series, each (phase, node, split, name), that are logged together."""
     def sync(self) -> int:
-        """Wait until everything recorded so far is on file; returns the watermark (P1 of the format)."""
+        """Wait until everything recorded so far is on file; returns the watermark (docs/format.md)."""
     def statistics(self) -> dict[str, int]:
         """Counters: records, bytes, stalls, stall_nanoseconds, drains, chunks, dropped."""
     def close(self) -> None:

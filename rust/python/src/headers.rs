@@ -45,7 +45,7 @@ pub(crate) struct TableHeader {
     digest: String,
 }
 
-/// Read the footer of a Parquet or Arrow IPC file, and nothing else of it.
+/// Read the footer of a Parquet or Arrow IPC file, and for Arrow the headers of its record batches.
 #[pyfunction]
 pub(crate) fn read_table_header(
     py: Python<'_>,

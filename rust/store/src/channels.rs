@@ -53,31 +53,15 @@ impl TensorChannel {
         batch: i32,
     ) -> Result<Option<u64>> {
         let rows = self.check(data, rows)?;
-        self.recorder.try_record(
-            self.target,
-            Key {
-                epoch,
-                batch,
-                step: 0,
-            },
-            rows,
-            data,
-        )
+        self.recorder
+            .try_record(self.target, Key::of_batch(epoch, batch), rows, data)
     }
 
     /// Record a batch, waiting if need be; returns its run-wide sequence number.
     pub fn record(&self, data: &[u8], rows: usize, epoch: i32, batch: i32) -> Result<u64> {
         let rows = self.check(data, rows)?;
-        self.recorder.record(
-            self.target,
-            Key {
-                epoch,
-                batch,
-                step: 0,
-            },
-            rows,
-            data,
-        )
+        self.recorder
+            .record(self.target, Key::of_batch(epoch, batch), rows, data)
     }
 
     fn check(&self, data: &[u8], rows: usize) -> Result<u32> {

@@ -32,6 +32,17 @@ pub(crate) struct Key {
     pub(crate) step: i64,
 }
 
+impl Key {
+    /// The key of tensors, whose channels hold no steps.
+    pub(crate) fn of_batch(epoch: i32, batch: i32) -> Self {
+        Self {
+            epoch,
+            batch,
+            step: 0,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     pub(crate) target: Target,

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{IoContext, Result};
-use crate::layout::{Columns, Layout, Storage};
+use crate::columns::{Columns, Extent, Storage};
+use crate::layout::Layout;
 use crate::superblock::{SEALED, Superblock};
 
 pub(crate) const FIRST_CHUNK_BYTES: usize = 1 << 20;
@@ -29,6 +30,8 @@ pub(crate) struct ChunkWriter {
     columns: Arc<Columns>,
     layout: Layout,
     superblock: Superblock,
+    // The committed items; readers take them from the offsets.
+    items: u64,
 }
 
 impl ChunkWriter {
@@ -36,18 +39,17 @@ impl ChunkWriter {
     pub(crate) fn create(
         path: PathBuf,
         columns: &Arc<Columns>,
-        capacity: u64,
-        text_capacity: usize,
+        capacity: Extent,
         first_row: u64,
     ) -> Result<Self> {
         let superblock = Superblock {
-            capacity,
+            capacity: capacity.rows,
             first_row,
             ..Superblock::default()
         };
-        let layout = Layout::new(columns, capacity, text_capacity);
+        let layout = Layout::new(columns, capacity);
         let temporary = temporary(&path);
-        let file = write_empty(&temporary, columns, &layout, superblock)?;
+        let file = write_empty(&temporary, columns, &layout, superblock, 0)?;
         fs::rename(&temporary, &path).context("rename", &temporary)?;
         Ok(Self {
             path,
@@ -55,6 +57,7 @@ impl ChunkWriter {
             columns: Arc::clone(columns),
             layout,
             superblock,
+            items: 0,
         })
     }
 
@@ -75,27 +78,36 @@ impl ChunkWriter {
         Ok(self.file.get_or_init(|| file))
     }
 
-    pub(crate) fn room(&self) -> u64 {
-        self.layout.capacity - self.superblock.rows
+    /// What fits behind the committed rows.
+    pub(crate) fn room(&self) -> Extent {
+        Extent {
+            rows: self.layout.capacity.rows - self.superblock.rows,
+            items: self.layout.capacity.items - self.items,
+        }
+    }
+
+    /// Items that are committed.
+    pub(crate) fn items(&self) -> u64 {
+        self.items
     }
 
     pub(crate) fn text_capacity(&self) -> usize {
-        self.layout.text_capacity
+        self.layout.capacity.items as usize
     }
 
-    /// Write rows of one column, `row` rows after the committed ones. They show only after the commit.
-    pub(crate) fn write(&self, column: usize, row: u64, bytes: &[u8]) -> Result<()> {
-        self.write_bytes(
-            column,
-            row as usize * self.columns.storages()[column].row_bytes(),
-            bytes,
-        )
+    fn committed(&self, storage: &Storage) -> u64 {
+        let committed = Extent {
+            rows: self.superblock.rows,
+            items: self.items,
+        };
+        // It is not more than the capacity, which is on file.
+        storage.bytes(committed).unwrap_or(0)
     }
 
-    /// Write a part of a column, `start` bytes after the committed rows.
-    pub(crate) fn write_bytes(&self, column: usize, start: usize, bytes: &[u8]) -> Result<()> {
-        let committed = self.superblock.rows * self.columns.storages()[column].row_bytes() as u64;
-        let offset = self.layout.column_offsets[column] + committed + start as u64;
+    /// Write a part of a region, `start` bytes after the committed ones. It shows only after the commit.
+    pub(crate) fn write(&self, region: usize, start: usize, bytes: &[u8]) -> Result<()> {
+        let committed = self.committed(&self.columns.storages()[region]);
+        let offset = self.layout.offsets[region] + committed + start as u64;
         self.file()?
             .write_all_at(bytes, offset)
             .context("write", &self.path)
@@ -108,11 +120,14 @@ impl ChunkWriter {
             .context("write", &self.path)
     }
 
-    pub(crate) fn commit(&mut self, added: u64, last_sequence: u64, flags: u32) -> Result<()> {
-        self.superblock.rows += added;
+    pub(crate) fn commit(&mut self, added: Extent, last_sequence: u64, flags: u32) -> Result<()> {
+        self.superblock.rows += added.rows;
+        self.items += added.items;
         self.superblock.last_sequence = last_sequence;
         self.superblock.flags = flags;
-        let bytes = self.layout.commit(&self.columns, self.superblock);
+        let bytes = self
+            .layout
+            .commit(&self.columns, self.superblock, self.items);
         self.file()?
             .write_all_at(&bytes, self.layout.commit_offset())
             .context("write", &self.path)
@@ -124,16 +139,25 @@ impl ChunkWriter {
             self.superblock.last_sequence,
             self.superblock.flags | SEALED,
         );
-        self.commit(0, last_sequence, flags)
+        self.commit(Extent::default(), last_sequence, flags)
     }
 
     /// Close the last chunk: write its rows into a file aside without holes, which the answer waits to publish.
     /// A chunk that is nearly full is only sealed.
     pub(crate) fn finish(self, text_used: &[usize]) -> Result<Option<Compacted>> {
-        if self.room() <= self.layout.capacity / 8 {
+        if self.is_nearly_full() {
             return self.seal().map(|()| None);
         }
         self.compact(text_used).map(Some)
+    }
+
+    /// Whether less than an eighth of the regions is unused.
+    fn is_nearly_full(&self) -> bool {
+        let storages = self.columns.storages().iter();
+        let used: u64 = storages.clone().map(|storage| self.committed(storage)).sum();
+        let capacity = storages.filter_map(|storage| storage.bytes(self.layout.capacity));
+        let capacity: u64 = capacity.sum();
+        capacity - used <= capacity / 8
     }
 
     fn compact(self, text_used: &[usize]) -> Result<Compacted> {
@@ -142,29 +166,20 @@ impl ChunkWriter {
             flags: self.superblock.flags | SEALED,
             ..self.superblock
         };
-        let text_capacity = text_used.iter().copied().max().unwrap_or(0);
-        let layout = Layout::new(&self.columns, superblock.rows, text_capacity);
+        let capacity = Extent {
+            rows: superblock.rows,
+            items: text_used.iter().map(|&used| used as u64).max().unwrap_or(self.items),
+        };
+        let layout = Layout::new(&self.columns, capacity);
         let temporary = temporary(&self.path);
-        let target = write_empty(&temporary, &self.columns, &layout, superblock)?;
-        let mut text = 0;
-        for (column, storage) in self.columns.storages().iter().enumerate() {
-            let bytes = superblock.rows * storage.row_bytes() as u64;
-            self.copy(
-                &target,
-                self.layout.column_offsets[column],
-                layout.column_offsets[column],
-                bytes,
-            )?;
-            if matches!(storage, Storage::Text) {
-                let bytes = text_used[text] as u64;
-                self.copy(
-                    &target,
-                    self.layout.text_offsets[text],
-                    layout.text_offsets[text],
-                    bytes,
-                )?;
-                text += 1;
-            }
+        let target = write_empty(&temporary, &self.columns, &layout, superblock, self.items)?;
+        let regions = self.columns.storages().iter().zip(&self.layout.offsets);
+        for ((storage, &from), &to) in regions.zip(&layout.offsets) {
+            self.copy(&target, from, to, self.committed(storage))?;
+        }
+        let texts = self.layout.text_offsets.iter().zip(&layout.text_offsets);
+        for ((&from, &to), &used) in texts.zip(text_used) {
+            self.copy(&target, from, to, used as u64)?;
         }
         Ok(Compacted {
             temporary,
@@ -216,6 +231,7 @@ fn write_empty(
     columns: &Columns,
     layout: &Layout,
     superblock: Superblock,
+    items: u64,
 ) -> Result<File> {
     let file = OpenOptions::new()
         .read(true)
@@ -226,7 +242,8 @@ fn write_empty(
         .context("create", path)?;
     file.write_all_at(&layout.preamble, 0)
         .context("write", path)?;
-    file.write_all_at(&layout.commit(columns, superblock), layout.commit_offset())
+    let commit = layout.commit(columns, superblock, items);
+    file.write_all_at(&commit, layout.commit_offset())
         .context("write", path)?;
     file.write_all_at(&layout.ending, layout.ending_offset)
         .context("write", path)?;

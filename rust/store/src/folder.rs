@@ -27,17 +27,18 @@ pub(crate) struct StoreDescription {
     pub(crate) boot_id: String,
 }
 
-/// `channel.json`: what a tensor channel holds.
+/// `channel.json`: what a channel holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ChannelDescription {
     pub(crate) format: u32,
     pub(crate) order: u32,
+    pub(crate) kind: String,
     pub(crate) phase: String,
     pub(crate) node: String,
     pub(crate) role: String,
     pub(crate) field: String,
     pub(crate) dtype: String,
-    pub(crate) shape: Vec<usize>,
+    pub(crate) shape: Vec<Option<usize>>,
 }
 
 /// The labels of a recorded value.

@@ -2,32 +2,36 @@
 //!
 //! The files are described byte by byte in `docs/format.md`.
 
+mod channel_files;
 mod channels;
 mod chunk;
 mod chunk_map;
+mod columns;
 mod error;
 mod export_execution;
 mod export_metrics;
 mod folder;
 pub mod header;
+mod index_files;
+mod kind;
 mod layout;
 mod lock;
 mod metric_files;
 mod parquet_file;
 mod parts;
 mod recorder;
+mod region_writer;
 mod staging;
 mod store;
 mod store_reader;
 mod superblock;
-mod tensor_files;
 mod tensor_reader;
 mod value_type;
 mod verify;
 mod watermark;
 mod writer;
 
-pub use channels::{MetricGroup, TensorChannel};
+pub use channels::{Batch, MetricGroup, RaggedChannel, TensorChannel, TextChannel};
 pub use error::{Result, StoreError};
 pub use export_execution::export_execution;
 pub use export_metrics::export_metrics;

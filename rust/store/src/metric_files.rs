@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 use crate::chunk::{ChunkWriter, Compacted, chunk_bytes};
 use crate::error::Result;
 use crate::folder::chunk_path;
-use crate::layout::{Columns, plain, text, time};
+use crate::columns::{Columns, Extent, plain, time, view};
 use crate::staging::{Block, Entry, Target};
 
 /// Each label column may fill this share of a chunk with long labels.
@@ -80,10 +80,10 @@ pub(crate) fn metric_columns() -> Columns {
         time("time"),
         plain("epoch", DataType::Int32, 4),
         plain("batch", DataType::Int32, 4),
-        text("phase"),
-        text("split"),
-        text("node"),
-        text("name"),
+        view("phase"),
+        view("split"),
+        view("node"),
+        view("name"),
         plain("value", DataType::Float64, 8),
         plain("sequence", DataType::UInt64, 8),
         plain("crc32", DataType::UInt32, 4),
@@ -207,7 +207,7 @@ impl MetricFiles {
         let fits = self
             .chunk
             .as_ref()
-            .is_some_and(|chunk| chunk.room() >= self.added + rows);
+            .is_some_and(|chunk| chunk.room().rows >= self.added + rows);
         if !fits || (self.groups[group].views_of_chunk != self.chunks && !self.texts_fit(group)) {
             self.next_chunk(group)?;
         }
@@ -231,13 +231,15 @@ impl MetricFiles {
         let series = &self.groups[group].series;
         let wanted = (chunk_bytes(self.chunks) / self.columns.row_bytes()) as u64;
         let text_capacity = (chunk_bytes(self.chunks) / TEXT_SHARE).max(longest_text(series));
-        let capacity = wanted.max(series.len() as u64).max(1);
+        let capacity = Extent {
+            rows: wanted.max(series.len() as u64).max(1),
+            items: text_capacity as u64,
+        };
         let path = chunk_path(&self.folder, self.chunks);
         self.chunk = Some(ChunkWriter::create(
             path,
             &self.columns,
             capacity,
-            text_capacity,
             self.rows,
         )?);
         self.texts = Default::default();
@@ -256,7 +258,7 @@ impl MetricFiles {
                 let position = self.texts[label].place(text, |position| {
                     chunk.write_text(label, position, text.as_bytes())
                 })?;
-                group.views[label].extend_from_slice(&view(text, position));
+                group.views[label].extend_from_slice(&string_view(text, position));
             }
         }
         group.views_of_chunk = self.chunks;
@@ -272,7 +274,7 @@ impl MetricFiles {
                 chunk.write(column, 0, buffer)?;
                 buffer.clear();
             }
-            chunk.commit(self.added, self.last_sequence, 0)?;
+            chunk.commit(Extent::rows(self.added), self.last_sequence, 0)?;
             self.rows += self.added;
             self.added = 0;
         }
@@ -316,7 +318,7 @@ fn longest_text(series: &[Series]) -> usize {
 }
 
 /// An Arrow string view: short texts inside, of long ones a prefix and where they are.
-fn view(text: &str, position: u32) -> [u8; VIEW_BYTES] {
+fn string_view(text: &str, position: u32) -> [u8; VIEW_BYTES] {
     let mut view = [0; VIEW_BYTES];
     view[..4].copy_from_slice(&(text.len() as u32).to_le_bytes());
     if text.len() <= INLINE_BYTES {

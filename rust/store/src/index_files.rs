@@ -1,0 +1,153 @@
+//! The index of a channel of any kind: one row for each record.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+
+use crate::chunk::{ChunkWriter, Compacted, FIRST_CHUNK_BYTES, chunk_bytes};
+use crate::columns::{Columns, Extent, plain, time};
+use crate::error::Result;
+use crate::folder::index_path;
+use crate::staging::Entry;
+use crate::superblock::KEYS_UNSORTED;
+
+/// Places of the columns of `index_columns`.
+pub(crate) mod index_column {
+    pub(crate) const SEQUENCE: usize = 0;
+    pub(crate) const ROW_START: usize = 1;
+    pub(crate) const TIME: usize = 2;
+    pub(crate) const ROWS: usize = 3;
+    pub(crate) const EPOCH: usize = 4;
+    pub(crate) const BATCH: usize = 5;
+    pub(crate) const CRC: usize = 6;
+}
+
+/// Columns of the index; the reader finds them by name.
+pub(crate) fn index_columns() -> Columns {
+    Columns::new(vec![
+        plain("sequence", DataType::UInt64, 8),
+        plain("row_start", DataType::Int64, 8),
+        time("time"),
+        plain("rows", DataType::Int32, 4),
+        plain("epoch", DataType::Int32, 4),
+        plain("batch", DataType::Int32, 4),
+        plain("crc32", DataType::UInt32, 4),
+    ])
+}
+
+struct IndexRow {
+    entry: Entry,
+    row_start: u64,
+}
+
+pub(crate) struct IndexFiles {
+    folder: PathBuf,
+    columns: Arc<Columns>,
+    file: Option<ChunkWriter>,
+    files: u32,
+    records: u64,
+    last_key: Option<(i32, i32)>,
+    flags: u32,
+    // Reused from drain to drain.
+    added: Vec<IndexRow>,
+}
+
+impl IndexFiles {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_path_buf(),
+            columns: Arc::new(index_columns()),
+            file: None,
+            files: 0,
+            records: 0,
+            last_key: None,
+            flags: 0,
+            added: Vec::new(),
+        }
+    }
+
+    pub(crate) fn files(&self) -> u64 {
+        u64::from(self.files)
+    }
+
+    /// Note a record whose rows start at this row of the channel; `write` shows it.
+    pub(crate) fn add(&mut self, entry: Entry, row_start: u64) {
+        let key = (entry.key.epoch, entry.key.batch);
+        if self.last_key.is_some_and(|last| last >= key) {
+            self.flags |= KEYS_UNSORTED;
+        }
+        self.last_key = Some(key);
+        self.added.push(IndexRow { entry, row_start });
+    }
+
+    /// Sequence number of the record that was added last.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.added.last().map_or(0, |row| row.entry.sequence)
+    }
+
+    /// Write what was added, after the rows that it points at.
+    pub(crate) fn write(&mut self) -> Result<()> {
+        let flags = self.flags;
+        let added = std::mem::take(&mut self.added);
+        let mut rest = added.as_slice();
+        while !rest.is_empty() {
+            let file = match &mut self.file {
+                Some(file) if file.room().rows > 0 => file,
+                _ => self.next_file()?,
+            };
+            let (now, later) = rest.split_at(rest.len().min(file.room().rows as usize));
+            write_rows(file, now, flags)?;
+            self.records += now.len() as u64;
+            rest = later;
+        }
+        self.added = added;
+        self.added.clear();
+        Ok(())
+    }
+
+    fn next_file(&mut self) -> Result<&mut ChunkWriter> {
+        if let Some(full) = self.file.take() {
+            full.seal()?;
+        }
+        let bytes = FIRST_CHUNK_BYTES.max(chunk_bytes(self.files));
+        let capacity = Extent::rows((bytes / self.columns.row_bytes()) as u64);
+        let path = index_path(&self.folder, self.files);
+        let file = ChunkWriter::create(path, &self.columns, capacity, self.records)?;
+        self.files += 1;
+        Ok(self.file.insert(file))
+    }
+
+    /// Let go of the descriptor until the next write.
+    pub(crate) fn rest(&mut self) {
+        self.file.iter_mut().for_each(ChunkWriter::rest);
+    }
+
+    /// Close the last file.
+    pub(crate) fn finish(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
+        if let Some(file) = self.file.take() {
+            compacted.extend(file.finish(&[])?);
+        }
+        Ok(())
+    }
+}
+
+fn write_rows(file: &mut ChunkWriter, rows: &[IndexRow], flags: u32) -> Result<()> {
+    fn bytes<const N: usize>(rows: &[IndexRow], value: impl Fn(&IndexRow) -> [u8; N]) -> Vec<u8> {
+        rows.iter().flat_map(value).collect()
+    }
+    let columns = [
+        bytes(rows, |row| row.entry.sequence.to_le_bytes()),
+        bytes(rows, |row| row.row_start.to_le_bytes()),
+        bytes(rows, |row| row.entry.time.to_le_bytes()),
+        bytes(rows, |row| row.entry.rows.to_le_bytes()),
+        bytes(rows, |row| row.entry.key.epoch.to_le_bytes()),
+        bytes(rows, |row| row.entry.key.batch.to_le_bytes()),
+        bytes(rows, |row| row.entry.crc.to_le_bytes()),
+    ];
+    for (column, bytes) in columns.iter().enumerate() {
+        file.write(column, 0, bytes)?;
+    }
+    let last_sequence = rows.last().map_or(0, |row| row.entry.sequence);
+    file.commit(Extent::rows(rows.len() as u64), last_sequence, flags)
+}

@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field};
 
 use crate::columns::{Column, Columns, Storage, plain};
 use crate::error::{Result, StoreError};
-use crate::folder::ChannelDescription;
+use crate::description::{ChannelDescription, ChannelKind};
 use crate::superblock::u32_at;
 use crate::value_type::{ValueType, row_bytes};
 
@@ -48,24 +48,22 @@ pub(crate) enum Kind {
 impl Kind {
     /// The kind that a description means, if it can be stored.
     pub(crate) fn parse(description: &ChannelDescription, path: &Path) -> Result<Self> {
-        let ChannelDescription {
-            kind, dtype, shape, ..
-        } = description;
-        let found = match kind.as_str() {
-            "tensor" => Self::Tensor {
+        let ChannelDescription { dtype, shape, .. } = description;
+        let found = match description.kind {
+            ChannelKind::Tensor => Self::Tensor {
                 value_type: ValueType::parse(dtype)?,
                 shape: shape.iter().map_while(|length| *length).collect(),
             },
-            "ragged" => Self::Ragged {
+            ChannelKind::Ragged => Self::Ragged {
                 value_type: ValueType::parse(dtype)?,
                 dimensions: shape.len(),
             },
-            _ => Self::Text {
+            ChannelKind::Text => Self::Text {
                 json: dtype == "json",
             },
         };
-        if found.name() != kind || found.dtype() != dtype || found.shape() != *shape {
-            let reason = format!("there is no channel of kind {kind:?} with these dtype and shape");
+        if found.dtype() != dtype || found.shape() != *shape {
+            let reason = "a channel of this kind cannot have these dtype and shape";
             return Err(StoreError::damaged(path, 0, reason));
         }
         found.check()?;
@@ -87,11 +85,11 @@ impl Kind {
     }
 
     /// `kind` of the description.
-    pub(crate) fn name(&self) -> &'static str {
+    pub(crate) fn label(&self) -> ChannelKind {
         match self {
-            Self::Tensor { .. } => "tensor",
-            Self::Ragged { .. } => "ragged",
-            Self::Text { .. } => "text",
+            Self::Tensor { .. } => ChannelKind::Tensor,
+            Self::Ragged { .. } => ChannelKind::Ragged,
+            Self::Text { .. } => ChannelKind::Text,
         }
     }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use crate::channel_files::ChannelFiles;
 use crate::channels::{Channel, MetricGroup, RaggedChannel, TensorChannel, TextChannel};
-use crate::error::{IoContext, Result, StoreError};
-use crate::folder::{
-    CHANNEL_FILE, ChannelDescription, ChannelKey, METRICS_FOLDER, STORE_FILE, StoreDescription,
+use crate::description::{
+    ChannelDescription, FeatureNames, Session, StoreDescription, replace_description,
     write_description,
 };
+use crate::error::{IoContext, Result, StoreError};
+use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
 use crate::kind::{KEY_COLUMNS, Kind};
 use crate::lock::Lock;
 use crate::metric_files::Series;
@@ -21,6 +22,8 @@ use crate::recorder::{Recorder, Statistics, lock};
 use crate::staging::now;
 use crate::superblock::FORMAT;
 use crate::value_type::{ValueType, row_bytes};
+use crate::watermark::Watermark;
+use crate::writer::Writer;
 
 /// How a store is created.
 #[derive(Clone, Debug)]
@@ -60,8 +63,13 @@ impl Store {
         }
         let metrics = folder.join(METRICS_FOLDER);
         fs::create_dir_all(&metrics).context("create", &metrics)?;
-        let recorder = Arc::new(Recorder::new(folder, options.staging_bytes)?);
-        write_description(&description, &describe(options))?;
+        let watermark = Watermark {
+            session: options.session,
+            ..Watermark::default()
+        };
+        let writer = Writer::create(folder, watermark)?;
+        let recorder = Arc::new(Recorder::new(folder, options.staging_bytes, writer));
+        replace_description(&description, &describe(options))?;
         let interval = options.flush_interval;
         let drained = Arc::clone(&recorder);
         let drainer = thread::Builder::new()
@@ -134,7 +142,7 @@ impl Store {
         let description = ChannelDescription {
             format: FORMAT,
             order: channels.len() as u32,
-            kind: kind.name().to_owned(),
+            kind: kind.label(),
             phase: key.phase.clone(),
             node: key.node.clone(),
             role: key.role.clone(),
@@ -203,18 +211,12 @@ impl Drop for Store {
 }
 
 fn describe(options: &Options) -> StoreDescription {
-    // Host and boot are for people who look at a crashed store: it is complete without them.
-    let kernel = |name: &str| {
-        let text = fs::read_to_string(Path::new("/proc/sys/kernel").join(name)).unwrap_or_default();
-        text.trim().to_owned()
-    };
+    let created = now();
     StoreDescription {
         format: FORMAT,
         run_id: options.run_id.clone(),
-        session: options.session,
-        created: now(),
-        process: std::process::id(),
-        host: kernel("hostname"),
-        boot_id: kernel("random/boot_id"),
+        created,
+        features: FeatureNames::default(),
+        sessions: vec![Session::begin(options.session, 1, None, created)],
     }
 }

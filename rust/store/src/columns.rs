@@ -65,6 +65,16 @@ impl Storage {
         }
     }
 
+    /// Buffers in front of its own that say which values are null: they are empty, as nothing is.
+    pub(crate) fn empty_buffers(&self) -> usize {
+        match self {
+            // Its array is that of the offsets before it.
+            Self::Text => 0,
+            Self::List { .. } => 2,
+            _ => 1,
+        }
+    }
+
     /// Bytes that grow with the items.
     pub(crate) fn item_bytes(&self) -> usize {
         match self {

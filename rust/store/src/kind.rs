@@ -30,19 +30,26 @@ pub(crate) struct Regions {
 
 /// What the rows of a channel are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Arrays of one shape.
     Tensor {
+        /// Type of the numbers.
         value_type: ValueType,
+        /// Shape of a row.
         shape: Vec<usize>,
     },
     /// Arrays of different shapes, which have the same number of dimensions.
     Ragged {
+        /// Type of the numbers.
         value_type: ValueType,
+        /// Number of dimensions of each row.
         dimensions: usize,
     },
-    /// Strings; JSON documents, where the channel says so.
-    Text { json: bool },
+    /// Strings.
+    Text {
+        /// Whether each is a JSON document.
+        json: bool,
+    },
 }
 
 impl Kind {
@@ -93,8 +100,8 @@ impl Kind {
         }
     }
 
-    /// `dtype` of the description.
-    pub(crate) fn dtype(&self) -> &'static str {
+    /// Name of the type of the numbers, or `string` or `json`.
+    pub fn dtype(&self) -> &'static str {
         match self {
             Self::Tensor { value_type, .. } | Self::Ragged { value_type, .. } => value_type.name(),
             Self::Text { json: true } => "json",

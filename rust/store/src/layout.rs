@@ -78,14 +78,9 @@ impl Layout {
         self.buffers.clear();
         let mut end = start;
         for storage in &columns.storages() {
-            // No column has nulls: the buffers that would say which are empty.
-            let empty = match storage {
-                Storage::Text => 0,
-                Storage::List { .. } => 2,
-                _ => 1,
-            };
             let none = Buffer::new(end as i64, 0);
-            self.buffers.extend(std::iter::repeat_n(none, empty));
+            self.buffers
+                .extend(std::iter::repeat_n(none, storage.empty_buffers()));
             self.offsets.push(end as u64);
             if !matches!(storage, Storage::Struct) {
                 end = self.place(end, storage.bytes(self.capacity));

@@ -1,16 +1,17 @@
 //! The files of one channel: chunks of rows, and their index.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use crate::chunk::{ChunkWriter, Compacted, chunk_bytes};
-use crate::columns::{Columns, Extent};
+use crate::chunk::{Compacted, chunk_bytes};
+use crate::columns::Extent;
 use crate::error::Result;
 use crate::folder::chunk_path;
+use crate::growing_files::GrowingFiles;
 use crate::index_files::IndexFiles;
 use crate::kind::{Kind, Regions};
 use crate::region_writer::RegionWriter;
 use crate::staging::{Block, Entry, Payload};
+use crate::unsynced::Unsynced;
 
 /// A large record is written in parts that are still in the cache after their checksum was computed.
 const THROUGH_BYTES: usize = 512 << 10;
@@ -24,15 +25,11 @@ struct Run {
 }
 
 pub(crate) struct ChannelFiles {
-    folder: PathBuf,
     kind: Kind,
-    columns: Arc<Columns>,
     regions: Regions,
+    chunks: GrowingFiles,
     index: IndexFiles,
-    chunk: Option<ChunkWriter>,
-    chunks: u32,
-    committed: Extent,
-    /// What was appended to the chunk and is not committed.
+    /// What was appended to the last chunk and is not committed.
     added: Extent,
     // Reused from drain to drain.
     pending: Vec<(u32, u32)>,
@@ -43,19 +40,14 @@ pub(crate) struct ChannelFiles {
 
 impl ChannelFiles {
     pub(crate) fn new(folder: PathBuf, field: &str, kind: Kind) -> Self {
-        let columns = Arc::new(kind.columns(field));
+        let columns = kind.columns(field);
+        let regions = 0..columns.storages().len();
         Self {
-            index: IndexFiles::new(&folder),
-            folder,
-            writers: (0..columns.storages().len())
-                .map(RegionWriter::new)
-                .collect(),
-            columns,
             regions: kind.regions(),
             kind,
-            chunk: None,
-            chunks: 0,
-            committed: Extent::default(),
+            writers: regions.map(RegionWriter::new).collect(),
+            chunks: GrowingFiles::new(folder.clone(), chunk_path, columns),
+            index: IndexFiles::new(folder),
             added: Extent::default(),
             pending: Vec::new(),
             run: Run::default(),
@@ -64,7 +56,7 @@ impl ChannelFiles {
     }
 
     pub(crate) fn chunks(&self) -> u64 {
-        u64::from(self.chunks) + self.index.files()
+        u64::from(self.chunks.files()) + u64::from(self.index.files())
     }
 
     /// Note a record of the blocks that are being drained. True for the first one.
@@ -133,15 +125,16 @@ impl ChannelFiles {
     fn extent(&self, entry: &Entry, bytes: usize) -> Extent {
         let rows = entry.rows as usize;
         let values = bytes - rows * self.kind.header_bytes();
+        let items = values.checked_div(self.chunks.columns().item_bytes());
         Extent {
             rows: rows as u64,
-            items: values.checked_div(self.columns.item_bytes()).unwrap_or(0) as u64,
+            items: items.unwrap_or(0) as u64,
         }
     }
 
+    /// A record without rows needs a chunk too: its index row points into one.
     fn has_room(&self, extent: Extent) -> bool {
-        let room = self.chunk.as_ref().map(ChunkWriter::room);
-        room.is_some_and(|room| (self.added + extent).fits(room))
+        self.chunks.last().is_some() && (self.added + extent).fits(self.chunks.room())
     }
 
     /// Append the values of the current run.
@@ -156,16 +149,16 @@ impl ChannelFiles {
 
     /// Append what stands in front of the values of a record, and where each of its rows ends.
     fn append_header(&mut self, header: &[u8]) -> Result<()> {
-        let (Some(offsets), Some(chunk)) = (self.regions.offsets, &self.chunk) else {
+        let Some(offsets) = self.regions.offsets else {
             return Ok(());
         };
-        let mut end = chunk.items() + self.added.items;
+        let mut end = self.added.items + self.chunks.items();
         self.ends.clear();
         for row in header.chunks_exact(self.kind.header_bytes()) {
             end += self.kind.row_items(row).unwrap_or(0);
             self.ends.extend_from_slice(&(end as i32).to_le_bytes());
         }
-        self.writers[offsets].append(chunk, &self.ends)?;
+        self.writers[offsets].append(&self.chunks, &self.ends)?;
         match self.regions.shapes {
             Some(shapes) => self.append(shapes, header),
             None => Ok(()),
@@ -173,81 +166,72 @@ impl ChannelFiles {
     }
 
     fn append(&mut self, region: usize, bytes: &[u8]) -> Result<()> {
-        match &self.chunk {
-            Some(chunk) => self.writers[region].append(chunk, bytes),
-            None => Ok(()),
-        }
+        self.writers[region].append(&self.chunks, bytes)
     }
 
     /// Note the keys of a record whose values were appended, or will be before the commit.
     fn note(&mut self, entry: Entry, extent: Extent) -> Result<()> {
-        if let Some(chunk) = &self.chunk {
+        for (region, key) in self.regions.keys.into_iter().zip(entry.key.numbers()) {
             let rows = entry.rows as usize;
-            for (region, key) in self.regions.keys.into_iter().zip(entry.key.numbers()) {
-                self.writers[region].repeat(chunk, key.to_le_bytes(), rows)?;
-            }
+            self.writers[region].repeat(&self.chunks, key.to_le_bytes(), rows)?;
         }
-        let row_start = self.committed.rows + self.added.rows;
+        let row_start = self.chunks.committed().rows + self.added.rows;
         self.index.add(entry, row_start);
         self.added = self.added + extent;
         Ok(())
     }
 
     fn commit(&mut self) -> Result<()> {
-        let Some(chunk) = &mut self.chunk else {
-            return Ok(());
-        };
         for writer in &mut self.writers {
-            writer.end(chunk)?;
+            writer.end(&self.chunks)?;
         }
         if self.added.rows > 0 {
-            chunk.commit(self.added, self.index.last_sequence(), 0)?;
-            self.committed = self.committed + self.added;
+            self.chunks
+                .commit(self.added, self.index.last_sequence(), 0)?;
             self.added = Extent::default();
         }
         Ok(())
     }
 
+    /// Begin a chunk for rows that are on average as long as those so far, and for the next record at least.
     fn next_chunk(&mut self, needed: Extent) -> Result<()> {
-        if let Some(full) = self.chunk.take() {
-            full.seal()?;
-        }
-        let path = chunk_path(&self.folder, self.chunks);
-        let capacity = self.capacity(needed);
-        let chunk = ChunkWriter::create(path, &self.columns, capacity, self.committed.rows)?;
-        self.chunk = Some(chunk);
-        self.chunks += 1;
-        Ok(())
-    }
-
-    /// Room for rows that are on average as long as those so far, and for the next record at least.
-    fn capacity(&self, needed: Extent) -> Extent {
-        let bytes = chunk_bytes(self.chunks) as u64;
-        let row_bytes = self.columns.row_bytes() as u64;
-        let item_bytes = self.columns.item_bytes() as u64;
-        let so_far = self.committed + needed;
+        let bytes = chunk_bytes(self.chunks.files()) as u64;
+        let row_bytes = self.chunks.columns().row_bytes() as u64;
+        let item_bytes = self.chunks.columns().item_bytes() as u64;
+        let so_far = self.chunks.committed() + needed;
         let items_per_row = (so_far.items / so_far.rows.max(1)).max(1);
         let rows = bytes / (row_bytes + item_bytes * items_per_row);
-        let left = bytes - rows * row_bytes;
-        Extent {
+        let items = (bytes - rows * row_bytes).checked_div(item_bytes);
+        self.chunks.begin(Extent {
             rows: rows.max(needed.rows).max(1),
-            items: left
-                .checked_div(item_bytes)
-                .map_or(0, |items| items.max(needed.items)),
-        }
+            items: items.map_or(0, |items| items.max(needed.items)),
+        })
+    }
+
+    /// Go back to what is committed, after a write that failed.
+    pub(crate) fn abandon(&mut self) {
+        self.pending.clear();
+        self.run = Run::default();
+        self.added = Extent::default();
+        self.writers.iter_mut().for_each(RegionWriter::abandon);
+        self.index.abandon();
     }
 
     /// Let go of the descriptors until the next write.
     pub(crate) fn rest(&mut self) {
-        self.chunk.iter_mut().for_each(ChunkWriter::rest);
+        self.chunks.rest();
         self.index.rest();
+    }
+
+    pub(crate) fn take_unsynced(&mut self, unsynced: &mut Unsynced) {
+        self.chunks.take_unsynced(unsynced);
+        self.index.take_unsynced(unsynced);
     }
 
     /// Close the last chunk and the last index.
     pub(crate) fn finish(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
-        if let Some(chunk) = self.chunk.take() {
-            compacted.extend(chunk.finish(&[])?);
-        }
-        self.index.finish(compacted)
+        compacted.extend(self.chunks.finish(&[])?);
+        compacted.extend(self.index.finish()?);
+        Ok(())
     }
 }

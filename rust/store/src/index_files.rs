@@ -1,16 +1,17 @@
 //! The index of a channel of any kind: one row for each record.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use arrow_schema::DataType;
 
-use crate::chunk::{ChunkWriter, Compacted, FIRST_CHUNK_BYTES, chunk_bytes};
+use crate::chunk::{Compacted, FIRST_CHUNK_BYTES, chunk_bytes};
 use crate::columns::{Columns, Extent, plain, time};
 use crate::error::Result;
 use crate::folder::index_path;
+use crate::growing_files::GrowingFiles;
 use crate::staging::Entry;
 use crate::superblock::KEYS_UNSORTED;
+use crate::unsynced::Unsynced;
 
 /// Places of the columns of `index_columns`.
 pub(crate) mod index_column {
@@ -85,11 +86,7 @@ pub(crate) fn index_check(
 }
 
 pub(crate) struct IndexFiles {
-    folder: PathBuf,
-    columns: Arc<Columns>,
-    file: Option<ChunkWriter>,
-    files: u32,
-    records: u64,
+    files: GrowingFiles,
     last_key: Option<(i32, i32)>,
     flags: u32,
     // Reused from drain to drain.
@@ -97,21 +94,17 @@ pub(crate) struct IndexFiles {
 }
 
 impl IndexFiles {
-    pub(crate) fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: PathBuf) -> Self {
         Self {
-            folder: folder.to_path_buf(),
-            columns: Arc::new(index_columns()),
-            file: None,
-            files: 0,
-            records: 0,
+            files: GrowingFiles::new(folder, index_path, index_columns()),
             last_key: None,
             flags: 0,
             added: Vec::new(),
         }
     }
 
-    pub(crate) fn files(&self) -> u64 {
-        u64::from(self.files)
+    pub(crate) fn files(&self) -> u32 {
+        self.files.files()
     }
 
     /// Note a record whose rows start at this row of the channel; `write` shows it.
@@ -131,51 +124,43 @@ impl IndexFiles {
 
     /// Write what was added, after the rows that it points at.
     pub(crate) fn write(&mut self) -> Result<()> {
-        let flags = self.flags;
-        let added = std::mem::take(&mut self.added);
-        let mut rest = added.as_slice();
+        let mut rest = self.added.as_slice();
         while !rest.is_empty() {
-            let file = match &mut self.file {
-                Some(file) if file.room().rows > 0 => file,
-                _ => self.next_file()?,
-            };
-            let (now, later) = rest.split_at(rest.len().min(file.room().rows as usize));
-            write_rows(file, now, flags)?;
-            self.records += now.len() as u64;
+            if self.files.room().rows == 0 {
+                let bytes = FIRST_CHUNK_BYTES.max(chunk_bytes(self.files.files()));
+                let capacity = bytes / self.files.columns().row_bytes();
+                self.files.begin(Extent::rows(capacity as u64))?;
+            }
+            let room = self.files.room().rows as usize;
+            let (now, later) = rest.split_at(rest.len().min(room));
+            write_rows(&mut self.files, now, self.flags)?;
             rest = later;
         }
-        self.added = added;
         self.added.clear();
         Ok(())
     }
 
-    fn next_file(&mut self) -> Result<&mut ChunkWriter> {
-        if let Some(full) = self.file.take() {
-            full.seal()?;
-        }
-        let bytes = FIRST_CHUNK_BYTES.max(chunk_bytes(self.files));
-        let capacity = Extent::rows((bytes / self.columns.row_bytes()) as u64);
-        let path = index_path(&self.folder, self.files);
-        let file = ChunkWriter::create(path, &self.columns, capacity, self.records)?;
-        self.files += 1;
-        Ok(self.file.insert(file))
+    /// Forget what was added.
+    pub(crate) fn abandon(&mut self) {
+        self.added.clear();
     }
 
     /// Let go of the descriptor until the next write.
     pub(crate) fn rest(&mut self) {
-        self.file.iter_mut().for_each(ChunkWriter::rest);
+        self.files.rest();
+    }
+
+    pub(crate) fn take_unsynced(&mut self, unsynced: &mut Unsynced) {
+        self.files.take_unsynced(unsynced);
     }
 
     /// Close the last file.
-    pub(crate) fn finish(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
-        if let Some(file) = self.file.take() {
-            compacted.extend(file.finish(&[])?);
-        }
-        Ok(())
+    pub(crate) fn finish(&mut self) -> Result<Option<Compacted>> {
+        self.files.finish(&[])
     }
 }
 
-fn write_rows(file: &mut ChunkWriter, rows: &[IndexRow], flags: u32) -> Result<()> {
+fn write_rows(files: &mut GrowingFiles, rows: &[IndexRow], flags: u32) -> Result<()> {
     fn bytes<const N: usize>(rows: &[IndexRow], value: impl Fn(&IndexRow) -> [u8; N]) -> Vec<u8> {
         rows.iter().flat_map(value).collect()
     }
@@ -190,8 +175,8 @@ fn write_rows(file: &mut ChunkWriter, rows: &[IndexRow], flags: u32) -> Result<(
         bytes(rows, |row| row.check().to_le_bytes()),
     ];
     for (column, bytes) in columns.iter().enumerate() {
-        file.write(column, 0, bytes)?;
+        files.write(column, 0, bytes)?;
     }
     let last_sequence = rows.last().map_or(0, |row| row.entry.sequence);
-    file.commit(Extent::rows(rows.len() as u64), last_sequence, flags)
+    files.commit(Extent::rows(rows.len() as u64), last_sequence, flags)
 }

@@ -1,7 +1,7 @@
 //! Bytes on their way to the end of one region of a chunk.
 
-use crate::chunk::ChunkWriter;
 use crate::error::Result;
+use crate::growing_files::GrowingFiles;
 
 /// Smaller pieces are gathered before they are written; larger ones are written from where they are.
 const GATHER_BYTES: usize = 64 << 10;
@@ -23,15 +23,15 @@ impl RegionWriter {
         }
     }
 
-    pub(crate) fn append(&mut self, chunk: &ChunkWriter, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn append(&mut self, chunks: &GrowingFiles, bytes: &[u8]) -> Result<()> {
         if self.gathered.len() + bytes.len() > GATHER_CAPACITY || bytes.len() >= GATHER_BYTES {
-            self.flush(chunk)?;
+            self.flush(chunks)?;
         }
         if bytes.len() < GATHER_BYTES {
             self.gathered.extend_from_slice(bytes);
             return Ok(());
         }
-        chunk.write(self.region, self.written, bytes)?;
+        chunks.write(self.region, self.written, bytes)?;
         self.written += bytes.len();
         Ok(())
     }
@@ -39,13 +39,13 @@ impl RegionWriter {
     /// Append a number so many times.
     pub(crate) fn repeat(
         &mut self,
-        chunk: &ChunkWriter,
+        chunks: &GrowingFiles,
         number: [u8; 4],
         count: usize,
     ) -> Result<()> {
         for _ in 0..count {
             if self.gathered.len() >= GATHER_CAPACITY {
-                self.flush(chunk)?;
+                self.flush(chunks)?;
             }
             self.gathered.extend_from_slice(&number);
         }
@@ -53,15 +53,21 @@ impl RegionWriter {
     }
 
     /// Write everything that was appended; the chunk is committed next.
-    pub(crate) fn end(&mut self, chunk: &ChunkWriter) -> Result<()> {
-        self.flush(chunk)?;
+    pub(crate) fn end(&mut self, chunks: &GrowingFiles) -> Result<()> {
+        self.flush(chunks)?;
         self.written = 0;
         Ok(())
     }
 
-    fn flush(&mut self, chunk: &ChunkWriter) -> Result<()> {
+    /// Forget what was appended.
+    pub(crate) fn abandon(&mut self) {
+        self.gathered.clear();
+        self.written = 0;
+    }
+
+    fn flush(&mut self, chunks: &GrowingFiles) -> Result<()> {
         if !self.gathered.is_empty() {
-            chunk.write(self.region, self.written, &self.gathered)?;
+            chunks.write(self.region, self.written, &self.gathered)?;
             self.written += self.gathered.len();
             self.gathered.clear();
         }

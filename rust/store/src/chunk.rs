@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::columns::{Columns, Extent, Storage};
+use crate::columns::{Columns, Extent};
 use crate::error::{IoContext, Result};
 use crate::layout::Layout;
 use crate::superblock::{SEALED, Superblock};

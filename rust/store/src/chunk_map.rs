@@ -10,8 +10,8 @@ use arrow_ipc::{Message, root_as_message};
 use arrow_schema::{DataType, Schema};
 use memmap2::Mmap;
 
-use crate::error::{IoContext, Result, StoreError};
 use crate::columns::{Columns, Extent, Storage};
+use crate::error::{IoContext, Result, StoreError};
 use crate::layout::MAGIC;
 use crate::superblock::{SUPERBLOCK_BYTES, Superblock, u32_at};
 
@@ -291,7 +291,8 @@ impl Header {
         let mut found = Vec::new();
         let mut rest = self.buffers.as_slice();
         for field in self.schema.fields() {
-            let own = buffer_count(field.data_type()).and_then(|count| rest.split_at_checked(count));
+            let own =
+                buffer_count(field.data_type()).and_then(|count| rest.split_at_checked(count));
             let (buffers, others) = own.ok_or_else(|| {
                 StoreError::damaged(
                     path,

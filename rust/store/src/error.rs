@@ -113,7 +113,9 @@ pub enum StoreError {
         most: usize,
     },
     /// A ragged row that is not what its channel holds.
-    #[error("row {row} has {found} bytes and shape {shape:?}; the channel holds rows of dimension {dimensions}")]
+    #[error(
+        "row {row} has {found} bytes and shape {shape:?}; the channel holds rows of dimension {dimensions}"
+    )]
     RowSize {
         /// Position of the row in the batch.
         row: usize,

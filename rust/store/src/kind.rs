@@ -7,8 +7,8 @@ use std::path::Path;
 use arrow_schema::{DataType, Field};
 
 use crate::columns::{Column, Columns, Storage, plain};
-use crate::error::{Result, StoreError};
 use crate::description::{ChannelDescription, ChannelKind};
+use crate::error::{Result, StoreError};
 use crate::superblock::u32_at;
 use crate::value_type::{ValueType, row_bytes};
 

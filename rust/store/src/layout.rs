@@ -77,7 +77,7 @@ impl Layout {
         self.text_offsets.clear();
         self.buffers.clear();
         let mut end = start;
-        for storage in &columns.storages() {
+        for storage in columns.storages() {
             let none = Buffer::new(end as i64, 0);
             self.buffers
                 .extend(std::iter::repeat_n(none, storage.empty_buffers()));
@@ -125,7 +125,7 @@ impl Layout {
         let mut nodes = Vec::with_capacity(columns.storages().len() + 2);
         let mut views: Vec<i64> = Vec::new();
         let rows = extent.rows as i64;
-        for storage in &columns.storages() {
+        for storage in columns.storages() {
             match storage {
                 Storage::Items { .. } => nodes.push(FieldNode::new(extent.items as i64, 0)),
                 // Its array is that of the offsets.
@@ -315,8 +315,11 @@ mod tests {
                 items: 1 << 30,
             };
             let layout = Layout::new(&columns, capacity);
-            let sizes = [0, 1, 1 << 30]
-                .map(|rows| layout.record_message(&columns, Extent { rows, items: rows }).len());
+            let sizes = [0, 1, 1 << 30].map(|rows| {
+                layout
+                    .record_message(&columns, Extent { rows, items: rows })
+                    .len()
+            });
             assert!(sizes.iter().all(|&size| size == sizes[0]));
         }
     }

@@ -198,8 +198,7 @@ impl MetricFiles {
     fn prepare(&mut self, group: usize) -> Result<()> {
         let rows = self.groups[group].series.len() as u64;
         let fits = self.files.last().is_some() && self.files.room().rows >= self.added + rows;
-        let has_views =
-            |files: &Self| files.groups[group].views_of_chunk == files.files.files();
+        let has_views = |files: &Self| files.groups[group].views_of_chunk == files.files.files();
         if !fits || (!has_views(self) && !self.texts_fit(group)) {
             self.next_chunk(group)?;
         }
@@ -255,7 +254,8 @@ impl MetricFiles {
                 self.files.write(column, 0, buffer)?;
                 buffer.clear();
             }
-            self.files.commit(Extent::rows(self.added), self.last_sequence, 0)?;
+            self.files
+                .commit(Extent::rows(self.added), self.last_sequence, 0)?;
             self.added = 0;
         }
         Ok(())

@@ -203,13 +203,7 @@ impl Recorder {
     }
 
     /// Write a record that is larger than a block from the caller's memory, behind everything staged before it.
-    fn record_through(
-        &self,
-        target: Target,
-        key: Key,
-        rows: u32,
-        payload: Payload,
-    ) -> Result<u64> {
+    fn record_through(&self, target: Target, key: Key, rows: u32, payload: Payload) -> Result<u64> {
         self.drain_all()?;
         let mut guard = self.writer();
         let writer = &mut *guard;
@@ -280,7 +274,10 @@ mod tests {
         let writer = Writer::create(&folder, Watermark::default()).unwrap();
         let recorder = Arc::new(Recorder::new(&folder, 1, writer));
         let target = Target::Metrics(0);
-        assert_eq!(recorder.record(target, KEY, 0, Payload::of(&[])).unwrap(), 1);
+        assert_eq!(
+            recorder.record(target, KEY, 0, Payload::of(&[])).unwrap(),
+            1
+        );
         let writing = Arc::clone(&recorder);
         let panicked = thread::spawn(move || {
             let _writer = writing.writer();
@@ -291,7 +288,9 @@ mod tests {
         assert!(panicked.join().is_err());
         let error = recorder.drain_all().unwrap_err().to_string();
         assert!(error.starts_with("a thread panicked while it wrote `"));
-        let later = recorder.record(target, KEY, 0, Payload::of(&[])).unwrap_err();
+        let later = recorder
+            .record(target, KEY, 0, Payload::of(&[]))
+            .unwrap_err();
         assert_eq!(later.to_string(), error);
         let finished = recorder.writer().finish().unwrap_err();
         assert_eq!(finished.to_string(), error);

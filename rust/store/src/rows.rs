@@ -98,6 +98,24 @@ impl Rows {
         std::str::from_utf8(bytes).map_err(|_| self.damaged_row(row, "a text is not UTF-8"))
     }
 
+    /// Items of each row, where rows differ in length.
+    pub(crate) fn lengths(&self) -> impl Iterator<Item = u64> {
+        let rows = 0..self.kind.regions().offsets.map_or(0, |_| self.count());
+        rows.map(|row| {
+            let items = self.row_items(row);
+            items.end.saturating_sub(items.start)
+        })
+    }
+
+    /// Lengths of all dimensions of all rows, of a ragged channel.
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = i32> {
+        let bytes = match self.kind.regions().shapes {
+            Some(shapes) => self.map.rows(shapes, self.range()),
+            None => &[],
+        };
+        bytes.as_chunks().0.iter().copied().map(i32::from_le_bytes)
+    }
+
     /// Epoch and batch of every row.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (i32, i32)> {
         let [epochs, batches] = self.kind.regions().keys.map(|region| {
@@ -113,11 +131,9 @@ impl Rows {
         let regions = self.kind.regions();
         if let Some(shapes) = regions.shapes {
             hasher.update(self.map.rows(shapes, self.range()));
-        } else if regions.offsets.is_some() {
-            for row in 0..self.count() {
-                let items = self.row_items(row);
-                let length = items.end.wrapping_sub(items.start) as u32;
-                hasher.update(&length.to_le_bytes());
+        } else {
+            for length in self.lengths() {
+                hasher.update(&(length as u32).to_le_bytes());
             }
         }
         hasher.update(self.bytes());
@@ -158,9 +174,7 @@ impl Rows {
     fn row_items(&self, row: usize) -> Range<u64> {
         let number = self.first + (row as u64).min(self.count.saturating_sub(1));
         match self.kind.regions().offsets {
-            Some(offsets) => {
-                self.map.offset(offsets, number)..self.map.offset(offsets, number + 1)
-            }
+            Some(offsets) => self.map.offset(offsets, number)..self.map.offset(offsets, number + 1),
             None => 0..0,
         }
     }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::chunk_map::ChunkMap;
+use crate::columns::Columns;
 use crate::description::{Session, StoreDescription, read_description};
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path};
-use crate::columns::Columns;
 use crate::metric_files::metric_columns;
 use crate::parts::{Part, extend, rows_below};
 use crate::tensor_reader::ChannelReader;

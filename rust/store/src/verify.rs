@@ -3,8 +3,8 @@
 use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
 use crate::export_metrics::check_row;
-use crate::store_reader::StoreReader;
 use crate::rows::Rows;
+use crate::store_reader::StoreReader;
 use crate::tensor_reader::{BatchEntry, ChannelReader};
 
 impl StoreReader {

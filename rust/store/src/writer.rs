@@ -8,6 +8,7 @@ use crate::error::{Result, StoreError};
 use crate::folder::{METRICS_FOLDER, WATERMARK_FILE};
 use crate::metric_files::{MetricFiles, Series};
 use crate::staging::{Block, Entry, Payload, Target};
+use crate::unsynced::Unsynced;
 use crate::watermark::{Watermark, WatermarkFile};
 
 /// One channel for this many descriptors of the process: it has two files, and others need theirs.
@@ -106,7 +107,11 @@ impl Writer {
                     writer.channels[channel as usize].write_one(entry, payload)?;
                     writer.rest(channel);
                 }
-                Target::Metrics(group) => writer.metrics.write_one(group, &entry, &payload.values.concat())?,
+                Target::Metrics(group) => {
+                    writer
+                        .metrics
+                        .write_one(group, &entry, &payload.values.concat())?
+                }
             }
             writer.advance(entry.sequence)
         })
@@ -120,7 +125,15 @@ impl Writer {
             for channel in &mut writer.channels {
                 channel.finish(&mut compacted)?;
             }
-            compacted.into_iter().try_for_each(Compacted::publish)?;
+            let mut unsynced = Unsynced::default();
+            compacted
+                .iter()
+                .for_each(|chunk| chunk.note_unsynced(&mut unsynced));
+            unsynced.sync()?;
+            for chunk in compacted {
+                chunk.publish(&mut unsynced)?;
+            }
+            unsynced.sync()?;
             writer.watermark.closed = true;
             writer.watermark_file.write(&writer.watermark)?;
             writer.watermark_file.sync()

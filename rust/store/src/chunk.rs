@@ -145,8 +145,13 @@ impl ChunkWriter {
         };
         let bytes = self.layout.commit(&self.columns, superblock);
         self.file()?;
-        self.doubtful = true;
-        self.write_at(&bytes, self.layout.commit_offset())?;
+        if let Err(error) = self.write_at(&bytes, self.layout.commit_offset()) {
+            self.doubtful = true;
+            let before = self.layout.commit(&self.columns, self.superblock);
+            // A part of it may be in the file, where readers look. The failure is the answer, whatever comes of this.
+            drop(self.write_at(&before, self.layout.commit_offset()));
+            return Err(error);
+        }
         self.doubtful = false;
         self.superblock = superblock;
         Ok(())

@@ -70,6 +70,11 @@ impl GrowingFiles {
         Ok(())
     }
 
+    /// Whether the last file can take so many rows; false if there is no file yet, even for none.
+    pub(crate) fn has_room(&self, rows: u64) -> bool {
+        self.last.is_some() && self.room() >= rows
+    }
+
     /// Write rows of one column of the last file, `row` rows after the committed ones.
     pub(crate) fn write(&self, column: usize, row: u64, bytes: &[u8]) -> Result<()> {
         self.last

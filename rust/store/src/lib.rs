@@ -2,6 +2,7 @@
 //!
 //! The files are described byte by byte in `docs/format.md`.
 
+mod block;
 mod channels;
 mod chunk;
 mod chunk_map;
@@ -16,9 +17,12 @@ mod hidden;
 mod layout;
 mod lock;
 mod metric_files;
+mod open_channels;
 mod parquet_file;
 mod parts;
+mod policy;
 mod recorder;
+mod slot;
 mod staging;
 mod store;
 mod store_reader;
@@ -38,7 +42,9 @@ pub use export_execution::export_execution;
 pub use export_metrics::export_metrics;
 pub use folder::ChannelKey;
 pub use metric_files::Series;
+pub use policy::{Durability, OnError};
 pub use recorder::Statistics;
+pub use slot::{Slot, SlotMemory};
 pub use store::{Options, Store};
 pub use store_reader::StoreReader;
 pub use superblock::FORMAT;

@@ -190,7 +190,7 @@ impl TensorFiles {
     /// Write one record straight from the caller's memory, and note its checksum on the way.
     pub(crate) fn write_one(&mut self, mut entry: Entry, data: &[u8]) -> Result<()> {
         let rows = u64::from(entry.rows);
-        if self.chunks.room() < rows {
+        if !self.chunks.has_room(rows) {
             self.next_chunk(rows)?;
         }
         let mut hasher = crc32fast::Hasher::new();
@@ -210,7 +210,7 @@ impl TensorFiles {
     fn add(&mut self, blocks: &[Block], block: usize, entry: usize, mut added: u64) -> Result<u64> {
         let entry = blocks[block].entries()[entry];
         let rows = u64::from(entry.rows);
-        if self.chunks.room() < added + rows {
+        if !self.chunks.has_room(added + rows) {
             self.end_run(blocks, added)?;
             self.commit_rows(added)?;
             added = 0;

@@ -356,7 +356,8 @@ impl Writer {
             self.watermark.durable = self.watermark.sequence;
             self.watermark.closed = closed.is_ok();
         }
-        self.publish()?;
+        self.watermark_file.fill(&self.watermark)?;
+        self.published = self.watermark.sequence;
         closed.and(synced).and_then(|()| self.sync_watermark())
     }
 

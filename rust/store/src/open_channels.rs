@@ -76,10 +76,10 @@ mod tests {
                 .filter_map(|channel| open.written(channel))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(round(0..most), []);
+        assert!(round(0..most).is_empty());
         assert_eq!(round(0..most + 2), [most, most + 1]);
         assert_eq!(round(most..most + 1), [most]);
         assert_eq!(round(most..most + 1), [2]);
-        assert_eq!(round(most..most + 1), []);
+        assert!(round(most..most + 1).is_empty());
     }
 }

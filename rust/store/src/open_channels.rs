@@ -79,7 +79,7 @@ mod tests {
         assert!(round(0..most).is_empty());
         assert_eq!(round(0..most + 2), [most, most + 1]);
         assert_eq!(round(most..most + 1), [most]);
-        assert_eq!(round(most..most + 1), [2]);
+        assert_eq!(round(most..most + 1), [3]);
         assert!(round(most..most + 1).is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::block::{Block, Entry, Payload};
 use crate::chunk::{Compacted, chunk_bytes};
 use crate::columns::Extent;
 use crate::error::Result;
@@ -10,7 +11,6 @@ use crate::growing_files::GrowingFiles;
 use crate::index_files::IndexFiles;
 use crate::kind::{Kind, Regions};
 use crate::region_writer::RegionWriter;
-use crate::staging::{Block, Entry, Payload};
 use crate::unsynced::Unsynced;
 
 /// A large record is written in parts that are still in the cache after their checksum was computed.
@@ -81,7 +81,7 @@ impl ChannelFiles {
     /// Write one record straight from the caller's memory, and note its checksum on the way.
     pub(crate) fn write_one(&mut self, mut entry: Entry, payload: Payload) -> Result<()> {
         let extent = self.extent(&entry, payload.bytes());
-        if !self.has_room(extent) {
+        if !self.chunks.has_room(self.added + extent) {
             self.next_chunk(extent)?;
         }
         let mut hasher = crc32fast::Hasher::new();
@@ -102,7 +102,7 @@ impl ChannelFiles {
         let entry = blocks[block].entries()[entry];
         let payload = blocks[block].data(&entry);
         let extent = self.extent(&entry, payload.len());
-        if !self.has_room(extent) {
+        if !self.chunks.has_room(self.added + extent) {
             self.end_run(blocks)?;
             self.commit()?;
             self.next_chunk(extent)?;
@@ -130,11 +130,6 @@ impl ChannelFiles {
             rows: rows as u64,
             items: items.unwrap_or(0) as u64,
         }
-    }
-
-    /// A record without rows needs a chunk too: its index row points into one.
-    fn has_room(&self, extent: Extent) -> bool {
-        self.chunks.last().is_some() && (self.added + extent).fits(self.chunks.room())
     }
 
     /// Append the values of the current run.

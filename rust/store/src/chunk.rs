@@ -158,8 +158,15 @@ impl ChunkWriter {
             .layout
             .commit(&self.columns, superblock, committed.items);
         self.file()?;
-        self.doubtful = true;
-        self.write_at(&bytes, self.layout.commit_offset())?;
+        if let Err(error) = self.write_at(&bytes, self.layout.commit_offset()) {
+            self.doubtful = true;
+            let before = self
+                .layout
+                .commit(&self.columns, self.superblock, self.items);
+            // A part of it may be in the file, where readers look. The failure is the answer, whatever comes of this.
+            drop(self.write_at(&before, self.layout.commit_offset()));
+            return Err(error);
+        }
         self.doubtful = false;
         self.superblock = superblock;
         self.items = committed.items;

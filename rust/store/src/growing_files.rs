@@ -77,6 +77,11 @@ impl GrowingFiles {
         Ok(())
     }
 
+    /// Whether the last file can take so much; false if there is no file yet, even for nothing.
+    pub(crate) fn has_room(&self, extent: Extent) -> bool {
+        self.last.is_some() && extent.fits(self.room())
+    }
+
     /// Write a part of a region of the last file, `start` bytes after the committed ones.
     pub(crate) fn write(&self, region: usize, start: usize, bytes: &[u8]) -> Result<()> {
         self.last

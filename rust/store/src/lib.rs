@@ -2,6 +2,7 @@
 //!
 //! The files are described byte by byte in `docs/format.md`.
 
+mod block;
 mod channel_files;
 mod channels;
 mod chunk;
@@ -20,11 +21,14 @@ mod kind;
 mod layout;
 mod lock;
 mod metric_files;
+mod open_channels;
 mod parquet_file;
 mod parts;
+mod policy;
 mod recorder;
 mod region_writer;
 mod rows;
+mod slot;
 mod staging;
 mod store;
 mod store_reader;
@@ -44,8 +48,10 @@ pub use export_metrics::export_metrics;
 pub use folder::ChannelKey;
 pub use kind::Kind;
 pub use metric_files::Series;
+pub use policy::{Durability, OnError};
 pub use recorder::Statistics;
 pub use rows::{Array, Rows};
+pub use slot::{Slot, SlotMemory};
 pub use store::{Options, Store};
 pub use store_reader::StoreReader;
 pub use superblock::FORMAT;

@@ -197,7 +197,7 @@ impl MetricFiles {
     /// Make sure that the chunk has room for one record of the group, and that the views point into it.
     fn prepare(&mut self, group: usize) -> Result<()> {
         let rows = self.groups[group].series.len() as u64;
-        let fits = self.files.last().is_some() && self.files.room().rows >= self.added + rows;
+        let fits = self.files.has_room(Extent::rows(self.added + rows));
         let has_views = |files: &Self| files.groups[group].views_of_chunk == files.files.files();
         if !fits || (!has_views(self) && !self.texts_fit(group)) {
             self.next_chunk(group)?;

@@ -2,6 +2,8 @@
 //!
 //! The files are described byte by byte in `docs/format.md`.
 
+mod batch_index;
+mod channel_reader;
 mod channels;
 mod chunk;
 mod chunk_map;
@@ -15,9 +17,12 @@ mod hidden;
 mod layout;
 mod lock;
 mod metric_files;
+mod metric_reader;
 mod parquet_file;
 mod parts;
+mod power_loss;
 mod recorder;
+mod recovery;
 mod staging;
 mod store;
 mod store_reader;
@@ -29,6 +34,8 @@ mod verify;
 mod watermark;
 mod writer;
 
+pub use batch_index::BatchEntry;
+pub use channel_reader::{Rows, VisibleFile};
 pub use channels::{MetricGroup, TensorChannel};
 pub use description::Session;
 pub use error::{Result, StoreError};
@@ -40,5 +47,5 @@ pub use recorder::Statistics;
 pub use store::{Options, Store};
 pub use store_reader::StoreReader;
 pub use superblock::FORMAT;
-pub use tensor_reader::{BatchEntry, Rows, TensorReader};
+pub use tensor_reader::TensorReader;
 pub use value_type::ValueType;

@@ -10,6 +10,7 @@ use crate::chunk::{ChunkWriter, Compacted, chunk_bytes};
 use crate::error::Result;
 use crate::folder::chunk_path;
 use crate::layout::{Columns, plain, text, time};
+use crate::recovery::FilesEnd;
 use crate::staging::{Block, Entry, Target};
 
 /// Each label column may fill this share of a chunk with long labels.
@@ -134,6 +135,12 @@ impl MetricFiles {
             added: 0,
             last_sequence: 0,
         }
+    }
+
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: FilesEnd) {
+        self.chunks = end.files;
+        self.rows = end.rows;
     }
 
     pub(crate) fn chunks(&self) -> u64 {

@@ -9,6 +9,7 @@ use crate::chunk::{ChunkWriter, Compacted, FIRST_CHUNK_BYTES, chunk_bytes};
 use crate::error::Result;
 use crate::folder::{chunk_path, index_path};
 use crate::layout::{Columns, Storage, plain, row_length, tensor_field, time};
+use crate::recovery::ChannelEnd;
 use crate::staging::{Block, Entry};
 use crate::superblock::KEYS_UNSORTED;
 use crate::value_type::ValueType;
@@ -170,6 +171,15 @@ impl TensorFiles {
             batches: Vec::new(),
             index_rows: Vec::new(),
         }
+    }
+
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: &ChannelEnd) {
+        self.chunks = end.chunks.files;
+        self.rows = end.chunks.rows;
+        self.indexes = end.index.files;
+        self.records = end.index.rows;
+        self.last_key = end.last_key;
     }
 
     pub(crate) fn chunks(&self) -> u64 {

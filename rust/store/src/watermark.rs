@@ -34,22 +34,32 @@ pub(crate) struct Watermark {
     pub(crate) hidden: Hidden,
 }
 
+impl Watermark {
+    /// Whether readers show the record of this number.
+    pub(crate) fn shows(&self, sequence: u64) -> bool {
+        sequence <= self.sequence && !self.hidden.contains(sequence)
+    }
+}
+
 pub(crate) struct WatermarkFile {
     path: PathBuf,
     file: File,
 }
 
 impl WatermarkFile {
-    pub(crate) fn create(path: PathBuf, watermark: &Watermark) -> Result<Self> {
+    /// Open or create the file, and put this watermark on disk.
+    pub(crate) fn begin(path: PathBuf, watermark: &Watermark) -> Result<Self> {
+        // Not cut: a reader may be about to read what another session left there.
         let file = OpenOptions::new()
             .write(true)
             .create(true)
-            .truncate(true)
+            .truncate(false)
             .open(&path)
-            .context("create", &path)?;
-        let created = Self { path, file };
-        created.write(watermark)?;
-        Ok(created)
+            .context("open", &path)?;
+        let begun = Self { path, file };
+        begun.write(watermark)?;
+        begun.sync()?;
+        Ok(begun)
     }
 
     /// One write inside one page: a kill cannot split it.

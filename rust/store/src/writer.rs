@@ -6,6 +6,7 @@ use crate::chunk::Compacted;
 use crate::error::{Result, StoreError};
 use crate::folder::{METRICS_FOLDER, WATERMARK_FILE};
 use crate::metric_files::{MetricFiles, Series};
+use crate::recovery::FilesEnd;
 use crate::staging::{Block, Entry, Target};
 use crate::tensor_files::TensorFiles;
 use crate::watermark::{Watermark, WatermarkFile};
@@ -29,18 +30,20 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// A writer of a folder without records.
-    pub(crate) fn create(folder: &Path, watermark: Watermark) -> Result<Self> {
-        Ok(Self {
+    /// A writer that begins at a watermark, behind the metrics of earlier sessions.
+    pub(crate) fn begin(folder: &Path, watermark: Watermark, metrics: FilesEnd) -> Result<Self> {
+        let mut writer = Self {
             tensors: Vec::new(),
             kept_open: (descriptor_limit() / DESCRIPTOR_SHARE).min(MOST_KEPT_OPEN),
             metrics: MetricFiles::new(folder.join(METRICS_FOLDER)),
-            watermark_file: WatermarkFile::create(folder.join(WATERMARK_FILE), &watermark)?,
+            watermark_file: WatermarkFile::begin(folder.join(WATERMARK_FILE), &watermark)?,
             watermark,
             failure: None,
             touched: Vec::new(),
             blocks: Vec::new(),
-        })
+        };
+        writer.metrics.continue_after(metrics);
+        Ok(writer)
     }
 
     pub(crate) fn add_tensor(&mut self, files: TensorFiles) -> u32 {

@@ -162,7 +162,10 @@ fn put_in_order(folder: &Path, state: &State, chains: &[Chain]) -> Result<()> {
         durable: state.watermark.sequence,
         ..state.watermark.clone()
     };
-    WatermarkFile::begin(folder.join(WATERMARK_FILE), &proven).map(drop)
+    let file = WatermarkFile::reopen(folder.join(WATERMARK_FILE))?;
+    // Into both slots: of two watermarks the greater one counts.
+    file.fill(&proven)?;
+    file.sync()
 }
 
 /// Remove files that come after those that could be read: all their records are lost.

@@ -17,7 +17,7 @@ use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
 use crate::lock::Lock;
 use crate::metric_files::Series;
 use crate::recorder::{Recorder, Statistics, lock};
-use crate::recovery::{ChannelEnd, FilesEnd, recover};
+use crate::recovery::{ChannelEnd, recover};
 use crate::staging::now;
 use crate::superblock::FORMAT;
 use crate::tensor_files::{KEY_COLUMNS, TensorFiles};
@@ -74,7 +74,7 @@ impl Store {
             session: options.session,
             ..Watermark::default()
         };
-        let writer = Writer::begin(folder, watermark, FilesEnd::default())?;
+        let writer = Writer::create(folder, watermark)?;
         replace_description(&description, &describe(options))?;
         Self::start(folder, options, lock, writer, HashMap::new())
     }
@@ -96,7 +96,7 @@ impl Store {
         let mut store = recovered.description;
         store.sessions.push(session);
         replace_description(&description, &store)?;
-        let writer = Writer::begin(folder, recovered.watermark, recovered.metrics)?;
+        let writer = Writer::continuing(folder, recovered.watermark, recovered.metrics)?;
         Self::start(folder, options, lock, writer, recovered.channels)
     }
 

@@ -30,20 +30,37 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// A writer that begins at a watermark, behind the metrics of earlier sessions.
-    pub(crate) fn begin(folder: &Path, watermark: Watermark, metrics: FilesEnd) -> Result<Self> {
-        let mut writer = Self {
+    /// A writer of a folder without records.
+    pub(crate) fn create(folder: &Path, watermark: Watermark) -> Result<Self> {
+        let file = WatermarkFile::create(folder.join(WATERMARK_FILE), &watermark)?;
+        Self::begin(folder, watermark, file)
+    }
+
+    /// A writer behind what earlier sessions left.
+    pub(crate) fn continuing(
+        folder: &Path,
+        watermark: Watermark,
+        metrics: FilesEnd,
+    ) -> Result<Self> {
+        let file = WatermarkFile::reopen(folder.join(WATERMARK_FILE))?;
+        file.write(&watermark)?;
+        let mut writer = Self::begin(folder, watermark, file)?;
+        writer.metrics.continue_after(metrics);
+        Ok(writer)
+    }
+
+    fn begin(folder: &Path, watermark: Watermark, watermark_file: WatermarkFile) -> Result<Self> {
+        watermark_file.sync()?;
+        Ok(Self {
             tensors: Vec::new(),
             kept_open: (descriptor_limit() / DESCRIPTOR_SHARE).min(MOST_KEPT_OPEN),
             metrics: MetricFiles::new(folder.join(METRICS_FOLDER)),
-            watermark_file: WatermarkFile::begin(folder.join(WATERMARK_FILE), &watermark)?,
             watermark,
+            watermark_file,
             failure: None,
             touched: Vec::new(),
             blocks: Vec::new(),
-        };
-        writer.metrics.continue_after(metrics);
-        Ok(writer)
+        })
     }
 
     pub(crate) fn add_tensor(&mut self, files: TensorFiles) -> u32 {
@@ -125,7 +142,7 @@ impl Writer {
             }
             compacted.into_iter().try_for_each(Compacted::publish)?;
             writer.watermark.closed = true;
-            writer.watermark_file.write(&writer.watermark)?;
+            writer.watermark_file.fill(&writer.watermark)?;
             writer.watermark_file.sync()
         })
     }

@@ -10,6 +10,7 @@ use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, WATERMARK_FILE};
 use crate::metric_files::{MetricFiles, Series};
 use crate::open_channels::OpenChannels;
 use crate::policy::{Durability, OnError, SYNC_PERIOD};
+use crate::recovery::FilesEnd;
 use crate::staging::{Block, Entry, Payload, Target};
 use crate::unsynced::Unsynced;
 use crate::watermark::{Watermark, WatermarkFile};
@@ -47,13 +48,38 @@ impl Writer {
         durability: Durability,
         on_error: OnError,
     ) -> Result<Self> {
+        let file = WatermarkFile::create(folder.join(WATERMARK_FILE), &watermark)?;
+        Self::begin(folder, watermark, file, (durability, on_error))
+    }
+
+    /// A writer behind what earlier sessions left.
+    pub(crate) fn continuing(
+        folder: &Path,
+        watermark: Watermark,
+        metrics: FilesEnd,
+        policies: (Durability, OnError),
+    ) -> Result<Self> {
+        let file = WatermarkFile::reopen(folder.join(WATERMARK_FILE))?;
+        file.write(&watermark)?;
+        let mut writer = Self::begin(folder, watermark, file, policies)?;
+        writer.metrics.continue_after(metrics);
+        Ok(writer)
+    }
+
+    fn begin(
+        folder: &Path,
+        watermark: Watermark,
+        watermark_file: WatermarkFile,
+        (durability, on_error): (Durability, OnError),
+    ) -> Result<Self> {
+        watermark_file.sync()?;
         Ok(Self {
             durability,
             on_error,
             channels: Vec::new(),
             open: OpenChannels::default(),
             metrics: MetricFiles::new(folder.join(METRICS_FOLDER)),
-            watermark_file: WatermarkFile::create(folder.join(WATERMARK_FILE), &watermark)?,
+            watermark_file,
             published: watermark.sequence,
             durable: watermark.durable,
             watermark,
@@ -65,11 +91,6 @@ impl Writer {
             touched: Vec::new(),
             blocks: Vec::new(),
         })
-    }
-
-    /// Put on disk what makes the folder a store.
-    pub(crate) fn sync_created(&self) -> Result<()> {
-        self.watermark_file.sync()
     }
 
     /// Add a channel whose folder was made.

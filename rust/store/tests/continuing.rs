@@ -248,7 +248,7 @@ fn rows_that_a_kill_left_above_the_watermark_stay_hidden() {
     record_some(&store, 5);
     store.close().unwrap();
     let reader = StoreReader::open(&folder).unwrap();
-    assert_eq!(reader.sessions()[1].first_sequence, 61);
+    assert_eq!(reader.sessions()[1].first_sequence, 101);
     assert!(
         reader
             .channels()

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use specplan_store::{BatchEntry, Rows};
 
-use crate::array::numpy_name;
+use crate::array::handed_out;
 use crate::errors::Failure;
 use crate::memory::array_over;
 
@@ -57,13 +57,16 @@ impl StoreReader {
 pub(crate) struct TensorReader {
     tensor: Arc<specplan_store::TensorReader>,
     descr: Py<PyArrayDescr>,
+    /// Of a row as it is handed out.
+    shape: Vec<usize>,
 }
 
 impl TensorReader {
     fn new(py: Python<'_>, tensor: Arc<specplan_store::TensorReader>) -> PyResult<Self> {
-        let name = numpy_name(tensor.value_type());
+        let (name, shape) = handed_out(tensor.value_type(), tensor.shape());
         Ok(Self {
             descr: PyArrayDescr::new(py, name)?.unbind(),
+            shape,
             tensor,
         })
     }
@@ -157,7 +160,7 @@ impl TensorReader {
         unsafe {
             array_over(
                 self.descr.bind(py),
-                (count, self.tensor.shape()),
+                (count, &self.shape),
                 data.cast_mut(),
                 false,
                 owner,

@@ -16,6 +16,7 @@ use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
 use crate::lock::Lock;
 use crate::metric_files::Series;
+use crate::policy::{Durability, OnError, Policy};
 use crate::recorder::{Recorder, Statistics, lock};
 use crate::recovery::{ChannelEnd, recover};
 use crate::staging::now;
@@ -36,6 +37,19 @@ pub struct Options {
     pub staging_bytes: usize,
     /// Longest time that a record waits there.
     pub flush_interval: Duration,
+    /// When records survive a loss of power.
+    pub durability: Durability,
+    /// What a failed write does.
+    pub on_error: OnError,
+}
+
+impl Options {
+    fn policy(&self) -> Policy {
+        Policy {
+            durability: self.durability,
+            on_error: self.on_error,
+        }
+    }
 }
 
 /// The one writer of a run's records.
@@ -74,7 +88,7 @@ impl Store {
             session: options.session,
             ..Watermark::default()
         };
-        let writer = Writer::create(folder, watermark)?;
+        let writer = Writer::create(folder, watermark, options.policy())?;
         replace_description(&description, &describe(options))?;
         Self::start(folder, options, lock, writer, HashMap::new())
     }
@@ -96,7 +110,12 @@ impl Store {
         let mut store = recovered.description;
         store.sessions.push(session);
         replace_description(&description, &store)?;
-        let writer = Writer::continuing(folder, recovered.watermark, recovered.metrics)?;
+        let writer = Writer::continuing(
+            folder,
+            recovered.watermark,
+            recovered.metrics,
+            options.policy(),
+        )?;
         Self::start(folder, options, lock, writer, recovered.channels)
     }
 
@@ -175,7 +194,7 @@ impl Store {
                 channels.next += 1;
             }
         }
-        let number = self.recorder.writer().add_tensor(files);
+        let number = self.recorder.writer().add_tensor(&folder, files);
         let recorder = Arc::clone(&self.recorder);
         let channel = TensorChannel::new(recorder, number, value_type, shape, row_bytes);
         channels.open.insert(name, channel.clone());
@@ -194,6 +213,18 @@ impl Store {
     pub fn sync(&self) -> Result<u64> {
         self.recorder.check()?;
         self.recorder.drain_all()
+    }
+
+    /// Wait until everything recorded so far is on disk, where it survives a loss of power; returns the watermark.
+    pub fn sync_to_disk(&self) -> Result<u64> {
+        self.recorder.check()?;
+        self.recorder.drain_to_disk()
+    }
+
+    /// Everything up to this number survives a loss of power.
+    pub fn durable(&self) -> Result<u64> {
+        self.recorder.check_process()?;
+        Ok(self.recorder.writer().durable())
     }
 
     /// What was counted so far.

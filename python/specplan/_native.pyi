@@ -5,7 +5,7 @@ from typing import Any, Literal, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 __version__: str
 
@@ -113,6 +113,8 @@ class Store:
         rewind_to: int | None = None,
         staging_bytes: int = 67_108_864,
         flush_milliseconds: int = 20,
+        durability: Literal["process", "periodic", "disk"] = "process",
+        on_error: Literal["stop", "drop"] = "stop",
     ) -> Store:
         """Continue the store in `path`, whatever ended the session before; `session` is larger than its number.
 
@@ -290,6 +292,7 @@ class StoreReader:
     def metric_files(self) -> list[tuple[str, int, int]]:
         """Where the visible rows of the metrics stand, in order: an Arrow IPC file, the first row, how many rows."""
 
+@disjoint_base
 class ChannelReader:
     """One channel of any kind."""
 

@@ -86,7 +86,7 @@ def test_values_are_numbers_buffers_or_sequences(tmp_path: Path) -> None:
     one, two = (
         store.metrics([("train", None, None, name) for name in names]) for names in ("a", "bc")
     )
-    for step, number in enumerate((0.5, np.float64(1.5), [2.5], np.array([3.5]))):
+    for step, number in enumerate((0.5, np.float64(1.5), 2, [2.5], np.array([3.5]))):
         one.log(number, 0, step, step)
     two.log((4.5, 5), 0, 0, 0)
     for wrong in (1.0, [1.0], (1.0, 2.0, 3.0)):
@@ -100,4 +100,4 @@ def test_values_are_numbers_buffers_or_sequences(tmp_path: Path) -> None:
     store.close()
     export_metrics(str(tmp_path / "records"), str(tmp_path / "metrics.parquet"), run_id="r")
     values = pq.read_table(tmp_path / "metrics.parquet")["value"].to_pylist()
-    assert values == [0.5, 1.5, 2.5, 3.5, 4.5, 5.0]
+    assert values == [0.5, 1.5, 2.0, 2.5, 3.5, 4.5, 5.0]

@@ -8,7 +8,7 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat};
+use pyo3::types::{PyDict, PyFloat, PyInt};
 use specplan_store::{ChannelKey, Durability, OnError, Options, Series, ValueType};
 
 use crate::array::view;
@@ -266,8 +266,11 @@ enum Values {
 
 impl Values {
     fn of(values: &Bound<'_, PyAny>) -> PyResult<Self> {
-        if let Ok(number) = values.cast_exact::<PyFloat>() {
+        if let Ok(number) = values.cast::<PyFloat>() {
             return Ok(Self::One(number.value().to_le_bytes()));
+        }
+        if values.is_instance_of::<PyInt>() {
+            return Ok(Self::One(values.extract::<f64>()?.to_le_bytes()));
         }
         // SAFETY: the object is alive; the function only looks at its type.
         if unsafe { ffi::PyObject_CheckBuffer(values.as_ptr()) } == 0 {

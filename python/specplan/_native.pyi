@@ -113,6 +113,8 @@ class Store:
         rewind_to: int | None = None,
         staging_bytes: int = 67_108_864,
         flush_milliseconds: int = 20,
+        durability: Literal["process", "periodic", "disk"] = "process",
+        on_error: Literal["stop", "drop"] = "stop",
     ) -> Store:
         """Continue the store in `path`, whatever ended the session before; `session` is larger than its number.
 

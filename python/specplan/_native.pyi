@@ -246,9 +246,15 @@ class Slot:
 
 @final
 class MetricGroup:
-    """Series that are logged together: one call, one small buffer of float64."""
+    """Series that are logged together: one call, one number or small buffer of float64."""
 
-    def log(self, values: Buffer | NDArray[np.float64], epoch: int, batch: int, step: int) -> int:
+    def log(
+        self,
+        values: float | Buffer | NDArray[np.float64] | Sequence[float],
+        epoch: int,
+        batch: int,
+        step: int,
+    ) -> int:
         """Record one float64 for each series and return the sequence number.
 
         `batch` -1 means the whole epoch or phase, `epoch` -1 a phase without epochs.

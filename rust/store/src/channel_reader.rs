@@ -171,8 +171,7 @@ impl ChannelReader {
 
     pub(crate) fn index(&self) -> Result<Vec<BatchEntry>> {
         let snapshot = self.read();
-        let rows =
-            (0..snapshot.index.batches()).filter_map(|position| snapshot.index.place(position));
+        let rows = snapshot.index.visible();
         rows.map(|row| Ok(snapshot.with_visible_start(row.entry()?)))
             .collect()
     }
@@ -181,8 +180,10 @@ impl ChannelReader {
     pub(crate) fn chunks(&self) -> Result<Vec<Rows>> {
         let snapshot = self.read();
         if self.check {
-            for position in 0..snapshot.index.batches() {
-                snapshot.batch(self.place(&snapshot, position)?, true)?;
+            for row in snapshot.index.visible() {
+                if !snapshot.index.is_checked(row) {
+                    snapshot.batch(row, true)?;
+                }
             }
         }
         let rows = snapshot.visible.iter().map(|stretch| Rows {

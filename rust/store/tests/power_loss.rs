@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::{Folder, Random, channel, folder, options};
+use common::{Folder, Random, channel, folder, key, options};
 use specplan_store::{Options, Series, Store, StoreError, StoreReader, ValueType};
 
 const PAGE: usize = 4096;
@@ -68,7 +68,7 @@ fn start_again(files: &mut Files) {
     *description = format!("{body},\n  \"crc32\": {check}\n}}\n").into_bytes();
 }
 
-/// How likely the system is to have kept things, each of 100.
+/// How likely the system is to have kept things, each of 1000.
 #[derive(Clone, Copy, Debug)]
 struct Odds {
     names: usize,
@@ -80,15 +80,15 @@ fn lose_power(old: &Files, new: &Files, odds: Odds, random: &mut Random) -> File
     let mut kept = Files::new();
     for (name, new) in new {
         let old = old.get(name);
-        if old.is_none() && random.below(100) >= odds.names {
+        if old.is_none() && random.below(1000) >= odds.names {
             continue;
         }
         let old = old.map_or(&[][..], Vec::as_slice);
-        let long = random.below(100) < odds.pages;
+        let long = random.below(1000) < odds.pages;
         let mut bytes = vec![0; if long { new.len() } else { old.len() }];
         for start in (0..bytes.len()).step_by(PAGE) {
             let end = bytes.len().min(start + PAGE);
-            let source = if random.below(100) < odds.pages {
+            let source = if random.below(1000) < odds.pages {
                 new
             } else {
                 old
@@ -101,7 +101,7 @@ fn lose_power(old: &Files, new: &Files, odds: Odds, random: &mut Random) -> File
     kept
 }
 
-/// Batch numbers and sequence numbers of what is recorded; every fifth record is one of metrics.
+/// Sequence numbers and batches of what is recorded in channels of every kind; every fifth record is one of metrics.
 fn record(store: &Store, batches: std::ops::Range<i32>) -> Vec<(u64, i32)> {
     let group = store
         .metrics(vec![
@@ -114,25 +114,43 @@ fn record(store: &Store, batches: std::ops::Range<i32>) -> Vec<(u64, i32)> {
             3
         ])
         .unwrap();
-    let fields = ["small", "large", "late"];
     batches
         .map(|batch| {
             let number = batch as usize;
-            if number % 5 == 4 {
-                let sequence = group.log(&[batch as u8; 24], 0, batch, 0).unwrap();
-                return (sequence, batch);
-            }
-            // The last channel comes into being half way.
-            let field = number % if number < 100 { 2 } else { 3 };
-            let rows = [1, 100, 5][field];
-            let channel = channel(store, fields[field], ValueType::Uint8, &[700]);
-            let sequence = channel.record(&vec![batch as u8; rows * 700], rows, 0, batch);
+            let sequence = match number % 10 {
+                4 | 9 => group.log(&[batch as u8; 24], 0, batch, 0).unwrap(),
+                1 => {
+                    let boxes = store.ragged(&key("boxes"), ValueType::Uint8, 1).unwrap();
+                    let long = vec![batch as u8; 900];
+                    let rows: [(&[usize], &[u8]); 3] =
+                        [(&[900], &long), (&[0], &[]), (&[2], &long[..2])];
+                    boxes
+                        .record(&boxes.batch(&rows).unwrap(), 0, batch)
+                        .unwrap()
+                }
+                6 => {
+                    let names = store.text(&key("names"), false).unwrap();
+                    let text = String::from_utf8(vec![batch as u8 % 128; 300]).unwrap();
+                    let texts = names.batch(&[text.as_str(), "", &text[..7]]).unwrap();
+                    names.record(&texts, 0, batch).unwrap()
+                }
+                // This channel comes into being half way.
+                8 if number > 100 => record_rows(store, "late", 5, batch),
+                odd if odd % 2 == 1 => record_rows(store, "large", 150, batch),
+                _ => record_rows(store, "small", 1, batch),
+            };
             if number % 40 == 39 {
                 store.sync().unwrap();
             }
-            (sequence.unwrap(), batch)
+            (sequence, batch)
         })
         .collect()
+}
+
+fn record_rows(store: &Store, field: &str, rows: usize, batch: i32) -> u64 {
+    let channel = channel(store, field, ValueType::Uint8, &[700]);
+    let values = vec![batch as u8; rows * 700];
+    channel.record(&values, rows, 0, batch).unwrap()
 }
 
 /// A store as it was when all was on disk, as it was when the power went, and its records.
@@ -167,10 +185,16 @@ fn lost_store(name: &str) -> (Folder, Lost) {
 
 fn found(reader: &StoreReader) -> Vec<(u64, i32)> {
     let mut found = Vec::new();
-    for tensor in reader.tensors() {
-        for entry in tensor.index().unwrap() {
-            let rows = tensor.get(entry.epoch, entry.batch).unwrap();
-            assert!(rows.bytes().iter().all(|&byte| byte == entry.batch as u8));
+    for channel in reader.channels() {
+        for entry in channel.index().unwrap() {
+            let rows = channel.get(entry.epoch, entry.batch).unwrap();
+            let value = entry.batch as u8;
+            let expected = if channel.key().field == "names" {
+                value % 128
+            } else {
+                value
+            };
+            assert!(rows.bytes().iter().all(|&byte| byte == expected));
             found.push((entry.sequence, entry.batch));
         }
     }
@@ -178,14 +202,14 @@ fn found(reader: &StoreReader) -> Vec<(u64, i32)> {
     found
 }
 
-fn of_tensors(records: &[(u64, i32)]) -> Vec<(u64, i32)> {
-    let tensors = records.iter().filter(|record| record.1 % 5 != 4);
-    tensors.copied().collect()
+fn of_channels(records: &[(u64, i32)]) -> Vec<(u64, i32)> {
+    let batches = records.iter().filter(|record| record.1 % 5 != 4);
+    batches.copied().collect()
 }
 
 fn check(reader: &StoreReader, records: &[(u64, i32)]) {
     assert!(reader.verify().is_empty(), "{:?}", reader.verify());
-    let expected = of_tensors(records);
+    let expected = of_channels(records);
     assert_eq!(found(reader), expected);
     let metrics: u64 = reader.metric_files().iter().map(|file| file.2).sum();
     assert_eq!(metrics, 3 * (records.len() - expected.len()) as u64);
@@ -221,10 +245,9 @@ fn any_mixture_of_pages_leaves_a_beginning() {
     let mut random = Random(5);
     let mut beginnings = std::collections::BTreeSet::new();
     for trial in 0..48 {
-        let likely = [50, 90, 97, 100][trial % 4];
         let odds = Odds {
-            names: likely,
-            pages: [50, 90, 97, 99][trial / 4 % 4],
+            names: [700, 950, 1000, 1000][trial % 4],
+            pages: [500, 970, 997, 1000][trial / 4 % 4],
         };
         let mut kept = lose_power(&lost.durable, &lost.written, odds, &mut random);
         beginnings.insert(check_left(&folder, &lost, &mut kept));
@@ -275,8 +298,8 @@ fn another_loss_before_anything_was_written_changes_nothing() {
     let mut random = Random(9);
     for _ in 0..20 {
         let odds = Odds {
-            names: 95,
-            pages: 95,
+            names: 950,
+            pages: 990,
         };
         let mut kept = lose_power(&lost.durable, &lost.written, odds, &mut random);
         start_again(&mut kept);

@@ -72,6 +72,10 @@ impl Writer {
     /// Write drained blocks, then the watermark.
     pub(crate) fn write_blocks(&mut self, blocks: &[Block]) -> Result<()> {
         self.guarded(|writer| {
+            #[cfg(feature = "watermark-first")]
+            if let Some(last) = blocks.last().and_then(|block| block.entries().last()) {
+                writer.advance(last.sequence)?;
+            }
             let mut metrics = false;
             for (number, block) in blocks.iter().enumerate() {
                 for (position, entry) in block.entries().iter().enumerate() {

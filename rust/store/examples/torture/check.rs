@@ -1,0 +1,167 @@
+//! Compare stores with what their records must be.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int32Type, Int64Type, UInt64Type};
+use arrow_ipc::reader::FileReader;
+use specplan_store::{StoreError, StoreReader};
+
+use crate::workload::{Content, Workload};
+
+/// What the writer said before it ended.
+#[derive(Default)]
+struct Said {
+    created: bool,
+    synced: u64,
+    closed: bool,
+}
+
+/// Answer every line of standard input with `ok RECORDS MICROSECONDS` or `violation TEXT`.
+pub(crate) fn answer(workload: &Workload) -> ExitCode {
+    for line in io::stdin().lock().lines().map_while(Result::ok) {
+        let words: Vec<&str> = line.split('\t').collect();
+        let [folder, said] = words[..] else {
+            panic!("not a folder and what its writer said: {line}");
+        };
+        let said = Said::read(&fs::read_to_string(said).unwrap());
+        let start = Instant::now();
+        match check(folder.as_ref(), workload, &said) {
+            Ok(records) => println!("ok {records} {}", start.elapsed().as_micros()),
+            Err(text) => println!("violation {}", text.replace('\n', " ")),
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+impl Said {
+    fn read(text: &str) -> Self {
+        let mut said = Self::default();
+        // A line that was cut by the end of its writer promises nothing.
+        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words[..] {
+                ["created"] => said.created = true,
+                ["closed"] => said.closed = true,
+                ["synced", number] => said.synced = number.parse().unwrap(),
+                _ => (),
+            }
+        }
+        said
+    }
+}
+
+fn check(folder: &Path, workload: &Workload, said: &Said) -> Result<u64, String> {
+    let reader = match StoreReader::open(folder) {
+        Ok(reader) => reader,
+        Err(StoreError::Missing { .. }) if !said.created => return Ok(0),
+        Err(error) => return Err(format!("does not open: {error}")),
+    };
+    let mut found = tensors(&reader, workload)?;
+    found.extend(metrics(&reader, workload)?);
+    found.sort_unstable();
+    for (position, &(sequence, number)) in found.iter().enumerate() {
+        if number != position as u64 + 1 {
+            return Err(format!(
+                "sequence {sequence} is record {number}, but record {} is not there",
+                position + 1
+            ));
+        }
+    }
+    let records = found.len() as u64;
+    if records != reader.watermark() {
+        let watermark = reader.watermark();
+        return Err(format!("watermark {watermark}, but {records} records"));
+    }
+    if records < said.synced {
+        return Err(format!("{} were synced, {records} are there", said.synced));
+    }
+    if said.closed && !reader.closed() {
+        return Err("was closed, and is not".to_owned());
+    }
+    Ok(records)
+}
+
+/// Sequence and record number of every visible batch, each compared bit for bit.
+fn tensors(reader: &StoreReader, workload: &Workload) -> Result<Vec<(u64, u64)>, String> {
+    let mut found = Vec::new();
+    for tensor in reader.tensors() {
+        for (position, entry) in tensor.index().into_iter().enumerate() {
+            let number = u64::from(entry.batch.unsigned_abs());
+            let record = workload.record(number);
+            let wrong = |what: &str| format!("record {number} in {}: {what}", tensor.name());
+            let Content::Tensor {
+                channel,
+                rows,
+                data,
+            } = record.content
+            else {
+                return Err(wrong("is a metric"));
+            };
+            if workload.channels[channel].key() != *tensor.key() {
+                return Err(wrong("belongs elsewhere"));
+            }
+            if (entry.epoch, entry.batch) != (record.epoch, record.batch) {
+                return Err(wrong("has another key"));
+            }
+            let at = tensor.at(position).map_err(|error| wrong(&error.to_string()))?;
+            if at.count() != rows || at.bytes() != data {
+                return Err(wrong("has other values"));
+            }
+            let got = tensor.get(entry.epoch, entry.batch);
+            let got = got.map_err(|error| wrong(&error.to_string()))?;
+            if got.bytes() != data {
+                return Err(wrong("is not found by its key"));
+            }
+            found.push((entry.sequence, number));
+        }
+    }
+    Ok(found)
+}
+
+/// The same of every logged record, read with the Arrow library.
+fn metrics(reader: &StoreReader, workload: &Workload) -> Result<Vec<(u64, u64)>, String> {
+    let mut found = Vec::new();
+    let series = workload.series();
+    let mut values = Vec::new();
+    for (path, visible) in reader.metric_files() {
+        let file = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let wrong = |error| format!("{}: {error}", path.display());
+        for batch in FileReader::try_new(file, None).map_err(wrong)? {
+            let batch = batch.map_err(wrong)?;
+            let batch = batch.slice(0, batch.num_rows().min(visible as usize));
+            let column = |name: &str| batch.column_by_name(name).unwrap();
+            let steps = column("step").as_primitive::<Int64Type>().values();
+            let sequences = column("sequence").as_primitive::<UInt64Type>().values();
+            let numbers = column("value").as_primitive::<Float64Type>().values();
+            let epochs = column("epoch").as_primitive::<Int32Type>().values();
+            let names = column("name").as_string_view();
+            for row in 0..batch.num_rows() {
+                let number = steps[row] as u64;
+                let place = values.len() / size_of::<f64>();
+                if series.get(place).map(|series| series.name.as_str()) != Some(names.value(row)) {
+                    return Err(format!("record {number} has another series at {place}"));
+                }
+                values.extend_from_slice(&numbers[row].to_le_bytes());
+                if place + 1 < series.len() {
+                    continue;
+                }
+                let record = workload.record(number);
+                let same = matches!(record.content, Content::Metrics { values: expected } if expected == values);
+                if !same || epochs[row] != record.epoch {
+                    return Err(format!("record {number} has other values"));
+                }
+                values.clear();
+                found.push((sequences[row], number));
+            }
+        }
+    }
+    if !values.is_empty() {
+        return Err("half a record of metrics is visible".to_owned());
+    }
+    Ok(found)
+}

@@ -7,15 +7,18 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from tests.torture.figures import Row, Size
 from tests.torture.tools import Checker, Fault, Operation, Tally, Tools, read_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 MODES = ("kill-before", "kill-half", "kill-after")
 WORKLOADS = ("small", "eager", "rolling", "wide", "metrics")
 THREADS = 2
+FEWEST_CAUGHT = 50
+"""A harness that finds fewer broken stores of a broken writer has no teeth."""
 
 
 def operations_of(
@@ -37,55 +40,78 @@ def operations_of(
     return operations
 
 
+def can_be_cut(operation: Operation) -> bool:
+    """A kill ends a write between two pages; the watermark counts on that."""
+    return operation.name == "write" and not operation.path.endswith("/watermark")
+
+
 def every_kill(operations: Iterable[Operation], modes: Iterable[str] = MODES) -> list[Fault]:
     """All faults that differ: only a write can be left half done."""
     return [
         Fault(operation.number, mode)
         for operation in operations
         for mode in modes
-        if operation.name != "say" and (mode != "kill-half" or operation.name == "write")
+        if operation.name != "say" and (mode != "kill-half" or can_be_cut(operation))
     ]
+
+
+def spread(
+    faults: Sequence[Fault], scratch: Path, share: Callable[[Sequence[Fault], Path], Tally]
+) -> Tally:
+    """Give each thread its share of the faults and a folder of its own."""
+    folders = [scratch / str(thread) for thread in range(THREADS)]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    shares = [faults[start::THREADS] for start in range(THREADS)]
+    total = Tally()
+    with ThreadPoolExecutor(THREADS) as executor:
+        for tally in executor.map(share, shares, folders):
+            total.merge(tally)
+    return total
 
 
 def kill_loop(
     tools: Tools,
     workload: str,
-    faults: list[Fault],
+    faults: Sequence[Fault],
     scratch: Path,
     *,
-    broken: bool = False,
+    writer: Path | None = None,
 ) -> Tally:
-    """One trial for each fault."""
-    shares = [faults[start::THREADS] for start in range(THREADS)]
-    with ThreadPoolExecutor(THREADS) as executor:
-        tallies = executor.map(
-            lambda thread: _share(
-                tools, workload, shares[thread], scratch / str(thread), broken=broken
-            ),
-            range(THREADS),
-        )
-    total = Tally()
-    for tally in tallies:
-        total.merge(tally)
-    return total
+    """One trial for each fault: kill the writer there, and check what is left."""
+
+    def share(faults: Sequence[Fault], folder: Path) -> Tally:
+        store, said = folder / "store", folder / "said"
+        tally = Tally()
+        with Checker(tools, workload) as checker:
+            for fault in faults:
+                shutil.rmtree(store, ignore_errors=True)
+                said.write_bytes(b"")
+                environment = tools.environment(store, fault)
+                status = tools.write(["write", store, workload], said, environment, writer=writer)
+                verdict = checker.check(store, said)
+                if status not in {-signal.SIGKILL, 0}:
+                    ended = f"the writer ended with {status}: {said.read_text()[-300:]}"
+                    verdict = verdict._replace(violation=ended)
+                tally.add(verdict.violation, fault, verdict.microseconds)
+        return tally
+
+    return spread(faults, scratch, share)
 
 
-def _share(
-    tools: Tools, workload: str, faults: list[Fault], scratch: Path, *, broken: bool
-) -> Tally:
-    scratch.mkdir(exist_ok=True)
-    store, said = scratch / "store", scratch / "said"
-    writer = tools.broken_writer if broken else None
-    tally = Tally()
-    with Checker(tools, workload) as checker:
-        for fault in faults:
-            shutil.rmtree(store, ignore_errors=True)
-            said.write_bytes(b"")
-            environment = tools.environment(store, fault)
-            status = tools.write(["write", store, workload], said, environment, writer=writer)
-            if status not in {-signal.SIGKILL, 0}:
-                tally.add(f"the writer ended with {status}: {said.read_text()[-300:]}", fault)
-                continue
-            verdict = checker.check(store, said)
-            tally.add(verdict.violation, fault, verdict.microseconds)
-    return tally
+def rows(tools: Tools, size: Size, scratch: Path) -> Iterator[Row]:
+    """P1 and P3: kills at every operation, and a writer that has to be caught."""
+    command = f"python -m tests.torture kills --size {size}"
+    for workload in WORKLOADS if size is Size.LONG else ("eager",):
+        operations = operations_of(tools, workload, scratch)
+        tally = kill_loop(tools, workload, every_kill(operations), scratch)
+        facts = f"slowest check {tally.slowest_check / 1000:.0f} ms"
+        test = f"kill before, within and after each of {len(operations)} operations of `{workload}`"
+        yield Row("P1, P3", test, tally.trials, len(tally.violations), facts, command)
+    operations = operations_of(tools, "eager", scratch)
+    faults = every_kill(operations, ["kill-half"])
+    caught = kill_loop(tools, "eager", faults, scratch, writer=tools.broken_writer)
+    facts = f"{len(caught.violations):,} stores of the broken build were found out"
+    missed = 0 if len(caught.violations) >= FEWEST_CAUGHT else 1
+    test = "the same with a build that moves the watermark first has to fail"
+    yield Row("P1", test, caught.trials, missed, facts, command)

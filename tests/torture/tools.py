@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -137,6 +137,7 @@ class Tools:
         *,
         writer: Path | None = None,
         before: Sequence[str] = (),
+        lines: IO[str] | None = None,
     ) -> int | None:
         """Run the writer; what it says goes to `said`. None if it hangs."""
         command = [*before, writer or self.writer, *arguments]
@@ -144,6 +145,7 @@ class Tools:
             try:
                 return subprocess.run(
                     [str(word) for word in command],
+                    stdin=lines,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=environment,

@@ -42,7 +42,10 @@ impl Said {
     fn read(text: &str) -> Self {
         let mut said = Self::default();
         // A line that was cut by the end of its writer promises nothing.
-        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        for line in text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'))
+        {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
                 ["created"] => said.created = true,
@@ -108,7 +111,9 @@ fn tensors(reader: &StoreReader, workload: &Workload) -> Result<Vec<(u64, u64)>,
             if (entry.epoch, entry.batch) != (record.epoch, record.batch) {
                 return Err(wrong("has another key"));
             }
-            let at = tensor.at(position).map_err(|error| wrong(&error.to_string()))?;
+            let at = tensor
+                .at(position)
+                .map_err(|error| wrong(&error.to_string()))?;
             if at.count() != rows || at.bytes() != data {
                 return Err(wrong("has other values"));
             }

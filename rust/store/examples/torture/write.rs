@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use specplan_store::{MetricGroup, Options, Result, Store, TensorChannel};
+use specplan_store::{MetricGroup, Options, Result, Store, StoreError, TensorChannel};
 
 use crate::workload::{Content, Workload};
 
+/// How the program ends after an error that it named.
+const FAILED: u8 = 3;
 /// Nothing is drained by the clock, so that the same operations come in the same order.
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -23,8 +25,9 @@ pub(crate) fn write(folder: &Path, workload: &Workload) -> ExitCode {
         Err(error) => return failed("create", &error),
     };
     println!("created");
-    let recorded = record(&store, workload, 1);
-    if let Err(error) = recorded {
+    let recorded =
+        open_channels(&store, workload).map(|channels| record(&store, workload, &channels));
+    if let Some(Err(error)) = &recorded {
         println!("error record {error}");
         // A failure stays: nothing that comes later may be promised.
         match store.sync() {
@@ -36,22 +39,42 @@ pub(crate) fn write(folder: &Path, workload: &Workload) -> ExitCode {
         Ok(()) => println!("closed"),
         Err(error) => return failed("close", &error),
     }
-    ExitCode::SUCCESS
+    match recorded {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        _ => ExitCode::from(FAILED),
+    }
 }
 
-fn failed(action: &str, error: &dyn std::fmt::Display) -> ExitCode {
+fn failed(action: &str, error: &StoreError) -> ExitCode {
     println!("error {action} {error}");
-    ExitCode::from(3)
+    ExitCode::from(FAILED)
 }
 
-fn record(store: &Store, workload: &Workload, first: u64) -> Result<()> {
-    let channels: Vec<TensorChannel> = workload
-        .channels
-        .iter()
-        .map(|channel| store.tensor(&channel.key(), channel.value_type, channel.shape))
-        .collect::<Result<_>>()?;
-    let metrics: MetricGroup = store.metrics(workload.series())?;
-    for number in first..=workload.records {
+struct Channels {
+    tensors: Vec<TensorChannel>,
+    metrics: MetricGroup,
+}
+
+/// Nothing is recorded yet, so a failure loses nothing and may be tried again.
+fn open_channels(store: &Store, workload: &Workload) -> Option<Channels> {
+    let open = || {
+        let tensors = workload.channels.iter();
+        let tensors =
+            tensors.map(|channel| store.tensor(&channel.key(), channel.value_type, channel.shape));
+        Ok(Channels {
+            tensors: tensors.collect::<Result<_>>()?,
+            metrics: store.metrics(workload.series())?,
+        })
+    };
+    (0..2).find_map(|_| {
+        open()
+            .inspect_err(|error: &StoreError| println!("error channel {error}"))
+            .ok()
+    })
+}
+
+fn record(store: &Store, workload: &Workload, channels: &Channels) -> Result<()> {
+    for number in 1..=workload.records {
         let record = workload.record(number);
         let (epoch, batch) = (record.epoch, record.batch);
         match record.content {
@@ -59,8 +82,10 @@ fn record(store: &Store, workload: &Workload, first: u64) -> Result<()> {
                 channel,
                 rows,
                 data,
-            } => channels[channel].record(&data, rows, epoch, batch)?,
-            Content::Metrics { values } => metrics.log(&values, epoch, batch, number as i64)?,
+            } => channels.tensors[channel].record(&data, rows, epoch, batch)?,
+            Content::Metrics { values } => {
+                channels.metrics.log(&values, epoch, batch, number as i64)?
+            }
         };
         if number % workload.sync_every == 0 || number == workload.records {
             store.sync()?;

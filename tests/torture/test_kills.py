@@ -36,7 +36,7 @@ def test_reading_changes_nothing(tools: Tools, scratch: Path) -> None:
     store, said, log = scratch / "store", scratch / "said", scratch / "log"
     assert tools.write(["write", store, "small"], said) == 0
     requests = scratch / "requests"
-    requests.write_text(f"{store}\t{said}\n")
+    requests.write_text(f"{store}\t{said}\tkilled\n")
     environment = tools.environment(store, log=log)
     with requests.open() as lines:
         assert tools.write(["check", "small"], scratch / "verdict", environment, lines=lines) == 0

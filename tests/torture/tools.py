@@ -170,13 +170,14 @@ class Checker:
     def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def check(self, folder: Path, said: Path) -> Verdict:
+    def check(self, folder: Path, said: Path, *, power_lost: bool = False) -> Verdict:
         """Compare a store with what its writer said. A checker that dies or hangs is a violation, too."""
         process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(f"{folder}\t{said}\n")
+            ending = "power" if power_lost else "killed"
+            process.stdin.write(f"{folder}\t{said}\t{ending}\n")
             process.stdin.flush()
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
@@ -217,6 +218,13 @@ class Checker:
             return process.wait()
         finally:
             process.stdout.close()
+
+
+def other_boot_id(folder: Path) -> Path:
+    """A boot id for readers that look at a store after a loss of power."""
+    path = folder / "boot_id"
+    path.write_text("ffffffff-0000-4000-8000-000000000000\n")
+    return path
 
 
 def build(folder: Path, *, broken: bool = False) -> Tools:

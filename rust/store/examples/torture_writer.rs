@@ -1,8 +1,8 @@
 //! Writes and checks the stores of `tests/torture`.
 //!
 //! ```text
-//! torture_writer write FOLDER WORKLOAD     write a store; each line of standard output is a promise kept
-//! torture_writer check WORKLOAD            check a store for each line of standard input: FOLDER, SAID, STATE
+//! torture_writer write FOLDER WORKLOAD [LEVEL]  write a store; each line of standard output is a promise
+//! torture_writer check WORKLOAD                 check the store of each line of standard input
 //! ```
 //!
 //! Record `n` of a workload is made from `n` alone, so a store is checked without its writer: what is visible
@@ -30,7 +30,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["write", folder, workload] => write::write(folder.as_ref(), &Workload::named(workload)),
+        ["write", folder, workload, ..] => {
+            write::write(folder.as_ref(), &Workload::named(workload))
+        }
         ["check", workload] => check::answer(&Workload::named(workload)),
         _ => panic!("unknown arguments: {words:?}"),
     }

@@ -17,7 +17,8 @@ use crate::workload::{Content, Workload};
 #[derive(Default)]
 struct Said {
     created: bool,
-    synced: u64,
+    /// Records up to this one have to be there.
+    kept: u64,
     closed: bool,
 }
 
@@ -25,10 +26,10 @@ struct Said {
 pub(crate) fn answer(workload: &Workload) -> ExitCode {
     for line in io::stdin().lock().lines().map_while(Result::ok) {
         let words: Vec<&str> = line.split('\t').collect();
-        let [folder, said] = words[..] else {
-            panic!("not a folder and what its writer said: {line}");
+        let [folder, said, ending] = words[..] else {
+            panic!("not a folder, what its writer said, and how it ended: {line}");
         };
-        let said = Said::read(&fs::read_to_string(said).unwrap());
+        let said = Said::read(&fs::read_to_string(said).unwrap(), ending == "power");
         let start = Instant::now();
         match check(folder.as_ref(), workload, &said) {
             Ok(records) => println!("ok {records} {}", start.elapsed().as_micros()),
@@ -39,7 +40,7 @@ pub(crate) fn answer(workload: &Workload) -> ExitCode {
 }
 
 impl Said {
-    fn read(text: &str) -> Self {
+    fn read(text: &str, power_lost: bool) -> Self {
         let mut said = Self::default();
         // A line that was cut by the end of its writer promises nothing.
         for line in text
@@ -50,7 +51,8 @@ impl Said {
             match words[..] {
                 ["created"] => said.created = true,
                 ["closed"] => said.closed = true,
-                ["synced", number] => said.synced = number.parse().unwrap(),
+                ["durable", number] => said.kept = number.parse().unwrap(),
+                ["synced", number] if !power_lost => said.kept = number.parse().unwrap(),
                 _ => (),
             }
         }
@@ -80,8 +82,8 @@ fn check(folder: &Path, workload: &Workload, said: &Said) -> Result<u64, String>
         let watermark = reader.watermark();
         return Err(format!("watermark {watermark}, but {records} records"));
     }
-    if records < said.synced {
-        return Err(format!("{} were synced, {records} are there", said.synced));
+    if records < said.kept {
+        return Err(format!("{} were promised, {records} are there", said.kept));
     }
     if said.closed && !reader.closed() {
         return Err("was closed, and is not".to_owned());

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.torture import errors, kills
+from tests.torture import compaction, disks, errors, kills, power, real_runs, replay, training
 from tests.torture.figures import Row, Size, update
 from tests.torture.tools import ROOT, build, scratch_folder
 
@@ -23,7 +23,13 @@ PAGE = ROOT / "docs/reliability.md"
 
 TIERS: dict[str, Tier] = {
     "kills": kills.rows,
+    "runs": real_runs.rows,
+    "power": power.rows,
+    "replay": replay.rows,
     "errors": errors.rows,
+    "disks": disks.rows,
+    "compaction": compaction.rows,
+    "training": training.rows,
 }
 """Each is a function of the programs, the size, and a folder to work in; its rows go into the page."""
 

@@ -40,18 +40,13 @@ def operations_of(
     return operations
 
 
-def can_be_cut(operation: Operation) -> bool:
-    """A kill ends a write between two pages; the watermark counts on that."""
-    return operation.name == "write" and not operation.path.endswith("/watermark")
-
-
 def every_kill(operations: Iterable[Operation], modes: Iterable[str] = MODES) -> list[Fault]:
     """All faults that differ: only a write can be left half done."""
     return [
         Fault(operation.number, mode)
         for operation in operations
         for mode in modes
-        if operation.name != "say" and (mode != "kill-half" or can_be_cut(operation))
+        if operation.name != "say" and (mode != "kill-half" or operation.name == "write")
     ]
 
 

@@ -137,7 +137,9 @@ def power_loop(
             sync_some(store, generator)
             made.lose_power()
             verdict = checker.check(store, said, power_lost=True)
-            tally.add(verdict.violation, f"{fault} of {level} on {file_system}", verdict.microseconds)
+            tally.add(
+                verdict.violation, f"{fault} of {level} on {file_system}", verdict.microseconds
+            )
             made.mounted.joinpath("store").mkdir(exist_ok=True)
     return tally
 

@@ -245,9 +245,7 @@ def replay_loop(tools: Tools, workload: str, level: str, states: int, scratch: P
             write_state(past, crash, loss, generator, state)
             said.write_bytes(b"".join(line for place, line in past.said if place < crash))
             verdict = checker.check(state / "store", said, power_lost=True)
-            tally.add(
-                verdict.violation, f"{loss.name} at {crash} of {level}", verdict.microseconds
-            )
+            tally.add(verdict.violation, f"{loss.name} at {crash} of {level}", verdict.microseconds)
             shutil.rmtree(state)
     return tally
 

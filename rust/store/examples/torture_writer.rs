@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! torture_writer write FOLDER WORKLOAD [LEVEL]  write a store; each line of standard output is a promise
+//! torture_writer export FOLDER TABLES           write the Parquet tables of a store
 //! torture_writer check WORKLOAD                 check the store of each line of standard input
 //! ```
 //!
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         ["write", folder, workload, ..] => {
             write::write(folder.as_ref(), &Workload::named(workload))
         }
+        ["export", folder, tables] => write::export(folder.as_ref(), tables.as_ref()),
         ["check", workload] => check::answer(&Workload::named(workload)),
         _ => panic!("unknown arguments: {words:?}"),
     }

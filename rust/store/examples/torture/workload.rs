@@ -102,6 +102,17 @@ impl Workload {
                 series: 700,
                 ..small
             },
+            // Small enough to be exported over and over.
+            "table" => Self {
+                channels: vec![channel("outputs", ValueType::Float32, &[8], 40)],
+                ..small
+            },
+            // The same with fewer records: what was exported before.
+            "table before" => Self {
+                records: 30,
+                channels: vec![channel("outputs", ValueType::Float32, &[8], 40)],
+                ..small
+            },
             // Synced after every record.
             "eager" => Self {
                 records: 32,

@@ -4,10 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use specplan_store::{MetricGroup, Options, Result, Store, StoreError, TensorChannel};
+use specplan_store::{
+    MetricGroup, Options, Result, Store, StoreError, TensorChannel, export_execution,
+    export_metrics,
+};
 
 use crate::workload::{Content, Workload};
 
+const RUN_ID: &str = "run";
 /// How the program ends after an error that it named.
 const FAILED: u8 = 3;
 /// Nothing is drained by the clock, so that the same operations come in the same order.
@@ -15,7 +19,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 pub(crate) fn write(folder: &Path, workload: &Workload) -> ExitCode {
     let options = Options {
-        run_id: "run".to_owned(),
+        run_id: RUN_ID.to_owned(),
         session: 1,
         staging_bytes: 1 << 20,
         flush_interval: NEVER,
@@ -43,6 +47,18 @@ pub(crate) fn write(folder: &Path, workload: &Workload) -> ExitCode {
         Some(Ok(())) => ExitCode::SUCCESS,
         _ => ExitCode::from(FAILED),
     }
+}
+
+/// Write both tables of a store, over those that are there.
+pub(crate) fn export(folder: &Path, tables: &Path) -> ExitCode {
+    let metrics = export_metrics(folder, &tables.join("metrics.parquet"), RUN_ID);
+    let execution = tables.join("execution.parquet");
+    let rows = metrics.and_then(|_| export_execution(folder, "train", &execution, RUN_ID, None));
+    match rows {
+        Ok(_) => println!("closed"),
+        Err(error) => return failed("export", &error),
+    }
+    ExitCode::SUCCESS
 }
 
 fn failed(action: &str, error: &StoreError) -> ExitCode {

@@ -74,46 +74,38 @@ def history(operations: list[Operation], folder: Path) -> History:
     """The log of a writer below a folder that was empty and on disk before."""
     root = Node(folder=True)
     nodes = {str(folder): root}
-    steps: list[Step] = []
-    said = []
+    past = History(root, [], [], len(operations))
     for place, done in enumerate(operations):
-        if done.result < 0:
-            continue
-        parent = nodes.get(str(Path(done.path).parent))
-        name = Path(done.path).name
-        match done.name:
-            case "say":
-                said.append((place, done.data))
-            case "mkdir":
-                node = nodes[done.path] = Node(folder=True)
-                steps.append(Step(place, "name", node, parent, name))
-            case "open" if done.second == "new":
-                node = nodes[done.path] = Node(folder=False)
-                steps.append(Step(place, "name", node, parent, name))
-            case "open" if done.second == "truncate":
-                steps.append(Step(place, "truncate", nodes[done.path]))
-            case "truncate":
-                steps.append(Step(place, "truncate", nodes[done.path], offset=done.offset))
-            case "write":
-                node = nodes[done.path]
-                steps.append(Step(place, "write", node, offset=done.offset, data=done.data))
-            case "rename":
-                node = nodes.pop(done.path)
-                holder = nodes[str(Path(done.second).parent)]
-                assert parent is not None
-                old = (parent, name)
-                steps.append(Step(place, "name", node, holder, Path(done.second).name, old))
-                nodes[done.second] = node
-            case "unlink":
-                node = nodes.pop(done.path)
-                steps.append(Step(place, "name", node, parent, name, removes=True))
-            case "fsync":
-                nodes[done.path].synced.append(place)
-            case "open":
-                pass
-            case other:
-                raise ValueError(f"no model of {other}")
-    return History(root, steps, said, len(operations))
+        if done.name == "say":
+            past.said.append((place, done.data))
+        elif done.result >= 0 and done.name == "fsync":
+            nodes[done.path].synced.append(place)
+        elif done.result >= 0:
+            past.steps += _steps(place, done, nodes)
+    return past
+
+
+def _steps(place: int, done: Operation, nodes: dict[str, Node]) -> list[Step]:
+    """What an operation changes; `nodes` are those that have names now."""
+    path = Path(done.path)
+    makes_file = done.name == "open" and done.second == "new"
+    if done.name == "mkdir" or makes_file:
+        node = nodes[done.path] = Node(folder=not makes_file)
+        return [Step(place, "name", node, nodes[str(path.parent)], path.name)]
+    if done.name == "open":
+        truncates = done.second == "truncate"
+        return [Step(place, "truncate", nodes[done.path])] if truncates else []
+    if done.name in {"write", "truncate"}:
+        return [Step(place, done.name, nodes[done.path], offset=done.offset, data=done.data)]
+    node, holder = nodes.pop(done.path), nodes[str(path.parent)]
+    if done.name == "unlink":
+        return [Step(place, "name", node, holder, path.name, removes=True)]
+    if done.name == "rename":
+        nodes[done.second] = node
+        target = Path(done.second)
+        old = (holder, path.name)
+        return [Step(place, "name", node, nodes[str(target.parent)], target.name, old)]
+    raise ValueError(f"no model of {done.name}")
 
 
 class Loss(enum.Enum):

@@ -99,6 +99,14 @@ pub(crate) fn numpy_code(value_type: ValueType) -> (u8, usize) {
     (kind, value_type.item_bytes())
 }
 
+/// The numpy type that a value is handed out as. It has no bfloat16: there are its bits.
+pub(crate) fn numpy_name(value_type: ValueType) -> &'static str {
+    match value_type {
+        ValueType::Bfloat16 => ValueType::Uint16.name(),
+        value_type => value_type.name(),
+    }
+}
+
 fn dlpack_type(value_type: ValueType) -> DataType {
     let code = match value_type {
         ValueType::Int8 | ValueType::Int16 | ValueType::Int32 | ValueType::Int64 => 0,

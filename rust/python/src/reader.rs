@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use numpy::npyffi::{self, PY_ARRAY_API, npy_intp};
-use numpy::{PyArray1, PyArrayDescr, PyArrayDescrMethods};
+use numpy::{PyArray1, PyArrayDescr};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use specplan_store::{BatchEntry, Rows, ValueType};
+use specplan_store::{BatchEntry, Rows};
 
+use crate::array::numpy_name;
 use crate::errors::Failure;
+use crate::memory::array_over;
 
 /// A reader of a live, crashed or closed store. Takes no lock and writes nothing.
 #[pyclass(frozen, module = "specplan._native")]
@@ -60,11 +61,7 @@ pub(crate) struct TensorReader {
 
 impl TensorReader {
     fn new(py: Python<'_>, tensor: Arc<specplan_store::TensorReader>) -> PyResult<Self> {
-        // numpy has no bfloat16: its bits are handed out.
-        let name = match tensor.value_type() {
-            ValueType::Bfloat16 => ValueType::Uint16.name(),
-            value_type => value_type.name(),
-        };
+        let name = numpy_name(tensor.value_type());
         Ok(Self {
             descr: PyArrayDescr::new(py, name)?.unbind(),
             tensor,
@@ -153,32 +150,18 @@ impl TensorReader {
 impl TensorReader {
     /// A read-only array on the map, which it keeps alive.
     fn array<'py>(&self, py: Python<'py>, rows: Rows) -> PyResult<Bound<'py, PyAny>> {
-        let mut dimensions: Vec<npy_intp> = Vec::with_capacity(1 + self.tensor.shape().len());
-        dimensions.push(rows.count() as npy_intp);
-        dimensions.extend(self.tensor.shape().iter().map(|&length| length as npy_intp));
-        let data = rows.bytes().as_ptr();
-        let owner = Bound::new(py, MappedRows { _rows: rows })?;
+        let (count, data) = (rows.count(), rows.bytes().as_ptr());
+        let owner = Bound::new(py, MappedRows { _rows: rows })?.into_any();
         // SAFETY: the rows have this type and shape and are aligned, because every column starts at a
-        // multiple of 64 bytes of the file. NewFromDescr takes over the reference to the descriptor, and
-        // SetBaseObject the one to the owner. Without the writeable flag nobody can write to the map.
+        // multiple of 64 bytes of the file. Nobody can write to the map through the array.
         unsafe {
-            let array = PY_ARRAY_API.PyArray_NewFromDescr(
-                py,
-                npyffi::get_type_object(py, npyffi::NpyTypes::PyArray_Type),
-                self.descr.bind(py).clone().into_dtype_ptr(),
-                dimensions.len() as i32,
-                dimensions.as_mut_ptr(),
-                std::ptr::null_mut(),
-                data.cast_mut().cast(),
-                npyffi::NPY_ARRAY_C_CONTIGUOUS | npyffi::NPY_ARRAY_ALIGNED,
-                std::ptr::null_mut(),
-            );
-            let array = Bound::from_owned_ptr_or_err(py, array)?;
-            if PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast(), owner.into_ptr()) != 0
-            {
-                return Err(PyErr::fetch(py));
-            }
-            Ok(array)
+            array_over(
+                self.descr.bind(py),
+                (count, self.tensor.shape()),
+                data.cast_mut(),
+                false,
+                owner,
+            )
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Writes and checks the stores of `tests/torture`.
 //!
 //! ```text
-//! torture_writer write FOLDER WORKLOAD [LEVEL]  write a store; each line of standard output is a promise
+//! torture_writer write FOLDER WORKLOAD [LEVEL [POLICY]]
+//!                                               write a store; each line of standard output is a promise
 //! torture_writer export FOLDER TABLES           write the Parquet tables of a store
 //! torture_writer check WORKLOAD                 check the store of each line of standard input
 //! ```
@@ -31,8 +32,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["write", folder, workload, ..] => {
-            write::write(folder.as_ref(), &Workload::named(workload))
+        ["write", folder, workload, ref how @ ..] => {
+            write::write(folder.as_ref(), &Workload::named(workload), how)
         }
         ["export", folder, tables] => write::export(folder.as_ref(), tables.as_ref()),
         ["check", workload] => check::answer(&Workload::named(workload)),

@@ -96,6 +96,24 @@ pub enum StoreError {
         /// How many may be open.
         limit: usize,
     },
+    /// Waiting for records behind a slot that nobody filled in.
+    #[error("record {sequence} of `{}` is a slot that was not committed", path.display())]
+    Uncommitted {
+        /// Folder of the store.
+        path: PathBuf,
+        /// Sequence number of the slot.
+        sequence: u64,
+    },
+    /// An option that has no such value.
+    #[error("unknown {option} `{name}`; known: {known}")]
+    UnknownOption {
+        /// Which option.
+        option: &'static str,
+        /// What was asked for.
+        name: String,
+        /// What is known.
+        known: &'static str,
+    },
     /// A dtype that no channel can hold.
     #[error("unknown dtype `{name}`; known: {known}")]
     UnknownType {

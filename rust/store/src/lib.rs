@@ -2,6 +2,7 @@
 //!
 //! The files are described byte by byte in `docs/format.md`.
 
+mod block;
 mod channels;
 mod chunk;
 mod chunk_map;
@@ -10,20 +11,25 @@ mod error;
 mod export_execution;
 mod export_metrics;
 mod folder;
+mod growing_files;
 pub mod header;
 mod hidden;
 mod layout;
 mod lock;
 mod metric_files;
+mod open_channels;
 mod parquet_file;
 mod parts;
+mod policy;
 mod recorder;
+mod slot;
 mod staging;
 mod store;
 mod store_reader;
 mod superblock;
 mod tensor_files;
 mod tensor_reader;
+mod unsynced;
 mod value_type;
 mod verify;
 mod watermark;
@@ -36,7 +42,9 @@ pub use export_execution::export_execution;
 pub use export_metrics::export_metrics;
 pub use folder::ChannelKey;
 pub use metric_files::Series;
+pub use policy::{Durability, OnError};
 pub use recorder::Statistics;
+pub use slot::{Slot, SlotMemory};
 pub use store::{Options, Store};
 pub use store_reader::StoreReader;
 pub use superblock::FORMAT;

@@ -16,6 +16,7 @@ use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
 use crate::lock::Lock;
 use crate::metric_files::Series;
+use crate::policy::{Durability, OnError};
 use crate::recorder::{Recorder, Statistics, lock};
 use crate::staging::now;
 use crate::superblock::FORMAT;
@@ -35,6 +36,10 @@ pub struct Options {
     pub staging_bytes: usize,
     /// Longest time that a record waits there.
     pub flush_interval: Duration,
+    /// When records survive a loss of power.
+    pub durability: Durability,
+    /// What a failed write does.
+    pub on_error: OnError,
 }
 
 /// The one writer of a run's records.
@@ -66,7 +71,8 @@ impl Store {
             session: options.session,
             ..Watermark::default()
         };
-        let writer = Writer::create(folder, watermark)?;
+        let writer = Writer::create(folder, watermark, options.durability, options.on_error)?;
+        writer.sync_created()?;
         let recorder = Arc::new(Recorder::new(folder, options.staging_bytes, writer));
         replace_description(&description, &describe(options))?;
         let interval = options.flush_interval;
@@ -119,8 +125,8 @@ impl Store {
             shape: shape.to_vec(),
         };
         write_description(&folder.join(CHANNEL_FILE), &description)?;
-        let files = TensorFiles::new(folder, &key.field, value_type, shape);
-        let number = self.recorder.writer().add_tensor(files);
+        let files = TensorFiles::new(folder.clone(), &key.field, value_type, shape);
+        let number = self.recorder.writer().add_tensor(&folder, files);
         let recorder = Arc::clone(&self.recorder);
         let channel = TensorChannel::new(recorder, number, value_type, shape, row_bytes);
         channels.insert(name, channel.clone());
@@ -139,6 +145,18 @@ impl Store {
     pub fn sync(&self) -> Result<u64> {
         self.recorder.check()?;
         self.recorder.drain_all()
+    }
+
+    /// Wait until everything recorded so far is on disk, where it survives a loss of power; returns the watermark.
+    pub fn sync_to_disk(&self) -> Result<u64> {
+        self.recorder.check()?;
+        self.recorder.drain_to_disk()
+    }
+
+    /// Everything up to this number survives a loss of power.
+    pub fn durable(&self) -> Result<u64> {
+        self.recorder.check_process()?;
+        Ok(self.recorder.writer().durable())
     }
 
     /// What was counted so far.

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use specplan_store::{
-    MetricGroup, Options, Result, Store, StoreError, TensorChannel, export_execution,
-    export_metrics,
+    Durability, MetricGroup, OnError, Options, Result, Store, StoreError, TensorChannel,
+    export_execution, export_metrics,
 };
 
 use crate::workload::{Content, Workload};
@@ -17,8 +17,19 @@ const FAILED: u8 = 3;
 /// Nothing is drained by the clock, so that the same operations come in the same order.
 const NEVER: Duration = Duration::from_secs(3600);
 
-pub(crate) fn write(folder: &Path, workload: &Workload) -> ExitCode {
+/// Every so many syncs, one goes to disk whatever the level is.
+const SYNCS_TO_DISK: u64 = 5;
+
+pub(crate) fn write(folder: &Path, workload: &Workload, how: &[&str]) -> ExitCode {
+    let level = how
+        .first()
+        .map_or(Ok(Durability::Process), |name| Durability::parse(name));
+    let policy = how
+        .get(1)
+        .map_or(Ok(OnError::Stop), |name| OnError::parse(name));
     let options = Options {
+        durability: level.unwrap(),
+        on_error: policy.unwrap(),
         run_id: RUN_ID.to_owned(),
         session: 1,
         staging_bytes: 1 << 20,
@@ -89,6 +100,19 @@ fn open_channels(store: &Store, workload: &Workload) -> Option<Channels> {
     })
 }
 
+fn sync(store: &Store, number: u64, to_disk: bool) -> Result<()> {
+    if to_disk {
+        store.sync_to_disk()?;
+    } else {
+        store.sync()?;
+    }
+    println!("synced {number}");
+    if store.durable()? >= number {
+        println!("durable {number}");
+    }
+    Ok(())
+}
+
 fn record(store: &Store, workload: &Workload, channels: &Channels) -> Result<()> {
     for number in 1..=workload.records {
         let record = workload.record(number);
@@ -104,8 +128,11 @@ fn record(store: &Store, workload: &Workload, channels: &Channels) -> Result<()>
             }
         };
         if number % workload.sync_every == 0 || number == workload.records {
-            store.sync()?;
-            println!("synced {number}");
+            sync(
+                store,
+                number,
+                (number / workload.sync_every) % SYNCS_TO_DISK == 0,
+            )?;
         }
     }
     Ok(())

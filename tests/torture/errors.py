@@ -112,6 +112,9 @@ def what_was_said(text: str, status: int | None, error: int, store: Path) -> str
     if after and after[0].startswith("error channel "):
         # Nothing was recorded yet: the writer tries once more, and goes on where that works.
         return None if status in {0, FAILED} else f"{lines[injected]}: ended with {status}"
+    if (status, after) == (0, ["closed"]):
+        # Only what saves space may be left undone: a closed store has all records, and on disk.
+        return None
     if status != FAILED or not after:
         return f"{lines[injected]}: ended with {status} and {after[-2:]}"
     kept = [line for line in after if line.split()[0] in PROMISES]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tests.torture.figures import Row, Size
@@ -27,6 +28,10 @@ ERRORS = {
 }
 """What can really come back from each kind of operation."""
 
+DROP_RAISES = ("error create ", "error channel ", "error sync_to_disk ")
+"""The calls that fail even where records may be lost: nothing is lost with the first two, and the last promises."""
+
+POLICIES = ("stop", "drop")
 PROMISES = ("created", "synced", "closed")
 FAILED = 3
 """How the writer exits after an error that it named."""
@@ -54,7 +59,9 @@ def one_error_each(operations: Iterable[Operation]) -> list[Fault]:
     return [faults[number % len(faults)] for number, faults in by_number.items()]
 
 
-def error_loop(tools: Tools, workload: str, faults: Sequence[Fault], scratch: Path) -> Tally:
+def error_loop(
+    tools: Tools, workload: str, faults: Sequence[Fault], scratch: Path, policy: str = "stop"
+) -> Tally:
     """One trial for each fault: let the operation fail, and check what is said and left."""
 
     def share(faults: Sequence[Fault], folder: Path) -> Tally:
@@ -66,13 +73,19 @@ def error_loop(tools: Tools, workload: str, faults: Sequence[Fault], scratch: Pa
                 said.write_bytes(b"")
                 log.unlink(missing_ok=True)
                 environment = tools.environment(store, fault, log=log)
-                status = tools.write(["write", store, workload], said, environment)
+                command = ["write", store, workload, "process", policy]
+                status = tools.write(command, said, environment)
                 verdict = checker.check(store, said)
+                text = said.read_text()
                 violation = (
-                    what_was_said(said.read_text(), status, fault.error, store)
+                    (what_was_said if policy == "stop" else what_drop_said)(
+                        text, status, fault.error, store
+                    )
                     or retried_sync(read_log(log))
                     or verdict.violation
                 )
+                if not violation and policy == "drop" and not fault.sticky:
+                    violation = lost_more(text, verdict.records)
                 tally.add(violation, fault, verdict.microseconds)
         return tally
 
@@ -84,12 +97,14 @@ def rows(tools: Tools, size: Size, scratch: Path) -> Iterator[Row]:
     command = f"python -m tests.torture errors --size {size}"
     for workload in WORKLOADS if size is Size.LONG else ("eager",):
         operations = operations_of(tools, workload, scratch)
-        long = size is Size.LONG and workload == "eager"
-        faults = every_error(operations) if long else one_error_each(operations)
-        tally = error_loop(tools, workload, faults, scratch)
-        test = f"{'every error' if long else 'one error'} at each operation of `{workload}`"
-        facts = "ENOSPC, EIO, EDQUOT, EROFS, EMFILE, short writes; once and for good"
-        yield Row("P5", test, tally.trials, len(tally.violations), facts, command)
+        for policy in POLICIES:
+            all_errors = size is Size.LONG and workload in {"eager", "small"}
+            faults = (every_error if all_errors else one_error_each)(operations)
+            tally = error_loop(tools, workload, faults, scratch, policy)
+            many = "every error" if all_errors else "one error"
+            test = f"{many} at each operation of `{workload}`, policy `{policy}`"
+            facts = "ENOSPC, EIO, EDQUOT, EROFS, EMFILE, short writes; once and for good"
+            yield Row("P5", test, tally.trials, len(tally.violations), facts, command)
 
 
 def what_was_said(text: str, status: int | None, error: int, store: Path) -> str | None:
@@ -123,6 +138,31 @@ def what_was_said(text: str, status: int | None, error: int, store: Path) -> str
     if any(line.startswith("unexpected ") for line in after):
         return f"{lines[injected]}: {after}"
     return None
+
+
+def what_drop_said(text: str, status: int | None, error: int, store: Path) -> str | None:
+    """The same under `drop`: nothing is raised once a store and its channels are there."""
+    if "panicked" in text:
+        return f"a panic: {text[-300:]}"
+    lines = text.splitlines()
+    errors = [line for line in lines if line.startswith("error ")]
+    if any(not named(line, error, store) for line in errors):
+        return f"error without cause or path: {errors}"
+    if any(not line.startswith(DROP_RAISES) for line in errors):
+        return f"raised although records may be dropped: {errors}"
+    if errors and not errors[0].startswith("error sync_to_disk "):
+        return None if status in {0, FAILED} else f"ended with {status}"
+    return None if (status, lines[-1]) == (0, "closed") else f"ended with {status} and {lines[-2:]}"
+
+
+def lost_more(text: str, records: int) -> str | None:
+    """One failure may cost the records of one sync, and all later ones are written again."""
+    synced = [int(line.split()[1]) for line in text.splitlines() if line.startswith("synced ")]
+    if not synced:
+        return None
+    one_sync = max(after - before for before, after in pairwise([0, *synced]))
+    lost = synced[-1] - records
+    return f"one failure cost {lost} records" if lost > one_sync else None
 
 
 def named(line: str, error: int, store: Path) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.torture.errors import error_loop, one_error_each
+from tests.torture.errors import POLICIES, error_loop, one_error_each
 from tests.torture.kills import operations_of
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.timeout(120)
-def test_an_error_at_any_operation(tools: Tools, scratch: Path) -> None:
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_error_at_any_operation(tools: Tools, scratch: Path, policy: str) -> None:
     faults = one_error_each(operations_of(tools, "eager", scratch))
     assert len(faults) >= 400
-    tally = error_loop(tools, "eager", faults, scratch)
+    tally = error_loop(tools, "eager", faults, scratch, policy)
     assert tally.violations == [], tally

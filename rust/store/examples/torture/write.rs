@@ -16,32 +16,64 @@ const RUN_ID: &str = "run";
 const FAILED: u8 = 3;
 /// Nothing is drained by the clock, so that the same operations come in the same order.
 const NEVER: Duration = Duration::from_secs(3600);
-
 /// Every so many syncs, one goes to disk whatever the level is.
 const SYNCS_TO_DISK: u64 = 5;
 
 pub(crate) fn write(folder: &Path, workload: &Workload, how: &[&str]) -> ExitCode {
-    let level = how
-        .first()
-        .map_or(Ok(Durability::Process), |name| Durability::parse(name));
-    let policy = how
-        .get(1)
-        .map_or(Ok(OnError::Stop), |name| OnError::parse(name));
-    let options = Options {
-        durability: level.unwrap(),
-        on_error: policy.unwrap(),
+    let options = options(how);
+    if options.on_error == OnError::Drop {
+        println!("drops");
+    }
+    match Store::create(folder, &options) {
+        Ok(store) => {
+            println!("created");
+            script(&store, workload, options.on_error)
+        }
+        Err(error) => failed("create", &error),
+    }
+}
+
+/// Write both tables of a store, over those that are there.
+pub(crate) fn export(folder: &Path, tables: &Path) -> ExitCode {
+    let metrics = export_metrics(folder, &tables.join("metrics.parquet"), RUN_ID);
+    let execution = tables.join("execution.parquet");
+    match metrics.and_then(|_| export_execution(folder, "train", &execution, RUN_ID, None)) {
+        Ok(_) => println!("closed"),
+        Err(error) => return failed("export", &error),
+    }
+    ExitCode::SUCCESS
+}
+
+fn options(how: &[&str]) -> Options {
+    let level = how.first().copied().unwrap_or("process");
+    let policy = how.get(1).copied().unwrap_or("stop");
+    Options {
         run_id: RUN_ID.to_owned(),
         session: 1,
         staging_bytes: 1 << 20,
         flush_interval: NEVER,
-    };
-    let store = match Store::create(folder, &options) {
-        Ok(store) => store,
-        Err(error) => return failed("create", &error),
-    };
-    println!("created");
-    let recorded =
-        open_channels(&store, workload).map(|channels| record(&store, workload, &channels));
+        durability: Durability::parse(level).unwrap(),
+        on_error: OnError::parse(policy).unwrap(),
+    }
+}
+
+fn failed(action: &str, error: &StoreError) -> ExitCode {
+    println!("error {action} {error}");
+    ExitCode::from(FAILED)
+}
+
+/// Record everything and close.
+fn script(store: &Store, workload: &Workload, on_error: OnError) -> ExitCode {
+    let channels = open_channels(store, workload);
+    let recorded = channels.map(|channels| {
+        let writing = Writing {
+            store,
+            workload,
+            channels,
+            drops: on_error == OnError::Drop,
+        };
+        writing.record_all()
+    });
     if let Some(Err(error)) = &recorded {
         println!("error record {error}");
         // A failure stays: nothing that comes later may be promised.
@@ -58,23 +90,6 @@ pub(crate) fn write(folder: &Path, workload: &Workload, how: &[&str]) -> ExitCod
         Some(Ok(())) => ExitCode::SUCCESS,
         _ => ExitCode::from(FAILED),
     }
-}
-
-/// Write both tables of a store, over those that are there.
-pub(crate) fn export(folder: &Path, tables: &Path) -> ExitCode {
-    let metrics = export_metrics(folder, &tables.join("metrics.parquet"), RUN_ID);
-    let execution = tables.join("execution.parquet");
-    let rows = metrics.and_then(|_| export_execution(folder, "train", &execution, RUN_ID, None));
-    match rows {
-        Ok(_) => println!("closed"),
-        Err(error) => return failed("export", &error),
-    }
-    ExitCode::SUCCESS
-}
-
-fn failed(action: &str, error: &StoreError) -> ExitCode {
-    println!("error {action} {error}");
-    ExitCode::from(FAILED)
 }
 
 struct Channels {
@@ -100,40 +115,62 @@ fn open_channels(store: &Store, workload: &Workload) -> Option<Channels> {
     })
 }
 
-fn sync(store: &Store, number: u64, to_disk: bool) -> Result<()> {
-    if to_disk {
-        store.sync_to_disk()?;
-    } else {
-        store.sync()?;
-    }
-    println!("synced {number}");
-    if store.durable()? >= number {
-        println!("durable {number}");
-    }
-    Ok(())
+struct Writing<'a> {
+    store: &'a Store,
+    workload: &'a Workload,
+    channels: Channels,
+    drops: bool,
 }
 
-fn record(store: &Store, workload: &Workload, channels: &Channels) -> Result<()> {
-    for number in 1..=workload.records {
-        let record = workload.record(number);
+impl Writing<'_> {
+    fn record_all(&self) -> Result<()> {
+        let workload = self.workload;
+        for number in 1..=workload.records {
+            self.record(number)?;
+            if number % workload.sync_every == 0 || number == workload.records {
+                self.sync(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, number: u64) -> Result<u64> {
+        let record = self.workload.record(number);
         let (epoch, batch) = (record.epoch, record.batch);
         match record.content {
             Content::Tensor {
                 channel,
                 rows,
                 data,
-            } => channels.tensors[channel].record(&data, rows, epoch, batch)?,
+            } => self.channels.tensors[channel].record(&data, rows, epoch, batch),
             Content::Metrics { values } => {
-                channels.metrics.log(&values, epoch, batch, number as i64)?
+                let metrics = &self.channels.metrics;
+                metrics.log(&values, epoch, batch, number as i64)
             }
-        };
-        if number % workload.sync_every == 0 || number == workload.records {
-            sync(
-                store,
-                number,
-                (number / workload.sync_every) % SYNCS_TO_DISK == 0,
-            )?;
         }
     }
-    Ok(())
+
+    fn sync(&self, number: u64) -> Result<()> {
+        let to_disk = (number / self.workload.sync_every).is_multiple_of(SYNCS_TO_DISK);
+        let synced = if to_disk {
+            self.store.sync_to_disk()
+        } else {
+            self.store.sync()
+        };
+        let watermark = match synced {
+            // What may be lost cannot be promised to be on disk.
+            Err(error) if self.drops && to_disk => {
+                println!("error sync_to_disk {error}");
+                return Ok(());
+            }
+            synced => synced?,
+        };
+        if watermark >= number {
+            println!("synced {number}");
+        }
+        if self.store.durable()? >= number {
+            println!("durable {number}");
+        }
+        Ok(())
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::chunk::{ChunkWriter, Compacted};
 use crate::error::Result;
 use crate::layout::Columns;
+use crate::recovery::FilesEnd;
 use crate::unsynced::Unsynced;
 
 pub(crate) struct GrowingFiles {
@@ -29,6 +30,12 @@ impl GrowingFiles {
             rows: 0,
             unsynced: Unsynced::default(),
         }
+    }
+
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: FilesEnd) {
+        self.files = end.files;
+        self.rows = end.rows;
     }
 
     pub(crate) fn columns(&self) -> &Columns {

@@ -2,7 +2,9 @@
 //!
 //! The files are described byte by byte in `docs/format.md`.
 
+mod batch_index;
 mod block;
+mod channel_reader;
 mod channels;
 mod chunk;
 mod chunk_map;
@@ -17,11 +19,14 @@ mod hidden;
 mod layout;
 mod lock;
 mod metric_files;
+mod metric_reader;
 mod open_channels;
 mod parquet_file;
 mod parts;
 mod policy;
+mod power_loss;
 mod recorder;
+mod recovery;
 mod slot;
 mod staging;
 mod store;
@@ -35,6 +40,8 @@ mod verify;
 mod watermark;
 mod writer;
 
+pub use batch_index::BatchEntry;
+pub use channel_reader::{Rows, VisibleFile};
 pub use channels::{MetricGroup, TensorChannel};
 pub use description::Session;
 pub use error::{Result, StoreError};
@@ -48,5 +55,5 @@ pub use slot::{Slot, SlotMemory};
 pub use store::{Options, Store};
 pub use store_reader::StoreReader;
 pub use superblock::FORMAT;
-pub use tensor_reader::{BatchEntry, Rows, TensorReader};
+pub use tensor_reader::TensorReader;
 pub use value_type::ValueType;

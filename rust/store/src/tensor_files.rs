@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::folder::{chunk_path, index_path};
 use crate::growing_files::GrowingFiles;
 use crate::layout::{Columns, Storage, plain, row_length, tensor_field, time};
+use crate::recovery::ChannelEnd;
 use crate::staging::{Block, Entry};
 use crate::superblock::KEYS_UNSORTED;
 use crate::unsynced::Unsynced;
@@ -161,6 +162,13 @@ impl TensorFiles {
             batches: Vec::new(),
             index_rows: Vec::new(),
         }
+    }
+
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: &ChannelEnd) {
+        self.chunks.continue_after(end.chunks);
+        self.index.continue_after(end.index);
+        self.last_key = end.last_key;
     }
 
     pub(crate) fn chunks(&self) -> u64 {

@@ -88,10 +88,24 @@ def kill_loop(
                 if status not in {-signal.SIGKILL, 0}:
                     ended = f"the writer ended with {status}: {said.read_text()[-300:]}"
                     verdict = verdict._replace(violation=ended)
-                tally.add(verdict.violation, fault, verdict.microseconds)
+                violation = verdict.violation
+                if violation is None and writer is None:
+                    violation = go_on(tools, checker, workload, store, said)
+                tally.add(violation, fault, verdict.microseconds)
         return tally
 
     return spread(faults, scratch, share)
+
+
+def go_on(
+    tools: Tools, checker: Checker, workload: str, store: Path, said: Path, *how: object
+) -> str | None:
+    """Continue what is left to the end of the workload: the store has to be as good as a new one."""
+    status = tools.write(["continue", store, workload, 0, *how], said)
+    if status != 0:
+        return f"continuing ended with {status}: {said.read_text()[-300:]}"
+    violation = checker.check(store, said).violation
+    return None if violation is None else f"after it was continued: {violation}"
 
 
 def rows(tools: Tools, size: Size, scratch: Path) -> Iterator[Row]:

@@ -3,6 +3,8 @@
 //! ```text
 //! torture_writer write FOLDER WORKLOAD [LEVEL [POLICY]]
 //!                                               write a store; each line of standard output is a promise
+//! torture_writer continue FOLDER WORKLOAD BACK [LEVEL [POLICY]]
+//!                                               go on with what is left, without the last records
 //! torture_writer export FOLDER TABLES           write the Parquet tables of a store
 //! torture_writer check WORKLOAD                 check the store of each line of standard input
 //! ```
@@ -34,6 +36,10 @@ fn main() -> ExitCode {
     match words[..] {
         ["write", folder, workload, ref how @ ..] => {
             write::write(folder.as_ref(), &Workload::named(workload), how)
+        }
+        ["continue", folder, workload, back, ref how @ ..] => {
+            let back = back.parse().unwrap();
+            write::go_on(folder.as_ref(), &Workload::named(workload), back, how)
         }
         ["export", folder, tables] => write::export(folder.as_ref(), tables.as_ref()),
         ["check", workload] => check::answer(&Workload::named(workload)),

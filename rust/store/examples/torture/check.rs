@@ -53,6 +53,10 @@ impl Said {
             match words[..] {
                 ["created"] => said.created = true,
                 ["closed"] => said.closed = true,
+                ["rewind", number] => {
+                    said.kept = said.kept.min(number.parse().unwrap());
+                    said.closed = false;
+                }
                 ["drops"] => said.drops = true,
                 ["durable", number] => said.kept = number.parse().unwrap(),
                 ["synced", number] if !power_lost => said.kept = number.parse().unwrap(),
@@ -69,15 +73,19 @@ fn check(folder: &Path, workload: &Workload, said: &Said) -> Result<u64, String>
         Err(StoreError::Missing { .. }) if !said.created => return Ok(0),
         Err(error) => return Err(format!("does not open: {error}")),
     };
-    let mut found = tensors(&reader, workload)?;
-    found.extend(metrics(&reader, workload)?);
-    found.sort_unstable();
+    let found = visible(&reader, workload)?;
     let records = found.len() as u64;
     let watermark = reader.watermark();
+    // The numbers of a session follow each other from its first one on, and so do its records.
+    let first = reader
+        .sessions()
+        .last()
+        .map_or(1, |last| last.first_sequence);
+    let before = found.partition_point(|&(sequence, _)| sequence < first) as u64;
     let lost = if said.drops { reader.dropped() } else { 0 };
-    if records + lost != watermark {
+    if records + lost != before + (watermark + 1).saturating_sub(first) {
         return Err(format!(
-            "watermark {watermark}, but {records} records and {lost} lost"
+            "watermark {watermark}, but {records} records and {lost} lost; the session began with {first} after {before}"
         ));
     }
     for (position, &(sequence, number)) in found.iter().enumerate() {
@@ -88,11 +96,8 @@ fn check(folder: &Path, workload: &Workload, said: &Said) -> Result<u64, String>
             ));
         }
     }
-    if watermark < said.kept {
-        return Err(format!(
-            "{} were promised, {watermark} are there",
-            said.kept
-        ));
+    if records + lost < said.kept {
+        return Err(format!("{} were promised, {records} are there", said.kept));
     }
     // Where writes may be lost, so may the one that says that the store is closed.
     if said.closed && !reader.closed() && !said.drops {
@@ -101,11 +106,23 @@ fn check(folder: &Path, workload: &Workload, said: &Said) -> Result<u64, String>
     Ok(records)
 }
 
-/// Sequence and record number of every visible batch, each compared bit for bit.
+/// Sequence and record number of everything that is visible, in order, each compared bit for bit.
+pub(crate) fn visible(
+    reader: &StoreReader,
+    workload: &Workload,
+) -> Result<Vec<(u64, u64)>, String> {
+    let mut found = tensors(reader, workload)?;
+    found.extend(metrics(reader, workload)?);
+    found.sort_unstable();
+    Ok(found)
+}
+
 fn tensors(reader: &StoreReader, workload: &Workload) -> Result<Vec<(u64, u64)>, String> {
     let mut found = Vec::new();
     for tensor in reader.tensors() {
-        for (position, entry) in tensor.index().into_iter().enumerate() {
+        let index = tensor.index();
+        let index = index.map_err(|error| format!("{}: {error}", tensor.name()))?;
+        for (position, entry) in index.into_iter().enumerate() {
             let number = u64::from(entry.batch.unsigned_abs());
             let record = workload.record(number);
             let wrong = |what: &str| format!("record {number} in {}: {what}", tensor.name());
@@ -145,12 +162,12 @@ fn metrics(reader: &StoreReader, workload: &Workload) -> Result<Vec<(u64, u64)>,
     let mut found = Vec::new();
     let series = workload.series();
     let mut values = Vec::new();
-    for (path, visible) in reader.metric_files() {
+    for (path, first, rows) in reader.metric_files() {
         let file = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let wrong = |error| format!("{}: {error}", path.display());
         for batch in FileReader::try_new(file, None).map_err(wrong)? {
             let batch = batch.map_err(wrong)?;
-            let batch = batch.slice(0, batch.num_rows().min(visible as usize));
+            let batch = batch.slice(first as usize, rows as usize);
             let column = |name: &str| batch.column_by_name(name).unwrap();
             let steps = column("step").as_primitive::<Int64Type>().values();
             let sequences = column("sequence").as_primitive::<UInt64Type>().values();

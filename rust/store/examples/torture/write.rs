@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use specplan_store::{
-    Durability, MetricGroup, OnError, Options, Result, Store, StoreError, TensorChannel,
-    export_execution, export_metrics,
+    Durability, MetricGroup, OnError, Options, Result, Store, StoreError, StoreReader,
+    TensorChannel, export_execution, export_metrics,
 };
 
+use crate::check::visible;
 use crate::workload::{Content, Workload};
 
 const RUN_ID: &str = "run";
@@ -25,11 +26,36 @@ pub(crate) fn write(folder: &Path, workload: &Workload, how: &[&str]) -> ExitCod
         println!("drops");
     }
     match Store::create(folder, &options) {
-        Ok(store) => {
-            println!("created");
-            script(&store, workload, options.on_error)
-        }
+        Ok(store) => script(&store, workload, 1, options.on_error),
         Err(error) => failed("create", &error),
+    }
+}
+
+/// Go on with what is left of a store, without the last `back` records of it.
+pub(crate) fn go_on(folder: &Path, workload: &Workload, back: u64, how: &[&str]) -> ExitCode {
+    let reader = match StoreReader::open(folder) {
+        Ok(reader) => reader,
+        // The writer before was killed before there was a store.
+        Err(StoreError::Missing { .. }) => return write(folder, workload, how),
+        Err(error) => return failed("read", &error),
+    };
+    let records = match visible(&reader, workload) {
+        Ok(records) => records,
+        Err(text) => {
+            println!("error read {text}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let kept = (records.len() as u64).saturating_sub(back);
+    let last = kept
+        .checked_sub(1)
+        .map_or(0, |last| records[last as usize].0);
+    let mut options = options(how);
+    options.session = reader.sessions().len() as u32 + 1;
+    println!("rewind {kept}");
+    match Store::open(folder, &options, (back > 0).then_some(last)) {
+        Ok(store) => script(&store, workload, kept + 1, options.on_error),
+        Err(error) => failed("open", &error),
     }
 }
 
@@ -62,8 +88,9 @@ fn failed(action: &str, error: &StoreError) -> ExitCode {
     ExitCode::from(FAILED)
 }
 
-/// Record everything and close.
-fn script(store: &Store, workload: &Workload, on_error: OnError) -> ExitCode {
+/// Record everything from one record on, and close.
+fn script(store: &Store, workload: &Workload, first: u64, on_error: OnError) -> ExitCode {
+    println!("created");
     let channels = open_channels(store, workload);
     let recorded = channels.map(|channels| {
         let writing = Writing {
@@ -72,7 +99,7 @@ fn script(store: &Store, workload: &Workload, on_error: OnError) -> ExitCode {
             channels,
             drops: on_error == OnError::Drop,
         };
-        writing.record_all()
+        writing.record_from(first)
     });
     if let Some(Err(error)) = &recorded {
         println!("error record {error}");
@@ -123,12 +150,12 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    fn record_all(&self) -> Result<()> {
+    fn record_from(&self, first: u64) -> Result<()> {
         let workload = self.workload;
-        for number in 1..=workload.records {
-            self.record(number)?;
+        for number in first..=workload.records {
+            let sequence = self.record(number)?;
             if number % workload.sync_every == 0 || number == workload.records {
-                self.sync(number)?;
+                self.sync(number, sequence)?;
             }
         }
         Ok(())
@@ -150,7 +177,7 @@ impl Writing<'_> {
         }
     }
 
-    fn sync(&self, number: u64) -> Result<()> {
+    fn sync(&self, number: u64, sequence: u64) -> Result<()> {
         let to_disk = (number / self.workload.sync_every).is_multiple_of(SYNCS_TO_DISK);
         let synced = if to_disk {
             self.store.sync_to_disk()
@@ -165,10 +192,10 @@ impl Writing<'_> {
             }
             synced => synced?,
         };
-        if watermark >= number {
+        if watermark >= sequence {
             println!("synced {number}");
         }
-        if self.store.durable()? >= number {
+        if self.store.durable()? >= sequence {
             println!("durable {number}");
         }
         Ok(())

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::channels::{MetricGroup, TensorChannel};
 use crate::description::{
-    ChannelDescription, ChannelKind, FeatureNames, Session, StoreDescription, replace_description,
-    write_description,
+    ChannelDescription, ChannelKind, FeatureNames, Session, StoreDescription, create_folder,
+    replace_description, sync_folder, write_description,
 };
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
@@ -76,7 +76,7 @@ struct Running {
 impl Store {
     /// Create the folder and start the drainer thread.
     pub fn create(folder: &Path, options: &Options) -> Result<Self> {
-        fs::create_dir_all(folder).context("create", folder)?;
+        create_folder(folder)?;
         let lock = Lock::acquire(folder)?;
         let description = folder.join(STORE_FILE);
         if description.exists() {
@@ -89,6 +89,8 @@ impl Store {
             ..Watermark::default()
         };
         let writer = Writer::create(folder, watermark, options.policy())?;
+        // The description comes last: a store that has one has everything.
+        sync_folder(folder)?;
         replace_description(&description, &describe(options))?;
         Self::start(folder, options, lock, writer, HashMap::new())
     }

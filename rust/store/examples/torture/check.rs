@@ -1,15 +1,18 @@
 //! Compare stores with what their records must be.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{self, BufRead};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::time::Instant;
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, UInt64Type};
 use arrow_ipc::reader::FileReader;
-use specplan_store::{StoreError, StoreReader};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use specplan_store::{StoreError, StoreReader, export_metrics};
 
 use crate::workload::{Content, Workload};
 
@@ -22,6 +25,7 @@ struct Said {
     closed: bool,
     /// Failed writes may lose records, which are counted.
     drops: bool,
+    power_lost: bool,
 }
 
 /// Answer every line of standard input with `ok RECORDS MICROSECONDS` or `violation TEXT`.
@@ -43,7 +47,10 @@ pub(crate) fn answer(workload: &Workload) -> ExitCode {
 
 impl Said {
     fn read(text: &str, power_lost: bool) -> Self {
-        let mut said = Self::default();
+        let mut said = Self {
+            power_lost,
+            ..Self::default()
+        };
         // A line that was cut by the end of its writer promises nothing.
         for line in text
             .split_inclusive('\n')
@@ -73,7 +80,7 @@ fn check(folder: &Path, workload: &Workload, said: &Said) -> Result<u64, String>
         Err(StoreError::Missing { .. }) if !said.created => return Ok(0),
         Err(error) => return Err(format!("does not open: {error}")),
     };
-    let found = visible(&reader, workload)?;
+    let found = visible(&reader, workload, said.power_lost)?;
     let records = found.len() as u64;
     let watermark = reader.watermark();
     // The numbers of a session follow each other from its first one on, and so do its records.
@@ -110,9 +117,15 @@ fn check(folder: &Path, workload: &Workload, said: &Said) -> Result<u64, String>
 pub(crate) fn visible(
     reader: &StoreReader,
     workload: &Workload,
+    power_lost: bool,
 ) -> Result<Vec<(u64, u64)>, String> {
     let mut found = tensors(reader, workload)?;
-    found.extend(metrics(reader, workload)?);
+    let logged = if power_lost {
+        logged_in_export(reader.folder())?
+    } else {
+        logged_in_files(reader)?
+    };
+    found.extend(metrics(&logged, workload)?);
     found.sort_unstable();
     Ok(found)
 }
@@ -157,45 +170,102 @@ fn tensors(reader: &StoreReader, workload: &Workload) -> Result<Vec<(u64, u64)>,
     Ok(found)
 }
 
-/// The same of every logged record, read with the Arrow library.
-fn metrics(reader: &StoreReader, workload: &Workload) -> Result<Vec<(u64, u64)>, String> {
-    let mut found = Vec::new();
+/// One logged value.
+struct Logged {
+    sequence: u64,
+    number: u64,
+    epoch: i32,
+    name: String,
+    value: f64,
+}
+
+/// The same of every logged record.
+fn metrics(logged: &[Logged], workload: &Workload) -> Result<Vec<(u64, u64)>, String> {
     let series = workload.series();
-    let mut values = Vec::new();
-    for (path, first, rows) in reader.metric_files() {
-        let file = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let wrong = |error| format!("{}: {error}", path.display());
-        for batch in FileReader::try_new(file, None).map_err(wrong)? {
-            let batch = batch.map_err(wrong)?;
-            let batch = batch.slice(first as usize, rows as usize);
-            let column = |name: &str| batch.column_by_name(name).unwrap();
-            let steps = column("step").as_primitive::<Int64Type>().values();
-            let sequences = column("sequence").as_primitive::<UInt64Type>().values();
-            let numbers = column("value").as_primitive::<Float64Type>().values();
-            let epochs = column("epoch").as_primitive::<Int32Type>().values();
-            let names = column("name").as_string_view();
-            for row in 0..batch.num_rows() {
-                let number = steps[row] as u64;
-                let place = values.len() / size_of::<f64>();
-                if series.get(place).map(|series| series.name.as_str()) != Some(names.value(row)) {
-                    return Err(format!("record {number} has another series at {place}"));
-                }
-                values.extend_from_slice(&numbers[row].to_le_bytes());
-                if place + 1 < series.len() {
-                    continue;
-                }
-                let record = workload.record(number);
-                let same = matches!(record.content, Content::Metrics { values: expected } if expected == values);
-                if !same || epochs[row] != record.epoch {
-                    return Err(format!("record {number} has other values"));
-                }
-                values.clear();
-                found.push((sequences[row], number));
-            }
-        }
-    }
-    if !values.is_empty() {
+    let records = logged.chunks_exact(series.len().max(1));
+    if !records.remainder().is_empty() {
         return Err("half a record of metrics is visible".to_owned());
     }
+    let mut found = Vec::new();
+    for rows in records {
+        let (sequence, number) = (rows[0].sequence, rows[0].number);
+        let record = workload.record(number);
+        let Content::Metrics { values } = record.content else {
+            return Err(format!("record {number} is not a metric"));
+        };
+        let expected = values.as_chunks().0.iter().zip(&series);
+        for (row, (value, series)) in rows.iter().zip(expected) {
+            let key = (row.sequence, row.number, row.epoch, row.name.as_str());
+            if key != (sequence, number, record.epoch, series.name.as_str()) {
+                return Err(format!("record {number} has another key"));
+            }
+            if row.value.to_le_bytes() != *value {
+                return Err(format!("record {number} has other values"));
+            }
+        }
+        found.push((sequence, number));
+    }
     Ok(found)
+}
+
+/// What is visible of the metrics, read with the Arrow library.
+fn logged_in_files(reader: &StoreReader) -> Result<Vec<Logged>, String> {
+    let mut logged = Vec::new();
+    for (path, first, rows) in reader.metric_files() {
+        let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let file = File::open(&path).map_err(|error| wrong(&error))?;
+        for batch in FileReader::try_new(file, None).map_err(|error| wrong(&error))? {
+            let batch = batch.map_err(|error| wrong(&error))?;
+            let batch = batch.slice(first as usize, rows as usize);
+            let sequences = batch.column_by_name("sequence").unwrap();
+            let sequences = sequences.as_primitive::<UInt64Type>();
+            let names = batch.column_by_name("name").unwrap().as_string_view();
+            add_logged(&mut logged, &batch, |row| {
+                (sequences.value(row), names.value(row).to_owned())
+            });
+        }
+    }
+    Ok(logged)
+}
+
+/// The same through an export: after a loss of power only the store knows which parts of a file count.
+fn logged_in_export(folder: &Path) -> Result<Vec<Logged>, String> {
+    let table = env::temp_dir().join(format!("torture-{}.parquet", process::id()));
+    export_metrics(folder, &table, "run").map_err(|error| error.to_string())?;
+    let file = File::open(&table).map_err(|error| error.to_string())?;
+    fs::remove_file(&table).map_err(|error| error.to_string())?;
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|file| file.build());
+    let mut logged = Vec::new();
+    for batch in batches.map_err(|error| error.to_string())? {
+        let batch = batch.map_err(|error| error.to_string())?;
+        let steps = batch.column_by_name("step").unwrap();
+        let steps = steps.as_primitive::<Int64Type>();
+        let names = batch.column_by_name("name").unwrap().as_string::<i32>();
+        // Power is lost in the first session only, where a record's number is its sequence.
+        add_logged(&mut logged, &batch, |row| {
+            (steps.value(row) as u64, names.value(row).to_owned())
+        });
+    }
+    Ok(logged)
+}
+
+fn add_logged(
+    logged: &mut Vec<Logged>,
+    batch: &RecordBatch,
+    sequence_and_name: impl Fn(usize) -> (u64, String),
+) {
+    let column = |name: &str| batch.column_by_name(name).unwrap();
+    let steps = column("step").as_primitive::<Int64Type>();
+    let epochs = column("epoch").as_primitive::<Int32Type>();
+    let values = column("value").as_primitive::<Float64Type>();
+    logged.extend((0..batch.num_rows()).map(|row| {
+        let (sequence, name) = sequence_and_name(row);
+        Logged {
+            sequence,
+            number: steps.value(row) as u64,
+            epoch: epochs.value(row),
+            name,
+            value: values.value(row),
+        }
+    }));
 }

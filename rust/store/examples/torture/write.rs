@@ -39,7 +39,7 @@ pub(crate) fn go_on(folder: &Path, workload: &Workload, back: u64, how: &[&str])
         Err(StoreError::Missing { .. }) => return write(folder, workload, how),
         Err(error) => return failed("read", &error),
     };
-    let records = match visible(&reader, workload) {
+    let records = match visible(&reader, workload, false) {
         Ok(records) => records,
         Err(text) => {
             println!("error read {text}");

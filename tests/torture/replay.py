@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.torture.figures import Row, Size
-from tests.torture.kills import WORKLOADS
+from tests.torture.kills import FEWEST_CAUGHT, WORKLOADS
 from tests.torture.tools import Checker, Operation, Tally, Tools, other_boot_id, read_log
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 SECTOR = 512
 PAGE = 4096
 LEVELS = ("process", "disk")
-STATES = {Size.QUICK: 100, Size.LONG: 2000}
+CONTINUED_EACH = 7
+"""One state of so many is continued to the end of the workload: no divisor of the number of losses."""
+STATES = {Size.QUICK: 200, Size.LONG: 2000}
 """Of each level and workload."""
 
 
@@ -217,19 +219,34 @@ def _write_folder(
                     os.pwrite(file.fileno(), step.data, step.offset)
 
 
-def replay_loop(tools: Tools, workload: str, level: str, states: int, scratch: Path) -> Tally:
-    """Check so many states that a loss of power may leave of one run of the writer."""
+def replay_loop(
+    tools: Tools,
+    workload: str,
+    level: str,
+    states: int,
+    scratch: Path,
+    *,
+    forget_syncs: bool = False,
+) -> Tally:
+    """Check so many states that a loss of power may leave of one run of the writer.
+
+    With `forget_syncs` nothing was ever certain to be on disk: a writer whose syncs do nothing.
+    """
     live, log, said = scratch / "live", scratch / "log", scratch / "said"
     live.mkdir(parents=True)
     environment = tools.environment(live, log=log, data=True)
     status = tools.write(["write", live / "store", workload, level], said, environment)
     assert status == 0, said.read_text()
-    past = history(read_log(log), live)
+    operations = read_log(log)
+    if forget_syncs:
+        operations = [done for done in operations if done.name != "fsync"]
+    past = history(operations, live)
     shutil.rmtree(scratch)
     scratch.mkdir()
     generator = random.Random(f"{workload} {level}")
     tally = Tally()
-    with Checker(tools, workload, boot_id=other_boot_id(scratch)) as checker:
+    boot_id = other_boot_id(scratch)
+    with Checker(tools, workload, boot_id=boot_id) as checker:
         for number in range(states):
             crash = generator.randint(0, past.length)
             loss = list(Loss)[number % len(Loss)]
@@ -251,3 +268,9 @@ def rows(tools: Tools, size: Size, scratch: Path) -> Iterator[Row]:
             facts = f"slowest check {tally.slowest_check / 1000:.0f} ms"
             test = f"replayed writes of `{workload}` at level `{level}`: lost, torn or reordered"
             yield Row("P2", test, tally.trials, len(tally.violations), facts, command)
+    folder = scratch / "forgotten"
+    caught = replay_loop(tools, "eager", "disk", STATES[size], folder, forget_syncs=True)
+    missed = 0 if len(caught.violations) >= FEWEST_CAUGHT else 1
+    facts = f"{len(caught.violations):,} broken promises were found out"
+    test = "the same with a history whose syncs are left out has to fail"
+    yield Row("P2", test, caught.trials, missed, facts, command)

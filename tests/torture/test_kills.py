@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.torture.kills import FEWEST_CAUGHT, every_kill, kill_loop, operations_of
+from tests.torture.kills import FEWEST_CAUGHT, every_kill, kill_loop, one_kill_each, operations_of
 from tests.torture.tools import read_log
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_kill_at_any_operation_leaves_a_whole_prefix(tools: Tools, scratch: Path) -> None:
     operations = operations_of(tools, "eager", scratch)
-    assert len(operations) >= 400
-    tally = kill_loop(tools, "eager", every_kill(operations), scratch)
+    assert len(one_kill_each(operations)) >= 400
+    tally = kill_loop(tools, "eager", one_kill_each(operations), scratch)
     assert tally.violations == [], tally
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.torture.figures import Size
+from tests.torture.kills import FEWEST_CAUGHT
 from tests.torture.power import FILE_SYSTEMS, TRIALS, lacks, power_loop
 from tests.torture.replay import LEVELS, STATES, replay_loop
 
@@ -23,6 +24,12 @@ pytestmark = pytest.mark.slow
 def test_any_state_that_a_file_system_may_leave(tools: Tools, scratch: Path, level: str) -> None:
     tally = replay_loop(tools, "eager", level, STATES[Size.QUICK], scratch / level)
     assert tally.violations == [], tally
+
+
+def test_a_history_without_syncs_is_caught(tools: Tools, scratch: Path) -> None:
+    states = STATES[Size.QUICK]
+    tally = replay_loop(tools, "eager", "disk", states, scratch / "forgotten", forget_syncs=True)
+    assert len(tally.violations) >= FEWEST_CAUGHT, tally
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
+use crate::index_files::{index_check, index_column};
 use crate::parts::{
     Part, Sequences, Stretch, cut_numbered, end, part_of, rows_below, stretches, visible_count,
     visible_rows,
 };
-use crate::tensor_files::{index_check, index_column};
 use crate::watermark::Watermark;
 
 /// One batch of a channel, as its index says.

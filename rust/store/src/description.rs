@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunk::temporary;
 use crate::error::{IoContext, Result, StoreError};
+use crate::folder::CHANNEL_FILE;
+use crate::kind::Kind;
 use crate::superblock::FORMAT;
 
 /// `store.json`: who wrote the records.
@@ -56,7 +58,8 @@ pub(crate) struct ChannelDescription {
     pub(crate) role: String,
     pub(crate) field: String,
     pub(crate) dtype: String,
-    pub(crate) shape: Vec<usize>,
+    /// Nothing for a length that rows differ in.
+    pub(crate) shape: Vec<Option<usize>>,
 }
 
 /// What the rows of a channel are.
@@ -65,6 +68,10 @@ pub(crate) struct ChannelDescription {
 pub(crate) enum ChannelKind {
     /// Arrays of one shape.
     Tensor,
+    /// Arrays of different shapes.
+    Ragged,
+    /// Strings.
+    Text,
 }
 
 #[derive(Deserialize)]
@@ -99,12 +106,12 @@ impl ChannelDescription {
         {
             return Ok(());
         }
-        let describe =
-            |description: &Self| format!("{} {:?}", description.dtype, description.shape);
+        let path = Path::new(channel).join(CHANNEL_FILE);
+        let describe = |description| Kind::parse(description, &path).map(|kind| kind.to_string());
         Err(StoreError::ChannelMismatch {
             channel: channel.to_owned(),
-            existing: describe(existing),
-            requested: describe(self),
+            existing: describe(existing)?,
+            requested: describe(self)?,
         })
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::channel_reader::{VisibleFile, visible_files};
 use crate::chunk_map::ChunkMap;
+use crate::columns::Columns;
 use crate::error::Result;
 use crate::export_metrics::check_row;
 use crate::folder::chunk_path;
-use crate::layout::Columns;
 use crate::metric_files::metric_columns;
 use crate::parts::{
     Part, Sequences, Stretch, cut_numbered, end, extend, rows_below, stretches, visible_rows,

@@ -1,17 +1,17 @@
 //! Comparing every record with its checksum.
 
+use crate::channel_reader::ChannelReader;
 use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
 use crate::export_metrics::check_row;
 use crate::store_reader::StoreReader;
-use crate::tensor_reader::TensorReader;
 
 impl StoreReader {
     /// Compare every visible record with its checksum; returns what is wrong.
     pub fn verify(&self) -> Vec<StoreError> {
         let mut problems = Vec::new();
-        for tensor in self.tensors() {
-            verify_tensor(&tensor, self.watermark(), &mut problems);
+        for channel in self.channels() {
+            verify_channel(&channel, self.watermark(), &mut problems);
         }
         let mut last_sequence = 0;
         for (map, rows) in self.metric_rows() {
@@ -23,12 +23,12 @@ impl StoreReader {
     }
 }
 
-fn verify_tensor(tensor: &TensorReader, watermark: u64, problems: &mut Vec<StoreError>) {
+fn verify_channel(channel: &ChannelReader, watermark: u64, problems: &mut Vec<StoreError>) {
     let mut last_sequence = 0;
     let mut next_row = 0;
-    for position in 0..tensor.batches() {
-        let found = tensor.entry(position).and_then(|entry| {
-            let rows = tensor.at(position)?;
+    for position in 0..channel.batches() {
+        let found = channel.entry(position).and_then(|entry| {
+            let rows = channel.at(position)?;
             let after = last_sequence + 1..=watermark;
             if entry.row_start != next_row || !after.contains(&entry.sequence) {
                 return Err(rows.damaged("a batch is out of order"));

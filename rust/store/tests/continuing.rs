@@ -34,7 +34,7 @@ fn record(channel: &TensorChannel, batches: std::ops::Range<i32>) -> u64 {
         let row = i64::from(batch).to_le_bytes();
         channel.record(&row.repeat(2), 2, 0, batch).unwrap()
     });
-    sequences.last().unwrap()
+    sequences.max().unwrap()
 }
 
 fn values(store: &Store) -> TensorChannel {
@@ -42,13 +42,13 @@ fn values(store: &Store) -> TensorChannel {
 }
 
 fn value(reader: &StoreReader, batch: i32) -> Option<i64> {
-    let rows = reader.tensors()[0].get(0, batch).ok()?;
+    let rows = reader.channels()[0].get(0, batch).ok()?;
     assert_eq!(rows.count(), 2);
     Some(i64::from_le_bytes(rows.bytes()[..8].try_into().unwrap()))
 }
 
 fn sequences(reader: &StoreReader) -> Vec<u64> {
-    let index = reader.tensors()[0].index().unwrap();
+    let index = reader.channels()[0].index().unwrap();
     index.iter().map(|entry| entry.sequence).collect()
 }
 
@@ -93,7 +93,7 @@ fn a_rewind_hides_what_came_later() {
     let store = Store::open(&folder, &session(2), Some(6)).unwrap();
     let reader = StoreReader::open(&folder).unwrap();
     assert_eq!(sequences(&reader), [1, 2, 3, 4, 5, 6]);
-    assert_eq!(reader.tensors()[0].rows(), 12);
+    assert_eq!(reader.channels()[0].rows(), 12);
     // The same keys again, and other values.
     let again = values(&store);
     for batch in 6..9 {
@@ -112,14 +112,14 @@ fn a_rewind_hides_what_came_later() {
     let expected: Vec<_> = (0..6).chain(106..109).map(Some).collect();
     assert_eq!(seen[..9], expected);
     assert_eq!(seen[9], None);
-    let starts: Vec<u64> = reader.tensors()[0]
+    let starts: Vec<u64> = reader.channels()[0]
         .index()
         .unwrap()
         .iter()
         .map(|entry| entry.row_start)
         .collect();
     assert_eq!(starts, (0..9).map(|batch| 2 * batch).collect::<Vec<_>>());
-    let rows: Vec<u64> = reader.tensors()[0]
+    let rows: Vec<u64> = reader.channels()[0]
         .files()
         .iter()
         .map(|file| file.2)
@@ -209,7 +209,7 @@ fn channels_come_and_go_with_sessions() {
     store.close().unwrap();
     let reader = StoreReader::open(&folder).unwrap();
     let found: Vec<_> = reader
-        .tensors()
+        .channels()
         .iter()
         .map(|tensor| (tensor.key().field.clone(), tensor.batches()))
         .collect();
@@ -224,7 +224,7 @@ fn channels_come_and_go_with_sessions() {
         .close()
         .unwrap();
     let reader = StoreReader::open(&folder).unwrap();
-    let second = &reader.tensors()[2];
+    let second = &reader.channels()[2];
     assert_eq!(
         (second.batches(), second.rows(), second.files().len()),
         (0, 0, 0)
@@ -248,8 +248,13 @@ fn rows_that_a_kill_left_above_the_watermark_stay_hidden() {
     record_some(&store, 5);
     store.close().unwrap();
     let reader = StoreReader::open(&folder).unwrap();
-    assert_eq!(reader.sessions()[1].first_sequence, 61);
-    assert!(reader.tensors().iter().all(|tensor| tensor.batches() == 15));
+    assert_eq!(reader.sessions()[1].first_sequence, 101);
+    assert!(
+        reader
+            .channels()
+            .iter()
+            .all(|tensor| tensor.batches() == 15)
+    );
     let metrics: Vec<_> = reader
         .metric_files()
         .iter()
@@ -397,7 +402,7 @@ fn compare(reader: &StoreReader, expected: &[Recorded]) {
             .iter()
             .filter(move |record| record.channel == channel)
     };
-    for tensor in reader.tensors() {
+    for tensor in reader.channels() {
         let channel = ["a", "b", "c"]
             .iter()
             .position(|field| *field == tensor.key().field);
@@ -417,7 +422,7 @@ fn compare(reader: &StoreReader, expected: &[Recorded]) {
             start += u64::from(index[position].rows);
         }
         for batch in -1..60 {
-            let latest = of(channel).filter(|record| record.batch == batch).last();
+            let latest = of(channel).rfind(|record| record.batch == batch);
             match (tensor.get(0, batch), latest) {
                 (Ok(rows), Some(record)) => assert_eq!(rows.bytes(), record.data),
                 (Err(StoreError::NoBatch { .. }), None) => {}

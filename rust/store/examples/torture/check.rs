@@ -12,7 +12,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, UInt64Type};
 use arrow_ipc::reader::FileReader;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use specplan_store::{StoreError, StoreReader, export_metrics};
+use specplan_store::{Rows, StoreError, StoreReader, export_metrics};
 
 use crate::workload::{Content, Workload};
 
@@ -119,7 +119,7 @@ pub(crate) fn visible(
     workload: &Workload,
     power_lost: bool,
 ) -> Result<Vec<(u64, u64)>, String> {
-    let mut found = tensors(reader, workload)?;
+    let mut found = channels(reader, workload)?;
     let logged = if power_lost {
         logged_in_export(reader.folder())?
     } else {
@@ -130,44 +130,64 @@ pub(crate) fn visible(
     Ok(found)
 }
 
-fn tensors(reader: &StoreReader, workload: &Workload) -> Result<Vec<(u64, u64)>, String> {
+fn channels(reader: &StoreReader, workload: &Workload) -> Result<Vec<(u64, u64)>, String> {
     let mut found = Vec::new();
-    for tensor in reader.tensors() {
-        let index = tensor.index();
-        let index = index.map_err(|error| format!("{}: {error}", tensor.name()))?;
+    for channel in reader.channels() {
+        let index = channel.index();
+        let index = index.map_err(|error| format!("{}: {error}", channel.name()))?;
         for (position, entry) in index.into_iter().enumerate() {
             let number = u64::from(entry.batch.unsigned_abs());
             let record = workload.record(number);
-            let wrong = |what: &str| format!("record {number} in {}: {what}", tensor.name());
-            let Content::Tensor {
-                channel,
-                rows,
-                data,
-            } = record.content
-            else {
-                return Err(wrong("is a metric"));
+            let wrong = |what: &str| format!("record {number} in {}: {what}", channel.name());
+            let place = match record.content {
+                Content::Tensor { channel, .. }
+                | Content::Ragged { channel, .. }
+                | Content::Text { channel, .. } => channel,
+                Content::Metrics { .. } => return Err(wrong("is a metric")),
             };
-            if workload.channels[channel].key() != *tensor.key() {
+            if workload.channels[place].key() != *channel.key() {
                 return Err(wrong("belongs elsewhere"));
             }
             if (entry.epoch, entry.batch) != (record.epoch, record.batch) {
                 return Err(wrong("has another key"));
             }
-            let at = tensor
-                .at(position)
-                .map_err(|error| wrong(&error.to_string()))?;
-            if at.count() != rows || at.bytes() != data {
-                return Err(wrong("has other values"));
-            }
-            let got = tensor.get(entry.epoch, entry.batch);
-            let got = got.map_err(|error| wrong(&error.to_string()))?;
-            if got.bytes() != data {
-                return Err(wrong("is not found by its key"));
+            let found_by_position = channel.at(position);
+            let found_by_key = channel.get(entry.epoch, entry.batch);
+            for rows in [found_by_position, found_by_key] {
+                let rows = rows.map_err(|error| wrong(&error.to_string()))?;
+                let same = equal(&rows, &record.content);
+                if !same.map_err(|error| wrong(&error.to_string()))? {
+                    return Err(wrong("has other values"));
+                }
             }
             found.push((entry.sequence, number));
         }
     }
     Ok(found)
+}
+
+fn equal(found: &Rows, content: &Content) -> specplan_store::Result<bool> {
+    match content {
+        Content::Tensor { rows, data, .. } => {
+            Ok(found.count() == *rows && found.bytes() == &data[..])
+        }
+        Content::Ragged { rows, .. } => {
+            let mut same = found.count() == rows.len();
+            for (position, (shape, data)) in rows.iter().enumerate().take(found.count()) {
+                let array = found.array(position)?;
+                same &= array.shape.iter().eq(shape) && array.bytes == &data[..];
+            }
+            Ok(same)
+        }
+        Content::Text { rows, .. } => {
+            let mut same = found.count() == rows.len();
+            for (position, text) in rows.iter().enumerate().take(found.count()) {
+                same &= found.text(position)? == text;
+            }
+            Ok(same)
+        }
+        Content::Metrics { .. } => Ok(false),
+    }
 }
 
 /// One logged value.

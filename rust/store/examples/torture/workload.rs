@@ -2,11 +2,19 @@
 
 use specplan_store::{ChannelKey, Series, ValueType};
 
-/// A channel of tensors: what its rows are, and how many a record has.
+/// What the rows of a channel are.
+#[derive(Clone, Copy)]
+pub(crate) enum Form {
+    Tensor(ValueType, &'static [usize]),
+    /// Arrays of one dimension or more, each of them at most so long.
+    Ragged(ValueType, usize, u64),
+    /// Texts of at most so many characters.
+    Text(u64),
+}
+
 pub(crate) struct Channel {
     pub(crate) field: &'static str,
-    pub(crate) value_type: ValueType,
-    pub(crate) shape: &'static [usize],
+    pub(crate) form: Form,
     /// A record has fewer rows than this, mostly.
     pub(crate) rows: u64,
     /// Batch numbers fall, so that the index is not sorted by key.
@@ -19,6 +27,14 @@ pub(crate) enum Content {
         channel: usize,
         rows: usize,
         data: Vec<u8>,
+    },
+    Ragged {
+        channel: usize,
+        rows: Vec<(Vec<usize>, Vec<u8>)>,
+    },
+    Text {
+        channel: usize,
+        rows: Vec<String>,
     },
     Metrics {
         values: Vec<u8>,
@@ -41,16 +57,19 @@ pub(crate) struct Workload {
     large: Option<(u64, usize)>,
 }
 
-const fn channel(
+const fn tensor(
     field: &'static str,
     value_type: ValueType,
     shape: &'static [usize],
     rows: u64,
 ) -> Channel {
+    channel(field, Form::Tensor(value_type, shape), rows)
+}
+
+const fn channel(field: &'static str, form: Form, rows: u64) -> Channel {
     Channel {
         field,
-        value_type,
-        shape,
+        form,
         rows,
         falling: false,
     }
@@ -62,12 +81,14 @@ impl Workload {
             records: 56,
             sync_every: 4,
             channels: vec![
-                channel("outputs", ValueType::Float32, &[3], 6),
-                channel("sample_id", ValueType::Int64, &[], 9),
+                tensor("outputs", ValueType::Float32, &[3], 6),
+                tensor("sample_id", ValueType::Int64, &[], 9),
                 Channel {
                     falling: true,
-                    ..channel("targets", ValueType::Uint8, &[5, 2], 4)
+                    ..tensor("targets", ValueType::Uint8, &[5, 2], 4)
                 },
+                channel("boxes", Form::Ragged(ValueType::Int16, 2, 6), 5),
+                channel("notes", Form::Text(40), 4),
             ],
             series: 2,
             large: None,
@@ -79,8 +100,10 @@ impl Workload {
             "rolling" => Self {
                 records: 120,
                 channels: vec![
-                    channel("outputs", ValueType::Float32, &[1024], 60),
-                    channel("states", ValueType::Bfloat16, &[64, 64], 24),
+                    tensor("outputs", ValueType::Float32, &[1024], 60),
+                    tensor("states", ValueType::Bfloat16, &[64, 64], 24),
+                    channel("boxes", Form::Ragged(ValueType::Float64, 1, 8000), 12),
+                    channel("notes", Form::Text(20_000), 20),
                 ],
                 large: Some((10, 300)),
                 ..small
@@ -90,7 +113,7 @@ impl Workload {
                 records: 90,
                 sync_every: 30,
                 channels: (0..WIDE.len())
-                    .map(|number| channel(WIDE[number], ValueType::Float64, &[2], 3))
+                    .map(|number| tensor(WIDE[number], ValueType::Float64, &[2], 3))
                     .collect(),
                 ..small
             },
@@ -98,19 +121,19 @@ impl Workload {
             "metrics" => Self {
                 records: 120,
                 sync_every: 3,
-                channels: vec![channel("losses", ValueType::Float16, &[], 30)],
+                channels: vec![tensor("losses", ValueType::Float16, &[], 30)],
                 series: 700,
                 ..small
             },
             // Small enough to be exported over and over.
             "table" => Self {
-                channels: vec![channel("outputs", ValueType::Float32, &[8], 40)],
+                channels: vec![tensor("outputs", ValueType::Float32, &[8], 40)],
                 ..small
             },
             // The same with fewer records: what was exported before.
             "table before" => Self {
                 records: 30,
-                channels: vec![channel("outputs", ValueType::Float32, &[8], 40)],
+                channels: vec![tensor("outputs", ValueType::Float32, &[8], 40)],
                 ..small
             },
             // Synced after every record.
@@ -138,18 +161,13 @@ impl Workload {
         };
         let large = self.large.filter(|(every, _)| number % every == 7);
         let rows = large.map_or((random.next() % channel.rows) as usize, |(_, rows)| rows);
-        let row_bytes = channel.value_type.item_bytes() * channel.shape.iter().product::<usize>();
         let (epoch, batch) = if channel.falling {
             (-epoch, -(number as i32))
         } else {
             (epoch, number as i32)
         };
         Record {
-            content: Content::Tensor {
-                channel: target,
-                rows,
-                data: random.bytes(rows * row_bytes),
-            },
+            content: channel.content(target, rows, &mut random),
             epoch,
             batch,
         }
@@ -168,6 +186,32 @@ impl Workload {
 }
 
 impl Channel {
+    fn content(&self, channel: usize, rows: usize, random: &mut Random) -> Content {
+        match self.form {
+            Form::Tensor(value_type, shape) => Content::Tensor {
+                channel,
+                rows,
+                data: random
+                    .bytes(rows * value_type.item_bytes() * shape.iter().product::<usize>()),
+            },
+            Form::Ragged(value_type, dimensions, longest) => {
+                let mut row = |_| {
+                    let shape: Vec<usize> = (0..dimensions)
+                        .map(|_| (random.next() % longest) as usize)
+                        .collect();
+                    let bytes = value_type.item_bytes() * shape.iter().product::<usize>();
+                    (shape, random.bytes(bytes))
+                };
+                let rows = (0..rows).map(&mut row).collect();
+                Content::Ragged { channel, rows }
+            }
+            Form::Text(longest) => {
+                let rows = (0..rows).map(|_| random.text(longest)).collect();
+                Content::Text { channel, rows }
+            }
+        }
+    }
+
     pub(crate) fn key(&self) -> ChannelKey {
         ChannelKey {
             phase: "train".to_owned(),
@@ -193,6 +237,19 @@ impl Random {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
+    }
+
+    /// Characters of one and of three bytes.
+    fn text(&mut self, longest: u64) -> String {
+        let length = self.next() % longest;
+        let mut letter = |_| {
+            if self.next() % 5 == 0 {
+                '\u{20ac}'
+            } else {
+                'x'
+            }
+        };
+        (0..length).map(&mut letter).collect()
     }
 
     fn bytes(&mut self, count: usize) -> Vec<u8> {

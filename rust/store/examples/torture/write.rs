@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use specplan_store::{
-    Durability, MetricGroup, OnError, Options, Result, Store, StoreError, StoreReader,
-    TensorChannel, export_execution, export_metrics,
+    Durability, MetricGroup, OnError, Options, RaggedChannel, Result, Store, StoreError,
+    StoreReader, TensorChannel, TextChannel, export_execution, export_metrics,
 };
 
 use crate::check::visible;
-use crate::workload::{Content, Workload};
+use crate::workload::{Content, Form, Workload};
 
 const RUN_ID: &str = "run";
 /// How the program ends after an error that it named.
@@ -119,19 +119,34 @@ fn script(store: &Store, workload: &Workload, first: u64, on_error: OnError) -> 
     }
 }
 
+enum Channel {
+    Tensor(TensorChannel),
+    Ragged(RaggedChannel),
+    Text(TextChannel),
+}
+
 struct Channels {
-    tensors: Vec<TensorChannel>,
+    channels: Vec<Channel>,
     metrics: MetricGroup,
 }
 
 /// Nothing is recorded yet, so a failure loses nothing and may be tried again.
 fn open_channels(store: &Store, workload: &Workload) -> Option<Channels> {
     let open = || {
-        let tensors = workload.channels.iter();
-        let tensors =
-            tensors.map(|channel| store.tensor(&channel.key(), channel.value_type, channel.shape));
+        let channels = workload.channels.iter().map(|channel| {
+            let key = channel.key();
+            Ok(match channel.form {
+                Form::Tensor(value_type, shape) => {
+                    Channel::Tensor(store.tensor(&key, value_type, shape)?)
+                }
+                Form::Ragged(value_type, dimensions, _) => {
+                    Channel::Ragged(store.ragged(&key, value_type, dimensions)?)
+                }
+                Form::Text(_) => Channel::Text(store.text(&key, false)?),
+            })
+        });
         Ok(Channels {
-            tensors: tensors.collect::<Result<_>>()?,
+            channels: channels.collect::<Result<_>>()?,
             metrics: store.metrics(workload.series())?,
         })
     };
@@ -164,16 +179,35 @@ impl Writing<'_> {
     fn record(&self, number: u64) -> Result<u64> {
         let record = self.workload.record(number);
         let (epoch, batch) = (record.epoch, record.batch);
-        match record.content {
+        let channels = &self.channels.channels;
+        match &record.content {
+            Content::Metrics { values } => {
+                let metrics = &self.channels.metrics;
+                metrics.log(values, epoch, batch, number as i64)
+            }
             Content::Tensor {
                 channel,
                 rows,
                 data,
-            } => self.channels.tensors[channel].record(&data, rows, epoch, batch),
-            Content::Metrics { values } => {
-                let metrics = &self.channels.metrics;
-                metrics.log(&values, epoch, batch, number as i64)
-            }
+            } => match &channels[*channel] {
+                Channel::Tensor(tensor) => tensor.record(data, *rows, epoch, batch),
+                _ => unreachable!("channels are opened as their records are made"),
+            },
+            Content::Ragged { channel, rows } => match &channels[*channel] {
+                Channel::Ragged(ragged) => {
+                    let rows = rows.iter().map(|(shape, data)| (&shape[..], &data[..]));
+                    let rows = ragged.batch(&rows.collect::<Vec<_>>())?;
+                    ragged.record(&rows, epoch, batch)
+                }
+                _ => unreachable!("channels are opened as their records are made"),
+            },
+            Content::Text { channel, rows } => match &channels[*channel] {
+                Channel::Text(text) => {
+                    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+                    text.record(&text.batch(&rows)?, epoch, batch)
+                }
+                _ => unreachable!("channels are opened as their records are made"),
+            },
         }
     }
 

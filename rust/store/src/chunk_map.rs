@@ -11,6 +11,7 @@ use arrow_schema::{DataType, Field, Schema};
 use memmap2::Mmap;
 
 use crate::error::{IoContext, Result, StoreError};
+use crate::fault_guard::{GuardedMap, any_broken};
 use crate::layout::{Columns, MAGIC};
 use crate::superblock::{SUPERBLOCK_BYTES, Superblock, u32_at};
 
@@ -33,7 +34,7 @@ pub(crate) struct ColumnPlace {
 #[derive(Debug)]
 pub(crate) struct ChunkMap {
     path: PathBuf,
-    map: Mmap,
+    map: GuardedMap,
     superblock_offset: u64,
     columns: Vec<ColumnPlace>,
     first: Superblock,
@@ -68,7 +69,7 @@ impl ChunkMap {
         }
         Ok(Some(Self {
             path,
-            map,
+            map: GuardedMap::new(map),
             superblock_offset,
             columns: places,
             first,
@@ -77,6 +78,20 @@ impl ChunkMap {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// An error if a page of the file could not be brought, so that what was read may be zeros. Ask after reading.
+    pub(crate) fn intact(&self) -> Result<()> {
+        if !any_broken() {
+            return Ok(());
+        }
+        match self.map.broken_at() {
+            None => Ok(()),
+            Some(offset) => Err(self.damaged(
+                offset,
+                "it was shortened while it was mapped, or the disk cannot read it",
+            )),
+        }
     }
 
     /// Rows of the channel before this chunk.

@@ -8,6 +8,7 @@ mod chunk_map;
 mod error;
 mod export_execution;
 mod export_metrics;
+mod fault_guard;
 mod folder;
 pub mod header;
 mod layout;

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
+use crate::fault_guard::any_broken;
 use crate::folder::{ChannelDescription, ChannelKey, chunk_path, index_path};
 use crate::layout::Columns;
 use crate::parts::{Part, extend, part_of, rows_below};
@@ -173,7 +174,7 @@ impl TensorReader {
             epoch,
             batch,
         })?;
-        snapshot.batch(index, row)
+        snapshot.intact(snapshot.batch(index, row)?)
     }
 
     /// The rows of the batch at a position in the order of recording.
@@ -181,7 +182,7 @@ impl TensorReader {
         let snapshot = self.read();
         let place = snapshot.place(position);
         let (index, row) = place.ok_or_else(|| self.no_position(&snapshot, position))?;
-        snapshot.batch(index, row)
+        snapshot.intact(snapshot.batch(index, row)?)
     }
 
     /// What the index says of the batch at a position.
@@ -189,7 +190,7 @@ impl TensorReader {
         let snapshot = self.read();
         let place = snapshot.place(position);
         let (index, row) = place.ok_or_else(|| self.no_position(&snapshot, position))?;
-        Ok(BatchEntry::read(&index.map, row))
+        snapshot.intact(BatchEntry::read(&index.map, row))
     }
 
     /// Position of the latest batch with these numbers.
@@ -239,7 +240,8 @@ impl TensorReader {
         extend(&mut snapshot.chunks, |number| {
             ChunkMap::open(chunk_path(&self.folder, number), &self.columns)
         })?;
-        snapshot.clamp(watermark)
+        snapshot.clamp(watermark)?;
+        snapshot.intact(())
     }
 
     fn no_position(&self, snapshot: &Snapshot, position: usize) -> StoreError {
@@ -271,6 +273,15 @@ impl Snapshot {
             self.rows = entry.row_start + u64::from(entry.rows);
         }
         Ok(())
+    }
+
+    /// What was read, unless a page of one of the files could not be brought.
+    fn intact<T>(&self, read: T) -> Result<T> {
+        let mut parts = self.chunks.iter().chain(&self.indexes);
+        if any_broken() {
+            parts.try_for_each(|part| part.map.intact())?;
+        }
+        Ok(read)
     }
 
     /// Rows of a chunk at or below the watermark.

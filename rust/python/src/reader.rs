@@ -125,13 +125,14 @@ impl TensorReader {
     fn chunks<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         self.tensor
             .chunks()
+            .map_err(Failure::from)?
             .into_iter()
             .map(|rows| self.array(py, rows))
             .collect()
     }
 
     fn index<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let entries = py.detach(|| self.tensor.index());
+        let entries = py.detach(|| self.tensor.index()).map_err(Failure::from)?;
         let columns = PyDict::new(py);
         let add = |name: &str, value: fn(&BatchEntry) -> i64| {
             columns.set_item(name, PyArray1::from_iter(py, entries.iter().map(value)))

@@ -1,6 +1,7 @@
 //! A chunk as a reader sees it: checked before anything in it is trusted, then mapped.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use memmap2::Mmap;
 
 use crate::error::{IoContext, Result, StoreError};
 use crate::fault_guard::{GuardedMap, any_broken};
+use crate::input::open_input;
 use crate::layout::{Columns, MAGIC};
 use crate::superblock::{SUPERBLOCK_BYTES, Superblock, u32_at};
 
@@ -43,11 +45,12 @@ pub(crate) struct ChunkMap {
 impl ChunkMap {
     /// Open a chunk that must have these columns. None if there is no such file.
     pub(crate) fn open(path: PathBuf, columns: &Columns) -> Result<Option<Self>> {
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            file => file.context("open", &path)?,
+        let (file, bytes) = match open_input(&path) {
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            opened => opened?,
         };
-        let bytes = file.metadata().context("inspect", &path)?.len();
         let header = Header::read(&file, &path, bytes)?;
         let superblock_offset = header.record_offset - SUPERBLOCK_BYTES as u64;
         let first = read_superblock(&path, superblock_offset, || {
@@ -107,7 +110,9 @@ impl ChunkMap {
             // SAFETY: the superblock was read from the file before it was mapped. The writer may change it
             // during this read; the copy is volatile, and its checksum tells whether it is of one piece.
             Ok(unsafe { std::ptr::read_volatile(self.map.as_ptr().add(start).cast()) })
-        })?;
+        });
+        self.intact()?;
+        let now = now?;
         if now.capacity != self.first.capacity || now.first_row != self.first.first_row {
             return Err(self.damaged(
                 self.superblock_offset,

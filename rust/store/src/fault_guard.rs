@@ -40,8 +40,8 @@ pub(crate) fn any_broken() -> bool {
 #[cfg(target_os = "linux")]
 mod platform {
     use std::ptr::{null, null_mut};
-    use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicUsize, Ordering};
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicUsize, Ordering};
 
     use libc::{SA_NODEFER, SA_ONSTACK, SA_RESTART, SA_SIGINFO, SIGBUS, c_int, c_void, siginfo_t};
 
@@ -116,12 +116,7 @@ mod platform {
         let mut first = ENTRIES.load(Ordering::Acquire);
         loop {
             entry.next = first;
-            match ENTRIES.compare_exchange_weak(
-                first,
-                entry,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
+            match ENTRIES.compare_exchange_weak(first, entry, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return entry,
                 Err(other) => first = other,
             }

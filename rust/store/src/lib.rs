@@ -5,12 +5,15 @@
 mod channels;
 mod chunk;
 mod chunk_map;
+mod description;
 mod error;
 mod export_execution;
 mod export_metrics;
 mod fault_guard;
 mod folder;
 pub mod header;
+mod hidden;
+mod input;
 mod layout;
 mod lock;
 mod metric_files;
@@ -29,6 +32,7 @@ mod watermark;
 mod writer;
 
 pub use channels::{MetricGroup, TensorChannel};
+pub use description::Session;
 pub use error::{Result, StoreError};
 pub use export_execution::export_execution;
 pub use export_metrics::export_metrics;

@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::chunk_map::ChunkMap;
+use crate::description::ChannelDescription;
 use crate::error::{Result, StoreError};
 use crate::fault_guard::any_broken;
-use crate::folder::{ChannelDescription, ChannelKey, chunk_path, index_path};
+use crate::folder::{ChannelKey, chunk_path, index_path};
 use crate::layout::Columns;
 use crate::parts::{Part, extend, part_of, rows_below};
-use crate::tensor_files::{BATCH, EPOCH, VALUE, index_column, index_columns, value_columns};
+use crate::tensor_files::{
+    BATCH, EPOCH, VALUE, index_check, index_column, index_columns, value_columns,
+};
 use crate::value_type::{ValueType, row_bytes};
 
 /// One batch of a channel, as its index says.
@@ -31,6 +34,7 @@ pub struct BatchEntry {
     pub batch: i32,
     /// CRC-32 of the rows' values.
     pub crc: u32,
+    check: u32,
 }
 
 impl BatchEntry {
@@ -43,7 +47,22 @@ impl BatchEntry {
             epoch: i32::from_le_bytes(index.number(index_column::EPOCH, row)),
             batch: i32::from_le_bytes(index.number(index_column::BATCH, row)),
             crc: u32::from_le_bytes(index.number(index_column::CRC, row)),
+            check: u32::from_le_bytes(index.number(index_column::CHECK, row)),
         }
+    }
+
+    /// Whether the entry is as it was written.
+    pub(crate) fn is_intact(&self) -> bool {
+        let keys = (self.epoch, self.batch);
+        let check = index_check(
+            self.sequence,
+            self.row_start,
+            self.time,
+            self.rows,
+            keys,
+            self.crc,
+        );
+        check == self.check
     }
 }
 
@@ -165,32 +184,35 @@ impl TensorReader {
 
     /// The rows of a batch. The latest one if it was recorded more than once.
     pub fn get(&self, epoch: i32, batch: i32) -> Result<Rows> {
-        let snapshot = self.read();
-        let place = snapshot
-            .find(epoch, batch)
-            .and_then(|position| snapshot.place(position));
-        let (index, row) = place.ok_or_else(|| StoreError::NoBatch {
-            channel: self.name.clone(),
-            epoch,
-            batch,
-        })?;
-        snapshot.intact(snapshot.batch(index, row)?)
+        self.look(|snapshot| {
+            let place = snapshot
+                .find(epoch, batch)
+                .and_then(|position| snapshot.place(position));
+            let (index, row) = place.ok_or_else(|| StoreError::NoBatch {
+                channel: self.name.clone(),
+                epoch,
+                batch,
+            })?;
+            snapshot.batch(index, row)
+        })
     }
 
     /// The rows of the batch at a position in the order of recording.
     pub fn at(&self, position: usize) -> Result<Rows> {
-        let snapshot = self.read();
-        let place = snapshot.place(position);
-        let (index, row) = place.ok_or_else(|| self.no_position(&snapshot, position))?;
-        snapshot.intact(snapshot.batch(index, row)?)
+        self.look(|snapshot| {
+            let place = snapshot.place(position);
+            let (index, row) = place.ok_or_else(|| self.no_position(snapshot, position))?;
+            snapshot.batch(index, row)
+        })
     }
 
     /// What the index says of the batch at a position.
     pub fn entry(&self, position: usize) -> Result<BatchEntry> {
-        let snapshot = self.read();
-        let place = snapshot.place(position);
-        let (index, row) = place.ok_or_else(|| self.no_position(&snapshot, position))?;
-        snapshot.intact(BatchEntry::read(&index.map, row))
+        self.look(|snapshot| {
+            let place = snapshot.place(position);
+            let (index, row) = place.ok_or_else(|| self.no_position(snapshot, position))?;
+            Ok(BatchEntry::read(&index.map, row))
+        })
     }
 
     /// Position of the latest batch with these numbers.
@@ -199,23 +221,25 @@ impl TensorReader {
     }
 
     /// What the index says of every batch.
-    pub fn index(&self) -> Vec<BatchEntry> {
-        let snapshot = self.read();
-        let places = (0..snapshot.batches).filter_map(|position| snapshot.place(position));
-        places
-            .map(|(index, row)| BatchEntry::read(&index.map, row))
-            .collect()
+    pub fn index(&self) -> Result<Vec<BatchEntry>> {
+        self.look(|snapshot| {
+            let places = (0..snapshot.batches).filter_map(|position| snapshot.place(position));
+            Ok(places
+                .map(|(index, row)| BatchEntry::read(&index.map, row))
+                .collect())
+        })
     }
 
     /// All rows at or below the watermark, one item for each file that has any.
-    pub fn chunks(&self) -> Vec<Rows> {
-        let snapshot = self.read();
-        let parts = snapshot.chunks.iter().map(|part| Rows {
-            map: Arc::clone(&part.map),
-            first: 0,
-            count: snapshot.visible(part),
-        });
-        parts.filter(|rows| rows.count > 0).collect()
+    pub fn chunks(&self) -> Result<Vec<Rows>> {
+        self.look(|snapshot| {
+            let parts = snapshot.chunks.iter().map(|part| Rows {
+                map: Arc::clone(&part.map),
+                first: 0,
+                count: snapshot.visible(part),
+            });
+            Ok(parts.filter(|rows| rows.count > 0).collect())
+        })
     }
 
     /// The chunk files, each with its rows at or below the watermark.
@@ -240,8 +264,8 @@ impl TensorReader {
         extend(&mut snapshot.chunks, |number| {
             ChunkMap::open(chunk_path(&self.folder, number), &self.columns)
         })?;
-        snapshot.clamp(watermark)?;
-        snapshot.intact(())
+        let clamped = snapshot.clamp(watermark);
+        snapshot.intact().and(clamped)
     }
 
     fn no_position(&self, snapshot: &Snapshot, position: usize) -> StoreError {
@@ -250,6 +274,13 @@ impl TensorReader {
             position,
             batches: snapshot.batches,
         }
+    }
+
+    /// What is found in the files, or that one of them lost bytes, which explains whatever was found.
+    fn look<T>(&self, find: impl FnOnce(&Snapshot) -> Result<T>) -> Result<T> {
+        let snapshot = self.read();
+        let found = find(&snapshot);
+        snapshot.intact().and(found)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Snapshot> {
@@ -275,13 +306,13 @@ impl Snapshot {
         Ok(())
     }
 
-    /// What was read, unless a page of one of the files could not be brought.
-    fn intact<T>(&self, read: T) -> Result<T> {
-        let mut parts = self.chunks.iter().chain(&self.indexes);
-        if any_broken() {
-            parts.try_for_each(|part| part.map.intact())?;
+    /// An error if a page of one of the files could not be brought.
+    fn intact(&self) -> Result<()> {
+        if !any_broken() {
+            return Ok(());
         }
-        Ok(read)
+        let mut parts = self.chunks.iter().chain(&self.indexes);
+        parts.try_for_each(|part| part.map.intact())
     }
 
     /// Rows of a chunk at or below the watermark.

@@ -146,8 +146,8 @@ def stretched(path: str) -> Callable[[Path], None]:
         file = folder / path
         chunk = Chunk(file)
         body = HUGE - chunk.body
-        forge_superblock(file, capacity=10**9, rows=10**9)
         places = message_places(file)
+        forge_superblock(file, capacity=10**9, rows=10**9)
         forge_word(file, places["body"], body)
         forge_word(file, places["length"], 10**9)
         buffers = struct.unpack_from("<I", chunk.data, places["buffers"])[0]

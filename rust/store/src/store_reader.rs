@@ -15,6 +15,8 @@ use crate::tensor_reader::TensorReader;
 use crate::watermark::{Watermark, read_watermark};
 
 pub(crate) const SEQUENCE: usize = 9;
+/// An error does not repeat all of a text that may have any length.
+const LONGEST_REASON: usize = 200;
 
 struct State {
     watermark: Watermark,
@@ -91,6 +93,13 @@ impl StoreReader {
         self.lock().watermark.closed
     }
 
+    /// How many records there must be at or below the watermark.
+    pub(crate) fn promised_records(&self) -> u64 {
+        let state = self.lock();
+        let visible = state.watermark.hidden.visible(state.watermark.sequence);
+        visible.map(|stretch| stretch.through - stretch.after).sum()
+    }
+
     /// Folder of the store.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -147,7 +156,8 @@ impl StoreReader {
             if tensors.iter().any(|tensor| tensor.name() == name) || !description.exists() {
                 continue;
             }
-            let channel = TensorReader::new(folder.clone(), read_description(&description)?)?;
+            let channel = TensorReader::new(folder.clone(), read_description(&description)?)
+                .map_err(|error| wrong_channel(&description, &error))?;
             if channel.name() != name {
                 let reason = format!("its labels are those of `{}`", channel.name());
                 return Err(StoreError::damaged(&description, 0, reason));
@@ -161,4 +171,10 @@ impl StoreReader {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A description that matches its checksum and yet describes nothing.
+fn wrong_channel(description: &Path, error: &StoreError) -> StoreError {
+    let reason: String = error.to_string().chars().take(LONGEST_REASON).collect();
+    StoreError::damaged(description, 0, reason)
 }

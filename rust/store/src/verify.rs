@@ -3,23 +3,46 @@
 use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
 use crate::export_metrics::check_row;
+use crate::folder::WATERMARK_FILE;
 use crate::store_reader::StoreReader;
 use crate::tensor_reader::{BatchEntry, Rows, TensorReader};
+use crate::watermark::SEQUENCE_OFFSET;
 
 impl StoreReader {
     /// Compare every record at or below the watermark with its checksum; returns what is wrong.
     pub fn verify(&self) -> Vec<StoreError> {
         let mut problems = Vec::new();
+        let mut records = 0;
         for tensor in self.tensors() {
+            records += tensor.batches() as u64;
             verify_tensor(&tensor, self.watermark(), &mut problems);
         }
         let mut last_sequence = 0;
         for part in self.metric_parts() {
             for row in 0..part.rows {
+                let before = last_sequence;
                 problems.extend(verify_metric(&part.map, row, &mut last_sequence).err());
+                records += u64::from(before != last_sequence);
             }
         }
+        if problems.is_empty() {
+            problems.extend(self.verify_count(records).err());
+        }
         problems
+    }
+
+    /// Every number up to the watermark is that of one record. An older state of a file has good checksums too.
+    fn verify_count(&self, records: u64) -> Result<()> {
+        let promised = self.promised_records();
+        if records == promised {
+            return Ok(());
+        }
+        let reason = format!("it promises {promised} records, and {records} are there");
+        Err(StoreError::damaged(
+            &self.folder().join(WATERMARK_FILE),
+            SEQUENCE_OFFSET,
+            reason,
+        ))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::staging::now;
 use crate::superblock::{FORMAT, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"SPECMARK";
+pub(crate) const SEQUENCE_OFFSET: u64 = 16;
 const FIXED_BYTES: usize = 64;
 const RANGE_BYTES: usize = 16;
 const MOST_BYTES: usize = FIXED_BYTES + Hidden::MOST * RANGE_BYTES;

@@ -122,7 +122,7 @@ impl Writer {
             }
             compacted.into_iter().try_for_each(Compacted::publish)?;
             writer.watermark.closed = true;
-            writer.watermark_file.write(&writer.watermark)?;
+            writer.watermark_file.fill(&writer.watermark)?;
             writer.watermark_file.sync()
         })
     }

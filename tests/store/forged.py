@@ -23,13 +23,13 @@ SUPERBLOCK = {
     "incompatible": (56, "<I"),
 }
 WATERMARK = {
-    "format": (8, "<I"),
-    "flags": (12, "<I"),
-    "sequence": (16, "<Q"),
-    "durable": (24, "<Q"),
-    "session": (40, "<I"),
-    "ranges": (44, "<I"),
-    "dropped": (48, "<Q"),
+    "count": (12, "<I"),
+    "format": (16, "<I"),
+    "flags": (20, "<I"),
+    "sequence": (24, "<Q"),
+    "durable": (32, "<Q"),
+    "session": (48, "<I"),
+    "dropped": (56, "<Q"),
 }
 
 
@@ -50,12 +50,13 @@ def forge_superblock(path: Path, **fields: int) -> None:
 def forge_watermark(path: Path, hidden: bytes = b"", **fields: int) -> None:
     """Set fields of the watermark, and what stands behind its head."""
     block = bytearray(path.read_bytes()[:64] + hidden)
-    struct.pack_into("<I", block, 44, len(hidden) // 16)
+    block[12:16] = bytes([min(len(hidden) // 16, 255)]) * 4
     for name, value in fields.items():
         offset, kind = WATERMARK[name]
         struct.pack_into(kind, block, offset, value)
-    struct.pack_into("<I", block, 60, zlib.crc32(block[:60] + block[64:]))
-    path.write_bytes(block)
+    check = struct.pack("<I", zlib.crc32(block[12:]))
+    block[8:12] = check
+    path.write_bytes((block + check).ljust(4096, b"\0") * 2)
 
 
 def forge_description(path: Path, old: bytes, new: bytes) -> None:

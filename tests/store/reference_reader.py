@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CLOSED = 1
+MOST_RANGES = 251
 LONGEST_NAME = 200
 INLINE_BYTES = 12
 INDEX_COLUMNS = ("sequence", "row_start", "time", "rows", "epoch", "batch", "crc32")
@@ -79,6 +80,10 @@ class Watermark:
     dropped: int
     hidden: list[tuple[int, int]]
 
+    def age(self) -> tuple[int, int, bool, int, int]:
+        """What tells the newer of two."""
+        return self.session, self.sequence, self.closed, self.durable, self.dropped
+
     def shows(self, sequence: int) -> bool:
         hidden = any(after < sequence <= through for after, through in self.hidden)
         return sequence <= self.sequence and not hidden
@@ -121,19 +126,32 @@ def check_complete(records: Records, path: Path) -> None:
 
 def read_watermark(path: Path) -> Watermark:
     data = path.read_bytes()
-    require(len(data) >= 64, path, len(data), "too short")
-    require(data[:8] == b"SPECMARK", path, 0, "no magic")
-    version, flags, sequence, durable = struct.unpack_from("<IIQQ", data, 8)
-    require(version <= FORMAT, path, 8, f"format {version} is newer")
-    session, ranges, dropped, zero, check = struct.unpack_from("<IIQII", data, 40)
-    end = 64 + 16 * ranges
-    require(end <= min(len(data), 4096), path, 44, "too many hidden ranges")
-    require(zlib.crc32(data[:60] + data[64:end]) == check, path, 60, "wrong checksum")
-    require(zero == 0, path, 56, "not zero")
+    slots = [read_slot(path, data[start : start + 4096], start) for start in (0, 4096)]
+    good = [slot for slot in slots if slot is not None]
+    require(good, path, 0, "both slots were cut")
+    return max(good, key=Watermark.age)
+
+
+def read_slot(path: Path, data: bytes, start: int) -> Watermark | None:
+    """One of the two watermarks; None where the write of it was cut."""
+    require(len(data) >= 68, path, start + len(data), "too short")
+    require(data[:8] == b"SPECMARK", path, start, "no magic")
+    require(data[12:16] == data[12:13] * 4, path, start + 12, "the count is damaged")
+    end = 64 + 16 * data[12]
+    require(data[12] <= MOST_RANGES and len(data) >= end + 4, path, start + 12, "too many ranges")
+    checks = struct.unpack_from("<I", data, 8) + struct.unpack_from("<I", data, end)
+    if zlib.crc32(data[12:end]) not in checks:
+        require(checks[0] != checks[1], path, start, "wrong checksum")
+        return None
+    version, flags, sequence, durable = struct.unpack_from("<IIQQ", data, 16)
+    require(version <= FORMAT, path, start + 16, f"format {version} is newer")
+    session, zero, dropped = struct.unpack_from("<IIQ", data, 48)
+    require(zero == 0, path, start + 52, "not zero")
     hidden = list(struct.iter_unpack("<QQ", data[64:end]))
     flat = [number for pair in hidden for number in pair]
-    require(flat == sorted(flat), path, 64, "the hidden ranges are not in order")
-    require(durable <= sequence, path, 24, "more is durable than there is")
+    require(flat == sorted(set(flat)), path, start + 64, "the hidden ranges are not in order")
+    most = max([durable, *flat])
+    require(most <= sequence, path, start + 24, "more is durable or hidden than there is")
     return Watermark(sequence, durable, bool(flags & CLOSED), session, dropped, hidden)
 
 

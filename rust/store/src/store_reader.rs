@@ -64,7 +64,7 @@ impl StoreReader {
         let watermark = read_watermark(&self.folder.join(WATERMARK_FILE))?;
         if watermark.session != state.watermark.session {
             // A session is described before its first watermark is written.
-            state.description = StoreDescription::read(&self.folder.join(STORE_FILE))?;
+            state.description = self.describe(watermark.session)?;
         }
         self.find_channels(&mut state.tensors)?;
         for tensor in &state.tensors {
@@ -81,6 +81,18 @@ impl StoreReader {
             .try_for_each(|part| part.map.intact())?;
         state.watermark = watermark;
         Ok(state.watermark.sequence)
+    }
+
+    /// What `store.json` says, which must know the session that wrote the watermark.
+    fn describe(&self, session: u32) -> Result<StoreDescription> {
+        let path = self.folder.join(STORE_FILE);
+        let description = StoreDescription::read(&path)?;
+        let mut sessions = description.sessions.iter();
+        if sessions.any(|known| known.session == session) {
+            return Ok(description);
+        }
+        let reason = format!("it lacks session {session}, which wrote the watermark");
+        Err(StoreError::damaged(&path, 0, reason))
     }
 
     /// Sequence number up to which everything is seen.

@@ -222,9 +222,15 @@ fn parse(bytes: &[u8], path: &Path, start: usize) -> Result<Option<Watermark>> {
     });
     let hidden = Hidden::from_sorted(ranges.collect())
         .ok_or_else(|| damaged(FIXED_BYTES, "the hidden ranges are out of order"))?;
+    let (sequence, durable) = (u64_at(bytes, 24), u64_at(bytes, 32));
+    let hidden_through = hidden.ranges().last().map_or(0, |range| range.through);
+    if durable > sequence || hidden_through > sequence {
+        let reason = "more is durable or hidden than there is";
+        return Err(damaged(SEQUENCE_OFFSET as usize, reason));
+    }
     Ok(Some(Watermark {
-        sequence: u64_at(bytes, 24),
-        durable: u64_at(bytes, 32),
+        sequence,
+        durable,
         session: u32_at(bytes, 48),
         dropped: u64_at(bytes, 56),
         closed: u32_at(bytes, 20) & CLOSED != 0,

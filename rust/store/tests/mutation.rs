@@ -18,12 +18,14 @@ use specplan_store::Store;
 
 const MUTATIONS: usize = 7000;
 const SHOWN: usize = 10;
+const SLOT_BYTES: usize = 4096;
 
 struct Specimen {
     folder: Folder,
     subjects: Vec<Subject>,
     seen: Vec<u8>,
-    earlier: Vec<u8>,
+    // States that the store was in: half way, and one round of writing ago.
+    earlier: Vec<Vec<u8>>,
 }
 
 /// A store, and what its files and its contents were half way.
@@ -47,15 +49,31 @@ fn specimen(name: &str, closed: bool) -> Specimen {
     let subjects = files(&folder)
         .into_iter()
         .map(|path| Subject::new(path.clone(), earlier.get(&path).cloned()));
-    Specimen {
+    let mut specimen = Specimen {
         subjects: subjects.collect(),
         seen: read_everything(&folder).unwrap(),
-        earlier: earlier_seen,
+        earlier: vec![earlier_seen],
         folder,
-    }
+    };
+    specimen.note_last_round();
+    specimen
 }
 
 impl Specimen {
+    /// A slot of the watermark whose write was cut does not count: then the store is as it was a round before.
+    fn note_last_round(&mut self) {
+        let is_watermark = |subject: &&Subject| subject.path.ends_with("watermark");
+        let watermark = self.subjects.iter().find(is_watermark).unwrap();
+        for slot in 0..2 {
+            let mut bytes = watermark.whole.clone();
+            bytes[slot * SLOT_BYTES + 8] ^= 1;
+            bytes[slot * SLOT_BYTES + 40] ^= 1;
+            watermark.write(&bytes);
+            self.earlier.push(read_everything(&self.folder).unwrap());
+            watermark.restore(&bytes);
+        }
+    }
+
     fn mutate(&self, mutations: usize, seed: u64) {
         let mut random = Random(seed);
         let mut failures = Vec::new();
@@ -85,7 +103,7 @@ impl Specimen {
         match found {
             Err(_) => Some("a panic".to_owned()),
             // The state of a whole file half way is one that the store was in.
-            Ok(Ok(found)) if found == self.seen || found == self.earlier => None,
+            Ok(Ok(found)) if found == self.seen || self.earlier.contains(&found) => None,
             Ok(Ok(_)) => Some("other data".to_owned()),
             Ok(Err(error)) => {
                 let text = error.to_string();

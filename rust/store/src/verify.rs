@@ -4,8 +4,9 @@ use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
 use crate::export_metrics::check_row;
 use crate::folder::WATERMARK_FILE;
+use crate::rows::Rows;
 use crate::store_reader::StoreReader;
-use crate::tensor_reader::{BatchEntry, Rows, TensorReader};
+use crate::tensor_reader::{BatchEntry, ChannelReader};
 use crate::watermark::SEQUENCE_OFFSET;
 
 impl StoreReader {
@@ -13,9 +14,9 @@ impl StoreReader {
     pub fn verify(&self) -> Vec<StoreError> {
         let mut problems = Vec::new();
         let mut records = 0;
-        for tensor in self.tensors() {
-            records += tensor.batches() as u64;
-            verify_tensor(&tensor, self.watermark(), &mut problems);
+        for channel in self.channels() {
+            records += channel.batches() as u64;
+            verify_channel(&channel, self.watermark(), &mut problems);
         }
         let mut last_sequence = 0;
         for part in self.metric_parts() {
@@ -46,12 +47,12 @@ impl StoreReader {
     }
 }
 
-fn verify_tensor(tensor: &TensorReader, watermark: u64, problems: &mut Vec<StoreError>) {
+fn verify_channel(channel: &ChannelReader, watermark: u64, problems: &mut Vec<StoreError>) {
     let mut last_sequence = 0;
     let mut next_row = 0;
-    for position in 0..tensor.batches() {
-        let found = tensor.entry(position).and_then(|entry| {
-            let rows = tensor.at(position)?;
+    for position in 0..channel.batches() {
+        let found = channel.entry(position).and_then(|entry| {
+            let rows = channel.at(position)?;
             let after = last_sequence + 1..=watermark;
             if entry.row_start != next_row || !after.contains(&entry.sequence) {
                 return Err(rows.damaged("a batch is out of order"));
@@ -61,6 +62,7 @@ fn verify_tensor(tensor: &TensorReader, watermark: u64, problems: &mut Vec<Store
             }
             rows.check_keys(entry)?;
             rows.check(entry)?;
+            rows.check_rows()?;
             Ok(entry)
         });
         match found {
@@ -86,7 +88,7 @@ fn verify_metric(map: &ChunkMap, row: u64, last_sequence: &mut u64) -> Result<()
 impl Rows {
     /// Compare the values with the checksum of the index.
     pub(crate) fn check(&self, entry: BatchEntry) -> Result<()> {
-        if crc32fast::hash(self.bytes()) == entry.crc {
+        if self.checksum() == entry.crc {
             return Ok(());
         }
         Err(self.damaged("a batch does not match its checksum"))

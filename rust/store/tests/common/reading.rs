@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use specplan_store::{Result, StoreReader};
+use specplan_store::{Kind, Result, StoreReader};
 
 /// Everything that a reader can see, or the first error.
 pub(crate) fn read_everything(folder: &Path) -> Result<Vec<u8>> {
@@ -11,13 +11,24 @@ pub(crate) fn read_everything(folder: &Path) -> Result<Vec<u8>> {
     let mut seen = reader.watermark().to_le_bytes().to_vec();
     seen.extend_from_slice(&reader.dropped().to_le_bytes());
     seen.extend_from_slice(format!("{:?}", reader.sessions()).as_bytes());
-    for tensor in reader.tensors() {
-        seen.extend_from_slice(format!("{:?}{:?}", tensor.key(), tensor.shape()).as_bytes());
-        for entry in tensor.index()? {
+    for channel in reader.channels() {
+        seen.extend_from_slice(format!("{:?}{:?}", channel.key(), channel.kind()).as_bytes());
+        for entry in channel.index()? {
             seen.extend_from_slice(format!("{entry:?}").as_bytes());
-            seen.extend_from_slice(tensor.get(entry.epoch, entry.batch)?.bytes());
+            let rows = channel.get(entry.epoch, entry.batch)?;
+            seen.extend_from_slice(rows.bytes());
+            for row in 0..rows.count() {
+                match channel.kind() {
+                    Kind::Tensor { .. } => {}
+                    Kind::Ragged { .. } => {
+                        let shape = format!("{:?}", rows.array(row)?.shape);
+                        seen.extend_from_slice(shape.as_bytes());
+                    }
+                    Kind::Text { .. } => seen.extend_from_slice(rows.text(row)?.as_bytes()),
+                }
+            }
         }
-        for rows in tensor.chunks()? {
+        for rows in channel.chunks()? {
             seen.extend_from_slice(rows.bytes());
         }
     }

@@ -75,6 +75,7 @@ impl Rows {
         };
         let shape = lengths.as_chunks().0.iter().copied();
         let bytes = self.map.items(self.kind.regions().values, &items);
+        self.map.intact()?;
         match bytes {
             Some(bytes) if self.kind.row_items(lengths) == items.end.checked_sub(items.start) => {
                 Ok(Array {
@@ -94,6 +95,7 @@ impl Rows {
         let bytes = self
             .map
             .items(self.kind.regions().values, &self.row_items(row));
+        self.map.intact()?;
         let bytes = bytes.ok_or_else(|| self.damaged_row(row, "a text lies outside its region"))?;
         std::str::from_utf8(bytes).map_err(|_| self.damaged_row(row, "a text is not UTF-8"))
     }

@@ -2,7 +2,10 @@
 //!
 //! The files are described byte by byte in `docs/format.md`.
 
+mod batch_index;
+mod block;
 mod channel_files;
+mod channel_reader;
 mod channels;
 mod chunk;
 mod chunk_map;
@@ -22,22 +25,29 @@ mod kind;
 mod layout;
 mod lock;
 mod metric_files;
+mod metric_reader;
+mod open_channels;
 mod parquet_file;
 mod parts;
+mod policy;
+mod power_loss;
 mod recorder;
+mod recovery;
 mod region_writer;
 mod rows;
+mod slot;
 mod staging;
 mod store;
 mod store_reader;
 mod superblock;
-mod tensor_reader;
 mod unsynced;
 mod value_type;
 mod verify;
 mod watermark;
 mod writer;
 
+pub use batch_index::BatchEntry;
+pub use channel_reader::{ChannelReader, VisibleFile};
 pub use channels::{Batch, MetricGroup, RaggedChannel, TensorChannel, TextChannel};
 pub use description::Session;
 pub use error::{Result, StoreError};
@@ -46,10 +56,11 @@ pub use export_metrics::export_metrics;
 pub use folder::ChannelKey;
 pub use kind::Kind;
 pub use metric_files::Series;
+pub use policy::{Durability, OnError};
 pub use recorder::Statistics;
 pub use rows::{Array, Rows};
+pub use slot::{Slot, SlotMemory};
 pub use store::{Options, Store};
 pub use store_reader::StoreReader;
 pub use superblock::FORMAT;
-pub use tensor_reader::{BatchEntry, ChannelReader};
 pub use value_type::ValueType;

@@ -88,7 +88,9 @@ else:
     refusal(tensor.index)
 for _ in range(2):
     text = refusal(lambda: {call})
-    assert text is not None and str(path) in text and "while it was mapped" in text, text
+    assert text is not None and str(path) in text, text
+    # A refresh may open the file anew and find it short.
+    assert "while it was mapped" in text or "refresh" in "{call}", text
 """
     finished = run_program(program, tmp_path)
     assert finished.returncode == 0, finished.stderr

@@ -7,6 +7,7 @@ the format, before a release, and never again after it.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import struct
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from specplan._native import Store
 from tests.store.reference_reader import read_description
@@ -31,6 +31,13 @@ DTYPES = (
     *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
     *("float16", "float32", "float64", "complex64", "complex128"),
 )
+OF_TORCH = {
+    "bfloat16": "int16",
+    "complex32": "int32",
+    "float8_e4m3fn": "uint8",
+    "float8_e5m2": "uint8",
+}
+"""Types that numpy lacks, and one of the same size."""
 LONG = "a label that is longer than twelve bytes"
 
 
@@ -47,10 +54,10 @@ class Recording:
         channel = self.store.tensor(**key, dtype=dtype, shape=shape)
         batches = self._batches({**key, "kind": "tensor", "dtype": dtype, "shape": list(shape)})
 
-        def record(rows: Any, epoch: int, batch: int) -> None:
+        def record(rows: Any, epoch: int, batch: int, bits: np.ndarray | None = None) -> None:
             self.last = channel.record(rows, epoch, batch)
-            stored = rows.view(torch.uint16).numpy() if isinstance(rows, torch.Tensor) else rows
-            batches.append(self._batch(epoch, batch, len(rows), stored.tobytes()))
+            payload = (rows if bits is None else bits).tobytes()
+            batches.append(self._batch(epoch, batch, len(rows), payload))
 
         return record
 
@@ -142,6 +149,8 @@ def rows_of(dtype: str, shape: tuple[int, ...], rows: int, seed: int) -> np.ndar
 
 def tensors(folder: Path) -> Recording:
     """Every dtype, rows of every kind of shape, keys in and out of order, batches without rows."""
+    import torch
+
     recording = create(folder)
     for dtype in DTYPES:
         for shape in ((), (3,), (2, 2)):
@@ -149,8 +158,10 @@ def tensors(folder: Path) -> Recording:
             record = recording.tensor(dtype, shape, field=field)
             for batch, rows in enumerate((2, 0, 5)):
                 record(rows_of(dtype, shape, rows, batch), 0, batch)
-    record = recording.tensor("bfloat16", (2,), field="bfloat16")
-    record(torch.tensor([[1.5, -2.0], [3.0, 0.25]], dtype=torch.bfloat16), 0, 0)
+    for dtype, stored in OF_TORCH.items():
+        bits = rows_of(stored, (2,), 3, 5)
+        rows = torch.from_numpy(bits).view(getattr(torch, dtype)).reshape(3, -1)
+        recording.tensor(dtype, tuple(rows.shape[1:]), field=dtype)(rows, 0, 0, bits)
     record = recording.tensor("int32", (), node="a/b.ü", field="n" * 250)
     for batch in (3, 1, 2, 1):
         record(rows_of("int32", (), 4, batch), 1, batch)
@@ -262,7 +273,8 @@ def write(name: str, path: str) -> None:
     folder = Path(path)
     recording = STORES[name](folder)
     expected = recording.end(closed=name != "killed")
-    text = json.dumps(expected, indent=1, ensure_ascii=False)
+    # A line for each channel and each metric.
+    text = re.sub(r"\n {3,}", " ", json.dumps(expected, indent=1, ensure_ascii=False))
     folder.with_suffix(".json").write_text(text + "\n")
     if not expected["closed"]:
         signal.raise_signal(signal.SIGKILL)

@@ -70,6 +70,10 @@ bench: setup $(DATA) ## Run the benches of benches/RESULTS.md
 	$(BIN)/python benches/training_loop.py
 	$(BIN)/python benches/record_throughput.py
 
+.PHONY: torture
+torture: setup ## Run the long tier of the fault harness, and write its figures into docs/reliability.md
+	$(BIN)/python -m tests.torture
+
 .PHONY: lock
 lock: setup ## Write constraints.txt anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --upgrade \

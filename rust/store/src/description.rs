@@ -168,6 +168,21 @@ pub(crate) fn replace_description(path: &Path, description: &impl Serialize) -> 
     path.parent().map_or(Ok(()), sync_folder)
 }
 
+/// Create a folder and what it lies in, and put their names on disk.
+pub(crate) fn create_folder(folder: &Path) -> Result<()> {
+    let missing = folder
+        .ancestors()
+        .take_while(|ancestor| !ancestor.exists())
+        .count();
+    fs::create_dir_all(folder).context("create", folder)?;
+    // The name of a folder that was there may be as young.
+    let parents = folder.ancestors().skip(1).take(missing.max(1));
+    parents.into_iter().try_for_each(|parent| {
+        let named = !parent.as_os_str().is_empty();
+        sync_folder(if named { parent } else { Path::new(".") })
+    })
+}
+
 /// Put the names in a folder on disk.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder)

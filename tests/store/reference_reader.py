@@ -31,7 +31,7 @@ LABELS = ("phase", "split", "node", "name")
 
 # Numbers of types in Arrow's Schema.fbs.
 INT, FLOATING_POINT, UTF8, TIMESTAMP = 2, 3, 5, 10
-LIST, STRUCT, FIXED_SIZE_LIST, UTF8_VIEW = 12, 13, 16, 24
+LIST, STRUCT, FIXED_SIZE_LIST, DURATION, UTF8_VIEW = 12, 13, 16, 18, 24
 
 
 class DamagedError(Exception):
@@ -317,7 +317,7 @@ class Column:
             self.format = size if details.number(1, "?") else size.upper()
         elif self.kind == FLOATING_POINT:
             self.format = "efd"[details.number(0, "h")]
-        elif self.kind == TIMESTAMP:
+        elif self.kind in (TIMESTAMP, DURATION):
             self.format = "q"
         self.length = details.number(0, "i") if self.kind == FIXED_SIZE_LIST else 1
         if self.kind not in (STRUCT, FIXED_SIZE_LIST):

@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 DTYPES = (
     *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
     *("float16", "float32", "float64", "complex64", "complex128"),
+    *("datetime64[ns]", "timedelta64[ns]"),
 )
 OF_TORCH = {
     "bfloat16": "int16",

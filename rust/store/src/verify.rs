@@ -4,22 +4,45 @@ use crate::channel_reader::ChannelReader;
 use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
 use crate::export_metrics::check_row;
+use crate::folder::WATERMARK_FILE;
 use crate::store_reader::StoreReader;
+use crate::watermark::SEQUENCE_OFFSET;
 
 impl StoreReader {
     /// Compare every visible record with its checksum; returns what is wrong.
     pub fn verify(&self) -> Vec<StoreError> {
         let mut problems = Vec::new();
+        let mut records = 0;
         for channel in self.channels() {
+            records += channel.batches() as u64;
             verify_channel(&channel, self.watermark(), &mut problems);
         }
         let mut last_sequence = 0;
         for (map, rows) in self.metric_rows() {
             for row in rows {
+                let before = last_sequence;
                 problems.extend(verify_metric(&map, row, &mut last_sequence).err());
+                records += u64::from(before != last_sequence);
             }
         }
+        if problems.is_empty() {
+            problems.extend(self.verify_count(records).err());
+        }
         problems
+    }
+
+    /// Every number up to the watermark is that of one record. An older state of a file has good checksums too.
+    fn verify_count(&self, records: u64) -> Result<()> {
+        let promised = self.promised_records();
+        if records == promised {
+            return Ok(());
+        }
+        let reason = format!("it promises {promised} records, and {records} are there");
+        Err(StoreError::damaged(
+            &self.folder().join(WATERMARK_FILE),
+            SEQUENCE_OFFSET,
+            reason,
+        ))
     }
 }
 

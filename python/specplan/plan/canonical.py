@@ -36,7 +36,7 @@ def canonical(plan: Plan) -> Plan:
 def plan_id(plan: Plan) -> str:
     """`b3:` and the BLAKE3 of the canonical plan without what does not change a result.
 
-    Left out are the id itself, the names of the experiment, the folder of the results, and where a
+    Left out are the id itself, the names of the experiment, where and how results are written, and where a
     source is found (its path or name); what a source holds is in, by its digest.
     """
     value = msgspec.to_builtins(plan)

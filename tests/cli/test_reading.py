@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from specplan.results.status import read_run_file
+from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import Status
 
@@ -75,7 +76,7 @@ def killed(finished: Path, tmp_path: Path) -> RunFolder:
     changed = msgspec.structs.replace(
         run_file, status=Status.RUNNING, sessions=(session,), phases=phases
     )
-    folder.run_file.write_bytes(msgspec.json.encode(changed))
+    folder.run_file.write_bytes(encode_checked(changed))
     return folder
 
 
@@ -135,7 +136,7 @@ def test_a_running_run_is_not_exported(mlx: Mlx, killed: RunFolder, tmp_path: Pa
     run_file = read_run_file(killed)
     session = msgspec.structs.replace(run_file.sessions[0], host="elsewhere")
     changed = msgspec.structs.replace(run_file, sessions=(session,))
-    killed.run_file.write_bytes(msgspec.json.encode(changed))
+    killed.run_file.write_bytes(encode_checked(changed))
     result = mlx("export", "line", folder=tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (

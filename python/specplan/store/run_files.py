@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.plan.canonical import write_atomically, write_map, write_plan, write_spec
+from specplan.plan.canonical import (
+    sync_folder,
+    write_atomically,
+    write_map,
+    write_plan,
+    write_spec,
+)
+from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_file import ErrorRecord, PhaseTiming, RunFile, Session, Status
 
@@ -67,7 +74,7 @@ class Journal:
 
     def _replace(self, **changes: object) -> None:
         self.run_file = msgspec.structs.replace(self.run_file, **changes)
-        write_atomically(self.folder.run_file, _encoded(self.run_file))
+        write_atomically(self.folder.run_file, encode_checked(self.run_file))
 
 
 def create_run(
@@ -104,10 +111,11 @@ def create_run(
         write_spec(compiled, aside.spec_file)
         write_plan(compiled, aside.plan_file)
         write_map(compiled, aside.plan_file)
-        aside.environment_file.write_bytes(_encoded(environment))
-        aside.run_file.write_bytes(_encoded(run_file))
+        write_atomically(aside.environment_file, encode_checked(environment))
+        write_atomically(aside.run_file, encode_checked(run_file))
         folder = RunFolder(experiments / run_id)
         aside.path.rename(folder.path)
+        sync_folder(experiments)
     return Journal(folder, run_file)
 
 
@@ -152,7 +160,3 @@ def _now() -> str:
 
 def _iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _encoded(value: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

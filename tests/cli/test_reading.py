@@ -31,9 +31,9 @@ ended    TIME  (SECONDS s)
 plan     b3:HASH
 
 phases
-phase  kind   split  rows  steps  kept  status
-train  train  train    30  3 x 4     2  completed
-test   eval   test     10  1            completed
+phase  kind   split  rows  steps  epoch  kept  status
+train  train  train    30  3 x 4      2     2  completed
+test   eval   test     10  1                   completed
 
 records
 phase  node  role     field      dtype    shape   batches  rows

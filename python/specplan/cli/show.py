@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from specplan.results.open import Run
 
 RECORD_COLUMNS = ("phase", "node", "role", "field", "dtype", "shape", "batches", "rows")
-PHASE_COLUMNS = ("phase", "kind", "split", "rows", "steps", "kept", "status")
+PHASE_COLUMNS = ("phase", "kind", "split", "rows", "steps", "epoch", "kept", "status")
 METRIC_COLUMNS = ("phase", "split", "node", "name", "epoch", "value")
 
 
@@ -121,15 +121,22 @@ def _write_head(run: Run) -> None:
 
 
 def _write_plan(run: Run) -> None:
+    from specplan.results.metrics import last_epochs
+
     timings = {timing.path: timing for timing in run.phases}
+    epochs = last_epochs(run.metrics().arrow)
     rows = []
     for phase in run.plan.phases:
         timing = timings.get(phase.path)
         status = "" if timing is None else timing.status.value
+        epoch = str(epochs.get(phase.path, "")) if isinstance(phase, Train) else ""
         kept = str(run.run_file.kept_epochs.get(phase.path, ""))
-        numbers = (str(phase.rows), _steps(phase), kept)
+        numbers = (str(phase.rows), _steps(phase), epoch, kept)
         rows.append([phase.path, _kind(phase), phase.split or "", *numbers, status])
     _write_section("phases", PHASE_COLUMNS, rows)
+    for timing in run.phases:
+        if timing.ending is not None:
+            click.echo(f"{timing.path}: {timing.ending}")
 
 
 def _write_records(run: Run) -> None:

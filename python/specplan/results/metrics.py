@@ -79,6 +79,15 @@ def last_values(metrics: pa.Table, kept_epochs: Mapping[str, int]) -> pa.Table:
     return metrics.take(numbers(np.sort(order[last])))
 
 
+def last_epochs(metrics: pa.Table) -> dict[str, int]:
+    """The latest epoch that each phase has values of, by the path of the phase."""
+    latest = {}
+    for phase in pc.unique(metrics.column("phase")).to_pylist():
+        of_phase = metrics.filter(pc.is_in(metrics.column("phase"), text(phase)))
+        latest[phase] = pc.max(of_phase.column("epoch")).as_py()
+    return {phase: epoch for phase, epoch in latest.items() if epoch is not None}
+
+
 def _is_later(metrics: pa.Table, kept_epochs: Mapping[str, int]) -> NDArray[np.int8]:
     """1 for each row of an epoch after the one whose weights its phase left behind."""
     later = np.zeros(metrics.num_rows, np.int8)

@@ -58,6 +58,12 @@ class Journal:
         kept = {**self.run_file.kept_epochs, path: epoch}
         self.run_file = msgspec.structs.replace(self.run_file, kept_epochs=kept)
 
+    def training_stopped(self, ending: str) -> None:
+        """Early stopping ended the phase that began last. Written with the next change."""
+        *earlier, last = self.run_file.phases
+        phases = (*earlier, msgspec.structs.replace(last, ending=ending))
+        self.run_file = msgspec.structs.replace(self.run_file, phases=phases)
+
     def ended(
         self, status: Status, *, error: ErrorRecord | None, statistics: Mapping[str, int]
     ) -> None:

@@ -167,8 +167,13 @@ def test_metrics_for_programs(mlx: Mlx, finished: Path) -> None:
 
 def test_unknown_metrics(mlx: Mlx, finished: Path) -> None:
     result = mlx("metrics", "line", "--name", "loss", folder=finished)
-    assert (result.returncode, result.stdout) == (0, "")
-    assert result.stderr == "no such metrics; recorded: eval_loss, mse, train_loss\n"
+    known = "`train_loss`, `mse`, `eval_loss`; did you mean `eval_loss`?"
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"error: no metric `loss` was logged; there: {known}\n"
+    result = mlx("metrics", "line", "--phase", "trian", folder=finished)
+    assert (result.returncode, result.stdout) == (1, "")
+    known = "`train`, `test`; did you mean `train`?"
+    assert result.stderr == f"error: the run has no phase `trian`; it has {known}\n"
 
 
 def test_list(mlx: Mlx, finished: Path) -> None:

@@ -10,6 +10,7 @@ from specplan.results.locate import find_run
 from specplan.results.status import phases_now, read_run_file, status_now
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
+from specplan.spec.wording import choices
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 
@@ -117,10 +118,28 @@ class Run:
             name: only this metric.
             phase: only this phase, by its path.
             split: only values of this split.
-        """
-        from specplan.results.metrics import select
 
-        return Table(select(self._all_metrics(), name=name, phase=phase, split=split))
+        Raises:
+            RunError: the run has no such phase; or it is over, and has no such values.
+        """
+        from specplan.results.metrics import labels_of, select
+
+        metrics = self._all_metrics()
+        if phase is not None:
+            metrics = self._metrics_of_phase(metrics, phase)
+        where = "" if phase is None else f" in phase `{phase}`"
+        for column, label in (("split", split), ("name", name)):
+            if label is None:
+                continue
+            chosen = select(metrics, column, label)
+            # What a run that goes on does not have it may have a moment later.
+            if not chosen.num_rows and self.status not in UNFINISHED:
+                kind = "metric" if column == "name" else column
+                known = choices(label, labels_of(metrics, column))
+                raise RunError(f"no {kind} `{label}` was logged{where}; there: {known}")
+            metrics = chosen
+            where += f" on split `{label}`" if column == "split" else ""
+        return Table(metrics)
 
     def execution(self, phase: str) -> Table:
         """What a phase recorded, one row per sample.
@@ -199,6 +218,16 @@ class Run:
 
     def _channels(self) -> Sequence[TensorReader]:
         return self._records().tensors() if self._has_records() else []
+
+    def _metrics_of_phase(self, metrics: pa.Table, phase: str) -> pa.Table:
+        from specplan.results.metrics import select
+
+        chosen = select(metrics, "phase", phase)
+        if not chosen.num_rows:
+            planned = [each.path for each in self.plan.phases]
+            if phase not in planned:
+                raise RunError(f"the run has no phase `{phase}`; it has {choices(phase, planned)}")
+        return chosen
 
     def _all_metrics(self) -> pa.Table:
         from specplan.results.metrics import SCHEMA, read_metrics

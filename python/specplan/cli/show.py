@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RECORD_COLUMNS = ("phase", "node", "role", "field", "dtype", "shape", "batches", "rows")
 PHASE_COLUMNS = ("phase", "kind", "split", "rows", "steps", "epoch", "kept", "status")
+ARTIFACT_COLUMNS = ("artifact", "kind", "epoch", "versions", "bytes", "file")
 METRIC_COLUMNS = ("phase", "split", "node", "name", "epoch", "value")
 
 
@@ -48,6 +49,7 @@ def command(run: str, root: Path | None, as_json: bool) -> None:
         _write_plan(opened)
         _write_records(opened)
         write_last_metrics(opened)
+        _write_artifacts(opened)
         write_places(opened)
 
 
@@ -71,6 +73,7 @@ def summary(run: Run) -> dict[str, Any]:
         "kept_epochs": run_file.kept_epochs,
         "metrics": plain_rows(last_values(run.metrics().arrow, run_file.kept_epochs)),
         "records": _records(run),
+        "artifacts": _artifacts(run),
         "tables": [{"path": str(path), "rows": rows} for path, rows in _tables(run)],
     }
 
@@ -142,6 +145,26 @@ def _write_plan(run: Run) -> None:
 def _write_records(run: Run) -> None:
     rows = [[_record_text(record[name]) for name in RECORD_COLUMNS] for record in _records(run)]
     _write_section("records", RECORD_COLUMNS, rows)
+
+
+def _write_artifacts(run: Run) -> None:
+    rows = [["" if cell is None else str(cell) for cell in row.values()] for row in _artifacts(run)]
+    _write_section("artifacts", ARTIFACT_COLUMNS, rows)
+
+
+def _artifacts(run: Run) -> list[dict[str, Any]]:
+    artifacts = run.artifacts
+    return [
+        {
+            "artifact": name,
+            "kind": artifact.kind,
+            "epoch": artifact.epoch,
+            "versions": artifact.version,
+            "bytes": artifact.bytes,
+            "file": str(artifact.path),
+        }
+        for name, artifact in artifacts.items()
+    ]
 
 
 def _write_section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

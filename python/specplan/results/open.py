@@ -11,6 +11,7 @@ from specplan.results.status import phases_now, read_run_file, status_now
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
 from specplan.spec.wording import choices
+from specplan.store.recorder import ARTIFACT
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from specplan._native import TensorReader
     from specplan.plan.model import Plan
+    from specplan.results.artifacts import Artifacts
     from specplan.store.layout import RunFolder
     from specplan.store.run_file import PhaseTiming, RunFile
 
@@ -193,6 +195,25 @@ class Run:
                 f'hint: say which, as in phase="{found[0].phase}"'
             )
         return Tensors(found[0], self.kept_epoch(found[0].phase))
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """Figures, frames, files and other objects by name, of each name the newest.
+
+        Raises:
+            StoreError: the records of them are damaged.
+        """
+        from specplan.results.artifacts import read_artifacts
+
+        channels = self._records().texts() if self._has_records() else []
+        rows = [
+            text
+            for channel in channels
+            if channel.field == ARTIFACT and channel.phase == ""
+            for position in range(channel.batches)
+            for text in channel.at(position)
+        ]
+        return read_artifacts(self._folder.artifacts, rows)
 
     def channels(self) -> list[Tensors]:
         """Every recorded column, in order of creation."""

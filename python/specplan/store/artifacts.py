@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from contextlib import contextmanager
@@ -84,7 +85,9 @@ class ArtifactFolder:
     def sync(self) -> None:
         """Put everything that was saved on disk."""
         for path in self._unsynced:
-            _sync_tree(path)
+            if path.exists():  # people may have thrown it away
+                _sync_tree(path)
+                _sync_names(path.parent, self._path)
         self._unsynced.clear()
 
     def _save_file(self, name: str, form: Format) -> ArtifactRow:
@@ -213,7 +216,9 @@ def folder_digest(folder: Path) -> str:
 
 def file_digest(path: Path) -> str:
     """BLAKE3 of the bytes of a file, in hexadecimal."""
-    return blake3().update_mmap(path).hexdigest()
+    # Not through a map: a file that is cut meanwhile would end the process.
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, blake3).hexdigest()  # type: ignore[arg-type] -- a hash in all but name
 
 
 def _files_of(source: Path) -> Iterator[Path]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from specplan._native import Store, export_execution, export_metrics
+from specplan.store.artifacts import ArtifactFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from specplan._native import MetricGroup, TensorChannel
+    from specplan._native import MetricGroup, TensorChannel, TextChannel
     from specplan.plan.model import Record
     from specplan.store.layout import RunFolder
 
 WHOLE = -1
 """The batch of a metric that counts for a whole epoch or phase."""
+ARTIFACT = "artifact"
+"""The field of the rows that tell of artifacts, in no phase and of no node."""
 
 
 class Recorder:
@@ -24,6 +30,9 @@ class Recorder:
         self._folder = folder
         self._run_id = run_id
         self._recorded_phases: set[str] = set()
+        self._artifacts = ArtifactFolder(folder.artifacts, durable=False)
+        self._artifacts_lock = threading.Lock()
+        self._artifact_channel: TextChannel | None = None
         self._store = Store.create(str(folder.records), run_id=run_id, session=session)
 
     def tensors(
@@ -43,12 +52,44 @@ class Recorder:
         )
         return group.log
 
+    def artifact(
+        self,
+        name: str,
+        value: Any,
+        *,
+        epoch: int | None = None,
+        batch: int | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Keep a figure, array, tensor, frame, JSON value, text, bytes, or copy of a file or folder.
+
+        The file has the value at the call. A name that was used before gets another file.
+
+        Args:
+            name: path below `artifacts/`; its suffix may choose the format, and is added where there is none.
+            value: what to keep; a path means the file or folder there.
+            epoch: where in the run it was made; so are `batch` and `step`.
+
+        Raises:
+            TypeError: the value could only be pickled.
+            ValueError: the name leaves the folder, or does not fit the value.
+            FileNotFoundError: there is nothing at the path.
+            StoreError: the artifact could not be written.
+        """
+        with self._artifacts_lock:
+            row = self._artifacts.save(name, value)
+            row = msgspec.structs.replace(row, epoch=epoch, batch=batch, step=step)
+            text = msgspec.json.encode(row).decode()
+            keys = (WHOLE if key is None else key for key in (epoch, batch))
+            self._artifact_rows().record([text], *keys)
+
     def sync(self) -> None:
         """Wait until everything that was recorded is on file."""
         self._store.sync()
 
     def close(self) -> dict[str, int]:
         """Write what is staged and close every file; returns the store's counters."""
+        self._artifacts.sync()
         self._store.close()
         return self._store.statistics()
 
@@ -68,6 +109,13 @@ class Recorder:
         self._folder.tables.mkdir(exist_ok=True)
         records, table = str(self._folder.records), str(self._folder.metrics_table)
         export_metrics(records, table, run_id=self._run_id)
+
+    def _artifact_rows(self) -> TextChannel:
+        if self._artifact_channel is None:
+            self._artifact_channel = self._store.text(
+                phase="", node="", role="default", field=ARTIFACT, json=True
+            )
+        return self._artifact_channel
 
     def _channel(self, phase: str, record: Record) -> TensorChannel:
         return self._store.tensor(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from specplan._native import Store
@@ -52,6 +53,16 @@ def test_stacked(run: Run, batch_of: BatchOf) -> None:
     assert outputs.stacked().flags.writeable
 
 
+def test_whole_columns_as_arrow(run: Run, batch_of: BatchOf) -> None:
+    outputs = run.tensors("MLP", phase="train")
+    allocated = pa.total_allocated_bytes()
+    column = outputs.arrow()
+    assert pa.total_allocated_bytes() == allocated, "the column aliases the files"
+    assert (str(column.type), len(column)) == ("fixed_size_list<item: float not null>[2]", 60)
+    values = np.asarray(column.combine_chunks().values).reshape(-1, 2)
+    np.testing.assert_array_equal(values, outputs.stacked())
+
+
 def test_the_kept_epoch_is_all_there_is(
     folder: RunFolder, batch_of: BatchOf, write_run_file: Callable[..., None]
 ) -> None:
@@ -62,6 +73,8 @@ def test_the_kept_epoch_is_all_there_is(
     of_epoch = np.concatenate([batch_of(1, batch) for batch in range(4)])
     np.testing.assert_array_equal(outputs.stacked(), of_epoch)
     assert [chunk.shape for chunk in outputs.chunks()] == [(20, 2)]
+    kept = np.asarray(outputs.arrow().combine_chunks().flatten()).reshape(-1, 2)
+    np.testing.assert_array_equal(kept, of_epoch)
     with pytest.raises(KeyError, match="epoch 0 was not kept; the rows are those of epoch 1"):
         outputs[0, 0]
     assert len(Run(folder).tensors("MLP", phase="test.eval")) == 1

@@ -49,7 +49,7 @@ def read_execution(
     epochs, batches, rows = (indexes[0][name][positions[0]] for name in ("epoch", "batch", "rows"))
     count = int(rows.sum())
     columns = [
-        _values(channel, index["row_start"][own], index["rows"][own])
+        read_column(channel, index["row_start"][own], index["rows"][own])
         for channel, index, own in zip(ordered, indexes, positions, strict=True)
     ]
     if ordered[0].field == SAMPLE_ID:
@@ -98,9 +98,16 @@ def _number(of_batch: NDArray[np.int64], rows: NDArray[np.int64]) -> pa.Array:
     return pa.array(numbers, mask=numbers < 0)
 
 
-def _values(
+def read_column(
     channel: TensorReader, starts: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> tuple[pa.Field, pa.ChunkedArray]:
+    """The rows of some batches, which alias the files where the batches follow each other there.
+
+    Args:
+        channel: what was recorded.
+        starts: row of the channel at which each batch starts.
+        rows: how many rows each batch has.
+    """
     stored = read_rows(channel.files())
     if stored is None:
         field = _field(channel)
@@ -112,9 +119,10 @@ def _values(
         kind = pa.list_(item, field.type.list_size) if channel.shape else pa.bool_()
         field, values = field.with_type(kind), values.cast(kind)
     field = field.with_name(column_name(channel))
+    if np.array_equal(starts[1:], starts[:-1] + rows[:-1]):
+        first = int(starts[0]) if len(starts) else 0
+        return field, values.slice(first, int(rows.sum()))
     ends = np.cumsum(rows)
-    if np.array_equal(starts, ends - rows):
-        return field, values.slice(0, int(rows.sum()))
     row_numbers = np.repeat(starts - (ends - rows), rows) + np.arange(int(rows.sum()))
     return field, values.take(pa.array(row_numbers))
 

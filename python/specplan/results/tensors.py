@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from specplan._native import TensorReader
@@ -112,6 +113,16 @@ class Tensors(Mapping[tuple[int, int], "NDArray[Any]"]):
         if not parts:
             return np.empty((0, *self.shape), self.dtype)
         return np.concatenate(parts)
+
+    def arrow(self) -> pa.ChunkedArray:
+        """All rows in the order of recording, as they are in the Parquet file of the phase.
+
+        They alias the mapped files, but for bool, which Arrow packs.
+        """
+        from specplan.results.execution import read_column
+
+        index = self.index()
+        return read_column(self._reader, index["row_start"], index["rows"])[1]
 
     def files(self) -> list[tuple[str, int]]:
         """The Arrow IPC files in order, each with its committed rows; every epoch is in them."""

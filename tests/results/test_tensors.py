@@ -53,7 +53,7 @@ def test_stacked(run: Run, batch_of: BatchOf) -> None:
     assert outputs.stacked().flags.writeable
 
 
-def test_whole_columns_as_arrow(run: Run, batch_of: BatchOf) -> None:
+def test_whole_columns_as_arrow(run: Run) -> None:
     outputs = run.tensors("MLP", phase="train")
     allocated = pa.total_allocated_bytes()
     column = outputs.arrow()

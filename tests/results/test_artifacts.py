@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from specplan.errors import StoreError
+from specplan.plan.model import Results
 from specplan.results.artifacts import read_artifacts
 from specplan.results.open import Run
 from specplan.results.table import Table
@@ -33,7 +34,7 @@ def fresh(root: Path, write_run_file: Callable[..., None]) -> RunFolder:
 
 @pytest.fixture
 def recorder(fresh: RunFolder) -> Iterator[Recorder]:
-    recorder = Recorder(fresh, "20261121-110000")
+    recorder = Recorder(fresh, "20261121-110000", results=Results())
     yield recorder
     recorder.close()
 

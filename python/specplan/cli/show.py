@@ -13,7 +13,7 @@ from specplan.cli.tables import write_fields, write_table
 from specplan.plan.model import Train
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from specplan.plan.model import Phase
@@ -71,6 +71,7 @@ def summary(run: Run) -> dict[str, Any]:
         "folder": str(run.folder.path),
         "phases": msgspec.to_builtins(run.phases),
         "kept_epochs": run_file.kept_epochs,
+        "statistics": run.statistics,
         "metrics": plain_rows(last_values(run.metrics().arrow, run_file.kept_epochs)),
         "records": _records(run),
         "artifacts": _artifacts(run),
@@ -119,8 +120,27 @@ def _write_head(run: Run) -> None:
     if (ended := run_file.sessions[-1].ended_at) is not None:
         seconds = _seconds_between(run_file.created_at, ended)
         fields.append(("ended", f"{ended}  ({seconds:.1f} s)"))
+    if (lost := losses(run.statistics)) is not None:
+        fields.append(("lost", lost))
+    if stalls := run.statistics.get("stalls"):
+        seconds = run.statistics["stall_nanoseconds"] / 1e9
+        times = "once" if stalls == 1 else f"{stalls} times"
+        fields.append(
+            ("stalled", f"{times}, {seconds:.3f} s in all: the disk was slower than the run")
+        )
     fields.append(("plan", run_file.plan_id))
     write_fields(fields)
+
+
+def losses(statistics: Mapping[str, int]) -> str | None:
+    """What could not be written, in words; None where nothing was lost."""
+    nouns = {"dropped": "record", "dropped_artifacts": "artifact", "dropped_tables": "table"}
+    lost = [
+        f"{count} {noun}{'' if count == 1 else 's'}"
+        for name, noun in nouns.items()
+        if (count := statistics.get(name, 0))
+    ]
+    return ", ".join(lost) or None
 
 
 def _write_plan(run: Run) -> None:

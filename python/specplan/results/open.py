@@ -88,6 +88,13 @@ class Run:
         return self._run_file
 
     @property
+    def statistics(self) -> dict[str, int]:
+        """Counters of the recording: records, bytes, stalls, stall_nanoseconds, drains, chunks, dropped,
+        dropped_artifacts, dropped_tables. Of a run that was killed there are none.
+        """
+        return dict(self._run_file.statistics)
+
+    @property
     def folder(self) -> RunFolder:
         """The paths of the run."""
         return self._folder

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from specplan._native import Store, export_execution, export_metrics
+from specplan.errors import StoreError
 from specplan.store.artifacts import ArtifactFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from specplan._native import MetricGroup, TensorChannel, TextChannel
-    from specplan.plan.model import Record
+    from specplan.plan.model import Record, Results
+    from specplan.store.device import Copies
     from specplan.store.layout import RunFolder
 
 WHOLE = -1
@@ -26,22 +30,45 @@ ARTIFACT = "artifact"
 class Recorder:
     """Writes the records of one session of a run. Hands out bound native methods: steps call nothing else."""
 
-    def __init__(self, folder: RunFolder, run_id: str, *, session: int = 1) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        run_id: str,
+        *,
+        results: Results,
+        device: str = "cpu",
+        session: int = 1,
+    ) -> None:
         self._folder = folder
         self._run_id = run_id
         self._recorded_phases: set[str] = set()
-        self._artifacts = ArtifactFolder(folder.artifacts, durable=False)
+        self._drops = results.on_error == "drop"
+        self._dropped_artifacts = 0
+        self._unwritten_tables: set[str] = set()
+        durable = results.durability != "process"
+        self._artifacts = ArtifactFolder(folder.artifacts, durable=durable)
         self._artifacts_lock = threading.Lock()
         self._artifact_channel: TextChannel | None = None
-        self._store = Store.create(str(folder.records), run_id=run_id, session=session)
+        self._store = Store.create(
+            str(folder.records),
+            run_id=run_id,
+            session=session,
+            durability=results.durability,
+            on_error=results.on_error,
+        )
+        self._copies: Copies | None = None
+        if device != "cpu":
+            from specplan.store.device import Copies, Cuda
+
+            self._copies = Copies(Cuda())
 
     def tensors(
         self, phase: str, records: Sequence[Record]
-    ) -> list[Callable[[object, int, int], int]]:
+    ) -> list[Callable[[Any, int, int], int]]:
         """One `record(array, epoch, batch)` for each of `records`."""
         if records:
             self._recorded_phases.add(phase)
-        return [self._channel(phase, record).record for record in records]
+        return [self._record(self._channel(phase, record), record) for record in records]
 
     def series(
         self, phase: str, series: Sequence[tuple[str | None, str | None, str]]
@@ -77,7 +104,13 @@ class Recorder:
             StoreError: the artifact could not be written.
         """
         with self._artifacts_lock:
-            row = self._artifacts.save(name, value)
+            try:
+                row = self._artifacts.save(name, value)
+            except StoreError:
+                if not self._drops:
+                    raise
+                self._dropped_artifacts += 1
+                return
             row = msgspec.structs.replace(row, epoch=epoch, batch=batch, step=step)
             text = msgspec.json.encode(row).decode()
             keys = (WHOLE if key is None else key for key in (epoch, batch))
@@ -85,13 +118,26 @@ class Recorder:
 
     def sync(self) -> None:
         """Wait until everything that was recorded is on file."""
+        if self._copies is not None:
+            self._copies.finish()
         self._store.sync()
 
-    def close(self) -> dict[str, int]:
-        """Write what is staged and close every file; returns the store's counters."""
-        self._artifacts.sync()
-        self._store.close()
-        return self._store.statistics()
+    def close(self) -> None:
+        """Write what is staged, close every file and put all of it on disk."""
+        try:
+            if self._copies is not None:
+                self._copies.close()
+            self._artifacts.sync()
+        finally:
+            self._store.close()
+
+    def statistics(self) -> dict[str, int]:
+        """The counters of the store, and what else could not be written."""
+        return {
+            **self._store.statistics(),
+            "dropped_artifacts": self._dropped_artifacts,
+            "dropped_tables": len(self._unwritten_tables),
+        }
 
     def export_phase(self, phase: str, *, kept_epoch: int | None) -> None:
         """Write the execution table of what is on file of a phase, if it records anything.
@@ -100,15 +146,37 @@ class Recorder:
         """
         if phase not in self._recorded_phases:
             return
-        self._folder.tables.mkdir(exist_ok=True)
-        records, table = str(self._folder.records), str(self._folder.execution_table(phase))
-        export_execution(records, phase, table, run_id=self._run_id, epoch=kept_epoch)
+        records, table = str(self._folder.records), self._folder.execution_table(phase)
+        with self._writing(table):
+            export_execution(records, phase, str(table), run_id=self._run_id, epoch=kept_epoch)
 
     def export_metrics(self) -> None:
         """Write the metrics table of what is on file."""
-        self._folder.tables.mkdir(exist_ok=True)
-        records, table = str(self._folder.records), str(self._folder.metrics_table)
-        export_metrics(records, table, run_id=self._run_id)
+        records, table = str(self._folder.records), self._folder.metrics_table
+        with self._writing(table):
+            export_metrics(records, str(table), run_id=self._run_id)
+
+    @contextmanager
+    def _writing(self, table: Path) -> Iterator[None]:
+        try:
+            self._folder.tables.mkdir(exist_ok=True)
+            yield
+        except (OSError, StoreError):
+            if not self._drops:
+                raise
+            # The table says nothing that the records do not: `mlx export` writes it when there is room.
+            self._unwritten_tables.add(table.name)
+
+    def _record(self, channel: TensorChannel, record: Record) -> Callable[[Any, int, int], int]:
+        # Row numbers are made on the CPU, wherever the models are.
+        if self._copies is None or record.field == "sample_id":
+            return channel.record
+        from specplan.store.device import DeviceChannel
+
+        on_device = DeviceChannel(
+            channel, self._copies, dtype=record.dtype, shape=tuple(record.shape)
+        )
+        return on_device.record
 
     def _artifact_rows(self) -> TextChannel:
         if self._artifact_channel is None:

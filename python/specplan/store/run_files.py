@@ -30,12 +30,21 @@ if TYPE_CHECKING:
     from specplan.plan.model import Compiled
 
 
-class Journal:
-    """Keeps run.json up to date. One process writes it; readers always find a whole file."""
+RESERVE_BYTES = 64 << 10
+"""Room for the last run.json and what is written around it, for when the disk is full."""
 
-    def __init__(self, folder: RunFolder, run_file: RunFile) -> None:
+
+class Journal:
+    """Keeps run.json up to date. One process writes it; readers always find a whole file.
+
+    Where records may be dropped, a change that finds the disk full waits for the next one, and the
+    last has the room that was kept for it.
+    """
+
+    def __init__(self, folder: RunFolder, run_file: RunFile, *, drops: bool = False) -> None:
         self.folder = folder
         self.run_file = run_file
+        self._drops = drops
 
     def phase_started(self, path: str) -> None:
         """A phase begins."""
@@ -70,6 +79,7 @@ class Journal:
         """The run is over and its records are closed."""
         if self.run_file.phases and self.run_file.phases[-1].ended_at is None:
             self.phase_ended(status)
+        self.folder.reserve.unlink(missing_ok=True)
         *earlier, last = self.run_file.sessions
         self._replace(
             status=status,
@@ -80,7 +90,11 @@ class Journal:
 
     def _replace(self, **changes: object) -> None:
         self.run_file = msgspec.structs.replace(self.run_file, **changes)
-        write_atomically(self.folder.run_file, encode_checked(self.run_file))
+        try:
+            write_atomically(self.folder.run_file, encode_checked(self.run_file))
+        except OSError:
+            if not (self._drops and self.folder.reserve.exists()):
+                raise
 
 
 def create_run(
@@ -119,10 +133,13 @@ def create_run(
         write_map(compiled, aside.plan_file)
         write_atomically(aside.environment_file, encode_checked(environment))
         write_atomically(aside.run_file, encode_checked(run_file))
+        drops = plan.results.on_error == "drop"
+        if drops:
+            write_atomically(aside.reserve, bytes(RESERVE_BYTES))
         folder = RunFolder(experiments / run_id)
         aside.path.rename(folder.path)
         sync_folder(experiments)
-    return Journal(folder, run_file)
+    return Journal(folder, run_file, drops=drops)
 
 
 @contextmanager

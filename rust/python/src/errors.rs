@@ -22,10 +22,15 @@ impl From<Failure> for PyErr {
             E::NoBatch { .. } => PyKeyError::new_err(message),
             E::NoPosition { .. } => PyIndexError::new_err(message),
             E::UnknownType { .. }
+            | E::UnknownOption { .. }
             | E::ReservedField { .. }
             | E::ChannelMismatch { .. }
             | E::Size { .. }
-            | E::RowTooLarge { .. } => PyValueError::new_err(message),
+            | E::RowTooLarge { .. }
+            | E::Dimensions { .. }
+            | E::RowSize { .. }
+            | E::NotJson { .. }
+            | E::BatchTooLarge { .. } => PyValueError::new_err(message),
             _ => StoreError::new_err(message),
         }
     }

@@ -8,10 +8,13 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use specplan_store::{ChannelKey, Options, Series, ValueType};
+use specplan_store::{ChannelKey, Durability, OnError, Options, Series, ValueType};
 
-use crate::array::view;
+use crate::array::{Expected, view};
 use crate::errors::Failure;
+use crate::ragged::RaggedChannel;
+use crate::slot::Slot;
+use crate::texts::TextChannel;
 
 /// The one writer of a run's records. Safe to call from several threads.
 #[pyclass(frozen, module = "specplan._native")]
@@ -52,7 +55,8 @@ fn close_at_exit(py: Python<'_>, store: &Arc<specplan_store::Store>) -> PyResult
 #[pymethods]
 impl Store {
     #[staticmethod]
-    #[pyo3(signature = (path, *, run_id, session = 1, staging_bytes = 67_108_864, flush_milliseconds = 20))]
+    #[pyo3(signature = (path, *, run_id, session = 1, staging_bytes = 67_108_864, flush_milliseconds = 20, durability = "process", on_error = "stop"))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only options")]
     fn create(
         py: Python<'_>,
         path: String,
@@ -60,8 +64,12 @@ impl Store {
         session: u32,
         staging_bytes: usize,
         flush_milliseconds: u64,
+        durability: &str,
+        on_error: &str,
     ) -> PyResult<Self> {
         let options = Options {
+            durability: Durability::parse(durability).map_err(Failure::from)?,
+            on_error: OnError::parse(on_error).map_err(Failure::from)?,
             run_id,
             session,
             staging_bytes,
@@ -102,6 +110,52 @@ impl Store {
         ))
     }
 
+    #[pyo3(signature = (*, phase, node, role, field, dtype, dimensions))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword-only labels of one channel"
+    )]
+    fn ragged(
+        &self,
+        py: Python<'_>,
+        phase: String,
+        node: String,
+        role: String,
+        field: String,
+        dtype: &str,
+        dimensions: usize,
+    ) -> Result<RaggedChannel, Failure> {
+        let key = ChannelKey {
+            phase,
+            node,
+            role,
+            field,
+        };
+        let value_type = ValueType::parse(dtype)?;
+        Ok(RaggedChannel(
+            py.detach(|| self.0.ragged(&key, value_type, dimensions))?,
+        ))
+    }
+
+    #[pyo3(signature = (*, phase, node, role, field, json = false))]
+    fn text(
+        &self,
+        py: Python<'_>,
+        phase: String,
+        node: String,
+        role: String,
+        field: String,
+        json: bool,
+    ) -> Result<TextChannel, Failure> {
+        let key = ChannelKey {
+            phase,
+            node,
+            role,
+            field,
+        };
+        Ok(TextChannel(py.detach(|| self.0.text(&key, json))?))
+    }
+
     fn metrics(&self, py: Python<'_>, series: Vec<SeriesLabels>) -> Result<MetricGroup, Failure> {
         let series = series.into_iter().map(|(phase, node, split, name)| Series {
             phase,
@@ -113,8 +167,20 @@ impl Store {
         Ok(MetricGroup(py.detach(|| self.0.metrics(series))?))
     }
 
-    fn sync(&self, py: Python<'_>) -> Result<u64, Failure> {
-        Ok(py.detach(|| self.0.sync())?)
+    #[pyo3(signature = (*, durable = false))]
+    fn sync(&self, py: Python<'_>, durable: bool) -> Result<u64, Failure> {
+        Ok(py.detach(|| {
+            if durable {
+                self.0.sync_to_disk()
+            } else {
+                self.0.sync()
+            }
+        })?)
+    }
+
+    #[getter]
+    fn durable(&self, py: Python<'_>) -> Result<u64, Failure> {
+        Ok(py.detach(|| self.0.durable())?)
     }
 
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -145,7 +211,7 @@ pub(crate) struct TensorChannel(specplan_store::TensorChannel);
 impl TensorChannel {
     fn record(&self, array: &Bound<'_, PyAny>, epoch: i32, batch: i32) -> PyResult<u64> {
         let channel = &self.0;
-        let view = view(array, channel.value_type(), channel.shape())?;
+        let view = view(array, channel.value_type(), Expected::Rows(channel.shape()))?;
         let (data, rows) = (view.bytes(), view.rows);
         // A copy into hot memory is shorter than giving the interpreter away and getting it back.
         match channel
@@ -158,6 +224,20 @@ impl TensorChannel {
                 .detach(|| channel.record(data, rows, epoch, batch))
                 .map_err(Failure::from)?),
         }
+    }
+
+    fn acquire(&self, py: Python<'_>, rows: usize, epoch: i32, batch: i32) -> PyResult<Slot> {
+        let channel = &self.0;
+        let acquired = channel
+            .try_acquire(rows, epoch, batch)
+            .map_err(Failure::from)?;
+        let slot = match acquired {
+            Some(slot) => slot,
+            None => py
+                .detach(|| channel.acquire(rows, epoch, batch))
+                .map_err(Failure::from)?,
+        };
+        Slot::new(py, channel, rows, slot)
     }
 }
 

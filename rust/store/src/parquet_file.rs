@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{Array, BooleanArray, FixedSizeListArray, RecordBatch, StringArray};
+use arrow_array::{
+    Array, BooleanArray, FixedSizeListArray, ListArray, RecordBatch, StringArray, StructArray,
+};
 use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -211,6 +213,17 @@ fn digest_values(hasher: &mut crc32fast::Hasher, column: &dyn Array) {
             hasher,
             lists.values().slice(start, lists.len() * length).as_ref(),
         );
+    } else if let Some(lists) = column.as_any().downcast_ref::<ListArray>() {
+        for length in lists.offsets().lengths() {
+            hasher.update(&(length as u32).to_le_bytes());
+        }
+        let (start, end) = (lists.offsets()[0], lists.offsets()[lists.len()]);
+        let items = lists.values().slice(start as usize, (end - start) as usize);
+        digest_values(hasher, items.as_ref());
+    } else if let Some(members) = column.as_any().downcast_ref::<StructArray>() {
+        for member in members.columns() {
+            digest_values(hasher, member.as_ref());
+        }
     } else if let Some(width) = column.data_type().primitive_width() {
         let data = column.to_data();
         let start = data.offset() * width;

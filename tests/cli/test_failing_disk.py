@@ -145,3 +145,7 @@ def test_a_disk_that_is_really_full(
         assert result.returncode == 1
         assert "No space left on device" in result.stderr.splitlines()[-1]
         assert "Traceback" not in result.stderr
+        assert opened.status is Status.FAILED
+        assert opened.run_file.error is not None
+        assert f"error: {opened.run_file.error.message}" == result.stderr.splitlines()[-1]
+        assert "No space left on device" in opened.folder.error_log.read_text()

@@ -150,11 +150,19 @@ def _end_early(context: Context, status: Status, exception: BaseException) -> No
     error = None
     if status is Status.FAILED:
         error = ErrorRecord(type=type(exception).__qualname__, message=str(exception))
-        folder = context.journal.folder
-        folder.logs.mkdir(exist_ok=True)
-        folder.error_log.write_text("".join(traceback.format_exception(exception)), "utf-8")
+        _write_log(context, exception)
     context.journal.ended(status, error=error, statistics=statistics)
     context.display.run_ended(status, _message(context, exception))
+
+
+def _write_log(context: Context, exception: BaseException) -> None:
+    context.journal.make_room()
+    folder = context.journal.folder
+    try:
+        folder.logs.mkdir(exist_ok=True)
+        folder.error_log.write_text("".join(traceback.format_exception(exception)), "utf-8")
+    except OSError as second:
+        exception.add_note(f"the traceback could not be written: {second}")
 
 
 def _message(context: Context, exception: BaseException) -> str:

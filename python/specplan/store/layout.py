@@ -73,7 +73,7 @@ class RunFolder(msgspec.Struct, frozen=True):
 
     @property
     def reserve(self) -> Path:
-        """Room on the disk for the last change of run.json, while a run that may drop records goes on."""
+        """Room on the disk for the last change of run.json, while the run goes on."""
         return self.path / ".reserve"
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from specplan._native import MetricGroup, TensorChannel, TextChannel
     from specplan.plan.model import Record, Results
     from specplan.store.device import Copies
     from specplan.store.layout import RunFolder
@@ -48,7 +48,8 @@ class Recorder:
         durable = results.durability != "process"
         self._artifacts = ArtifactFolder(folder.artifacts, durable=durable)
         self._artifacts_lock = threading.Lock()
-        self._artifact_channel: TextChannel | None = None
+        self._record_artifact: Callable[[Sequence[str], int, int], int] | None = None
+        self._unopened: list[Unopened] = []
         self._store = Store.create(
             str(folder.records),
             run_id=run_id,
@@ -68,16 +69,14 @@ class Recorder:
         """One `record(array, epoch, batch)` for each of `records`."""
         if records:
             self._recorded_phases.add(phase)
-        return [self._record(self._channel(phase, record), record) for record in records]
+        return [self._opened(partial(self._tensor, phase, record)) for record in records]
 
     def series(
         self, phase: str, series: Sequence[tuple[str | None, str | None, str]]
     ) -> Callable[..., int]:
         """`log(values, epoch, batch, step)` of series that are logged together, each (node, split, name)."""
-        group: MetricGroup = self._store.metrics(
-            [(phase, node, split, name) for node, split, name in series]
-        )
-        return group.log
+        labels = [(phase, node, split, name) for node, split, name in series]
+        return self._opened(lambda: self._store.metrics(labels).log)
 
     def artifact(
         self,
@@ -106,6 +105,10 @@ class Recorder:
         with self._artifacts_lock:
             try:
                 row = self._artifacts.save(name, value)
+                if self._record_artifact is None:
+                    self._record_artifact = self._store.text(
+                        phase="", node="", role="default", field=ARTIFACT, json=True
+                    ).record
             except StoreError:
                 if not self._drops:
                     raise
@@ -113,8 +116,8 @@ class Recorder:
                 return
             row = msgspec.structs.replace(row, epoch=epoch, batch=batch, step=step)
             text = msgspec.json.encode(row).decode()
-            keys = (WHOLE if key is None else key for key in (epoch, batch))
-            self._artifact_rows().record([text], *keys)
+            of_epoch, of_batch = (WHOLE if key is None else key for key in (epoch, batch))
+            self._record_artifact([text], of_epoch, of_batch)
 
     def sync(self) -> None:
         """Wait until everything that was recorded is on file."""
@@ -133,8 +136,10 @@ class Recorder:
 
     def statistics(self) -> dict[str, int]:
         """The counters of the store, and what else could not be written."""
+        counters = self._store.statistics()
         return {
-            **self._store.statistics(),
+            **counters,
+            "dropped": counters["dropped"] + sum(channel.lost for channel in self._unopened),
             "dropped_artifacts": self._dropped_artifacts,
             "dropped_tables": len(self._unwritten_tables),
         }
@@ -167,26 +172,17 @@ class Recorder:
             # The table says nothing that the records do not: `mlx export` writes it when there is room.
             self._unwritten_tables.add(table.name)
 
-    def _record(self, channel: TensorChannel, record: Record) -> Callable[[Any, int, int], int]:
-        # Row numbers are made on the CPU, wherever the models are.
-        if self._copies is None or record.field == "sample_id":
-            return channel.record
-        from specplan.store.device import DeviceChannel
+    def _opened(self, open_: Callable[[], Callable[..., int]]) -> Callable[..., int]:
+        try:
+            return open_()
+        except StoreError:
+            if not self._drops:
+                raise
+            self._unopened.append(Unopened(open_))
+            return self._unopened[-1].record
 
-        on_device = DeviceChannel(
-            channel, self._copies, dtype=record.dtype, shape=tuple(record.shape)
-        )
-        return on_device.record
-
-    def _artifact_rows(self) -> TextChannel:
-        if self._artifact_channel is None:
-            self._artifact_channel = self._store.text(
-                phase="", node="", role="default", field=ARTIFACT, json=True
-            )
-        return self._artifact_channel
-
-    def _channel(self, phase: str, record: Record) -> TensorChannel:
-        return self._store.tensor(
+    def _tensor(self, phase: str, record: Record) -> Callable[[Any, int, int], int]:
+        channel = self._store.tensor(
             phase=phase,
             node=record.node,
             role=record.role,
@@ -194,3 +190,29 @@ class Recorder:
             dtype=record.dtype,
             shape=record.shape,
         )
+        # Row numbers are made on the CPU, wherever the models are.
+        if self._copies is None or record.field == "sample_id":
+            return channel.record
+        from specplan.store.device import DeviceChannel
+
+        shape = tuple(record.shape)
+        return DeviceChannel(channel, self._copies, dtype=record.dtype, shape=shape).record
+
+
+class Unopened:
+    """A channel for which there was no room on the disk. Its records are lost until there is."""
+
+    def __init__(self, open_: Callable[[], Callable[..., int]]) -> None:
+        self._open = open_
+        self._record: Callable[..., int] | None = None
+        self.lost = 0
+
+    def record(self, *arguments: Any) -> int:
+        """Record if the channel can be opened now; 0, which is no sequence number, if not."""
+        if self._record is None:
+            try:
+                self._record = self._open()
+            except StoreError:
+                self.lost += 1
+                return 0
+        return self._record(*arguments)

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 RESERVE_BYTES = 64 << 10
-"""Room for the last run.json and what is written around it, for when the disk is full."""
+"""Room for the last run.json and the traceback of a run that fails because the disk is full."""
 
 
 class Journal:
     """Keeps run.json up to date. One process writes it; readers always find a whole file.
 
-    Where records may be dropped, a change that finds the disk full waits for the next one, and the
-    last has the room that was kept for it.
+    The last change has room that was kept for it. Where records may be dropped, one before it that
+    finds the disk full waits for the next.
     """
 
     def __init__(self, folder: RunFolder, run_file: RunFile, *, drops: bool = False) -> None:
@@ -79,7 +79,7 @@ class Journal:
         """The run is over and its records are closed."""
         if self.run_file.phases and self.run_file.phases[-1].ended_at is None:
             self.phase_ended(status)
-        self.folder.reserve.unlink(missing_ok=True)
+        self.make_room()
         *earlier, last = self.run_file.sessions
         self._replace(
             status=status,
@@ -87,6 +87,10 @@ class Journal:
             statistics=dict(statistics),
             sessions=(*earlier, msgspec.structs.replace(last, ended_at=_now())),
         )
+
+    def make_room(self) -> None:
+        """Give up the room that was kept for the end of the run."""
+        self.folder.reserve.unlink(missing_ok=True)
 
     def _replace(self, **changes: object) -> None:
         self.run_file = msgspec.structs.replace(self.run_file, **changes)
@@ -133,13 +137,11 @@ def create_run(
         write_map(compiled, aside.plan_file)
         write_atomically(aside.environment_file, encode_checked(environment))
         write_atomically(aside.run_file, encode_checked(run_file))
-        drops = plan.results.on_error == "drop"
-        if drops:
-            write_atomically(aside.reserve, bytes(RESERVE_BYTES))
+        write_atomically(aside.reserve, bytes(RESERVE_BYTES))
         folder = RunFolder(experiments / run_id)
         aside.path.rename(folder.path)
         sync_folder(experiments)
-    return Journal(folder, run_file, drops=drops)
+    return Journal(folder, run_file, drops=plan.results.on_error == "drop")
 
 
 @contextmanager

@@ -124,8 +124,8 @@ class Tensors(Mapping[tuple[int, int], "NDArray[Any]"]):
         index = self.index()
         return read_column(self._reader, index["row_start"], index["rows"])[1]
 
-    def files(self) -> list[tuple[str, int]]:
-        """The Arrow IPC files in order, each with its committed rows; every epoch is in them."""
+    def files(self) -> list[tuple[str, int, int]]:
+        """Where the rows stand: Arrow IPC file, first row, number of rows; every epoch is in them."""
         return self._reader.files()
 
     def __repr__(self) -> str:

@@ -75,12 +75,35 @@ impl Store {
             staging_bytes,
             flush_interval: Duration::from_millis(flush_milliseconds),
         };
-        let store = py
-            .detach(|| specplan_store::Store::create(Path::new(&path), &options))
-            .map_err(Failure::from)?;
-        let store = Arc::new(store);
-        close_at_exit(py, &store)?;
-        Ok(Self(store))
+        Self::start(py, || {
+            specplan_store::Store::create(Path::new(&path), &options)
+        })
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (path, *, session, rewind_to = None, staging_bytes = 67_108_864, flush_milliseconds = 20, durability = "process", on_error = "stop"))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only options")]
+    fn open(
+        py: Python<'_>,
+        path: String,
+        session: u32,
+        rewind_to: Option<u64>,
+        staging_bytes: usize,
+        flush_milliseconds: u64,
+        durability: &str,
+        on_error: &str,
+    ) -> PyResult<Self> {
+        let options = Options {
+            durability: Durability::parse(durability).map_err(Failure::from)?,
+            on_error: OnError::parse(on_error).map_err(Failure::from)?,
+            run_id: String::new(),
+            session,
+            staging_bytes,
+            flush_interval: Duration::from_millis(flush_milliseconds),
+        };
+        Self::start(py, || {
+            specplan_store::Store::open(Path::new(&path), &options, rewind_to)
+        })
     }
 
     #[pyo3(signature = (*, phase, node, role, field, dtype, shape))]
@@ -198,6 +221,17 @@ impl Store {
 
     fn close(&self, py: Python<'_>) -> Result<(), Failure> {
         Ok(py.detach(|| self.0.close())?)
+    }
+}
+
+impl Store {
+    fn start(
+        py: Python<'_>,
+        start: impl FnOnce() -> specplan_store::Result<specplan_store::Store> + Send,
+    ) -> PyResult<Self> {
+        let store = Arc::new(py.detach(start).map_err(Failure::from)?);
+        close_at_exit(py, &store)?;
+        Ok(Self(store))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::folder::chunk_path;
 use crate::growing_files::GrowingFiles;
 use crate::index_files::IndexFiles;
 use crate::kind::{Kind, Regions};
+use crate::recovery::ChannelEnd;
 use crate::region_writer::RegionWriter;
 use crate::unsynced::Unsynced;
 
@@ -31,6 +32,8 @@ pub(crate) struct ChannelFiles {
     index: IndexFiles,
     /// What was appended to the last chunk and is not committed.
     added: Extent,
+    /// Rows and items of this session: their average is what a chunk is made for.
+    written: Extent,
     // Reused from drain to drain.
     pending: Vec<(u32, u32)>,
     run: Run,
@@ -49,10 +52,17 @@ impl ChannelFiles {
             chunks: GrowingFiles::new(folder.clone(), chunk_path, columns),
             index: IndexFiles::new(folder),
             added: Extent::default(),
+            written: Extent::default(),
             pending: Vec::new(),
             run: Run::default(),
             ends: Vec::new(),
         }
+    }
+
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: &ChannelEnd) {
+        self.chunks.continue_after(end.chunks);
+        self.index.continue_after(end.index, end.last_key);
     }
 
     pub(crate) fn chunks(&self) -> u64 {
@@ -183,6 +193,7 @@ impl ChannelFiles {
         if self.added.rows > 0 {
             self.chunks
                 .commit(self.added, self.index.last_sequence(), 0)?;
+            self.written = self.written + self.added;
             self.added = Extent::default();
         }
         Ok(())
@@ -193,7 +204,7 @@ impl ChannelFiles {
         let bytes = chunk_bytes(self.chunks.files()) as u64;
         let row_bytes = self.chunks.columns().row_bytes() as u64;
         let item_bytes = self.chunks.columns().item_bytes() as u64;
-        let so_far = self.chunks.committed() + needed;
+        let so_far = self.written + needed;
         let items_per_row = (so_far.items / so_far.rows.max(1)).max(1);
         let rows = bytes / (row_bytes + item_bytes * items_per_row);
         let items = (bytes - rows * row_bytes).checked_div(item_bytes);

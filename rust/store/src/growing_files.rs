@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::chunk::{ChunkWriter, Compacted};
 use crate::columns::{Columns, Extent};
 use crate::error::Result;
+use crate::recovery::FilesEnd;
 use crate::unsynced::Unsynced;
 
 pub(crate) struct GrowingFiles {
@@ -29,6 +30,12 @@ impl GrowingFiles {
             committed: Extent::default(),
             unsynced: Unsynced::default(),
         }
+    }
+
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: FilesEnd) {
+        self.files = end.files;
+        self.committed = Extent::rows(end.rows);
     }
 
     pub(crate) fn columns(&self) -> &Columns {

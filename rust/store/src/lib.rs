@@ -2,8 +2,10 @@
 //!
 //! The files are described byte by byte in `docs/format.md`.
 
+mod batch_index;
 mod block;
 mod channel_files;
+mod channel_reader;
 mod channels;
 mod chunk;
 mod chunk_map;
@@ -21,11 +23,14 @@ mod kind;
 mod layout;
 mod lock;
 mod metric_files;
+mod metric_reader;
 mod open_channels;
 mod parquet_file;
 mod parts;
 mod policy;
+mod power_loss;
 mod recorder;
+mod recovery;
 mod region_writer;
 mod rows;
 mod slot;
@@ -33,13 +38,14 @@ mod staging;
 mod store;
 mod store_reader;
 mod superblock;
-mod tensor_reader;
 mod unsynced;
 mod value_type;
 mod verify;
 mod watermark;
 mod writer;
 
+pub use batch_index::BatchEntry;
+pub use channel_reader::{ChannelReader, VisibleFile};
 pub use channels::{Batch, MetricGroup, RaggedChannel, TensorChannel, TextChannel};
 pub use description::Session;
 pub use error::{Result, StoreError};
@@ -55,5 +61,4 @@ pub use slot::{Slot, SlotMemory};
 pub use store::{Options, Store};
 pub use store_reader::StoreReader;
 pub use superblock::FORMAT;
-pub use tensor_reader::{BatchEntry, ChannelReader};
 pub use value_type::ValueType;

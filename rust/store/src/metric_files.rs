@@ -10,6 +10,7 @@ use crate::columns::{Columns, Extent, plain, time, view};
 use crate::error::Result;
 use crate::folder::chunk_path;
 use crate::growing_files::GrowingFiles;
+use crate::recovery::FilesEnd;
 use crate::staging::{Block, Entry, Target};
 use crate::unsynced::Unsynced;
 
@@ -127,6 +128,11 @@ impl MetricFiles {
             added: 0,
             last_sequence: 0,
         }
+    }
+
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: FilesEnd) {
+        self.files.continue_after(end);
     }
 
     pub(crate) fn chunks(&self) -> u64 {

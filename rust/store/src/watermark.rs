@@ -43,6 +43,11 @@ pub(crate) struct Watermark {
 }
 
 impl Watermark {
+    /// Whether readers show the record of this number.
+    pub(crate) fn shows(&self, sequence: u64) -> bool {
+        sequence <= self.sequence && !self.hidden.contains(sequence)
+    }
+
     /// Watermarks only grow: what orders two of them.
     fn age(&self) -> (u32, u64, bool, u64, u64) {
         (

@@ -9,14 +9,14 @@ use crate::error::{Result, StoreError};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, WATERMARK_FILE};
 use crate::metric_files::{MetricFiles, Series};
 use crate::open_channels::OpenChannels;
-use crate::policy::{Durability, OnError, SYNC_PERIOD};
+use crate::policy::{Durability, OnError, Policy, SYNC_PERIOD};
+use crate::recovery::FilesEnd;
 use crate::staging::{Block, Entry, Payload, Target};
 use crate::unsynced::Unsynced;
 use crate::watermark::{Watermark, WatermarkFile};
 
 pub(crate) struct Writer {
-    durability: Durability,
-    on_error: OnError,
+    policy: Policy,
     channels: Vec<ChannelFiles>,
     open: OpenChannels,
     metrics: MetricFiles,
@@ -41,19 +41,38 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// A writer of a folder without records.
-    pub(crate) fn create(
+    pub(crate) fn create(folder: &Path, watermark: Watermark, policy: Policy) -> Result<Self> {
+        let file = WatermarkFile::create(folder.join(WATERMARK_FILE), &watermark)?;
+        Self::begin(folder, watermark, file, policy)
+    }
+
+    /// A writer behind what earlier sessions left.
+    pub(crate) fn continuing(
         folder: &Path,
         watermark: Watermark,
-        durability: Durability,
-        on_error: OnError,
+        metrics: FilesEnd,
+        policy: Policy,
     ) -> Result<Self> {
+        let file = WatermarkFile::reopen(folder.join(WATERMARK_FILE))?;
+        file.write(&watermark)?;
+        let mut writer = Self::begin(folder, watermark, file, policy)?;
+        writer.metrics.continue_after(metrics);
+        Ok(writer)
+    }
+
+    fn begin(
+        folder: &Path,
+        watermark: Watermark,
+        watermark_file: WatermarkFile,
+        policy: Policy,
+    ) -> Result<Self> {
+        watermark_file.sync()?;
         Ok(Self {
-            durability,
-            on_error,
+            policy,
             channels: Vec::new(),
             open: OpenChannels::default(),
             metrics: MetricFiles::new(folder.join(METRICS_FOLDER)),
-            watermark_file: WatermarkFile::create(folder.join(WATERMARK_FILE), &watermark)?,
+            watermark_file,
             published: watermark.sequence,
             durable: watermark.durable,
             watermark,
@@ -65,11 +84,6 @@ impl Writer {
             touched: Vec::new(),
             blocks: Vec::new(),
         })
-    }
-
-    /// Put on disk what makes the folder a store.
-    pub(crate) fn sync_created(&self) -> Result<()> {
-        self.watermark_file.sync()
     }
 
     /// Add a channel whose folder was made.
@@ -193,7 +207,7 @@ impl Writer {
             }
         };
         if let Err(error) = written {
-            if self.failure.is_some() || self.on_error == OnError::Stop {
+            if self.failure.is_some() || self.policy.on_error == OnError::Stop {
                 self.lost += records;
                 self.fail(error.clone());
                 return Err(error);
@@ -204,11 +218,11 @@ impl Writer {
             self.watermark.dropped += records;
         }
         self.watermark.sequence = last;
-        let shown = match self.durability {
+        let shown = match self.policy.durability {
             Durability::Disk => self.make_durable(),
             Durability::Process | Durability::Periodic => self.publish(),
         };
-        if self.on_error == OnError::Drop {
+        if self.policy.on_error == OnError::Drop {
             // The records are on file. A later round shows them, or makes them durable.
             return Ok(());
         }
@@ -252,7 +266,7 @@ impl Writer {
         let shown = self.publish();
         let durable = shown.and(synced).and_then(|()| self.sync_watermark());
         durable.inspect_err(|error| {
-            if self.on_error == OnError::Stop {
+            if self.policy.on_error == OnError::Stop {
                 self.fail(error.clone());
             }
         })
@@ -261,7 +275,7 @@ impl Writer {
     /// How long the drainer may sleep before it asks again whether something is to be synced.
     pub(crate) fn sync_wait(&self) -> Option<Duration> {
         let left = || SYNC_PERIOD.saturating_sub(self.synced_at.elapsed());
-        (self.durability == Durability::Periodic).then(|| {
+        (self.policy.durability == Durability::Periodic).then(|| {
             if self.is_behind() {
                 left()
             } else {
@@ -324,7 +338,7 @@ impl Writer {
             return Err(failure.clone());
         }
         let finished = self.close_files();
-        match self.on_error {
+        match self.policy.on_error {
             OnError::Stop => finished.inspect_err(|error| self.failure = Some(error.clone())),
             OnError::Drop => {
                 let hidden = &self.watermark.hidden;

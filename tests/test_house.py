@@ -34,7 +34,13 @@ LAYERS = (
 """A layer may import those after it. Documented module names outside them belong to `experiment`."""
 
 HOMES = {
-    "torch": ("models/torch/", "run/", "results/torch_tensors.py", "store/device.py"),
+    "torch": (
+        "models/torch/",
+        "run/",
+        "results/torch_tensors.py",
+        "store/device.py",
+        "store/torch_memory.py",
+    ),
     "sklearn": ("models/sklearn/",),
 }
 """The only folders and files that may import a heavy library."""

@@ -11,6 +11,7 @@ import torch
 from specplan._native import Store, StoreReader, TensorReader
 from specplan.errors import StoreError
 from specplan.store.device import Copies, Cuda, DeviceChannel
+from specplan.store.torch_memory import as_tensor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ class Late:
 
     def run(self, count: int) -> None:
         for copy in self.queue[:count]:
-            torch.from_numpy(copy.pages).view(copy.tensor.dtype).copy_(copy.tensor)
+            as_tensor(copy.pages, copy.tensor.dtype).copy_(copy.tensor)
             copy.done = True
         del self.queue[:count]
 
@@ -154,7 +155,9 @@ def test_the_order_holds_with_records_that_are_on_the_cpu(run: Run) -> None:
     assert run.close().index()["sequence"].tolist() == list(range(2, 21, 2))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "float16", "bfloat16", "complex64"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "uint16", "float16", "bfloat16", "float8_e5m2", "complex64"]
+)
 def test_item_types(tmp_path: Path, dtype: str) -> None:
     run = Run(tmp_path / "records", dtype)
     kind: torch.dtype = getattr(torch, dtype)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import torch
     from numpy.typing import NDArray
 
     from specplan._native import TensorReader
@@ -67,12 +68,20 @@ class Tensors(Mapping[tuple[int, int], "NDArray[Any]"]):
             epoch, batch = key
         except (TypeError, ValueError):
             raise KeyError(f"a batch is found by (epoch, batch), not by {key!r}") from None
-        if self._epoch is not None and epoch != self._epoch:
-            raise KeyError(f"epoch {epoch} was not kept; the rows are those of epoch {self._epoch}")
-        try:
-            return self._reader.get(epoch, batch)
-        except KeyError:
-            raise KeyError(self._not_recorded(epoch, batch)) from None
+        return self._found(self._reader.get, epoch, batch)
+
+    def torch(self, epoch: int, batch: int) -> torch.Tensor:
+        """The rows of one batch as a torch tensor, of the item type that was recorded.
+
+        It is on a map of its own: nothing is copied, and a change of the tensor changes neither the file
+        nor what others read.
+
+        Raises:
+            KeyError: the batch was not recorded.
+        """
+        from specplan.results.torch_tensors import as_torch
+
+        return as_torch(self._found(self._reader.private, epoch, batch), self.dtype)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         index = self.index()
@@ -133,6 +142,16 @@ class Tensors(Mapping[tuple[int, int], "NDArray[Any]"]):
             f"Tensors({self.phase}: {self.node}.{self.field}, {self.dtype} {list(self.shape)}, "
             f"{len(self)} batches, {self.rows} rows)"
         )
+
+    def _found(
+        self, get: Callable[[int, int], NDArray[Any]], epoch: int, batch: int
+    ) -> NDArray[Any]:
+        if self._epoch is not None and epoch != self._epoch:
+            raise KeyError(f"epoch {epoch} was not kept; the rows are those of epoch {self._epoch}")
+        try:
+            return get(epoch, batch)
+        except KeyError:
+            raise KeyError(self._not_recorded(epoch, batch)) from None
 
     def _not_recorded(self, epoch: int, batch: int | None) -> str:
         epochs = np.unique(self.index()["epoch"])

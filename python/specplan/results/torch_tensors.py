@@ -1,4 +1,4 @@
-"""Results as torch tensors. The one module of this folder that imports torch."""
+"""Files of tensors, read with torch. The one module of this folder that imports it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from specplan.store.safetensors_file import read_header
+from specplan.store.torch_memory import as_tensor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,12 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def as_tensor(array: NDArray[Any], dtype: str) -> torch.Tensor:
-    """A tensor on the memory of a writable array, of the item type that it had when it was recorded."""
-    tensor = torch.from_numpy(array)
-    wanted: torch.dtype = getattr(torch, dtype)
-    # numpy has fewer types: of those that it lacks it was given the bits.
-    return tensor if tensor.dtype == wanted else tensor.view(wanted)
+def as_torch(array: NDArray[Any], dtype: str) -> torch.Tensor:
+    """A tensor on the memory of a writable array of recorded rows; `dtype` is that of the channel."""
+    return as_tensor(array, getattr(torch, dtype))
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:

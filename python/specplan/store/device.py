@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 import torch
 
+from specplan.store.torch_memory import as_tensor
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -65,7 +67,7 @@ class Cuda:
             # The value is that at the call: what the loop does with the tensor next comes behind the copy
             # on the stream, and its memory is not given away before.
             tensor.record_stream(stream)
-            torch.from_numpy(pages).view(tensor.dtype).copy_(tensor.detach(), non_blocking=True)
+            as_tensor(pages, tensor.dtype).copy_(tensor.detach(), non_blocking=True)
             event = torch.cuda.Event()
             event.record(stream)
         return event

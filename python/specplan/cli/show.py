@@ -212,7 +212,7 @@ def _records(run: Run) -> list[dict[str, Any]]:
 
 def _record_text(value: object) -> str:
     if isinstance(value, list):
-        return "x".join(map(str, value)) or "scalar"
+        return "x".join("?" if n is None else str(n) for n in value) or "scalar"
     return str(value)
 
 

@@ -335,6 +335,8 @@ class TensorReader(ChannelReader):
         """The rows of one batch, shape (rows, *shape). Raises KeyError if it was not recorded."""
     def at(self, position: int) -> NDArray[Any]:
         """The rows of the batch at `position` in the order of recording. Raises IndexError."""
+    def private(self, epoch: int, batch: int) -> NDArray[Any]:
+        """As `get`, but writable: on a map of its own, whose changes nobody else sees. Nothing is copied before."""
     def chunks(self) -> list[NDArray[Any]]:
         """All visible rows, one array per stretch of them in a file."""
 

@@ -13,6 +13,7 @@ use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path, index_path};
 use crate::index_files::index_columns;
 use crate::kind::Kind;
 use crate::parts::{Part, Stretch, cut, end, extend, part_of, stretches, visible_count};
+use crate::private_rows::PrivateRows;
 use crate::rows::Rows;
 use crate::watermark::Watermark;
 
@@ -119,6 +120,11 @@ impl ChannelReader {
             })?;
             self.batch(snapshot, row)
         })
+    }
+
+    /// The rows of a batch of tensors, on a map of their own that may be written to.
+    pub fn private(&self, epoch: i32, batch: i32) -> Result<PrivateRows> {
+        self.get(epoch, batch)?.private(&self.columns)
     }
 
     /// The rows of the batch at a position in the order of recording.

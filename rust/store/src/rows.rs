@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::batch_index::BatchEntry;
 use crate::chunk_map::ChunkMap;
+use crate::columns::Columns;
 use crate::error::{Result, StoreError};
 use crate::kind::Kind;
+use crate::private_rows::PrivateRows;
 
 /// Consecutive rows in a mapped file.
 #[derive(Clone, Debug)]
@@ -59,6 +61,12 @@ impl Rows {
             None => self.map.rows(regions.values, self.range()),
             Some(_) => self.map.items(regions.values, &self.items).unwrap_or(&[]),
         }
+    }
+
+    /// The same rows of equal shape on a map of their own, whose pages may be written to.
+    pub(crate) fn private(&self, columns: &Columns) -> Result<PrivateRows> {
+        let place = (self.kind.regions().values, self.range());
+        PrivateRows::map(self.map.path(), columns, place, self.bytes())
     }
 
     /// One row of a ragged channel.

@@ -212,3 +212,10 @@ def export_execution(
     a flat FixedSizeList with `specplan.shape` and `specplan.dtype` in the field's metadata otherwise.
     Batches are joined by (epoch, batch). Written aside, re-read and compared, then renamed.
     """
+
+def verify_parquet(path: str) -> None:
+    """Compare a table that this package wrote with the digest in its footer.
+
+    Raises:
+        StoreError: the file is damaged, cannot be read, or has no digest.
+    """

@@ -17,7 +17,7 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::export::{export_execution, export_metrics};
+    use crate::export::{export_execution, export_metrics, verify_parquet};
     #[pymodule_export]
     use crate::headers::{ColumnHeader, TableHeader, read_table_header};
     #[pymodule_export]

@@ -18,6 +18,7 @@ use crate::parquet_file::{Encodings, ParquetFile, failed};
 use crate::store_reader::{SEQUENCE, StoreReader};
 
 const ROWS_AT_ONCE: u64 = 1 << 16;
+const PAGE_ROWS: usize = 20_000;
 const STEP: usize = 0;
 const TIME: usize = 1;
 const EPOCH: usize = 2;
@@ -35,8 +36,9 @@ pub fn export_metrics(store: &Path, path: &Path, run_id: &str) -> Result<u64> {
             "run_id", "session", "phase", "node", "split", "name", "epoch", "batch",
         ],
         counting: &["step", "time"],
+        page_rows: PAGE_ROWS,
     };
-    let mut file = ParquetFile::create(path, Arc::new(schema()), &encodings)?;
+    let mut file = ParquetFile::create(path, schema(), &encodings, run_id)?;
     for part in reader.metric_parts() {
         let mut start = 0;
         while start < part.rows {

@@ -2,6 +2,7 @@
 //!
 //! The files are described byte by byte in `docs/format.md`.
 
+mod byte_streams;
 mod channels;
 mod chunk;
 mod chunk_map;
@@ -13,7 +14,11 @@ pub mod header;
 mod layout;
 mod lock;
 mod metric_files;
+mod parquet_contents;
+mod parquet_digest;
 mod parquet_file;
+mod parquet_groups;
+mod parquet_lists;
 mod parts;
 mod recorder;
 mod staging;
@@ -33,6 +38,7 @@ pub use export_execution::export_execution;
 pub use export_metrics::export_metrics;
 pub use folder::ChannelKey;
 pub use metric_files::Series;
+pub use parquet_digest::verify_parquet;
 pub use recorder::Statistics;
 pub use store::{Options, Store};
 pub use store_reader::StoreReader;

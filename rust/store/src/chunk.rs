@@ -1,18 +1,22 @@
 //! One growing chunk: created whole, filled by positioned writes, committed by one write inside one page.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::columns::{Columns, Extent};
 use crate::error::{IoContext, Result};
-use crate::layout::{Columns, Layout, Storage};
+use crate::layout::Layout;
 use crate::superblock::{SEALED, Superblock};
+use crate::unsynced::Unsynced;
 
 pub(crate) const FIRST_CHUNK_BYTES: usize = 1 << 20;
 const LAST_CHUNK_BYTES: usize = 64 << 20;
 const COPY_BYTES: usize = 1 << 20;
+/// A last chunk is written again without its hole if more than this share of it is unused.
+const HOLE_SHARE: u64 = 2;
 
 /// Size to aim at for the chunk of this number.
 pub(crate) fn chunk_bytes(number: u32) -> usize {
@@ -25,10 +29,16 @@ pub(crate) fn chunk_bytes(number: u32) -> usize {
 pub(crate) struct ChunkWriter {
     path: PathBuf,
     // Empty while the chunk rests.
-    file: OnceCell<File>,
+    file: OnceCell<Arc<File>>,
     columns: Arc<Columns>,
     layout: Layout,
+    /// As it was last committed.
     superblock: Superblock,
+    /// As many as its rows have; readers take the number from the offsets.
+    items: u64,
+    /// A commit failed: what stands in the file is unknown until the chunk is sealed.
+    doubtful: bool,
+    unsynced: Cell<bool>,
 }
 
 impl ChunkWriter {
@@ -36,25 +46,31 @@ impl ChunkWriter {
     pub(crate) fn create(
         path: PathBuf,
         columns: &Arc<Columns>,
-        capacity: u64,
-        text_capacity: usize,
+        capacity: Extent,
         first_row: u64,
     ) -> Result<Self> {
         let superblock = Superblock {
-            capacity,
+            capacity: capacity.rows,
             first_row,
             ..Superblock::default()
         };
-        let layout = Layout::new(columns, capacity, text_capacity);
+        let layout = Layout::new(columns, capacity);
         let temporary = temporary(&path);
-        let file = write_empty(&temporary, columns, &layout, superblock)?;
-        fs::rename(&temporary, &path).context("rename", &temporary)?;
+        let file = write_empty(&temporary, columns, &layout, superblock, 0)
+            .and_then(|file| {
+                fs::rename(&temporary, &path).context("rename", &temporary)?;
+                Ok(file)
+            })
+            .inspect_err(|_| discard(&temporary))?;
         Ok(Self {
             path,
-            file: OnceCell::from(file),
+            file: OnceCell::from(Arc::new(file)),
             columns: Arc::clone(columns),
             layout,
             superblock,
+            items: 0,
+            doubtful: false,
+            unsynced: Cell::new(true),
         })
     }
 
@@ -72,104 +88,144 @@ impl ChunkWriter {
             .write(true)
             .open(&self.path)
             .context("open", &self.path)?;
-        Ok(self.file.get_or_init(|| file))
+        Ok(self.file.get_or_init(|| Arc::new(file)))
     }
 
-    pub(crate) fn room(&self) -> u64 {
-        self.layout.capacity - self.superblock.rows
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.unsynced.set(true);
+        self.file()?
+            .write_all_at(bytes, offset)
+            .context("write", &self.path)
+    }
+
+    fn committed(&self) -> Extent {
+        Extent {
+            rows: self.superblock.rows,
+            items: self.items,
+        }
+    }
+
+    /// What can still be added: nothing once a commit has failed.
+    pub(crate) fn room(&self) -> Extent {
+        if self.doubtful {
+            return Extent::default();
+        }
+        let capacity = self.layout.capacity;
+        Extent {
+            rows: capacity.rows - self.superblock.rows,
+            items: capacity.items - self.items,
+        }
+    }
+
+    /// Items that are committed.
+    pub(crate) fn items(&self) -> u64 {
+        self.items
+    }
+
+    /// Hand over what was written since the last time.
+    pub(crate) fn note_unsynced(&self, unsynced: &mut Unsynced) {
+        if self.unsynced.take() {
+            unsynced.file(&self.path, self.file.get());
+        }
     }
 
     pub(crate) fn text_capacity(&self) -> usize {
-        self.layout.text_capacity
+        self.layout.capacity.items as usize
     }
 
-    /// Write rows of one column, `row` rows after the committed ones. They show only after the commit.
-    pub(crate) fn write(&self, column: usize, row: u64, bytes: &[u8]) -> Result<()> {
-        self.write_bytes(
-            column,
-            row as usize * self.columns.storages()[column].row_bytes(),
-            bytes,
-        )
-    }
-
-    /// Write a part of a column, `start` bytes after the committed rows.
-    pub(crate) fn write_bytes(&self, column: usize, start: usize, bytes: &[u8]) -> Result<()> {
-        let committed = self.superblock.rows * self.columns.storages()[column].row_bytes() as u64;
-        let offset = self.layout.column_offsets[column] + committed + start as u64;
-        self.file()?
-            .write_all_at(bytes, offset)
-            .context("write", &self.path)
+    /// Write a part of a region, `start` bytes after the committed ones. It shows only after the commit.
+    pub(crate) fn write(&self, region: usize, start: usize, bytes: &[u8]) -> Result<()> {
+        let committed = self.columns.storages()[region].bytes(self.committed());
+        // It is not more than the capacity, which is on file.
+        let committed = committed.unwrap_or(0);
+        let offset = self.layout.offsets[region] + committed + start as u64;
+        self.write_at(bytes, offset)
     }
 
     pub(crate) fn write_text(&self, text: usize, position: usize, bytes: &[u8]) -> Result<()> {
-        let offset = self.layout.text_offsets[text] + position as u64;
-        self.file()?
-            .write_all_at(bytes, offset)
-            .context("write", &self.path)
+        self.write_at(bytes, self.layout.text_offsets[text] + position as u64)
     }
 
-    pub(crate) fn commit(&mut self, added: u64, last_sequence: u64, flags: u32) -> Result<()> {
-        self.superblock.rows += added;
-        self.superblock.last_sequence = last_sequence;
-        self.superblock.flags = flags;
-        let bytes = self.layout.commit(&self.columns, self.superblock);
-        self.file()?
-            .write_all_at(&bytes, self.layout.commit_offset())
-            .context("write", &self.path)
+    pub(crate) fn commit(&mut self, added: Extent, last_sequence: u64, flags: u32) -> Result<()> {
+        let committed = self.committed() + added;
+        let superblock = Superblock {
+            rows: committed.rows,
+            last_sequence,
+            flags,
+            ..self.superblock
+        };
+        let bytes = self
+            .layout
+            .commit(&self.columns, superblock, committed.items);
+        self.file()?;
+        self.doubtful = true;
+        self.write_at(&bytes, self.layout.commit_offset())?;
+        self.doubtful = false;
+        self.superblock = superblock;
+        self.items = committed.items;
+        Ok(())
     }
 
     /// Mark a chunk that is left for the next one. Its unused capacity stays a hole: it may be mapped.
-    pub(crate) fn seal(mut self) -> Result<()> {
-        let (last_sequence, flags) = (
-            self.superblock.last_sequence,
-            self.superblock.flags | SEALED,
-        );
-        self.commit(0, last_sequence, flags)
+    pub(crate) fn seal(&mut self) -> Result<()> {
+        let Superblock {
+            last_sequence,
+            flags,
+            ..
+        } = self.superblock;
+        self.commit(Extent::default(), last_sequence, flags | SEALED)
     }
 
     /// Close the last chunk: write its rows into a file aside without holes, which the answer waits to publish.
-    /// A chunk that is nearly full is only sealed.
-    pub(crate) fn finish(self, text_used: &[usize]) -> Result<Option<Compacted>> {
-        if self.room() <= self.layout.capacity / 8 {
+    /// A chunk of which most is used is only sealed, and so is one that cannot be written again.
+    pub(crate) fn finish(&mut self, text_used: &[usize]) -> Result<Option<Compacted>> {
+        if self.is_mostly_used() {
             return self.seal().map(|()| None);
         }
-        self.compact(text_used).map(Some)
+        let temporary = temporary(&self.path);
+        if self.compact(&temporary, text_used).is_err() {
+            // Nothing is lost: the rows stand where they always stood, and holes cost no space.
+            discard(&temporary);
+            return self.seal().map(|()| None);
+        }
+        Ok(Some(Compacted {
+            temporary,
+            path: self.path.clone(),
+        }))
     }
 
-    fn compact(self, text_used: &[usize]) -> Result<Compacted> {
+    fn is_mostly_used(&self) -> bool {
+        let bytes = |extent: Extent| -> u64 {
+            let storages = self.columns.storages().iter();
+            storages.filter_map(|storage| storage.bytes(extent)).sum()
+        };
+        let capacity = bytes(self.layout.capacity);
+        capacity - bytes(self.committed()) <= capacity / HOLE_SHARE
+    }
+
+    fn compact(&self, temporary: &Path, text_used: &[usize]) -> Result<()> {
         let superblock = Superblock {
             capacity: self.superblock.rows,
             flags: self.superblock.flags | SEALED,
             ..self.superblock
         };
-        let text_capacity = text_used.iter().copied().max().unwrap_or(0);
-        let layout = Layout::new(&self.columns, superblock.rows, text_capacity);
-        let temporary = temporary(&self.path);
-        let target = write_empty(&temporary, &self.columns, &layout, superblock)?;
-        let mut text = 0;
-        for (column, storage) in self.columns.storages().iter().enumerate() {
-            let bytes = superblock.rows * storage.row_bytes() as u64;
-            self.copy(
-                &target,
-                self.layout.column_offsets[column],
-                layout.column_offsets[column],
-                bytes,
-            )?;
-            if matches!(storage, Storage::Text) {
-                let bytes = text_used[text] as u64;
-                self.copy(
-                    &target,
-                    self.layout.text_offsets[text],
-                    layout.text_offsets[text],
-                    bytes,
-                )?;
-                text += 1;
-            }
+        let longest_text = text_used.iter().map(|&used| used as u64).max();
+        let capacity = Extent {
+            rows: superblock.rows,
+            items: longest_text.unwrap_or(self.items),
+        };
+        let layout = Layout::new(&self.columns, capacity);
+        let target = write_empty(temporary, &self.columns, &layout, superblock, self.items)?;
+        let regions = self.layout.offsets.iter().zip(&layout.offsets);
+        for (storage, (&from, &to)) in self.columns.storages().iter().zip(regions) {
+            let bytes = storage.bytes(self.committed()).unwrap_or(0);
+            self.copy(&target, from, to, bytes)?;
         }
-        Ok(Compacted {
-            temporary,
-            path: self.path,
-        })
+        let texts = self.layout.text_offsets.iter().zip(&layout.text_offsets);
+        for ((&from, &to), &used) in texts.zip(text_used) {
+            self.copy(&target, from, to, used as u64)?;
+        }
+        Ok(())
     }
 
     fn copy(&self, target: &File, from: u64, to: u64, bytes: u64) -> Result<()> {
@@ -196,13 +252,29 @@ pub(crate) struct Compacted {
 }
 
 impl Compacted {
-    /// Replace the growing chunk. Readers that mapped that one keep it.
-    pub(crate) fn publish(self) -> Result<()> {
-        File::open(&self.temporary)
-            .and_then(|file| file.sync_data())
-            .context("sync", &self.temporary)?;
-        fs::rename(&self.temporary, &self.path).context("rename", &self.temporary)
+    /// What has to be synced before it is published.
+    pub(crate) fn note_unsynced(&self, unsynced: &mut Unsynced) {
+        unsynced.file(&self.temporary, None);
     }
+
+    /// Replace the growing chunk. Readers that mapped that one keep it.
+    pub(crate) fn publish(self, unsynced: &mut Unsynced) -> Result<()> {
+        fs::rename(&self.temporary, &self.path).context("rename", &self.temporary)?;
+        if let Some(folder) = self.path.parent() {
+            unsynced.folder(folder);
+        }
+        Ok(())
+    }
+
+    /// Keep the growing chunk.
+    pub(crate) fn discard(self) {
+        discard(&self.temporary);
+    }
+}
+
+/// Give the space of a file in the making back. What is left of it means nothing, so that a failure does not matter.
+fn discard(temporary: &Path) {
+    let _ = fs::remove_file(temporary);
 }
 
 pub(crate) fn temporary(path: &Path) -> PathBuf {
@@ -216,6 +288,7 @@ fn write_empty(
     columns: &Columns,
     layout: &Layout,
     superblock: Superblock,
+    items: u64,
 ) -> Result<File> {
     let file = OpenOptions::new()
         .read(true)
@@ -226,7 +299,8 @@ fn write_empty(
         .context("create", path)?;
     file.write_all_at(&layout.preamble, 0)
         .context("write", path)?;
-    file.write_all_at(&layout.commit(columns, superblock), layout.commit_offset())
+    let commit = layout.commit(columns, superblock, items);
+    file.write_all_at(&commit, layout.commit_offset())
         .context("write", path)?;
     file.write_all_at(&layout.ending, layout.ending_offset)
         .context("write", path)?;

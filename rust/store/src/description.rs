@@ -56,7 +56,8 @@ pub(crate) struct ChannelDescription {
     pub(crate) role: String,
     pub(crate) field: String,
     pub(crate) dtype: String,
-    pub(crate) shape: Vec<usize>,
+    /// Nothing for a length that rows differ in.
+    pub(crate) shape: Vec<Option<usize>>,
 }
 
 /// What the rows of a channel are.
@@ -65,6 +66,10 @@ pub(crate) struct ChannelDescription {
 pub(crate) enum ChannelKind {
     /// Arrays of one shape.
     Tensor,
+    /// Arrays of different shapes.
+    Ragged,
+    /// Strings.
+    Text,
 }
 
 #[derive(Deserialize)]

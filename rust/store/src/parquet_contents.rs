@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::path::Path;
 
-use arrow_array::{Array, BooleanArray, FixedSizeListArray, RecordBatch, StringArray};
-use arrow_buffer::Buffer;
+use arrow_array::{
+    Array, BooleanArray, FixedSizeListArray, ListArray, RecordBatch, StringArray, StructArray,
+};
+use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::Schema;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -26,6 +28,7 @@ struct ColumnDigest {
     nulls: crc32fast::Hasher,
     lengths: crc32fast::Hasher,
     values: crc32fast::Hasher,
+    members: Vec<ColumnDigest>,
 }
 
 impl PartialEq for Contents {
@@ -81,12 +84,8 @@ impl Contents {
         Ok(contents)
     }
 
-    fn sums(&self) -> Vec<[u32; 3]> {
-        let columns = self.columns.iter();
-        let parts = columns.map(|digest| [&digest.nulls, &digest.lengths, &digest.values]);
-        parts
-            .map(|parts| parts.map(|hasher| hasher.clone().finalize()))
-            .collect()
+    fn sums(&self) -> Vec<u32> {
+        self.columns.iter().flat_map(ColumnDigest::sums).collect()
     }
 }
 
@@ -97,12 +96,54 @@ impl ColumnDigest {
             let absent = (0..nulls.len()).filter(|&row| nulls.is_null(row));
             absent.for_each(|place| self.nulls.update(&(row + place as u64).to_le_bytes()));
         }
+        self.add_values(column);
+    }
+
+    fn add_values(&mut self, column: &dyn Array) {
         if let Some(texts) = column.as_any().downcast_ref::<StringArray>() {
-            let lengths = texts.offsets().lengths();
-            let lengths: Vec<u8> = lengths.flat_map(|length| length.to_le_bytes()).collect();
-            self.lengths.update(&lengths);
+            let (first, last) = self.add_lengths(texts.offsets());
+            self.values.update(&texts.value_data()[first..last]);
+        } else if let Some(lists) = column.as_any().downcast_ref::<ListArray>() {
+            let (first, last) = self.add_lengths(lists.offsets());
+            let items = lists.values().slice(first, last - first);
+            self.add_values(items.as_ref());
+        } else if let Some(members) = column.as_any().downcast_ref::<StructArray>() {
+            self.members
+                .resize_with(members.num_columns(), Self::default);
+            for (digest, member) in self.members.iter_mut().zip(members.columns()) {
+                digest.add_values(member.as_ref());
+            }
+        } else if let Some(bits) = column.as_any().downcast_ref::<BooleanArray>() {
+            let bytes: Vec<u8> = bits.iter().map(|bit| u8::from(bit == Some(true))).collect();
+            self.values.update(&bytes);
+        } else if column.as_any().is::<FixedSizeListArray>() {
+            self.add_values(list_values(column));
+        } else if let Some(width) = column.data_type().primitive_width() {
+            let values = plain_bytes(column);
+            match column.nulls().filter(|nulls| nulls.null_count() > 0) {
+                Some(nulls) => {
+                    let valid = values.chunks_exact(width).zip(nulls.iter());
+                    let valid = valid.filter(|(_, valid)| *valid);
+                    valid.for_each(|(value, _)| self.values.update(value));
+                }
+                None => self.values.update(&values),
+            }
         }
-        digest_values(&mut self.values, column);
+    }
+
+    /// Add the lengths of rows; returns where the first one starts and the last one ends.
+    fn add_lengths(&mut self, offsets: &OffsetBuffer<i32>) -> (usize, usize) {
+        let lengths = offsets.lengths();
+        let lengths: Vec<u8> = lengths.flat_map(|length| length.to_le_bytes()).collect();
+        self.lengths.update(&lengths);
+        (offsets[0] as usize, offsets[offsets.len() - 1] as usize)
+    }
+
+    fn sums(&self) -> Vec<u32> {
+        let own = [&self.nulls, &self.lengths, &self.values];
+        let own = own.map(|hasher| hasher.clone().finalize());
+        let members = self.members.iter().flat_map(Self::sums);
+        own.into_iter().chain(members).collect()
     }
 
     fn read_lists(
@@ -121,29 +162,6 @@ impl ColumnDigest {
             }
         }
         Ok(())
-    }
-}
-
-fn digest_values(hasher: &mut crc32fast::Hasher, column: &dyn Array) {
-    if let Some(texts) = column.as_any().downcast_ref::<StringArray>() {
-        let offsets = texts.offsets();
-        let (first, last) = (offsets[0] as usize, offsets[texts.len()] as usize);
-        hasher.update(&texts.value_data()[first..last]);
-    } else if let Some(bits) = column.as_any().downcast_ref::<BooleanArray>() {
-        let bytes: Vec<u8> = bits.iter().map(|bit| u8::from(bit == Some(true))).collect();
-        hasher.update(&bytes);
-    } else if column.as_any().is::<FixedSizeListArray>() {
-        digest_values(hasher, list_values(column));
-    } else if let Some(width) = column.data_type().primitive_width() {
-        let values = plain_bytes(column);
-        match column.nulls().filter(|nulls| nulls.null_count() > 0) {
-            Some(nulls) => {
-                let valid = values.chunks_exact(width).zip(nulls.iter());
-                let valid = valid.filter(|(_, valid)| *valid);
-                valid.for_each(|(value, _)| hasher.update(value));
-            }
-            None => hasher.update(&values),
-        }
     }
 }
 

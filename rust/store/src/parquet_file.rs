@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
 use crate::chunk::temporary;
@@ -146,20 +146,37 @@ fn properties(
             builder.set_column_encoding(ColumnPath::from(*name), Encoding::DELTA_BINARY_PACKED);
     }
     for field in schema.fields() {
-        match field.data_type() {
-            DataType::Float32 | DataType::Float64 => {
-                builder = builder.set_column_encoding(
-                    ColumnPath::from(field.name().as_str()),
-                    Encoding::BYTE_STREAM_SPLIT,
-                );
-            }
-            DataType::FixedSizeList(item, _) => {
-                let leaf = vec![field.name().clone(), "list".to_owned(), item.name().clone()];
-                builder = builder
-                    .set_column_statistics_enabled(ColumnPath::new(leaf), EnabledStatistics::None);
-            }
-            _ => {}
-        }
+        builder = set_leaves(builder, field, &[]);
     }
     Ok(builder.build())
+}
+
+/// Floats as byte streams, and no statistics of what is inside a list.
+fn set_leaves(
+    mut builder: WriterPropertiesBuilder,
+    field: &Field,
+    above: &[&str],
+) -> WriterPropertiesBuilder {
+    let path = [above, &[field.name()]].concat();
+    let column = || ColumnPath::new(path.iter().map(|name| (*name).to_owned()).collect());
+    match field.data_type() {
+        DataType::List(item) | DataType::FixedSizeList(item, _) => {
+            let inside = [path.as_slice(), &["list"]].concat();
+            return set_leaves(builder, item, &inside);
+        }
+        DataType::Struct(members) => {
+            let members = members.iter();
+            return members.fold(builder, |builder, member| {
+                set_leaves(builder, member, &path)
+            });
+        }
+        DataType::Float32 | DataType::Float64 => {
+            builder = builder.set_column_encoding(column(), Encoding::BYTE_STREAM_SPLIT);
+        }
+        _ => {}
+    }
+    if above.is_empty() {
+        return builder;
+    }
+    builder.set_column_statistics_enabled(column(), EnabledStatistics::None)
 }

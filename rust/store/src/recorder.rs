@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Result, StoreError};
 use crate::lock::fork_generation;
-use crate::staging::{Block, Entry, Key, Room, Staging, Take, Target, now};
+use crate::staging::{Block, Entry, Key, Payload, Room, Staging, Take, Target, now};
 use crate::writer::Writer;
 
 /// How long a record waits for the drainer before it takes memory that is not in the cache.
@@ -158,21 +158,27 @@ impl Recorder {
         target: Target,
         key: Key,
         rows: u32,
-        data: &[u8],
+        payload: Payload,
     ) -> Result<Option<u64>> {
         self.check_process()?;
-        if data.len() > self.staging.largest() {
+        if payload.bytes() > self.staging.largest() {
             return Ok(None);
         }
-        self.staging.push(Room::Hot, target, key, rows, data)
+        self.staging.push(Room::Hot, target, key, rows, payload)
     }
 
-    pub(crate) fn record(&self, target: Target, key: Key, rows: u32, data: &[u8]) -> Result<u64> {
+    pub(crate) fn record(
+        &self,
+        target: Target,
+        key: Key,
+        rows: u32,
+        payload: Payload,
+    ) -> Result<u64> {
         self.check_process()?;
-        if data.len() > self.staging.largest() {
-            return self.record_through(target, key, rows, data);
+        if payload.bytes() > self.staging.largest() {
+            return self.record_through(target, key, rows, payload);
         }
-        if let Some(sequence) = self.staging.push(Room::Hot, target, key, rows, data)? {
+        if let Some(sequence) = self.staging.push(Room::Hot, target, key, rows, payload)? {
             return Ok(sequence);
         }
         let start = Instant::now();
@@ -183,7 +189,7 @@ impl Recorder {
             } else {
                 Room::All
             };
-            if let Some(sequence) = self.staging.push(room, target, key, rows, data)? {
+            if let Some(sequence) = self.staging.push(room, target, key, rows, payload)? {
                 break sequence;
             }
             if room == Room::All {
@@ -197,12 +203,12 @@ impl Recorder {
     }
 
     /// Write a record that is larger than a block from the caller's memory, behind everything staged before it.
-    fn record_through(&self, target: Target, key: Key, rows: u32, data: &[u8]) -> Result<u64> {
+    fn record_through(&self, target: Target, key: Key, rows: u32, payload: Payload) -> Result<u64> {
         self.drain_all()?;
         let mut guard = self.writer();
         let writer = &mut *guard;
         let mut blocks = std::mem::take(&mut writer.blocks);
-        let numbered = self.staging.take_and_number(data.len(), &mut blocks);
+        let numbered = self.staging.take_and_number(payload.bytes(), &mut blocks);
         let written = self.write(writer, &mut blocks);
         writer.blocks = blocks;
         let sequence = numbered?;
@@ -217,7 +223,7 @@ impl Recorder {
             end: 0,
         };
         written
-            .and_then(|()| writer.write_one(entry, data))
+            .and_then(|()| writer.write_one(entry, payload))
             .inspect_err(|error| {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 self.staging.refuse(error.clone());
@@ -268,7 +274,10 @@ mod tests {
         let writer = Writer::create(&folder, Watermark::default()).unwrap();
         let recorder = Arc::new(Recorder::new(&folder, 1, writer));
         let target = Target::Metrics(0);
-        assert_eq!(recorder.record(target, KEY, 0, &[]).unwrap(), 1);
+        assert_eq!(
+            recorder.record(target, KEY, 0, Payload::of(&[])).unwrap(),
+            1
+        );
         let writing = Arc::clone(&recorder);
         let panicked = thread::spawn(move || {
             let _writer = writing.writer();
@@ -279,7 +288,9 @@ mod tests {
         assert!(panicked.join().is_err());
         let error = recorder.drain_all().unwrap_err().to_string();
         assert!(error.starts_with("a thread panicked while it wrote `"));
-        let later = recorder.record(target, KEY, 0, &[]).unwrap_err();
+        let later = recorder
+            .record(target, KEY, 0, Payload::of(&[]))
+            .unwrap_err();
         assert_eq!(later.to_string(), error);
         let finished = recorder.writer().finish().unwrap_err();
         assert_eq!(finished.to_string(), error);

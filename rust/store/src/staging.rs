@@ -20,7 +20,7 @@ const ROUND_BLOCKS: usize = 4;
 /// Whose record it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    Tensor(u32),
+    Channel(u32),
     Metrics(u32),
 }
 
@@ -33,13 +33,44 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The key of tensors, whose channels hold no steps.
+    /// The key of a channel, which holds no steps.
     pub(crate) fn of_batch(epoch: i32, batch: i32) -> Self {
         Self {
             epoch,
             batch,
             step: 0,
         }
+    }
+
+    /// Epoch and batch, as channels store them.
+    pub(crate) fn numbers(self) -> [i32; 2] {
+        [self.epoch, self.batch]
+    }
+}
+
+/// The bytes of a record, wherever they lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Payload<'a> {
+    /// What is said of each row in front of the values.
+    pub(crate) header: &'a [u8],
+    pub(crate) values: &'a [&'a [u8]],
+}
+
+impl<'a> Payload<'a> {
+    /// Values whose rows are all alike.
+    pub(crate) fn of(values: &'a [&'a [u8]]) -> Self {
+        Self {
+            header: &[],
+            values,
+        }
+    }
+
+    pub(crate) fn parts(self) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::once(self.header).chain(self.values.iter().copied())
+    }
+
+    pub(crate) fn bytes(self) -> usize {
+        self.parts().map(<[u8]>::len).sum()
     }
 }
 
@@ -164,8 +195,9 @@ impl Staging {
         target: Target,
         key: Key,
         rows: u32,
-        data: &[u8],
+        payload: Payload,
     ) -> Result<Option<u64>> {
+        let bytes = payload.bytes();
         let mut state = self.lock();
         if let Some(refusal) = &state.refusal {
             return Err(refusal.clone());
@@ -173,7 +205,7 @@ impl Staging {
         if !state
             .current
             .as_ref()
-            .is_some_and(|block| block.fits(data.len()))
+            .is_some_and(|block| block.fits(bytes))
             && !self.next_block(room, &mut state)
         {
             return Ok(None);
@@ -183,9 +215,14 @@ impl Staging {
             return Ok(None);
         };
         let start = block.used;
-        let end = start + data.len();
+        let end = start + bytes;
         let copy = &mut block.bytes[start..end];
-        copy.copy_from_slice(data);
+        let mut rest = &mut *copy;
+        for part in payload.parts() {
+            let (place, after) = rest.split_at_mut(part.len());
+            place.copy_from_slice(part);
+            rest = after;
+        }
         block.used = end;
         block.entries.push(Entry {
             target,
@@ -199,7 +236,7 @@ impl Staging {
         });
         state.last_sequence = sequence;
         state.records += 1;
-        state.bytes += data.len() as u64;
+        state.bytes += bytes as u64;
         if state.drainer_sleeps {
             state.drainer_sleeps = false;
             self.wake.notify_one();
@@ -367,7 +404,7 @@ mod tests {
         let staging = Staging::new(1, 0);
         let data = vec![7; staging.largest() / 2];
         let accepted = (0..10).take_while(|_| {
-            let pushed = staging.push(Room::Hot, Target::Tensor(0), KEY, 1, &data);
+            let pushed = staging.push(Room::Hot, Target::Channel(0), KEY, 1, Payload::of(&[&data]));
             pushed.unwrap().is_some()
         });
         assert_eq!(accepted.count(), 4);
@@ -380,7 +417,7 @@ mod tests {
         staging.give_back(&mut blocks);
         assert_eq!(
             staging
-                .push(Room::Hot, Target::Tensor(0), KEY, 1, &data)
+                .push(Room::Hot, Target::Channel(0), KEY, 1, Payload::of(&[&data]))
                 .unwrap(),
             Some(5)
         );
@@ -391,7 +428,7 @@ mod tests {
         let staging = Staging::new(64 << 20, 0);
         let data = vec![7; staging.largest()];
         let count = |room| {
-            let push = || staging.push(room, Target::Tensor(0), KEY, 1, &data);
+            let push = || staging.push(room, Target::Channel(0), KEY, 1, Payload::of(&[&data]));
             std::iter::from_fn(|| push().unwrap()).count()
         };
         assert_eq!(count(Room::Hot), HOT_BLOCKS);
@@ -405,7 +442,7 @@ mod tests {
             staging.refuse(StoreError::Missing { path: path.into() });
         }
         let error = staging
-            .push(Room::Hot, Target::Metrics(0), KEY, 1, &[])
+            .push(Room::Hot, Target::Metrics(0), KEY, 1, Payload::of(&[]))
             .unwrap_err();
         assert!(error.to_string().contains("first"));
     }
@@ -416,7 +453,7 @@ mod tests {
         for expected in 1..=3 {
             assert_eq!(
                 staging
-                    .push(Room::Hot, Target::Tensor(1), KEY, 0, &[])
+                    .push(Room::Hot, Target::Channel(1), KEY, 0, Payload::of(&[]))
                     .unwrap(),
                 Some(expected)
             );

@@ -7,19 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::channels::{MetricGroup, TensorChannel};
+use crate::channel_files::ChannelFiles;
+use crate::channels::{Channel, MetricGroup, RaggedChannel, TensorChannel, TextChannel};
 use crate::description::{
-    ChannelDescription, ChannelKind, FeatureNames, Session, StoreDescription, replace_description,
+    ChannelDescription, FeatureNames, Session, StoreDescription, replace_description,
     write_description,
 };
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
+use crate::kind::{KEY_COLUMNS, Kind};
 use crate::lock::Lock;
 use crate::metric_files::Series;
 use crate::recorder::{Recorder, Statistics, lock};
 use crate::staging::now;
 use crate::superblock::FORMAT;
-use crate::tensor_files::{KEY_COLUMNS, TensorFiles};
 use crate::value_type::{ValueType, row_bytes};
 use crate::watermark::Watermark;
 use crate::writer::Writer;
@@ -40,7 +41,7 @@ pub struct Options {
 /// The one writer of a run's records.
 pub struct Store {
     recorder: Arc<Recorder>,
-    channels: Mutex<HashMap<String, TensorChannel>>,
+    channels: Mutex<HashMap<String, Channel>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -85,15 +86,46 @@ impl Store {
         })
     }
 
-    /// Open the channel of one recorded value; the same channel if it is open already.
+    /// Open the channel of a value whose rows have one shape; the same channel if it is open already.
     pub fn tensor(
         &self,
         key: &ChannelKey,
         value_type: ValueType,
         shape: &[usize],
     ) -> Result<TensorChannel> {
-        self.recorder.check()?;
         let row_bytes = row_bytes(value_type, shape)?;
+        let kind = Kind::Tensor {
+            value_type,
+            shape: shape.to_vec(),
+        };
+        let channel = self.channel(key, kind)?;
+        Ok(TensorChannel::new(channel, value_type, shape, row_bytes))
+    }
+
+    /// Open the channel of a value whose rows are arrays of different shapes.
+    pub fn ragged(
+        &self,
+        key: &ChannelKey,
+        value_type: ValueType,
+        dimensions: usize,
+    ) -> Result<RaggedChannel> {
+        let kind = Kind::Ragged {
+            value_type,
+            dimensions,
+        };
+        let channel = self.channel(key, kind)?;
+        Ok(RaggedChannel::new(channel, value_type, dimensions))
+    }
+
+    /// Open the channel of a value whose rows are strings, or JSON documents.
+    pub fn text(&self, key: &ChannelKey, json: bool) -> Result<TextChannel> {
+        let channel = self.channel(key, Kind::Text { json })?;
+        Ok(TextChannel::new(channel, json))
+    }
+
+    fn channel(&self, key: &ChannelKey, kind: Kind) -> Result<Channel> {
+        self.recorder.check()?;
+        kind.check()?;
         if KEY_COLUMNS.contains(&key.field.as_str()) {
             return Err(StoreError::ReservedField {
                 name: key.field.clone(),
@@ -103,26 +135,25 @@ impl Store {
         let name = key.folder_name();
         let mut channels = lock(&self.channels);
         if let Some(channel) = channels.get(&name) {
-            return channel.matching(name, value_type, shape);
+            return channel.matching(name, &kind);
         }
         let folder = self.recorder.folder().join(&name);
         fs::create_dir_all(&folder).context("create", &folder)?;
         let description = ChannelDescription {
             format: FORMAT,
             order: channels.len() as u32,
-            kind: ChannelKind::Tensor,
+            kind: kind.label(),
             phase: key.phase.clone(),
             node: key.node.clone(),
             role: key.role.clone(),
             field: key.field.clone(),
-            dtype: value_type.name().to_owned(),
-            shape: shape.to_vec(),
+            dtype: kind.dtype().to_owned(),
+            shape: kind.shape(),
         };
         write_description(&folder.join(CHANNEL_FILE), &description)?;
-        let files = TensorFiles::new(folder, &key.field, value_type, shape);
-        let number = self.recorder.writer().add_tensor(files);
-        let recorder = Arc::clone(&self.recorder);
-        let channel = TensorChannel::new(recorder, number, value_type, shape, row_bytes);
+        let files = ChannelFiles::new(folder, &key.field, kind.clone());
+        let number = self.recorder.writer().add_channel(files);
+        let channel = Channel::new(Arc::clone(&self.recorder), number, kind);
         channels.insert(name, channel.clone());
         Ok(channel)
     }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::chunk_map::ChunkMap;
+use crate::columns::Columns;
 use crate::description::{Session, StoreDescription, read_description};
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path};
-use crate::layout::Columns;
 use crate::metric_files::metric_columns;
 use crate::parts::{Part, extend, rows_below};
-use crate::tensor_reader::TensorReader;
+use crate::tensor_reader::ChannelReader;
 use crate::watermark::{Watermark, read_watermark};
 
 pub(crate) const SEQUENCE: usize = 9;
@@ -19,7 +19,7 @@ pub(crate) const SEQUENCE: usize = 9;
 struct State {
     watermark: Watermark,
     description: StoreDescription,
-    tensors: Vec<Arc<TensorReader>>,
+    channels: Vec<Arc<ChannelReader>>,
     metrics: Vec<Part>,
     metric_rows: u64,
 }
@@ -46,7 +46,7 @@ impl StoreReader {
             state: Mutex::new(State {
                 watermark: Watermark::default(),
                 description: StoreDescription::read(&description)?,
-                tensors: Vec::new(),
+                channels: Vec::new(),
                 metrics: Vec::new(),
                 metric_rows: 0,
             }),
@@ -64,9 +64,9 @@ impl StoreReader {
             // A session is described before its first watermark is written.
             state.description = StoreDescription::read(&self.folder.join(STORE_FILE))?;
         }
-        self.find_channels(&mut state.tensors)?;
-        for tensor in &state.tensors {
-            tensor.refresh(watermark.sequence)?;
+        self.find_channels(&mut state.channels)?;
+        for channel in &state.channels {
+            channel.refresh(watermark.sequence)?;
         }
         let metrics = self.folder.join(METRICS_FOLDER);
         extend(&mut state.metrics, |number| {
@@ -107,9 +107,9 @@ impl StoreReader {
         self.lock().description.sessions.clone()
     }
 
-    /// Every tensor channel, in order of creation.
-    pub fn tensors(&self) -> Vec<Arc<TensorReader>> {
-        self.lock().tensors.clone()
+    /// Every channel, in order of creation.
+    pub fn channels(&self) -> Vec<Arc<ChannelReader>> {
+        self.lock().channels.clone()
     }
 
     /// The metric files, each with its rows at or below the watermark.
@@ -133,24 +133,24 @@ impl StoreReader {
         state.metrics.iter().map(clamp).collect()
     }
 
-    fn find_channels(&self, tensors: &mut Vec<Arc<TensorReader>>) -> Result<()> {
+    fn find_channels(&self, channels: &mut Vec<Arc<ChannelReader>>) -> Result<()> {
         for entry in fs::read_dir(&self.folder).context("list", &self.folder)? {
             let folder = entry.context("list", &self.folder)?.path();
             let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
                 continue;
             };
             let description = folder.join(CHANNEL_FILE);
-            if tensors.iter().any(|tensor| tensor.name() == name) || !description.exists() {
+            if channels.iter().any(|channel| channel.name() == name) || !description.exists() {
                 continue;
             }
-            let channel = TensorReader::new(folder.clone(), read_description(&description)?)?;
+            let channel = ChannelReader::new(folder.clone(), read_description(&description)?)?;
             if channel.name() != name {
                 let reason = format!("its labels are those of `{}`", channel.name());
                 return Err(StoreError::damaged(&description, 0, reason));
             }
-            tensors.push(Arc::new(channel));
+            channels.push(Arc::new(channel));
         }
-        tensors.sort_by_key(|tensor| tensor.order());
+        channels.sort_by_key(|channel| channel.order());
         Ok(())
     }
 

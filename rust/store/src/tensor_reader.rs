@@ -1,4 +1,4 @@
-//! The batches of one tensor channel, found by their keys or by their position.
+//! The batches of one channel, found by their keys or by their position.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -6,15 +6,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::chunk_map::ChunkMap;
+use crate::columns::Columns;
 use crate::description::ChannelDescription;
 use crate::error::{Result, StoreError};
-use crate::folder::{ChannelKey, chunk_path, index_path};
-use crate::layout::Columns;
+use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path, index_path};
+use crate::index_files::{index_check, index_column, index_columns};
+use crate::kind::Kind;
 use crate::parts::{Part, extend, part_of, rows_below};
-use crate::tensor_files::{
-    BATCH, EPOCH, VALUE, index_check, index_column, index_columns, value_columns,
-};
-use crate::value_type::{ValueType, row_bytes};
+use crate::rows::Rows;
 
 /// One batch of a channel, as its index says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,40 +64,6 @@ impl BatchEntry {
     }
 }
 
-/// Consecutive rows in a mapped file.
-#[derive(Clone, Debug)]
-pub struct Rows {
-    map: Arc<ChunkMap>,
-    first: u64,
-    count: u64,
-}
-
-impl Rows {
-    /// Number of rows.
-    pub fn count(&self) -> usize {
-        self.count as usize
-    }
-
-    /// Their values, aliasing the map for as long as this lives.
-    pub fn bytes(&self) -> &[u8] {
-        self.map.rows(VALUE, self.first..self.first + self.count)
-    }
-
-    /// Epoch and batch of every row.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (i32, i32)> {
-        let numbers = |column| {
-            let bytes = self.map.rows(column, self.first..self.first + self.count);
-            bytes.as_chunks().0.iter().copied().map(i32::from_le_bytes)
-        };
-        numbers(EPOCH).zip(numbers(BATCH))
-    }
-
-    pub(crate) fn damaged(&self, reason: &str) -> StoreError {
-        self.map
-            .damaged(self.map.row_offset(VALUE, self.first), reason)
-    }
-}
-
 #[derive(Default)]
 struct Snapshot {
     chunks: Vec<Part>,
@@ -109,25 +74,22 @@ struct Snapshot {
     positions: OnceLock<HashMap<(i32, i32), usize>>,
 }
 
-/// A reader of one tensor channel.
-pub struct TensorReader {
+/// A reader of one channel.
+pub struct ChannelReader {
     folder: PathBuf,
     name: String,
     key: ChannelKey,
     order: u32,
-    value_type: ValueType,
-    shape: Vec<usize>,
+    kind: Arc<Kind>,
     columns: Columns,
     index_columns: Columns,
     snapshot: RwLock<Snapshot>,
 }
 
-impl TensorReader {
+impl ChannelReader {
     pub(crate) fn new(folder: PathBuf, description: ChannelDescription) -> Result<Self> {
-        let value_type = ValueType::parse(&description.dtype)?;
-        let shape = description.shape;
-        row_bytes(value_type, &shape)?;
-        let columns = value_columns(&description.field, value_type, &shape);
+        let kind = Kind::parse(&description, &folder.join(CHANNEL_FILE))?;
+        let columns = kind.columns(&description.field);
         let key = ChannelKey {
             phase: description.phase,
             node: description.node,
@@ -141,8 +103,7 @@ impl TensorReader {
             order: description.order,
             columns,
             index_columns: index_columns(),
-            value_type,
-            shape,
+            kind: Arc::new(kind),
             snapshot: RwLock::default(),
         })
     }
@@ -157,14 +118,9 @@ impl TensorReader {
         &self.key
     }
 
-    /// Type of the recorded numbers.
-    pub fn value_type(&self) -> ValueType {
-        self.value_type
-    }
-
-    /// Shape of one row.
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
+    /// What its rows are.
+    pub fn kind(&self) -> &Kind {
+        &self.kind
     }
 
     pub(crate) fn order(&self) -> u32 {
@@ -192,7 +148,7 @@ impl TensorReader {
             epoch,
             batch,
         })?;
-        snapshot.batch(index, row)
+        snapshot.batch(&self.kind, index, row)
     }
 
     /// The rows of the batch at a position in the order of recording.
@@ -200,7 +156,7 @@ impl TensorReader {
         let snapshot = self.read();
         let place = snapshot.place(position);
         let (index, row) = place.ok_or_else(|| self.no_position(&snapshot, position))?;
-        snapshot.batch(index, row)
+        snapshot.batch(&self.kind, index, row)
     }
 
     /// What the index says of the batch at a position.
@@ -226,14 +182,13 @@ impl TensorReader {
     }
 
     /// All rows at or below the watermark, one item for each file that has any.
-    pub fn chunks(&self) -> Vec<Rows> {
+    pub fn chunks(&self) -> Result<Vec<Rows>> {
         let snapshot = self.read();
-        let parts = snapshot.chunks.iter().map(|part| Rows {
-            map: Arc::clone(&part.map),
-            first: 0,
-            count: snapshot.visible(part),
-        });
-        parts.filter(|rows| rows.count > 0).collect()
+        let parts = snapshot.chunks.iter();
+        let parts = parts.map(|part| Rows::new(&part.map, &self.kind, 0, snapshot.visible(part)));
+        parts
+            .filter(|rows| rows.as_ref().map_or(true, |rows| rows.count() > 0))
+            .collect()
     }
 
     /// The chunk files, each with its rows at or below the watermark.
@@ -258,7 +213,7 @@ impl TensorReader {
         extend(&mut snapshot.chunks, |number| {
             ChunkMap::open(chunk_path(&self.folder, number), &self.columns)
         })?;
-        snapshot.clamp(watermark)
+        snapshot.clamp(&self.kind, watermark)
     }
 
     fn no_position(&self, snapshot: &Snapshot, position: usize) -> StoreError {
@@ -275,7 +230,7 @@ impl TensorReader {
 }
 
 impl Snapshot {
-    fn clamp(&mut self, watermark: u64) -> Result<()> {
+    fn clamp(&mut self, kind: &Arc<Kind>, watermark: u64) -> Result<()> {
         self.batches = rows_below(&self.indexes, index_column::SEQUENCE, watermark) as usize;
         self.rows = 0;
         self.positions = OnceLock::new();
@@ -285,7 +240,7 @@ impl Snapshot {
             .checked_sub(1)
             .and_then(|last| self.place(last))
         {
-            self.batch(index, row)?;
+            self.batch(kind, index, row)?;
             let entry = BatchEntry::read(&index.map, row);
             self.rows = entry.row_start + u64::from(entry.rows);
         }
@@ -359,7 +314,7 @@ impl Snapshot {
         )
     }
 
-    fn batch(&self, index: &Part, row: u64) -> Result<Rows> {
+    fn batch(&self, kind: &Arc<Kind>, index: &Part, row: u64) -> Result<Rows> {
         let row_start = u64::from_le_bytes(index.map.number(index_column::ROW_START, row));
         let count = u64::from(u32::from_le_bytes(
             index.map.number(index_column::ROWS, row),
@@ -372,10 +327,6 @@ impl Snapshot {
                 .map
                 .damaged(offset, "the index points beyond the rows"));
         };
-        Ok(Rows {
-            map: Arc::clone(&part.map),
-            first,
-            count,
-        })
+        Rows::new(&part.map, kind, first, count)
     }
 }

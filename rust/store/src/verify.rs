@@ -3,15 +3,16 @@
 use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
 use crate::export_metrics::check_row;
+use crate::rows::Rows;
 use crate::store_reader::StoreReader;
-use crate::tensor_reader::{BatchEntry, Rows, TensorReader};
+use crate::tensor_reader::{BatchEntry, ChannelReader};
 
 impl StoreReader {
     /// Compare every record at or below the watermark with its checksum; returns what is wrong.
     pub fn verify(&self) -> Vec<StoreError> {
         let mut problems = Vec::new();
-        for tensor in self.tensors() {
-            verify_tensor(&tensor, self.watermark(), &mut problems);
+        for channel in self.channels() {
+            verify_channel(&channel, self.watermark(), &mut problems);
         }
         let mut last_sequence = 0;
         for part in self.metric_parts() {
@@ -23,12 +24,12 @@ impl StoreReader {
     }
 }
 
-fn verify_tensor(tensor: &TensorReader, watermark: u64, problems: &mut Vec<StoreError>) {
+fn verify_channel(channel: &ChannelReader, watermark: u64, problems: &mut Vec<StoreError>) {
     let mut last_sequence = 0;
     let mut next_row = 0;
-    for position in 0..tensor.batches() {
-        let found = tensor.entry(position).and_then(|entry| {
-            let rows = tensor.at(position)?;
+    for position in 0..channel.batches() {
+        let found = channel.entry(position).and_then(|entry| {
+            let rows = channel.at(position)?;
             let after = last_sequence + 1..=watermark;
             if entry.row_start != next_row || !after.contains(&entry.sequence) {
                 return Err(rows.damaged("a batch is out of order"));
@@ -38,6 +39,7 @@ fn verify_tensor(tensor: &TensorReader, watermark: u64, problems: &mut Vec<Store
             }
             rows.check_keys(entry)?;
             rows.check(entry)?;
+            rows.check_rows()?;
             Ok(entry)
         });
         match found {
@@ -63,7 +65,7 @@ fn verify_metric(map: &ChunkMap, row: u64, last_sequence: &mut u64) -> Result<()
 impl Rows {
     /// Compare the values with the checksum of the index.
     pub(crate) fn check(&self, entry: BatchEntry) -> Result<()> {
-        if crc32fast::hash(self.bytes()) == entry.crc {
+        if self.checksum() == entry.crc {
             return Ok(());
         }
         Err(self.damaged("a batch does not match its checksum"))

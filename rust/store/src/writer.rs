@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use crate::channel_files::ChannelFiles;
 use crate::chunk::Compacted;
 use crate::error::{Result, StoreError};
 use crate::folder::{METRICS_FOLDER, WATERMARK_FILE};
 use crate::metric_files::{MetricFiles, Series};
-use crate::staging::{Block, Entry, Target};
-use crate::tensor_files::TensorFiles;
+use crate::staging::{Block, Entry, Payload, Target};
+use crate::unsynced::Unsynced;
 use crate::watermark::{Watermark, WatermarkFile};
 
 /// One channel for this many descriptors of the process: it has two files, and others need theirs.
@@ -15,7 +16,7 @@ const DESCRIPTOR_SHARE: usize = 8;
 const MOST_KEPT_OPEN: usize = 128;
 
 pub(crate) struct Writer {
-    tensors: Vec<TensorFiles>,
+    channels: Vec<ChannelFiles>,
     /// Channels of a higher number are opened for each round: a process has only so many descriptors.
     kept_open: usize,
     metrics: MetricFiles,
@@ -32,7 +33,7 @@ impl Writer {
     /// A writer of a folder without records.
     pub(crate) fn create(folder: &Path, watermark: Watermark) -> Result<Self> {
         Ok(Self {
-            tensors: Vec::new(),
+            channels: Vec::new(),
             kept_open: (descriptor_limit() / DESCRIPTOR_SHARE).min(MOST_KEPT_OPEN),
             metrics: MetricFiles::new(folder.join(METRICS_FOLDER)),
             watermark_file: WatermarkFile::create(folder.join(WATERMARK_FILE), &watermark)?,
@@ -43,9 +44,9 @@ impl Writer {
         })
     }
 
-    pub(crate) fn add_tensor(&mut self, files: TensorFiles) -> u32 {
-        self.tensors.push(files);
-        self.tensors.len() as u32 - 1
+    pub(crate) fn add_channel(&mut self, files: ChannelFiles) -> u32 {
+        self.channels.push(files);
+        self.channels.len() as u32 - 1
     }
 
     pub(crate) fn add_metrics(&mut self, series: Vec<Series>) -> u32 {
@@ -67,7 +68,7 @@ impl Writer {
     }
 
     pub(crate) fn chunks(&self) -> u64 {
-        self.tensors.iter().map(TensorFiles::chunks).sum::<u64>() + self.metrics.chunks()
+        self.channels.iter().map(ChannelFiles::chunks).sum::<u64>() + self.metrics.chunks()
     }
 
     /// Write drained blocks, then the watermark.
@@ -78,8 +79,8 @@ impl Writer {
                 for (position, entry) in block.entries().iter().enumerate() {
                     match entry.target {
                         Target::Metrics(_) => metrics = true,
-                        Target::Tensor(channel) => {
-                            if writer.tensors[channel as usize].stage(number, position) {
+                        Target::Channel(channel) => {
+                            if writer.channels[channel as usize].stage(number, position) {
                                 writer.touched.push(channel);
                             }
                         }
@@ -90,7 +91,7 @@ impl Writer {
                 writer.metrics.write_staged(blocks)?;
             }
             while let Some(channel) = writer.touched.pop() {
-                writer.tensors[channel as usize].write_staged(blocks)?;
+                writer.channels[channel as usize].write_staged(blocks)?;
                 writer.rest(channel);
             }
             let last = blocks.last().and_then(|block| block.entries().last());
@@ -99,14 +100,18 @@ impl Writer {
     }
 
     /// Write one record that did not go through a block, then the watermark.
-    pub(crate) fn write_one(&mut self, entry: Entry, data: &[u8]) -> Result<()> {
+    pub(crate) fn write_one(&mut self, entry: Entry, payload: Payload) -> Result<()> {
         self.guarded(|writer| {
             match entry.target {
-                Target::Tensor(channel) => {
-                    writer.tensors[channel as usize].write_one(entry, data)?;
+                Target::Channel(channel) => {
+                    writer.channels[channel as usize].write_one(entry, payload)?;
                     writer.rest(channel);
                 }
-                Target::Metrics(group) => writer.metrics.write_one(group, &entry, data)?,
+                Target::Metrics(group) => {
+                    writer
+                        .metrics
+                        .write_one(group, &entry, &payload.values.concat())?
+                }
             }
             writer.advance(entry.sequence)
         })
@@ -117,10 +122,18 @@ impl Writer {
         self.guarded(|writer| {
             let mut compacted = Vec::new();
             writer.metrics.finish(&mut compacted)?;
-            for channel in &mut writer.tensors {
+            for channel in &mut writer.channels {
                 channel.finish(&mut compacted)?;
             }
-            compacted.into_iter().try_for_each(Compacted::publish)?;
+            let mut unsynced = Unsynced::default();
+            compacted
+                .iter()
+                .for_each(|chunk| chunk.note_unsynced(&mut unsynced));
+            unsynced.sync()?;
+            for chunk in compacted {
+                chunk.publish(&mut unsynced)?;
+            }
+            unsynced.sync()?;
             writer.watermark.closed = true;
             writer.watermark_file.write(&writer.watermark)?;
             writer.watermark_file.sync()
@@ -129,7 +142,7 @@ impl Writer {
 
     fn rest(&mut self, channel: u32) {
         if channel as usize >= self.kept_open {
-            self.tensors[channel as usize].rest();
+            self.channels[channel as usize].rest();
         }
     }
 

@@ -8,21 +8,32 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{Folder, Random, folder, options, record_some};
-use specplan_store::{Result, Store, StoreError, StoreReader};
+use specplan_store::{Kind, Result, Store, StoreError, StoreReader};
 
 /// Everything that a reader can see, or the first error.
 fn read_everything(folder: &Path) -> Result<Vec<u8>> {
     let reader = StoreReader::open(folder)?;
     let mut seen = reader.watermark().to_le_bytes().to_vec();
-    for tensor in reader.tensors() {
-        seen.extend_from_slice(tensor.name().as_bytes());
-        for entry in tensor.index() {
-            seen.extend_from_slice(tensor.get(entry.epoch, entry.batch)?.bytes());
+    for channel in reader.channels() {
+        seen.extend_from_slice(channel.name().as_bytes());
+        seen.extend_from_slice(format!("{:?}", channel.kind()).as_bytes());
+        for entry in channel.index() {
+            let rows = channel.get(entry.epoch, entry.batch)?;
+            seen.extend_from_slice(rows.bytes());
+            for row in 0..rows.count() {
+                match channel.kind() {
+                    Kind::Tensor { .. } => {}
+                    Kind::Ragged { .. } => {
+                        let shape = format!("{:?}", rows.array(row)?.shape);
+                        seen.extend_from_slice(shape.as_bytes());
+                    }
+                    Kind::Text { .. } => seen.extend_from_slice(rows.text(row)?.as_bytes()),
+                }
+            }
         }
-        tensor
-            .chunks()
-            .iter()
-            .for_each(|rows| seen.extend_from_slice(rows.bytes()));
+        for rows in channel.chunks()? {
+            seen.extend_from_slice(rows.bytes());
+        }
     }
     if let Some(problem) = reader.verify().into_iter().next() {
         return Err(problem);

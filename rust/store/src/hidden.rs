@@ -13,7 +13,7 @@ pub(crate) struct Hidden(Vec<HiddenRange>);
 
 impl Hidden {
     /// As many as the page of the watermark has room for.
-    pub(crate) const MOST: usize = 252;
+    pub(crate) const MOST: usize = 251;
 
     /// None unless the ranges are few, sorted and apart from each other.
     pub(crate) fn from_sorted(ranges: Vec<HiddenRange>) -> Option<Self> {
@@ -137,9 +137,9 @@ mod tests {
         let full = hidden.clone();
         assert!(!hidden.hide(5000, 5001));
         assert_eq!(hidden, full);
-        assert_eq!(hidden.hide_lost(5000, 5001), 5000 - 2511);
+        assert_eq!(hidden.hide_lost(5000, 5001), 5000 - 2501);
         assert_eq!(hidden.ranges().len(), Hidden::MOST);
-        assert!(hidden.contains(4000) && !hidden.contains(2510));
+        assert!(hidden.contains(4000) && !hidden.contains(2500));
         assert!(hidden.hide(100, 5001));
         assert_eq!(hidden.ranges().len(), 11);
     }

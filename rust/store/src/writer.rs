@@ -135,7 +135,7 @@ impl Writer {
             }
             unsynced.sync()?;
             writer.watermark.closed = true;
-            writer.watermark_file.write(&writer.watermark)?;
+            writer.watermark_file.fill(&writer.watermark)?;
             writer.watermark_file.sync()
         })
     }

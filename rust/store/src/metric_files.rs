@@ -14,7 +14,7 @@ use crate::staging::{Block, Entry, Target};
 use crate::unsynced::Unsynced;
 
 /// Each label column may fill this share of a chunk with long labels.
-const TEXT_SHARE: usize = 16;
+pub(crate) const TEXT_SHARE: usize = 16;
 const VIEW_BYTES: usize = 16;
 const INLINE_BYTES: usize = 12;
 const LABELS: usize = 4;

@@ -5,9 +5,12 @@ mod dlpack;
 mod errors;
 mod export;
 mod headers;
+mod memory;
+mod ragged;
 mod reader;
 mod store;
 mod text;
+mod texts;
 
 use pyo3::prelude::pymodule;
 
@@ -21,11 +24,15 @@ mod _native {
     #[pymodule_export]
     use crate::headers::{ColumnHeader, TableHeader, read_table_header};
     #[pymodule_export]
-    use crate::reader::{StoreReader, TensorReader};
+    use crate::ragged::{RaggedChannel, RaggedReader};
+    #[pymodule_export]
+    use crate::reader::{ChannelReader, StoreReader, TensorReader};
     #[pymodule_export]
     use crate::store::{MetricGroup, Store, TensorChannel};
     #[pymodule_export]
     use crate::text::{Problem, Span, Text, parse_text};
+    #[pymodule_export]
+    use crate::texts::{TextChannel, TextReader};
 
     /// The classes of errors are found in a module that is loaded: without descriptors nothing can be imported.
     #[pymodule_init]

@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use numpy::npyffi::{self, PY_ARRAY_API, npy_intp};
-use numpy::{PyArray1, PyArrayDescr, PyArrayDescrMethods};
+use numpy::{PyArray1, PyArrayDescr};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use specplan_store::{BatchEntry, Rows, ValueType};
+use specplan_store::{BatchEntry, Kind, Rows};
 
+use crate::array::numpy_name;
 use crate::errors::Failure;
+use crate::memory::array_over;
+use crate::ragged::RaggedReader;
+use crate::texts::TextReader;
 
 /// A reader of a live, crashed or closed store. Takes no lock and writes nothing.
 #[pyclass(frozen, module = "specplan._native")]
@@ -38,12 +41,36 @@ impl StoreReader {
         self.0.closed()
     }
 
-    fn tensors(&self, py: Python<'_>) -> PyResult<Vec<TensorReader>> {
-        self.0
-            .tensors()
-            .into_iter()
-            .map(|tensor| TensorReader::new(py, tensor))
-            .collect()
+    fn tensors(&self, py: Python<'_>) -> PyResult<Vec<Py<TensorReader>>> {
+        let mut readers = Vec::new();
+        for channel in self.0.channels() {
+            if let Kind::Tensor { value_type, .. } = *channel.kind() {
+                let descr = PyArrayDescr::new(py, numpy_name(value_type))?.unbind();
+                readers.push(Py::new(py, (TensorReader { descr }, ChannelReader(channel)))?);
+            }
+        }
+        Ok(readers)
+    }
+
+    fn ragged(&self, py: Python<'_>) -> PyResult<Vec<Py<RaggedReader>>> {
+        let mut readers = Vec::new();
+        for channel in self.0.channels() {
+            if let Kind::Ragged { value_type, .. } = *channel.kind() {
+                let reader = RaggedReader::new(py, value_type)?;
+                readers.push(Py::new(py, (reader, ChannelReader(channel)))?);
+            }
+        }
+        Ok(readers)
+    }
+
+    fn texts(&self, py: Python<'_>) -> PyResult<Vec<Py<TextReader>>> {
+        let mut readers = Vec::new();
+        for channel in self.0.channels() {
+            if let Kind::Text { .. } = channel.kind() {
+                readers.push(Py::new(py, (TextReader, ChannelReader(channel)))?);
+            }
+        }
+        Ok(readers)
     }
 
     fn metric_files(&self) -> Vec<(String, u64)> {
@@ -51,87 +78,49 @@ impl StoreReader {
     }
 }
 
-/// One tensor channel.
-#[pyclass(frozen, module = "specplan._native")]
-pub(crate) struct TensorReader {
-    tensor: Arc<specplan_store::TensorReader>,
-    descr: Py<PyArrayDescr>,
-}
-
-impl TensorReader {
-    fn new(py: Python<'_>, tensor: Arc<specplan_store::TensorReader>) -> PyResult<Self> {
-        // numpy has no bfloat16: its bits are handed out.
-        let name = match tensor.value_type() {
-            ValueType::Bfloat16 => ValueType::Uint16.name(),
-            value_type => value_type.name(),
-        };
-        Ok(Self {
-            descr: PyArrayDescr::new(py, name)?.unbind(),
-            tensor,
-        })
-    }
-}
+/// One channel of any kind.
+#[pyclass(frozen, subclass, module = "specplan._native")]
+pub(crate) struct ChannelReader(pub(crate) Arc<specplan_store::ChannelReader>);
 
 #[pymethods]
-impl TensorReader {
+impl ChannelReader {
     #[getter]
     fn phase(&self) -> &str {
-        &self.tensor.key().phase
+        &self.0.key().phase
     }
 
     #[getter]
     fn node(&self) -> &str {
-        &self.tensor.key().node
+        &self.0.key().node
     }
 
     #[getter]
     fn role(&self) -> &str {
-        &self.tensor.key().role
+        &self.0.key().role
     }
 
     #[getter]
     fn field(&self) -> &str {
-        &self.tensor.key().field
+        &self.0.key().field
     }
 
     #[getter]
-    fn dtype(&self) -> &str {
-        self.tensor.value_type().name()
-    }
-
-    #[getter]
-    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.tensor.shape())
+    fn dtype(&self) -> &'static str {
+        self.0.kind().dtype()
     }
 
     #[getter]
     fn rows(&self) -> u64 {
-        self.tensor.rows()
+        self.0.rows()
     }
 
     #[getter]
     fn batches(&self) -> usize {
-        self.tensor.batches()
-    }
-
-    fn get<'py>(&self, py: Python<'py>, epoch: i32, batch: i32) -> PyResult<Bound<'py, PyAny>> {
-        self.array(py, self.tensor.get(epoch, batch).map_err(Failure::from)?)
-    }
-
-    fn at<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>> {
-        self.array(py, self.tensor.at(position).map_err(Failure::from)?)
-    }
-
-    fn chunks<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        self.tensor
-            .chunks()
-            .into_iter()
-            .map(|rows| self.array(py, rows))
-            .collect()
+        self.0.batches()
     }
 
     fn index<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let entries = py.detach(|| self.tensor.index());
+        let entries = py.detach(|| self.0.index());
         let columns = PyDict::new(py);
         let add = |name: &str, value: fn(&BatchEntry) -> i64| {
             columns.set_item(name, PyArray1::from_iter(py, entries.iter().map(value)))
@@ -146,47 +135,64 @@ impl TensorReader {
     }
 
     fn files(&self) -> Vec<(String, u64)> {
-        names(self.tensor.files())
+        names(self.0.files())
     }
 }
 
+/// One tensor channel.
+#[pyclass(frozen, extends = ChannelReader, module = "specplan._native")]
+pub(crate) struct TensorReader {
+    descr: Py<PyArrayDescr>,
+}
+
+#[pymethods]
 impl TensorReader {
-    /// A read-only array on the map, which it keeps alive.
-    fn array<'py>(&self, py: Python<'py>, rows: Rows) -> PyResult<Bound<'py, PyAny>> {
-        let mut dimensions: Vec<npy_intp> = Vec::with_capacity(1 + self.tensor.shape().len());
-        dimensions.push(rows.count() as npy_intp);
-        dimensions.extend(self.tensor.shape().iter().map(|&length| length as npy_intp));
-        let data = rows.bytes().as_ptr();
-        let owner = Bound::new(py, MappedRows { _rows: rows })?;
-        // SAFETY: the rows have this type and shape and are aligned, because every column starts at a
-        // multiple of 64 bytes of the file. NewFromDescr takes over the reference to the descriptor, and
-        // SetBaseObject the one to the owner. Without the writeable flag nobody can write to the map.
-        unsafe {
-            let array = PY_ARRAY_API.PyArray_NewFromDescr(
-                py,
-                npyffi::get_type_object(py, npyffi::NpyTypes::PyArray_Type),
-                self.descr.bind(py).clone().into_dtype_ptr(),
-                dimensions.len() as i32,
-                dimensions.as_mut_ptr(),
-                std::ptr::null_mut(),
-                data.cast_mut().cast(),
-                npyffi::NPY_ARRAY_C_CONTIGUOUS | npyffi::NPY_ARRAY_ALIGNED,
-                std::ptr::null_mut(),
-            );
-            let array = Bound::from_owned_ptr_or_err(py, array)?;
-            if PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast(), owner.into_ptr()) != 0
-            {
-                return Err(PyErr::fetch(py));
-            }
-            Ok(array)
-        }
+    #[getter]
+    fn shape<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(slf.py(), shape(&slf.as_super().get().0))
+    }
+
+    fn get<'py>(slf: &Bound<'py, Self>, epoch: i32, batch: i32) -> PyResult<Bound<'py, PyAny>> {
+        let channel = &slf.as_super().get().0;
+        array(slf, channel.get(epoch, batch).map_err(Failure::from)?)
+    }
+
+    fn at<'py>(slf: &Bound<'py, Self>, position: usize) -> PyResult<Bound<'py, PyAny>> {
+        let channel = &slf.as_super().get().0;
+        array(slf, channel.at(position).map_err(Failure::from)?)
+    }
+
+    fn chunks<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let chunks = slf.as_super().get().0.chunks().map_err(Failure::from)?;
+        chunks.into_iter().map(|rows| array(slf, rows)).collect()
+    }
+}
+
+fn shape(channel: &specplan_store::ChannelReader) -> &[usize] {
+    match channel.kind() {
+        Kind::Tensor { shape, .. } => shape,
+        Kind::Ragged { .. } | Kind::Text { .. } => &[],
+    }
+}
+
+/// A read-only array on the map, which it keeps alive.
+fn array<'py>(reader: &Bound<'py, TensorReader>, rows: Rows) -> PyResult<Bound<'py, PyAny>> {
+    let py = reader.py();
+    let (count, data) = (rows.count(), rows.bytes().as_ptr());
+    let owner = Bound::new(py, MappedRows { rows })?.into_any();
+    let shape = shape(&reader.as_super().get().0);
+    // SAFETY: the rows have this type and shape and are aligned, because every column starts at a
+    // multiple of 64 bytes of the file. Nobody can write to the map through the array.
+    unsafe {
+        let descr = reader.get().descr.bind(py);
+        array_over(descr, (count, shape), data.cast_mut(), false, owner)
     }
 }
 
 /// Keeps a map alive for the arrays on it.
 #[pyclass(frozen, module = "specplan._native")]
-struct MappedRows {
-    _rows: Rows,
+pub(crate) struct MappedRows {
+    pub(crate) rows: Rows,
 }
 
 fn names(files: Vec<(PathBuf, u64)>) -> Vec<(String, u64)> {

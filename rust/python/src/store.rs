@@ -10,8 +10,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use specplan_store::{ChannelKey, Options, Series, ValueType};
 
-use crate::array::view;
+use crate::array::{Expected, view};
 use crate::errors::Failure;
+use crate::ragged::RaggedChannel;
+use crate::texts::TextChannel;
 
 /// The one writer of a run's records. Safe to call from several threads.
 #[pyclass(frozen, module = "specplan._native")]
@@ -102,6 +104,52 @@ impl Store {
         ))
     }
 
+    #[pyo3(signature = (*, phase, node, role, field, dtype, dimensions))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword-only labels of one channel"
+    )]
+    fn ragged(
+        &self,
+        py: Python<'_>,
+        phase: String,
+        node: String,
+        role: String,
+        field: String,
+        dtype: &str,
+        dimensions: usize,
+    ) -> Result<RaggedChannel, Failure> {
+        let key = ChannelKey {
+            phase,
+            node,
+            role,
+            field,
+        };
+        let value_type = ValueType::parse(dtype)?;
+        Ok(RaggedChannel(py.detach(|| {
+            self.0.ragged(&key, value_type, dimensions)
+        })?))
+    }
+
+    #[pyo3(signature = (*, phase, node, role, field, json = false))]
+    fn text(
+        &self,
+        py: Python<'_>,
+        phase: String,
+        node: String,
+        role: String,
+        field: String,
+        json: bool,
+    ) -> Result<TextChannel, Failure> {
+        let key = ChannelKey {
+            phase,
+            node,
+            role,
+            field,
+        };
+        Ok(TextChannel(py.detach(|| self.0.text(&key, json))?))
+    }
+
     fn metrics(&self, py: Python<'_>, series: Vec<SeriesLabels>) -> Result<MetricGroup, Failure> {
         let series = series.into_iter().map(|(phase, node, split, name)| Series {
             phase,
@@ -145,7 +193,7 @@ pub(crate) struct TensorChannel(specplan_store::TensorChannel);
 impl TensorChannel {
     fn record(&self, array: &Bound<'_, PyAny>, epoch: i32, batch: i32) -> PyResult<u64> {
         let channel = &self.0;
-        let view = view(array, channel.value_type(), channel.shape())?;
+        let view = view(array, channel.value_type(), Expected::Rows(channel.shape()))?;
         let (data, rows) = (view.bytes(), view.rows);
         // A copy into hot memory is shorter than giving the interpreter away and getting it back.
         match channel

@@ -127,7 +127,7 @@ pub enum StoreError {
         dimensions: usize,
     },
     /// A text that is not what its channel holds.
-    #[error("text {row} is not JSON: {reason}")]
+    #[error("text {row}: it is not JSON: {reason}")]
     NotJson {
         /// Position of the text in the batch.
         row: usize,

@@ -109,8 +109,8 @@ impl Kind {
         }
     }
 
-    /// `shape` of the description: that of a row, with nothing for a length that rows differ in.
-    pub(crate) fn shape(&self) -> Vec<Option<usize>> {
+    /// Shape of a row, with nothing for a length that rows differ in.
+    pub fn shape(&self) -> Vec<Option<usize>> {
         match self {
             Self::Tensor { shape, .. } => shape.iter().copied().map(Some).collect(),
             Self::Ragged { dimensions, .. } => vec![None; *dimensions],

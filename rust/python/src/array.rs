@@ -43,7 +43,10 @@ impl ArrayView<'_> {
 
 impl Expected<'_> {
     /// Number of rows and shape of an array of these dimensions. None if it is not as expected.
-    fn fit(self, dimensions: impl ExactSizeIterator<Item = usize> + Clone) -> Option<(usize, Vec<usize>)> {
+    fn fit(
+        self,
+        dimensions: impl ExactSizeIterator<Item = usize> + Clone,
+    ) -> Option<(usize, Vec<usize>)> {
         let count = dimensions.len();
         match self {
             // What has no dimensions is one number.

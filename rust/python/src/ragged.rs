@@ -88,10 +88,7 @@ impl RaggedReader {
 }
 
 /// Read-only arrays on the map, which they keep alive.
-fn arrays<'py>(
-    reader: &Bound<'py, RaggedReader>,
-    rows: Rows,
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
+fn arrays<'py>(reader: &Bound<'py, RaggedReader>, rows: Rows) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let py = reader.py();
     let owner = Bound::new(py, MappedRows { rows })?;
     let rows = &owner.get().rows;
@@ -99,7 +96,10 @@ fn arrays<'py>(
     let array = |row| {
         let array = rows.array(row).map_err(Failure::from)?;
         let data = array.bytes.as_ptr().cast_mut();
-        let (length, rest) = array.shape.split_first().map_or((0, &[][..]), |(length, rest)| (*length, rest));
+        let (length, rest) = array
+            .shape
+            .split_first()
+            .map_or((0, &[][..]), |(length, rest)| (*length, rest));
         // SAFETY: the row has this type, and as many numbers as the shape says. The numbers of all rows start at
         // a multiple of 64 bytes of the file, so that each is aligned. Nobody can write to the map through the array.
         unsafe { array_over(descr, (length, rest), data, false, owner.clone().into_any()) }

@@ -46,7 +46,10 @@ impl StoreReader {
         for channel in self.0.channels() {
             if let Kind::Tensor { value_type, .. } = *channel.kind() {
                 let descr = PyArrayDescr::new(py, numpy_name(value_type))?.unbind();
-                readers.push(Py::new(py, (TensorReader { descr }, ChannelReader(channel)))?);
+                readers.push(Py::new(
+                    py,
+                    (TensorReader { descr }, ChannelReader(channel)),
+                )?);
             }
         }
         Ok(readers)

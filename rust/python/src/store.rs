@@ -126,9 +126,9 @@ impl Store {
             field,
         };
         let value_type = ValueType::parse(dtype)?;
-        Ok(RaggedChannel(py.detach(|| {
-            self.0.ragged(&key, value_type, dimensions)
-        })?))
+        Ok(RaggedChannel(
+            py.detach(|| self.0.ragged(&key, value_type, dimensions))?,
+        ))
     }
 
     #[pyo3(signature = (*, phase, node, role, field, json = false))]

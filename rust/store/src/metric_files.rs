@@ -21,7 +21,7 @@ const LABELS: usize = 4;
 const FIRST_LABEL: usize = 4;
 
 /// A named scalar: what one logged value belongs to. Absent labels are empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Series {
     /// Label of the phase.
     pub phase: String,

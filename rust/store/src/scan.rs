@@ -40,6 +40,7 @@ pub(crate) struct Scan {
 pub(crate) struct ScannedMetrics {
     pub(crate) maps: Vec<Arc<ChunkMap>>,
     pub(crate) rows: Vec<MetricRow>,
+    pub(crate) lost: Vec<StoreError>,
 }
 
 #[derive(Clone, Copy)]
@@ -119,6 +120,19 @@ impl Scan {
         Ok(scan)
     }
 
+    /// Take numbers from those that are missing.
+    pub(crate) fn remove_missing(&mut self, found: &[u64]) {
+        let missing = self.missing.iter().flat_map(|range| range.0..=range.1);
+        let mut left: Vec<(u64, u64)> = Vec::new();
+        for number in missing.filter(|number| found.binary_search(number).is_err()) {
+            match left.last_mut() {
+                Some(last) if last.1 + 1 == number => last.1 = number,
+                _ => left.push((number, number)),
+            }
+        }
+        self.missing = left;
+    }
+
     /// Numbers of the visible records that are whole or known to be damaged, sorted.
     fn sequences(&self) -> Vec<u64> {
         let batches = self.channels.iter().flat_map(ScannedChannel::sequences);
@@ -158,7 +172,10 @@ impl Scan {
                         }
                     }
                     Err(_) if part.implied => {}
-                    Err(error) => self.problems.push(error),
+                    Err(error) => {
+                        self.metrics.lost.push(error.clone());
+                        self.problems.push(error);
+                    }
                 }
             }
             self.metrics.maps.push(part.map);
@@ -189,6 +206,7 @@ impl Scan {
         self.problems.truncate(described);
         self.missing.clear();
         self.metrics.rows.retain(|row| row.sequence <= proven);
+        self.metrics.lost.clear();
         self.channels.iter_mut().for_each(|it| it.cut(proven));
         true
     }

@@ -1,5 +1,6 @@
 //! One channel file by file: its batches that are whole, and those that are not.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +26,10 @@ pub(crate) struct ScannedChannel {
     pub(crate) batches: Vec<FoundBatch>,
     /// Visible batches that do not.
     pub(crate) lost: Vec<LostBatch>,
+    /// First row, rows and number of every batch that an index names, hidden ones too.
+    pub(crate) named: Vec<(u64, u64, u64)>,
+    /// An index has entries that are damaged.
+    pub(crate) has_damaged_entries: bool,
     chunks: Vec<ScannedFile>,
 }
 
@@ -37,7 +42,7 @@ pub(crate) struct FoundBatch {
     pub(crate) rows: u32,
     pub(crate) epoch: i32,
     pub(crate) batch: i32,
-    crc: u32,
+    pub(crate) crc: u32,
 }
 
 pub(crate) struct LostBatch {
@@ -73,6 +78,8 @@ impl ScannedChannel {
             description,
             batches: Vec::new(),
             lost: Vec::new(),
+            named: Vec::new(),
+            has_damaged_entries: false,
             chunks,
         };
         channel.check_name(folder, problems);
@@ -115,6 +122,7 @@ impl ScannedChannel {
                     if !part.implied {
                         let reason = "the index entry of a batch does not match its checksum";
                         problems.push(entry_damaged(&part.map, row, reason));
+                        self.has_damaged_entries = true;
                     }
                     // Where its rows end is not known.
                     next_row = None;
@@ -135,6 +143,8 @@ impl ScannedChannel {
                 }
                 last_sequence = found.sequence;
                 next_row = Some(found.row_start + u64::from(found.rows));
+                self.named
+                    .push((found.row_start, u64::from(found.rows), found.sequence));
                 if visible.shows(found.sequence) {
                     self.read_batch(found, &part.map, row, problems);
                 }
@@ -152,13 +162,16 @@ impl ScannedChannel {
         let checked = match self.place(&found) {
             Some((chunk, _)) => self.rows(&found).and_then(|rows| {
                 rows.check_rows()?;
-                rows.check_batch((found.epoch, found.batch), found.crc)
-                    .map(|()| chunk.implied)
+                rows.check_values(found.crc)?;
+                // Keys can be restored: the index has them too.
+                let keys = rows.check_keys((found.epoch, found.batch));
+                problems.extend(keys.err().filter(|_| !chunk.implied));
+                Ok(())
             }),
             None => Err(entry_damaged(index, row, "no file has the rows of a batch")),
         };
         match checked {
-            Ok(_) => self.batches.push(found),
+            Ok(()) => self.batches.push(found),
             Err(reason) => {
                 problems.push(reason.clone());
                 self.lost.push(LostBatch {
@@ -181,6 +194,39 @@ impl ScannedChannel {
                 batch: batch.batch,
             }),
         }
+    }
+
+    /// Runs of rows with equal keys, of those rows that are in chunks whose headers are whole.
+    pub(crate) fn keyed_rows(&self, rows: Range<u64>) -> Vec<FoundBatch> {
+        let mut batches: Vec<FoundBatch> = Vec::new();
+        for chunk in self.chunks.iter().filter(|chunk| !chunk.implied) {
+            let first = rows.start.max(chunk.map.first_row());
+            let end = rows.end.min(chunk.map.first_row() + chunk.rows);
+            let Some(count) = end.checked_sub(first).filter(|&count| count > 0) else {
+                continue;
+            };
+            let place = first - chunk.map.first_row();
+            let Ok(found) = Rows::new(&chunk.map, &self.kind, place, count) else {
+                continue;
+            };
+            // A batch never lies in two chunks.
+            let before = batches.len();
+            for (row, (epoch, batch)) in (first..).zip(found.keys()) {
+                match batches[before..].last_mut() {
+                    Some(last) if (last.epoch, last.batch) == (epoch, batch) => last.rows += 1,
+                    _ => batches.push(FoundBatch {
+                        sequence: 0,
+                        row_start: row,
+                        time: 0,
+                        rows: 1,
+                        epoch,
+                        batch,
+                        crc: 0,
+                    }),
+                }
+            }
+        }
+        batches
     }
 
     /// The chunk of a batch, and its first row there.

@@ -140,6 +140,11 @@ impl Writer {
         })
     }
 
+    /// Let the watermark pass numbers that have no records.
+    pub(crate) fn pass_to(&mut self, sequence: u64) -> Result<()> {
+        self.guarded(|writer| writer.advance(sequence.max(writer.watermark.sequence)))
+    }
+
     fn rest(&mut self, channel: u32) {
         if channel as usize >= self.kept_open {
             self.channels[channel as usize].rest();

@@ -1,7 +1,7 @@
 """The Rust extension: text with positions, headers of table files, and the record store."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +93,14 @@ class Store:
         session: int = 1,
         staging_bytes: int = 67_108_864,
         flush_milliseconds: int = 20,
+        durability: Literal["process", "periodic", "disk"] = "process",
+        on_error: Literal["stop", "drop"] = "stop",
     ) -> Store:
         """Create the folder `path` and start the drainer thread.
+
+        `durability` says when records survive a loss of power: when the system writes them back, every
+        five seconds, or after each round of writing. `on_error` says what a failed write does: every
+        later call raises, or the records of that round are lost and counted.
 
         Raises:
             StoreError: the folder holds records already, another process writes it, or it cannot be made.
@@ -112,8 +118,17 @@ class Store:
         """Open the channel of one recorded value. `shape` is that of one row; `dtype` is numpy's name."""
     def metrics(self, series: Sequence[tuple[str, str | None, str | None, str]]) -> MetricGroup:
         """Open a group of series, each (phase, node, split, name), that are logged together."""
-    def sync(self) -> int:
-        """Wait until everything recorded so far is on file; returns the watermark (docs/format.md)."""
+    def sync(self, *, durable: bool = False) -> int:
+        """Wait until everything recorded so far is on file; returns the watermark (docs/format.md).
+
+        With `durable` it is on disk too, whatever the level of the store.
+
+        Raises:
+            StoreError: a write failed, or a slot was acquired and neither committed nor given up.
+        """
+    @property
+    def durable(self) -> int:
+        """Everything up to this sequence number survives a loss of power."""
     def statistics(self) -> dict[str, int]:
         """Counters: records, bytes, stalls, stall_nanoseconds, drains, chunks, dropped."""
     def close(self) -> None:
@@ -134,6 +149,37 @@ class TensorChannel:
             ValueError: shape differs from the channel's.
             StoreError: an earlier write failed.
         """
+    def acquire(self, rows: int, epoch: int, batch: int) -> Slot:
+        """Take a batch's place in the order now, and fill in its rows later, as a device copies them.
+
+        Raises:
+            ValueError: there can be no batch of that size.
+            StoreError: an earlier write failed, or the staging memory is full behind another slot.
+        """
+
+@final
+class Slot:
+    """A batch that waits for its rows. Given up, it is no record and leaves a gap in the order.
+
+    As a context manager it is committed at the end of the block, and given up when that raises.
+    """
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """Where the rows belong, of the channel's type. Holds old values; read-only after the commit."""
+    @property
+    def address(self) -> int:
+        """Address of the array, at the start of a page. Pages are used again by later slots."""
+    @property
+    def capacity(self) -> int:
+        """Bytes of the pages at the address."""
+    @property
+    def sequence(self) -> int:
+        """Run-wide sequence number of the record."""
+    def commit(self) -> int:
+        """Record the rows as they are now; returns the sequence number."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, error_type: object, error: object, traceback: object) -> None: ...
 
 @final
 class MetricGroup:

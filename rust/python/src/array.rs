@@ -96,8 +96,11 @@ fn numpy_view<'py>(
     expected: Expected<'_>,
 ) -> PyResult<ArrayView<'py>> {
     let dtype = array.dtype();
+    let same_code = numpy_code(stored) == (dtype.kind(), dtype.itemsize());
     let native = dtype.is_native_byteorder().unwrap_or(true);
-    if numpy_code(stored) != (dtype.kind(), dtype.itemsize()) || !native {
+    // Types that numpy does not have itself share one kind, with bytes of no type at all.
+    let same_name = || Ok::<_, PyErr>(dtype.str()?.to_cow()? == stored.name());
+    if !same_code || !native || (dtype.kind() == b'V' && !same_name()?) {
         return Err(wrong_type(&dtype.str()?.to_string(), value_type));
     }
     let Some((rows, shape)) = expected.fit(array.shape().iter().copied()) else {

@@ -8,6 +8,7 @@ mod headers;
 mod memory;
 mod ragged;
 mod reader;
+mod slot;
 mod store;
 mod text;
 mod texts;
@@ -27,6 +28,8 @@ mod _native {
     use crate::ragged::{RaggedChannel, RaggedReader};
     #[pymodule_export]
     use crate::reader::{ChannelReader, StoreReader, TensorReader};
+    #[pymodule_export]
+    use crate::slot::Slot;
     #[pymodule_export]
     use crate::store::{MetricGroup, Store, TensorChannel};
     #[pymodule_export]

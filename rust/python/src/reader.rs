@@ -1,12 +1,12 @@
 //! The record store: reading.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use numpy::{PyArray1, PyArrayDescr};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use specplan_store::{BatchEntry, Kind, Rows};
+use specplan_store::{BatchEntry, Kind, Rows, Session, VisibleFile};
 
 use crate::array::numpy_name;
 use crate::errors::Failure;
@@ -21,10 +21,14 @@ pub(crate) struct StoreReader(specplan_store::StoreReader);
 #[pymethods]
 impl StoreReader {
     #[staticmethod]
-    fn open(py: Python<'_>, path: String) -> Result<Self, Failure> {
-        Ok(Self(py.detach(|| {
-            specplan_store::StoreReader::open(Path::new(&path))
-        })?))
+    #[pyo3(signature = (path, *, check = true))]
+    fn open(py: Python<'_>, path: String, check: bool) -> Result<Self, Failure> {
+        let open = if check {
+            specplan_store::StoreReader::open
+        } else {
+            specplan_store::StoreReader::open_unchecked
+        };
+        Ok(Self(py.detach(|| open(Path::new(&path)))?))
     }
 
     fn refresh(&self, py: Python<'_>) -> Result<u64, Failure> {
@@ -39,6 +43,32 @@ impl StoreReader {
     #[getter]
     fn closed(&self) -> bool {
         self.0.closed()
+    }
+
+    #[getter]
+    fn durable(&self) -> u64 {
+        self.0.durable()
+    }
+
+    #[getter]
+    fn dropped(&self) -> u64 {
+        self.0.dropped()
+    }
+
+    #[getter]
+    fn sessions<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let session = |session: Session| {
+            let described = PyDict::new(py);
+            described.set_item("session", session.session)?;
+            described.set_item("first_sequence", session.first_sequence)?;
+            described.set_item("rewound_to", session.rewound_to)?;
+            described.set_item("created", session.created)?;
+            described.set_item("process", session.process)?;
+            described.set_item("host", session.host)?;
+            described.set_item("boot_id", session.boot_id)?;
+            Ok(described)
+        };
+        self.0.sessions().into_iter().map(session).collect()
     }
 
     fn tensors(&self, py: Python<'_>) -> PyResult<Vec<Py<TensorReader>>> {
@@ -76,7 +106,7 @@ impl StoreReader {
         Ok(readers)
     }
 
-    fn metric_files(&self) -> Vec<(String, u64)> {
+    fn metric_files(&self) -> Vec<(String, u64, u64)> {
         names(self.0.metric_files())
     }
 }
@@ -123,7 +153,7 @@ impl ChannelReader {
     }
 
     fn index<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let entries = py.detach(|| self.0.index());
+        let entries = py.detach(|| self.0.index()).map_err(Failure::from)?;
         let columns = PyDict::new(py);
         let add = |name: &str, value: fn(&BatchEntry) -> i64| {
             columns.set_item(name, PyArray1::from_iter(py, entries.iter().map(value)))
@@ -137,7 +167,7 @@ impl ChannelReader {
         Ok(columns)
     }
 
-    fn files(&self) -> Vec<(String, u64)> {
+    fn files(&self) -> Vec<(String, u64, u64)> {
         names(self.0.files())
     }
 }
@@ -166,7 +196,11 @@ impl TensorReader {
     }
 
     fn chunks<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let chunks = slf.as_super().get().0.chunks().map_err(Failure::from)?;
+        let channel = &slf.as_super().get().0;
+        let chunks = slf
+            .py()
+            .detach(|| channel.chunks())
+            .map_err(Failure::from)?;
         chunks.into_iter().map(|rows| array(slf, rows)).collect()
     }
 }
@@ -198,9 +232,9 @@ pub(crate) struct MappedRows {
     pub(crate) rows: Rows,
 }
 
-fn names(files: Vec<(PathBuf, u64)>) -> Vec<(String, u64)> {
+fn names(files: Vec<VisibleFile>) -> Vec<(String, u64, u64)> {
     files
         .into_iter()
-        .map(|(path, rows)| (path.to_string_lossy().into_owned(), rows))
+        .map(|(path, first, rows)| (path.to_string_lossy().into_owned(), first, rows))
         .collect()
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::block::{Block, Entry, Payload};
 use crate::chunk::{Compacted, chunk_bytes};
 use crate::columns::Extent;
 use crate::error::Result;
@@ -9,8 +10,8 @@ use crate::folder::chunk_path;
 use crate::growing_files::GrowingFiles;
 use crate::index_files::IndexFiles;
 use crate::kind::{Kind, Regions};
+use crate::recovery::ChannelEnd;
 use crate::region_writer::RegionWriter;
-use crate::staging::{Block, Entry, Payload};
 use crate::unsynced::Unsynced;
 
 /// A large record is written in parts that are still in the cache after their checksum was computed.
@@ -31,6 +32,8 @@ pub(crate) struct ChannelFiles {
     index: IndexFiles,
     /// What was appended to the last chunk and is not committed.
     added: Extent,
+    /// Rows and items of this session: their average is what a chunk is made for.
+    written: Extent,
     // Reused from drain to drain.
     pending: Vec<(u32, u32)>,
     run: Run,
@@ -49,10 +52,17 @@ impl ChannelFiles {
             chunks: GrowingFiles::new(folder.clone(), chunk_path, columns),
             index: IndexFiles::new(folder),
             added: Extent::default(),
+            written: Extent::default(),
             pending: Vec::new(),
             run: Run::default(),
             ends: Vec::new(),
         }
+    }
+
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: &ChannelEnd) {
+        self.chunks.continue_after(end.chunks);
+        self.index.continue_after(end.index, end.last_key);
     }
 
     pub(crate) fn chunks(&self) -> u64 {
@@ -81,7 +91,7 @@ impl ChannelFiles {
     /// Write one record straight from the caller's memory, and note its checksum on the way.
     pub(crate) fn write_one(&mut self, mut entry: Entry, payload: Payload) -> Result<()> {
         let extent = self.extent(&entry, payload.bytes());
-        if !self.has_room(extent) {
+        if !self.chunks.has_room(self.added + extent) {
             self.next_chunk(extent)?;
         }
         let mut hasher = crc32fast::Hasher::new();
@@ -102,7 +112,7 @@ impl ChannelFiles {
         let entry = blocks[block].entries()[entry];
         let payload = blocks[block].data(&entry);
         let extent = self.extent(&entry, payload.len());
-        if !self.has_room(extent) {
+        if !self.chunks.has_room(self.added + extent) {
             self.end_run(blocks)?;
             self.commit()?;
             self.next_chunk(extent)?;
@@ -130,11 +140,6 @@ impl ChannelFiles {
             rows: rows as u64,
             items: items.unwrap_or(0) as u64,
         }
-    }
-
-    /// A record without rows needs a chunk too: its index row points into one.
-    fn has_room(&self, extent: Extent) -> bool {
-        self.chunks.last().is_some() && (self.added + extent).fits(self.chunks.room())
     }
 
     /// Append the values of the current run.
@@ -188,6 +193,7 @@ impl ChannelFiles {
         if self.added.rows > 0 {
             self.chunks
                 .commit(self.added, self.index.last_sequence(), 0)?;
+            self.written = self.written + self.added;
             self.added = Extent::default();
         }
         Ok(())
@@ -198,7 +204,7 @@ impl ChannelFiles {
         let bytes = chunk_bytes(self.chunks.files()) as u64;
         let row_bytes = self.chunks.columns().row_bytes() as u64;
         let item_bytes = self.chunks.columns().item_bytes() as u64;
-        let so_far = self.chunks.committed() + needed;
+        let so_far = self.written + needed;
         let items_per_row = (so_far.items / so_far.rows.max(1)).max(1);
         let rows = bytes / (row_bytes + item_bytes * items_per_row);
         let items = (bytes - rows * row_bytes).checked_div(item_bytes);

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::block::{Key, Payload, Target};
 use crate::error::{Result, StoreError};
 use crate::kind::Kind;
 use crate::recorder::Recorder;
-use crate::staging::{Key, Payload, Target};
+use crate::slot::Slot;
 use crate::value_type::ValueType;
 
 /// Arrow counts rows, and the items of rows that differ in length, in 31 bits.
@@ -101,6 +102,48 @@ impl TensorChannel {
         let rows = self.check(data, rows)?;
         let key = Key::of_batch(epoch, batch);
         self.channel.record(Payload::of(&[data]), rows, key)
+    }
+
+    /// Take a batch's place in the order now and fill in its rows later. None if too many bytes wait to be written.
+    pub fn try_acquire(&self, rows: usize, epoch: i32, batch: i32) -> Result<Option<Slot>> {
+        let (count, bytes) = self.size(rows)?;
+        let key = Key::of_batch(epoch, batch);
+        let acquired = self
+            .channel
+            .recorder
+            .try_acquire(self.channel.target, key, count, bytes)?;
+        Ok(acquired.map(|(sequence, pages)| {
+            Slot::new(Arc::clone(&self.channel.recorder), pages, bytes, sequence)
+        }))
+    }
+
+    /// Take a batch's place in the order now, waiting if need be, and fill in its rows later.
+    pub fn acquire(&self, rows: usize, epoch: i32, batch: i32) -> Result<Slot> {
+        let (count, bytes) = self.size(rows)?;
+        let key = Key::of_batch(epoch, batch);
+        let (sequence, pages) =
+            self.channel
+                .recorder
+                .acquire(self.channel.target, key, count, bytes)?;
+        Ok(Slot::new(
+            Arc::clone(&self.channel.recorder),
+            pages,
+            bytes,
+            sequence,
+        ))
+    }
+
+    /// So many rows as they are counted, and their bytes.
+    fn size(&self, rows: usize) -> Result<(u32, usize)> {
+        let bytes = rows.checked_mul(self.row_bytes);
+        match (i32::try_from(rows), bytes) {
+            (Ok(count), Some(bytes)) => Ok((count as u32, bytes)),
+            _ => Err(StoreError::Size {
+                what: "the slot",
+                found: bytes.unwrap_or(usize::MAX),
+                expected: i32::MAX as usize * self.row_bytes,
+            }),
+        }
     }
 
     fn check(&self, data: &[u8], rows: usize) -> Result<u32> {

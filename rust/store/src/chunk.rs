@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::chunk_map::ChunkMap;
 use crate::columns::{Columns, Extent};
 use crate::error::{IoContext, Result};
 use crate::layout::Layout;
@@ -158,8 +159,15 @@ impl ChunkWriter {
             .layout
             .commit(&self.columns, superblock, committed.items);
         self.file()?;
-        self.doubtful = true;
-        self.write_at(&bytes, self.layout.commit_offset())?;
+        if let Err(error) = self.write_at(&bytes, self.layout.commit_offset()) {
+            self.doubtful = true;
+            let before = self
+                .layout
+                .commit(&self.columns, self.superblock, self.items);
+            // A part of it may be in the file, where readers look. The failure is the answer, whatever comes of this.
+            drop(self.write_at(&before, self.layout.commit_offset()));
+            return Err(error);
+        }
         self.doubtful = false;
         self.superblock = superblock;
         self.items = committed.items;
@@ -243,6 +251,58 @@ impl ChunkWriter {
         }
         Ok(())
     }
+}
+
+/// Mark a chunk that another session left: no more rows will come.
+pub(crate) fn seal(map: &ChunkMap) -> Result<()> {
+    let superblock = map.superblock()?;
+    if superblock.flags & SEALED != 0 {
+        return Ok(());
+    }
+    let sealed = Superblock {
+        flags: superblock.flags | SEALED,
+        ..superblock
+    };
+    write_headers(map, &sealed.to_bytes())
+}
+
+/// Take rows from the end of a chunk that another session left. Nobody may have mapped it.
+pub(crate) fn cut_rows(
+    map: &ChunkMap,
+    columns: &Columns,
+    rows: u64,
+    last_sequence: u64,
+) -> Result<()> {
+    let superblock = map.superblock()?;
+    if superblock.rows == rows {
+        return Ok(());
+    }
+    let capacity = Extent {
+        rows: superblock.capacity,
+        items: map.item_capacity(),
+    };
+    let layout = Layout::new(columns, capacity);
+    if layout.commit_offset() != map.superblock_offset() {
+        return Err(map.damaged(8, "its headers do not stand where this version writes them"));
+    }
+    let cut = Superblock {
+        rows,
+        last_sequence,
+        ..superblock
+    };
+    let items = columns
+        .offsets()
+        .map_or(0, |region| map.offset(region, rows));
+    write_headers(map, &layout.commit(columns, cut, items.min(capacity.items)))
+}
+
+fn write_headers(map: &ChunkMap, bytes: &[u8]) -> Result<()> {
+    let path = map.path();
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|file| file.write_all_at(bytes, map.superblock_offset()))
+        .context("write", path)
 }
 
 /// A last chunk without holes that waits to take the place of the growing one.

@@ -126,6 +126,22 @@ impl ChunkMap {
         &self.path
     }
 
+    pub(crate) fn superblock_offset(&self) -> u64 {
+        self.superblock_offset
+    }
+
+    /// Items that there is room for, or bytes in the text region of each string view.
+    pub(crate) fn item_capacity(&self) -> u64 {
+        let regions = self.regions.iter();
+        let items = regions.map(
+            |place| match place.bytes.checked_div(place.item_bytes as u64) {
+                Some(items) => items,
+                None => place.text.1,
+            },
+        );
+        items.max().unwrap_or(0)
+    }
+
     /// Rows of the channel before this chunk.
     pub(crate) fn first_row(&self) -> u64 {
         self.first.first_row

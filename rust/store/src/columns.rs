@@ -127,6 +127,12 @@ impl Columns {
         self.storages.iter().map(Storage::row_bytes).sum()
     }
 
+    /// The region that says where rows end, if rows differ in length.
+    pub(crate) fn offsets(&self) -> Option<usize> {
+        let mut storages = self.storages.iter();
+        storages.position(|storage| matches!(storage, Storage::Offsets))
+    }
+
     /// Bytes of an item.
     pub(crate) fn item_bytes(&self) -> usize {
         self.storages.iter().map(Storage::item_bytes).sum()

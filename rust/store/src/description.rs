@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunk::temporary;
 use crate::error::{IoContext, Result, StoreError};
+use crate::folder::CHANNEL_FILE;
+use crate::kind::Kind;
 use crate::superblock::FORMAT;
 
 /// `store.json`: who wrote the records.
@@ -93,6 +95,24 @@ impl StoreDescription {
                 feature: format!("`{name}`"),
             }),
         }
+    }
+}
+
+impl ChannelDescription {
+    /// Refuse a channel whose rows are others than those that it has.
+    pub(crate) fn check_same(&self, existing: &Self, channel: &str) -> Result<()> {
+        if (self.kind, &self.dtype, &self.shape)
+            == (existing.kind, &existing.dtype, &existing.shape)
+        {
+            return Ok(());
+        }
+        let path = Path::new(channel).join(CHANNEL_FILE);
+        let describe = |description| Kind::parse(description, &path).map(|kind| kind.to_string());
+        Err(StoreError::ChannelMismatch {
+            channel: channel.to_owned(),
+            existing: describe(existing)?,
+            requested: describe(self)?,
+        })
     }
 }
 

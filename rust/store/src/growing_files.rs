@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::chunk::{ChunkWriter, Compacted};
 use crate::columns::{Columns, Extent};
 use crate::error::Result;
+use crate::recovery::FilesEnd;
 use crate::unsynced::Unsynced;
 
 pub(crate) struct GrowingFiles {
@@ -29,6 +30,12 @@ impl GrowingFiles {
             committed: Extent::default(),
             unsynced: Unsynced::default(),
         }
+    }
+
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: FilesEnd) {
+        self.files = end.files;
+        self.committed = Extent::rows(end.rows);
     }
 
     pub(crate) fn columns(&self) -> &Columns {
@@ -75,6 +82,11 @@ impl GrowingFiles {
         self.last = Some(chunk);
         self.files += 1;
         Ok(())
+    }
+
+    /// Whether the last file can take so much; false if there is no file yet, even for nothing.
+    pub(crate) fn has_room(&self, extent: Extent) -> bool {
+        self.last.is_some() && extent.fits(self.room())
     }
 
     /// Write a part of a region of the last file, `start` bytes after the committed ones.

@@ -9,6 +9,7 @@ use crate::columns::{Columns, Extent, plain, time};
 use crate::error::Result;
 use crate::folder::index_path;
 use crate::growing_files::GrowingFiles;
+use crate::recovery::FilesEnd;
 use crate::staging::Entry;
 use crate::superblock::KEYS_UNSORTED;
 use crate::unsynced::Unsynced;
@@ -101,6 +102,12 @@ impl IndexFiles {
             flags: 0,
             added: Vec::new(),
         }
+    }
+
+    /// Begin behind what earlier sessions left, whose last visible batch had this key.
+    pub(crate) fn continue_after(&mut self, end: FilesEnd, last_key: Option<(i32, i32)>) {
+        self.files.continue_after(end);
+        self.last_key = last_key;
     }
 
     pub(crate) fn files(&self) -> u32 {

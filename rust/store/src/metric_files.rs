@@ -10,6 +10,7 @@ use crate::columns::{Columns, Extent, plain, time, view};
 use crate::error::Result;
 use crate::folder::chunk_path;
 use crate::growing_files::GrowingFiles;
+use crate::recovery::FilesEnd;
 use crate::staging::{Block, Entry, Target};
 use crate::unsynced::Unsynced;
 
@@ -129,6 +130,11 @@ impl MetricFiles {
         }
     }
 
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: FilesEnd) {
+        self.files.continue_after(end);
+    }
+
     pub(crate) fn chunks(&self) -> u64 {
         u64::from(self.files.files())
     }
@@ -197,7 +203,7 @@ impl MetricFiles {
     /// Make sure that the chunk has room for one record of the group, and that the views point into it.
     fn prepare(&mut self, group: usize) -> Result<()> {
         let rows = self.groups[group].series.len() as u64;
-        let fits = self.files.last().is_some() && self.files.room().rows >= self.added + rows;
+        let fits = self.files.has_room(Extent::rows(self.added + rows));
         let has_views = |files: &Self| files.groups[group].views_of_chunk == files.files.files();
         if !fits || (!has_views(self) && !self.texts_fit(group)) {
             self.next_chunk(group)?;

@@ -3,12 +3,13 @@
 //! Their numbers follow where just as many are missing at their place in the run. What they hold can be compared with
 //! nothing: their checksums were in the index.
 
+use crate::batch_index::BatchEntry;
 use crate::scan::Scan;
-use crate::scan_channel::{FoundBatch, ScannedChannel};
+use crate::scan_channel::ScannedChannel;
 
 /// Rows that stand one behind the other and that no index names.
 struct Gap {
-    batches: Vec<FoundBatch>,
+    batches: Vec<BatchEntry>,
     /// Numbers of the batches before and after them.
     between: (u64, u64),
 }
@@ -36,7 +37,7 @@ impl Scan {
             let numbers: Vec<u64> = (before + 1..last).filter(missing).collect();
             if numbers.len() == gap.batches.len() {
                 let named = gap.batches.iter().zip(numbers);
-                batches.extend(named.map(|(batch, sequence)| FoundBatch {
+                batches.extend(named.map(|(batch, sequence)| BatchEntry {
                     sequence,
                     time: self.time_before(sequence),
                     ..*batch

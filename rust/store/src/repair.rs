@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use crate::batch_index::BatchEntry;
 use crate::channel_files::ChannelFiles;
 use crate::chunk_map::ChunkMap;
 use crate::description::{
@@ -14,9 +15,10 @@ use crate::export_metrics::{MetricNumbers, read_metric};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE};
 use crate::hidden::{Hidden, HiddenRange};
 use crate::metric_files::Series;
+use crate::policy::{Durability, OnError};
 use crate::rows::Rows;
 use crate::scan::{MetricRow, Scan};
-use crate::scan_channel::{FoundBatch, ScannedChannel};
+use crate::scan_channel::ScannedChannel;
 use crate::staging::{Entry, Key, Payload, Target, now};
 use crate::superblock::FORMAT;
 use crate::watermark::Watermark;
@@ -86,9 +88,11 @@ pub fn repair_store(folder: &Path, copy: &Path, run_id: &str) -> Result<Repaired
         hidden,
         ..scan.watermark.clone()
     };
-    let mut writer = Writer::create(copy, watermark)?;
+    let mut writer = Writer::create(copy, watermark, Durability::Process, OnError::Stop)?;
     for (order, channel) in scan.channels.iter().enumerate() {
-        writer.add_channel(create_channel(copy, channel, order)?);
+        let folder = copy.join(&channel.name);
+        let files = create_channel(&folder, channel, order)?;
+        writer.add_channel(&folder, files);
     }
     let mut repaired = Repaired {
         batches: 0,
@@ -173,21 +177,24 @@ fn hide_gaps(numbers: &[u64], last: u64) -> Hidden {
     Hidden::from_sorted(ranges).unwrap_or_default()
 }
 
-fn create_channel(copy: &Path, channel: &ScannedChannel, order: usize) -> Result<ChannelFiles> {
-    let folder = copy.join(&channel.name);
-    fs::create_dir_all(&folder).context("create", &folder)?;
+fn create_channel(folder: &Path, channel: &ScannedChannel, order: usize) -> Result<ChannelFiles> {
+    fs::create_dir_all(folder).context("create", folder)?;
     let mut description = channel.description.clone();
     description.order = order as u32;
     write_description(&folder.join(CHANNEL_FILE), &description)?;
     let kind = (*channel.kind).clone();
-    Ok(ChannelFiles::new(folder, &description.field, kind))
+    Ok(ChannelFiles::new(
+        folder.to_path_buf(),
+        &description.field,
+        kind,
+    ))
 }
 
 fn copy_batch(
     writer: &mut Writer,
     target: u32,
     channel: &ScannedChannel,
-    batch: &FoundBatch,
+    batch: &BatchEntry,
 ) -> Result<()> {
     let rows = channel.rows(batch)?;
     let entry = Entry {

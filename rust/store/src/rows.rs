@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::batch_index::BatchEntry;
 use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
 use crate::kind::Kind;
@@ -29,21 +30,16 @@ pub struct Array<'a> {
 
 impl Rows {
     /// Rows that lie inside the committed ones.
-    pub(crate) fn new(
-        map: &Arc<ChunkMap>,
-        kind: &Arc<Kind>,
-        first: u64,
-        count: u64,
-    ) -> Result<Self> {
+    pub(crate) fn new(map: &Arc<ChunkMap>, kind: &Arc<Kind>, range: Range<u64>) -> Result<Self> {
         let mut rows = Self {
             map: Arc::clone(map),
             kind: Arc::clone(kind),
-            first,
-            count,
+            first: range.start,
+            count: range.end - range.start,
             items: 0..0,
         };
         if let Some(offsets) = kind.regions().offsets {
-            rows.items = map.offset(offsets, first)..map.offset(offsets, first + count);
+            rows.items = map.offset(offsets, range.start)..map.offset(offsets, range.end);
             if map.items(kind.regions().values, &rows.items).is_none() {
                 return Err(rows.damaged_row(0, "a row lies outside of its region"));
             }
@@ -67,25 +63,32 @@ impl Rows {
 
     /// One row of a ragged channel.
     pub fn array(&self, row: usize) -> Result<Array<'_>> {
+        let bytes = self.row_bytes(row)?;
+        // A product that is right has no negative factor.
+        let shape = self.lengths_of(row).as_chunks().0.iter();
+        Ok(Array {
+            shape: shape
+                .map(|length| i32::from_le_bytes(*length) as usize)
+                .collect(),
+            bytes,
+        })
+    }
+
+    /// The numbers of one row of a ragged channel, as many as its shape says.
+    fn row_bytes(&self, row: usize) -> Result<&[u8]> {
         let items = self.row_items(row);
+        let count = self.kind.row_items(self.lengths_of(row));
+        let bytes = self.map.items(self.kind.regions().values, &items);
+        bytes
+            .filter(|_| count == items.end.checked_sub(items.start))
+            .ok_or_else(|| self.damaged_row(row, "a row is not as long as its shape says"))
+    }
+
+    fn lengths_of(&self, row: usize) -> &[u8] {
         let number = self.first + row as u64;
-        let lengths = match self.kind.regions().shapes {
+        match self.kind.regions().shapes {
             Some(shapes) => self.map.rows(shapes, number..number + 1),
             None => &[],
-        };
-        let shape = lengths.as_chunks().0.iter().copied();
-        let bytes = self.map.items(self.kind.regions().values, &items);
-        match bytes {
-            Some(bytes) if self.kind.row_items(lengths) == items.end.checked_sub(items.start) => {
-                Ok(Array {
-                    // A product that is right has no negative factor.
-                    shape: shape
-                        .map(|length| i32::from_le_bytes(length) as usize)
-                        .collect(),
-                    bytes,
-                })
-            }
-            _ => Err(self.damaged_row(row, "a row is not as long as its shape says")),
         }
     }
 
@@ -125,8 +128,24 @@ impl Rows {
         epochs.zip(batches)
     }
 
+    /// Compare the rows with the checksum of the index, and where each starts and ends with what is said of it.
+    pub(crate) fn check(&self, entry: BatchEntry) -> Result<()> {
+        if self.checksum() != entry.crc {
+            return Err(self.damaged("a batch does not match its checksum"));
+        }
+        self.check_rows()
+    }
+
+    /// Compare the keys beside the rows with those of the index.
+    pub(crate) fn check_keys(&self, entry: BatchEntry) -> Result<()> {
+        if self.keys().all(|key| key == (entry.epoch, entry.batch)) {
+            return Ok(());
+        }
+        Err(self.damaged("the keys of a batch are not those of the index"))
+    }
+
     /// CRC-32 of the rows as they were recorded: what is said of each of them, then the values.
-    pub(crate) fn checksum(&self) -> u32 {
+    fn checksum(&self) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         let regions = self.kind.regions();
         if let Some(shapes) = regions.shapes {
@@ -140,14 +159,13 @@ impl Rows {
         hasher.finalize()
     }
 
-    /// Check what the checksum leaves open: where each row starts and ends, and that text is text.
-    pub(crate) fn check_rows(&self) -> Result<()> {
+    fn check_rows(&self) -> Result<()> {
         if self.first == 0 && self.items.start != 0 {
             return Err(self.damaged_row(0, "the first row does not start at 0"));
         }
         (0..self.count()).try_for_each(|row| match &*self.kind {
             Kind::Tensor { .. } => Ok(()),
-            Kind::Ragged { .. } => self.array(row).map(drop),
+            Kind::Ragged { .. } => self.row_bytes(row).map(drop),
             Kind::Text { .. } => self.text(row).map(drop),
         })
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::batch_index::{BatchEntry, IndexRow};
 use crate::chunk::{FIRST_CHUNK_BYTES, chunk_bytes};
 use crate::chunk_map::ChunkMap;
 use crate::columns::Extent;
@@ -11,7 +12,7 @@ use crate::description::{ChannelDescription, read_description};
 use crate::error::{Result, StoreError};
 use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path, index_path};
 use crate::implied::implied_description;
-use crate::index_files::{index_check, index_column, index_columns};
+use crate::index_files::{index_column, index_columns};
 use crate::kind::Kind;
 use crate::rows::Rows;
 use crate::scan::{ScannedFile, Visible, noted, scan_files, sorted};
@@ -23,7 +24,7 @@ pub(crate) struct ScannedChannel {
     pub(crate) name: String,
     pub(crate) files: u64,
     /// Visible batches that match their checksums, in the order of the index.
-    pub(crate) batches: Vec<FoundBatch>,
+    pub(crate) batches: Vec<BatchEntry>,
     /// Visible batches that do not.
     pub(crate) lost: Vec<LostBatch>,
     /// First row, rows and number of every batch that an index names, hidden ones too.
@@ -31,18 +32,6 @@ pub(crate) struct ScannedChannel {
     /// An index has entries that are damaged.
     pub(crate) has_damaged_entries: bool,
     chunks: Vec<ScannedFile>,
-}
-
-/// One row of an index.
-#[derive(Clone, Copy)]
-pub(crate) struct FoundBatch {
-    pub(crate) sequence: u64,
-    pub(crate) row_start: u64,
-    pub(crate) time: i64,
-    pub(crate) rows: u32,
-    pub(crate) epoch: i32,
-    pub(crate) batch: i32,
-    pub(crate) crc: u32,
 }
 
 pub(crate) struct LostBatch {
@@ -118,7 +107,7 @@ impl ScannedChannel {
         let (mut last_sequence, mut next_row) = (0, Some(0));
         for part in index {
             for row in 0..part.rows {
-                let Some(found) = FoundBatch::read(&part.map, row) else {
+                let Some(found) = read_entry(&part.map, row) else {
                     if !part.implied {
                         let reason = "the index entry of a batch does not match its checksum";
                         problems.push(entry_damaged(&part.map, row, reason));
@@ -154,17 +143,16 @@ impl ScannedChannel {
 
     fn read_batch(
         &mut self,
-        found: FoundBatch,
+        found: BatchEntry,
         index: &ChunkMap,
         row: u64,
         problems: &mut Vec<StoreError>,
     ) {
         let checked = match self.place(&found) {
             Some((chunk, _)) => self.rows(&found).and_then(|rows| {
-                rows.check_rows()?;
-                rows.check_values(found.crc)?;
+                rows.check(found)?;
                 // Keys can be restored: the index has them too.
-                let keys = rows.check_keys((found.epoch, found.batch));
+                let keys = rows.check_keys(found);
                 problems.extend(keys.err().filter(|_| !chunk.implied));
                 Ok(())
             }),
@@ -185,7 +173,7 @@ impl ScannedChannel {
     }
 
     /// The rows of a batch.
-    pub(crate) fn rows(&self, batch: &FoundBatch) -> Result<Rows> {
+    pub(crate) fn rows(&self, batch: &BatchEntry) -> Result<Rows> {
         match self.place(batch) {
             Some((chunk, first)) => Rows::new(&chunk.map, &self.kind, first, u64::from(batch.rows)),
             None => Err(StoreError::NoBatch {
@@ -197,8 +185,8 @@ impl ScannedChannel {
     }
 
     /// Runs of rows with equal keys, of those rows that are in chunks whose headers are whole.
-    pub(crate) fn keyed_rows(&self, rows: Range<u64>) -> Vec<FoundBatch> {
-        let mut batches: Vec<FoundBatch> = Vec::new();
+    pub(crate) fn keyed_rows(&self, rows: Range<u64>) -> Vec<BatchEntry> {
+        let mut batches: Vec<BatchEntry> = Vec::new();
         for chunk in self.chunks.iter().filter(|chunk| !chunk.implied) {
             let first = rows.start.max(chunk.map.first_row());
             let end = rows.end.min(chunk.map.first_row() + chunk.rows);
@@ -214,7 +202,7 @@ impl ScannedChannel {
             for (row, (epoch, batch)) in (first..).zip(found.keys()) {
                 match batches[before..].last_mut() {
                     Some(last) if (last.epoch, last.batch) == (epoch, batch) => last.rows += 1,
-                    _ => batches.push(FoundBatch {
+                    _ => batches.push(BatchEntry {
                         sequence: 0,
                         row_start: row,
                         time: 0,
@@ -230,39 +218,13 @@ impl ScannedChannel {
     }
 
     /// The chunk of a batch, and its first row there.
-    fn place(&self, batch: &FoundBatch) -> Option<(&ScannedFile, u64)> {
+    fn place(&self, batch: &BatchEntry) -> Option<(&ScannedFile, u64)> {
         let after = self
             .chunks
             .partition_point(|chunk| chunk.map.first_row() <= batch.row_start);
         let chunk = &self.chunks[after.checked_sub(1)?];
         let first = batch.row_start - chunk.map.first_row();
         (first + u64::from(batch.rows) <= chunk.rows).then_some((chunk, first))
-    }
-}
-
-impl FoundBatch {
-    /// An entry that matches its checksum.
-    fn read(index: &ChunkMap, row: u64) -> Option<Self> {
-        let found = Self {
-            sequence: u64::from_le_bytes(index.number(index_column::SEQUENCE, row)),
-            row_start: u64::from_le_bytes(index.number(index_column::ROW_START, row)),
-            time: i64::from_le_bytes(index.number(index_column::TIME, row)),
-            rows: u32::from_le_bytes(index.number(index_column::ROWS, row)),
-            epoch: i32::from_le_bytes(index.number(index_column::EPOCH, row)),
-            batch: i32::from_le_bytes(index.number(index_column::BATCH, row)),
-            crc: u32::from_le_bytes(index.number(index_column::CRC, row)),
-        };
-        let check = index_check(
-            found.sequence,
-            found.row_start,
-            found.time,
-            found.rows,
-            (found.epoch, found.batch),
-            found.crc,
-        );
-        let sound = found.row_start.checked_add(u64::from(found.rows)).is_some();
-        let written = u32::from_le_bytes(index.number(index_column::CHECK, row));
-        (sound && check == written).then_some(found)
     }
 }
 
@@ -317,4 +279,11 @@ fn scan_index(folder: &Path, problems: &mut Vec<StoreError>) -> Result<Vec<Scann
 
 fn entry_damaged(index: &ChunkMap, row: u64, reason: &str) -> StoreError {
     index.damaged(index.row_offset(index_column::SEQUENCE, row), reason)
+}
+
+/// An index entry that matches its checksum.
+fn read_entry(map: &ChunkMap, row: u64) -> Option<BatchEntry> {
+    let entry = IndexRow { map, row }.entry().ok()?;
+    entry.row_start.checked_add(u64::from(entry.rows))?;
+    Some(entry)
 }

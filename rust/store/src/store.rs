@@ -18,7 +18,9 @@ use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
 use crate::kind::{KEY_COLUMNS, Kind};
 use crate::lock::Lock;
 use crate::metric_files::Series;
+use crate::policy::{Durability, OnError};
 use crate::recorder::{Recorder, Statistics, lock};
+use crate::recovery::{ChannelEnd, recover};
 use crate::staging::now;
 use crate::superblock::FORMAT;
 use crate::value_type::{ValueType, row_bytes};
@@ -30,19 +32,32 @@ use crate::writer::Writer;
 pub struct Options {
     /// Id of the run, copied into exports.
     pub run_id: String,
-    /// Number of the session, copied into exports.
+    /// Number of the session, copied into exports; larger than those before.
     pub session: u32,
     /// Most memory for records that are not on file yet.
     pub staging_bytes: usize,
     /// Longest time that a record waits there.
     pub flush_interval: Duration,
+    /// When records survive a loss of power.
+    pub durability: Durability,
+    /// What a failed write does.
+    pub on_error: OnError,
 }
 
 /// The one writer of a run's records.
 pub struct Store {
     recorder: Arc<Recorder>,
-    channels: Mutex<HashMap<String, Channel>>,
+    channels: Mutex<Channels>,
     running: Mutex<Option<Running>>,
+}
+
+#[derive(Default)]
+struct Channels {
+    open: HashMap<String, Channel>,
+    /// What earlier sessions left.
+    left: HashMap<String, ChannelEnd>,
+    /// Place of the next new one in the order of creation.
+    next: u32,
 }
 
 struct Running {
@@ -61,24 +76,61 @@ impl Store {
                 path: folder.to_path_buf(),
             });
         }
-        let metrics = folder.join(METRICS_FOLDER);
-        fs::create_dir_all(&metrics).context("create", &metrics)?;
         let watermark = Watermark {
             session: options.session,
             ..Watermark::default()
         };
-        let writer = Writer::create(folder, watermark)?;
-        let recorder = Arc::new(Recorder::new(folder, options.staging_bytes, writer));
+        let writer = Writer::create(folder, watermark, options.durability, options.on_error)?;
         replace_description(&description, &describe(options))?;
+        Self::start(folder, options, lock, writer, HashMap::new())
+    }
+
+    /// Continue the store in a folder as another session, whatever ended the one before.
+    ///
+    /// With `rewind_to`, records after that number are hidden from every reader. `run_id` stays as it was.
+    pub fn open(folder: &Path, options: &Options, rewind_to: Option<u64>) -> Result<Self> {
+        let description = folder.join(STORE_FILE);
+        if !description.exists() {
+            return Err(StoreError::Missing {
+                path: folder.to_path_buf(),
+            });
+        }
+        let lock = Lock::acquire(folder)?;
+        let recovered = recover(folder, options.session, rewind_to)?;
+        let first = recovered.watermark.sequence + 1;
+        let session = Session::begin(options.session, first, rewind_to, now());
+        let mut store = recovered.description;
+        store.sessions.push(session);
+        replace_description(&description, &store)?;
+        let policies = (options.durability, options.on_error);
+        let writer = Writer::continuing(folder, recovered.watermark, recovered.metrics, policies)?;
+        Self::start(folder, options, lock, writer, recovered.channels)
+    }
+
+    fn start(
+        folder: &Path,
+        options: &Options,
+        lock: Lock,
+        writer: Writer,
+        left: HashMap<String, ChannelEnd>,
+    ) -> Result<Self> {
+        let metrics = folder.join(METRICS_FOLDER);
+        fs::create_dir_all(&metrics).context("create", &metrics)?;
+        let recorder = Arc::new(Recorder::new(folder, options.staging_bytes, writer));
         let interval = options.flush_interval;
         let drained = Arc::clone(&recorder);
         let drainer = thread::Builder::new()
             .name("specplan-drainer".to_owned())
             .spawn(move || drained.run(interval))
             .context("start the drainer of", folder)?;
+        let orders = left.values().map(|channel| channel.description.order);
         Ok(Self {
             recorder,
-            channels: Mutex::new(HashMap::new()),
+            channels: Mutex::new(Channels {
+                open: HashMap::new(),
+                next: orders.max().map_or(0, |last| last.saturating_add(1)),
+                left,
+            }),
             running: Mutex::new(Some(Running {
                 drainer,
                 _lock: lock,
@@ -134,14 +186,13 @@ impl Store {
         }
         let name = key.folder_name();
         let mut channels = lock(&self.channels);
-        if let Some(channel) = channels.get(&name) {
+        if let Some(channel) = channels.open.get(&name) {
             return channel.matching(name, &kind);
         }
         let folder = self.recorder.folder().join(&name);
-        fs::create_dir_all(&folder).context("create", &folder)?;
         let description = ChannelDescription {
             format: FORMAT,
-            order: channels.len() as u32,
+            order: channels.next,
             kind: kind.label(),
             phase: key.phase.clone(),
             node: key.node.clone(),
@@ -150,11 +201,21 @@ impl Store {
             dtype: kind.dtype().to_owned(),
             shape: kind.shape(),
         };
-        write_description(&folder.join(CHANNEL_FILE), &description)?;
-        let files = ChannelFiles::new(folder, &key.field, kind.clone());
-        let number = self.recorder.writer().add_channel(files);
+        let mut files = ChannelFiles::new(folder.clone(), &key.field, kind.clone());
+        match channels.left.get(&name) {
+            Some(left) => {
+                description.check_same(&left.description, &name)?;
+                files.continue_after(left);
+            }
+            None => {
+                fs::create_dir_all(&folder).context("create", &folder)?;
+                write_description(&folder.join(CHANNEL_FILE), &description)?;
+                channels.next += 1;
+            }
+        }
+        let number = self.recorder.writer().add_channel(&folder, files);
         let channel = Channel::new(Arc::clone(&self.recorder), number, kind);
-        channels.insert(name, channel.clone());
+        channels.open.insert(name, channel.clone());
         Ok(channel)
     }
 
@@ -170,6 +231,18 @@ impl Store {
     pub fn sync(&self) -> Result<u64> {
         self.recorder.check()?;
         self.recorder.drain_all()
+    }
+
+    /// Wait until everything recorded so far is on disk, where it survives a loss of power; returns the watermark.
+    pub fn sync_to_disk(&self) -> Result<u64> {
+        self.recorder.check()?;
+        self.recorder.drain_to_disk()
+    }
+
+    /// Everything up to this number survives a loss of power.
+    pub fn durable(&self) -> Result<u64> {
+        self.recorder.check_process()?;
+        Ok(self.recorder.writer().durable())
     }
 
     /// What was counted so far.

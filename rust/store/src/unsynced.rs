@@ -39,10 +39,6 @@ impl Unsynced {
         self.folders.append(&mut other.folders);
     }
 
-    pub(crate) fn sync(&mut self) -> Result<()> {
-        self.sync_files().and(self.sync_folders())
-    }
-
     pub(crate) fn sync_files(&mut self) -> Result<()> {
         let files: Vec<_> = std::mem::take(&mut self.files).into_iter().collect();
         in_parallel(&files, |(path, open)| match open {

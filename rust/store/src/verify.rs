@@ -3,10 +3,8 @@
 use std::path::Path;
 
 use crate::error::{Result, StoreError};
-use crate::rows::Rows;
 use crate::scan::Scan;
 use crate::store_reader::StoreReader;
-use crate::tensor_reader::BatchEntry;
 
 /// What a verification looked at, and what it found.
 #[derive(Debug)]
@@ -40,27 +38,5 @@ impl StoreReader {
             Ok(verified) => verified.problems,
             Err(error) => vec![error],
         }
-    }
-}
-
-impl Rows {
-    /// Compare the values with the checksum of the index.
-    pub(crate) fn check(&self, entry: BatchEntry) -> Result<()> {
-        self.check_values(entry.crc)
-    }
-
-    /// Compare the keys beside the rows with those of the index.
-    pub(crate) fn check_keys(&self, key: (i32, i32)) -> Result<()> {
-        if self.keys().all(|found| found == key) {
-            return Ok(());
-        }
-        Err(self.damaged("the keys of a batch are not those of the index"))
-    }
-
-    pub(crate) fn check_values(&self, crc: u32) -> Result<()> {
-        if self.checksum() == crc {
-            return Ok(());
-        }
-        Err(self.damaged("a batch does not match its checksum"))
     }
 }

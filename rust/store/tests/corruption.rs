@@ -17,7 +17,7 @@ fn read_everything(folder: &Path) -> Result<Vec<u8>> {
     for channel in reader.channels() {
         seen.extend_from_slice(channel.name().as_bytes());
         seen.extend_from_slice(format!("{:?}", channel.kind()).as_bytes());
-        for entry in channel.index() {
+        for entry in channel.index()? {
             let rows = channel.get(entry.epoch, entry.batch)?;
             seen.extend_from_slice(rows.bytes());
             for row in 0..rows.count() {

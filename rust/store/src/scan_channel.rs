@@ -175,7 +175,9 @@ impl ScannedChannel {
     /// The rows of a batch.
     pub(crate) fn rows(&self, batch: &BatchEntry) -> Result<Rows> {
         match self.place(batch) {
-            Some((chunk, first)) => Rows::new(&chunk.map, &self.kind, first, u64::from(batch.rows)),
+            Some((chunk, first)) => {
+                Rows::new(&chunk.map, &self.kind, first..first + u64::from(batch.rows))
+            }
             None => Err(StoreError::NoBatch {
                 channel: self.name.clone(),
                 epoch: batch.epoch,
@@ -194,7 +196,7 @@ impl ScannedChannel {
                 continue;
             };
             let place = first - chunk.map.first_row();
-            let Ok(found) = Rows::new(&chunk.map, &self.kind, place, count) else {
+            let Ok(found) = Rows::new(&chunk.map, &self.kind, place..place + count) else {
                 continue;
             };
             // A batch never lies in two chunks.

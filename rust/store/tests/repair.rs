@@ -19,7 +19,7 @@ type Records = BTreeMap<(String, u64), String>;
 fn records(folder: &Path) -> Records {
     let mut records = Records::new();
     for channel in StoreReader::open(folder).unwrap().channels() {
-        for (position, entry) in channel.index().into_iter().enumerate() {
+        for (position, entry) in channel.index().unwrap().into_iter().enumerate() {
             let rows = channel.at(position).unwrap();
             let mut text = format!(
                 "{} {} {} {:?} {:?}",

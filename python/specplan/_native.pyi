@@ -105,6 +105,23 @@ class Store:
         Raises:
             StoreError: the folder holds records already, another process writes it, or it cannot be made.
         """
+    @staticmethod
+    def open(
+        path: str,
+        *,
+        session: int,
+        rewind_to: int | None = None,
+        staging_bytes: int = 67_108_864,
+        flush_milliseconds: int = 20,
+    ) -> Store:
+        """Continue the store in `path`, whatever ended the session before; `session` is larger than its number.
+
+        With `rewind_to`, records after that sequence number are hidden from every reader, for good.
+
+        Raises:
+            StoreError: there is no store, another process writes it, its records end before `rewind_to`, or
+                it is damaged.
+        """
     def tensor(
         self,
         *,
@@ -198,8 +215,12 @@ class StoreReader:
     """A reader of a live, crashed or closed store. Takes no lock and writes nothing."""
 
     @staticmethod
-    def open(path: str) -> StoreReader:
-        """Raises StoreError if there is no store, if it is damaged, or of a newer format."""
+    def open(path: str, *, check: bool = True) -> StoreReader:
+        """Open a store; with `check`, batches are compared with their checksums the first time that they are read.
+
+        Raises:
+            StoreError: there is no store, it is damaged, or of a newer format.
+        """
     def refresh(self) -> int:
         """Look again how far the writer has come; returns the watermark."""
     @property
@@ -209,10 +230,19 @@ class StoreReader:
     @property
     def closed(self) -> bool:
         """True once the writer closed the store."""
+    @property
+    def durable(self) -> int:
+        """Sequence number up to which records survive a loss of power."""
+    @property
+    def dropped(self) -> int:
+        """Records of the whole run that were accepted and lost."""
+    @property
+    def sessions(self) -> list[dict[str, Any]]:
+        """The writers in order: session, first_sequence, rewound_to, created, process, host, boot_id."""
     def tensors(self) -> list[TensorReader]:
         """Every tensor channel, in order of creation."""
-    def metric_files(self) -> list[tuple[str, int]]:
-        """The Arrow IPC files of the metrics in order, each with the number of rows at or below the watermark."""
+    def metric_files(self) -> list[tuple[str, int, int]]:
+        """Where the visible rows of the metrics stand, in order: an Arrow IPC file, the first row, how many rows."""
 
 @final
 class TensorReader:
@@ -233,11 +263,14 @@ class TensorReader:
     def at(self, position: int) -> NDArray[Any]:
         """The rows of the batch at `position` in the order of recording. Raises IndexError."""
     def chunks(self) -> list[NDArray[Any]]:
-        """All rows at or below the watermark, one array per file."""
+        """All visible rows, one array for each stretch of them in a file."""
     def index(self) -> dict[str, NDArray[np.int64]]:
-        """One entry per batch: sequence, epoch, batch, rows, row_start, time (nanoseconds since 1970, UTC)."""
-    def files(self) -> list[tuple[str, int]]:
-        """The Arrow IPC files in order, each with the number of rows at or below the watermark."""
+        """One entry per batch: sequence, epoch, batch, rows, row_start, time (nanoseconds since 1970, UTC).
+
+        `row_start` counts visible rows, as they stand in `chunks`.
+        """
+    def files(self) -> list[tuple[str, int, int]]:
+        """Where the visible rows stand, in order: an Arrow IPC file, the first row, how many rows."""
 
 # ---- export --------------------------------------------------------------------------------------
 

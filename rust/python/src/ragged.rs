@@ -5,7 +5,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use specplan_store::{Rows, ValueType};
 
-use crate::array::{ArrayView, Expected, numpy_name, view};
+use crate::array::{ArrayView, Expected, handed_out, view};
 use crate::errors::Failure;
 use crate::memory::array_over;
 use crate::reader::{ChannelReader, MappedRows};
@@ -56,12 +56,15 @@ pub(crate) fn at_position(py: Python<'_>, what: &str, position: usize, error: Py
 #[pyclass(frozen, extends = ChannelReader, module = "specplan._native")]
 pub(crate) struct RaggedReader {
     descr: Py<PyArrayDescr>,
+    /// Dimensions that are added where a number is handed out as its parts.
+    parts: Vec<usize>,
 }
 
 impl RaggedReader {
     pub(crate) fn new(py: Python<'_>, value_type: ValueType) -> PyResult<Self> {
-        let descr = PyArrayDescr::new(py, numpy_name(value_type))?.unbind();
-        Ok(Self { descr })
+        let (name, parts) = handed_out(value_type, &[]);
+        let descr = PyArrayDescr::new(py, name)?.unbind();
+        Ok(Self { descr, parts })
     }
 }
 
@@ -92,17 +95,18 @@ fn arrays<'py>(reader: &Bound<'py, RaggedReader>, rows: Rows) -> PyResult<Vec<Bo
     let py = reader.py();
     let owner = Bound::new(py, MappedRows { rows })?;
     let rows = &owner.get().rows;
-    let descr = reader.get().descr.bind(py);
+    let RaggedReader { descr, parts } = reader.get();
     let array = |row| {
         let array = rows.array(row).map_err(Failure::from)?;
         let data = array.bytes.as_ptr().cast_mut();
-        let (length, rest) = array
-            .shape
+        let shape = [array.shape.as_slice(), parts].concat();
+        let (length, rest) = shape
             .split_first()
-            .map_or((0, &[][..]), |(length, rest)| (*length, rest));
+            .map_or((0, &[][..]), |(&length, rest)| (length, rest));
+        let owner = owner.clone().into_any();
         // SAFETY: the row has this type, and as many numbers as the shape says. The numbers of all rows start at
         // a multiple of 64 bytes of the file, so that each is aligned. Nobody can write to the map through the array.
-        unsafe { array_over(descr, (length, rest), data, false, owner.clone().into_any()) }
+        unsafe { array_over(descr.bind(py), (length, rest), data, false, owner) }
     };
     (0..rows.count()).map(array).collect()
 }

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use specplan_store::{BatchEntry, Kind, Rows, Session, VisibleFile};
 
-use crate::array::numpy_name;
+use crate::array::handed_out;
 use crate::errors::Failure;
 use crate::memory::array_over;
 use crate::ragged::RaggedReader;
@@ -79,11 +79,12 @@ impl StoreReader {
     fn tensors(&self, py: Python<'_>) -> PyResult<Vec<Py<TensorReader>>> {
         let mut readers = Vec::new();
         for channel in self.0.channels() {
-            if let Kind::Tensor { value_type, .. } = *channel.kind() {
-                let descr = PyArrayDescr::new(py, numpy_name(value_type))?.unbind();
+            if let Kind::Tensor { value_type, shape } = channel.kind() {
+                let (name, shape) = handed_out(*value_type, shape);
+                let descr = PyArrayDescr::new(py, name)?.unbind();
                 readers.push(Py::new(
                     py,
-                    (TensorReader { descr }, ChannelReader(channel)),
+                    (TensorReader { descr, shape }, ChannelReader(channel)),
                 )?);
             }
         }
@@ -181,6 +182,8 @@ impl ChannelReader {
 #[pyclass(frozen, extends = ChannelReader, module = "specplan._native")]
 pub(crate) struct TensorReader {
     descr: Py<PyArrayDescr>,
+    /// Of a row as it is handed out.
+    shape: Vec<usize>,
 }
 
 #[pymethods]
@@ -222,12 +225,17 @@ fn array<'py>(reader: &Bound<'py, TensorReader>, rows: Rows) -> PyResult<Bound<'
     let py = reader.py();
     let (count, data) = (rows.count(), rows.bytes().as_ptr());
     let owner = Bound::new(py, MappedRows { rows })?.into_any();
-    let shape = shape(&reader.as_super().get().0);
+    let TensorReader { descr, shape } = reader.get();
     // SAFETY: the rows have this type and shape and are aligned, because every column starts at a
     // multiple of 64 bytes of the file. Nobody can write to the map through the array.
     unsafe {
-        let descr = reader.get().descr.bind(py);
-        array_over(descr, (count, shape), data.cast_mut(), false, owner)
+        array_over(
+            descr.bind(py),
+            (count, shape),
+            data.cast_mut(),
+            false,
+            owner,
+        )
     }
 }
 

@@ -8,7 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use specplan_store::{SlotMemory, TensorChannel};
 
-use crate::array::numpy_name;
+use crate::array::handed_out;
 use crate::errors::Failure;
 use crate::memory::array_over;
 
@@ -42,11 +42,12 @@ impl Slot {
     ) -> PyResult<Self> {
         let memory = slot.memory().clone();
         let (address, capacity) = (memory.address(), memory.capacity());
-        let descr = PyArrayDescr::new(py, numpy_name(channel.value_type()))?;
+        let (name, shape) = handed_out(channel.value_type(), channel.shape());
+        let descr = PyArrayDescr::new(py, name)?;
         let owner = Bound::new(py, SlotPages { _memory: memory })?.into_any();
         // SAFETY: the slot has the bytes of so many rows, at the start of a page, for as long as its memory is held.
         // Until the commit only the users of this array touch them.
-        let array = unsafe { array_over(&descr, (rows, channel.shape()), address, true, owner) }?;
+        let array = unsafe { array_over(&descr, (rows, &shape), address, true, owner) }?;
         Ok(Self {
             sequence: slot.sequence(),
             address: address as usize,

@@ -29,6 +29,13 @@ pub enum OnError {
     Drop,
 }
 
+/// Both of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) durability: Durability,
+    pub(crate) on_error: OnError,
+}
+
 impl Durability {
     /// The level of this name.
     pub fn parse(name: &str) -> Result<Self> {

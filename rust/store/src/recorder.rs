@@ -360,7 +360,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::policy::{Durability, OnError};
+    use crate::policy::Policy;
     use crate::watermark::Watermark;
 
     const KEY: Key = Key {
@@ -373,13 +373,7 @@ mod tests {
     fn a_panic_in_the_middle_of_a_write_is_raised_and_hangs_nobody() {
         let folder = std::env::temp_dir().join(format!("specplan-panic-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let writer = Writer::create(
-            &folder,
-            Watermark::default(),
-            Durability::Process,
-            OnError::Stop,
-        )
-        .unwrap();
+        let writer = Writer::create(&folder, Watermark::default(), Policy::default()).unwrap();
         let recorder = Arc::new(Recorder::new(&folder, 1, writer));
         let target = Target::Metrics(0);
         assert_eq!(

@@ -18,7 +18,7 @@ use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
 use crate::kind::{KEY_COLUMNS, Kind};
 use crate::lock::Lock;
 use crate::metric_files::Series;
-use crate::policy::{Durability, OnError};
+use crate::policy::{Durability, OnError, Policy};
 use crate::recorder::{Recorder, Statistics, lock};
 use crate::recovery::{ChannelEnd, recover};
 use crate::staging::now;
@@ -42,6 +42,15 @@ pub struct Options {
     pub durability: Durability,
     /// What a failed write does.
     pub on_error: OnError,
+}
+
+impl Options {
+    fn policy(&self) -> Policy {
+        Policy {
+            durability: self.durability,
+            on_error: self.on_error,
+        }
+    }
 }
 
 /// The one writer of a run's records.
@@ -80,7 +89,7 @@ impl Store {
             session: options.session,
             ..Watermark::default()
         };
-        let writer = Writer::create(folder, watermark, options.durability, options.on_error)?;
+        let writer = Writer::create(folder, watermark, options.policy())?;
         replace_description(&description, &describe(options))?;
         Self::start(folder, options, lock, writer, HashMap::new())
     }
@@ -102,8 +111,12 @@ impl Store {
         let mut store = recovered.description;
         store.sessions.push(session);
         replace_description(&description, &store)?;
-        let policies = (options.durability, options.on_error);
-        let writer = Writer::continuing(folder, recovered.watermark, recovered.metrics, policies)?;
+        let writer = Writer::continuing(
+            folder,
+            recovered.watermark,
+            recovered.metrics,
+            options.policy(),
+        )?;
         Self::start(folder, options, lock, writer, recovered.channels)
     }
 

@@ -9,15 +9,14 @@ use crate::error::{Result, StoreError};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, WATERMARK_FILE};
 use crate::metric_files::{MetricFiles, Series};
 use crate::open_channels::OpenChannels;
-use crate::policy::{Durability, OnError, SYNC_PERIOD};
+use crate::policy::{Durability, OnError, Policy, SYNC_PERIOD};
 use crate::recovery::FilesEnd;
 use crate::staging::{Block, Entry, Payload, Target};
 use crate::unsynced::Unsynced;
 use crate::watermark::{Watermark, WatermarkFile};
 
 pub(crate) struct Writer {
-    durability: Durability,
-    on_error: OnError,
+    policy: Policy,
     channels: Vec<ChannelFiles>,
     open: OpenChannels,
     metrics: MetricFiles,
@@ -42,14 +41,9 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// A writer of a folder without records.
-    pub(crate) fn create(
-        folder: &Path,
-        watermark: Watermark,
-        durability: Durability,
-        on_error: OnError,
-    ) -> Result<Self> {
+    pub(crate) fn create(folder: &Path, watermark: Watermark, policy: Policy) -> Result<Self> {
         let file = WatermarkFile::create(folder.join(WATERMARK_FILE), &watermark)?;
-        Self::begin(folder, watermark, file, (durability, on_error))
+        Self::begin(folder, watermark, file, policy)
     }
 
     /// A writer behind what earlier sessions left.
@@ -57,11 +51,11 @@ impl Writer {
         folder: &Path,
         watermark: Watermark,
         metrics: FilesEnd,
-        policies: (Durability, OnError),
+        policy: Policy,
     ) -> Result<Self> {
         let file = WatermarkFile::reopen(folder.join(WATERMARK_FILE))?;
         file.write(&watermark)?;
-        let mut writer = Self::begin(folder, watermark, file, policies)?;
+        let mut writer = Self::begin(folder, watermark, file, policy)?;
         writer.metrics.continue_after(metrics);
         Ok(writer)
     }
@@ -70,12 +64,11 @@ impl Writer {
         folder: &Path,
         watermark: Watermark,
         watermark_file: WatermarkFile,
-        (durability, on_error): (Durability, OnError),
+        policy: Policy,
     ) -> Result<Self> {
         watermark_file.sync()?;
         Ok(Self {
-            durability,
-            on_error,
+            policy,
             channels: Vec::new(),
             open: OpenChannels::default(),
             metrics: MetricFiles::new(folder.join(METRICS_FOLDER)),
@@ -219,7 +212,7 @@ impl Writer {
             }
         };
         if let Err(error) = written {
-            if self.failure.is_some() || self.on_error == OnError::Stop {
+            if self.failure.is_some() || self.policy.on_error == OnError::Stop {
                 self.lost += records;
                 self.fail(error.clone());
                 return Err(error);
@@ -230,11 +223,11 @@ impl Writer {
             self.watermark.dropped += records;
         }
         self.watermark.sequence = last;
-        let shown = match self.durability {
+        let shown = match self.policy.durability {
             Durability::Disk => self.make_durable(),
             Durability::Process | Durability::Periodic => self.publish(),
         };
-        if self.on_error == OnError::Drop {
+        if self.policy.on_error == OnError::Drop {
             // The records are on file. A later round shows them, or makes them durable.
             return Ok(());
         }
@@ -278,7 +271,7 @@ impl Writer {
         let shown = self.publish();
         let durable = shown.and(synced).and_then(|()| self.sync_watermark());
         durable.inspect_err(|error| {
-            if self.on_error == OnError::Stop {
+            if self.policy.on_error == OnError::Stop {
                 self.fail(error.clone());
             }
         })
@@ -287,7 +280,7 @@ impl Writer {
     /// How long the drainer may sleep before it asks again whether something is to be synced.
     pub(crate) fn sync_wait(&self) -> Option<Duration> {
         let left = || SYNC_PERIOD.saturating_sub(self.synced_at.elapsed());
-        (self.durability == Durability::Periodic).then(|| {
+        (self.policy.durability == Durability::Periodic).then(|| {
             if self.is_behind() {
                 left()
             } else {
@@ -350,7 +343,7 @@ impl Writer {
             return Err(failure.clone());
         }
         let finished = self.close_files();
-        match self.on_error {
+        match self.policy.on_error {
             OnError::Stop => finished.inspect_err(|error| self.failure = Some(error.clone())),
             OnError::Drop => {
                 let hidden = &self.watermark.hidden;

@@ -34,7 +34,7 @@ fn record(channel: &TensorChannel, batches: std::ops::Range<i32>) -> u64 {
         let row = i64::from(batch).to_le_bytes();
         channel.record(&row.repeat(2), 2, 0, batch).unwrap()
     });
-    sequences.last().unwrap()
+    sequences.max().unwrap()
 }
 
 fn values(store: &Store) -> TensorChannel {
@@ -248,7 +248,7 @@ fn rows_that_a_kill_left_above_the_watermark_stay_hidden() {
     record_some(&store, 5);
     store.close().unwrap();
     let reader = StoreReader::open(&folder).unwrap();
-    assert_eq!(reader.sessions()[1].first_sequence, 61);
+    assert_eq!(reader.sessions()[1].first_sequence, 101);
     assert!(
         reader
             .channels()
@@ -422,7 +422,7 @@ fn compare(reader: &StoreReader, expected: &[Recorded]) {
             start += u64::from(index[position].rows);
         }
         for batch in -1..60 {
-            let latest = of(channel).filter(|record| record.batch == batch).last();
+            let latest = of(channel).rfind(|record| record.batch == batch);
             match (tensor.get(0, batch), latest) {
                 (Ok(rows), Some(record)) => assert_eq!(rows.bytes(), record.data),
                 (Err(StoreError::NoBatch { .. }), None) => {}

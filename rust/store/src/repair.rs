@@ -15,7 +15,7 @@ use crate::export_metrics::{MetricNumbers, read_metric};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE};
 use crate::hidden::{Hidden, HiddenRange};
 use crate::metric_files::Series;
-use crate::policy::{Durability, OnError};
+use crate::policy::Policy;
 use crate::rows::Rows;
 use crate::scan::{MetricRow, Scan};
 use crate::scan_channel::ScannedChannel;
@@ -88,7 +88,7 @@ pub fn repair_store(folder: &Path, copy: &Path, run_id: &str) -> Result<Repaired
         hidden,
         ..scan.watermark.clone()
     };
-    let mut writer = Writer::create(copy, watermark, Durability::Process, OnError::Stop)?;
+    let mut writer = Writer::create(copy, watermark, Policy::default())?;
     for (order, channel) in scan.channels.iter().enumerate() {
         let folder = copy.join(&channel.name);
         let files = create_channel(&folder, channel, order)?;

@@ -199,7 +199,5 @@ def populate(path: Path, size: int) -> None:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of all files below a folder, or of one file."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+    """Bytes that the files below a folder take on the disk."""
+    return sum(each.stat().st_blocks * 512 for each in path.rglob("*") if each.is_file())

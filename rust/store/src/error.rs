@@ -60,6 +60,14 @@ pub enum StoreError {
         /// The newest format known here.
         known: u32,
     },
+    /// The store uses an addition to the format that this version does not know.
+    #[error("`{}` needs a newer version: feature {feature}", path.display())]
+    Feature {
+        /// The file.
+        path: PathBuf,
+        /// The addition: a name, or the number of a bit.
+        feature: String,
+    },
     /// A call on a closed store.
     #[error("the store `{}` is closed", path.display())]
     Closed {

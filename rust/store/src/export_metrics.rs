@@ -12,6 +12,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 use crate::chunk_map::ChunkMap;
+use crate::description::Session;
 use crate::error::Result;
 use crate::metric_files::{label_check, row_check};
 use crate::parquet_file::{Encodings, ParquetFile, failed};
@@ -29,7 +30,7 @@ const CRC: usize = 10;
 /// Write the metrics at or below the watermark as Parquet; returns the rows.
 pub fn export_metrics(store: &Path, path: &Path, run_id: &str) -> Result<u64> {
     let reader = StoreReader::open(store)?;
-    let session = i32::try_from(reader.session()).unwrap_or(i32::MAX);
+    let sessions = reader.sessions();
     let encodings = Encodings {
         repeated: &[
             "run_id", "session", "phase", "node", "split", "name", "epoch", "batch",
@@ -42,7 +43,7 @@ pub fn export_metrics(store: &Path, path: &Path, run_id: &str) -> Result<u64> {
         while start < part.rows {
             let rows = start..part.rows.min(start + ROWS_AT_ONCE);
             start = rows.end;
-            let columns = columns(&part.map, rows, run_id, session)?;
+            let columns = columns(&part.map, rows, run_id, &sessions)?;
             let batch = RecordBatch::try_new(Arc::clone(file.schema()), columns)
                 .map_err(|error| failed(file.path(), &error.into()))?;
             file.write(&batch)?;
@@ -71,12 +72,18 @@ fn schema() -> Schema {
     ])
 }
 
-fn columns(map: &ChunkMap, rows: Range<u64>, run_id: &str, session: i32) -> Result<Vec<ArrayRef>> {
+fn columns(
+    map: &ChunkMap,
+    rows: Range<u64>,
+    run_id: &str,
+    sessions: &[Session],
+) -> Result<Vec<ArrayRef>> {
     let count = (rows.end - rows.start) as usize;
     let mut labels = [const { Vec::new() }; 4];
+    let mut session_numbers = Vec::with_capacity(count);
     for row in rows.clone() {
         let texts = row_labels(map, row)?;
-        check_labelled_row(map, row, texts)?;
+        session_numbers.push(session_of(check_labelled_row(map, row, texts)?, sessions));
         labels
             .iter_mut()
             .zip(texts)
@@ -114,7 +121,7 @@ fn columns(map: &ChunkMap, rows: Range<u64>, run_id: &str, session: i32) -> Resu
         Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
             run_id, count,
         ))),
-        Arc::new(Int32Array::from_value(session, count)),
+        Arc::new(Int32Array::from(session_numbers)),
         Arc::new(StringArray::from_iter_values(phase)),
         Arc::new(optional(&node)),
         Arc::new(optional(&split)),
@@ -125,6 +132,15 @@ fn columns(map: &ChunkMap, rows: Range<u64>, run_id: &str, session: i32) -> Resu
         Arc::new(TimestampNanosecondArray::from_iter_values(long(TIME)).with_timezone("UTC")),
         Arc::new(Float64Array::from_iter_values(values)),
     ])
+}
+
+/// The session that wrote the record of this number.
+fn session_of(sequence: u64, sessions: &[Session]) -> i32 {
+    let begun = sessions.partition_point(|session| session.first_sequence <= sequence);
+    let session = begun
+        .checked_sub(1)
+        .map_or(0, |last| sessions[last].session);
+    i32::try_from(session).unwrap_or(i32::MAX)
 }
 
 fn optional(texts: &[&str]) -> StringArray {

@@ -1,44 +1,12 @@
-//! Names of the files in a records folder, and its two kinds of description.
+//! Names of the files in a records folder.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
-
-use crate::chunk::temporary;
-use crate::error::{IoContext, Result, StoreError};
-use crate::superblock::FORMAT;
 
 pub(crate) const STORE_FILE: &str = "store.json";
 pub(crate) const CHANNEL_FILE: &str = "channel.json";
 pub(crate) const WATERMARK_FILE: &str = "watermark";
 pub(crate) const METRICS_FOLDER: &str = "metrics";
 const LONGEST_NAME: usize = 200;
-
-/// `store.json`: who wrote the records.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct StoreDescription {
-    pub(crate) format: u32,
-    pub(crate) run_id: String,
-    pub(crate) session: u32,
-    pub(crate) created: i64,
-    pub(crate) process: u32,
-    pub(crate) host: String,
-    pub(crate) boot_id: String,
-}
-
-/// `channel.json`: what a tensor channel holds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct ChannelDescription {
-    pub(crate) format: u32,
-    pub(crate) order: u32,
-    pub(crate) phase: String,
-    pub(crate) node: String,
-    pub(crate) role: String,
-    pub(crate) field: String,
-    pub(crate) dtype: String,
-    pub(crate) shape: Vec<usize>,
-}
 
 /// The labels of a recorded value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -85,33 +53,6 @@ pub(crate) fn chunk_path(folder: &Path, number: u32) -> PathBuf {
 
 pub(crate) fn index_path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("index-{number:06}.arrow"))
-}
-
-pub(crate) fn write_description(path: &Path, description: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(description)
-        .map_err(|error| StoreError::io("write", path, std::io::Error::other(error)))?;
-    let temporary = temporary(path);
-    fs::write(&temporary, text + "\n").context("write", &temporary)?;
-    fs::rename(&temporary, path).context("rename", &temporary)
-}
-
-/// Read a description; the format is looked at first, because a later one may have other keys.
-pub(crate) fn read_description<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
-    #[derive(Deserialize)]
-    struct Version {
-        format: u32,
-    }
-    let text = fs::read_to_string(path).context("read", path)?;
-    let damaged = |error: serde_json::Error| StoreError::damaged(path, 0, error.to_string());
-    let version: Version = serde_json::from_str(&text).map_err(damaged)?;
-    if version.format > FORMAT {
-        return Err(StoreError::Newer {
-            path: path.to_path_buf(),
-            found: version.format,
-            known: FORMAT,
-        });
-    }
-    serde_json::from_str(&text).map_err(damaged)
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@
 mod channels;
 mod chunk;
 mod chunk_map;
+mod description;
 mod error;
 mod export_execution;
 mod export_metrics;
 mod folder;
 pub mod header;
+mod hidden;
 mod layout;
 mod lock;
 mod metric_files;
@@ -28,6 +30,7 @@ mod watermark;
 mod writer;
 
 pub use channels::{MetricGroup, TensorChannel};
+pub use description::Session;
 pub use error::{Result, StoreError};
 pub use export_execution::export_execution;
 pub use export_metrics::export_metrics;

@@ -47,18 +47,18 @@ pub struct Statistics {
 }
 
 impl Recorder {
-    pub(crate) fn new(folder: &Path, staging_bytes: usize) -> Result<Self> {
-        Ok(Self {
+    pub(crate) fn new(folder: &Path, staging_bytes: usize, writer: Writer) -> Self {
+        Self {
             folder: folder.to_path_buf(),
-            staging: Staging::new(staging_bytes),
-            writer: Mutex::new(Writer::create(folder)?),
+            staging: Staging::new(staging_bytes, writer.sequence()),
+            writer: Mutex::new(writer),
             generation: fork_generation(),
             owner: std::process::id(),
             stalls: AtomicU64::new(0),
             stall_nanoseconds: AtomicU64::new(0),
             drains: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
-        })
+        }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -253,6 +253,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::watermark::Watermark;
 
     const KEY: Key = Key {
         epoch: 0,
@@ -264,7 +265,8 @@ mod tests {
     fn a_panic_in_the_middle_of_a_write_is_raised_and_hangs_nobody() {
         let folder = std::env::temp_dir().join(format!("specplan-panic-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let recorder = Arc::new(Recorder::new(&folder, 1).unwrap());
+        let writer = Writer::create(&folder, Watermark::default()).unwrap();
+        let recorder = Arc::new(Recorder::new(&folder, 1, writer));
         let target = Target::Metrics(0);
         assert_eq!(recorder.record(target, KEY, 0, &[]).unwrap(), 1);
         let writing = Arc::clone(&recorder);

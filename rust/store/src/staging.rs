@@ -127,7 +127,8 @@ pub(crate) enum Room {
 }
 
 impl Staging {
-    pub(crate) fn new(bytes: usize) -> Self {
+    /// Memory for records that are numbered from the one after `last_sequence`.
+    pub(crate) fn new(bytes: usize, last_sequence: u64) -> Self {
         let block_bytes = (bytes / 4).clamp(SMALLEST_BLOCK_BYTES, BLOCK_BYTES);
         let most_blocks = (bytes / block_bytes).max(2);
         Self {
@@ -136,7 +137,7 @@ impl Staging {
                 full: VecDeque::new(),
                 pool: Vec::new(),
                 blocks: 0,
-                last_sequence: 0,
+                last_sequence,
                 records: 0,
                 bytes: 0,
                 drainer_sleeps: false,
@@ -363,7 +364,7 @@ mod tests {
 
     #[test]
     fn blocks_are_taken_in_order_and_run_out() {
-        let staging = Staging::new(1);
+        let staging = Staging::new(1, 0);
         let data = vec![7; staging.largest() / 2];
         let accepted = (0..10).take_while(|_| {
             let pushed = staging.push(Room::Hot, Target::Tensor(0), KEY, 1, &data);
@@ -387,7 +388,7 @@ mod tests {
 
     #[test]
     fn memory_that_is_not_hot_is_only_taken_on_demand() {
-        let staging = Staging::new(64 << 20);
+        let staging = Staging::new(64 << 20, 0);
         let data = vec![7; staging.largest()];
         let count = |room| {
             let push = || staging.push(room, Target::Tensor(0), KEY, 1, &data);
@@ -399,7 +400,7 @@ mod tests {
 
     #[test]
     fn the_first_refusal_stays() {
-        let staging = Staging::new(1);
+        let staging = Staging::new(1, 0);
         for path in ["first", "second"] {
             staging.refuse(StoreError::Missing { path: path.into() });
         }
@@ -411,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_record_without_bytes_takes_its_place_in_the_order() {
-        let staging = Staging::new(1 << 20);
+        let staging = Staging::new(1 << 20, 0);
         for expected in 1..=3 {
             assert_eq!(
                 staging

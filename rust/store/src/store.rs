@@ -8,11 +8,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::channels::{MetricGroup, TensorChannel};
-use crate::error::{IoContext, Result, StoreError};
-use crate::folder::{
-    CHANNEL_FILE, ChannelDescription, ChannelKey, METRICS_FOLDER, STORE_FILE, StoreDescription,
+use crate::description::{
+    ChannelDescription, ChannelKind, FeatureNames, Session, StoreDescription, replace_description,
     write_description,
 };
+use crate::error::{IoContext, Result, StoreError};
+use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
 use crate::lock::Lock;
 use crate::metric_files::Series;
 use crate::recorder::{Recorder, Statistics, lock};
@@ -20,6 +21,8 @@ use crate::staging::now;
 use crate::superblock::FORMAT;
 use crate::tensor_files::{KEY_COLUMNS, TensorFiles};
 use crate::value_type::{ValueType, row_bytes};
+use crate::watermark::Watermark;
+use crate::writer::Writer;
 
 /// How a store is created.
 #[derive(Clone, Debug)]
@@ -59,8 +62,13 @@ impl Store {
         }
         let metrics = folder.join(METRICS_FOLDER);
         fs::create_dir_all(&metrics).context("create", &metrics)?;
-        let recorder = Arc::new(Recorder::new(folder, options.staging_bytes)?);
-        write_description(&description, &describe(options))?;
+        let watermark = Watermark {
+            session: options.session,
+            ..Watermark::default()
+        };
+        let writer = Writer::create(folder, watermark)?;
+        let recorder = Arc::new(Recorder::new(folder, options.staging_bytes, writer));
+        replace_description(&description, &describe(options))?;
         let interval = options.flush_interval;
         let drained = Arc::clone(&recorder);
         let drainer = thread::Builder::new()
@@ -102,6 +110,7 @@ impl Store {
         let description = ChannelDescription {
             format: FORMAT,
             order: channels.len() as u32,
+            kind: ChannelKind::Tensor,
             phase: key.phase.clone(),
             node: key.node.clone(),
             role: key.role.clone(),
@@ -171,18 +180,12 @@ impl Drop for Store {
 }
 
 fn describe(options: &Options) -> StoreDescription {
-    // Host and boot are for people who look at a crashed store: it is complete without them.
-    let kernel = |name: &str| {
-        let text = fs::read_to_string(Path::new("/proc/sys/kernel").join(name)).unwrap_or_default();
-        text.trim().to_owned()
-    };
+    let created = now();
     StoreDescription {
         format: FORMAT,
         run_id: options.run_id.clone(),
-        session: options.session,
-        created: now(),
-        process: std::process::id(),
-        host: kernel("hostname"),
-        boot_id: kernel("random/boot_id"),
+        created,
+        features: FeatureNames::default(),
+        sessions: vec![Session::begin(options.session, 1, None, created)],
     }
 }

@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::chunk_map::ChunkMap;
+use crate::description::{Session, StoreDescription, read_description};
 use crate::error::{IoContext, Result, StoreError};
-use crate::folder::{
-    CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, StoreDescription, WATERMARK_FILE, chunk_path,
-    read_description,
-};
+use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path};
 use crate::layout::Columns;
 use crate::metric_files::metric_columns;
 use crate::parts::{Part, extend, rows_below};
@@ -20,6 +18,7 @@ pub(crate) const SEQUENCE: usize = 9;
 
 struct State {
     watermark: Watermark,
+    description: StoreDescription,
     tensors: Vec<Arc<TensorReader>>,
     metrics: Vec<Part>,
     metric_rows: u64,
@@ -28,7 +27,6 @@ struct State {
 /// A reader of a live, crashed or closed store. It takes no lock and writes nothing.
 pub struct StoreReader {
     folder: PathBuf,
-    description: StoreDescription,
     metric_columns: Columns,
     state: Mutex<State>,
 }
@@ -44,10 +42,10 @@ impl StoreReader {
         }
         let reader = Self {
             folder: folder.to_path_buf(),
-            description: read_description(&description)?,
             metric_columns: metric_columns(),
             state: Mutex::new(State {
                 watermark: Watermark::default(),
+                description: StoreDescription::read(&description)?,
                 tensors: Vec::new(),
                 metrics: Vec::new(),
                 metric_rows: 0,
@@ -62,6 +60,10 @@ impl StoreReader {
         let mut state = self.lock();
         // Read first: everything up to it is then found in the files below.
         let watermark = read_watermark(&self.folder.join(WATERMARK_FILE))?;
+        if watermark.session != state.watermark.session {
+            // A session is described before its first watermark is written.
+            state.description = StoreDescription::read(&self.folder.join(STORE_FILE))?;
+        }
         self.find_channels(&mut state.tensors)?;
         for tensor in &state.tensors {
             tensor.refresh(watermark.sequence)?;
@@ -72,7 +74,7 @@ impl StoreReader {
         })?;
         state.metric_rows = rows_below(&state.metrics, SEQUENCE, watermark.sequence);
         state.watermark = watermark;
-        Ok(watermark.sequence)
+        Ok(state.watermark.sequence)
     }
 
     /// Sequence number up to which everything is seen.
@@ -90,9 +92,19 @@ impl StoreReader {
         &self.folder
     }
 
-    /// Number of the session that wrote the store.
-    pub fn session(&self) -> u32 {
-        self.description.session
+    /// Number up to which records survive a loss of power.
+    pub fn durable(&self) -> u64 {
+        self.lock().watermark.durable
+    }
+
+    /// Records of the whole run that were accepted and lost.
+    pub fn dropped(&self) -> u64 {
+        self.lock().watermark.dropped
+    }
+
+    /// The sessions that wrote the store, in order.
+    pub fn sessions(&self) -> Vec<Session> {
+        self.lock().description.sessions.clone()
     }
 
     /// Every tensor channel, in order of creation.

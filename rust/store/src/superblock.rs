@@ -24,6 +24,40 @@ pub(crate) struct Superblock {
     pub(crate) first_row: u64,
     pub(crate) rows: u64,
     pub(crate) last_sequence: u64,
+    pub(crate) features: Features,
+}
+
+/// What a file needs of those who use it, one bit for each addition to the format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Features {
+    /// Readers and writers may pass over these.
+    pub(crate) compatible: u32,
+    /// Readers may pass over these; who adds to the store must know them.
+    pub(crate) read_compatible: u32,
+    /// Nobody may pass over these.
+    pub(crate) incompatible: u32,
+}
+
+impl Features {
+    /// Refuse to read a file with additions that this version does not know: it knows none.
+    pub(crate) fn check_readable(self, path: &Path) -> Result<()> {
+        refuse(self.incompatible, path)
+    }
+
+    /// Refuse to add to a store whose files have additions that this version does not know.
+    pub(crate) fn check_writable(self, path: &Path) -> Result<()> {
+        refuse(self.read_compatible, path)
+    }
+}
+
+fn refuse(bits: u32, path: &Path) -> Result<()> {
+    if bits == 0 {
+        return Ok(());
+    }
+    Err(StoreError::Feature {
+        path: path.to_path_buf(),
+        feature: format!("bit {}", bits.trailing_zeros()),
+    })
 }
 
 impl Superblock {
@@ -36,6 +70,9 @@ impl Superblock {
         bytes[24..32].copy_from_slice(&self.first_row.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.rows.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.last_sequence.to_le_bytes());
+        bytes[48..52].copy_from_slice(&self.features.compatible.to_le_bytes());
+        bytes[52..56].copy_from_slice(&self.features.read_compatible.to_le_bytes());
+        bytes[56..60].copy_from_slice(&self.features.incompatible.to_le_bytes());
         let check = crc32fast::hash(&bytes[..CHECKED_BYTES]);
         bytes[CHECKED_BYTES..].copy_from_slice(&check.to_le_bytes());
         bytes
@@ -64,12 +101,19 @@ impl Superblock {
                 known: FORMAT,
             });
         }
+        let features = Features {
+            compatible: u32_at(bytes, 48),
+            read_compatible: u32_at(bytes, 52),
+            incompatible: u32_at(bytes, 56),
+        };
+        features.check_readable(path)?;
         Ok(Self {
             flags: u32_at(bytes, 12),
             capacity: u64_at(bytes, 16),
             first_row: u64_at(bytes, 24),
             rows: u64_at(bytes, 32),
             last_sequence: u64_at(bytes, 40),
+            features,
         })
     }
 }

@@ -52,6 +52,7 @@ pub(crate) mod index_column {
     pub(crate) const EPOCH: usize = 4;
     pub(crate) const BATCH: usize = 5;
     pub(crate) const CRC: usize = 6;
+    pub(crate) const CHECK: usize = 7;
 }
 
 /// Columns of the index; the reader finds them by name.
@@ -64,12 +65,54 @@ pub(crate) fn index_columns() -> Columns {
         plain("epoch", DataType::Int32, 4),
         plain("batch", DataType::Int32, 4),
         plain("crc32", DataType::UInt32, 4),
+        plain("check", DataType::UInt32, 4),
     ])
 }
 
 struct IndexRow {
     entry: Entry,
     row_start: u64,
+}
+
+impl IndexRow {
+    fn check(&self) -> u32 {
+        let Entry {
+            key,
+            sequence,
+            time,
+            rows,
+            crc,
+            ..
+        } = self.entry;
+        index_check(
+            sequence,
+            self.row_start,
+            time,
+            rows,
+            (key.epoch, key.batch),
+            crc,
+        )
+    }
+}
+
+/// Checksum of an index row: its other columns in their order.
+pub(crate) fn index_check(
+    sequence: u64,
+    row_start: u64,
+    time: i64,
+    rows: u32,
+    (epoch, batch): (i32, i32),
+    crc: u32,
+) -> u32 {
+    let mut numbers = [0; 40];
+    numbers[..8].copy_from_slice(&sequence.to_le_bytes());
+    numbers[8..16].copy_from_slice(&row_start.to_le_bytes());
+    numbers[16..24].copy_from_slice(&time.to_le_bytes());
+    numbers[24..28].copy_from_slice(&rows.to_le_bytes());
+    numbers[28..32].copy_from_slice(&epoch.to_le_bytes());
+    numbers[32..36].copy_from_slice(&batch.to_le_bytes());
+    numbers[36..40].copy_from_slice(&crc.to_le_bytes());
+    crc32fast::hash(&numbers)
 }
 
 /// Records of a channel that stand one behind the other in a block.
@@ -380,6 +423,11 @@ fn write_index_rows(index: &mut ChunkWriter, rows: &[IndexRow], flags: u32) -> R
         index_column::CRC,
         0,
         &bytes(rows, |row| row.entry.crc.to_le_bytes()),
+    )?;
+    index.write(
+        index_column::CHECK,
+        0,
+        &bytes(rows, |row| row.check().to_le_bytes()),
     )?;
     let last_sequence = rows.last().map_or(0, |row| row.entry.sequence);
     index.commit(rows.len() as u64, last_sequence, flags)

@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::chunk_map::ChunkMap;
+use crate::description::ChannelDescription;
 use crate::error::{Result, StoreError};
-use crate::folder::{ChannelDescription, ChannelKey, chunk_path, index_path};
+use crate::folder::{ChannelKey, chunk_path, index_path};
 use crate::layout::Columns;
 use crate::parts::{Part, extend, part_of, rows_below};
-use crate::tensor_files::{BATCH, EPOCH, VALUE, index_column, index_columns, value_columns};
+use crate::tensor_files::{
+    BATCH, EPOCH, VALUE, index_check, index_column, index_columns, value_columns,
+};
 use crate::value_type::{ValueType, row_bytes};
 
 /// One batch of a channel, as its index says.
@@ -30,6 +33,7 @@ pub struct BatchEntry {
     pub batch: i32,
     /// CRC-32 of the rows' values.
     pub crc: u32,
+    check: u32,
 }
 
 impl BatchEntry {
@@ -42,7 +46,22 @@ impl BatchEntry {
             epoch: i32::from_le_bytes(index.number(index_column::EPOCH, row)),
             batch: i32::from_le_bytes(index.number(index_column::BATCH, row)),
             crc: u32::from_le_bytes(index.number(index_column::CRC, row)),
+            check: u32::from_le_bytes(index.number(index_column::CHECK, row)),
         }
+    }
+
+    /// Whether the entry is as it was written.
+    pub(crate) fn is_intact(&self) -> bool {
+        let keys = (self.epoch, self.batch);
+        let check = index_check(
+            self.sequence,
+            self.row_start,
+            self.time,
+            self.rows,
+            keys,
+            self.crc,
+        );
+        check == self.check
     }
 }
 

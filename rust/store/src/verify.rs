@@ -33,6 +33,9 @@ fn verify_tensor(tensor: &TensorReader, watermark: u64, problems: &mut Vec<Store
             if entry.row_start != next_row || !after.contains(&entry.sequence) {
                 return Err(rows.damaged("a batch is out of order"));
             }
+            if !entry.is_intact() {
+                return Err(rows.damaged("the index entry of a batch does not match its checksum"));
+            }
             rows.check_keys(entry)?;
             rows.check(entry)?;
             Ok(entry)

@@ -1,58 +1,109 @@
-//! The one number that tells how far all channels are complete.
+//! How far all channels are complete, and what of them is hidden: two slots in one small file.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{IoContext, Result, StoreError};
+use crate::hidden::{Hidden, HiddenRange};
 use crate::staging::now;
 use crate::superblock::{FORMAT, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"SPECMARK";
-const BYTES: usize = 64;
-const CHECKED_BYTES: usize = 60;
+const FIXED_BYTES: usize = 64;
+const RANGE_BYTES: usize = 16;
+const CHECK_BYTES: usize = 4;
+const MOST_BYTES: usize = FIXED_BYTES + Hidden::MOST * RANGE_BYTES + CHECK_BYTES;
+const SLOTS: usize = 2;
+const SLOT_BYTES: usize = 4096;
+/// Where the first of a slot's two checksums stands; the last one ends the slot.
+const CHECK: usize = 8;
+const COUNT: usize = 12;
+/// What the checksums cover starts here and ends where the last one stands.
+const CHECKED: usize = 16;
 const CLOSED: u32 = 1;
 /// A read can meet a write half way; the next one does not.
 const ATTEMPTS: usize = 100;
 
-/// Up to which sequence number every record of every channel is on file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How far the records of all channels are on file, and which of them count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Watermark {
+    /// Every record up to this number is on file, or hidden.
     pub(crate) sequence: u64,
+    /// Up to this number they survive a loss of power.
+    pub(crate) durable: u64,
+    /// Session of the writer.
+    pub(crate) session: u32,
+    /// Records of the whole run that were accepted and lost.
+    pub(crate) dropped: u64,
+    /// The writer closed the store.
     pub(crate) closed: bool,
+    pub(crate) hidden: Hidden,
 }
 
+impl Watermark {
+    /// Watermarks only grow: what orders two of them.
+    fn age(&self) -> (u32, u64, bool, u64, u64) {
+        (
+            self.session,
+            self.sequence,
+            self.closed,
+            self.durable,
+            self.dropped,
+        )
+    }
+}
+
+/// Two slots that are written in turn: a write that is cut leaves the one before it whole.
 pub(crate) struct WatermarkFile {
     path: PathBuf,
     file: File,
+    next_slot: Cell<usize>,
 }
 
 impl WatermarkFile {
-    pub(crate) fn create(path: PathBuf) -> Result<Self> {
+    pub(crate) fn create(path: PathBuf, watermark: &Watermark) -> Result<Self> {
         let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .open(&path)
             .context("create", &path)?;
-        let watermark = Self { path, file };
-        watermark.write(Watermark::default())?;
-        Ok(watermark)
+        let created = Self {
+            path,
+            file,
+            next_slot: Cell::new(0),
+        };
+        created.fill(watermark)?;
+        Ok(created)
     }
 
-    /// One write inside one page: a kill cannot split it.
-    pub(crate) fn write(&self, watermark: Watermark) -> Result<()> {
-        let mut bytes = [0; BYTES];
-        bytes[..8].copy_from_slice(MAGIC);
-        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
-        bytes[12..16].copy_from_slice(&(if watermark.closed { CLOSED } else { 0 }).to_le_bytes());
-        bytes[16..24].copy_from_slice(&watermark.sequence.to_le_bytes());
-        bytes[24..32].copy_from_slice(&now().to_le_bytes());
-        let check = crc32fast::hash(&bytes[..CHECKED_BYTES]);
-        bytes[CHECKED_BYTES..].copy_from_slice(&check.to_le_bytes());
+    /// The file of a store that another session wrote.
+    pub(crate) fn reopen(path: PathBuf) -> Result<Self> {
+        let newest = read(&path)?.1;
+        let file = OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .context("open", &path)?;
+        Ok(Self {
+            path,
+            file,
+            next_slot: Cell::new((newest + 1) % SLOTS),
+        })
+    }
+
+    pub(crate) fn write(&self, watermark: &Watermark) -> Result<()> {
+        let slot = self.next_slot.replace((self.next_slot.get() + 1) % SLOTS);
+        let bytes = to_bytes(watermark, now());
         self.file
-            .write_all_at(&bytes, 0)
+            .write_all_at(&bytes, (slot * SLOT_BYTES) as u64)
             .context("write", &self.path)
+    }
+
+    /// Write both slots: in a file that nobody writes any more neither may be wrong.
+    pub(crate) fn fill(&self, watermark: &Watermark) -> Result<()> {
+        (0..SLOTS).try_for_each(|_| self.write(watermark))
     }
 
     pub(crate) fn sync(&self) -> Result<()> {
@@ -60,44 +111,194 @@ impl WatermarkFile {
     }
 }
 
-pub(crate) fn read_watermark(path: &Path) -> Result<Watermark> {
-    let file = File::open(path).context("open", path)?;
-    let mut bytes = [0; BYTES];
-    for _ in 0..ATTEMPTS {
-        let read = file.read_at(&mut bytes, 0).context("read", path)?;
-        if read < BYTES {
-            return Err(StoreError::damaged(
-                path,
-                read as u64,
-                "the watermark is cut short",
-            ));
-        }
-        if crc32fast::hash(&bytes[..CHECKED_BYTES]) == u32_at(&bytes, CHECKED_BYTES) {
-            return parse(&bytes, path);
-        }
-        std::thread::yield_now();
+fn to_bytes(watermark: &Watermark, time: i64) -> Vec<u8> {
+    let ranges = watermark.hidden.ranges();
+    let flags = if watermark.closed { CLOSED } else { 0 };
+    let mut bytes = Vec::with_capacity(MOST_BYTES);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&[0; CHECK_BYTES]);
+    // Four times the same byte: no flipped bit makes another number of it.
+    bytes.extend_from_slice(&[ranges.len() as u8; 4]);
+    bytes.extend_from_slice(&FORMAT.to_le_bytes());
+    bytes.extend_from_slice(&flags.to_le_bytes());
+    bytes.extend_from_slice(&watermark.sequence.to_le_bytes());
+    bytes.extend_from_slice(&watermark.durable.to_le_bytes());
+    bytes.extend_from_slice(&time.to_le_bytes());
+    bytes.extend_from_slice(&watermark.session.to_le_bytes());
+    bytes.extend_from_slice(&0u32.to_le_bytes());
+    bytes.extend_from_slice(&watermark.dropped.to_le_bytes());
+    debug_assert_eq!(bytes.len(), FIXED_BYTES);
+    for range in ranges {
+        bytes.extend_from_slice(&range.after.to_le_bytes());
+        bytes.extend_from_slice(&range.through.to_le_bytes());
     }
-    Err(StoreError::damaged(
-        path,
-        0,
-        "the watermark does not match its checksum",
-    ))
+    let check = crc32fast::hash(&bytes[COUNT..]).to_le_bytes();
+    bytes[CHECK..CHECK + CHECK_BYTES].copy_from_slice(&check);
+    bytes.extend_from_slice(&check);
+    bytes
 }
 
-fn parse(bytes: &[u8; BYTES], path: &Path) -> Result<Watermark> {
-    if &bytes[..8] != MAGIC {
-        return Err(StoreError::damaged(path, 0, "the watermark has no magic"));
+pub(crate) fn read_watermark(path: &Path) -> Result<Watermark> {
+    read(path).map(|(watermark, _)| watermark)
+}
+
+/// The newest watermark and its slot.
+fn read(path: &Path) -> Result<(Watermark, usize)> {
+    let file = File::open(path).context("open", path)?;
+    let mut attempt = 0;
+    loop {
+        let mut bytes = [0; SLOTS * SLOT_BYTES];
+        let read = file.read_at(&mut bytes, 0).context("read", path)?;
+        attempt += 1;
+        match newest(&bytes[..read], path) {
+            Err(StoreError::Damaged { .. }) if attempt < ATTEMPTS => std::thread::yield_now(),
+            result => return result,
+        }
     }
-    let found = u32_at(bytes, 8);
-    if found > FORMAT {
+}
+
+fn newest(bytes: &[u8], path: &Path) -> Result<(Watermark, usize)> {
+    let mut newest: Option<(Watermark, usize)> = None;
+    for slot in 0..SLOTS {
+        let start = slot * SLOT_BYTES;
+        let bytes = bytes.get(start..).unwrap_or_default();
+        let Some(watermark) = parse(&bytes[..bytes.len().min(SLOT_BYTES)], path, start)? else {
+            continue;
+        };
+        if newest
+            .as_ref()
+            .is_none_or(|(older, _)| older.age() < watermark.age())
+        {
+            newest = Some((watermark, slot));
+        }
+    }
+    newest.ok_or_else(|| StoreError::damaged(path, 0, "both slots of the watermark are cut"))
+}
+
+/// The watermark in one slot; None if its last write was cut: then the two checksums differ.
+fn parse(bytes: &[u8], path: &Path, start: usize) -> Result<Option<Watermark>> {
+    let damaged =
+        |offset: usize, reason: &str| StoreError::damaged(path, (start + offset) as u64, reason);
+    if bytes.len() < FIXED_BYTES + CHECK_BYTES {
+        return Err(damaged(bytes.len(), "the watermark is cut short"));
+    }
+    if &bytes[..8] != MAGIC {
+        return Err(damaged(0, "the watermark has no magic"));
+    }
+    let count = usize::from(bytes[COUNT]);
+    if bytes[COUNT..CHECKED]
+        .iter()
+        .any(|&byte| byte != bytes[COUNT])
+        || count > Hidden::MOST
+    {
+        return Err(damaged(COUNT, "the number of hidden ranges is damaged"));
+    }
+    let end = FIXED_BYTES + count * RANGE_BYTES;
+    if bytes.len() < end + CHECK_BYTES {
+        return Err(damaged(bytes.len(), "the watermark is cut short"));
+    }
+    let (first, last) = (u32_at(bytes, CHECK), u32_at(bytes, end));
+    let found = crc32fast::hash(&bytes[COUNT..end]);
+    if found != first && found != last {
+        if first != last {
+            return Ok(None);
+        }
+        return Err(damaged(0, "the watermark does not match its checksum"));
+    }
+    let format = u32_at(bytes, 16);
+    if format > FORMAT {
         return Err(StoreError::Newer {
             path: path.to_path_buf(),
-            found,
+            found: format,
             known: FORMAT,
         });
     }
-    Ok(Watermark {
-        sequence: u64_at(bytes, 16),
-        closed: u32_at(bytes, 12) & CLOSED != 0,
-    })
+    let ranges = bytes[FIXED_BYTES..end].chunks_exact(RANGE_BYTES);
+    let ranges = ranges.map(|range| HiddenRange {
+        after: u64_at(range, 0),
+        through: u64_at(range, 8),
+    });
+    let hidden = Hidden::from_sorted(ranges.collect())
+        .ok_or_else(|| damaged(FIXED_BYTES, "the hidden ranges are out of order"))?;
+    Ok(Some(Watermark {
+        sequence: u64_at(bytes, 24),
+        durable: u64_at(bytes, 32),
+        session: u32_at(bytes, 48),
+        dropped: u64_at(bytes, 56),
+        closed: u32_at(bytes, 20) & CLOSED != 0,
+        hidden,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    fn watermark(sequence: u64) -> Watermark {
+        let mut watermark = Watermark {
+            sequence,
+            durable: 7,
+            session: 3,
+            dropped: 11,
+            ..Watermark::default()
+        };
+        for count in 0..sequence % (Hidden::MOST as u64 + 1) {
+            watermark.hidden.hide(10 * count, 10 * count + 3);
+        }
+        watermark
+    }
+
+    /// A file that holds an older watermark in the first slot and a newer one in the second.
+    fn file(older: &Watermark, newer: &[u8]) -> Vec<u8> {
+        let mut bytes = to_bytes(older, 5);
+        bytes.resize(SLOT_BYTES, 0);
+        bytes.extend_from_slice(newer);
+        bytes.resize(SLOTS * SLOT_BYTES, 0);
+        bytes
+    }
+
+    fn newest_of(bytes: &[u8]) -> Result<Watermark> {
+        newest(bytes, Path::new("watermark")).map(|(watermark, _)| watermark)
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        for sequence in 1..=Hidden::MOST as u64 {
+            let mut newer = watermark(sequence);
+            newer.closed = sequence % 2 == 0;
+            let bytes = to_bytes(&newer, -5);
+            assert!(bytes.len() <= SLOT_BYTES);
+            let found = newest_of(&file(&watermark(sequence - 1), &bytes)).unwrap();
+            assert_eq!(found, newer);
+        }
+    }
+
+    #[test]
+    fn a_cut_write_leaves_the_older_watermark() {
+        let (older, before) = (watermark(31), watermark(30));
+        for newer in [watermark(32), watermark(40)] {
+            let (old, new) = (to_bytes(&before, 5), to_bytes(&newer, 6));
+            // A file system tears at sectors, a test at any byte; the number of ranges is of one piece.
+            for cut in (0..=COUNT).chain(CHECKED..=new.len()) {
+                let mut torn = new[..cut].to_vec();
+                torn.extend_from_slice(old.get(cut..).unwrap_or_default());
+                let found = newest_of(&file(&older, &torn)).unwrap();
+                assert!(found == older || found == newer, "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_flipped_bit_brings_back_an_older_watermark() {
+        let bytes = to_bytes(&watermark(32), 5);
+        for bit in 0..8 * bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(found) = newest_of(&file(&watermark(31), &flipped)) {
+                assert_eq!(found, watermark(32), "bit {bit}");
+            }
+        }
+    }
 }

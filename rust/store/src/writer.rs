@@ -19,8 +19,8 @@ pub(crate) struct Writer {
     /// Channels of a higher number are opened for each round: a process has only so many descriptors.
     kept_open: usize,
     metrics: MetricFiles,
-    watermark: WatermarkFile,
-    sequence: u64,
+    watermark: Watermark,
+    watermark_file: WatermarkFile,
     /// After a failed write nothing more is written: what is on file stays a prefix.
     failure: Option<StoreError>,
     touched: Vec<u32>,
@@ -29,13 +29,14 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn create(folder: &Path) -> Result<Self> {
+    /// A writer of a folder without records.
+    pub(crate) fn create(folder: &Path, watermark: Watermark) -> Result<Self> {
         Ok(Self {
             tensors: Vec::new(),
             kept_open: (descriptor_limit() / DESCRIPTOR_SHARE).min(MOST_KEPT_OPEN),
             metrics: MetricFiles::new(folder.join(METRICS_FOLDER)),
-            watermark: WatermarkFile::create(folder.join(WATERMARK_FILE))?,
-            sequence: 0,
+            watermark_file: WatermarkFile::create(folder.join(WATERMARK_FILE), &watermark)?,
+            watermark,
             failure: None,
             touched: Vec::new(),
             blocks: Vec::new(),
@@ -53,7 +54,7 @@ impl Writer {
 
     /// Everything up to this number is on file.
     pub(crate) fn sequence(&self) -> u64 {
-        self.sequence
+        self.watermark.sequence
     }
 
     pub(crate) fn failure(&self) -> Option<&StoreError> {
@@ -93,7 +94,7 @@ impl Writer {
                 writer.rest(channel);
             }
             let last = blocks.last().and_then(|block| block.entries().last());
-            writer.advance(last.map_or(writer.sequence, |entry| entry.sequence))
+            writer.advance(last.map_or(writer.watermark.sequence, |entry| entry.sequence))
         })
     }
 
@@ -120,11 +121,9 @@ impl Writer {
                 channel.finish(&mut compacted)?;
             }
             compacted.into_iter().try_for_each(Compacted::publish)?;
-            writer.watermark.write(Watermark {
-                sequence: writer.sequence,
-                closed: true,
-            })?;
-            writer.watermark.sync()
+            writer.watermark.closed = true;
+            writer.watermark_file.fill(&writer.watermark)?;
+            writer.watermark_file.sync()
         })
     }
 
@@ -135,11 +134,8 @@ impl Writer {
     }
 
     fn advance(&mut self, sequence: u64) -> Result<()> {
-        self.sequence = sequence;
-        self.watermark.write(Watermark {
-            sequence,
-            closed: false,
-        })
+        self.watermark.sequence = sequence;
+        self.watermark_file.write(&self.watermark)
     }
 
     fn guarded(&mut self, write: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {

@@ -89,12 +89,8 @@ fn truncated_files() {
 fn flipped_bits() {
     let (folder, seen) = damaged_store("flipped", true);
     let mut random = Random(7);
-    let mut undetected = 0;
     for path in files(&folder) {
         let whole = fs::read(&path).unwrap();
-        let description = path
-            .extension()
-            .is_some_and(|extension| extension == "json");
         for trial in 0..1000 {
             // Half of the flips go into the headers, where they could do most harm.
             let reach = if trial % 2 == 0 {
@@ -107,18 +103,12 @@ fn flipped_bits() {
             bytes[position] ^= 1 << random.below(8);
             replace(&path, &bytes);
             match read_everything(&folder) {
-                Ok(found) if description => undetected += usize::from(found != seen),
                 Ok(found) => assert!(found == seen, "{} flipped at {position}", path.display()),
                 Err(error) => assert!(!error.to_string().is_empty()),
             }
         }
         replace(&path, &whole);
     }
-    // The descriptions have no checksum; what a flip there may change is the order of the channels.
-    assert!(
-        undetected < 40,
-        "{undetected} flips of descriptions were not noticed"
-    );
 }
 
 #[test]
@@ -136,14 +126,7 @@ fn many_bytes_changed_at_once() {
                 .for_each(|byte| *byte = random.below(256) as u8);
             replace(&path, &bytes);
             if let Ok(found) = read_everything(&folder) {
-                let description = path
-                    .extension()
-                    .is_some_and(|extension| extension == "json");
-                assert!(
-                    found == seen || description,
-                    "{} garbled at {start}",
-                    path.display()
-                );
+                assert!(found == seen, "{} garbled at {start}", path.display());
             }
         }
         replace(&path, &whole);

@@ -178,7 +178,9 @@ def _arrow(folder: Path, *, to_parquet: bool) -> Logger:
 
     def flush() -> None:
         if columns[0]:
-            writer.write_batch(pa.RecordBatch.from_arrays(list(map(pa.array, columns)), schema=schema))
+            writer.write_batch(
+                pa.RecordBatch.from_arrays(list(map(pa.array, columns)), schema=schema)
+            )
             for column in columns:
                 column.clear()
 

@@ -14,7 +14,6 @@ import torch
 from recorders import (
     COPIES,
     DURABLE,
-    EMPTY,
     FILE,
     OURS,
     RECORDERS,
@@ -22,7 +21,18 @@ from recorders import (
     WRITE,
     WRITEV,
 )
-from rounds import Column, Contender, Goal, Measured, folder, goals, interleave, options, populate, table
+from rounds import (
+    Column,
+    Contender,
+    Goal,
+    Measured,
+    folder,
+    goals,
+    interleave,
+    options,
+    populate,
+    table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,9 +135,7 @@ def paused(open_recorder: Open, size: Size) -> dict[str, float]:
     }
 
 
-def contenders(
-    measure: Callable[[Open, Size], dict[str, float]], size: Size
-) -> list[Contender]:
+def contenders(measure: Callable[[Open, Size], dict[str, float]], size: Size) -> list[Contender]:
     """All of them in one setting."""
 
     def contender(name: str) -> Contender:

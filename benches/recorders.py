@@ -75,7 +75,7 @@ def write(folder: Path, _sample: Array, _count: int) -> Recorder:
     descriptor = os.open(folder / "raw.bin", os.O_CREAT | os.O_WRONLY)
 
     def record(batch: Array, _epoch: int, _number: int) -> None:
-        os.write(descriptor, batch)
+        os.write(descriptor, batch.data)
 
     return Recorder(record, close=lambda: os.close(descriptor))
 
@@ -85,7 +85,7 @@ def write_durably(folder: Path, sample: Array, count: int) -> Recorder:
     descriptor = os.open(folder / "raw.bin", os.O_CREAT | os.O_WRONLY)
 
     def record(batch: Array, _epoch: int, _number: int) -> None:
-        os.write(descriptor, batch)
+        os.write(descriptor, batch.data)
 
     def close() -> None:
         os.fdatasync(descriptor)
@@ -103,7 +103,7 @@ def writev(folder: Path, sample: Array, count: int) -> Recorder:
     def record(batch: Array, epoch: int, number: int) -> None:
         epochs.fill(epoch)
         numbers.fill(number)
-        os.writev(descriptor, [batch, epochs, numbers])
+        os.writev(descriptor, [batch.data, epochs.data, numbers.data])
 
     return Recorder(record, close=lambda: os.close(descriptor))
 
@@ -225,7 +225,9 @@ def h5py_chunks(folder: Path, sample: Array, count: int) -> Recorder:
 
     file = h5py.File(folder / "rows.h5", "w")
     rows, width = sample.shape
-    dataset = file.create_dataset("rows", shape=(count * rows, width), chunks=(rows, width), dtype="f4")
+    dataset = file.create_dataset(
+        "rows", shape=(count * rows, width), chunks=(rows, width), dtype="f4"
+    )
     write_chunk = dataset.id.write_direct_chunk
 
     def record(batch: Array, _epoch: int, number: int) -> None:

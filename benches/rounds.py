@@ -74,7 +74,7 @@ def interleave(contenders: Sequence[Contender], *, rounds: int, seed: int = 0) -
     measured = Measured()
     order = []
     for contender in contenders:
-        if contender.needs is None or _is_installed(contender.needs):
+        if contender.needs is None or is_installed(contender.needs):
             measured.rounds[contender.name] = {}
             order.append(contender)
         else:
@@ -100,7 +100,8 @@ def interleave(contenders: Sequence[Contender], *, rounds: int, seed: int = 0) -
     return measured
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Whether a module can be found, without importing it."""
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from loggers import EMPTY, LIST, LOGGERS, NAMES, OURS, OURS_DICT, TRACKERS
+from loggers import LIST, LOGGERS, NAMES, OURS, OURS_DICT, TRACKERS
 from rounds import Column, Contender, Goal, folder, goals, interleave, options, size_of, table
 
 from specplan._native import Store
@@ -80,7 +80,16 @@ def apart(name: str, calls: int) -> dict[str, float]:
     with folder() as path:
         # Through a file: a tracker may leave a daemon behind that keeps a pipe open.
         answer = path / "figures.json"
-        command = [sys.executable, "-W", "ignore", __file__, "--apart", name, str(calls), str(answer)]
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            __file__,
+            "--apart",
+            name,
+            str(calls),
+            str(answer),
+        ]
         environment = {**os.environ, "DVC_NO_ANALYTICS": "true", "WANDB_ERROR_REPORTING": "false"}
         quiet = subprocess.DEVNULL
         subprocess.run(
@@ -107,7 +116,8 @@ def latency(path: Path, *, calls: int) -> NDArray[np.float64]:
         seen = np.array(json.loads(watcher.stdout.read()))
     sequences, times = np.array(logged).T
     first = np.searchsorted(seen[:, 0], sequences)
-    return (seen[first, 1] - times) / 1e6
+    late: NDArray[np.float64] = (seen[first, 1] - times) / 1e6
+    return late
 
 
 def some(calls: int) -> NDArray[np.float64]:
@@ -139,7 +149,9 @@ def main() -> None:
     with folder() as path:
         late = latency(path, calls=200 if chosen.quick else 1000)
     low, high = np.percentile(late, [50, 99])
-    print(f"From a call until another process sees it: median {low:.1f} ms, 99 % within {high:.1f} ms.")
+    print(
+        f"From a call until another process sees it: median {low:.1f} ms, 99 % within {high:.1f} ms."
+    )
     print()
     found = [
         Goal("caller, median us for ten values", 0.5, measured.best(OURS, "median")),

@@ -1,7 +1,7 @@
 """The Rust extension: text with positions, headers of table files, and the record store."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,11 +93,34 @@ class Store:
         session: int = 1,
         staging_bytes: int = 67_108_864,
         flush_milliseconds: int = 20,
+        durability: Literal["process", "periodic", "disk"] = "process",
+        on_error: Literal["stop", "drop"] = "stop",
     ) -> Store:
         """Create the folder `path` and start the drainer thread.
 
+        `durability` says when records survive a loss of power: when the system writes them back, every
+        five seconds, or after each round of writing. `on_error` says what a failed write does: every
+        later call raises, or the records of that round are lost and counted.
+
         Raises:
             StoreError: the folder holds records already, another process writes it, or it cannot be made.
+        """
+    @staticmethod
+    def open(
+        path: str,
+        *,
+        session: int,
+        rewind_to: int | None = None,
+        staging_bytes: int = 67_108_864,
+        flush_milliseconds: int = 20,
+    ) -> Store:
+        """Continue the store in `path`, whatever ended the session before; `session` is larger than its number.
+
+        With `rewind_to`, records after that sequence number are hidden from every reader, for good.
+
+        Raises:
+            StoreError: there is no store, another process writes it, its records end before `rewind_to`, or
+                it is damaged.
         """
     def tensor(
         self,
@@ -112,8 +135,17 @@ class Store:
         """Open the channel of one recorded value. `shape` is that of one row; `dtype` is numpy's name."""
     def metrics(self, series: Sequence[tuple[str, str | None, str | None, str]]) -> MetricGroup:
         """Open a group of series, each (phase, node, split, name), that are logged together."""
-    def sync(self) -> int:
-        """Wait until everything recorded so far is on file; returns the watermark (docs/format.md)."""
+    def sync(self, *, durable: bool = False) -> int:
+        """Wait until everything recorded so far is on file; returns the watermark (docs/format.md).
+
+        With `durable` it is on disk too, whatever the level of the store.
+
+        Raises:
+            StoreError: a write failed, or a slot was acquired and neither committed nor given up.
+        """
+    @property
+    def durable(self) -> int:
+        """Everything up to this sequence number survives a loss of power."""
     def statistics(self) -> dict[str, int]:
         """Counters: records, bytes, stalls, stall_nanoseconds, drains, chunks, dropped."""
     def close(self) -> None:
@@ -134,6 +166,37 @@ class TensorChannel:
             ValueError: shape differs from the channel's.
             StoreError: an earlier write failed.
         """
+    def acquire(self, rows: int, epoch: int, batch: int) -> Slot:
+        """Take a batch's place in the order now, and fill in its rows later, as a device copies them.
+
+        Raises:
+            ValueError: there can be no batch of that size.
+            StoreError: an earlier write failed, or the staging memory is full behind another slot.
+        """
+
+@final
+class Slot:
+    """A batch that waits for its rows. Given up, it is no record and leaves a gap in the order.
+
+    As a context manager it is committed at the end of the block, and given up when that raises.
+    """
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """Where the rows belong, of the channel's type. Holds old values; read-only after the commit."""
+    @property
+    def address(self) -> int:
+        """Address of the array, at the start of a page. Pages are used again by later slots."""
+    @property
+    def capacity(self) -> int:
+        """Bytes of the pages at the address."""
+    @property
+    def sequence(self) -> int:
+        """Run-wide sequence number of the record."""
+    def commit(self) -> int:
+        """Record the rows as they are now; returns the sequence number."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, error_type: object, error: object, traceback: object) -> None: ...
 
 @final
 class MetricGroup:
@@ -152,8 +215,12 @@ class StoreReader:
     """A reader of a live, crashed or closed store. Takes no lock and writes nothing."""
 
     @staticmethod
-    def open(path: str) -> StoreReader:
-        """Raises StoreError if there is no store, if it is damaged, or of a newer format."""
+    def open(path: str, *, check: bool = True) -> StoreReader:
+        """Open a store; with `check`, batches are compared with their checksums the first time that they are read.
+
+        Raises:
+            StoreError: there is no store, it is damaged, or of a newer format.
+        """
     def refresh(self) -> int:
         """Look again how far the writer has come; returns the watermark."""
     @property
@@ -161,10 +228,19 @@ class StoreReader:
     @property
     def closed(self) -> bool:
         """True once the writer closed the store."""
+    @property
+    def durable(self) -> int:
+        """Sequence number up to which records survive a loss of power."""
+    @property
+    def dropped(self) -> int:
+        """Records of the whole run that were accepted and lost."""
+    @property
+    def sessions(self) -> list[dict[str, Any]]:
+        """The writers in order: session, first_sequence, rewound_to, created, process, host, boot_id."""
     def tensors(self) -> list[TensorReader]:
         """Every tensor channel, in order of creation."""
-    def metric_files(self) -> list[tuple[str, int]]:
-        """The Arrow IPC files of the metrics in order, each with the number of rows at or below the watermark."""
+    def metric_files(self) -> list[tuple[str, int, int]]:
+        """Where the visible rows of the metrics stand, in order: an Arrow IPC file, the first row, how many rows."""
 
 @final
 class TensorReader:
@@ -185,11 +261,14 @@ class TensorReader:
     def at(self, position: int) -> NDArray[Any]:
         """The rows of the batch at `position` in the order of recording. Raises IndexError."""
     def chunks(self) -> list[NDArray[Any]]:
-        """All rows at or below the watermark, one array per file."""
+        """All visible rows, one array for each stretch of them in a file."""
     def index(self) -> dict[str, NDArray[np.int64]]:
-        """One entry per batch: sequence, epoch, batch, rows, row_start, time (nanoseconds since 1970, UTC)."""
-    def files(self) -> list[tuple[str, int]]:
-        """The Arrow IPC files in order, each with the number of rows at or below the watermark."""
+        """One entry per batch: sequence, epoch, batch, rows, row_start, time (nanoseconds since 1970, UTC).
+
+        `row_start` counts visible rows, as they stand in `chunks`.
+        """
+    def files(self) -> list[tuple[str, int, int]]:
+        """Where the visible rows stand, in order: an Arrow IPC file, the first row, how many rows."""
 
 # ---- export --------------------------------------------------------------------------------------
 

@@ -126,7 +126,8 @@ def metrics(outcome: Outcome) -> list[dict[str, Any]]:
     """The rows of the metrics in order: batch -1 for a whole epoch, None for no node or split."""
     reader = StoreReader.open(str(outcome.folder.records))
     tables = [
-        pa.ipc.open_file(path).read_all().slice(0, rows) for path, rows in reader.metric_files()
+        pa.ipc.open_file(path).read_all().slice(first, rows)
+        for path, first, rows in reader.metric_files()
     ]
     rows = pa.concat_tables(tables).to_pylist()
     return [{key: None if value == "" else value for key, value in row.items()} for row in rows]

@@ -58,7 +58,11 @@ def check_prefix(path: Path, sizes: list[int]) -> int:
         assert same_bits(tensor.at(position), expected_batch(position, sizes))
         assert tensor.get(position // 100, position % 100).shape[0] == sizes[position % len(sizes)]
     frame = pl.concat(
-        [pl.read_ipc(file, n_rows=rows) for file, rows in reader.metric_files()] or [pl.DataFrame()]
+        [
+            pl.read_ipc(file, n_rows=first + rows)[first:]
+            for file, first, rows in reader.metric_files()
+        ]
+        or [pl.DataFrame()]
     )
     assert frame.height == watermark // 2
     if frame.height:

@@ -49,8 +49,8 @@ def test_metrics(tmp_path: Path) -> None:
     assert frame["node"].isna().tolist() == [True, False, False] * 2
     assert frame["epoch"].isna().tolist() == [False] * 3 + [True] * 3
     assert frame["step"].tolist() == [5] * 3 + [6] * 3
-    ((path, rows),) = StoreReader.open(str(tmp_path)).metric_files()
-    assert rows == 6
+    ((path, first, rows),) = StoreReader.open(str(tmp_path)).metric_files()
+    assert (first, rows) == (0, 6)
     assert pl.read_ipc(path)["name"].to_list() == names * 2
     assert duckdb.execute(f"select count(*) from '{target}' where batch is null").fetchall() == [
         (3,)
@@ -69,7 +69,7 @@ def test_metrics_roll_over_many_chunks(tmp_path: Path) -> None:
     store.close()
     files = StoreReader.open(str(tmp_path)).metric_files()
     assert len(files) == 3
-    frame = pl.concat([pl.read_ipc(path) for path, _ in files])
+    frame = pl.concat([pl.read_ipc(path) for path, _, _ in files])
     assert frame["value"].to_list() == [
         100.0 * g + n for _ in range(20) for g in range(30) for n in range(60)
     ]

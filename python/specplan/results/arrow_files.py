@@ -17,9 +17,9 @@ ATTEMPTS = 20
 SECONDS_BETWEEN_ATTEMPTS = 0.001
 
 
-def read_rows(files: Sequence[tuple[str, int]]) -> pa.Table | None:
-    """The first rows of each file, in order, aliasing the mapped files; None for no files."""
-    tables = [_open(path).slice(0, rows) for path, rows in files]
+def read_rows(files: Sequence[tuple[str, int, int]]) -> pa.Table | None:
+    """Some rows of each file (path, first, count), in order, aliasing the mapped files; None for no files."""
+    tables = [_open(path).slice(first, rows) for path, first, rows in files]
     return pa.concat_tables(tables) if tables else None
 
 

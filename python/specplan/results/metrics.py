@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from specplan._native import StoreReader
 
 SCHEMA = pa.schema(
     [
@@ -34,19 +36,31 @@ SCHEMA = pa.schema(
 SERIES = ["phase", "node", "split", "name"]
 
 
-def read_metrics(files: Sequence[tuple[str, int]], *, run_id: str, session: int) -> pa.Table:
-    """The metrics in the files of a store, as `export_metrics` would write them."""
-    stored = read_rows(files)
+def read_metrics(store: StoreReader, *, run_id: str) -> pa.Table:
+    """The metrics of a store, as `export_metrics` would write them."""
+    stored = read_rows(store.metric_files())
     if stored is None:
         return SCHEMA.empty_table()
-    constants = {"run_id": text(run_id), "session": number(session, "int32")}
+    derived = {
+        "run_id": repeated(text(run_id), stored.num_rows),
+        "session": numbers(_sessions(stored.column("sequence"), store.sessions)),
+    }
     columns = [
-        repeated(constants[field.name], stored.num_rows)
-        if field.name in constants
-        else _column(stored.column(field.name), field)
+        derived[field.name] if field.name in derived else _column(stored.column(field.name), field)
         for field in SCHEMA
     ]
     return pa.table(columns, schema=SCHEMA)
+
+
+def _sessions(
+    sequences: pa.ChunkedArray, sessions: Sequence[Mapping[str, Any]]
+) -> NDArray[np.int32]:
+    """The session that wrote each record."""
+    firsts = np.array([session["first_sequence"] for session in sessions], np.uint64)
+    of_records = (
+        np.searchsorted(firsts, np.from_dlpack(sequences.combine_chunks()), side="right") - 1
+    )
+    return np.array([session["session"] for session in sessions], np.int32)[of_records]
 
 
 def _column(stored: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:

@@ -204,8 +204,7 @@ class Run:
         from specplan.results.metrics import SCHEMA, read_metrics
 
         if self._has_records():
-            files = self._records().metric_files()
-            return read_metrics(files, run_id=self.id, session=self._run_file.sessions[-1].session)
+            return read_metrics(self._records(), run_id=self.id)
         if self._folder.metrics_table.is_file():
             from specplan.results.arrow_files import read_parquet
 

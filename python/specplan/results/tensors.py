@@ -113,8 +113,8 @@ class Tensors(Mapping[tuple[int, int], "NDArray[Any]"]):
             return np.empty((0, *self.shape), self.dtype)
         return np.concatenate(parts)
 
-    def files(self) -> list[tuple[str, int]]:
-        """The Arrow IPC files in order, each with its committed rows; every epoch is in them."""
+    def files(self) -> list[tuple[str, int, int]]:
+        """Where the rows stand: Arrow IPC file, first row, number of rows; every epoch is in them."""
         return self._reader.files()
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
 //! From a Python array to the bytes of its rows.
 
-use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
@@ -65,7 +65,8 @@ fn numpy_view<'py>(
 ) -> PyResult<ArrayView<'py>> {
     let dtype = array.dtype();
     let native = dtype.is_native_byteorder().unwrap_or(true);
-    if numpy_code(stored) != (dtype.kind(), dtype.itemsize()) || !native {
+    let fits = numpy_code(stored) == (dtype.kind(), dtype.itemsize()) && native;
+    if !fits || !has_unit(&dtype, stored)? {
         return Err(wrong_type(&dtype.str()?.to_string(), value_type));
     }
     let rows = match array.shape().split_first() {
@@ -86,33 +87,67 @@ fn numpy_view<'py>(
     })
 }
 
-/// numpy's kind and item size of a type. The kind of bfloat16 is that of an extension type.
-pub(crate) fn numpy_code(value_type: ValueType) -> (u8, usize) {
+/// Whether times count nanoseconds, which neither kind nor size of the type tell.
+fn has_unit(dtype: &Bound<'_, PyArrayDescr>, value_type: ValueType) -> PyResult<bool> {
+    if !matches!(value_type, ValueType::Datetime | ValueType::Timedelta) {
+        return Ok(true);
+    }
+    let name = dtype.getattr(intern!(dtype.py(), "name"))?;
+    Ok(name.extract::<String>()? == value_type.name())
+}
+
+/// numpy's kind and item size of a type. Types that it does not have are of the kind of extension types.
+fn numpy_code(value_type: ValueType) -> (u8, usize) {
     let kind = match value_type {
         ValueType::Bool => b'b',
         ValueType::Uint8 | ValueType::Uint16 | ValueType::Uint32 | ValueType::Uint64 => b'u',
         ValueType::Int8 | ValueType::Int16 | ValueType::Int32 | ValueType::Int64 => b'i',
         ValueType::Float16 | ValueType::Float32 | ValueType::Float64 => b'f',
-        ValueType::Bfloat16 => b'V',
         ValueType::Complex64 | ValueType::Complex128 => b'c',
+        ValueType::Datetime => b'M',
+        ValueType::Timedelta => b'm',
+        ValueType::Float8E4m3fn
+        | ValueType::Float8E5m2
+        | ValueType::Bfloat16
+        | ValueType::Complex32 => b'V',
     };
     (kind, value_type.item_bytes())
 }
 
-fn dlpack_type(value_type: ValueType) -> DataType {
+/// The numpy type and row shape that values are handed out with: those that numpy does not have as their bits,
+/// and half complex numbers as two halves.
+pub(crate) fn handed_out(value_type: ValueType, shape: &[usize]) -> (&'static str, Vec<usize>) {
+    let mut shape = shape.to_vec();
+    let name = match value_type {
+        ValueType::Float8E4m3fn | ValueType::Float8E5m2 => ValueType::Uint8.name(),
+        ValueType::Bfloat16 => ValueType::Uint16.name(),
+        ValueType::Complex32 => {
+            shape.push(value_type.parts());
+            ValueType::Float16.name()
+        }
+        value_type => value_type.name(),
+    };
+    (name, shape)
+}
+
+/// DLPack's type. None for those that it does not have.
+fn dlpack_type(value_type: ValueType) -> Option<DataType> {
     let code = match value_type {
         ValueType::Int8 | ValueType::Int16 | ValueType::Int32 | ValueType::Int64 => 0,
         ValueType::Uint8 | ValueType::Uint16 | ValueType::Uint32 | ValueType::Uint64 => 1,
         ValueType::Float16 | ValueType::Float32 | ValueType::Float64 => 2,
         ValueType::Bfloat16 => 4,
-        ValueType::Complex64 | ValueType::Complex128 => 5,
+        ValueType::Complex32 | ValueType::Complex64 | ValueType::Complex128 => 5,
         ValueType::Bool => 6,
+        ValueType::Float8E4m3fn => 10,
+        ValueType::Float8E5m2 => 12,
+        ValueType::Datetime | ValueType::Timedelta => return None,
     };
-    DataType {
+    Some(DataType {
         code,
         bits: 8 * value_type.item_bytes() as u8,
         lanes: 1,
-    }
+    })
 }
 
 /// What is used of torch, once it has been imported by somebody else.
@@ -176,7 +211,7 @@ impl Torch {
                 "the tensor is on `{device}`; move it to the CPU first"
             )));
         }
-        if view.data_type != dlpack_type(value_type) {
+        if Some(view.data_type) != dlpack_type(value_type) {
             return Err(wrong_type(
                 &tensor.getattr("dtype")?.to_string(),
                 value_type,
@@ -218,19 +253,32 @@ fn view_through_numpy<'py>(
     value_type: ValueType,
     shape: &[usize],
 ) -> PyResult<ArrayView<'py>> {
+    let py = tensor.py();
+    let torch = py.import(intern!(py, "torch"))?;
     let mut plain = resolved(tensor)?.call_method0("contiguous")?;
-    let mut stored = value_type;
-    if plain.getattr("dtype")?.to_string() == "torch.bfloat16" && value_type == ValueType::Bfloat16
-    {
-        let int16 = tensor.py().import("torch")?.getattr("int16")?;
-        plain = plain.call_method1("view", (int16,))?;
-        stored = ValueType::Int16;
+    let dtype = plain.getattr("dtype")?.to_string();
+    let (mut stored, mut shape) = (value_type, shape.to_vec());
+    // What numpy does not have goes there as the same bits.
+    if dtype.strip_prefix("torch.") == Some(value_type.name()) {
+        match value_type {
+            ValueType::Bfloat16 => stored = ValueType::Int16,
+            ValueType::Float8E4m3fn | ValueType::Float8E5m2 => stored = ValueType::Uint8,
+            ValueType::Complex32 => {
+                stored = ValueType::Float16;
+                plain = torch.call_method1("view_as_real", (plain,))?;
+                shape.push(value_type.parts());
+            }
+            _ => {}
+        }
+    }
+    if stored != value_type {
+        plain = plain.call_method1("view", (torch.getattr(stored.name())?,))?;
     }
     numpy_view(
         plain.call_method0("numpy")?.cast()?,
         value_type,
         stored,
-        shape,
+        &shape,
     )
 }
 

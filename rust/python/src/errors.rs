@@ -22,6 +22,7 @@ impl From<Failure> for PyErr {
             E::NoBatch { .. } => PyKeyError::new_err(message),
             E::NoPosition { .. } => PyIndexError::new_err(message),
             E::UnknownType { .. }
+            | E::UnknownOption { .. }
             | E::ReservedField { .. }
             | E::ChannelMismatch { .. }
             | E::Size { .. }

@@ -5,7 +5,9 @@ mod dlpack;
 mod errors;
 mod export;
 mod headers;
+mod memory;
 mod reader;
+mod slot;
 mod store;
 mod text;
 
@@ -22,6 +24,8 @@ mod _native {
     use crate::headers::{ColumnHeader, TableHeader, read_table_header};
     #[pymodule_export]
     use crate::reader::{StoreReader, TensorReader};
+    #[pymodule_export]
+    use crate::slot::Slot;
     #[pymodule_export]
     use crate::store::{MetricGroup, Store, TensorChannel};
     #[pymodule_export]

@@ -1,15 +1,16 @@
 //! The record store: reading.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use numpy::npyffi::{self, PY_ARRAY_API, npy_intp};
-use numpy::{PyArray1, PyArrayDescr, PyArrayDescrMethods};
+use numpy::{PyArray1, PyArrayDescr};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use specplan_store::{BatchEntry, Rows, ValueType};
+use specplan_store::{BatchEntry, Rows, Session, VisibleFile};
 
+use crate::array::handed_out;
 use crate::errors::Failure;
+use crate::memory::array_over;
 
 /// A reader of a live, crashed or closed store. Takes no lock and writes nothing.
 #[pyclass(frozen, module = "specplan._native")]
@@ -18,10 +19,14 @@ pub(crate) struct StoreReader(specplan_store::StoreReader);
 #[pymethods]
 impl StoreReader {
     #[staticmethod]
-    fn open(py: Python<'_>, path: String) -> Result<Self, Failure> {
-        Ok(Self(py.detach(|| {
-            specplan_store::StoreReader::open(Path::new(&path))
-        })?))
+    #[pyo3(signature = (path, *, check = true))]
+    fn open(py: Python<'_>, path: String, check: bool) -> Result<Self, Failure> {
+        let open = if check {
+            specplan_store::StoreReader::open
+        } else {
+            specplan_store::StoreReader::open_unchecked
+        };
+        Ok(Self(py.detach(|| open(Path::new(&path)))?))
     }
 
     fn refresh(&self, py: Python<'_>) -> Result<u64, Failure> {
@@ -38,6 +43,32 @@ impl StoreReader {
         self.0.closed()
     }
 
+    #[getter]
+    fn durable(&self) -> u64 {
+        self.0.durable()
+    }
+
+    #[getter]
+    fn dropped(&self) -> u64 {
+        self.0.dropped()
+    }
+
+    #[getter]
+    fn sessions<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let session = |session: Session| {
+            let described = PyDict::new(py);
+            described.set_item("session", session.session)?;
+            described.set_item("first_sequence", session.first_sequence)?;
+            described.set_item("rewound_to", session.rewound_to)?;
+            described.set_item("created", session.created)?;
+            described.set_item("process", session.process)?;
+            described.set_item("host", session.host)?;
+            described.set_item("boot_id", session.boot_id)?;
+            Ok(described)
+        };
+        self.0.sessions().into_iter().map(session).collect()
+    }
+
     fn tensors(&self, py: Python<'_>) -> PyResult<Vec<TensorReader>> {
         self.0
             .tensors()
@@ -46,7 +77,7 @@ impl StoreReader {
             .collect()
     }
 
-    fn metric_files(&self) -> Vec<(String, u64)> {
+    fn metric_files(&self) -> Vec<(String, u64, u64)> {
         names(self.0.metric_files())
     }
 }
@@ -56,17 +87,16 @@ impl StoreReader {
 pub(crate) struct TensorReader {
     tensor: Arc<specplan_store::TensorReader>,
     descr: Py<PyArrayDescr>,
+    /// Of a row as it is handed out.
+    shape: Vec<usize>,
 }
 
 impl TensorReader {
     fn new(py: Python<'_>, tensor: Arc<specplan_store::TensorReader>) -> PyResult<Self> {
-        // numpy has no bfloat16: its bits are handed out.
-        let name = match tensor.value_type() {
-            ValueType::Bfloat16 => ValueType::Uint16.name(),
-            value_type => value_type.name(),
-        };
+        let (name, shape) = handed_out(tensor.value_type(), tensor.shape());
         Ok(Self {
             descr: PyArrayDescr::new(py, name)?.unbind(),
+            shape,
             tensor,
         })
     }
@@ -123,15 +153,15 @@ impl TensorReader {
     }
 
     fn chunks<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        self.tensor
-            .chunks()
+        let chunks = py.detach(|| self.tensor.chunks()).map_err(Failure::from)?;
+        chunks
             .into_iter()
             .map(|rows| self.array(py, rows))
             .collect()
     }
 
     fn index<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let entries = py.detach(|| self.tensor.index());
+        let entries = py.detach(|| self.tensor.index()).map_err(Failure::from)?;
         let columns = PyDict::new(py);
         let add = |name: &str, value: fn(&BatchEntry) -> i64| {
             columns.set_item(name, PyArray1::from_iter(py, entries.iter().map(value)))
@@ -145,7 +175,7 @@ impl TensorReader {
         Ok(columns)
     }
 
-    fn files(&self) -> Vec<(String, u64)> {
+    fn files(&self) -> Vec<(String, u64, u64)> {
         names(self.tensor.files())
     }
 }
@@ -153,32 +183,18 @@ impl TensorReader {
 impl TensorReader {
     /// A read-only array on the map, which it keeps alive.
     fn array<'py>(&self, py: Python<'py>, rows: Rows) -> PyResult<Bound<'py, PyAny>> {
-        let mut dimensions: Vec<npy_intp> = Vec::with_capacity(1 + self.tensor.shape().len());
-        dimensions.push(rows.count() as npy_intp);
-        dimensions.extend(self.tensor.shape().iter().map(|&length| length as npy_intp));
-        let data = rows.bytes().as_ptr();
-        let owner = Bound::new(py, MappedRows { _rows: rows })?;
+        let (count, data) = (rows.count(), rows.bytes().as_ptr());
+        let owner = Bound::new(py, MappedRows { _rows: rows })?.into_any();
         // SAFETY: the rows have this type and shape and are aligned, because every column starts at a
-        // multiple of 64 bytes of the file. NewFromDescr takes over the reference to the descriptor, and
-        // SetBaseObject the one to the owner. Without the writeable flag nobody can write to the map.
+        // multiple of 64 bytes of the file. Nobody can write to the map through the array.
         unsafe {
-            let array = PY_ARRAY_API.PyArray_NewFromDescr(
-                py,
-                npyffi::get_type_object(py, npyffi::NpyTypes::PyArray_Type),
-                self.descr.bind(py).clone().into_dtype_ptr(),
-                dimensions.len() as i32,
-                dimensions.as_mut_ptr(),
-                std::ptr::null_mut(),
-                data.cast_mut().cast(),
-                npyffi::NPY_ARRAY_C_CONTIGUOUS | npyffi::NPY_ARRAY_ALIGNED,
-                std::ptr::null_mut(),
-            );
-            let array = Bound::from_owned_ptr_or_err(py, array)?;
-            if PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast(), owner.into_ptr()) != 0
-            {
-                return Err(PyErr::fetch(py));
-            }
-            Ok(array)
+            array_over(
+                self.descr.bind(py),
+                (count, &self.shape),
+                data.cast_mut(),
+                false,
+                owner,
+            )
         }
     }
 }
@@ -189,9 +205,9 @@ struct MappedRows {
     _rows: Rows,
 }
 
-fn names(files: Vec<(PathBuf, u64)>) -> Vec<(String, u64)> {
+fn names(files: Vec<VisibleFile>) -> Vec<(String, u64, u64)> {
     files
         .into_iter()
-        .map(|(path, rows)| (path.to_string_lossy().into_owned(), rows))
+        .map(|(path, first, rows)| (path.to_string_lossy().into_owned(), first, rows))
         .collect()
 }

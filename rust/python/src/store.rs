@@ -8,10 +8,11 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use specplan_store::{ChannelKey, Options, Series, ValueType};
+use specplan_store::{ChannelKey, Durability, OnError, Options, Series, ValueType};
 
 use crate::array::view;
 use crate::errors::Failure;
+use crate::slot::Slot;
 
 /// The one writer of a run's records. Safe to call from several threads.
 #[pyclass(frozen, module = "specplan._native")]
@@ -52,7 +53,8 @@ fn close_at_exit(py: Python<'_>, store: &Arc<specplan_store::Store>) -> PyResult
 #[pymethods]
 impl Store {
     #[staticmethod]
-    #[pyo3(signature = (path, *, run_id, session = 1, staging_bytes = 67_108_864, flush_milliseconds = 20))]
+    #[pyo3(signature = (path, *, run_id, session = 1, staging_bytes = 67_108_864, flush_milliseconds = 20, durability = "process", on_error = "stop"))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only options")]
     fn create(
         py: Python<'_>,
         path: String,
@@ -60,19 +62,46 @@ impl Store {
         session: u32,
         staging_bytes: usize,
         flush_milliseconds: u64,
+        durability: &str,
+        on_error: &str,
     ) -> PyResult<Self> {
         let options = Options {
+            durability: Durability::parse(durability).map_err(Failure::from)?,
+            on_error: OnError::parse(on_error).map_err(Failure::from)?,
             run_id,
             session,
             staging_bytes,
             flush_interval: Duration::from_millis(flush_milliseconds),
         };
-        let store = py
-            .detach(|| specplan_store::Store::create(Path::new(&path), &options))
-            .map_err(Failure::from)?;
-        let store = Arc::new(store);
-        close_at_exit(py, &store)?;
-        Ok(Self(store))
+        Self::start(py, || {
+            specplan_store::Store::create(Path::new(&path), &options)
+        })
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (path, *, session, rewind_to = None, staging_bytes = 67_108_864, flush_milliseconds = 20, durability = "process", on_error = "stop"))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only options")]
+    fn open(
+        py: Python<'_>,
+        path: String,
+        session: u32,
+        rewind_to: Option<u64>,
+        staging_bytes: usize,
+        flush_milliseconds: u64,
+        durability: &str,
+        on_error: &str,
+    ) -> PyResult<Self> {
+        let options = Options {
+            durability: Durability::parse(durability).map_err(Failure::from)?,
+            on_error: OnError::parse(on_error).map_err(Failure::from)?,
+            run_id: String::new(),
+            session,
+            staging_bytes,
+            flush_interval: Duration::from_millis(flush_milliseconds),
+        };
+        Self::start(py, || {
+            specplan_store::Store::open(Path::new(&path), &options, rewind_to)
+        })
     }
 
     #[pyo3(signature = (*, phase, node, role, field, dtype, shape))]
@@ -113,8 +142,20 @@ impl Store {
         Ok(MetricGroup(py.detach(|| self.0.metrics(series))?))
     }
 
-    fn sync(&self, py: Python<'_>) -> Result<u64, Failure> {
-        Ok(py.detach(|| self.0.sync())?)
+    #[pyo3(signature = (*, durable = false))]
+    fn sync(&self, py: Python<'_>, durable: bool) -> Result<u64, Failure> {
+        Ok(py.detach(|| {
+            if durable {
+                self.0.sync_to_disk()
+            } else {
+                self.0.sync()
+            }
+        })?)
+    }
+
+    #[getter]
+    fn durable(&self, py: Python<'_>) -> Result<u64, Failure> {
+        Ok(py.detach(|| self.0.durable())?)
     }
 
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -132,6 +173,17 @@ impl Store {
 
     fn close(&self, py: Python<'_>) -> Result<(), Failure> {
         Ok(py.detach(|| self.0.close())?)
+    }
+}
+
+impl Store {
+    fn start(
+        py: Python<'_>,
+        start: impl FnOnce() -> specplan_store::Result<specplan_store::Store> + Send,
+    ) -> PyResult<Self> {
+        let store = Arc::new(py.detach(start).map_err(Failure::from)?);
+        close_at_exit(py, &store)?;
+        Ok(Self(store))
     }
 }
 
@@ -158,6 +210,20 @@ impl TensorChannel {
                 .detach(|| channel.record(data, rows, epoch, batch))
                 .map_err(Failure::from)?),
         }
+    }
+
+    fn acquire(&self, py: Python<'_>, rows: usize, epoch: i32, batch: i32) -> PyResult<Slot> {
+        let channel = &self.0;
+        let acquired = channel
+            .try_acquire(rows, epoch, batch)
+            .map_err(Failure::from)?;
+        let slot = match acquired {
+            Some(slot) => slot,
+            None => py
+                .detach(|| channel.acquire(rows, epoch, batch))
+                .map_err(Failure::from)?,
+        };
+        Slot::new(py, channel, rows, slot)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Result, StoreError};
 use crate::recorder::Recorder;
+use crate::slot::Slot;
 use crate::staging::{Key, Target};
 use crate::value_type::ValueType;
 
@@ -62,6 +63,41 @@ impl TensorChannel {
         let rows = self.check(data, rows)?;
         self.recorder
             .record(self.target, Key::of_batch(epoch, batch), rows, data)
+    }
+
+    /// Take a batch's place in the order now and fill in its rows later. None if too many bytes wait to be written.
+    pub fn try_acquire(&self, rows: usize, epoch: i32, batch: i32) -> Result<Option<Slot>> {
+        let (count, bytes) = self.size(rows)?;
+        let key = Key::of_batch(epoch, batch);
+        let acquired = self.recorder.try_acquire(self.target, key, count, bytes)?;
+        Ok(acquired
+            .map(|(sequence, pages)| Slot::new(Arc::clone(&self.recorder), pages, bytes, sequence)))
+    }
+
+    /// Take a batch's place in the order now, waiting if need be, and fill in its rows later.
+    pub fn acquire(&self, rows: usize, epoch: i32, batch: i32) -> Result<Slot> {
+        let (count, bytes) = self.size(rows)?;
+        let key = Key::of_batch(epoch, batch);
+        let (sequence, pages) = self.recorder.acquire(self.target, key, count, bytes)?;
+        Ok(Slot::new(
+            Arc::clone(&self.recorder),
+            pages,
+            bytes,
+            sequence,
+        ))
+    }
+
+    /// So many rows as they are counted, and their bytes.
+    fn size(&self, rows: usize) -> Result<(u32, usize)> {
+        let bytes = rows.checked_mul(self.row_bytes);
+        match (i32::try_from(rows), bytes) {
+            (Ok(count), Some(bytes)) => Ok((count as u32, bytes)),
+            _ => Err(StoreError::Size {
+                what: "the slot",
+                found: bytes.unwrap_or(usize::MAX),
+                expected: i32::MAX as usize * self.row_bytes,
+            }),
+        }
     }
 
     fn check(&self, data: &[u8], rows: usize) -> Result<u32> {

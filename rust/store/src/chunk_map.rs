@@ -79,6 +79,16 @@ impl ChunkMap {
         &self.path
     }
 
+    pub(crate) fn superblock_offset(&self) -> u64 {
+        self.superblock_offset
+    }
+
+    /// Bytes of the text region of each column that has one.
+    pub(crate) fn text_capacity(&self) -> usize {
+        let texts = self.columns.iter().filter_map(|column| column.text);
+        texts.map(|(_, bytes)| bytes as usize).max().unwrap_or(0)
+    }
+
     /// Rows of the channel before this chunk.
     pub(crate) fn first_row(&self) -> u64 {
         self.first.first_row

@@ -91,6 +91,24 @@ impl StoreDescription {
     }
 }
 
+impl ChannelDescription {
+    /// Refuse a channel whose rows are others than those that it has.
+    pub(crate) fn check_same(&self, existing: &Self, channel: &str) -> Result<()> {
+        if (self.kind, &self.dtype, &self.shape)
+            == (existing.kind, &existing.dtype, &existing.shape)
+        {
+            return Ok(());
+        }
+        let describe =
+            |description: &Self| format!("{} {:?}", description.dtype, description.shape);
+        Err(StoreError::ChannelMismatch {
+            channel: channel.to_owned(),
+            existing: describe(existing),
+            requested: describe(self),
+        })
+    }
+}
+
 impl Session {
     /// The session of this process.
     pub(crate) fn begin(

@@ -68,6 +68,34 @@ pub enum StoreError {
         /// The addition: a name, or the number of a bit.
         feature: String,
     },
+    /// A session that is not later than the last one.
+    #[error("session {session} cannot begin: session {last} wrote `{}` already", path.display())]
+    SessionOrder {
+        /// Folder of the store.
+        path: PathBuf,
+        /// The session that was to begin.
+        session: u32,
+        /// The last one that did.
+        last: u32,
+    },
+    /// A store that is to be rewound to a place that it has not reached.
+    #[error("`{}` cannot be rewound to record {to}: its records end at {watermark}", path.display())]
+    Rewind {
+        /// Folder of the store.
+        path: PathBuf,
+        /// Where it was to end.
+        to: u64,
+        /// Where it ends.
+        watermark: u64,
+    },
+    /// A store that was continued too often.
+    #[error("`{}` cannot be continued: it has {limit} gaps already", path.display())]
+    TooManyRewinds {
+        /// Folder of the store.
+        path: PathBuf,
+        /// How many ranges of records may be hidden.
+        limit: usize,
+    },
     /// A call on a closed store.
     #[error("the store `{}` is closed", path.display())]
     Closed {
@@ -95,6 +123,24 @@ pub enum StoreError {
         path: PathBuf,
         /// How many may be open.
         limit: usize,
+    },
+    /// Waiting for records behind a slot that nobody filled in.
+    #[error("record {sequence} of `{}` is a slot that was not committed", path.display())]
+    Uncommitted {
+        /// Folder of the store.
+        path: PathBuf,
+        /// Sequence number of the slot.
+        sequence: u64,
+    },
+    /// An option that has no such value.
+    #[error("unknown {option} `{name}`; known: {known}")]
+    UnknownOption {
+        /// Which option.
+        option: &'static str,
+        /// What was asked for.
+        name: String,
+        /// What is known.
+        known: &'static str,
     },
     /// A dtype that no channel can hold.
     #[error("unknown dtype `{name}`; known: {known}")]

@@ -11,11 +11,12 @@ use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
+use crate::batch_index::BatchEntry;
 use crate::error::{Result, StoreError};
 use crate::layout::{row_length, tensor_field};
 use crate::parquet_file::{Encodings, ParquetFile, failed};
 use crate::store_reader::StoreReader;
-use crate::tensor_reader::{BatchEntry, TensorReader};
+use crate::tensor_reader::TensorReader;
 use crate::value_type::ValueType;
 
 const SAMPLE_ID: &str = "sample_id";
@@ -33,7 +34,7 @@ pub fn export_execution(
     run_id: &str,
     epoch: Option<i32>,
 ) -> Result<u64> {
-    let reader = StoreReader::open(store)?;
+    let reader = StoreReader::open_unchecked(store)?;
     let channels = channels_of(&reader, phase)?;
     let sample_ids = channels.iter().position(|channel| is_sample_id(channel));
     let columns: Vec<Column> = channels
@@ -213,13 +214,13 @@ impl Table<'_> {
     /// Add one batch of all channels, unless one of them lacks it or it was recorded again later.
     fn add(&mut self, reference: &TensorReader, position: usize) -> Result<()> {
         let entry = reference.entry(position)?;
-        if reference.position(entry.epoch, entry.batch) != Some(position) {
+        if reference.position(entry.epoch, entry.batch)? != Some(position) {
             return Ok(());
         }
         let mut found = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
             let channel = &column.channel;
-            let Some(position) = channel.position(entry.epoch, entry.batch) else {
+            let Some(position) = channel.position(entry.epoch, entry.batch)? else {
                 return Ok(());
             };
             let rows = channel.at(position)?;

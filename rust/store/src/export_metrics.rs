@@ -15,8 +15,9 @@ use crate::chunk_map::ChunkMap;
 use crate::description::Session;
 use crate::error::Result;
 use crate::metric_files::{label_check, row_check};
+use crate::metric_reader::SEQUENCE;
 use crate::parquet_file::{Encodings, ParquetFile, failed};
-use crate::store_reader::{SEQUENCE, StoreReader};
+use crate::store_reader::StoreReader;
 
 const ROWS_AT_ONCE: u64 = 1 << 16;
 const STEP: usize = 0;
@@ -38,12 +39,12 @@ pub fn export_metrics(store: &Path, path: &Path, run_id: &str) -> Result<u64> {
         counting: &["step", "time"],
     };
     let mut file = ParquetFile::create(path, Arc::new(schema()), &encodings)?;
-    for part in reader.metric_parts() {
-        let mut start = 0;
-        while start < part.rows {
-            let rows = start..part.rows.min(start + ROWS_AT_ONCE);
+    for (map, visible) in reader.metric_rows() {
+        let mut start = visible.start;
+        while start < visible.end {
+            let rows = start..visible.end.min(start + ROWS_AT_ONCE);
             start = rows.end;
-            let columns = columns(&part.map, rows, run_id, &sessions)?;
+            let columns = columns(&map, rows, run_id, &sessions)?;
             let batch = RecordBatch::try_new(Arc::clone(file.schema()), columns)
                 .map_err(|error| failed(file.path(), &error.into()))?;
             file.write(&batch)?;

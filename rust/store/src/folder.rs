@@ -55,6 +55,13 @@ pub(crate) fn index_path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("index-{number:06}.arrow"))
 }
 
+/// The number of a chunk or index file, if this is one.
+pub(crate) fn file_number(path: &Path, path_of: fn(&Path, u32) -> PathBuf) -> Option<u32> {
+    let (_, number) = path.file_stem()?.to_str()?.rsplit_once('-')?;
+    let number = number.parse().ok()?;
+    (path_of(path.parent()?, number) == path).then_some(number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use arrow_schema::DataType;
 
 use crate::chunk::{ChunkWriter, Compacted, chunk_bytes};
 use crate::error::Result;
 use crate::folder::chunk_path;
+use crate::growing_files::GrowingFiles;
 use crate::layout::{Columns, plain, text, time};
+use crate::recovery::FilesEnd;
 use crate::staging::{Block, Entry, Target};
+use crate::unsynced::Unsynced;
 
 /// Each label column may fill this share of a chunk with long labels.
 const TEXT_SHARE: usize = 16;
@@ -106,12 +108,8 @@ struct TextRegion {
 }
 
 pub(crate) struct MetricFiles {
-    folder: PathBuf,
-    columns: Arc<Columns>,
+    files: GrowingFiles,
     groups: Vec<Group>,
-    chunk: Option<ChunkWriter>,
-    chunks: u32,
-    rows: u64,
     texts: [TextRegion; LABELS],
     // One buffer for each column, reused from drain to drain.
     buffers: Vec<Vec<u8>>,
@@ -121,23 +119,24 @@ pub(crate) struct MetricFiles {
 
 impl MetricFiles {
     pub(crate) fn new(folder: PathBuf) -> Self {
-        let columns = Arc::new(metric_columns());
+        let files = GrowingFiles::new(folder, chunk_path, metric_columns());
         Self {
-            folder,
-            buffers: vec![Vec::new(); columns.storages().len()],
-            columns,
+            buffers: vec![Vec::new(); files.columns().storages().len()],
+            files,
             groups: Vec::new(),
-            chunk: None,
-            chunks: 0,
-            rows: 0,
             texts: Default::default(),
             added: 0,
             last_sequence: 0,
         }
     }
 
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: FilesEnd) {
+        self.files.continue_after(end);
+    }
+
     pub(crate) fn chunks(&self) -> u64 {
-        u64::from(self.chunks)
+        u64::from(self.files.files())
     }
 
     /// Add a group of series; returns its number.
@@ -204,49 +203,37 @@ impl MetricFiles {
     /// Make sure that the chunk has room for one record of the group, and that the views point into it.
     fn prepare(&mut self, group: usize) -> Result<()> {
         let rows = self.groups[group].series.len() as u64;
-        let fits = self
-            .chunk
-            .as_ref()
-            .is_some_and(|chunk| chunk.room() >= self.added + rows);
-        if !fits || (self.groups[group].views_of_chunk != self.chunks && !self.texts_fit(group)) {
+        let fits = self.files.has_room(self.added + rows);
+        let has_views = |files: &Self| files.groups[group].views_of_chunk == files.files.files();
+        if !fits || (!has_views(self) && !self.texts_fit(group)) {
             self.next_chunk(group)?;
         }
-        if self.groups[group].views_of_chunk != self.chunks {
+        if !has_views(self) {
             self.write_views(group)?;
         }
         Ok(())
     }
 
     fn texts_fit(&self, group: usize) -> bool {
-        let capacity = self.chunk.as_ref().map_or(0, ChunkWriter::text_capacity);
+        let capacity = self.files.last().map_or(0, ChunkWriter::text_capacity);
         let needed = longest_text(&self.groups[group].series);
         self.texts.iter().all(|text| text.used + needed <= capacity)
     }
 
     fn next_chunk(&mut self, group: usize) -> Result<()> {
         self.commit()?;
-        if let Some(full) = self.chunk.take() {
-            full.seal()?;
-        }
         let series = &self.groups[group].series;
-        let wanted = (chunk_bytes(self.chunks) / self.columns.row_bytes()) as u64;
-        let text_capacity = (chunk_bytes(self.chunks) / TEXT_SHARE).max(longest_text(series));
+        let bytes = chunk_bytes(self.files.files());
+        let wanted = (bytes / self.files.columns().row_bytes()) as u64;
+        let text_capacity = (bytes / TEXT_SHARE).max(longest_text(series));
         let capacity = wanted.max(series.len() as u64).max(1);
-        let path = chunk_path(&self.folder, self.chunks);
-        self.chunk = Some(ChunkWriter::create(
-            path,
-            &self.columns,
-            capacity,
-            text_capacity,
-            self.rows,
-        )?);
+        self.files.begin(capacity, text_capacity)?;
         self.texts = Default::default();
-        self.chunks += 1;
         Ok(())
     }
 
     fn write_views(&mut self, group: usize) -> Result<()> {
-        let Some(chunk) = &self.chunk else {
+        let Some(chunk) = self.files.last() else {
             return Ok(());
         };
         let group = &mut self.groups[group];
@@ -259,31 +246,36 @@ impl MetricFiles {
                 group.views[label].extend_from_slice(&view(text, position));
             }
         }
-        group.views_of_chunk = self.chunks;
+        group.views_of_chunk = self.files.files();
         Ok(())
     }
 
     /// Write the added rows and show them.
     fn commit(&mut self) -> Result<()> {
-        if let Some(chunk) = &mut self.chunk
-            && self.added > 0
-        {
+        if self.added > 0 {
             for (column, buffer) in self.buffers.iter_mut().enumerate() {
-                chunk.write(column, 0, buffer)?;
+                self.files.write(column, 0, buffer)?;
                 buffer.clear();
             }
-            chunk.commit(self.added, self.last_sequence, 0)?;
-            self.rows += self.added;
+            self.files.commit(self.added, self.last_sequence, 0)?;
             self.added = 0;
         }
         Ok(())
     }
 
+    /// Go back to what is committed, after a write that failed.
+    pub(crate) fn abandon(&mut self) {
+        self.buffers.iter_mut().for_each(Vec::clear);
+        self.added = 0;
+    }
+
+    pub(crate) fn take_unsynced(&mut self, unsynced: &mut Unsynced) {
+        self.files.take_unsynced(unsynced);
+    }
+
     pub(crate) fn finish(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
-        if let Some(chunk) = self.chunk.take() {
-            let used: Vec<usize> = self.texts.iter().map(|text| text.used).collect();
-            compacted.extend(chunk.finish(&used)?);
-        }
+        let used: Vec<usize> = self.texts.iter().map(|text| text.used).collect();
+        compacted.extend(self.files.finish(&used)?);
         Ok(())
     }
 }

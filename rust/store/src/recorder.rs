@@ -3,16 +3,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Result, StoreError};
 use crate::lock::fork_generation;
-use crate::staging::{Block, Entry, Key, Room, Staging, Take, Target, now};
+use crate::slot::Pages;
+use crate::staging::{Block, Entry, Key, Room, Staging, Take, Target};
 use crate::writer::Writer;
 
 /// How long a record waits for the drainer before it takes memory that is not in the cache.
 const PATIENCE: Duration = Duration::from_millis(5);
+/// How long a record waits for somebody to fill in a slot that stands before it in a full staging memory.
+const SLOT_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Recorder {
     folder: PathBuf,
@@ -24,7 +27,6 @@ pub(crate) struct Recorder {
     stalls: AtomicU64,
     stall_nanoseconds: AtomicU64,
     drains: AtomicU64,
-    dropped: AtomicU64,
 }
 
 /// Counters of a store.
@@ -57,7 +59,6 @@ impl Recorder {
             stalls: AtomicU64::new(0),
             stall_nanoseconds: AtomicU64::new(0),
             drains: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
         }
     }
 
@@ -85,14 +86,15 @@ impl Recorder {
     pub(crate) fn statistics(&self) -> Result<Statistics> {
         self.check_process()?;
         let (records, bytes) = self.staging.accepted();
+        let writer = self.writer();
         Ok(Statistics {
             records,
             bytes,
             stalls: self.stalls.load(Ordering::Relaxed),
             stall_nanoseconds: self.stall_nanoseconds.load(Ordering::Relaxed),
             drains: self.drains.load(Ordering::Relaxed),
-            chunks: self.writer().chunks(),
-            dropped: self.dropped.load(Ordering::Relaxed),
+            chunks: writer.chunks(),
+            dropped: writer.lost(),
         })
     }
 
@@ -105,9 +107,15 @@ impl Recorder {
     }
 
     pub(crate) fn run(&self, interval: Duration) {
-        while let Some(take) = self.staging.wait(interval) {
+        loop {
+            let sync_wait = self.writer().sync_wait();
+            let Some(take) = self.staging.wait(interval, sync_wait) else {
+                return;
+            };
             // A failure is kept by the staging and raised by the next call of the user.
-            let drained = catch_unwind(AssertUnwindSafe(|| self.drain(take)));
+            let drained = catch_unwind(AssertUnwindSafe(|| {
+                self.drain(take).and_then(|_| self.sync_if_due())
+            }));
             if drained.is_err() {
                 // Taking the lock notes that it is poisoned: the user need not wait for a sync to hear of it.
                 drop(self.writer());
@@ -115,26 +123,61 @@ impl Recorder {
         }
     }
 
-    /// Write some of the staged records; any thread may help. Returns the watermark.
-    fn drain(&self, take: Take) -> Result<u64> {
+    fn sync_if_due(&self) -> Result<()> {
+        let mut writer = self.writer();
+        if writer.sync_is_due() {
+            self.make_durable(&mut writer)?;
+        }
+        Ok(())
+    }
+
+    fn make_durable(&self, writer: &mut Writer) -> Result<()> {
+        writer.make_durable().inspect_err(|error| {
+            if writer.failure().is_some() {
+                self.staging.refuse(error.clone());
+            }
+        })
+    }
+
+    /// Write some of the staged records; any thread may help. Returns the last number that was written or given up,
+    /// and that of the slot at which it ended, if it did.
+    fn drain(&self, take: Take) -> Result<(u64, Option<u64>)> {
         let mut guard = self.writer();
         let writer = &mut *guard;
         let mut blocks = std::mem::take(&mut writer.blocks);
-        self.staging.take(take, &mut blocks);
+        let filling = self.staging.take(take, &mut blocks);
         let written = self.write(writer, &mut blocks);
         writer.blocks = blocks;
         written?;
-        Ok(writer.sequence())
+        Ok((writer.sequence(), filling))
     }
 
     /// Write all records that are staged now. Returns the watermark.
     pub(crate) fn drain_all(&self) -> Result<u64> {
         let last = self.staging.last_sequence();
         loop {
-            let watermark = self.drain(Take::Everything)?;
-            if watermark >= last {
-                return Ok(watermark);
+            let (written, filling) = self.drain(Take::Everything)?;
+            if written >= last {
+                return Ok(self.writer().published());
             }
+            if let Some(sequence) = filling {
+                return Err(self.uncommitted(sequence));
+            }
+        }
+    }
+
+    /// Write all records that are staged now, and put everything on disk. Returns the watermark.
+    pub(crate) fn drain_to_disk(&self) -> Result<u64> {
+        self.drain_all()?;
+        let mut writer = self.writer();
+        self.make_durable(&mut writer)?;
+        Ok(writer.published())
+    }
+
+    fn uncommitted(&self, sequence: u64) -> StoreError {
+        StoreError::Uncommitted {
+            path: self.folder.clone(),
+            sequence,
         }
     }
 
@@ -143,10 +186,9 @@ impl Recorder {
             return writer.failure().cloned().map_or(Ok(()), Err);
         }
         self.drains.fetch_add(1, Ordering::Relaxed);
+        blocks.iter_mut().for_each(Block::note_check);
         let written = writer.write_blocks(blocks);
         if let Err(error) = &written {
-            let lost: usize = blocks.iter().map(|block| block.entries().len()).sum();
-            self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
             self.staging.refuse(error.clone());
         }
         self.staging.give_back(blocks);
@@ -187,42 +229,102 @@ impl Recorder {
                 break sequence;
             }
             if room == Room::All {
-                self.drain(Take::Full)?;
+                self.help(start)?;
             }
         };
+        self.count_stall(start);
+        Ok(sequence)
+    }
+
+    /// Write some records so that there is room again. A slot that is not filled in is waited for only so long.
+    fn help(&self, start: Instant) -> Result<()> {
+        let (_, filling) = self.drain(Take::Full)?;
+        match filling {
+            Some(sequence) if start.elapsed() > SLOT_PATIENCE => Err(self.uncommitted(sequence)),
+            _ => Ok(()),
+        }
+    }
+
+    fn count_stall(&self, start: Instant) {
         self.stalls.fetch_add(1, Ordering::Relaxed);
         self.stall_nanoseconds
             .fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        Ok(sequence)
     }
 
     /// Write a record that is larger than a block from the caller's memory, behind everything staged before it.
     fn record_through(&self, target: Target, key: Key, rows: u32, data: &[u8]) -> Result<u64> {
-        self.drain_all()?;
+        match self.drain_all() {
+            Err(StoreError::Uncommitted { .. }) => {
+                return self.record_in_slot(target, key, rows, data);
+            }
+            drained => drained?,
+        };
         let mut guard = self.writer();
         let writer = &mut *guard;
         let mut blocks = std::mem::take(&mut writer.blocks);
         let numbered = self.staging.take_and_number(data.len(), &mut blocks);
         let written = self.write(writer, &mut blocks);
         writer.blocks = blocks;
-        let sequence = numbered?;
-        let entry = Entry {
-            target,
-            key,
-            sequence,
-            time: now(),
-            rows,
-            crc: 0,
-            start: 0,
-            end: 0,
+        let Some(sequence) = numbered? else {
+            drop(guard);
+            return self.record_in_slot(target, key, rows, data);
         };
         written
-            .and_then(|()| writer.write_one(entry, data))
-            .inspect_err(|error| {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-                self.staging.refuse(error.clone());
-            })?;
+            .and_then(|()| writer.write_one(Entry::new(target, key, rows, sequence), data))
+            .inspect_err(|error| self.staging.refuse(error.clone()))?;
         Ok(sequence)
+    }
+
+    /// Copy a record that is larger than a block, because a slot before it is not filled in yet.
+    fn record_in_slot(&self, target: Target, key: Key, rows: u32, data: &[u8]) -> Result<u64> {
+        let (sequence, pages) = self.acquire(target, key, rows, data.len())?;
+        pages.fill(data);
+        self.commit_slot(&pages, data.len())?;
+        Ok(sequence)
+    }
+
+    pub(crate) fn try_acquire(
+        &self,
+        target: Target,
+        key: Key,
+        rows: u32,
+        bytes: usize,
+    ) -> Result<Option<(u64, Arc<Pages>)>> {
+        self.check_process()?;
+        self.staging.push_slot(target, key, rows, bytes)
+    }
+
+    /// Give a record its place and memory for its bytes, waiting if need be.
+    pub(crate) fn acquire(
+        &self,
+        target: Target,
+        key: Key,
+        rows: u32,
+        bytes: usize,
+    ) -> Result<(u64, Arc<Pages>)> {
+        let start = Instant::now();
+        loop {
+            if let Some(acquired) = self.try_acquire(target, key, rows, bytes)? {
+                if start.elapsed() > PATIENCE {
+                    self.count_stall(start);
+                }
+                return Ok(acquired);
+            }
+            self.staging.wait_for_slot(bytes, PATIENCE);
+            self.help(start)?;
+        }
+    }
+
+    pub(crate) fn commit_slot(&self, pages: &Pages, bytes: usize) -> Result<()> {
+        self.check_process()?;
+        self.staging.commit_slot(pages, bytes)
+    }
+
+    pub(crate) fn withdraw_slot(&self, pages: &Pages) {
+        // In a forked child the lock may be held for ever; the slot is the parent's.
+        if self.check_process().is_ok() {
+            self.staging.withdraw_slot(pages);
+        }
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -249,10 +351,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-    use std::sync::Arc;
     use std::thread;
 
     use super::*;
+    use crate::policy::Policy;
     use crate::watermark::Watermark;
 
     const KEY: Key = Key {
@@ -265,7 +367,7 @@ mod tests {
     fn a_panic_in_the_middle_of_a_write_is_raised_and_hangs_nobody() {
         let folder = std::env::temp_dir().join(format!("specplan-panic-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let writer = Writer::create(&folder, Watermark::default()).unwrap();
+        let writer = Writer::create(&folder, Watermark::default(), Policy::default()).unwrap();
         let recorder = Arc::new(Recorder::new(&folder, 1, writer));
         let target = Target::Metrics(0);
         assert_eq!(recorder.record(target, KEY, 0, &[]).unwrap(), 1);

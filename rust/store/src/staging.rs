@@ -1,15 +1,19 @@
 //! Hot memory between the recording threads and the files: one run-wide log of records, in blocks.
 
 use std::collections::VecDeque;
-use std::ops::Range;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+pub(crate) use crate::block::{Block, Entry, Key, Target, now};
 use crate::error::{Result, StoreError};
+use crate::slot::Pages;
 
 const BLOCK_BYTES: usize = 512 << 10;
 const SMALLEST_BLOCK_BYTES: usize = 16 << 10;
-const BLOCK_RECORDS: usize = 4096;
+/// An entry counts its bytes in 32 bits.
+const MOST_SLOT_BYTES: usize = u32::MAX as usize;
+/// A slot takes pages that are left over if they are not much too large.
+const SLACK_BYTES: usize = 64 << 10;
 /// Full blocks that wake the drainer before its interval is over: few commits, and still in the cache.
 const WAKE_BLOCKS: usize = 2;
 /// Blocks that are used while the drainer makes progress: more of them would be colder than waiting is long.
@@ -17,82 +21,15 @@ const HOT_BLOCKS: usize = 16;
 /// Most blocks that are written before they are filled again: they should not leave the cache.
 const ROUND_BLOCKS: usize = 4;
 
-/// Whose record it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    Tensor(u32),
-    Metrics(u32),
-}
-
-/// Where a record belongs in the run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
-    pub(crate) epoch: i32,
-    pub(crate) batch: i32,
-    pub(crate) step: i64,
-}
-
-impl Key {
-    /// The key of tensors, whose channels hold no steps.
-    pub(crate) fn of_batch(epoch: i32, batch: i32) -> Self {
-        Self {
-            epoch,
-            batch,
-            step: 0,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    pub(crate) target: Target,
-    pub(crate) key: Key,
-    pub(crate) sequence: u64,
-    pub(crate) time: i64,
-    pub(crate) rows: u32,
-    pub(crate) crc: u32,
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-}
-
-pub(crate) struct Block {
-    bytes: Box<[u8]>,
-    used: usize,
-    entries: Vec<Entry>,
-}
-
-impl Block {
-    fn new(size: usize) -> Self {
-        Self {
-            bytes: vec![0; size].into_boxed_slice(),
-            used: 0,
-            entries: Vec::with_capacity(BLOCK_RECORDS),
-        }
-    }
-
-    pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    pub(crate) fn data(&self, entry: &Entry) -> &[u8] {
-        self.bytes(entry.start..entry.end)
-    }
-
-    pub(crate) fn bytes(&self, range: Range<u32>) -> &[u8] {
-        &self.bytes[range.start as usize..range.end as usize]
-    }
-
-    fn fits(&self, bytes: usize) -> bool {
-        self.used + bytes <= self.bytes.len() && self.entries.len() < BLOCK_RECORDS
-    }
-}
-
 struct State {
     // The block being filled and the full ones are taken under one lock: else the order could turn round.
     current: Option<Block>,
     full: VecDeque<Block>,
     pool: Vec<Block>,
     blocks: usize,
+    // Slots that are written and wait to be used again, and the bytes of those that are not.
+    slots: Vec<Block>,
+    slot_bytes: usize,
     last_sequence: u64,
     records: u64,
     bytes: u64,
@@ -105,6 +42,7 @@ pub(crate) struct Staging {
     state: Mutex<State>,
     wake: Condvar,
     returned: Condvar,
+    bytes: usize,
     block_bytes: usize,
     most_blocks: usize,
     wake_blocks: usize,
@@ -137,6 +75,8 @@ impl Staging {
                 full: VecDeque::new(),
                 pool: Vec::new(),
                 blocks: 0,
+                slots: Vec::new(),
+                slot_bytes: 0,
                 last_sequence,
                 records: 0,
                 bytes: 0,
@@ -146,6 +86,7 @@ impl Staging {
             }),
             wake: Condvar::new(),
             returned: Condvar::new(),
+            bytes,
             block_bytes,
             most_blocks,
             wake_blocks: WAKE_BLOCKS.min(most_blocks - 1),
@@ -182,21 +123,7 @@ impl Staging {
         let Some(block) = &mut state.current else {
             return Ok(None);
         };
-        let start = block.used;
-        let end = start + data.len();
-        let copy = &mut block.bytes[start..end];
-        copy.copy_from_slice(data);
-        block.used = end;
-        block.entries.push(Entry {
-            target,
-            key,
-            sequence,
-            time: now(),
-            rows,
-            crc: crc32fast::hash(copy),
-            start: start as u32,
-            end: end as u32,
-        });
+        block.append(Entry::new(target, key, rows, sequence), data);
         state.last_sequence = sequence;
         state.records += 1;
         state.bytes += data.len() as u64;
@@ -229,28 +156,100 @@ impl Staging {
         true
     }
 
-    /// Take the next blocks in order. The caller holds the writer, so that nobody can write later ones first.
-    pub(crate) fn take(&self, take: Take, blocks: &mut Vec<Block>) {
-        let mut state = self.lock();
-        let full = state.full.len();
-        blocks.extend(state.full.drain(..full.min(ROUND_BLOCKS)));
-        if take == Take::Everything && full <= ROUND_BLOCKS {
-            blocks.extend(state.current.take_if(|block| !block.entries.is_empty()));
-        }
-    }
-
-    /// Take all that is left and the sequence number after it, for a record that does not go through a block.
-    pub(crate) fn take_and_number(&self, bytes: usize, blocks: &mut Vec<Block>) -> Result<u64> {
+    /// Give a record its place in the order and pages for its bytes. None if too many bytes wait to be written.
+    pub(crate) fn push_slot(
+        &self,
+        target: Target,
+        key: Key,
+        rows: u32,
+        bytes: usize,
+    ) -> Result<Option<(u64, Arc<Pages>)>> {
         let mut state = self.lock();
         if let Some(refusal) = &state.refusal {
             return Err(refusal.clone());
         }
+        let too_large = || StoreError::Size {
+            what: "the slot",
+            found: bytes,
+            expected: MOST_SLOT_BYTES,
+        };
+        if bytes > MOST_SLOT_BYTES {
+            return Err(too_large());
+        }
+        if state.slot_bytes > 0 && state.slot_bytes + bytes > self.bytes {
+            return Ok(None);
+        }
+        let mut block = match state.reusable_slot(bytes) {
+            Some(block) => block,
+            None => Block::of_slot(Pages::new(bytes).ok_or_else(too_large)?),
+        };
+        let begun = state.current.take_if(|block| !block.is_empty());
+        state.full.extend(begun);
+        let sequence = state.last_sequence + 1;
+        block.begin_slot(Entry::new(target, key, rows, sequence), bytes);
+        let Some(pages) = block.pages().map(Arc::clone) else {
+            return Ok(None);
+        };
+        state.full.push_back(block);
+        state.last_sequence = sequence;
+        state.slot_bytes += bytes;
+        Ok(Some((sequence, pages)))
+    }
+
+    /// Count a slot that was filled in, and wake the drainer.
+    pub(crate) fn commit_slot(&self, pages: &Pages, bytes: usize) -> Result<()> {
+        let mut state = self.lock();
+        if let Some(refusal) = &state.refusal {
+            return Err(refusal.clone());
+        }
+        if pages.finish(true) {
+            state.records += 1;
+            state.bytes += bytes as u64;
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Make a slot that was not committed a gap in the order.
+    pub(crate) fn withdraw_slot(&self, pages: &Pages) {
+        if pages.finish(false) {
+            let _state = self.lock();
+            self.wake.notify_one();
+        }
+    }
+
+    /// Take the next blocks in order. The caller holds the writer, so that nobody can write later ones first.
+    /// The answer is the number of the slot at which this ended because it is not filled in yet.
+    pub(crate) fn take(&self, take: Take, blocks: &mut Vec<Block>) -> Option<u64> {
+        let mut state = self.lock();
+        let ready = state.ready(ROUND_BLOCKS);
+        blocks.extend(state.full.drain(..ready));
+        if take == Take::Everything && state.full.is_empty() {
+            blocks.extend(state.current.take_if(|block| !block.is_empty()));
+        }
+        state.filling()
+    }
+
+    /// Take all that is left and the sequence number after it, for a record that does not go through a block. None if a
+    /// slot before it is not filled in yet.
+    pub(crate) fn take_and_number(
+        &self,
+        bytes: usize,
+        blocks: &mut Vec<Block>,
+    ) -> Result<Option<u64>> {
+        let mut state = self.lock();
+        if let Some(refusal) = &state.refusal {
+            return Err(refusal.clone());
+        }
+        if state.ready(usize::MAX) < state.full.len() {
+            return Ok(None);
+        }
         blocks.extend(state.full.drain(..));
-        blocks.extend(state.current.take_if(|block| !block.entries.is_empty()));
+        blocks.extend(state.current.take_if(|block| !block.is_empty()));
         state.last_sequence += 1;
         state.records += 1;
         state.bytes += bytes as u64;
-        Ok(state.last_sequence)
+        Ok(Some(state.last_sequence))
     }
 
     /// The number of the last record that was accepted.
@@ -260,11 +259,17 @@ impl Staging {
 
     /// Return written blocks; the last one written is the first one to be filled again.
     pub(crate) fn give_back(&self, blocks: &mut Vec<Block>) {
-        for block in blocks.iter_mut() {
-            block.used = 0;
-            block.entries.clear();
+        let mut state = self.lock();
+        for mut block in blocks.drain(..) {
+            if block.pages().is_some() {
+                state.slot_bytes -= block.slot_bytes();
+                state.slots.push(block);
+            } else {
+                block.clear();
+                state.pool.push(block);
+            }
         }
-        self.lock().pool.append(blocks);
+        drop(state);
         self.returned.notify_all();
     }
 
@@ -277,6 +282,16 @@ impl Staging {
         !state.pool.is_empty()
     }
 
+    /// Wait until the bytes of a slot may fit, or this long.
+    pub(crate) fn wait_for_slot(&self, bytes: usize, patience: Duration) {
+        let full =
+            |state: &mut State| state.slot_bytes > 0 && state.slot_bytes + bytes > self.bytes;
+        drop(
+            self.returned
+                .wait_timeout_while(self.lock(), patience, full),
+        );
+    }
+
     /// Refuse every later record with this error; the first one stays.
     pub(crate) fn refuse(&self, error: StoreError) {
         self.lock().refusal.get_or_insert(error);
@@ -286,32 +301,31 @@ impl Staging {
         self.lock().refusal.clone()
     }
 
-    /// Wait in the drainer until there is something to write. None when the store is closing.
-    pub(crate) fn wait(&self, interval: Duration) -> Option<Take> {
+    /// Wait in the drainer until there is something to write, or this long. None when the store is closing.
+    pub(crate) fn wait(&self, interval: Duration, idle: Option<Duration>) -> Option<Take> {
         let mut state = self.lock();
         loop {
             if state.stopping {
                 return None;
             }
-            if state.full.len() >= self.wake_blocks {
+            if state.ready(self.wake_blocks) == self.wake_blocks {
                 return Some(Take::Full);
             }
-            let empty = state.full.is_empty()
-                && state
-                    .current
-                    .as_ref()
-                    .is_none_or(|block| block.entries.is_empty());
-            if empty {
-                state.drainer_sleeps = true;
+            let filling = state.filling().is_some();
+            let empty = filling || state.full.is_empty() && state.is_unused();
+            // Nothing behind a slot can be written before it is filled in, which wakes by itself.
+            state.drainer_sleeps = empty && !filling;
+            let patience = if empty { idle } else { Some(interval) };
+            let Some(patience) = patience else {
                 state = self
                     .wake
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
-            }
+            };
             let (guard, timeout) = self
                 .wake
-                .wait_timeout(state, interval)
+                .wait_timeout(state, patience)
                 .unwrap_or_else(PoisonError::into_inner);
             state = guard;
             if timeout.timed_out() {
@@ -326,8 +340,14 @@ impl Staging {
         (state.records, state.bytes)
     }
 
+    /// End the drainer. Slots that are not filled in become gaps: nobody waits for them.
     pub(crate) fn stop(&self) {
-        self.lock().stopping = true;
+        let mut state = self.lock();
+        state.stopping = true;
+        for pages in state.full.iter().filter_map(Block::pages) {
+            pages.finish(false);
+        }
+        drop(state);
         self.wake.notify_one();
     }
 
@@ -336,11 +356,31 @@ impl Staging {
     }
 }
 
-/// Nanoseconds since 1970, UTC.
-pub(crate) fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_nanos() as i64)
+impl State {
+    /// How many of the blocks at the front can be written, counted up to `most`.
+    fn ready(&self, most: usize) -> usize {
+        let blocks = self.full.iter().take(most);
+        blocks.take_while(|block| block.is_ready()).count()
+    }
+
+    /// The number of the slot that comes next, if it is not filled in yet.
+    fn filling(&self) -> Option<u64> {
+        let next = self.full.front().filter(|block| !block.is_ready());
+        next.and_then(Block::last_sequence)
+    }
+
+    fn is_unused(&self) -> bool {
+        self.current.as_ref().is_none_or(Block::is_empty)
+    }
+
+    /// The smallest slot that nobody holds and that has room for so many bytes, but not for twice as many.
+    fn reusable_slot(&mut self, bytes: usize) -> Option<Block> {
+        let sizes = bytes..=SLACK_BYTES.max(2 * bytes);
+        let slots = self.slots.iter_mut().enumerate();
+        let free = slots.filter_map(|(place, block)| Some((block.free_bytes()?, place)));
+        let (_, place) = free.filter(|(size, _)| sizes.contains(size)).min()?;
+        Some(self.slots.swap_remove(place))
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
 use crate::lock::Lock;
 use crate::metric_files::Series;
+use crate::policy::{Durability, OnError, Policy};
 use crate::recorder::{Recorder, Statistics, lock};
+use crate::recovery::{ChannelEnd, recover};
 use crate::staging::now;
 use crate::superblock::FORMAT;
 use crate::tensor_files::{KEY_COLUMNS, TensorFiles};
@@ -29,19 +31,41 @@ use crate::writer::Writer;
 pub struct Options {
     /// Id of the run, copied into exports.
     pub run_id: String,
-    /// Number of the session, copied into exports.
+    /// Number of the session, copied into exports; larger than those before.
     pub session: u32,
     /// Most memory for records that are not on file yet.
     pub staging_bytes: usize,
     /// Longest time that a record waits there.
     pub flush_interval: Duration,
+    /// When records survive a loss of power.
+    pub durability: Durability,
+    /// What a failed write does.
+    pub on_error: OnError,
+}
+
+impl Options {
+    fn policy(&self) -> Policy {
+        Policy {
+            durability: self.durability,
+            on_error: self.on_error,
+        }
+    }
 }
 
 /// The one writer of a run's records.
 pub struct Store {
     recorder: Arc<Recorder>,
-    channels: Mutex<HashMap<String, TensorChannel>>,
+    channels: Mutex<Channels>,
     running: Mutex<Option<Running>>,
+}
+
+#[derive(Default)]
+struct Channels {
+    open: HashMap<String, TensorChannel>,
+    /// What earlier sessions left.
+    left: HashMap<String, ChannelEnd>,
+    /// Place of the next new one in the order of creation.
+    next: u32,
 }
 
 struct Running {
@@ -60,24 +84,65 @@ impl Store {
                 path: folder.to_path_buf(),
             });
         }
-        let metrics = folder.join(METRICS_FOLDER);
-        fs::create_dir_all(&metrics).context("create", &metrics)?;
         let watermark = Watermark {
             session: options.session,
             ..Watermark::default()
         };
-        let writer = Writer::create(folder, watermark)?;
-        let recorder = Arc::new(Recorder::new(folder, options.staging_bytes, writer));
+        let writer = Writer::create(folder, watermark, options.policy())?;
         replace_description(&description, &describe(options))?;
+        Self::start(folder, options, lock, writer, HashMap::new())
+    }
+
+    /// Continue the store in a folder as another session, whatever ended the one before.
+    ///
+    /// With `rewind_to`, records after that number are hidden from every reader. `run_id` stays as it was.
+    pub fn open(folder: &Path, options: &Options, rewind_to: Option<u64>) -> Result<Self> {
+        let description = folder.join(STORE_FILE);
+        if !description.exists() {
+            return Err(StoreError::Missing {
+                path: folder.to_path_buf(),
+            });
+        }
+        let lock = Lock::acquire(folder)?;
+        let recovered = recover(folder, options.session, rewind_to)?;
+        let first = recovered.watermark.sequence + 1;
+        let session = Session::begin(options.session, first, rewind_to, now());
+        let mut store = recovered.description;
+        store.sessions.push(session);
+        replace_description(&description, &store)?;
+        let writer = Writer::continuing(
+            folder,
+            recovered.watermark,
+            recovered.metrics,
+            options.policy(),
+        )?;
+        Self::start(folder, options, lock, writer, recovered.channels)
+    }
+
+    fn start(
+        folder: &Path,
+        options: &Options,
+        lock: Lock,
+        writer: Writer,
+        left: HashMap<String, ChannelEnd>,
+    ) -> Result<Self> {
+        let metrics = folder.join(METRICS_FOLDER);
+        fs::create_dir_all(&metrics).context("create", &metrics)?;
+        let recorder = Arc::new(Recorder::new(folder, options.staging_bytes, writer));
         let interval = options.flush_interval;
         let drained = Arc::clone(&recorder);
         let drainer = thread::Builder::new()
             .name("specplan-drainer".to_owned())
             .spawn(move || drained.run(interval))
             .context("start the drainer of", folder)?;
+        let orders = left.values().map(|channel| channel.description.order);
         Ok(Self {
             recorder,
-            channels: Mutex::new(HashMap::new()),
+            channels: Mutex::new(Channels {
+                open: HashMap::new(),
+                next: orders.max().map_or(0, |last| last.saturating_add(1)),
+                left,
+            }),
             running: Mutex::new(Some(Running {
                 drainer,
                 _lock: lock,
@@ -102,14 +167,13 @@ impl Store {
         }
         let name = key.folder_name();
         let mut channels = lock(&self.channels);
-        if let Some(channel) = channels.get(&name) {
+        if let Some(channel) = channels.open.get(&name) {
             return channel.matching(name, value_type, shape);
         }
         let folder = self.recorder.folder().join(&name);
-        fs::create_dir_all(&folder).context("create", &folder)?;
         let description = ChannelDescription {
             format: FORMAT,
-            order: channels.len() as u32,
+            order: channels.next,
             kind: ChannelKind::Tensor,
             phase: key.phase.clone(),
             node: key.node.clone(),
@@ -118,12 +182,22 @@ impl Store {
             dtype: value_type.name().to_owned(),
             shape: shape.to_vec(),
         };
-        write_description(&folder.join(CHANNEL_FILE), &description)?;
-        let files = TensorFiles::new(folder, &key.field, value_type, shape);
-        let number = self.recorder.writer().add_tensor(files);
+        let mut files = TensorFiles::new(folder.clone(), &key.field, value_type, shape);
+        match channels.left.get(&name) {
+            Some(left) => {
+                description.check_same(&left.description, &name)?;
+                files.continue_after(left);
+            }
+            None => {
+                fs::create_dir_all(&folder).context("create", &folder)?;
+                write_description(&folder.join(CHANNEL_FILE), &description)?;
+                channels.next += 1;
+            }
+        }
+        let number = self.recorder.writer().add_tensor(&folder, files);
         let recorder = Arc::clone(&self.recorder);
         let channel = TensorChannel::new(recorder, number, value_type, shape, row_bytes);
-        channels.insert(name, channel.clone());
+        channels.open.insert(name, channel.clone());
         Ok(channel)
     }
 
@@ -139,6 +213,18 @@ impl Store {
     pub fn sync(&self) -> Result<u64> {
         self.recorder.check()?;
         self.recorder.drain_all()
+    }
+
+    /// Wait until everything recorded so far is on disk, where it survives a loss of power; returns the watermark.
+    pub fn sync_to_disk(&self) -> Result<u64> {
+        self.recorder.check()?;
+        self.recorder.drain_to_disk()
+    }
+
+    /// Everything up to this number survives a loss of power.
+    pub fn durable(&self) -> Result<u64> {
+        self.recorder.check_process()?;
+        Ok(self.recorder.writer().durable())
     }
 
     /// What was counted so far.

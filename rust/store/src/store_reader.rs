@@ -1,80 +1,138 @@
-//! A store as a reader sees it: everything at or below the watermark.
+//! A store as a reader sees it: everything at or below the watermark that is not hidden.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::channel_reader::{ChannelReader, VisibleFile};
 use crate::chunk_map::ChunkMap;
-use crate::description::{Session, StoreDescription, read_description};
+use crate::description::{Session, StoreDescription, boot_id, read_description};
 use crate::error::{IoContext, Result, StoreError};
-use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path};
-use crate::layout::Columns;
-use crate::metric_files::metric_columns;
-use crate::parts::{Part, extend, rows_below};
+use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE};
+use crate::metric_reader::MetricReader;
+use crate::power_loss::last_proven;
 use crate::tensor_reader::TensorReader;
 use crate::watermark::{Watermark, read_watermark};
-
-pub(crate) const SEQUENCE: usize = 9;
-
-struct State {
-    watermark: Watermark,
-    description: StoreDescription,
-    tensors: Vec<Arc<TensorReader>>,
-    metrics: Vec<Part>,
-    metric_rows: u64,
-}
 
 /// A reader of a live, crashed or closed store. It takes no lock and writes nothing.
 pub struct StoreReader {
     folder: PathBuf,
-    metric_columns: Columns,
+    check: bool,
     state: Mutex<State>,
 }
 
+pub(crate) struct State {
+    pub(crate) description: StoreDescription,
+    /// As the file has it.
+    pub(crate) written: Watermark,
+    /// As far as it can be believed.
+    pub(crate) watermark: Watermark,
+    /// The machine was started again while the store was open.
+    pub(crate) lost_power: bool,
+    pub(crate) tensors: Vec<Arc<TensorReader>>,
+    /// Folders of channels whose description cannot be read.
+    pub(crate) unreadable: Vec<PathBuf>,
+    pub(crate) metrics: MetricReader,
+}
+
 impl StoreReader {
-    /// Open the store in a folder.
+    /// Open the store in a folder. Batches are compared with their checksums the first time that they are read.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::new(folder, true)
+    }
+
+    /// Open the store in a folder, and believe what its files hold.
+    pub fn open_unchecked(folder: &Path) -> Result<Self> {
+        Self::new(folder, false)
+    }
+
+    fn new(folder: &Path, check: bool) -> Result<Self> {
         let description = folder.join(STORE_FILE);
         if !description.exists() {
             return Err(StoreError::Missing {
                 path: folder.to_path_buf(),
             });
         }
+        let written = read_watermark(&folder.join(WATERMARK_FILE))?;
+        let state = State {
+            // A session is described before its first watermark is written.
+            description: StoreDescription::read(&description)?,
+            watermark: written.clone(),
+            written: written.clone(),
+            lost_power: false,
+            tensors: Vec::new(),
+            unreadable: Vec::new(),
+            metrics: MetricReader::new(folder.join(METRICS_FOLDER)),
+        };
         let reader = Self {
             folder: folder.to_path_buf(),
-            metric_columns: metric_columns(),
-            state: Mutex::new(State {
-                watermark: Watermark::default(),
-                description: StoreDescription::read(&description)?,
-                tensors: Vec::new(),
-                metrics: Vec::new(),
-                metric_rows: 0,
-            }),
+            check,
+            state: Mutex::new(state),
         };
-        reader.refresh()?;
+        reader.look(written)?;
         Ok(reader)
     }
 
     /// Look again how far the writer has come; returns the watermark.
     pub fn refresh(&self) -> Result<u64> {
-        let mut state = self.lock();
-        // Read first: everything up to it is then found in the files below.
-        let watermark = read_watermark(&self.folder.join(WATERMARK_FILE))?;
-        if watermark.session != state.watermark.session {
-            // A session is described before its first watermark is written.
+        // Read first: everything up to it is then found in the files.
+        self.look(read_watermark(&self.folder.join(WATERMARK_FILE))?)
+    }
+
+    fn look(&self, written: Watermark) -> Result<u64> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if written.session != state.written.session {
             state.description = StoreDescription::read(&self.folder.join(STORE_FILE))?;
         }
-        self.find_channels(&mut state.tensors)?;
-        for tensor in &state.tensors {
-            tensor.refresh(watermark.sequence)?;
+        let had_lost_power = std::mem::replace(
+            &mut state.lost_power,
+            lost_power(&written, &state.description),
+        );
+        if !state.lost_power {
+            if had_lost_power {
+                // Another session has put the files in order.
+                state.forget();
+            }
+            if let Some(failure) = self.find_channels(state)?.into_iter().next() {
+                return Err(failure);
+            }
+            state.load()?;
+            state.show(written.clone())?;
+        } else if !had_lost_power || written != state.written {
+            let proven = self.prove(state, &written)?;
+            state.show(proven)?;
         }
-        let metrics = self.folder.join(METRICS_FOLDER);
-        extend(&mut state.metrics, |number| {
-            ChunkMap::open(chunk_path(&metrics, number), &self.metric_columns)
-        })?;
-        state.metric_rows = rows_below(&state.metrics, SEQUENCE, watermark.sequence);
-        state.watermark = watermark;
+        state.written = written;
         Ok(state.watermark.sequence)
+    }
+
+    /// Look at all files anew, and at each record beyond those that are durable.
+    fn prove(&self, state: &mut State, written: &Watermark) -> Result<Watermark> {
+        state.forget();
+        let mut failures = self.find_channels(state)?;
+        let mut found = Vec::new();
+        for channel in state.channels() {
+            failures.extend(channel.load_readable());
+            channel.prove(written, &mut found);
+        }
+        failures.extend(state.metrics.load().err());
+        state.metrics.prove(written, &mut found);
+        let sequence = last_proven(found, written).map_err(|missing| {
+            let reason = format!("record {missing} was on disk and is in no file");
+            let path = self.folder.join(WATERMARK_FILE);
+            let missing = StoreError::damaged(&path, 16, reason);
+            failures.into_iter().next().unwrap_or(missing)
+        })?;
+        for channel in state.channels() {
+            channel.cut(sequence)?;
+        }
+        state.metrics.cut(sequence)?;
+        Ok(Watermark {
+            sequence,
+            ..written.clone()
+        })
     }
 
     /// Sequence number up to which everything is seen.
@@ -85,11 +143,6 @@ impl StoreReader {
     /// True once the writer closed the store.
     pub fn closed(&self) -> bool {
         self.lock().watermark.closed
-    }
-
-    /// Folder of the store.
-    pub fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// Number up to which records survive a loss of power.
@@ -107,54 +160,105 @@ impl StoreReader {
         self.lock().description.sessions.clone()
     }
 
+    /// Folder of the store.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Every tensor channel, in order of creation.
     pub fn tensors(&self) -> Vec<Arc<TensorReader>> {
         self.lock().tensors.clone()
     }
 
-    /// The metric files, each with its rows at or below the watermark.
-    pub fn metric_files(&self) -> Vec<(PathBuf, u64)> {
-        self.metric_parts()
-            .iter()
-            .map(|part| (part.map.path().to_path_buf(), part.rows))
-            .collect()
+    /// Where all visible rows of the metrics stand.
+    pub fn metric_files(&self) -> Vec<VisibleFile> {
+        self.lock().metrics.files()
     }
 
-    /// The metric chunks, their rows clamped to the watermark.
-    pub(crate) fn metric_parts(&self) -> Vec<Part> {
-        let state = self.lock();
-        let clamp = |part: &Part| Part {
-            rows: state
-                .metric_rows
-                .saturating_sub(part.map.first_row())
-                .min(part.rows),
-            ..part.clone()
-        };
-        state.metrics.iter().map(clamp).collect()
+    /// The visible rows of each chunk of the metrics.
+    pub(crate) fn metric_rows(&self) -> Vec<(Arc<ChunkMap>, Range<u64>)> {
+        self.lock().metrics.rows()
     }
 
-    fn find_channels(&self, tensors: &mut Vec<Arc<TensorReader>>) -> Result<()> {
+    pub(crate) fn into_state(self) -> State {
+        self.state
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Add the channels that are new; returns what is wrong with those that cannot be read.
+    fn find_channels(&self, state: &mut State) -> Result<Vec<StoreError>> {
+        let mut failures = Vec::new();
+        state.unreadable.clear();
         for entry in fs::read_dir(&self.folder).context("list", &self.folder)? {
             let folder = entry.context("list", &self.folder)?.path();
             let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
                 continue;
             };
-            let description = folder.join(CHANNEL_FILE);
-            if tensors.iter().any(|tensor| tensor.name() == name) || !description.exists() {
+            let known = state.tensors.iter().any(|tensor| tensor.name() == name);
+            if known || !folder.join(CHANNEL_FILE).exists() {
                 continue;
             }
-            let channel = TensorReader::new(folder.clone(), read_description(&description)?)?;
-            if channel.name() != name {
-                let reason = format!("its labels are those of `{}`", channel.name());
-                return Err(StoreError::damaged(&description, 0, reason));
+            match self.open_channel(&folder, name) {
+                Ok(channel) => state.tensors.push(Arc::new(channel)),
+                Err(failure) => {
+                    failures.push(failure);
+                    state.unreadable.push(folder);
+                }
             }
-            tensors.push(Arc::new(channel));
         }
-        tensors.sort_by_key(|tensor| tensor.order());
-        Ok(())
+        state.tensors.sort_by_key(|tensor| tensor.channel.order());
+        Ok(failures)
+    }
+
+    fn open_channel(&self, folder: &Path, name: &str) -> Result<TensorReader> {
+        let description = folder.join(CHANNEL_FILE);
+        let channel = TensorReader::new(
+            folder.to_path_buf(),
+            read_description(&description)?,
+            self.check,
+        )?;
+        if channel.name() == name {
+            return Ok(channel);
+        }
+        let reason = format!("its labels are those of `{}`", channel.name());
+        Err(StoreError::damaged(&description, 0, reason))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &ChannelReader> {
+        self.tensors.iter().map(|tensor| &tensor.channel)
+    }
+
+    /// Look for files and rows that are new.
+    fn load(&mut self) -> Result<()> {
+        self.metrics.load()?;
+        self.channels().try_for_each(ChannelReader::load)
+    }
+
+    /// Decide what is visible.
+    pub(crate) fn show(&mut self, watermark: Watermark) -> Result<()> {
+        self.channels()
+            .try_for_each(|channel| channel.show(&watermark))?;
+        self.metrics.show(&watermark)?;
+        self.watermark = watermark;
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.channels().for_each(ChannelReader::forget);
+        self.metrics.parts.clear();
+    }
+}
+
+/// Whether the machine was started again while the store was open.
+fn lost_power(watermark: &Watermark, description: &StoreDescription) -> bool {
+    let mut sessions = description.sessions.iter();
+    let writer = sessions.find(|session| session.session == watermark.session);
+    !watermark.closed && writer.is_none_or(|writer| writer.boot_id != boot_id())
 }

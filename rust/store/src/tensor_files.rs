@@ -1,16 +1,18 @@
 //! The files of one tensor channel: chunks of rows, and an index with one row for each record.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use arrow_schema::DataType;
 
-use crate::chunk::{ChunkWriter, Compacted, FIRST_CHUNK_BYTES, chunk_bytes};
+use crate::chunk::{Compacted, FIRST_CHUNK_BYTES, chunk_bytes};
 use crate::error::Result;
 use crate::folder::{chunk_path, index_path};
+use crate::growing_files::GrowingFiles;
 use crate::layout::{Columns, Storage, plain, row_length, tensor_field, time};
+use crate::recovery::ChannelEnd;
 use crate::staging::{Block, Entry};
 use crate::superblock::KEYS_UNSORTED;
+use crate::unsynced::Unsynced;
 use crate::value_type::ValueType;
 
 /// Runs of records below this are gathered before they are written; longer ones are written from where they are.
@@ -124,15 +126,8 @@ struct Run {
 }
 
 pub(crate) struct TensorFiles {
-    folder: PathBuf,
-    columns: Arc<Columns>,
-    index_columns: Arc<Columns>,
-    chunk: Option<ChunkWriter>,
-    index: Option<ChunkWriter>,
-    chunks: u32,
-    indexes: u32,
-    rows: u64,
-    records: u64,
+    chunks: GrowingFiles,
+    index: GrowingFiles,
     last_key: Option<(i32, i32)>,
     flags: u32,
     // Reused from drain to drain.
@@ -152,15 +147,12 @@ impl TensorFiles {
         shape: &[usize],
     ) -> Self {
         Self {
-            folder,
-            columns: Arc::new(value_columns(field, value_type, shape)),
-            index_columns: Arc::new(index_columns()),
-            chunk: None,
-            index: None,
-            chunks: 0,
-            indexes: 0,
-            rows: 0,
-            records: 0,
+            chunks: GrowingFiles::new(
+                folder.clone(),
+                chunk_path,
+                value_columns(field, value_type, shape),
+            ),
+            index: GrowingFiles::new(folder, index_path, index_columns()),
             last_key: None,
             flags: 0,
             pending: Vec::new(),
@@ -172,8 +164,15 @@ impl TensorFiles {
         }
     }
 
+    /// Begin behind what earlier sessions left.
+    pub(crate) fn continue_after(&mut self, end: &ChannelEnd) {
+        self.chunks.continue_after(end.chunks);
+        self.index.continue_after(end.index);
+        self.last_key = end.last_key;
+    }
+
     pub(crate) fn chunks(&self) -> u64 {
-        u64::from(self.chunks) + u64::from(self.indexes)
+        u64::from(self.chunks.files()) + u64::from(self.index.files())
     }
 
     /// Note a record of the blocks that are being drained. True for the first one.
@@ -199,13 +198,13 @@ impl TensorFiles {
     /// Write one record straight from the caller's memory, and note its checksum on the way.
     pub(crate) fn write_one(&mut self, mut entry: Entry, data: &[u8]) -> Result<()> {
         let rows = u64::from(entry.rows);
-        if !self.has_room(rows) {
+        if !self.chunks.has_room(rows) {
             self.next_chunk(rows)?;
         }
         let mut hasher = crc32fast::Hasher::new();
         for (part, bytes) in data.chunks(THROUGH_BYTES).enumerate() {
             hasher.update(bytes);
-            if let Some(chunk) = &self.chunk {
+            if let Some(chunk) = self.chunks.last() {
                 chunk.write_bytes(VALUE, part * THROUGH_BYTES, bytes)?;
             }
         }
@@ -219,7 +218,7 @@ impl TensorFiles {
     fn add(&mut self, blocks: &[Block], block: usize, entry: usize, mut added: u64) -> Result<u64> {
         let entry = blocks[block].entries()[entry];
         let rows = u64::from(entry.rows);
-        if !self.has_room(added + rows) {
+        if !self.chunks.has_room(added + rows) {
             self.end_run(blocks, added)?;
             self.commit_rows(added)?;
             added = 0;
@@ -254,11 +253,11 @@ impl TensorFiles {
             return Ok(());
         }
         self.write_gathered(before)?;
-        self.write_values(before, data)
+        self.chunks.write(VALUE, before, data)
     }
 
     fn rows_in(&self, data: &[u8]) -> u64 {
-        (data.len() / self.columns.storages()[VALUE].row_bytes()) as u64
+        (data.len() / self.chunks.columns().storages()[VALUE].row_bytes()) as u64
     }
 
     /// Note the keys of a record whose rows stand behind `added` uncommitted ones.
@@ -276,64 +275,37 @@ impl TensorFiles {
         self.last_key = Some(key);
         self.index_rows.push(IndexRow {
             entry,
-            row_start: self.rows + added,
+            row_start: self.chunks.rows() + added,
         });
-    }
-
-    fn has_room(&self, rows: u64) -> bool {
-        self.chunk
-            .as_ref()
-            .is_some_and(|chunk| chunk.room() >= rows)
     }
 
     /// Write the gathered values, which end at `added` uncommitted rows.
     fn write_gathered(&mut self, added: u64) -> Result<()> {
         if !self.gathered.is_empty() {
-            self.write_values(added - self.rows_in(&self.gathered), &self.gathered)?;
+            let row = added - self.rows_in(&self.gathered);
+            self.chunks.write(VALUE, row, &self.gathered)?;
             self.gathered.clear();
         }
         Ok(())
     }
 
-    fn write_values(&self, row: u64, data: &[u8]) -> Result<()> {
-        match &self.chunk {
-            Some(chunk) => chunk.write(VALUE, row, data),
-            None => Ok(()),
-        }
-    }
-
     fn commit_rows(&mut self, added: u64) -> Result<()> {
         self.write_gathered(added)?;
-        let (Some(chunk), Some(last)) = (&mut self.chunk, self.index_rows.last()) else {
-            return Ok(());
-        };
-        if added > 0 {
-            chunk.write(EPOCH, 0, &self.epochs)?;
-            chunk.write(BATCH, 0, &self.batches)?;
+        if let Some(last) = self.index_rows.last()
+            && added > 0
+        {
+            self.chunks.write(EPOCH, 0, &self.epochs)?;
+            self.chunks.write(BATCH, 0, &self.batches)?;
             self.epochs.clear();
             self.batches.clear();
-            chunk.commit(added, last.entry.sequence, 0)?;
-            self.rows += added;
+            self.chunks.commit(added, last.entry.sequence, 0)?;
         }
         Ok(())
     }
 
     fn next_chunk(&mut self, rows: u64) -> Result<()> {
-        if let Some(full) = self.chunk.take() {
-            full.seal()?;
-        }
-        let wanted = (chunk_bytes(self.chunks) / self.columns.row_bytes()) as u64;
-        let capacity = wanted.max(rows).max(1);
-        let path = chunk_path(&self.folder, self.chunks);
-        self.chunk = Some(ChunkWriter::create(
-            path,
-            &self.columns,
-            capacity,
-            0,
-            self.rows,
-        )?);
-        self.chunks += 1;
-        Ok(())
+        let wanted = chunk_bytes(self.chunks.files()) / self.chunks.columns().row_bytes();
+        self.chunks.begin((wanted as u64).max(rows).max(1), 0)
     }
 
     fn write_index(&mut self) -> Result<()> {
@@ -341,13 +313,11 @@ impl TensorFiles {
         let index_rows = std::mem::take(&mut self.index_rows);
         let mut rest = index_rows.as_slice();
         while !rest.is_empty() {
-            let index = match &mut self.index {
-                Some(index) if index.room() > 0 => index,
-                _ => self.next_index()?,
-            };
-            let (now, later) = rest.split_at(rest.len().min(index.room() as usize));
-            write_index_rows(index, now, flags)?;
-            self.records += now.len() as u64;
+            if self.index.room() == 0 {
+                self.next_index()?;
+            }
+            let (now, later) = rest.split_at(rest.len().min(self.index.room() as usize));
+            write_index_rows(&mut self.index, now, flags)?;
             rest = later;
         }
         self.index_rows = index_rows;
@@ -355,37 +325,42 @@ impl TensorFiles {
         Ok(())
     }
 
-    fn next_index(&mut self) -> Result<&mut ChunkWriter> {
-        if let Some(full) = self.index.take() {
-            full.seal()?;
-        }
-        let capacity = (FIRST_CHUNK_BYTES.max(chunk_bytes(self.indexes))
-            / self.index_columns.row_bytes()) as u64;
-        let path = index_path(&self.folder, self.indexes);
-        let index = ChunkWriter::create(path, &self.index_columns, capacity, 0, self.records)?;
-        self.indexes += 1;
-        Ok(self.index.insert(index))
+    fn next_index(&mut self) -> Result<()> {
+        let bytes = FIRST_CHUNK_BYTES.max(chunk_bytes(self.index.files()));
+        self.index
+            .begin((bytes / self.index.columns().row_bytes()) as u64, 0)
+    }
+
+    /// Go back to what is committed, after a write that failed.
+    pub(crate) fn abandon(&mut self) {
+        self.pending.clear();
+        self.run = Run::default();
+        self.gathered.clear();
+        self.epochs.clear();
+        self.batches.clear();
+        self.index_rows.clear();
     }
 
     /// Let go of the descriptors until the next write.
     pub(crate) fn rest(&mut self) {
-        let open = self.chunk.iter_mut().chain(&mut self.index);
-        open.for_each(ChunkWriter::rest);
+        self.chunks.rest();
+        self.index.rest();
+    }
+
+    pub(crate) fn take_unsynced(&mut self, unsynced: &mut Unsynced) {
+        self.chunks.take_unsynced(unsynced);
+        self.index.take_unsynced(unsynced);
     }
 
     /// Close the last chunk and the last index.
     pub(crate) fn finish(&mut self, compacted: &mut Vec<Compacted>) -> Result<()> {
-        if let Some(chunk) = self.chunk.take() {
-            compacted.extend(chunk.finish(&[])?);
-        }
-        if let Some(index) = self.index.take() {
-            compacted.extend(index.finish(&[])?);
-        }
+        compacted.extend(self.chunks.finish(&[])?);
+        compacted.extend(self.index.finish(&[])?);
         Ok(())
     }
 }
 
-fn write_index_rows(index: &mut ChunkWriter, rows: &[IndexRow], flags: u32) -> Result<()> {
+fn write_index_rows(index: &mut GrowingFiles, rows: &[IndexRow], flags: u32) -> Result<()> {
     fn bytes<const N: usize>(rows: &[IndexRow], value: impl Fn(&IndexRow) -> [u8; N]) -> Vec<u8> {
         rows.iter().flat_map(value).collect()
     }

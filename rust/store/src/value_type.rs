@@ -1,12 +1,12 @@
 //! The types of numbers that a channel can hold.
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 
 use crate::error::{Result, StoreError};
 
 macro_rules! value_types {
-    ($($variant:ident $name:literal $item:literal $parts:literal $stored:ident,)*) => {
-        /// The logical type of a recorded value, named as numpy names it.
+    ($($variant:ident $name:literal $item:literal $parts:literal $stored:expr,)*) => {
+        /// The logical type of a recorded value, named as numpy names it, or torch where numpy has no such type.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum ValueType {
             $(#[doc = $name] $variant,)*
@@ -16,7 +16,7 @@ macro_rules! value_types {
             /// Every type, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// numpy's name.
+            /// Its name.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
@@ -33,28 +33,33 @@ macro_rules! value_types {
 
             /// The Arrow type of a stored number.
             pub fn stored(self) -> DataType {
-                match self { $(Self::$variant => DataType::$stored,)* }
+                match self { $(Self::$variant => $stored,)* }
             }
         }
     };
 }
 
 value_types! {
-    Bool "bool" 1 1 UInt8,
-    Uint8 "uint8" 1 1 UInt8,
-    Uint16 "uint16" 2 1 UInt16,
-    Uint32 "uint32" 4 1 UInt32,
-    Uint64 "uint64" 8 1 UInt64,
-    Int8 "int8" 1 1 Int8,
-    Int16 "int16" 2 1 Int16,
-    Int32 "int32" 4 1 Int32,
-    Int64 "int64" 8 1 Int64,
-    Float16 "float16" 2 1 Float16,
-    Bfloat16 "bfloat16" 2 1 UInt16,
-    Float32 "float32" 4 1 Float32,
-    Float64 "float64" 8 1 Float64,
-    Complex64 "complex64" 8 2 Float32,
-    Complex128 "complex128" 16 2 Float64,
+    Bool "bool" 1 1 DataType::UInt8,
+    Uint8 "uint8" 1 1 DataType::UInt8,
+    Uint16 "uint16" 2 1 DataType::UInt16,
+    Uint32 "uint32" 4 1 DataType::UInt32,
+    Uint64 "uint64" 8 1 DataType::UInt64,
+    Int8 "int8" 1 1 DataType::Int8,
+    Int16 "int16" 2 1 DataType::Int16,
+    Int32 "int32" 4 1 DataType::Int32,
+    Int64 "int64" 8 1 DataType::Int64,
+    Float8E4m3fn "float8_e4m3fn" 1 1 DataType::UInt8,
+    Float8E5m2 "float8_e5m2" 1 1 DataType::UInt8,
+    Float16 "float16" 2 1 DataType::Float16,
+    Bfloat16 "bfloat16" 2 1 DataType::UInt16,
+    Float32 "float32" 4 1 DataType::Float32,
+    Float64 "float64" 8 1 DataType::Float64,
+    Complex32 "complex32" 4 2 DataType::Float16,
+    Complex64 "complex64" 8 2 DataType::Float32,
+    Complex128 "complex128" 16 2 DataType::Float64,
+    Datetime "datetime64[ns]" 8 1 DataType::Timestamp(TimeUnit::Nanosecond, None),
+    Timedelta "timedelta64[ns]" 8 1 DataType::Duration(TimeUnit::Nanosecond),
 }
 
 impl ValueType {

@@ -4,19 +4,19 @@ use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
 use crate::export_metrics::check_row;
 use crate::store_reader::StoreReader;
-use crate::tensor_reader::{BatchEntry, Rows, TensorReader};
+use crate::tensor_reader::TensorReader;
 
 impl StoreReader {
-    /// Compare every record at or below the watermark with its checksum; returns what is wrong.
+    /// Compare every visible record with its checksum; returns what is wrong.
     pub fn verify(&self) -> Vec<StoreError> {
         let mut problems = Vec::new();
         for tensor in self.tensors() {
             verify_tensor(&tensor, self.watermark(), &mut problems);
         }
         let mut last_sequence = 0;
-        for part in self.metric_parts() {
-            for row in 0..part.rows {
-                problems.extend(verify_metric(&part.map, row, &mut last_sequence).err());
+        for (map, rows) in self.metric_rows() {
+            for row in rows {
+                problems.extend(verify_metric(&map, row, &mut last_sequence).err());
             }
         }
         problems
@@ -32,9 +32,6 @@ fn verify_tensor(tensor: &TensorReader, watermark: u64, problems: &mut Vec<Store
             let after = last_sequence + 1..=watermark;
             if entry.row_start != next_row || !after.contains(&entry.sequence) {
                 return Err(rows.damaged("a batch is out of order"));
-            }
-            if !entry.is_intact() {
-                return Err(rows.damaged("the index entry of a batch does not match its checksum"));
             }
             rows.check_keys(entry)?;
             rows.check(entry)?;
@@ -58,22 +55,4 @@ fn verify_metric(map: &ChunkMap, row: u64, last_sequence: &mut u64) -> Result<()
     }
     *last_sequence = sequence;
     Ok(())
-}
-
-impl Rows {
-    /// Compare the values with the checksum of the index.
-    pub(crate) fn check(&self, entry: BatchEntry) -> Result<()> {
-        if crc32fast::hash(self.bytes()) == entry.crc {
-            return Ok(());
-        }
-        Err(self.damaged("a batch does not match its checksum"))
-    }
-
-    /// Compare the keys beside the rows with those of the index.
-    fn check_keys(&self, entry: BatchEntry) -> Result<()> {
-        if self.keys().all(|key| key == (entry.epoch, entry.batch)) {
-            return Ok(());
-        }
-        Err(self.damaged("the keys of a batch are not those of the index"))
-    }
 }

@@ -43,6 +43,11 @@ pub(crate) struct Watermark {
 }
 
 impl Watermark {
+    /// Whether readers show the record of this number.
+    pub(crate) fn shows(&self, sequence: u64) -> bool {
+        sequence <= self.sequence && !self.hidden.contains(sequence)
+    }
+
     /// Watermarks only grow: what orders two of them.
     fn age(&self) -> (u32, u64, bool, u64, u64) {
         (
@@ -93,12 +98,15 @@ impl WatermarkFile {
         })
     }
 
+    /// Replace the older slot. After a failure the same slot is written again: only it may be cut.
     pub(crate) fn write(&self, watermark: &Watermark) -> Result<()> {
-        let slot = self.next_slot.replace((self.next_slot.get() + 1) % SLOTS);
+        let slot = self.next_slot.get();
         let bytes = to_bytes(watermark, now());
         self.file
             .write_all_at(&bytes, (slot * SLOT_BYTES) as u64)
-            .context("write", &self.path)
+            .context("write", &self.path)?;
+        self.next_slot.set((slot + 1) % SLOTS);
+        Ok(())
     }
 
     /// Write both slots: in a file that nobody writes any more neither may be wrong.

@@ -16,11 +16,11 @@ fn read_everything(folder: &Path) -> Result<Vec<u8>> {
     let mut seen = reader.watermark().to_le_bytes().to_vec();
     for tensor in reader.tensors() {
         seen.extend_from_slice(tensor.name().as_bytes());
-        for entry in tensor.index() {
+        for entry in tensor.index()? {
             seen.extend_from_slice(tensor.get(entry.epoch, entry.batch)?.bytes());
         }
         tensor
-            .chunks()
+            .chunks()?
             .iter()
             .for_each(|rows| seen.extend_from_slice(rows.bytes()));
     }

@@ -45,6 +45,7 @@ fn random_batches_of_every_type() {
             }
             let whole: Vec<u8> = tensor
                 .chunks()
+                .unwrap()
                 .iter()
                 .flat_map(|rows| rows.bytes().to_vec())
                 .collect();
@@ -97,8 +98,8 @@ fn what_lies_above_the_watermark_is_hidden() {
     let reader = StoreReader::open(&folder).unwrap();
     assert_eq!((reader.watermark(), reader.closed()), (30, false));
     assert!(reader.tensors().iter().all(|tensor| tensor.batches() == 10));
-    assert_eq!(reader.metric_files()[0].1, 20);
-    assert_eq!(reader.tensors()[0].files()[0].1, reader.tensors()[0].rows());
+    assert_eq!(reader.metric_files()[0].2, 20);
+    assert_eq!(reader.tensors()[0].files()[0].2, reader.tensors()[0].rows());
 }
 
 #[test]

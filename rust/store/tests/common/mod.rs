@@ -5,7 +5,9 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use specplan_store::{ChannelKey, Options, Series, Store, TensorChannel, ValueType};
+use specplan_store::{
+    ChannelKey, Durability, OnError, Options, Series, Store, TensorChannel, ValueType,
+};
 
 /// A fresh folder for one test, removed at its end.
 pub(crate) struct Folder(PathBuf);
@@ -36,6 +38,8 @@ pub(crate) fn options() -> Options {
         session: 1,
         staging_bytes: 1 << 20,
         flush_interval: Duration::from_millis(5),
+        durability: Durability::Process,
+        on_error: OnError::Stop,
     }
 }
 

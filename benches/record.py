@@ -56,7 +56,7 @@ class Size(NamedTuple):
 SIZES = [
     Size("1.25 KiB", 32, 10, 20_000, 300),
     Size("128 KiB", 256, 128, 1500, 300),
-    Size("16 MiB", 4096, 1024, 24, 12),
+    Size("16 MiB", 4096, 1024, 12, 12),
 ]
 SECONDS = 0.6
 """A slow contender stops after this time; its figures are those of the batches that it got through."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -111,14 +111,25 @@ def writev(folder: Path, sample: Array, count: int) -> Recorder:
 # ---- ours ---------------------------------------------------------------------------------------
 
 
-def specplan(folder: Path, sample: Array, _count: int) -> Recorder:
-    """A channel of a store at the default level of durability."""
-    store = Store.create(str(folder / "records"), run_id="bench")
+def _specplan(
+    folder: Path, sample: Array, durability: Literal["process", "periodic", "disk"]
+) -> Recorder:
+    store = Store.create(str(folder / "records"), run_id="bench", durability=durability)
     channel = store.tensor(
         phase="train", node="MLP", role="default", field="outputs",
         dtype="float32", shape=sample.shape[1:],
     )  # fmt: skip
     return Recorder(channel.record, written=store.sync, close=store.close)
+
+
+def specplan(folder: Path, sample: Array, _count: int) -> Recorder:
+    """A channel of a store at the default level of durability: on the disk when it is closed."""
+    return _specplan(folder, sample, "process")
+
+
+def specplan_disk(folder: Path, sample: Array, _count: int) -> Recorder:
+    """A channel of a store that is on the disk after each round of the drainer."""
+    return _specplan(folder, sample, "disk")
 
 
 # ---- what a user would pick ---------------------------------------------------------------------
@@ -342,6 +353,7 @@ RECORDERS: dict[str, tuple[Open, str | None]] = {
     EMPTY: (empty, None),
     "limit: memcpy into one buffer": (memcpy, None),
     OURS: (specplan, None),
+    "**specplan, durability disk**": (specplan_disk, None),
     COPIES: (in_memory, None),
     WRITE: (write, None),
     WRITEV: (writev, None),

@@ -135,7 +135,7 @@ def contender(name: str, calls: int) -> Contender:
 
 def main() -> None:
     """Print the table, the latency and the goals."""
-    chosen = options("Scalars", rounds=7, quick=2)
+    chosen = options("Scalars", rounds=5, quick=1)
     calls = CALLS // 2 if chosen.quick else CALLS
     contenders = [contender(name, calls) for name in LOGGERS if chosen.only in name]
     measured = interleave(contenders, rounds=chosen.rounds)
@@ -162,7 +162,8 @@ def main() -> None:
     if trackers:
         best = min(trackers, key=lambda name: measured.best(name, "median"))
         ratio = measured.ratio(OURS, best, "median")
-        found.append(Goal(f"caller, median / the best tracker's ({best})", 0.01, ratio))
+        why = f"A call of {best} only puts the values into a queue; see when they can be read."
+        found.append(Goal(f"caller, median / the best tracker's ({best})", 0.01, ratio, why))
     print(goals(found))
 
 

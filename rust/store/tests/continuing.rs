@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use common::{Folder, Random, channel, folder, key, options, record_some};
 use specplan_store::{
-    MetricGroup, Options, Series, Store, StoreError, StoreReader, TensorChannel, ValueType,
+    Durability, MetricGroup, OnError, Options, Series, Store, StoreError, StoreReader,
+    TensorChannel, ValueType,
 };
 
 /// A session that writes nothing until it is asked to, so that it can be left alone.
@@ -19,6 +20,8 @@ fn session(number: u32) -> Options {
         session: number,
         staging_bytes: 16 << 20,
         flush_interval: Duration::from_secs(3600),
+        durability: Durability::Process,
+        on_error: OnError::Stop,
         ..options()
     }
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -16,6 +16,9 @@ import pytest
 from specplan._native import export_execution, export_metrics, verify_parquet
 from specplan.errors import StoreError
 from tests.store.records import channel, create, random_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DTYPES = ["float16", "float32", "float64", "int32", "uint32", "int64", "uint64", "int8", "bool"]
 SHAPES = [(1,), (2,), (7,), (8,), (23,), (24,), (3, 50)]

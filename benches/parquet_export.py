@@ -31,12 +31,17 @@ ROUNDS = 7
 
 def noise() -> np.ndarray:
     """Batches that hardly compress."""
-    return np.random.default_rng(0).standard_normal((BATCHES, ROWS, WIDTH), np.float32)
+    values: np.ndarray = np.random.default_rng(0).standard_normal(
+        (BATCHES, ROWS, WIDTH), np.float32
+    )
+    return values
 
 
 def activations() -> np.ndarray:
     """Batches as a ReLU leaves them: half of the values are zero."""
-    return np.maximum(noise(), 0)
+    values = noise()
+    np.maximum(values, 0, out=values)
+    return values
 
 
 def record(folder: Path, data: np.ndarray) -> str:

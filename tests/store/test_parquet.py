@@ -56,9 +56,9 @@ def test_lists_of_every_length_and_type_in_every_reader(tmp_path: Path, dtype: s
             "pyarrow": arrow[name].combine_chunks().flatten().to_numpy(zero_copy_only=False),
             "polars": polars[name].explode().to_numpy(),
             "pandas": np.concatenate(pandas[name].to_list()),
-            "duckdb": duckdb.sql(f"""select unnest("{name}") as item from '{path}'""").fetchnumpy()[
-                "item"
-            ],
+            "duckdb": duckdb.execute(
+                f"""select unnest("{name}") as item from '{path}'"""
+            ).fetchnumpy()["item"],
         }
         for reader, items in read.items():
             assert np.array_equal(np.asarray(items, rows.dtype), flat.reshape(-1)), (reader, name)

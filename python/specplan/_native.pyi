@@ -246,9 +246,15 @@ class Slot:
 
 @final
 class MetricGroup:
-    """Series that are logged together: one call, one small buffer of float64."""
+    """Series that are logged together: one call, one number or small buffer of float64."""
 
-    def log(self, values: Buffer | NDArray[np.float64], epoch: int, batch: int, step: int) -> int:
+    def log(
+        self,
+        values: float | Buffer | NDArray[np.float64] | Sequence[float],
+        epoch: int,
+        batch: int,
+        step: int,
+    ) -> int:
         """Record one float64 for each series and return the sequence number.
 
         `batch` -1 means the whole epoch or phase, `epoch` -1 a phase without epochs.
@@ -331,6 +337,8 @@ class TensorReader(ChannelReader):
         """The rows of one batch, shape (rows, *shape). Raises KeyError if it was not recorded."""
     def at(self, position: int) -> NDArray[Any]:
         """The rows of the batch at `position` in the order of recording. Raises IndexError."""
+    def private(self, epoch: int, batch: int) -> NDArray[Any]:
+        """As `get`, but writable: on a map of its own, whose changes nobody else sees. Nothing is copied before."""
     def chunks(self) -> list[NDArray[Any]]:
         """All visible rows, one array per stretch of them in a file."""
 

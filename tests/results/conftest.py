@@ -28,6 +28,7 @@ from specplan.plan.model import (
     Train,
 )
 from specplan.results.open import Run, open_run
+from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import RunFile, Session, Status
 from tests.cli.conftest import write_project
@@ -57,7 +58,7 @@ def _write_run_file(folder: RunFolder, status: Status = Status.COMPLETED, **chan
         sessions=(session,),
     )
     run_file = msgspec.structs.replace(run_file, **changes)
-    folder.run_file.write_bytes(msgspec.json.encode(run_file))
+    folder.run_file.write_bytes(encode_checked(run_file))
     folder.plan_file.write_bytes(plan_bytes(_plan()))
 
 

@@ -77,6 +77,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.logs / "error.txt"
 
     @property
+    def reserve(self) -> Path:
+        """Room on the disk for the last change of run.json, while the run goes on."""
+        return self.path / ".reserve"
+
+    @property
     def artifacts(self) -> Path:
         """Files and rich objects."""
         return self.path / "artifacts"

@@ -139,6 +139,11 @@ impl Writer {
         let Some(last) = blocks.last().and_then(Block::last_sequence) else {
             return Ok(());
         };
+        #[cfg(feature = "watermark-first")]
+        {
+            self.watermark.sequence = last;
+            self.publish()?;
+        }
         let records = blocks.iter().map(|block| block.entries().len() as u64);
         self.round(last, records.sum(), |writer| {
             writer.write_records(blocks)?;

@@ -10,6 +10,7 @@ use crate::chunk_map::ChunkMap;
 use crate::columns::{Columns, Extent};
 use crate::error::{IoContext, Result};
 use crate::layout::Layout;
+use crate::reserve::{Place, Reserve, release};
 use crate::superblock::{SEALED, Superblock};
 use crate::unsynced::Unsynced;
 
@@ -33,6 +34,7 @@ pub(crate) struct ChunkWriter {
     file: OnceCell<Arc<File>>,
     columns: Arc<Columns>,
     layout: Layout,
+    reserve: Reserve,
     /// As it was last committed.
     superblock: Superblock,
     /// As many as its rows have; readers take the number from the offsets.
@@ -67,6 +69,7 @@ impl ChunkWriter {
             path,
             file: OnceCell::from(Arc::new(file)),
             columns: Arc::clone(columns),
+            reserve: Reserve::new(&layout),
             layout,
             superblock,
             items: 0,
@@ -137,10 +140,12 @@ impl ChunkWriter {
     /// Write a part of a region, `start` bytes after the committed ones. It shows only after the commit.
     pub(crate) fn write(&self, region: usize, start: usize, bytes: &[u8]) -> Result<()> {
         let committed = self.columns.storages()[region].bytes(self.committed());
+        let place = Place::of(&self.layout, &self.columns, region);
         // It is not more than the capacity, which is on file.
-        let committed = committed.unwrap_or(0);
-        let offset = self.layout.offsets[region] + committed + start as u64;
-        self.write_at(bytes, offset)
+        let start = committed.unwrap_or(0) + start as u64;
+        let end = start + bytes.len() as u64;
+        self.reserve.cover(self.file()?, region, place, end);
+        self.write_at(bytes, place.offset + start)
     }
 
     pub(crate) fn write_text(&self, text: usize, position: usize, bytes: &[u8]) -> Result<()> {
@@ -181,7 +186,9 @@ impl ChunkWriter {
             flags,
             ..
         } = self.superblock;
-        self.commit(Extent::default(), last_sequence, flags | SEALED)
+        self.commit(Extent::default(), last_sequence, flags | SEALED)?;
+        release(self.file()?, &self.layout, &self.columns, self.committed());
+        Ok(())
     }
 
     /// Close the last chunk: write its rows into a file aside without holes, which the answer waits to publish.

@@ -179,7 +179,7 @@ impl ChunkWriter {
         Ok(())
     }
 
-    /// Mark a chunk that is left for the next one. Its unused capacity stays a hole: it may be mapped.
+    /// Mark a chunk that is left for the next one. Its unused capacity becomes a hole: it may be mapped.
     pub(crate) fn seal(&mut self) -> Result<()> {
         let Superblock {
             last_sequence,
@@ -260,8 +260,8 @@ impl ChunkWriter {
     }
 }
 
-/// Mark a chunk that another session left: no more rows will come.
-pub(crate) fn seal(map: &ChunkMap) -> Result<()> {
+/// Mark a chunk that another session left: no more rows will come, and the space that waited for them is given back.
+pub(crate) fn seal(map: &ChunkMap, columns: &Columns) -> Result<()> {
     let superblock = map.superblock()?;
     if superblock.flags & SEALED != 0 {
         return Ok(());
@@ -270,7 +270,13 @@ pub(crate) fn seal(map: &ChunkMap) -> Result<()> {
         flags: superblock.flags | SEALED,
         ..superblock
     };
-    write_headers(map, &sealed.to_bytes())
+    let file = open_left(map)?;
+    let layout = left_layout(map, columns, superblock);
+    // How many items count is known from offsets alone, which may be damaged: such rows are left as they are.
+    if columns.offsets().is_none() && map.has_layout(&layout) {
+        release(&file, &layout, columns, Extent::rows(superblock.rows));
+    }
+    write_headers(&file, map, &sealed.to_bytes())
 }
 
 /// Take rows from the end of a chunk that another session left. Nobody may have mapped it.
@@ -284,11 +290,7 @@ pub(crate) fn cut_rows(
     if superblock.rows == rows {
         return Ok(());
     }
-    let capacity = Extent {
-        rows: superblock.capacity,
-        items: map.item_capacity(),
-    };
-    let layout = Layout::new(columns, capacity);
+    let layout = left_layout(map, columns, superblock);
     if layout.commit_offset() != map.superblock_offset() {
         return Err(map.damaged(8, "its headers do not stand where this version writes them"));
     }
@@ -300,16 +302,31 @@ pub(crate) fn cut_rows(
     let items = columns
         .offsets()
         .map_or(0, |region| map.offset(region, rows));
-    write_headers(map, &layout.commit(columns, cut, items.min(capacity.items)))
+    let items = items.min(layout.capacity.items);
+    let headers = layout.commit(columns, cut, items);
+    write_headers(&open_left(map)?, map, &headers)
 }
 
-fn write_headers(map: &ChunkMap, bytes: &[u8]) -> Result<()> {
+/// Where everything stands in a chunk that another session left, if this version wrote it.
+fn left_layout(map: &ChunkMap, columns: &Columns, superblock: Superblock) -> Layout {
+    let capacity = Extent {
+        rows: superblock.capacity,
+        items: map.item_capacity(),
+    };
+    Layout::new(columns, capacity)
+}
+
+fn open_left(map: &ChunkMap) -> Result<File> {
     let path = map.path();
     OpenOptions::new()
         .write(true)
         .open(path)
-        .and_then(|file| file.write_all_at(bytes, map.superblock_offset()))
-        .context("write", path)
+        .context("open", path)
+}
+
+fn write_headers(file: &File, map: &ChunkMap, bytes: &[u8]) -> Result<()> {
+    file.write_all_at(bytes, map.superblock_offset())
+        .context("write", map.path())
 }
 
 /// A last chunk without holes that waits to take the place of the growing one.

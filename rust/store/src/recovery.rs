@@ -177,8 +177,10 @@ fn remove_beyond(chain: &Chain) -> Result<()> {
 
 /// Seal what a crash left open, and put on disk what only the memory of the system may hold.
 fn close_files(folder: &Path, state: &State, chains: &[Chain]) -> Result<()> {
-    for part in chains.iter().flat_map(|chain| &chain.parts) {
-        seal(&part.map)?;
+    for chain in chains {
+        for part in &chain.parts {
+            seal(&part.map, &chain.columns)?;
+        }
     }
     if !state.watermark.closed {
         let descriptions = state.channels.iter();

@@ -53,7 +53,9 @@ impl Place {
         Self {
             offset: layout.offsets[region],
             // The capacity is on file, so that it can be counted.
-            bytes: columns.storages()[region].bytes(layout.capacity).unwrap_or(0),
+            bytes: columns.storages()[region]
+                .bytes(layout.capacity)
+                .unwrap_or(0),
         }
     }
 }
@@ -96,3 +98,73 @@ fn allocate(_file: &File, _offset: u64, _bytes: u64) -> bool {
 
 #[cfg(not(target_os = "linux"))]
 fn punch(_file: &File, _offset: u64, _bytes: u64) {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::columns::plain;
+
+    const ROWS: u64 = 1 << 20;
+
+    fn layout() -> (Columns, Layout) {
+        let numbers = plain("number", arrow_schema::DataType::Int64, 8);
+        let columns = Columns::new(vec![numbers]);
+        let layout = Layout::new(&columns, Extent::rows(ROWS));
+        (columns, layout)
+    }
+
+    fn file(name: &str, bytes: u64) -> (PathBuf, File) {
+        let name = format!("specplan-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)
+            .unwrap();
+        file.set_len(bytes).unwrap();
+        (path, file)
+    }
+
+    #[test]
+    fn space_is_taken_in_parts_and_given_back_behind_the_rows() {
+        let (columns, layout) = layout();
+        let (path, file) = file("reserve", layout.file_bytes());
+        let place = Place::of(&layout, &columns, 0);
+        let reserve = Reserve::new(&layout);
+        let mut ends = Vec::new();
+        for end in [8, 16, 1 << 20, 5 << 20, 8 << 20] {
+            reserve.cover(&file, 0, place, end);
+            ends.push(reserve.ends[0].get() >> 20);
+        }
+        assert_eq!(ends, [2, 2, 2, 5, 8]);
+        let rows = [7; 80];
+        file.write_all_at(&rows, place.offset).unwrap();
+        release(&file, &layout, &columns, Extent::rows(10));
+        let left = file.metadata().unwrap();
+        assert_eq!(left.len(), layout.file_bytes());
+        assert!(left.blocks() * 512 < LEAST_RELEASED);
+        let mut found = [1; 160];
+        file.read_exact_at(&mut found, place.offset).unwrap();
+        assert_eq!(found[..80], rows);
+        assert_eq!(found[80..], [0; 80]);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_file_without_space_is_asked_once() {
+        let (columns, layout) = layout();
+        let (path, _) = file("refused", layout.file_bytes());
+        let place = Place::of(&layout, &columns, 0);
+        let reserve = Reserve::new(&layout);
+        reserve.cover(&File::open(&path).unwrap(), 0, place, 8);
+        assert_eq!(reserve.ends[0].get(), u64::MAX);
+        std::fs::remove_file(path).unwrap();
+    }
+}

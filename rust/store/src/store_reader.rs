@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::channel_reader::{ChannelReader, VisibleFile};
 use crate::chunk_map::ChunkMap;
-use crate::description::{Session, StoreDescription, boot_id, read_description};
+use crate::description::{Session, StoreDescription, read_description};
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE};
 use crate::metric_reader::MetricReader;
-use crate::power_loss::last_proven;
+use crate::power_loss::{last_proven, lost_power};
 use crate::watermark::{SEQUENCE_OFFSET, Watermark, read_watermark};
 
 /// An error does not repeat all of a text that may have any length.
@@ -264,13 +264,6 @@ impl State {
         self.channels.iter().for_each(|channel| channel.forget());
         self.metrics.parts.clear();
     }
-}
-
-/// Whether the machine was started again while the store was open.
-fn lost_power(watermark: &Watermark, description: &StoreDescription) -> bool {
-    let mut sessions = description.sessions.iter();
-    let writer = sessions.find(|session| session.session == watermark.session);
-    !watermark.closed && writer.is_none_or(|writer| writer.boot_id != boot_id())
 }
 
 /// A description that matches its checksum and yet describes nothing.

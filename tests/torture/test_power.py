@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.torture.power import FileSystem
     from tests.torture.tools import Tools
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def create(path: Path, **options: int) -> Store:
+def create(path: Path, **options: Any) -> Store:
     return Store.create(str(path), run_id="run-1", **options)
 
 

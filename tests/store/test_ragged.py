@@ -30,7 +30,8 @@ from tests.store.varied_writer import check_prefix, start_writer
 
 
 def random_array(shape: tuple[int, ...], dtype: str, seed: int) -> np.ndarray:
-    return random_rows(1, shape, dtype, seed)[0]
+    array: np.ndarray = random_rows(1, shape, dtype, seed)[0]
+    return array
 
 
 @st.composite
@@ -172,15 +173,27 @@ def test_arrays_that_are_not_contiguous(tmp_path: Path) -> None:
     assert same_arrays(reader.get(0, 2), [array, array])
 
 
-def test_bfloat16(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental:UserWarning")
+@pytest.mark.parametrize(
+    ("dtype", "stored"),
+    [("bfloat16", "uint16"), ("float8_e4m3fn", "uint8"), ("complex32", "float16")],
+)
+def test_types_that_numpy_does_not_have(tmp_path: Path, dtype: str, stored: str) -> None:
     torch = pytest.importorskip("torch")
     store = create(tmp_path)
-    values = ragged_channel(store, dtype="bfloat16", dimensions=1)
-    tensors = [torch.tensor([1.5, -2.0], dtype=torch.bfloat16), torch.zeros(0).bfloat16()]
-    values.record(tensors, 0, 0)
+    values = ragged_channel(store, dtype=dtype)
+    parts = (2,) if dtype == "complex32" else ()
+    bits = [random_array((rows, 3, *parts), stored, rows) for rows in (4, 2, 1)]
+    as_torch = [torch.from_numpy(array.view(f"uint{8 * array.itemsize}").copy()) for array in bits]
+    if parts:
+        halves = [torch.view_as_complex(array.view(torch.float16)) for array in as_torch]
+    else:
+        halves = [array.view(getattr(torch, dtype)) for array in as_torch]
+    values.record(halves, 0, 0)
+    values.record([array[::2] for array in halves], 0, 1)
     store.close()
-    bits = [tensor.view(torch.int16).numpy().view(np.uint16) for tensor in tensors]
     assert same_arrays(only_ragged(tmp_path).get(0, 0), bits)
+    assert same_arrays(only_ragged(tmp_path).get(0, 1), [array[::2].copy() for array in bits])
 
 
 def test_value_recorded_is_the_value_at_the_call(tmp_path: Path) -> None:

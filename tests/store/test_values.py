@@ -129,12 +129,12 @@ def change_in_place(base: np.ndarray) -> None:
     np.invert(bits, out=bits)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(cases(), min_size=6, max_size=6))
 def test_an_array_that_is_changed_right_after(drawn: list[Case]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = create(Path(folder))
-        expected = []
+        expected: list[np.ndarray] = []
         for case in drawn:
             base = case.base()
             for array in case.arrays(base):

@@ -140,8 +140,7 @@ impl ChannelReader {
     /// What the index says of every batch.
     pub fn index(&self) -> Result<Vec<BatchEntry>> {
         let snapshot = self.read();
-        let rows =
-            (0..snapshot.index.batches()).filter_map(|position| snapshot.index.place(position));
+        let rows = snapshot.index.visible();
         rows.map(|row| Ok(snapshot.with_visible_start(row.entry()?)))
             .collect()
     }
@@ -150,8 +149,10 @@ impl ChannelReader {
     pub fn chunks(&self) -> Result<Vec<Rows>> {
         let snapshot = self.read();
         if self.check {
-            for position in 0..snapshot.index.batches() {
-                self.batch(&snapshot, self.place(&snapshot, position)?)?;
+            for row in snapshot.index.visible() {
+                if !snapshot.index.is_checked(row) {
+                    self.batch(&snapshot, row)?;
+                }
             }
         }
         let rows = snapshot.visible.iter().map(|stretch| {

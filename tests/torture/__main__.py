@@ -8,7 +8,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.torture import compaction, disks, errors, kills, power, real_runs, replay, training
+from tests.torture import (
+    compaction,
+    disks,
+    errors,
+    kills,
+    lives,
+    mutation,
+    power,
+    real_runs,
+    replay,
+    training,
+)
 from tests.torture.figures import Row, Size, update
 from tests.torture.tools import ROOT, build, scratch_folder
 
@@ -30,6 +41,8 @@ TIERS: dict[str, Tier] = {
     "disks": disks.rows,
     "compaction": compaction.rows,
     "training": training.rows,
+    "mutation": mutation.rows,
+    "lives": lives.rows,
 }
 """Each is a function of the programs, the size, and a folder to work in; its rows go into the page."""
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use numpy::{PyArray1, PyArrayDescr};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use specplan_store::{BatchEntry, Kind, Rows, Session, VisibleFile};
+use specplan_store::{BatchEntry, Kind, PrivateRows, Rows, Session, VisibleFile};
 
 use crate::array::handed_out;
 use crate::errors::Failure;
 use crate::memory::array_over;
 use crate::ragged::RaggedReader;
 use crate::texts::TextReader;
+use crate::verify::{Damage, damages};
 
 /// A reader of a live, crashed or closed store. Takes no lock and writes nothing.
 #[pyclass(frozen, module = "specplan._native")]
@@ -38,6 +39,10 @@ impl StoreReader {
     #[getter]
     fn watermark(&self) -> u64 {
         self.0.watermark()
+    }
+
+    fn verify(&self, py: Python<'_>) -> PyResult<Vec<Py<Damage>>> {
+        damages(py, &py.detach(|| self.0.verify()))
     }
 
     #[getter]
@@ -193,6 +198,17 @@ impl TensorReader {
         array(slf, channel.get(epoch, batch).map_err(Failure::from)?)
     }
 
+    fn private<'py>(slf: &Bound<'py, Self>, epoch: i32, batch: i32) -> PyResult<Bound<'py, PyAny>> {
+        let channel = &slf.as_super().get().0;
+        let mut rows = channel.private(epoch, batch).map_err(Failure::from)?;
+        let (count, data) = (rows.count(), rows.bytes_mut().as_mut_ptr());
+        let owner = Bound::new(slf.py(), PrivatePages { _rows: rows })?.into_any();
+        let TensorReader { descr, shape } = slf.get();
+        // SAFETY: the rows have this type and shape and are aligned as those on the file's own map are. The map is
+        // nobody else's, and its owner gives its pages away only with the array.
+        unsafe { array_over(descr.bind(slf.py()), (count, shape), data, true, owner) }
+    }
+
     fn at<'py>(slf: &Bound<'py, Self>, position: usize) -> PyResult<Bound<'py, PyAny>> {
         let channel = &slf.as_super().get().0;
         array(slf, channel.at(position).map_err(Failure::from)?)
@@ -232,6 +248,12 @@ fn array<'py>(reader: &Bound<'py, TensorReader>, rows: Rows) -> PyResult<Bound<'
             owner,
         )
     }
+}
+
+/// Keeps a map alive for the array that may write to it.
+#[pyclass(frozen, module = "specplan._native")]
+struct PrivatePages {
+    _rows: PrivateRows,
 }
 
 /// Keeps a map alive for the arrays on it.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::batch_index::BatchEntry;
 use crate::chunk_map::ChunkMap;
+use crate::columns::Columns;
 use crate::error::{Result, StoreError};
 use crate::kind::Kind;
+use crate::private_rows::PrivateRows;
 
 /// Consecutive rows in a mapped file.
 #[derive(Clone, Debug)]
@@ -61,9 +63,17 @@ impl Rows {
         }
     }
 
+    /// The same rows of equal shape on a map of their own, whose pages may be written to.
+    pub(crate) fn private(&self, columns: &Columns) -> Result<PrivateRows> {
+        let place = (self.kind.regions().values, self.range());
+        PrivateRows::map(self.map.path(), columns, place, self.bytes())
+    }
+
     /// One row of a ragged channel.
     pub fn array(&self, row: usize) -> Result<Array<'_>> {
-        let bytes = self.row_bytes(row)?;
+        let bytes = self.row_bytes(row);
+        self.map.intact()?;
+        let bytes = bytes?;
         // A product that is right has no negative factor.
         let shape = self.lengths_of(row).as_chunks().0.iter();
         Ok(Array {
@@ -97,6 +107,7 @@ impl Rows {
         let bytes = self
             .map
             .items(self.kind.regions().values, &self.row_items(row));
+        self.map.intact()?;
         let bytes = bytes.ok_or_else(|| self.damaged_row(row, "a text lies outside its region"))?;
         std::str::from_utf8(bytes).map_err(|_| self.damaged_row(row, "a text is not UTF-8"))
     }
@@ -159,7 +170,7 @@ impl Rows {
         hasher.finalize()
     }
 
-    fn check_rows(&self) -> Result<()> {
+    pub(crate) fn check_rows(&self) -> Result<()> {
         if self.first == 0 && self.items.start != 0 {
             return Err(self.damaged_row(0, "the first row does not start at 0"));
         }

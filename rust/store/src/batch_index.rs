@@ -38,7 +38,7 @@ pub struct BatchEntry {
 #[derive(Clone, Copy)]
 pub(crate) struct IndexRow<'a> {
     pub(crate) map: &'a ChunkMap,
-    row: u64,
+    pub(crate) row: u64,
 }
 
 impl IndexRow<'_> {

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::{Message, root_as_message};
 use arrow_schema::{DataType, Schema};
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 
 use crate::columns::{Columns, Extent, Storage};
 use crate::error::{IoContext, Result, StoreError};
 use crate::fault_guard::{GuardedMap, any_broken};
 use crate::input::open_input;
-use crate::layout::MAGIC;
+use crate::layout::{Layout, MAGIC};
 use crate::superblock::{SUPERBLOCK_BYTES, Superblock, u32_at};
 
 const PREFIX_BYTES: usize = 8;
@@ -40,7 +40,7 @@ struct RegionPlace {
 #[derive(Debug)]
 pub(crate) struct ChunkMap {
     path: PathBuf,
-    map: GuardedMap,
+    map: GuardedMap<Mmap>,
     superblock_offset: u64,
     regions: Vec<RegionPlace>,
     first: Superblock,
@@ -81,6 +81,48 @@ impl ChunkMap {
             regions: places,
             first,
         }))
+    }
+
+    /// A chunk in memory, whose file is not as it should be: its bytes, and zeros behind them, at the places of a
+    /// layout.
+    pub(crate) fn of_bytes(
+        path: &Path,
+        bytes: &[u8],
+        columns: &Columns,
+        layout: &Layout,
+        superblock: Superblock,
+    ) -> Result<Self> {
+        let size = bytes.len().max(layout.file_bytes() as usize);
+        let mut map = MmapMut::map_anon(size).context("map", path)?;
+        map[..bytes.len()].copy_from_slice(bytes);
+        let superblock_offset = layout.commit_offset();
+        let start = superblock_offset as usize;
+        map[start..start + SUPERBLOCK_BYTES].copy_from_slice(&superblock.to_bytes());
+        let mut texts = layout.text_offsets.iter();
+        let places = columns.storages().iter().zip(&layout.offsets);
+        let regions = places.map(|(storage, &offset)| RegionPlace {
+            offset,
+            bytes: storage.bytes(layout.capacity).unwrap_or(0),
+            row_bytes: storage.row_bytes(),
+            item_bytes: storage.item_bytes(),
+            text: match storage {
+                Storage::View => (texts.next().copied().unwrap_or(0), layout.capacity.items),
+                _ => (0, 0),
+            },
+        });
+        Ok(Self {
+            path: path.to_path_buf(),
+            regions: regions.collect(),
+            map: GuardedMap::new(map.make_read_only().context("map", path)?),
+            superblock_offset,
+            first: superblock,
+        })
+    }
+
+    /// What a chunk says of its columns.
+    pub(crate) fn schema(path: &Path) -> Result<Schema> {
+        let (file, bytes) = open_input(path)?;
+        Ok(Header::read(&file, path, bytes)?.schema)
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -170,7 +170,7 @@ impl Rows {
         hasher.finalize()
     }
 
-    fn check_rows(&self) -> Result<()> {
+    pub(crate) fn check_rows(&self) -> Result<()> {
         if self.first == 0 && self.items.start != 0 {
             return Err(self.damaged_row(0, "the first row does not start at 0"));
         }

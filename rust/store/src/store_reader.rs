@@ -162,13 +162,6 @@ impl StoreReader {
         self.lock().watermark.closed
     }
 
-    /// How many records there must be at or below the watermark.
-    pub(crate) fn promised_records(&self) -> u64 {
-        let state = self.lock();
-        let visible = state.watermark.hidden.visible(state.watermark.sequence);
-        visible.map(|stretch| stretch.through - stretch.after).sum()
-    }
-
     /// Number up to which records survive a loss of power.
     pub fn durable(&self) -> u64 {
         self.lock().watermark.durable

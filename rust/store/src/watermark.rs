@@ -12,7 +12,7 @@ use crate::staging::now;
 use crate::superblock::{FORMAT, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"SPECMARK";
-pub(crate) const SEQUENCE_OFFSET: u64 = 24;
+const SEQUENCE_OFFSET: u64 = 24;
 const FIXED_BYTES: usize = 64;
 const RANGE_BYTES: usize = 16;
 const CHECK_BYTES: usize = 4;
@@ -183,6 +183,15 @@ fn newest(bytes: &[u8], path: &Path) -> Result<(Watermark, usize)> {
         }
     }
     newest.ok_or_else(|| StoreError::damaged(path, 0, "both slots of the watermark are cut"))
+}
+
+/// What a slot says whose neighbour may be damaged.
+pub(crate) fn read_any_slot(path: &Path) -> Option<Watermark> {
+    let bytes = std::fs::read(path).ok()?;
+    let slots = bytes.chunks(SLOT_BYTES).take(SLOTS).enumerate();
+    slots
+        .filter_map(|(slot, bytes)| parse(bytes, path, slot * SLOT_BYTES).ok()?)
+        .max_by_key(Watermark::age)
 }
 
 /// The watermark in one slot; None if its last write was cut: then the two checksums differ.

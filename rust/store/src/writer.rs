@@ -197,6 +197,11 @@ impl Writer {
         })
     }
 
+    /// Let the watermark pass hidden numbers.
+    pub(crate) fn pass_to(&mut self, sequence: u64) -> Result<()> {
+        self.round(sequence.max(self.watermark.sequence), 0, |_| Ok(()))
+    }
+
     /// Write records up to the number `last`, then the watermark. Records that may be lost are lost without an error.
     fn round(
         &mut self,

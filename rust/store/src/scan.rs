@@ -17,10 +17,7 @@ use crate::folder::{METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path};
 use crate::implied::{Place, implied_chunk};
 use crate::metric_files::{TEXT_SHARE, metric_columns};
 use crate::scan_channel::ScannedChannel;
-use crate::watermark::{Watermark, read_any_slot, read_watermark};
-
-/// Where the sequence number stands in the watermark, for a record that no file has.
-const SEQUENCE_OFFSET: u64 = 24;
+use crate::watermark::{SEQUENCE_OFFSET, Watermark, read_any_slot, read_watermark};
 
 /// What was found in a store.
 pub(crate) struct Scan {

@@ -12,7 +12,7 @@ use crate::staging::now;
 use crate::superblock::{FORMAT, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"SPECMARK";
-const SEQUENCE_OFFSET: u64 = 24;
+pub(crate) const SEQUENCE_OFFSET: u64 = 24;
 const FIXED_BYTES: usize = 64;
 const RANGE_BYTES: usize = 16;
 const CHECK_BYTES: usize = 4;

@@ -24,8 +24,8 @@ step = @printf '==> %s\n' '$(1)'; SECONDS=0; { $(2); } || exit 1; printf '    %s
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | while read -r make target text; do \
-		printf '  make %-8s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1 \2/p' $(MAKEFILE_LIST) | while read -r make target text; do \
+		printf '  make %-12s %s\n' "$$target" "$$text"; done
 
 .PHONY: demo
 demo: setup $(DATA) ## Set up, run the diabetes example on real data, and query what it recorded
@@ -65,10 +65,25 @@ generate: setup ## Write the generated files anew: schemas, the page of componen
 	$(BIN)/python tools/generate_components_page.py
 	$(BIN)/python tools/generate_estimators.py
 
+# `make bench BENCHES=--quick` prints instead of writing; `make bench BENCHES=read` measures one section anew.
 .PHONY: bench
-bench: setup $(DATA) ## Run the benches of benches/RESULTS.md
-	$(BIN)/python benches/training_loop.py
-	$(BIN)/python benches/record_throughput.py
+bench: setup $(DATA) ## Run the benches and write benches/RESULTS.md
+	$(call step,Run the benches,$$([ -x $(PEERS)/bin/python ] && echo $(PEERS) || echo $(VENV))/bin/python benches $(BENCHES))
+
+# The peers get an environment of their own. What the project has itself is read from its environment
+# through a .pth file and left out of the resolution, so that all contenders run on the same packages.
+PEERS := .venv-bench
+.PHONY: bench-peers
+bench-peers: setup ## Install what the benches compare with into .venv-bench
+	$(call step,Install benches/requirements.txt,$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS) \
+		&& $(BIN)/uv pip install --python $(PEERS)/bin/python -r benches/requirements.txt --excludes \
+			<(sed -n '/win32/d; s/^\([a-z0-9_.-]*\)==.*/\1/p' constraints.txt) \
+		&& $(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(" + repr(sysconfig.get_path("purelib")) + ")")' \
+			> $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth)
+
+.PHONY: torture
+torture: setup ## Run the long tier of the fault harness, and write its figures into docs/reliability.md
+	$(BIN)/python -m tests.torture
 
 .PHONY: lock
 lock: setup ## Write constraints.txt anew from pyproject.toml
@@ -78,7 +93,7 @@ lock: setup ## Write constraints.txt anew from pyproject.toml
 
 .PHONY: clean
 clean: ## Remove everything that make made; runs stay
-	rm -rf $(VENV) target dist examples/*/data .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) target dist examples/*/data .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -f python/specplan/_native*.so
 	find python tests examples tools benches -name __pycache__ -prune -exec rm -rf {} +
 

@@ -1,163 +1,283 @@
-"""Steps per second of the digits example: by hand in torch, and through a plan.
+"""What keeping scalars, or scalars and all tensors, of every step adds to a training loop.
 
-Run: `.venv/bin/python benches/training_loop.py` after `make demo`.
+All loops live in one process and take turns, an epoch each in shuffled order; a share compares a turn
+with the baseline's turn of the same round, so that noise which lasts longer than a round cancels.
+
+Run: `.venv/bin/python benches/training_loop.py [--quick]`
 """
 
 from __future__ import annotations
 
-import json
-import tempfile
+import random
+import statistics
+import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from rounds import interleave, table
+from keepers import ALL, BASELINE, COPIES, KEEPERS, PLAN_ALL, PLAN_NONE, SCALARS
+from rounds import Goal, digits, folder, goals, is_installed, options
 
-from specplan.data.split import split_rows, split_sizes
 from specplan.plan.compile import compile_mapping
 from specplan.run.display import Silent
 from specplan.run.run import run_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from specplan.plan.model import Compiled, Phase
+    from keepers import Open
+    from numpy.typing import NDArray
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
-EPOCHS = 20
-BATCH = 64
+    from specplan.plan.model import Phase
 
-
-class PhaseSeconds(Silent):
-    """Keeps how long the last phase took."""
-
-    seconds = 0.0
-
-    def phase_ended(self, phase: Phase, seconds: float, values: Any) -> None:
-        """Keep the seconds."""
-        self.seconds = seconds
+BATCH = 256
+CLASSES = 128
+WARM_UP = 2
+SETTLE = 0.04
+"""Seconds after a turn in which the drainer ends its work: its processor time belongs to the turn."""
 
 
-def compiled(record: str) -> Compiled:
-    """The train phase of the example alone, without evaluation and early stopping."""
-    spec = json.loads((EXAMPLE / "spec.json").read_text())
-    train = spec["plan"][0] | {"epochs": EPOCHS, "record": record, "callbacks": []}
-    return compile_mapping(spec | {"plan": [train]}, folder=EXAMPLE)
+class Size(NamedTuple):
+    """A multi-layer perceptron, and how many steps its epochs have."""
+
+    name: str
+    features: int
+    hidden: int
+    layers: int
+    steps: int
+
+    def rows(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Features and classes."""
+        generator = np.random.default_rng(0)
+        count = self.steps * BATCH
+        features = generator.standard_normal((count, self.features), np.float32)
+        return features, generator.integers(0, CLASSES, count)
 
 
-def by_plan(record: str) -> Callable[[], float]:
-    """Microseconds a step through the interpreter."""
-    plan = compiled(record)
-    phase = plan.plan.phases[0]
-
-    def once() -> float:
-        watch = PhaseSeconds()
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as root:
-            run_plan(plan, root=Path(root), display=watch)
-        return watch.seconds / (phase.steps * EPOCHS) * 1e6
-
-    return once
+SIZES = [
+    Size("19,200 parameters", 20, 128, 1, 200),
+    Size("1,013,504 parameters", 256, 832, 2, 40),
+]
 
 
-def by_hand(*, stream: bool) -> Callable[[], float]:
-    """Microseconds a step of the loop that a careful user would write."""
-    rows = pq.read_table(EXAMPLE / "data" / "digits.parquet")
-    images = torch.from_numpy(
-        rows["image"].combine_chunks().flatten().to_numpy().reshape(-1, 1, 8, 8).copy()
-    )
-    digits = torch.from_numpy(rows["digit"].to_numpy().astype(np.int64))
-    ratios = {"train": 0.7, "val": 0.15, "test": 0.15}
-    train = split_rows(split_sizes(ratios, len(digits)), 13)["train"]
-    images, digits = images[train], digits[train]
+class Turns:
+    """A loop in a thread of its own that does an epoch whenever it is its turn.
 
-    def once() -> float:
+    Attributes:
+        processor: seconds of processor time that the thread took for its last epoch.
+    """
+
+    def __init__(self, loop: Callable[[Turns], None]) -> None:
+        self.processor = 0.0
+        self._started = 0.0
+        self._loop = loop
+        self._go, self._done = threading.Semaphore(0), threading.Semaphore(0)
+        self._failure: BaseException | None = None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def take(self) -> None:
+        """Let it do one epoch; after the last one, end."""
+        self._go.release()
+        self._done.acquire()
+        if self._failure is not None:
+            raise self._failure
+
+    def epoch_ended(self) -> None:
+        """Called by the loop: hand over until it is its turn again."""
+        self.processor = time.thread_time() - self._started
+        self._done.release()
+        self._go.acquire()
+        self._started = time.thread_time()
+
+    def _run(self) -> None:
+        self._go.acquire()
+        self._started = time.thread_time()
+        try:
+            self._loop(self)
+        except BaseException as failure:  # noqa: BLE001 -- raised again by `take`
+            self._failure = failure
+        self._done.release()
+
+
+class _Epochs(Silent):
+    """Hands over after each epoch of a plan."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    def epoch_ended(self, phase: Phase, epoch: int, values: Any) -> None:
+        self._turns.epoch_ended()
+
+
+def by_hand(size: Size, epochs: int, path: Path, open_keeper: Open) -> Callable[[Turns], None]:
+    """The loop that a careful user would write."""
+    features, classes = map(torch.from_numpy, size.rows())
+
+    def loop(turns: Turns) -> None:
         torch.set_num_threads(1)
-        model = torch.nn.Sequential(
-            torch.nn.Conv2d(1, 32, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
-            torch.nn.Conv2d(32, 32, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
-            torch.nn.Flatten(), torch.nn.Linear(128, 10),
-        )  # fmt: skip
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+        layers: list[torch.nn.Module] = []
+        width = size.features
+        for _ in range(size.layers):
+            layers += [torch.nn.Linear(width, size.hidden), torch.nn.ReLU()]
+            width = size.hidden
+        model = torch.nn.Sequential(*layers, torch.nn.Linear(width, CLASSES))
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         loss_of = torch.nn.functional.cross_entropy
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-            write, close = _streams(Path(folder)) if stream else (None, lambda: None)
-            steps = 0
-            losses = []
-            started = time.perf_counter()
-            for epoch in range(EPOCHS):
-                order = torch.from_numpy(
-                    np.random.default_rng([42, epoch]).permutation(len(digits))
-                )
-                for batch, chosen in enumerate(order.split(BATCH)):
-                    outputs = model(images[chosen])
-                    targets = digits[chosen]
-                    loss = loss_of(outputs, targets)
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    losses.append(loss.item())
-                    steps += 1
-                    if write:
-                        write(epoch, batch, outputs.detach(), targets, chosen)
-            close()
-            return (time.perf_counter() - started) / steps * 1e6
+        keeper = open_keeper(path)
+        keep = keeper.keep
+        for epoch in range(epochs):
+            order = np.random.default_rng([42, epoch]).permutation(len(classes))
+            for batch, chosen in enumerate(torch.from_numpy(order).split(BATCH)):
+                outputs = model(features[chosen])
+                targets = classes[chosen]
+                loss = loss_of(outputs, targets)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                keep(epoch, batch, loss, outputs, targets, chosen)
+            turns.epoch_ended()
+        keeper.close()
 
-    return once
+    return loop
 
 
-def _streams(folder: Path) -> tuple[Callable[..., None], Callable[[], None]]:
-    """What a user would write to keep outputs, targets and row numbers of every step."""
-    schema = pa.schema(
-        [
-            ("outputs", pa.list_(pa.float32(), 10)),
-            ("targets", pa.int64()),
-            ("sample_id", pa.int64()),
-            ("epoch", pa.int32()),
-            ("batch", pa.int32()),
-        ]
+def by_plan(size: Size, epochs: int, path: Path, record: str) -> Callable[[Turns], None]:
+    """The same network through a plan; the losses of every step are logged whatever `record` says."""
+    features, classes = size.rows()
+    model = {
+        "use": "mlp", "output_shape": [CLASSES], "n_layers": size.layers, "hidden_dim": size.hidden,
+    }  # fmt: skip
+    source = {"use": "memory", "name": "Rows"}
+    spec = {
+        "specplan": 1,
+        "experiment": {"id": "bench"},
+        "run": {"seed": 42, "threads": 1},
+        "data": {
+            "Rows": {
+                "source": source, "features": ["x"], "targets": ["y"],
+                "splits": {"use": "random", "ratios": {"train": 1.0}, "seed": 13},
+            }
+        },
+        "graph": {
+            "nodes": {"MLP": {"model": model, "input": "Rows.x", "target": "Rows.y"}},
+            "optimizer": {"use": "adam", "lr": 1e-3},
+        },
+        "losses": {"cross_entropy": {"use": "cross_entropy", "node": "MLP"}},
+        "plan": [
+            {
+                "phase": "train", "label": "train", "split": "train", "epochs": epochs,
+                "sampler": {"use": "simple", "batch_size": BATCH, "shuffle": True, "seed": 42},
+                "losses": ["cross_entropy"], "record": record,
+            }
+        ],
+    }  # fmt: skip
+    compiled = compile_mapping(spec, tables={"Rows": {"x": features, "y": classes}})
+
+    def loop(turns: Turns) -> None:
+        run_plan(compiled, root=path, display=_Epochs(turns))
+
+    return loop
+
+
+class Step(NamedTuple):
+    """Microseconds of a step in one turn: on the clock, of the loop's own thread, of all threads."""
+
+    clock: float
+    own: float
+    every: float
+
+
+Steps = dict[str, list[Step]]
+
+
+def added(steps: Steps, name: str, figure: str) -> tuple[float, float, float]:
+    """Quartiles of the share that a step is longer than the baseline's of the same round, in percent."""
+    pairs = zip(steps[name], steps[BASELINE], strict=True)
+    shares = [100 * (getattr(mine, figure) / getattr(base, figure) - 1) for mine, base in pairs]
+    low, middle, high = np.percentile(shares, [25, 50, 75]).tolist()
+    return low, middle, high
+
+
+def measure(size: Size, rounds: int) -> Steps:
+    """Let every loop take its turn in each round."""
+    epochs = WARM_UP + rounds
+    with ExitStack() as stack:
+        loops = {}
+        for name, (open_keeper, needs) in KEEPERS.items():
+            if needs is None or is_installed(needs):
+                path = stack.enter_context(folder())
+                loops[name] = Turns(by_hand(size, epochs, path, open_keeper))
+        for name, record in ((PLAN_NONE, "none"), (PLAN_ALL, "all")):
+            path = stack.enter_context(folder())
+            loops[name] = Turns(by_plan(size, epochs, path, record))
+        steps: Steps = {name: [] for name in loops}
+        order = list(loops)
+        shuffle = random.Random(0).shuffle
+        for number in range(epochs):
+            shuffle(order)
+            for name in order:
+                processor, started = time.process_time(), time.perf_counter()
+                loops[name].take()
+                clock = time.perf_counter() - started
+                time.sleep(SETTLE)
+                turn = (clock, loops[name].processor, time.process_time() - processor)
+                if number >= WARM_UP:
+                    steps[name].append(Step(*(seconds / size.steps * 1e6 for seconds in turn)))
+        for turns in loops.values():
+            turns.take()
+    return steps
+
+
+def report(size: Size, steps: Steps) -> str:
+    """A Markdown table of one network."""
+    heads = [
+        f"{size.name}, batch {BATCH}", "a step, us", "added, %", "CPU of its thread, added, %",
+        "CPU of all threads, added, %",
+    ]  # fmt: skip
+    lines = [heads, ["---"] * len(heads)]
+    for name, turns in steps.items():
+        clock = [turn.clock for turn in turns]
+        line = [name, f"{digits(min(clock))} ({digits(statistics.median(clock))})"]
+        for figure in Step._fields:
+            low, middle, high = added(steps, name, figure)
+            line.append(f"{middle:.1f} ({low:.1f} to {high:.1f})")
+        lines.append(line)
+    lines += [
+        [name, f"not installed ({needs})", "-", "-", "-"]
+        for name, (_, needs) in KEEPERS.items()
+        if name not in steps
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def limits(size: Size, steps: Steps) -> list[Goal]:
+    """What was aimed at, for one network."""
+    scalars, everything, copies = (
+        added(steps, name, "clock")[1] for name in (SCALARS, ALL, COPIES)
     )
-    sink = pa.OSFile(str(folder / "stream.arrow"), "wb")
-    writer = pa.ipc.new_stream(sink, schema)
-
-    def write(
-        epoch: int, batch: int, outputs: torch.Tensor, targets: torch.Tensor, chosen: torch.Tensor
-    ) -> None:
-        rows = len(targets)
-        columns = [
-            pa.FixedSizeListArray.from_arrays(outputs.numpy().reshape(-1), 10),
-            pa.array(targets.numpy()),
-            pa.array(chosen.numpy()),
-            pa.array(np.full(rows, epoch, np.int32)),
-            pa.array(np.full(rows, batch, np.int32)),
-        ]
-        writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-
-    def close() -> None:
-        writer.close()
-        sink.close()
-
-    return write, close
+    if size is SIZES[1]:
+        return [Goal(f"{size.name}: scalars and all tensors, % of the step", 2, everything)]
+    return [
+        Goal(f"{size.name}: scalars, % of the step", 2.5, scalars),
+        Goal(f"{size.name}: scalars and all tensors, % of the step", 6, everything),
+        Goal(f"{size.name}: the same / {COPIES}", 1, everything / copies),
+    ]
 
 
-CONTENDERS = {
-    "by hand in torch": by_hand(stream=False),
-    "plan, record none": by_plan("none"),
-    "plan, record all": by_plan("all"),
-    "by hand, outputs through pyarrow's stream writer": by_hand(stream=True),
-}
+def main() -> None:
+    """Print a table of each network, and the goals."""
+    chosen = options("A training loop", rounds=25, quick=5)
+    found = []
+    for size in SIZES:
+        if chosen.only in size.name:
+            steps = measure(size, chosen.rounds)
+            print(report(size, steps), end="\n\n")
+            found += limits(size, steps)
+    print(goals(found))
+
 
 if __name__ == "__main__":
-    figures = interleave(CONTENDERS, rounds=9)
-    print(
-        table(
-            "digits example, one step",
-            figures,
-            unit="us",
-            baseline="by hand in torch",
-            per_second="steps",
-        )
-    )
+    main()

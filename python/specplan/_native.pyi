@@ -246,9 +246,15 @@ class Slot:
 
 @final
 class MetricGroup:
-    """Series that are logged together: one call, one small buffer of float64."""
+    """Series that are logged together: one call, one number or small buffer of float64."""
 
-    def log(self, values: Buffer | NDArray[np.float64], epoch: int, batch: int, step: int) -> int:
+    def log(
+        self,
+        values: float | Buffer | NDArray[np.float64] | Sequence[float],
+        epoch: int,
+        batch: int,
+        step: int,
+    ) -> int:
         """Record one float64 for each series and return the sequence number.
 
         `batch` -1 means the whole epoch or phase, `epoch` -1 a phase without epochs.
@@ -271,6 +277,8 @@ class StoreReader:
         """Look again how far the writer has come; returns the watermark."""
     @property
     def watermark(self) -> int: ...
+    def verify(self) -> list[Damage]:
+        """Compare every file with its checksums; goes on after a problem."""
     @property
     def closed(self) -> bool:
         """True once the writer closed the store."""
@@ -375,4 +383,58 @@ def export_execution(
     `<node>.<role>.<field>` where the role is not "default"): a plain number for rows of shape (),
     a flat FixedSizeList with `specplan.shape` and `specplan.dtype` in the field's metadata otherwise.
     Batches are joined by (epoch, batch). Written aside, re-read and compared, then renamed.
+    """
+
+def verify_parquet(path: str) -> None:
+    """Compare a table that this package wrote with the digest in its footer.
+
+    Raises:
+        StoreError: the file is damaged, cannot be read, or has no digest.
+    """
+
+# ---- verify and repair ---------------------------------------------------------------------------
+
+@final
+class Damage:
+    """One thing that is wrong with a file. `path` is empty where it is about no file."""
+
+    path: str
+    offset: int | None
+    message: str
+
+@final
+class Verified:
+    """What a verification looked at: visible batches and metrics that are whole, and files."""
+
+    batches: int
+    metric_rows: int
+    files: int
+    damages: list[Damage]
+
+def verify_store(path: str) -> Verified:
+    """Compare every file of a store with its checksums, also of one that cannot be opened.
+
+    Raises:
+        StoreError: the folder cannot be listed, or a file is of a later version.
+    """
+
+@final
+class Repaired:
+    """What was saved of a store: its batches and metrics, what was wrong with the original, what the copy
+    lacks, and what of it could not be compared with a checksum."""
+
+    batches: int
+    metric_rows: int
+    damages: list[Damage]
+    left_out: list[str]
+    unproven: list[str]
+
+def repair_store(path: str, to: str, *, run_id: str) -> Repaired:
+    """Write everything that is whole in a store into a new one; the old one is only read.
+
+    Records keep their sequence numbers and times; the numbers of those left out are hidden. `run_id` is
+    that of a store whose description is lost.
+
+    Raises:
+        StoreError: nothing could be saved, `to` exists, or a file is of a later version.
     """

@@ -45,6 +45,8 @@ Commands:
   show      Show how a run stands and what it recorded.
   metrics   Print the metrics of a run.
   export    Write the Parquet tables of a run.
+  verify    Compare every file of a run with its digests.
+  repair    Save what is whole of a damaged run into a copy.
 """
 
 
@@ -75,7 +77,7 @@ def test_an_unknown_verb_is_wrong_usage(mlx: Mlx) -> None:
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.endswith(
         "Error: unknown command `complie`; known: compile, explain, validate, schema, run, list, "
-        "show, metrics, export\nhint: did you mean `compile`?\n"
+        "show, metrics, export, verify, repair\nhint: did you mean `compile`?\n"
     )
 
 

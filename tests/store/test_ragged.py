@@ -173,6 +173,7 @@ def test_arrays_that_are_not_contiguous(tmp_path: Path) -> None:
     assert same_arrays(reader.get(0, 2), [array, array])
 
 
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental:UserWarning")
 @pytest.mark.parametrize(
     ("dtype", "stored"),
     [("bfloat16", "uint16"), ("float8_e4m3fn", "uint8"), ("complex32", "float16")],
@@ -182,7 +183,7 @@ def test_types_that_numpy_does_not_have(tmp_path: Path, dtype: str, stored: str)
     store = create(tmp_path)
     values = ragged_channel(store, dtype=dtype)
     parts = (2,) if dtype == "complex32" else ()
-    bits = [random_array((rows, 3, *parts), stored, rows) for rows in (4, 0, 1)]
+    bits = [random_array((rows, 3, *parts), stored, rows) for rows in (4, 2, 1)]
     as_torch = [torch.from_numpy(array.view(f"uint{8 * array.itemsize}").copy()) for array in bits]
     if parts:
         halves = [torch.view_as_complex(array.view(torch.float16)) for array in as_torch]

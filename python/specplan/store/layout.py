@@ -38,6 +38,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "plan.json"
 
     @property
+    def map_file(self) -> Path:
+        """Where the spec says what the plan holds."""
+        return self.path / "plan.map.json"
+
+    @property
     def environment_file(self) -> Path:
         """Versions of the packages, host and git state."""
         return self.path / "environment.json"

@@ -12,6 +12,7 @@ mod slot;
 mod store;
 mod text;
 mod texts;
+mod verify;
 
 use pyo3::prelude::pymodule;
 
@@ -21,7 +22,7 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::export::{export_execution, export_metrics};
+    use crate::export::{export_execution, export_metrics, verify_parquet};
     #[pymodule_export]
     use crate::headers::{ColumnHeader, TableHeader, read_table_header};
     #[pymodule_export]
@@ -36,6 +37,9 @@ mod _native {
     use crate::text::{Problem, Span, Text, parse_text};
     #[pymodule_export]
     use crate::texts::{TextChannel, TextReader};
+
+    #[pymodule_export]
+    use crate::verify::{Damage, Repaired, Verified, repair_store, verify_store};
 
     /// The classes of errors are found in a module that is loaded: without descriptors nothing can be imported.
     #[pymodule_init]

@@ -13,6 +13,7 @@ use crate::errors::Failure;
 use crate::memory::array_over;
 use crate::ragged::RaggedReader;
 use crate::texts::TextReader;
+use crate::verify::{Damage, damages};
 
 /// A reader of a live, crashed or closed store. Takes no lock and writes nothing.
 #[pyclass(frozen, module = "specplan._native")]
@@ -38,6 +39,10 @@ impl StoreReader {
     #[getter]
     fn watermark(&self) -> u64 {
         self.0.watermark()
+    }
+
+    fn verify(&self, py: Python<'_>) -> PyResult<Vec<Py<Damage>>> {
+        damages(py, &py.detach(|| self.0.verify()))
     }
 
     #[getter]

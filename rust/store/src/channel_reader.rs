@@ -8,6 +8,7 @@ use crate::chunk_map::ChunkMap;
 use crate::columns::Columns;
 use crate::description::ChannelDescription;
 use crate::error::{Result, StoreError};
+use crate::fault_guard::any_broken;
 use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path, index_path};
 use crate::index_files::index_columns;
 use crate::kind::Kind;
@@ -109,15 +110,16 @@ impl ChannelReader {
 
     /// The rows of a batch. The latest one if it was recorded more than once.
     pub fn get(&self, epoch: i32, batch: i32) -> Result<Rows> {
-        let snapshot = self.read();
-        let position = snapshot.index.find(epoch, batch)?;
-        let row = position.and_then(|position| snapshot.index.place(position));
-        let row = row.ok_or_else(|| StoreError::NoBatch {
-            channel: self.name.clone(),
-            epoch,
-            batch,
-        })?;
-        self.batch(&snapshot, row)
+        self.look(|snapshot| {
+            let position = snapshot.index.find(epoch, batch)?;
+            let row = position.and_then(|position| snapshot.index.place(position));
+            let row = row.ok_or_else(|| StoreError::NoBatch {
+                channel: self.name.clone(),
+                epoch,
+                batch,
+            })?;
+            self.batch(snapshot, row)
+        })
     }
 
     /// The rows of a batch of tensors, on a map of their own that may be written to.
@@ -127,44 +129,47 @@ impl ChannelReader {
 
     /// The rows of the batch at a position in the order of recording.
     pub fn at(&self, position: usize) -> Result<Rows> {
-        let snapshot = self.read();
-        self.batch(&snapshot, self.place(&snapshot, position)?)
+        self.look(|snapshot| self.batch(snapshot, self.place(snapshot, position)?))
     }
 
     /// What the index says of the batch at a position.
     pub fn entry(&self, position: usize) -> Result<BatchEntry> {
-        let snapshot = self.read();
-        let entry = self.place(&snapshot, position)?.entry()?;
-        Ok(snapshot.with_visible_start(entry))
+        self.look(|snapshot| {
+            let entry = self.place(snapshot, position)?.entry()?;
+            Ok(snapshot.with_visible_start(entry))
+        })
     }
 
     /// Position of the latest batch with these numbers.
     pub fn position(&self, epoch: i32, batch: i32) -> Result<Option<usize>> {
-        self.read().index.find(epoch, batch)
+        self.look(|snapshot| snapshot.index.find(epoch, batch))
     }
 
     /// What the index says of every batch.
     pub fn index(&self) -> Result<Vec<BatchEntry>> {
-        let snapshot = self.read();
-        let rows =
-            (0..snapshot.index.batches()).filter_map(|position| snapshot.index.place(position));
-        rows.map(|row| Ok(snapshot.with_visible_start(row.entry()?)))
-            .collect()
+        self.look(|snapshot| {
+            let rows = snapshot.index.visible();
+            rows.map(|row| Ok(snapshot.with_visible_start(row.entry()?)))
+                .collect()
+        })
     }
 
     /// All visible rows, one item for each stretch of them in a file.
     pub fn chunks(&self) -> Result<Vec<Rows>> {
-        let snapshot = self.read();
-        if self.check {
-            for position in 0..snapshot.index.batches() {
-                self.batch(&snapshot, self.place(&snapshot, position)?)?;
+        self.look(|snapshot| {
+            if self.check {
+                for row in snapshot.index.visible() {
+                    if !snapshot.index.is_checked(row) {
+                        self.batch(snapshot, row)?;
+                    }
+                }
             }
-        }
-        let rows = snapshot.visible.iter().map(|stretch| {
-            let map = &snapshot.chunks[stretch.part].map;
-            Rows::new(map, &self.kind, stretch.rows.clone())
-        });
-        rows.collect()
+            let rows = snapshot.visible.iter().map(|stretch| {
+                let map = &snapshot.chunks[stretch.part].map;
+                Rows::new(map, &self.kind, stretch.rows.clone())
+            });
+            rows.collect()
+        })
     }
 
     /// Where all visible rows stand.
@@ -184,8 +189,9 @@ impl ChannelReader {
     pub(crate) fn show(&self, watermark: &Watermark) -> Result<()> {
         let mut guard = self.write();
         let snapshot = &mut *guard;
-        let ranges = snapshot.index.show(watermark, end(&snapshot.chunks))?;
-        snapshot.visible = stretches(&snapshot.chunks, &ranges);
+        let ranges = snapshot.index.show(watermark, end(&snapshot.chunks));
+        snapshot.intact()?;
+        snapshot.visible = stretches(&snapshot.chunks, &ranges?);
         Ok(())
     }
 
@@ -301,6 +307,13 @@ impl ChannelReader {
         Rows::new(&part.map, &self.kind, rows)
     }
 
+    /// What is found in the files, or that one of them lost bytes, which explains whatever was found.
+    fn look<T>(&self, find: impl FnOnce(&Snapshot) -> Result<T>) -> Result<T> {
+        let snapshot = self.read();
+        let found = find(&snapshot);
+        snapshot.intact().and(found)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Snapshot> {
         self.snapshot.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -313,6 +326,14 @@ impl ChannelReader {
 }
 
 impl Snapshot {
+    fn intact(&self) -> Result<()> {
+        if !any_broken() {
+            return Ok(());
+        }
+        let mut parts = self.chunks.iter().chain(&self.index.parts);
+        parts.try_for_each(|part| part.map.intact())
+    }
+
     /// An entry whose start does not count hidden rows.
     fn with_visible_start(&self, entry: BatchEntry) -> BatchEntry {
         let first_row =

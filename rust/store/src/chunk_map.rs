@@ -1,6 +1,7 @@
 //! A chunk as a reader sees it: checked before anything in it is trusted, then mapped.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -8,11 +9,13 @@ use std::path::{Path, PathBuf};
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::{Message, root_as_message};
 use arrow_schema::{DataType, Schema};
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapMut};
 
 use crate::columns::{Columns, Extent, Storage};
 use crate::error::{IoContext, Result, StoreError};
-use crate::layout::MAGIC;
+use crate::fault_guard::{GuardedMap, any_broken};
+use crate::input::open_input;
+use crate::layout::{Layout, MAGIC};
 use crate::superblock::{SUPERBLOCK_BYTES, Superblock, u32_at};
 
 const PREFIX_BYTES: usize = 8;
@@ -37,7 +40,7 @@ struct RegionPlace {
 #[derive(Debug)]
 pub(crate) struct ChunkMap {
     path: PathBuf,
-    map: Mmap,
+    map: GuardedMap,
     superblock_offset: u64,
     regions: Vec<RegionPlace>,
     first: Superblock,
@@ -46,11 +49,12 @@ pub(crate) struct ChunkMap {
 impl ChunkMap {
     /// Open a chunk that must have these columns. None if there is no such file.
     pub(crate) fn open(path: PathBuf, columns: &Columns) -> Result<Option<Self>> {
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            file => file.context("open", &path)?,
+        let (file, bytes) = match open_input(&path) {
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            opened => opened?,
         };
-        let bytes = file.metadata().context("inspect", &path)?.len();
         let header = Header::read(&file, &path, bytes)?;
         let superblock_offset = header.record_offset - SUPERBLOCK_BYTES as u64;
         let first = read_superblock(&path, superblock_offset, || {
@@ -72,15 +76,72 @@ impl ChunkMap {
         }
         Ok(Some(Self {
             path,
-            map,
+            map: GuardedMap::new(map),
             superblock_offset,
             regions: places,
             first,
         }))
     }
 
+    /// A chunk in memory, whose file is not as it should be: its bytes, and zeros behind them, at the places of a
+    /// layout.
+    pub(crate) fn of_bytes(
+        path: &Path,
+        bytes: &[u8],
+        columns: &Columns,
+        layout: &Layout,
+        superblock: Superblock,
+    ) -> Result<Self> {
+        let size = bytes.len().max(layout.file_bytes() as usize);
+        let mut map = MmapMut::map_anon(size).context("map", path)?;
+        map[..bytes.len()].copy_from_slice(bytes);
+        let superblock_offset = layout.commit_offset();
+        let start = superblock_offset as usize;
+        map[start..start + SUPERBLOCK_BYTES].copy_from_slice(&superblock.to_bytes());
+        let mut texts = layout.text_offsets.iter();
+        let places = columns.storages().iter().zip(&layout.offsets);
+        let regions = places.map(|(storage, &offset)| RegionPlace {
+            offset,
+            bytes: storage.bytes(layout.capacity).unwrap_or(0),
+            row_bytes: storage.row_bytes(),
+            item_bytes: storage.item_bytes(),
+            text: match storage {
+                Storage::View => (texts.next().copied().unwrap_or(0), layout.capacity.items),
+                _ => (0, 0),
+            },
+        });
+        Ok(Self {
+            path: path.to_path_buf(),
+            regions: regions.collect(),
+            map: GuardedMap::new(map.make_read_only().context("map", path)?),
+            superblock_offset,
+            first: superblock,
+        })
+    }
+
+    /// What a chunk says of its columns.
+    pub(crate) fn schema(path: &Path) -> Result<Schema> {
+        let file = File::open(path).context("open", path)?;
+        let bytes = file.metadata().context("inspect", path)?.len();
+        Ok(Header::read(&file, path, bytes)?.schema)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// An error if a page of the file could not be brought, so that what was read may be zeros. Ask after reading.
+    pub(crate) fn intact(&self) -> Result<()> {
+        if !any_broken() {
+            return Ok(());
+        }
+        match self.map.broken_at() {
+            None => Ok(()),
+            Some(offset) => Err(self.damaged(
+                offset,
+                "it was shortened while it was mapped, or the disk cannot read it",
+            )),
+        }
     }
 
     pub(crate) fn superblock_offset(&self) -> u64 {
@@ -112,7 +173,9 @@ impl ChunkMap {
             // SAFETY: the superblock was read from the file before it was mapped. The writer may change it
             // during this read; the copy is volatile, and its checksum tells whether it is of one piece.
             Ok(unsafe { std::ptr::read_volatile(self.map.as_ptr().add(start).cast()) })
-        })?;
+        });
+        self.intact()?;
+        let now = now?;
         if now.capacity != self.first.capacity || now.first_row != self.first.first_row {
             return Err(self.damaged(
                 self.superblock_offset,

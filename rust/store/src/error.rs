@@ -295,6 +295,23 @@ impl StoreError {
         }
     }
 
+    /// The file and the byte that an error is about, as far as it is about one, and what it says beside them.
+    pub fn place(&self) -> (Option<&Path>, Option<u64>, String) {
+        match self {
+            Self::Damaged {
+                path,
+                offset,
+                reason,
+            } => (Some(path), Some(*offset), reason.clone()),
+            Self::Io {
+                action,
+                path,
+                source,
+            } => (Some(path), None, format!("cannot {action} it: {source}")),
+            _ => (None, None, self.to_string()),
+        }
+    }
+
     pub(crate) fn damaged(path: &Path, offset: u64, reason: impl Into<String>) -> Self {
         Self::Damaged {
             path: path.to_path_buf(),

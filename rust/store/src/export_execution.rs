@@ -22,8 +22,10 @@ use crate::value_type::ValueType;
 
 const SAMPLE_ID: &str = "sample_id";
 const DEFAULT_ROLE: &str = "default";
-/// Small batches are put together to this size before they are encoded.
-const BYTES_AT_ONCE: usize = 2 << 20;
+/// Small batches are put together to this size before they are encoded. They then share a page.
+const BYTES_AT_ONCE: usize = 512 << 10;
+/// Few enough that the page index of the keys leads to one batch.
+const KEY_PAGE_ROWS: usize = 4096;
 
 /// Write one phase's tensor channels as Parquet, one row per sample; returns the rows.
 ///
@@ -49,8 +51,9 @@ pub fn export_execution(
     let encodings = Encodings {
         repeated: &["run_id", "phase", "epoch", "batch"],
         counting: &[SAMPLE_ID],
+        page_rows: KEY_PAGE_ROWS,
     };
-    let file = ParquetFile::create(path, Arc::new(schema(&columns)), &encodings)?;
+    let file = ParquetFile::create(path, schema(&columns), &encodings, run_id)?;
     let mut table = Table {
         file,
         columns,

@@ -15,14 +15,14 @@ use crate::staging::{Block, Entry, Target};
 use crate::unsynced::Unsynced;
 
 /// Each label column may fill this share of a chunk with long labels.
-const TEXT_SHARE: usize = 16;
+pub(crate) const TEXT_SHARE: usize = 16;
 const VIEW_BYTES: usize = 16;
 const INLINE_BYTES: usize = 12;
 const LABELS: usize = 4;
 const FIRST_LABEL: usize = 4;
 
 /// A named scalar: what one logged value belongs to. Absent labels are empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Series {
     /// Label of the phase.
     pub phase: String,

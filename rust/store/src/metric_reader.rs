@@ -58,8 +58,9 @@ impl MetricReader {
 
     /// Decide what is visible.
     pub(crate) fn show(&mut self, watermark: &Watermark) -> Result<()> {
-        let visible = visible_rows(&self.parts, SEQUENCES, watermark)?;
-        self.visible = stretches(&self.parts, &visible);
+        let visible = visible_rows(&self.parts, SEQUENCES, watermark);
+        self.parts.iter().try_for_each(|part| part.map.intact())?;
+        self.visible = stretches(&self.parts, &visible?);
         Ok(())
     }
 

@@ -71,7 +71,9 @@ impl Rows {
 
     /// One row of a ragged channel.
     pub fn array(&self, row: usize) -> Result<Array<'_>> {
-        let bytes = self.row_bytes(row)?;
+        let bytes = self.row_bytes(row);
+        self.map.intact()?;
+        let bytes = bytes?;
         // A product that is right has no negative factor.
         let shape = self.lengths_of(row).as_chunks().0.iter();
         Ok(Array {
@@ -105,6 +107,7 @@ impl Rows {
         let bytes = self
             .map
             .items(self.kind.regions().values, &self.row_items(row));
+        self.map.intact()?;
         let bytes = bytes.ok_or_else(|| self.damaged_row(row, "a text lies outside its region"))?;
         std::str::from_utf8(bytes).map_err(|_| self.damaged_row(row, "a text is not UTF-8"))
     }
@@ -167,7 +170,7 @@ impl Rows {
         hasher.finalize()
     }
 
-    fn check_rows(&self) -> Result<()> {
+    pub(crate) fn check_rows(&self) -> Result<()> {
         if self.first == 0 && self.items.start != 0 {
             return Err(self.damaged_row(0, "the first row does not start at 0"));
         }

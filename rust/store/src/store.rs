@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::channel_files::ChannelFiles;
 use crate::channels::{Channel, MetricGroup, RaggedChannel, TensorChannel, TextChannel};
 use crate::description::{
-    ChannelDescription, FeatureNames, Session, StoreDescription, replace_description,
-    write_description,
+    ChannelDescription, FeatureNames, Session, StoreDescription, create_folder,
+    replace_description, sync_folder, write_description,
 };
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
@@ -77,7 +77,7 @@ struct Running {
 impl Store {
     /// Create the folder and start the drainer thread.
     pub fn create(folder: &Path, options: &Options) -> Result<Self> {
-        fs::create_dir_all(folder).context("create", folder)?;
+        create_folder(folder)?;
         let lock = Lock::acquire(folder)?;
         let description = folder.join(STORE_FILE);
         if description.exists() {
@@ -90,6 +90,8 @@ impl Store {
             ..Watermark::default()
         };
         let writer = Writer::create(folder, watermark, options.policy())?;
+        // The description comes last: a store that has one has everything.
+        sync_folder(folder)?;
         replace_description(&description, &describe(options))?;
         Self::start(folder, options, lock, writer, HashMap::new())
     }

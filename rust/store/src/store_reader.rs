@@ -14,6 +14,9 @@ use crate::metric_reader::MetricReader;
 use crate::power_loss::last_proven;
 use crate::watermark::{Watermark, read_watermark};
 
+/// An error does not repeat all of a text that may have any length.
+const LONGEST_REASON: usize = 200;
+
 /// A reader of a live, crashed or closed store. It takes no lock and writes nothing.
 pub struct StoreReader {
     folder: PathBuf,
@@ -85,6 +88,7 @@ impl StoreReader {
         if written.session != state.written.session {
             state.description = StoreDescription::read(&self.folder.join(STORE_FILE))?;
         }
+        self.check_session(&written, &state.description)?;
         let had_lost_power = std::mem::replace(
             &mut state.lost_power,
             lost_power(&written, &state.description),
@@ -105,6 +109,20 @@ impl StoreReader {
         }
         state.written = written;
         Ok(state.watermark.sequence)
+    }
+
+    /// A session is described before its first watermark is written.
+    fn check_session(&self, written: &Watermark, description: &StoreDescription) -> Result<()> {
+        let mut sessions = description.sessions.iter();
+        if sessions.any(|known| known.session == written.session) {
+            return Ok(());
+        }
+        let reason = format!(
+            "it lacks session {}, which wrote the watermark",
+            written.session
+        );
+        let path = self.folder.join(STORE_FILE);
+        Err(StoreError::damaged(&path, 0, reason))
     }
 
     /// Look at all files anew, and at each record beyond those that are durable.
@@ -212,11 +230,9 @@ impl StoreReader {
 
     fn open_channel(&self, folder: &Path, name: &str) -> Result<ChannelReader> {
         let description = folder.join(CHANNEL_FILE);
-        let channel = ChannelReader::new(
-            folder.to_path_buf(),
-            read_description(&description)?,
-            self.check,
-        )?;
+        let parsed = read_description(&description)?;
+        let channel = ChannelReader::new(folder.to_path_buf(), parsed, self.check)
+            .map_err(|error| wrong_channel(&description, &error))?;
         if channel.name() == name {
             return Ok(channel);
         }
@@ -257,4 +273,13 @@ fn lost_power(watermark: &Watermark, description: &StoreDescription) -> bool {
     let mut sessions = description.sessions.iter();
     let writer = sessions.find(|session| session.session == watermark.session);
     !watermark.closed && writer.is_none_or(|writer| writer.boot_id != boot_id())
+}
+
+/// A description that matches its checksum and yet describes nothing.
+fn wrong_channel(description: &Path, error: &StoreError) -> StoreError {
+    if let StoreError::Damaged { .. } | StoreError::Newer { .. } = error {
+        return error.clone();
+    }
+    let reason: String = error.to_string().chars().take(LONGEST_REASON).collect();
+    StoreError::damaged(description, 0, reason)
 }

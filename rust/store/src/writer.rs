@@ -139,6 +139,11 @@ impl Writer {
         let Some(last) = blocks.last().and_then(Block::last_sequence) else {
             return Ok(());
         };
+        #[cfg(feature = "watermark-first")]
+        {
+            self.watermark.sequence = last;
+            self.publish()?;
+        }
         let records = blocks.iter().map(|block| block.entries().len() as u64);
         self.round(last, records.sum(), |writer| {
             writer.write_records(blocks)?;
@@ -190,6 +195,11 @@ impl Writer {
             }
             Ok(())
         })
+    }
+
+    /// Let the watermark pass hidden numbers.
+    pub(crate) fn pass_to(&mut self, sequence: u64) -> Result<()> {
+        self.round(sequence.max(self.watermark.sequence), 0, |_| Ok(()))
     }
 
     /// Write records up to the number `last`, then the watermark. Records that may be lost are lost without an error.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use common::{Folder, Random, channel, folder, key, options, record_some};
 use specplan_store::{
-    MetricGroup, Options, Series, Store, StoreError, StoreReader, TensorChannel, ValueType,
+    Durability, MetricGroup, OnError, Options, Series, Store, StoreError, StoreReader,
+    TensorChannel, ValueType,
 };
 
 /// A session that writes nothing until it is asked to, so that it can be left alone.
@@ -19,6 +20,8 @@ fn session(number: u32) -> Options {
         session: number,
         staging_bytes: 16 << 20,
         flush_interval: Duration::from_secs(3600),
+        durability: Durability::Process,
+        on_error: OnError::Stop,
         ..options()
     }
 }
@@ -336,6 +339,66 @@ fn additions_to_the_format_are_refused_by_name() {
         error.ends_with("needs a newer version: feature `columns`"),
         "{error}"
     );
+}
+
+/// Numbers that are visible, then for each possible batch whether it is there.
+fn seen(folder: &Path) -> Result<(Vec<u64>, Vec<bool>), StoreError> {
+    let reader = StoreReader::open(folder)?;
+    let channel = &reader.channels()[0];
+    let numbers = channel
+        .index()?
+        .iter()
+        .map(|entry| entry.sequence)
+        .collect();
+    let batches = (-1..90).map(|batch| match channel.get(0, batch) {
+        Ok(_) => Ok(true),
+        Err(StoreError::NoBatch { .. }) => Ok(false),
+        Err(error) => Err(error),
+    });
+    Ok((numbers, batches.collect::<Result<_, _>>()?))
+}
+
+#[test]
+fn a_flipped_bit_in_an_index_moves_no_border() {
+    let folder = folder("borders");
+    let store = Store::create(&folder, &session(1)).unwrap();
+    let even = values(&store);
+    for batch in 0..40 {
+        even.record(&[0; 8], 1, 0, 2 * batch).unwrap();
+    }
+    store.close().unwrap();
+    // The numbers after 17 are hidden, and after the first session the files go on.
+    let store = Store::open(&folder, &session(2), Some(17)).unwrap();
+    values(&store).record(&[0; 8], 1, 0, 80).unwrap();
+    store.close().unwrap();
+    let whole = seen(&folder).unwrap();
+    assert_eq!(whole.0.len(), 18);
+    let index = folder
+        .join(key("outputs").folder_name())
+        .join("index-000000.arrow");
+    let bytes = fs::read(&index).unwrap();
+    let numbers: Vec<u8> = (1..=40_u64).flat_map(u64::to_le_bytes).collect();
+    let start = bytes
+        .windows(320)
+        .position(|found| found == numbers)
+        .unwrap();
+    let mut noticed = 0;
+    // Up to the end of the last column: 44 bytes a row, columns at multiples of 64.
+    for position in start..start + 44 * 40 + 8 * 64 {
+        let mut flipped = bytes.clone();
+        flipped[position] ^= 1 << (position % 8);
+        let aside = index.with_extension("aside");
+        fs::write(&aside, flipped).unwrap();
+        fs::rename(&aside, &index).unwrap();
+        match seen(&folder) {
+            Ok(found) => assert_eq!(found, whole, "flipped at {position}"),
+            Err(error) => {
+                assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+                noticed += 1;
+            }
+        }
+    }
+    assert!(noticed > 17 * 40, "{noticed}");
 }
 
 /// A record as the model has it: its number, the channel (none for metrics), batch, and values.

@@ -1,6 +1,9 @@
 //! What the tests of the store share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod mutation;
+pub(crate) mod reading;
+
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

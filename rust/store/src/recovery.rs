@@ -8,11 +8,11 @@ use crate::chunk::{cut_rows, seal};
 use crate::columns::Columns;
 use crate::description::{ChannelDescription, StoreDescription, read_description, sync_folder};
 use crate::error::{IoContext, Result, StoreError};
-use crate::folder::{CHANNEL_FILE, WATERMARK_FILE, chunk_path, file_number, index_path};
+use crate::folder::{CHANNEL_FILE, chunk_path, file_number, index_path};
 use crate::hidden::Hidden;
 use crate::parts::{Part, end};
 use crate::store_reader::{State, StoreReader};
-use crate::watermark::{Watermark, WatermarkFile};
+use crate::watermark::Watermark;
 
 /// Where a kind of files of a channel ends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -145,7 +145,7 @@ fn chains(state: &State) -> Vec<Chain> {
     chains
 }
 
-/// After a loss of power, take from the files what could not be proven, and then from the watermark.
+/// After a loss of power, take from the files what could not be proven.
 fn put_in_order(folder: &Path, state: &State, chains: &[Chain]) -> Result<()> {
     for channel in &state.unreadable {
         fs::remove_dir_all(channel).context("remove", channel)?;
@@ -156,16 +156,8 @@ fn put_in_order(folder: &Path, state: &State, chains: &[Chain]) -> Result<()> {
         }
         remove_beyond(chain)?;
     }
-    // First the files: with the watermark as it was, they can be put in order once more.
-    sync(folder, chains, 0)?;
-    let proven = Watermark {
-        durable: state.watermark.sequence,
-        ..state.watermark.clone()
-    };
-    let file = WatermarkFile::reopen(folder.join(WATERMARK_FILE))?;
-    // Into both slots: of two watermarks the greater one counts.
-    file.fill(&proven)?;
-    file.sync()
+    // With the watermark as it is, all of this can be done once more.
+    sync(folder, chains, 0)
 }
 
 /// Remove files that come after those that could be read: all their records are lost.

@@ -8,35 +8,38 @@ Run: `.venv/bin/python benches/parquet_export.py`
 
 from __future__ import annotations
 
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rounds import interleave, table
+from rounds import Column, Contender, folder, interleave, options, table
 
 from specplan._native import Store, export_execution
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 ROWS, WIDTH, BATCHES = 256, 128, 1000
 GROUP_ROWS = (8 << 20) // (4 * WIDTH)
-ROUNDS = 7
 
 
 def noise() -> np.ndarray:
     """Batches that hardly compress."""
-    return np.random.default_rng(0).standard_normal((BATCHES, ROWS, WIDTH), np.float32)
+    values: np.ndarray = np.random.default_rng(0).standard_normal(
+        (BATCHES, ROWS, WIDTH), np.float32
+    )
+    return values
 
 
 def activations() -> np.ndarray:
     """Batches as a ReLU leaves them: half of the values are zero."""
-    return np.maximum(noise(), 0)
+    values = noise()
+    np.maximum(values, 0, out=values)
+    return values
 
 
 def record(folder: Path, data: np.ndarray) -> str:
@@ -70,50 +73,49 @@ def in_memory(data: np.ndarray) -> pa.Table:
     )
 
 
-def measure(title: str, data: np.ndarray) -> None:
+def measure(title: str, data: np.ndarray, rounds: int) -> None:
     """Print CPU and wall time and the size of each file."""
-    wall: dict[str, list[float]] = {}
-    sizes: dict[str, int] = {}
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
-        folder = Path(name)
-        records, rows = record(folder, data), in_memory(data)
+    with folder() as place:
+        records, rows = record(place, data), in_memory(data)
         frame = pl.from_arrow(rows)
         assert isinstance(frame, pl.DataFrame)
 
-        def contender(name: str, write: Callable[[str], object]) -> Callable[[], float]:
-            def once() -> float:
-                path = folder / "table.parquet"
+        def contender(name: str, write: Callable[[str], object]) -> Contender:
+            def once() -> dict[str, float]:
+                path = place / "table.parquet"
                 started, cpu = time.perf_counter(), time.process_time()
                 write(str(path))
                 cpu = time.process_time() - cpu
-                wall.setdefault(name, []).append((time.perf_counter() - started) * 1e3)
-                sizes[name] = path.stat().st_size
+                wall = time.perf_counter() - started
+                size = path.stat().st_size
                 path.unlink()
-                return cpu * 1e3
+                return {"cpu": cpu * 1e3, "wall": wall * 1e3, "size": size / data.nbytes}
 
-            return once
+            return Contender(name=name, run=once)
 
-        writers: dict[str, Callable[[str], object]] = {
-            "pyarrow": lambda path: pq.write_table(
+        contenders = [
+            contender("pyarrow", lambda path: pq.write_table(
                 rows, path, compression="zstd", compression_level=1, row_group_size=GROUP_ROWS,
                 use_dictionary=["run_id", "phase"], write_statistics=["epoch", "batch", "sample_id"],
-            ),
-            "polars": lambda path: frame.write_parquet(
+            )),
+            contender("polars", lambda path: frame.write_parquet(
                 path, compression="zstd", compression_level=1, row_group_size=GROUP_ROWS
-            ),
-            "specplan export": lambda path: export_execution(
+            )),
+            contender("specplan export", lambda path: export_execution(
                 records, "train", path, run_id="bench"
-            ),
-        }  # fmt: skip
-        figures = {name: contender(name, write) for name, write in writers.items()}
-        cpu = interleave(figures, rounds=ROUNDS)
-    print(table(f"{title}, CPU", cpu, unit="ms", baseline="pyarrow"))
+            )),
+        ]  # fmt: skip
+        measured = interleave(contenders, rounds=rounds)
+    columns = [
+        Column("cpu", "CPU ms", against="pyarrow"),
+        Column("wall", "wall ms", against="pyarrow"),
+        Column("size", "bytes written per byte of the tensor"),
+    ]
+    print(table(title, measured, columns))
     print()
-    print(table(f"{title}, wall", wall, unit="ms", baseline="pyarrow"))
-    ratios = (f"{name} {size / data.nbytes:.3f}" for name, size in sizes.items())
-    print(f"\nbytes written per byte of the tensor: {', '.join(ratios)}\n")
 
 
 if __name__ == "__main__":
-    measure("noise", noise())
-    measure("half zeros", activations())
+    arguments = options(__doc__ or "", rounds=7, quick=1)
+    measure("noise", noise(), arguments.rounds)
+    measure("half zeros", activations(), arguments.rounds)

@@ -31,13 +31,14 @@ the ratio of the best to NAME's best. Lower is better everywhere. A peer that is
 def machine() -> str:
     """What the figures of a section were measured on."""
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    packages = [*OWN, *(HERE / "requirements.txt").read_text().split("\n")]
+    lines = (HERE / "requirements.txt").read_text().splitlines()
+    peers = [line for line in lines if not line.startswith("#")]
     versions = [f"Python {platform.python_version()}"]
-    for name in packages:
+    for name in [*OWN, *peers]:
         try:
             versions.append(f"{name} {version(name)}")
         except PackageNotFoundError:
-            continue  # a comment, or a peer that the tables call not installed
+            versions.append(f"{name} not installed")
     return (
         f"{os.cpu_count()} processors, {platform.system()} {platform.release()}, "
         f"load {load} when it ended. {', '.join(versions)}."

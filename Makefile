@@ -81,6 +81,10 @@ bench-peers: setup ## Install what the benches compare with into .venv-bench
 		&& $(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(" + repr(sysconfig.get_path("purelib")) + ")")' \
 			> $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth)
 
+.PHONY: torture
+torture: setup ## Run the long tier of the fault harness, and write its figures into docs/reliability.md
+	$(BIN)/python -m tests.torture
+
 .PHONY: lock
 lock: setup ## Write constraints.txt anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --upgrade \

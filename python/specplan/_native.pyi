@@ -1,11 +1,11 @@
 """The Rust extension: text with positions, headers of table files, and the record store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 __version__: str
 
@@ -113,6 +113,8 @@ class Store:
         rewind_to: int | None = None,
         staging_bytes: int = 67_108_864,
         flush_milliseconds: int = 20,
+        durability: Literal["process", "periodic", "disk"] = "process",
+        on_error: Literal["stop", "drop"] = "stop",
     ) -> Store:
         """Continue the store in `path`, whatever ended the session before; `session` is larger than its number.
 
@@ -133,6 +135,21 @@ class Store:
         shape: Sequence[int],
     ) -> TensorChannel:
         """Open the channel of one recorded value. `shape` is that of one row; `dtype` is numpy's name."""
+    def ragged(
+        self,
+        *,
+        phase: str,
+        node: str,
+        role: str,
+        field: str,
+        dtype: str,
+        dimensions: int,
+    ) -> RaggedChannel:
+        """Open the channel of a value whose rows are arrays of `dimensions` dimensions, each of its own shape."""
+    def text(
+        self, *, phase: str, node: str, role: str, field: str, json: bool = False
+    ) -> TextChannel:
+        """Open the channel of a value whose rows are strings, or with `json` JSON documents."""
     def metrics(self, series: Sequence[tuple[str, str | None, str | None, str]]) -> MetricGroup:
         """Open a group of series, each (phase, node, split, name), that are logged together."""
     def sync(self, *, durable: bool = False) -> int:
@@ -175,6 +192,35 @@ class TensorChannel:
         """
 
 @final
+class RaggedChannel:
+    """A growing column of arrays that have the same number of dimensions, and each its own shape."""
+
+    def record(self, arrays: Iterable[Any], epoch: int, batch: int) -> int:
+        """Copy a batch, each array one row, and return its run-wide sequence number.
+
+        Arrays are what `TensorChannel.record` takes. The values recorded are the values at the call.
+
+        Raises:
+            TypeError: the dtype of an array differs from the channel's, or it is not on the CPU.
+            ValueError: an array has another number of dimensions, or the batch more than 2,147,483,647 numbers.
+            StoreError: an earlier write failed.
+        """
+
+@final
+class TextChannel:
+    """A growing column of strings, or of JSON documents."""
+
+    def record(self, texts: Iterable[str], epoch: int, batch: int) -> int:
+        """Copy a batch, each text one row, and return its run-wide sequence number.
+
+        Raises:
+            TypeError: an item is no string, or `texts` is itself one.
+            ValueError: a text has no UTF-8 (half a surrogate pair), or is not the JSON that the channel holds, or
+                the batch has more than 2,147,483,647 bytes.
+            StoreError: an earlier write failed.
+        """
+
+@final
 class Slot:
     """A batch that waits for its rows. Given up, it is no record and leaves a gap in the order.
 
@@ -200,9 +246,15 @@ class Slot:
 
 @final
 class MetricGroup:
-    """Series that are logged together: one call, one small buffer of float64."""
+    """Series that are logged together: one call, one number or small buffer of float64."""
 
-    def log(self, values: Buffer | NDArray[np.float64], epoch: int, batch: int, step: int) -> int:
+    def log(
+        self,
+        values: float | Buffer | NDArray[np.float64] | Sequence[float],
+        epoch: int,
+        batch: int,
+        step: int,
+    ) -> int:
         """Record one float64 for each series and return the sequence number.
 
         `batch` -1 means the whole epoch or phase, `epoch` -1 a phase without epochs.
@@ -225,6 +277,8 @@ class StoreReader:
         """Look again how far the writer has come; returns the watermark."""
     @property
     def watermark(self) -> int: ...
+    def verify(self) -> list[Damage]:
+        """Compare every file with its checksums; goes on after a problem."""
     @property
     def closed(self) -> bool:
         """True once the writer closed the store."""
@@ -239,36 +293,75 @@ class StoreReader:
         """The writers in order: session, first_sequence, rewound_to, created, process, host, boot_id."""
     def tensors(self) -> list[TensorReader]:
         """Every tensor channel, in order of creation."""
+    def ragged(self) -> list[RaggedReader]:
+        """Every channel of arrays of different shapes, in order of creation."""
+    def texts(self) -> list[TextReader]:
+        """Every channel of strings or JSON documents, in order of creation."""
     def metric_files(self) -> list[tuple[str, int, int]]:
         """Where the visible rows of the metrics stand, in order: an Arrow IPC file, the first row, how many rows."""
 
-@final
-class TensorReader:
-    """One tensor channel. Arrays are read-only and alias the memory-mapped file; they stay valid when the reader is gone."""
+@disjoint_base
+class ChannelReader:
+    """One channel of any kind."""
 
-    phase: str
-    node: str
-    role: str
-    field: str
-    dtype: str
-    shape: tuple[int, ...]
+    @property
+    def phase(self) -> str: ...
+    @property
+    def node(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def field(self) -> str: ...
+    @property
+    def dtype(self) -> str:
+        """Name of the type of its numbers, or "string" or "json"."""
     @property
     def rows(self) -> int: ...
     @property
     def batches(self) -> int: ...
+    def index(self) -> dict[str, NDArray[np.int64]]:
+        """One entry per batch: sequence, epoch, batch, rows, row_start, time (nanoseconds since 1970, UTC).
+
+        `row_start` counts visible rows, as they stand in `files`.
+        """
+    def files(self) -> list[tuple[str, int, int]]:
+        """Where the visible rows stand, in order: an Arrow IPC file, the first row, how many rows."""
+
+@final
+class TensorReader(ChannelReader):
+    """One tensor channel. Arrays are read-only and alias the memory-mapped file; they stay valid when the reader is gone."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
     def get(self, epoch: int, batch: int) -> NDArray[Any]:
         """The rows of one batch, shape (rows, *shape). Raises KeyError if it was not recorded."""
     def at(self, position: int) -> NDArray[Any]:
         """The rows of the batch at `position` in the order of recording. Raises IndexError."""
+    def private(self, epoch: int, batch: int) -> NDArray[Any]:
+        """As `get`, but writable: on a map of its own, whose changes nobody else sees. Nothing is copied before."""
     def chunks(self) -> list[NDArray[Any]]:
-        """All visible rows, one array for each stretch of them in a file."""
-    def index(self) -> dict[str, NDArray[np.int64]]:
-        """One entry per batch: sequence, epoch, batch, rows, row_start, time (nanoseconds since 1970, UTC).
+        """All visible rows, one array per stretch of them in a file."""
 
-        `row_start` counts visible rows, as they stand in `chunks`.
-        """
-    def files(self) -> list[tuple[str, int, int]]:
-        """Where the visible rows stand, in order: an Arrow IPC file, the first row, how many rows."""
+@final
+class RaggedReader(ChannelReader):
+    """One channel of arrays of different shapes. Arrays alias the memory-mapped file, as those of a tensor channel do."""
+
+    @property
+    def dimensions(self) -> int:
+        """Number of dimensions of each row."""
+    def get(self, epoch: int, batch: int) -> list[NDArray[Any]]:
+        """The rows of one batch. Raises KeyError if it was not recorded."""
+    def at(self, position: int) -> list[NDArray[Any]]:
+        """The rows of the batch at `position` in the order of recording. Raises IndexError."""
+
+@final
+class TextReader(ChannelReader):
+    """One channel of strings or JSON documents."""
+
+    def get(self, epoch: int, batch: int) -> list[str]:
+        """The rows of one batch. Raises KeyError if it was not recorded."""
+    def at(self, position: int) -> list[str]:
+        """The rows of the batch at `position` in the order of recording. Raises IndexError."""
 
 # ---- export --------------------------------------------------------------------------------------
 
@@ -290,4 +383,58 @@ def export_execution(
     `<node>.<role>.<field>` where the role is not "default"): a plain number for rows of shape (),
     a flat FixedSizeList with `specplan.shape` and `specplan.dtype` in the field's metadata otherwise.
     Batches are joined by (epoch, batch). Written aside, re-read and compared, then renamed.
+    """
+
+def verify_parquet(path: str) -> None:
+    """Compare a table that this package wrote with the digest in its footer.
+
+    Raises:
+        StoreError: the file is damaged, cannot be read, or has no digest.
+    """
+
+# ---- verify and repair ---------------------------------------------------------------------------
+
+@final
+class Damage:
+    """One thing that is wrong with a file. `path` is empty where it is about no file."""
+
+    path: str
+    offset: int | None
+    message: str
+
+@final
+class Verified:
+    """What a verification looked at: visible batches and metrics that are whole, and files."""
+
+    batches: int
+    metric_rows: int
+    files: int
+    damages: list[Damage]
+
+def verify_store(path: str) -> Verified:
+    """Compare every file of a store with its checksums, also of one that cannot be opened.
+
+    Raises:
+        StoreError: the folder cannot be listed, or a file is of a later version.
+    """
+
+@final
+class Repaired:
+    """What was saved of a store: its batches and metrics, what was wrong with the original, what the copy
+    lacks, and what of it could not be compared with a checksum."""
+
+    batches: int
+    metric_rows: int
+    damages: list[Damage]
+    left_out: list[str]
+    unproven: list[str]
+
+def repair_store(path: str, to: str, *, run_id: str) -> Repaired:
+    """Write everything that is whole in a store into a new one; the old one is only read.
+
+    Records keep their sequence numbers and times; the numbers of those left out are hidden. `run_id` is
+    that of a store whose description is lost.
+
+    Raises:
+        StoreError: nothing could be saved, `to` exists, or a file is of a later version.
     """

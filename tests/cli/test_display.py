@@ -54,11 +54,11 @@ def test_fast_epochs_are_thinned_out(clock: list[float]) -> None:
     epochs(Lines(stream), clock, count=30, seconds=SECONDS_BETWEEN_LINES / 8)
     assert stream.getvalue() == (
         "deep.train: train, 30 rows of Data.train, 50 epochs of 4 steps\n"
-        "deep.train: 1/50 epochs  train_loss 1\n"
-        "deep.train: 9/50 epochs  train_loss 0.1111\n"
-        "deep.train: 17/50 epochs  train_loss 0.05882\n"
-        "deep.train: 25/50 epochs  train_loss 0.04\n"
-        "deep.train: 30/50 epochs  train_loss 0.03333\n"
+        "deep.train: epoch 0, 1/50 done  train_loss 1\n"
+        "deep.train: epoch 8, 9/50 done  train_loss 0.1111\n"
+        "deep.train: epoch 16, 17/50 done  train_loss 0.05882\n"
+        "deep.train: epoch 24, 25/50 done  train_loss 0.04\n"
+        "deep.train: epoch 29, 30/50 done  train_loss 0.03333\n"
         "deep.train: done in 3.8 s\n"
     )
 
@@ -77,8 +77,8 @@ def test_early_stopping_is_told(clock: list[float]) -> None:
     lines.training_stopped(TRAIN, ending)
     lines.phase_ended(TRAIN, 1, {})
     assert stream.getvalue().splitlines()[1:] == [
-        "deep.train: 1/50 epochs  val_loss 0.5",
-        "deep.train: 3/50 epochs  val_loss 0.5",
+        "deep.train: epoch 0, 1/50 done  val_loss 0.5",
+        "deep.train: epoch 2, 3/50 done  val_loss 0.5",
         "deep.train: stopped early after 3 epochs, best epoch 0 restored (val_loss 0.06123)",
         "deep.train: done in 1.0 s",
     ]

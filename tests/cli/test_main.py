@@ -45,6 +45,8 @@ Commands:
   show      Show how a run stands and what it recorded.
   metrics   Print the metrics of a run.
   export    Write the Parquet tables of a run.
+  verify    Compare every file of a run with its digests.
+  repair    Save what is whole of a damaged run into a copy.
 """
 
 
@@ -75,7 +77,7 @@ def test_an_unknown_verb_is_wrong_usage(mlx: Mlx) -> None:
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.endswith(
         "Error: unknown command `complie`; known: compile, explain, validate, schema, run, list, "
-        "show, metrics, export\nhint: did you mean `compile`?\n"
+        "show, metrics, export, verify, repair\nhint: did you mean `compile`?\n"
     )
 
 
@@ -167,7 +169,7 @@ def test_a_signal_ends_a_run_cleanly(
         text=True,
     ) as process:
         assert process.stderr is not None
-        assert any("epochs" in line and "train_loss" in line for line in process.stderr)
+        assert any(": epoch " in line and "train_loss" in line for line in process.stderr)
         time.sleep(0.2)
         process.send_signal(number)
         _, errors = process.communicate()
@@ -186,3 +188,38 @@ def test_stdout_that_the_shell_closed(finished: Path) -> None:
     shell = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
     result = subprocess.run(shell, cwd=finished, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_an_interrupt_while_the_command_is_imported(tmp_path: Path) -> None:
+    # A module of the command that is interrupted halfway through its own import.
+    program = (
+        "import os, signal, sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'click':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from specplan.cli.start import main\n"
+        "main()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def test_an_interrupt_after_that_is_left_to_the_verb() -> None:
+    program = (
+        "import atexit, signal, sys\n"
+        "from specplan.cli.start import main\n"
+        "usual = signal.getsignal(signal.SIGINT)\n"
+        "atexit.register(lambda: print(signal.getsignal(signal.SIGINT) is usual, file=sys.stderr))\n"
+        "main()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, "list", "--root", "no"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stderr == "no runs below no\nTrue\n"

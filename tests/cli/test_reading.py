@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from specplan.results.status import read_run_file
+from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import Status
 
@@ -30,9 +31,9 @@ ended    TIME  (SECONDS s)
 plan     b3:HASH
 
 phases
-phase  kind   split  rows  steps  kept  status
-train  train  train    30  3 x 4     2  completed
-test   eval   test     10  1            completed
+phase  kind   split  rows  steps  epoch  kept  status
+train  train  train    30  3 x 4      2     2  completed
+test   eval   test     10  1                   completed
 
 records
 phase  node  role     field      dtype    shape   batches  rows
@@ -75,7 +76,7 @@ def killed(finished: Path, tmp_path: Path) -> RunFolder:
     changed = msgspec.structs.replace(
         run_file, status=Status.RUNNING, sessions=(session,), phases=phases
     )
-    folder.run_file.write_bytes(msgspec.json.encode(changed))
+    folder.run_file.write_bytes(encode_checked(changed))
     return folder
 
 
@@ -135,7 +136,7 @@ def test_a_running_run_is_not_exported(mlx: Mlx, killed: RunFolder, tmp_path: Pa
     run_file = read_run_file(killed)
     session = msgspec.structs.replace(run_file.sessions[0], host="elsewhere")
     changed = msgspec.structs.replace(run_file, sessions=(session,))
-    killed.run_file.write_bytes(msgspec.json.encode(changed))
+    killed.run_file.write_bytes(encode_checked(changed))
     result = mlx("export", "line", folder=tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
@@ -166,8 +167,13 @@ def test_metrics_for_programs(mlx: Mlx, finished: Path) -> None:
 
 def test_unknown_metrics(mlx: Mlx, finished: Path) -> None:
     result = mlx("metrics", "line", "--name", "loss", folder=finished)
-    assert (result.returncode, result.stdout) == (0, "")
-    assert result.stderr == "no such metrics; recorded: eval_loss, mse, train_loss\n"
+    known = "`train_loss`, `mse`, `eval_loss`; did you mean `eval_loss`?"
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"error: no metric `loss` was logged; there: {known}\n"
+    result = mlx("metrics", "line", "--phase", "trian", folder=finished)
+    assert (result.returncode, result.stdout) == (1, "")
+    known = "`train`, `test`; did you mean `train`?"
+    assert result.stderr == f"error: the run has no phase `trian`; it has {known}\n"
 
 
 def test_list(mlx: Mlx, finished: Path) -> None:

@@ -21,8 +21,8 @@ def test_lines_and_the_last_table(finished: Path) -> None:
     lines = (finished / "err.txt").read_text().splitlines()
     assert lines[0] == f"run line/{run.name} in runs/line/{run.name}"
     assert lines[1] == "train: train, 30 rows of Data.train, 3 epochs of 4 steps"
-    assert lines[2].startswith("train: 1/3 epochs  train_loss ")
-    assert lines[3].startswith("train: 3/3 epochs  train_loss ")
+    assert lines[2].startswith("train: epoch 0, 1/3 done  train_loss ")
+    assert lines[3].startswith("train: epoch 2, 3/3 done  train_loss ")
     assert lines[4].startswith("train: done in 0.")
     assert lines[5] == "test: eval, 10 rows of Data.test"
     assert lines[6].startswith("test: done in 0.0 s  mse ")
@@ -57,6 +57,9 @@ def test_early_stopping_is_told(mlx: Mlx, project: Path, spec: dict[str, Any]) -
     )
     assert re.search(r"^train +train +MLP +mse +0 ", result.stdout, re.MULTILINE)
     assert re.search(r"execution-train\.parquet +30$", result.stdout, re.MULTILINE)
+    shown = mlx("show", "line", folder=project).stdout
+    assert re.search(r"^train +train +train +30 +9 x 4 +2 +0 +completed$", shown, re.MULTILINE)
+    assert re.search(r"^train: stopped early after 3 epochs, best epoch 0", shown, re.MULTILINE)
 
 
 def test_quiet_and_json(mlx: Mlx, project: Path) -> None:

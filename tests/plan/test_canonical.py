@@ -91,7 +91,7 @@ def _write_defaults(value: dict[str, Any]) -> None:
 
 def _rename(value: dict[str, Any]) -> None:
     value["experiment"] = {"id": "other", "title": "Other", "tags": {"a": "b"}}
-    value["results"] = {"dir": "elsewhere"}
+    value["results"] = {"dir": "elsewhere", "durability": "disk", "on_error": "drop"}
     value["data"]["Sensor"]["source"]["name"] = "renamed"
 
 

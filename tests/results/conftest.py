@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,8 +28,10 @@ from specplan.plan.model import (
     Train,
 )
 from specplan.results.open import Run, open_run
+from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import RunFile, Session, Status
+from tests.cli.conftest import write_project
 
 WriteRunFile = Callable[..., None]
 STARTED = "2026-11-21T10:00:00+00:00"
@@ -53,7 +58,7 @@ def _write_run_file(folder: RunFolder, status: Status = Status.COMPLETED, **chan
         sessions=(session,),
     )
     run_file = msgspec.structs.replace(run_file, **changes)
-    folder.run_file.write_bytes(msgspec.json.encode(run_file))
+    folder.run_file.write_bytes(encode_checked(run_file))
     folder.plan_file.write_bytes(plan_bytes(_plan()))
 
 
@@ -149,3 +154,24 @@ def folder(root: Path) -> RunFolder:
 @pytest.fixture
 def run(folder: RunFolder) -> Run:
     return open_run(folder.path)
+
+
+@pytest.fixture(scope="session")
+def recorded_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run that is not damaged."""
+    folder = tmp_path_factory.mktemp("verify")
+    write_project(folder)
+    subprocess.run(
+        [sys.executable, "-m", "specplan.cli.main", "run", "line.json", "--quiet"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    (run,) = (folder / "runs" / "line").iterdir()
+    return RunFolder(run)
+
+
+@pytest.fixture
+def damaged(recorded_run: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of the run, to be damaged."""
+    return RunFolder(Path(shutil.copytree(recorded_run.path, tmp_path / recorded_run.path.name)))

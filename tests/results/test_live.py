@@ -6,18 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import numpy as np
+import polars
 import pytest
 
+import specplan
 from specplan.results.open import Run, open_run
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import Session, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 WRITER = """
 import sys, time
@@ -104,6 +107,34 @@ def test_a_running_run_is_read_again_and_again(live: Run) -> None:
         assert now >= seen
         seen = now
     assert seen > 500
+
+
+DOCUMENTED = Path(__file__).parents[2] / "docs/results.md"
+
+
+def documented_lines() -> list[str]:
+    text = DOCUMENTED.read_text()
+    return (
+        text.partition("over a run that goes on:\n\n```python\n")[2]
+        .partition("```")[0]
+        .splitlines()
+    )
+
+
+@pytest.mark.parametrize("line", documented_lines(), ids=lambda line: line.partition("(")[0])
+def test_the_documented_queries_read_a_running_run(live: Run, line: str) -> None:
+    path = live.folder.path
+    line = line.replace("runs/digits/RUN", str(path)).replace('"digits"', f"{str(path)!r}")
+    for _ in range(20):
+        found = eval(line, {"duckdb": duckdb, "polars": polars, "specplan": specplan})
+        rows = found.fetchall() if isinstance(found, duckdb.DuckDBPyRelation) else found.rows()
+        assert rows
+        assert all(value is not None for row in rows for value in row)
+    assert live.status is Status.RUNNING
+
+
+def test_there_are_documented_queries() -> None:
+    assert len(documented_lines()) == 4
 
 
 def test_a_killed_run_keeps_what_was_committed(live: Run, writer: subprocess.Popen[str]) -> None:

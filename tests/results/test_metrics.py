@@ -5,17 +5,21 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import msgspec
 import polars
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from specplan._native import export_metrics
-from specplan.errors import StoreError
+from specplan.errors import RunError, StoreError
 from specplan.results.metrics import SCHEMA, last_values
 from specplan.results.open import Run, open_run
+from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from specplan.store.layout import RunFolder
 
 COLUMNS = [
@@ -43,8 +47,37 @@ def test_nulls(run: Run) -> None:
 def test_selection(run: Run) -> None:
     assert run.metrics(phase="test.eval").num_rows == 1
     assert run.metrics("mse", split="train").num_rows == 15
-    assert run.metrics("mse", split="val").num_rows == 0
-    assert run.metrics("nothing").column_names == COLUMNS
+    assert run.metrics(phase="train", split="val").num_rows == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"name": "valloss"}, "no metric `valloss` was logged; there: `mse`, `val_loss`, `eval_loss`; did you mean `val_loss`?"),
+        ({"name": "mse", "phase": "test.eval"}, "no metric `mse` was logged in phase `test.eval`; there: `eval_loss`"),
+        ({"name": "mse", "split": "val"}, "no metric `mse` was logged on split `val`; there: `val_loss`"),
+        ({"split": "vall"}, "no split `vall` was logged; there: `train`, `val`, `test`; did you mean `val`?"),
+        ({"phase": "trian"}, "the run has no phase `trian`; it has `train`, `test.eval`; did you mean `train`?"),
+    ],
+)  # fmt: skip
+def test_what_was_not_logged_says_what_was(run: Run, labels: dict[str, str], said: str) -> None:
+    with pytest.raises(RunError) as caught:
+        run.metrics(**labels)
+    assert str(caught.value) == said
+
+
+def test_a_run_that_goes_on_may_have_it_later(
+    folder: RunFolder, write_run_file: Callable[..., None]
+) -> None:
+    (session,) = Run(folder).run_file.sessions
+    later = msgspec.structs.replace(session, started_at="2999-01-01T00:00:00Z")
+    write_run_file(folder, Status.RUNNING, sessions=(later,))
+    live = Run(folder)
+    assert live.status is Status.RUNNING
+    assert live.metrics("later").column_names == COLUMNS
+    assert live.metrics("mse", phase="test.eval").num_rows == 0
+    with pytest.raises(RunError, match="the run has no phase `trian`"):
+        live.metrics(phase="trian")
 
 
 def test_last_values_are_those_of_whole_epochs(run: Run) -> None:
@@ -75,7 +108,7 @@ def test_last_values_of_a_series_of_batches_only(run: Run) -> None:
 
 
 def test_last_values_of_nothing(run: Run) -> None:
-    assert last_values(run.metrics("nothing").arrow, {"train": 1}).num_rows == 0
+    assert last_values(run.metrics().arrow.slice(0, 0), {"train": 1}).num_rows == 0
 
 
 def test_without_records_the_written_table_is_read(run: Run, folder: RunFolder) -> None:

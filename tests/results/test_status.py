@@ -12,6 +12,7 @@ import pytest
 
 from specplan.errors import RunError
 from specplan.results.status import phases_now, read_run_file, status_now
+from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import PhaseTiming, Status
 
@@ -87,8 +88,37 @@ def test_a_final_status_stays(folder: RunFolder, write_run_file: WriteRunFile) -
 
 def test_a_damaged_run_file(folder: RunFolder, write_run_file: WriteRunFile) -> None:
     write_run_file(folder)
-    folder.run_file.write_text('{"format": 1, "run_id": 7}')
+    folder.run_file.write_bytes(encode_checked({"format": 1, "run_id": 7}))
     with pytest.raises(RunError, match=r"run\.json is damaged: Expected `str`, got `int`"):
+        read_run_file(folder)
+
+
+def test_a_run_file_with_any_byte_changed(folder: RunFolder, write_run_file: WriteRunFile) -> None:
+    write_run_file(folder)
+    content = folder.run_file.read_bytes()
+    for position in range(len(content)):
+        for bit in (1, 128):
+            folder.run_file.write_bytes(
+                content[:position] + bytes([content[position] ^ bit]) + content[position + 1 :]
+            )
+            with pytest.raises(RunError, match=r"run\.json (is damaged|has format)"):
+                read_run_file(folder)
+
+
+@pytest.mark.parametrize("lost", [2, 3, 20, 100, 10_000])
+def test_a_run_file_that_was_cut(
+    folder: RunFolder, write_run_file: WriteRunFile, lost: int
+) -> None:
+    write_run_file(folder)
+    folder.run_file.write_bytes(folder.run_file.read_bytes()[:-lost])
+    with pytest.raises(RunError, match=r"run\.json is damaged"):
+        read_run_file(folder)
+
+
+def test_a_run_file_without_a_checksum(folder: RunFolder, write_run_file: WriteRunFile) -> None:
+    write_run_file(folder)
+    folder.run_file.write_bytes(msgspec.json.encode(read_run_file(folder)))
+    with pytest.raises(RunError, match=r"run\.json is damaged: it does not match its checksum$"):
         read_run_file(folder)
 
 
@@ -115,6 +145,6 @@ def test_a_run_file_that_cannot_be(
 ) -> None:
     write_run_file(folder)
     run_file = msgspec.structs.replace(read_run_file(folder), **changes)
-    folder.run_file.write_bytes(msgspec.json.encode(run_file))
+    folder.run_file.write_bytes(encode_checked(run_file))
     with pytest.raises(RunError, match=rf"run\.json is damaged: {said}$"):
         read_run_file(folder)

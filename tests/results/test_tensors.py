@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import torch
 
-from specplan._native import Store
+from specplan._native import Store, StoreReader
 from specplan.errors import RunError
 from specplan.results.open import Run
+from specplan.results.tensors import Tensors
 from specplan.store.layout import RunFolder
 
 if TYPE_CHECKING:
@@ -52,6 +55,55 @@ def test_stacked(run: Run, batch_of: BatchOf) -> None:
     assert outputs.stacked().flags.writeable
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool", "bfloat16", "float8_e5m2", "complex64", "complex32"])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental:UserWarning")
+def test_torch_tensors_are_private_and_copy_nothing(tmp_path: Path, dtype: str) -> None:
+    kind: torch.dtype = getattr(torch, dtype)
+    store = Store.create(str(tmp_path), run_id="run")
+    labels = {"phase": "train", "node": "MLP", "role": "default", "field": "outputs"}
+    channel = store.tensor(**labels, dtype=dtype, shape=(3,))
+    values = [torch.arange(6 * batch, 6 * batch + 6).reshape(2, 3).to(kind) for batch in range(3)]
+    for batch, value in enumerate(values):
+        channel.record(value, 0, batch)
+    channel.record(torch.empty(0, 3, dtype=kind), 0, 3)
+    store.sync()
+    tensors = Tensors(StoreReader.open(str(tmp_path)).tensors()[0], None)
+    before = tensors[0, 1].copy()
+    tensor, other = tensors.torch(0, 1), tensors.torch(epoch=0, batch=1)
+    assert (tensor.dtype, tensor.shape) == (kind, (2, 3))
+    bits = torch.uint8 if kind is not torch.bool else torch.bool
+    assert torch.equal(tensor.view(bits), values[1].view(bits))
+    tensor.zero_()
+    assert torch.equal(other.view(bits), values[1].view(bits))
+    np.testing.assert_array_equal(tensors[0, 1], before)
+    # The last chunk is replaced by a shorter one, in which rows may stand elsewhere.
+    store.close()
+    assert torch.equal(tensors.torch(0, 2).view(bits), values[2].view(bits))
+    del tensors, store
+    assert torch.equal(other.view(bits), values[1].view(bits))
+
+
+def test_a_torch_tensor_without_rows(tmp_path: Path) -> None:
+    store = Store.create(str(tmp_path), run_id="run")
+    labels = {"phase": "train", "node": "MLP", "role": "default", "field": "outputs"}
+    store.tensor(**labels, dtype="float64", shape=(3,)).record(np.empty((0, 3)), 0, 0)
+    store.close()
+    tensors = Tensors(StoreReader.open(str(tmp_path)).tensors()[0], None)
+    assert tensors.torch(0, 0).shape == (0, 3)
+    with pytest.raises(KeyError, match="epoch 1 is not recorded; epochs 0 to 0 are"):
+        tensors.torch(1, 0)
+
+
+def test_whole_columns_as_arrow(run: Run) -> None:
+    outputs = run.tensors("MLP", phase="train")
+    allocated = pa.total_allocated_bytes()
+    column = outputs.arrow()
+    assert pa.total_allocated_bytes() == allocated, "the column aliases the files"
+    assert (str(column.type), len(column)) == ("fixed_size_list<item: float not null>[2]", 60)
+    values = np.asarray(column.combine_chunks().values).reshape(-1, 2)
+    np.testing.assert_array_equal(values, outputs.stacked())
+
+
 def test_the_kept_epoch_is_all_there_is(
     folder: RunFolder, batch_of: BatchOf, write_run_file: Callable[..., None]
 ) -> None:
@@ -62,6 +114,8 @@ def test_the_kept_epoch_is_all_there_is(
     of_epoch = np.concatenate([batch_of(1, batch) for batch in range(4)])
     np.testing.assert_array_equal(outputs.stacked(), of_epoch)
     assert [chunk.shape for chunk in outputs.chunks()] == [(20, 2)]
+    kept = np.asarray(outputs.arrow().combine_chunks().flatten()).reshape(-1, 2)
+    np.testing.assert_array_equal(kept, of_epoch)
     with pytest.raises(KeyError, match="epoch 0 was not kept; the rows are those of epoch 1"):
         outputs[0, 0]
     assert len(Run(folder).tensors("MLP", phase="test.eval")) == 1

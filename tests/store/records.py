@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specplan._native import Store, StoreReader, TensorChannel, TensorReader
+from specplan._native import (
+    RaggedChannel,
+    RaggedReader,
+    Store,
+    StoreReader,
+    TensorChannel,
+    TensorReader,
+    TextChannel,
+    TextReader,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def create(path: Path, **options: int) -> Store:
+def create(path: Path, **options: Any) -> Store:
     return Store.create(str(path), run_id="run-1", **options)
 
 
@@ -49,3 +58,29 @@ def same_bits(left: np.ndarray, right: np.ndarray) -> bool:
         and left.shape == right.shape
         and left.tobytes() == right.tobytes()
     )
+
+
+def ragged_channel(
+    store: Store, field: str = "boxes", dtype: str = "float32", dimensions: int = 2
+) -> RaggedChannel:
+    return store.ragged(
+        phase="train", node="MLP", role="default", field=field, dtype=dtype, dimensions=dimensions
+    )
+
+
+def text_channel(store: Store, field: str = "names", *, json: bool = False) -> TextChannel:
+    return store.text(phase="train", node="MLP", role="default", field=field, json=json)
+
+
+def only_ragged(path: Path) -> RaggedReader:
+    (ragged,) = StoreReader.open(str(path)).ragged()
+    return ragged
+
+
+def only_text(path: Path) -> TextReader:
+    (texts,) = StoreReader.open(str(path)).texts()
+    return texts
+
+
+def same_arrays(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
+    return len(left) == len(right) and all(map(same_bits, left, right))

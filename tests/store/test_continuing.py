@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +20,6 @@ from specplan.results.metrics import read_metrics
 from tests.store.records import channel, create, only_tensor
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from specplan._native import TensorReader
 
 # Sessions 2 and later continue where the last visible batch ends; values tell which session wrote them.
@@ -175,3 +174,56 @@ def test_a_flipped_bit_is_found_by_the_first_read_of_its_batch(tmp_path: Path) -
     (unchecked,) = StoreReader.open(str(tmp_path), check=False).tensors()
     assert unchecked.get(0, 7)[0] != 107.25
     assert len(unchecked.chunks()[0]) == 60
+
+
+def test_another_start_of_the_machine_is_noticed(tmp_path: Path) -> None:
+    """A reader believes nothing unproven once the boot id is another one, and a session goes on from there."""
+    code = """
+import os, signal, sys, numpy as np
+from specplan._native import Store
+store = Store.create(sys.argv[1], run_id="r", flush_milliseconds=60_000)
+values = store.tensor(phase="train", node="M", role="default", field="outputs", dtype="float64", shape=[])
+for batch in range(100):
+    values.record(np.full(3, 100.25 + batch), 0, batch)
+store.sync()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    records = tmp_path / "records"
+    subprocess.run([sys.executable, "-c", code, str(records)], check=False)
+    tensor = only_tensor(records)
+    assert tensor.batches == 100
+    file = Path(tensor.files()[0][0])
+    data = bytearray(file.read_bytes())
+    data[data.index(np.float64(140.25).tobytes())] ^= 1
+    file.write_bytes(data)
+    assert StoreReader.open(str(records)).watermark == 100
+
+    (tmp_path / "boot_id").write_text("00000000-0000-0000-0000-000000000000\n")
+    again = """
+import sys
+from specplan._native import Store, StoreReader
+reader = StoreReader.open(sys.argv[1])
+print(reader.watermark, reader.tensors()[0].batches)
+Store.open(sys.argv[1], session=2).close()
+print(StoreReader.open(sys.argv[1]).sessions[1]["boot_id"])
+"""
+    shell = 'mount --bind "$1" /proc/sys/kernel/random/boot_id && exec "$2" -c "$3" "$4"'
+    words = [
+        "sh",
+        "-c",
+        shell,
+        "sh",
+        str(tmp_path / "boot_id"),
+        sys.executable,
+        again,
+        str(records),
+    ]
+    answer = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.split() == ["40", "40", "00000000-0000-0000-0000-000000000000"]
+    assert only_tensor(records).batches == 40

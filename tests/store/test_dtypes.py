@@ -36,7 +36,7 @@ def test_times(tmp_path: Path, dtype: str) -> None:
     assert same_bits(tensor.get(0, 1), np.ascontiguousarray(times.T[:, [0, 1, 0]].T[:2]))
     assert same_bits(tensor.get(0, 2), times)
     kind = pa.timestamp("ns") if dtype.startswith("date") else pa.duration("ns")
-    ((file, _),) = tensor.files()
+    ((file, *_),) = tensor.files()
     table = pa.ipc.open_file(file).read_all()
     assert table["outputs"].type.value_type == kind
     export_execution(str(tmp_path), "train", str(tmp_path / "train.parquet"), run_id="r")

@@ -152,7 +152,7 @@ def test_stop_raises_one_error_from_then_on(tmp_path: Path) -> None:
     check_counts(found)
 
 
-@pytest.mark.parametrize("room", [0, 64, 5000, 70_000, 300_000, 1_100_000, 1_200_000])
+@pytest.mark.parametrize("room", [0, 5000, 300_000, 1_100_000])
 def test_a_limit_that_hits_any_file(tmp_path: Path, room: int) -> None:
     found = run(
         tmp_path,
@@ -242,7 +242,7 @@ def test_what_was_lost_is_told_to_readers(tmp_path: Path) -> None:
         "drop",
         """
 run = Run()
-for round in range(600):
+for round in range(540):
     limit(4096 if round % 2 else resource.RLIM_INFINITY)
     run.record(1)
     run.sync()
@@ -269,7 +269,7 @@ run.end()
 """
 
 
-@pytest.mark.parametrize("options", ["", "durability='disk'", "durability='periodic'"])
+@pytest.mark.parametrize("options", ["", "durability='disk'"])
 @pytest.mark.parametrize("on_error", ["drop", "stop"])
 def test_a_disk_that_is_really_full(tmp_path: Path, on_error: str, options: str) -> None:
     disk = tmp_path / "disk"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow.parquet as pq
+import pytest
 
 from specplan._native import StoreReader, export_metrics
 from tests.store.records import create
@@ -77,3 +79,28 @@ def test_metrics_roll_over_many_chunks(tmp_path: Path) -> None:
         f"{'x' * 200}-{g}-{n}" for _ in range(20) for g in range(30) for n in range(60)
     ]
     assert export_metrics(str(tmp_path), str(tmp_path / "m.parquet"), run_id="r") == 36_000
+
+
+def test_values_are_numbers_buffers_or_sequences(tmp_path: Path) -> None:
+    store = create(tmp_path / "records")
+    one, two = (
+        store.metrics([("train", None, None, name) for name in names]) for names in ("a", "bc")
+    )
+    numbers: list[Any] = [0.5, np.float64(1.5), 2, [2.5], np.array([3.5])]
+    for step, number in enumerate(numbers):
+        one.log(number, 0, step, step)
+    two.log((4.5, 5), 0, 0, 0)
+    too_few_or_many: list[Any] = [1.0, [1.0], (1.0, 2.0, 3.0)]
+    for values in too_few_or_many:
+        with pytest.raises(ValueError, match="the buffer of values has"):
+            two.log(values, 0, 0, 0)
+    no_numbers: list[Any] = ["1.0", None, ["x"]]
+    for values in no_numbers:
+        with pytest.raises(TypeError):
+            one.log(values, 0, 0, 0)
+    with pytest.raises(BufferError):
+        one.log(np.array([1.0], np.float32), 0, 0, 0)
+    store.close()
+    export_metrics(str(tmp_path / "records"), str(tmp_path / "metrics.parquet"), run_id="r")
+    read = pq.read_table(tmp_path / "metrics.parquet")["value"].to_pylist()
+    assert read == [0.5, 1.5, 2.0, 2.5, 3.5, 4.5, 5.0]

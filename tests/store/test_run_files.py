@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.store.checked_json import matches_checksum
 from specplan.store.run_file import RunFile, Status
 from specplan.store.run_files import Journal, create_run
 from tests.run import specs
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def create(root: Path) -> Journal:
-    return create_run(root, specs.compiled(specs.train()), environment={}, versions={"a": "1"})
+    return create_run(
+        root, specs.compiled(specs.train()), environment={"git": None}, versions={"a": "1"}
+    )
 
 
 def test_runs_of_the_same_second_get_their_own_folder_and_version(tmp_path: Path) -> None:
@@ -52,3 +55,12 @@ def test_run_json_is_whole_at_every_change(tmp_path: Path) -> None:
         "run.json",
         "spec.json",
     ]
+
+
+def test_run_json_and_environment_json_end_with_their_checksum(tmp_path: Path) -> None:
+    folder = create(tmp_path).folder
+    for path in (folder.run_file, folder.environment_file):
+        content = path.read_bytes()
+        assert list(msgspec.json.decode(content))[-1] == "crc32"
+        assert matches_checksum(content)
+        assert not matches_checksum(content.replace(b"\n  ", b"\n   ", 1))

@@ -107,9 +107,11 @@ def end_line(status: Status, folder: Path | None) -> str:
 
 
 def epoch_line(phase: Phase, epoch: int, values: Mapping[str, float]) -> str:
-    """An epoch that is over, as the number of epochs that are done, and its metrics."""
-    done = f"{epoch + 1}/{phase.epochs}" if isinstance(phase, Train) else str(epoch + 1)
-    return "  ".join([f"{phase.path}: {done} epochs", *values_text(values)])
+    """An epoch that is over, by the number that it has in the tables, and its metrics."""
+    planned = f"/{phase.epochs}" if isinstance(phase, Train) else ""
+    return "  ".join(
+        [f"{phase.path}: epoch {epoch}, {epoch + 1}{planned} done", *values_text(values)]
+    )
 
 
 def values_text(values: Mapping[str, float]) -> list[str]:

@@ -30,6 +30,8 @@ VERBS = {
     "show": "Show how a run stands and what it recorded.",
     "metrics": "Print the metrics of a run.",
     "export": "Write the Parquet tables of a run.",
+    "verify": "Compare every file of a run with its digests.",
+    "repair": "Save what is whole of a damaged run into a copy.",
 }
 """Each verb is the `command` of the module with its name, imported when it is called."""
 

@@ -55,14 +55,14 @@ def command(
       mlx metrics digits
       mlx metrics digits --name train_loss --all --format csv
     """
-    from specplan.results.metrics import last_values
+    from specplan.results.metrics import labels_of, last_values
     from specplan.results.open import open_run
     from specplan.results.table import Table
 
     opened = open_run(run, root=root)
     table = opened.metrics(name, phase, split)
     if table.num_rows == 0:
-        names = sorted(set(opened.metrics().arrow.column("name").to_pylist()))
+        names = labels_of(opened.metrics().arrow, "name")
         click.echo(f"no such metrics; recorded: {', '.join(names) or 'none'}", err=True)
     if not everything:
         table = Table(last_values(table.arrow, opened.run_file.kept_epochs))

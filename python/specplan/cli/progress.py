@@ -71,7 +71,7 @@ class Progress:
             self._bars.update(
                 self._task,
                 completed=(epoch + 1) * phase.steps,
-                values="  ".join(values_text(values)),
+                values="  ".join([f"epoch {epoch}", *values_text(values)]),
             )
 
     def training_stopped(self, phase: Phase, ending: Ending) -> None:

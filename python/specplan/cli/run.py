@@ -9,7 +9,7 @@ import click
 from specplan.cli.arguments import root_option, spec_argument
 from specplan.cli.diagnose import read_or_compile
 from specplan.cli.display import choose_display
-from specplan.cli.show import summary, write_json, write_last_metrics, write_places
+from specplan.cli.show import losses, summary, write_json, write_last_metrics, write_places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,8 @@ def command(spec: Path, root: Path | None, quiet: bool, as_json: bool) -> None:
     place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
     outcome = run_plan(compiled, root=place, display=choose_display(quiet=quiet))
     _write_outcome(outcome.folder.path, as_json=as_json)
+    if (lost := losses(outcome.run_file.statistics)) is not None:
+        click.echo(f"warning: the run is complete, but {lost} could not be written", err=True)
 
 
 def _write_outcome(folder: Path, *, as_json: bool) -> None:

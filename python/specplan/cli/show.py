@@ -13,14 +13,15 @@ from specplan.cli.tables import write_fields, write_table
 from specplan.plan.model import Train
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from specplan.plan.model import Phase
     from specplan.results.open import Run
 
 RECORD_COLUMNS = ("phase", "node", "role", "field", "dtype", "shape", "batches", "rows")
-PHASE_COLUMNS = ("phase", "kind", "split", "rows", "steps", "kept", "status")
+PHASE_COLUMNS = ("phase", "kind", "split", "rows", "steps", "epoch", "kept", "status")
+ARTIFACT_COLUMNS = ("artifact", "kind", "epoch", "versions", "bytes", "file")
 METRIC_COLUMNS = ("phase", "split", "node", "name", "epoch", "value")
 
 
@@ -48,6 +49,7 @@ def command(run: str, root: Path | None, as_json: bool) -> None:
         _write_plan(opened)
         _write_records(opened)
         write_last_metrics(opened)
+        _write_artifacts(opened)
         write_places(opened)
 
 
@@ -69,8 +71,10 @@ def summary(run: Run) -> dict[str, Any]:
         "folder": str(run.folder.path),
         "phases": msgspec.to_builtins(run.phases),
         "kept_epochs": run_file.kept_epochs,
+        "statistics": run.statistics,
         "metrics": plain_rows(last_values(run.metrics().arrow, run_file.kept_epochs)),
         "records": _records(run),
+        "artifacts": _artifacts(run),
         "tables": [{"path": str(path), "rows": rows} for path, rows in _tables(run)],
     }
 
@@ -116,25 +120,71 @@ def _write_head(run: Run) -> None:
     if (ended := run_file.sessions[-1].ended_at) is not None:
         seconds = _seconds_between(run_file.created_at, ended)
         fields.append(("ended", f"{ended}  ({seconds:.1f} s)"))
+    if (lost := losses(run.statistics)) is not None:
+        fields.append(("lost", lost))
+    if stalls := run.statistics.get("stalls"):
+        seconds = run.statistics["stall_nanoseconds"] / 1e9
+        times = "once" if stalls == 1 else f"{stalls} times"
+        fields.append(
+            ("stalled", f"{times}, {seconds:.3f} s in all: the disk was slower than the run")
+        )
     fields.append(("plan", run_file.plan_id))
     write_fields(fields)
 
 
+def losses(statistics: Mapping[str, int]) -> str | None:
+    """What could not be written, in words; None where nothing was lost."""
+    nouns = {"dropped": "record", "dropped_artifacts": "artifact", "dropped_tables": "table"}
+    lost = [
+        f"{count} {noun}{'' if count == 1 else 's'}"
+        for name, noun in nouns.items()
+        if (count := statistics.get(name, 0))
+    ]
+    return ", ".join(lost) or None
+
+
 def _write_plan(run: Run) -> None:
+    from specplan.results.metrics import last_epochs
+
     timings = {timing.path: timing for timing in run.phases}
+    epochs = last_epochs(run.metrics().arrow)
     rows = []
     for phase in run.plan.phases:
         timing = timings.get(phase.path)
         status = "" if timing is None else timing.status.value
+        epoch = str(epochs.get(phase.path, "")) if isinstance(phase, Train) else ""
         kept = str(run.run_file.kept_epochs.get(phase.path, ""))
-        numbers = (str(phase.rows), _steps(phase), kept)
+        numbers = (str(phase.rows), _steps(phase), epoch, kept)
         rows.append([phase.path, _kind(phase), phase.split or "", *numbers, status])
     _write_section("phases", PHASE_COLUMNS, rows)
+    for timing in run.phases:
+        if timing.ending is not None:
+            click.echo(f"{timing.path}: {timing.ending}")
 
 
 def _write_records(run: Run) -> None:
     rows = [[_record_text(record[name]) for name in RECORD_COLUMNS] for record in _records(run)]
     _write_section("records", RECORD_COLUMNS, rows)
+
+
+def _write_artifacts(run: Run) -> None:
+    rows = [["" if cell is None else str(cell) for cell in row.values()] for row in _artifacts(run)]
+    _write_section("artifacts", ARTIFACT_COLUMNS, rows)
+
+
+def _artifacts(run: Run) -> list[dict[str, Any]]:
+    artifacts = run.artifacts
+    return [
+        {
+            "artifact": name,
+            "kind": artifact.kind,
+            "epoch": artifact.epoch,
+            "versions": artifact.version,
+            "bytes": artifact.bytes,
+            "file": str(artifact.path),
+        }
+        for name, artifact in artifacts.items()
+    ]
 
 
 def _write_section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -162,7 +212,7 @@ def _records(run: Run) -> list[dict[str, Any]]:
 
 def _record_text(value: object) -> str:
     if isinstance(value, list):
-        return "x".join(map(str, value)) or "scalar"
+        return "x".join("?" if n is None else str(n) for n in value) or "scalar"
     return str(value)
 
 

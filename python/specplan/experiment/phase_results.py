@@ -64,7 +64,13 @@ class PhaseResults:
 
     def execution_contexts(self) -> ExecutionContexts:
         """The recorded batches, in the order in which they ran. Nothing is read before it is asked for."""
-        channels = [channel for channel in self.run.channels() if channel.phase == self.path]
+        from specplan.results.tensors import Tensors
+
+        channels = [
+            channel
+            for channel in self.run.channels()
+            if channel.phase == self.path and isinstance(channel, Tensors)
+        ]
         return ExecutionContexts(channels)
 
     def __repr__(self) -> str:

@@ -36,7 +36,7 @@ def canonical(plan: Plan) -> Plan:
 def plan_id(plan: Plan) -> str:
     """`b3:` and the BLAKE3 of the canonical plan without what does not change a result.
 
-    Left out are the id itself, the names of the experiment, the folder of the results, and where a
+    Left out are the id itself, the names of the experiment, where and how results are written, and where a
     source is found (its path or name); what a source holds is in, by its digest.
     """
     value = msgspec.to_builtins(plan)
@@ -138,7 +138,7 @@ def is_plan(value: Any) -> bool:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside `path`, then rename: a reader sees the old file or the new one."""
+    """Write beside `path`, then rename: a reader sees the old file or the new one, after a power cut too."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:
@@ -146,11 +146,21 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         # Nobody knows the file beside.
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _moved(text: str, before: Path, after: Path) -> str:

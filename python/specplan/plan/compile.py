@@ -154,6 +154,6 @@ def _plan(
             optimizer=components.as_plan(optimizer) if isinstance(optimizer, Component) else None,
         ),
         phases=phases,
-        results=Results(dir=spec.results.dir),
+        results=Results(**msgspec.structs.asdict(spec.results)),
     )
     return canonical(plan)

@@ -38,6 +38,7 @@ def explain(plan: Plan) -> str:
         + (f": {plan.experiment.title}" * bool(plan.experiment.title)),
         f"plan {plan.id}",
         _numerics(plan),
+        _results(plan),
     ]
     for label, data in plan.data.items():
         lines += ["", *_data(label, data)]
@@ -54,6 +55,11 @@ def _numerics(plan: Plan) -> str:
         threads = _count(numerics.threads, "thread")
     exact = ", deterministic" if numerics.deterministic else ""
     return f"seed {numerics.seed}, {numerics.device}, {numerics.dtype}, {threads}{exact}"
+
+
+def _results(plan: Plan) -> str:
+    results = plan.results
+    return f"records: durability {results.durability}, on error {results.on_error}"
 
 
 def _data(label: str, data: Data) -> Iterator[str]:

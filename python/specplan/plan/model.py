@@ -22,6 +22,8 @@ PLAN_VERSION = 1
 
 Shape = tuple[int, ...]
 RecordMode = Literal["all", "last", "none"]
+Durability = Literal["process", "periodic", "disk"]
+OnError = Literal["stop", "drop"]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -246,9 +248,16 @@ Phase = Train | Eval | Fit
 
 
 class Results(_Part, frozen=True, kw_only=True):
-    """Where runs go, relative to the plan's folder. Never part of the id."""
+    """Where runs go, relative to the plan's folder, and how records are written. Never part of the id.
+
+    Attributes:
+        durability: when records are forced to the disk: at the end, every few seconds, or always.
+        on_error: whether a run stops when records cannot be written, or goes on without them.
+    """
 
     dir: str | None = None
+    durability: Durability = "process"
+    on_error: OnError = "stop"
 
 
 class Plan(_Part, frozen=True, kw_only=True):

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import functools
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-
-from specplan.results.arrow_files import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from specplan._native import TensorReader
+    from specplan.results.batches import Batches
 
 SAMPLE_ID = "sample_id"
 FIXED = pa.schema(
@@ -31,29 +28,19 @@ FIXED = pa.schema(
 Index = dict[str, "NDArray[np.int64]"]
 
 
-def read_execution(
-    channels: Sequence[TensorReader], *, run_id: str, phase: str, kept: int | None
-) -> pa.Table:
-    """The batches that every channel of the phase has, as `export_execution` would write them.
-
-    Args:
-        channels: those of the phase, at least one.
-        kept: the only epoch to read; None for all.
-    """
-    ordered = sorted(channels, key=lambda channel: channel.field != SAMPLE_ID)
-    indexes = [channel.index() for channel in ordered]
+def read_execution(columns: Sequence[Batches[Any]], *, run_id: str, phase: str) -> pa.Table:
+    """The batches that every column of the phase has, as `export_execution` would write them."""
+    ordered = sorted(columns, key=lambda column: column.field != SAMPLE_ID)
+    indexes = [column.index() for column in ordered]
     positions = _shared_batches(indexes)
-    if kept is not None:
-        of_kept = indexes[0]["epoch"][positions[0]] == kept
-        positions = [own[of_kept] for own in positions]
     epochs, batches, rows = (indexes[0][name][positions[0]] for name in ("epoch", "batch", "rows"))
     count = int(rows.sum())
-    columns = [
-        _values(channel, index["row_start"][own], index["rows"][own])
-        for channel, index, own in zip(ordered, indexes, positions, strict=True)
+    read = [
+        column.read(index["row_start"][own], index["rows"][own])
+        for column, index, own in zip(ordered, indexes, positions, strict=True)
     ]
     if ordered[0].field == SAMPLE_ID:
-        (_, sample_ids), *columns = columns
+        (_, sample_ids), *read = read
     else:
         sample_ids = pa.nulls(count, pa.int64())
     fixed = [
@@ -63,15 +50,8 @@ def read_execution(
         _number(batches, rows),
         sample_ids,
     ]
-    schema = pa.schema([*FIXED, *(field for field, _ in columns)])
-    return pa.table([*fixed, *(values for _, values in columns)], schema=schema)
-
-
-def column_name(channel: TensorReader) -> str:
-    """Name of a channel's column in the table."""
-    if channel.role == "default":
-        return f"{channel.node}.{channel.field}"
-    return f"{channel.node}.{channel.role}.{channel.field}"
+    schema = pa.schema([*FIXED, *(field for field, _ in read)])
+    return pa.table([*fixed, *(values for _, values in read)], schema=schema)
 
 
 def _shared_batches(indexes: Sequence[Index]) -> list[NDArray[np.int64]]:
@@ -96,31 +76,3 @@ def _by_key(index: Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def _number(of_batch: NDArray[np.int64], rows: NDArray[np.int64]) -> pa.Array:
     numbers = np.repeat(of_batch, rows).astype(np.int32)
     return pa.array(numbers, mask=numbers < 0)
-
-
-def _values(
-    channel: TensorReader, starts: NDArray[np.int64], rows: NDArray[np.int64]
-) -> tuple[pa.Field, pa.ChunkedArray]:
-    stored = read_rows(channel.files())
-    if stored is None:
-        field = _field(channel)
-        return field, pa.chunked_array([], field.type)
-    field, values = stored.schema.field(0), stored.column(0)
-    if channel.dtype == "bool":
-        # Files hold a byte for each, so that arrays can alias them; tables have a type for it.
-        item = pa.field("item", pa.bool_(), nullable=False)
-        kind = pa.list_(item, field.type.list_size) if channel.shape else pa.bool_()
-        field, values = field.with_type(kind), values.cast(kind)
-    field = field.with_name(column_name(channel))
-    ends = np.cumsum(rows)
-    if np.array_equal(starts, ends - rows):
-        return field, values.slice(0, int(rows.sum()))
-    row_numbers = np.repeat(starts - (ends - rows), rows) + np.arange(int(rows.sum()))
-    return field, values.take(pa.array(row_numbers))
-
-
-def _field(channel: TensorReader) -> pa.Field:
-    """The field of a channel that has no file yet."""
-    item = pa.from_numpy_dtype(channel.dtype)
-    kind = pa.list_(item, math.prod(channel.shape)) if channel.shape else item
-    return pa.field(column_name(channel), kind)

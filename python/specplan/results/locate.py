@@ -38,6 +38,18 @@ def find_run(name: str | Path, root: Path) -> RunFolder:
     raise RunError(_not_found(str(name), root))
 
 
+def find_folder(name: str | Path, root: Path) -> RunFolder:
+    """The run that `name` means, also where its run.json is lost: then by the path of its folder.
+
+    Raises:
+        RunError: there is no such run, or a run id occurs in several experiments.
+    """
+    for path in (Path(name), root / name):
+        if RunFolder(path).records.is_dir():
+            return RunFolder(path)
+    return find_run(name, root)
+
+
 def runs_of(experiment: Path) -> Iterator[RunFolder]:
     """The runs of one experiment's folder, oldest first."""
     if not experiment.is_dir():

@@ -71,14 +71,14 @@ def _column(stored: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     return null_where_equal(column, absent)
 
 
-def select(
-    metrics: pa.Table, *, name: str | None, phase: str | None, split: str | None
-) -> pa.Table:
-    """The rows of the series that have all of the labels that are given."""
-    for column, wanted in (("name", name), ("phase", phase), ("split", split)):
-        if wanted is not None:
-            metrics = metrics.filter(pc.is_in(metrics.column(column), text(wanted)))
-    return metrics
+def select(metrics: pa.Table, column: str, label: str) -> pa.Table:
+    """The rows of the series that have a label."""
+    return metrics.filter(pc.is_in(metrics.column(column), text(label)))
+
+
+def labels_of(metrics: pa.Table, column: str) -> list[str]:
+    """The labels that there are, without null, in the order in which they first occur."""
+    return [label for label in pc.unique(metrics.column(column)).to_pylist() if label is not None]
 
 
 def last_values(metrics: pa.Table, kept_epochs: Mapping[str, int]) -> pa.Table:
@@ -91,6 +91,14 @@ def last_values(metrics: pa.Table, kept_epochs: Mapping[str, int]) -> pa.Table:
     order = np.argsort(2 * of_whole - _is_later(metrics, kept_epochs), kind="stable")[::-1]
     _, last = np.unique(_series_keys(metrics)[order], return_index=True)
     return metrics.take(numbers(np.sort(order[last])))
+
+
+def last_epochs(metrics: pa.Table) -> dict[str, int]:
+    """The latest epoch that each phase has values of, by the path of the phase."""
+    latest = {}
+    for phase in labels_of(metrics, "phase"):
+        latest[phase] = pc.max(select(metrics, "phase", phase).column("epoch")).as_py()
+    return {phase: epoch for phase, epoch in latest.items() if epoch is not None}
 
 
 def _is_later(metrics: pa.Table, kept_epochs: Mapping[str, int]) -> NDArray[np.int8]:

@@ -6,21 +6,26 @@ from typing import TYPE_CHECKING
 
 from specplan._native import StoreReader
 from specplan.errors import RunError
+from specplan.results.columns import find_column
 from specplan.results.locate import find_run
+from specplan.results.ragged import Ragged
 from specplan.results.status import phases_now, read_run_file, status_now
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
+from specplan.results.texts import Texts
+from specplan.spec.wording import choices
+from specplan.store.recorder import ARTIFACT
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
-    from specplan._native import TensorReader
+    from specplan._native import TextReader
     from specplan.plan.model import Plan
+    from specplan.results.artifacts import Artifacts
     from specplan.store.layout import RunFolder
     from specplan.store.run_file import PhaseTiming, RunFile
 
@@ -85,6 +90,13 @@ class Run:
         return self._run_file
 
     @property
+    def statistics(self) -> dict[str, int]:
+        """Counters of the recording: records, bytes, stalls, stall_nanoseconds, drains, chunks, dropped,
+        dropped_artifacts, dropped_tables. Of a run that was killed there are none.
+        """
+        return dict(self._run_file.statistics)
+
+    @property
     def folder(self) -> RunFolder:
         """The paths of the run."""
         return self._folder
@@ -117,10 +129,28 @@ class Run:
             name: only this metric.
             phase: only this phase, by its path.
             split: only values of this split.
-        """
-        from specplan.results.metrics import select
 
-        return Table(select(self._all_metrics(), name=name, phase=phase, split=split))
+        Raises:
+            RunError: the run has no such phase; or it is over, and has no such values.
+        """
+        from specplan.results.metrics import labels_of, select
+
+        metrics = self._all_metrics()
+        if phase is not None:
+            metrics = self._metrics_of_phase(metrics, phase)
+        where = "" if phase is None else f" in phase `{phase}`"
+        for column, label in (("split", split), ("name", name)):
+            if label is None:
+                continue
+            chosen = select(metrics, column, label)
+            # What a run that goes on does not have it may have a moment later.
+            if not chosen.num_rows and self.status not in UNFINISHED:
+                kind = "metric" if column == "name" else column
+                known = choices(label, labels_of(metrics, column))
+                raise RunError(f"no {kind} `{label}` was logged{where}; there: {known}")
+            metrics = chosen
+            where += f" on split `{label}`" if column == "split" else ""
+        return Table(metrics)
 
     def execution(self, phase: str) -> Table:
         """What a phase recorded, one row per sample.
@@ -136,13 +166,14 @@ class Run:
             from specplan.results.arrow_files import read_parquet
 
             return Table(read_parquet(written))
-        channels = [channel for channel in self._channels() if channel.phase == phase]
-        if not channels:
-            raise RunError(self._unknown("phase", phase, _phases(self._channels())))
+        columns = self.channels()
+        chosen = [column for column in columns if column.phase == phase]
+        if not chosen:
+            known = dict.fromkeys(column.phase for column in columns)
+            raise RunError(f"no phase `{phase}` with records; known: {', '.join(known) or 'none'}")
         from specplan.results.execution import read_execution
 
-        kept = self.kept_epoch(phase)
-        return Table(read_execution(channels, run_id=self.id, phase=phase, kept=kept))
+        return Table(read_execution(chosen, run_id=self.id, phase=phase))
 
     def tensors(
         self, node: str, field: str = "outputs", *, phase: str | None = None, role: str = "default"
@@ -158,26 +189,53 @@ class Run:
         Raises:
             RunError: it was not recorded, or in several phases.
         """
-        channels = self._channels()
-        found = [
-            channel
-            for channel in channels
-            if (channel.node, channel.field, channel.role) == (node, field, role)
-            and phase in (None, channel.phase)
-        ]
-        if not found:
-            raise RunError(self._not_recorded(node, field, role, phase))
-        if len(found) > 1:
-            phases = ", ".join(f"`{channel.phase}`" for channel in found)
-            raise RunError(
-                f"{len(found)} phases recorded {_channel_name(node, role, field)}: {phases}\n"
-                f'hint: say which, as in phase="{found[0].phase}"'
-            )
-        return Tensors(found[0], self.kept_epoch(found[0].phase))
+        return find_column(self.channels(), Tensors, node=node, field=field, phase=phase, role=role)
 
-    def channels(self) -> list[Tensors]:
-        """Every recorded column, in order of creation."""
-        return [Tensors(channel, self.kept_epoch(channel.phase)) for channel in self._channels()]
+    def ragged(
+        self, node: str, field: str = "outputs", *, phase: str | None = None, role: str = "default"
+    ) -> Ragged:
+        """As `tensors`, of a column whose rows differ in shape: a list of arrays by (epoch, batch)."""
+        return find_column(self.channels(), Ragged, node=node, field=field, phase=phase, role=role)
+
+    def texts(
+        self, node: str, field: str, *, phase: str | None = None, role: str = "default"
+    ) -> Texts:
+        """As `tensors`, of a column of texts: a list of strings by (epoch, batch)."""
+        return find_column(self.channels(), Texts, node=node, field=field, phase=phase, role=role)
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """Figures, frames, files and other objects by name, of each name the newest.
+
+        Raises:
+            StoreError: the records of them are damaged.
+        """
+        from specplan.results.artifacts import read_artifacts
+
+        channels = self._records().texts() if self._has_records() else []
+        rows = [
+            text
+            for channel in channels
+            if _tells_of_artifacts(channel)
+            for position in range(channel.batches)
+            for text in channel.at(position)
+        ]
+        return read_artifacts(self._folder.artifacts, rows)
+
+    def channels(self) -> list[Tensors | Ragged | Texts]:
+        """Every recorded column: tensors, ragged ones, texts; each in order of creation."""
+        if not self._has_records():
+            return []
+        records, kept = self._records(), self.kept_epoch
+        return [
+            *(Tensors(reader, kept(reader.phase)) for reader in records.tensors()),
+            *(Ragged(reader, kept(reader.phase)) for reader in records.ragged()),
+            *(
+                Texts(reader, kept(reader.phase))
+                for reader in records.texts()
+                if not _tells_of_artifacts(reader)
+            ),
+        ]
 
     def kept_epoch(self, phase: str) -> int | None:
         """The one epoch whose rows count, where a phase records only its last one; None for all."""
@@ -197,8 +255,15 @@ class Run:
     def _has_records(self) -> bool:
         return self._store is not None or self._folder.records.is_dir()
 
-    def _channels(self) -> Sequence[TensorReader]:
-        return self._records().tensors() if self._has_records() else []
+    def _metrics_of_phase(self, metrics: pa.Table, phase: str) -> pa.Table:
+        from specplan.results.metrics import select
+
+        chosen = select(metrics, "phase", phase)
+        if not chosen.num_rows:
+            planned = [each.path for each in self.plan.phases]
+            if phase not in planned:
+                raise RunError(f"the run has no phase `{phase}`; it has {choices(phase, planned)}")
+        return chosen
 
     def _all_metrics(self) -> pa.Table:
         from specplan.results.metrics import SCHEMA, read_metrics
@@ -211,19 +276,6 @@ class Run:
             return read_parquet(self._folder.metrics_table).cast(SCHEMA)
         return SCHEMA.empty_table()
 
-    def _not_recorded(self, node: str, field: str, role: str, phase: str | None) -> str:
-        what = _channel_name(node, role, field)
-        where = f" in phase `{phase}`" if phase is not None else ""
-        known = [f"{c.phase}: {_channel_name(c.node, c.role, c.field)}" for c in self._channels()]
-        return f"{what} is not recorded{where}; recorded: {', '.join(known) or 'nothing'}"
 
-    def _unknown(self, kind: str, name: str, known: Sequence[str]) -> str:
-        return f"no {kind} `{name}` with records; known: {', '.join(known) or 'none'}"
-
-
-def _phases(channels: Sequence[TensorReader]) -> list[str]:
-    return list(dict.fromkeys(channel.phase for channel in channels))
-
-
-def _channel_name(node: str, role: str, field: str) -> str:
-    return f"`{node}.{field}`" if role == "default" else f"`{node}.{role}.{field}`"
+def _tells_of_artifacts(reader: TextReader) -> bool:
+    return reader.field == ARTIFACT and reader.phase == ""

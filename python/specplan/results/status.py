@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.errors import RunError
+from specplan.store.checked_json import matches_checksum
 from specplan.store.run_file import PhaseTiming, RunFile, Session, Status
 
 if TYPE_CHECKING:
@@ -31,18 +32,22 @@ def read_run_file(folder: RunFolder) -> RunFile:
     except FileNotFoundError as error:
         raise RunError(f"no run in `{folder.path}`: it has no run.json") from error
     try:
+        found = msgspec.json.decode(content, type=_Version).format
+        if found > FORMAT:
+            raise RunError(f"{folder.run_file} has format {found}; this program reads {FORMAT}")
+        if not matches_checksum(content):
+            raise RunError(f"{folder.run_file} is damaged: it does not match its checksum")
         run_file = msgspec.json.decode(content, type=RunFile)
-    except msgspec.DecodeError as error:
-        raise RunError(f"{folder.run_file} is damaged: {error}") from error
-    if run_file.format > FORMAT:
-        raise RunError(
-            f"{folder.run_file} has format {run_file.format}; this program reads {FORMAT}"
-        )
-    try:
         _check_times(run_file)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{folder.run_file} is damaged: {error}") from error
     return run_file
+
+
+class _Version(msgspec.Struct):
+    """What is looked at first: a later format may have other keys."""
+
+    format: int
 
 
 def _check_times(run_file: RunFile) -> None:

@@ -2,94 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from specplan.results.batches import Batches
+
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
     from specplan._native import TensorReader
 
 
-class Tensors(Mapping[tuple[int, int], "NDArray[Any]"]):
+@final
+class Tensors(Batches["NDArray[Any]"]):
     """The recorded batches of one value, by (epoch, batch), in the order of recording.
 
     Arrays are read-only and alias the mapped file: reading one copies nothing and takes no memory
-    of its own. They stay valid when the run has been closed or read again. What was recorded after
-    `Run.refresh` is not seen here.
+    of its own. They stay valid when the run has been closed or read again.
     """
 
     def __init__(self, reader: TensorReader, epoch: int | None) -> None:
+        super().__init__(reader, epoch)
         self._reader = reader
-        self._epoch = epoch
-        self._index: dict[str, NDArray[np.int64]] | None = None
-
-    @property
-    def phase(self) -> str:
-        """Path of the phase."""
-        return self._reader.phase
-
-    @property
-    def node(self) -> str:
-        """Label of the node, or of the FeatureSet."""
-        return self._reader.node
-
-    @property
-    def role(self) -> str:
-        """Role of the sample."""
-        return self._reader.role
-
-    @property
-    def field(self) -> str:
-        """outputs, targets or sample_id."""
-        return self._reader.field
-
-    @property
-    def dtype(self) -> str:
-        """numpy's name of the item type."""
-        return self._reader.dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one row, without the batch axis."""
         return self._reader.shape
 
-    @property
-    def rows(self) -> int:
-        """Rows of all batches."""
-        return int(self.index()["rows"].sum())
+    def torch(self, epoch: int, batch: int) -> torch.Tensor:
+        """The rows of one batch as a torch tensor, of the item type that was recorded.
 
-    def __getitem__(self, key: tuple[int, int]) -> NDArray[Any]:
-        try:
-            epoch, batch = key
-        except (TypeError, ValueError):
-            raise KeyError(f"a batch is found by (epoch, batch), not by {key!r}") from None
-        if self._epoch is not None and epoch != self._epoch:
-            raise KeyError(f"epoch {epoch} was not kept; the rows are those of epoch {self._epoch}")
-        try:
-            return self._reader.get(epoch, batch)
-        except KeyError:
-            raise KeyError(self._not_recorded(epoch, batch)) from None
+        It is on a map of its own: nothing is copied, and a change of the tensor changes neither the file
+        nor what others read.
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        index = self.index()
-        for epoch, batch in zip(index["epoch"], index["batch"], strict=True):
-            yield int(epoch), int(batch)
+        Raises:
+            KeyError: the batch was not recorded.
+        """
+        from specplan.results.torch_tensors import as_torch
 
-    def __len__(self) -> int:
-        return len(self.index()["epoch"])
-
-    def index(self) -> dict[str, NDArray[np.int64]]:
-        """One entry per batch: sequence, epoch, batch, rows, row_start, time (ns since 1970)."""
-        if self._index is None:
-            index = self._reader.index()
-            if self._epoch is not None:
-                kept = index["epoch"] == self._epoch
-                index = {name: values[kept] for name, values in index.items()}
-            self._index = index
-        return self._index
+        return as_torch(self._found(self._reader.private, epoch, batch), self.dtype)
 
     def chunks(self) -> list[NDArray[Any]]:
         """All rows in the order of recording as a few large arrays that alias the files."""
@@ -109,31 +63,14 @@ class Tensors(Mapping[tuple[int, int], "NDArray[Any]"]):
             if not wanted.any():
                 raise KeyError(self._not_recorded(epoch, None))
             parts = _cut(self._reader.chunks(), index["row_start"][wanted], index["rows"][wanted])
-        if not parts:
-            return np.empty((0, *self.shape), self.dtype)
-        return np.concatenate(parts)
+        if parts:
+            return np.concatenate(parts)
+        from specplan.results.arrow_columns import BITS
 
-    def files(self) -> list[tuple[str, int, int]]:
-        """Where the rows stand: Arrow IPC file, first row, number of rows; every epoch is in them."""
-        return self._reader.files()
+        return np.empty((0, *self.shape), BITS.get(self.dtype, self.dtype))
 
-    def __repr__(self) -> str:
-        return (
-            f"Tensors({self.phase}: {self.node}.{self.field}, {self.dtype} {list(self.shape)}, "
-            f"{len(self)} batches, {self.rows} rows)"
-        )
-
-    def _not_recorded(self, epoch: int, batch: int | None) -> str:
-        epochs = np.unique(self.index()["epoch"])
-        if epoch in epochs and batch is not None:
-            batches = self.index()["batch"][self.index()["epoch"] == epoch]
-            return (
-                f"batch {batch} of epoch {epoch} is not recorded; "
-                f"batches {batches.min()} to {batches.max()} are"
-            )
-        if not len(epochs):
-            return "nothing is recorded yet"
-        return f"epoch {epoch} is not recorded; epochs {epochs.min()} to {epochs.max()} are"
+    def _get(self, epoch: int, batch: int) -> NDArray[Any]:
+        return self._reader.get(epoch, batch)
 
 
 def _cut(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from specplan.plan.model import Compiled, Phase
+    from specplan.plan.model import Compiled, Phase, Plan
     from specplan.run.display import Display
     from specplan.store.run_files import Journal
 
@@ -73,7 +73,7 @@ def run_plan(
             plan=plan,
             tables=tables,
             state=live,
-            recorder=_recorder(journal),
+            recorder=_recorder(journal, plan),
             journal=journal,
             display=display,
             interruption=interruption,
@@ -83,9 +83,10 @@ def run_plan(
     return Outcome(folder=journal.folder, run_file=journal.run_file, state=live)
 
 
-def _recorder(journal: Journal) -> Recorder:
+def _recorder(journal: Journal, plan: Plan) -> Recorder:
+    run_id, device = journal.run_file.run_id, plan.numerics.device
     try:
-        return Recorder(journal.folder, journal.run_file.run_id)
+        return Recorder(journal.folder, run_id, results=plan.results, device=device)
     except StoreError as exception:
         error = ErrorRecord(type="StoreError", message=str(exception))
         journal.ended(Status.FAILED, error=error, statistics={})
@@ -97,7 +98,7 @@ def _run_to_end(context: Context) -> None:
     try:
         for phase in context.plan.phases:
             _run_phase(phase, context)
-        statistics = context.recorder.close()
+        context.recorder.close()
         context.recorder.export_metrics()
     except (KeyboardInterrupt, SystemExit) as exception:
         _end_early(context, Status.INTERRUPTED, exception)
@@ -108,6 +109,7 @@ def _run_to_end(context: Context) -> None:
     except Exception as exception:
         _end_early(context, Status.FAILED, exception)
         raise RunError(_message(context, exception)) from exception
+    statistics = context.recorder.statistics()
     context.journal.ended(Status.COMPLETED, error=None, statistics=statistics)
     context.display.run_ended(Status.COMPLETED, None)
 
@@ -134,7 +136,10 @@ def _export(phase: Phase, context: Context) -> None:
 def _end_early(context: Context, status: Status, exception: BaseException) -> None:
     statistics: dict[str, int] = {}
     try:
-        statistics = context.recorder.close()
+        try:
+            context.recorder.close()
+        finally:
+            statistics = context.recorder.statistics()
         context.recorder.export_metrics()
         for phase in context.plan.phases:
             if context.journal.is_open(phase.path):
@@ -145,11 +150,19 @@ def _end_early(context: Context, status: Status, exception: BaseException) -> No
     error = None
     if status is Status.FAILED:
         error = ErrorRecord(type=type(exception).__qualname__, message=str(exception))
-        folder = context.journal.folder
-        folder.logs.mkdir(exist_ok=True)
-        folder.error_log.write_text("".join(traceback.format_exception(exception)), "utf-8")
+        _write_log(context, exception)
     context.journal.ended(status, error=error, statistics=statistics)
     context.display.run_ended(status, _message(context, exception))
+
+
+def _write_log(context: Context, exception: BaseException) -> None:
+    context.journal.make_room()
+    folder = context.journal.folder
+    try:
+        folder.logs.mkdir(exist_ok=True)
+        folder.error_log.write_text("".join(traceback.format_exception(exception)), "utf-8")
+    except OSError as second:
+        exception.add_note(f"the traceback could not be written: {second}")
 
 
 def _message(context: Context, exception: BaseException) -> str:

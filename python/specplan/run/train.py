@@ -56,6 +56,7 @@ def train(phase: Train, context: Context) -> dict[str, float]:
                 break
         ending = stopper.finish(planned_epochs=phase.epochs)
         if ending is not None:
+            context.journal.training_stopped(str(ending))
             context.display.training_stopped(phase, ending)
     return values
 

@@ -147,10 +147,16 @@ PhaseSpec = TrainSpec | EvalSpec | FitSpec
 Entry = PhaseSpec | GroupSpec
 
 
+Durability = Literal["process", "periodic", "disk"]
+OnError = Literal["stop", "drop"]
+
+
 class ResultsSpec(_Object, frozen=True, kw_only=True):
-    """Where the runs go."""
+    """Where the runs go, and how their records are written. Never part of the plan's id."""
 
     dir: str | None = None
+    durability: Durability = "process"
+    on_error: OnError = "stop"
 
 
 class Spec(_Object, frozen=True, kw_only=True):

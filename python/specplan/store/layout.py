@@ -38,6 +38,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "plan.json"
 
     @property
+    def map_file(self) -> Path:
+        """Where the spec says what the plan holds."""
+        return self.path / "plan.map.json"
+
+    @property
     def environment_file(self) -> Path:
         """Versions of the packages, host and git state."""
         return self.path / "environment.json"
@@ -70,6 +75,11 @@ class RunFolder(msgspec.Struct, frozen=True):
     def error_log(self) -> Path:
         """Traceback of the exception that ended the run."""
         return self.logs / "error.txt"
+
+    @property
+    def reserve(self) -> Path:
+        """Room on the disk for the last change of run.json, while the run goes on."""
+        return self.path / ".reserve"
 
     @property
     def artifacts(self) -> Path:

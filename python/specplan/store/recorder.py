@@ -2,55 +2,147 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from specplan._native import Store, export_execution, export_metrics
+from specplan.errors import StoreError
+from specplan.store.artifacts import ArtifactFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from specplan._native import MetricGroup, TensorChannel
-    from specplan.plan.model import Record
+    from specplan.plan.model import Record, Results
+    from specplan.store.device import Copies
     from specplan.store.layout import RunFolder
 
 WHOLE = -1
 """The batch of a metric that counts for a whole epoch or phase."""
+ARTIFACT = "artifact"
+"""The field of the rows that tell of artifacts, in no phase and of no node."""
 
 
 class Recorder:
     """Writes the records of one session of a run. Hands out bound native methods: steps call nothing else."""
 
-    def __init__(self, folder: RunFolder, run_id: str, *, session: int = 1) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        run_id: str,
+        *,
+        results: Results,
+        device: str = "cpu",
+        session: int = 1,
+    ) -> None:
         self._folder = folder
         self._run_id = run_id
         self._recorded_phases: set[str] = set()
-        self._store = Store.create(str(folder.records), run_id=run_id, session=session)
+        self._drops = results.on_error == "drop"
+        self._dropped_artifacts = 0
+        self._unwritten_tables: set[str] = set()
+        durable = results.durability != "process"
+        self._artifacts = ArtifactFolder(folder.artifacts, durable=durable)
+        self._artifacts_lock = threading.Lock()
+        self._record_artifact: Callable[[Sequence[str], int, int], int] | None = None
+        self._unopened: list[Unopened] = []
+        self._store = Store.create(
+            str(folder.records),
+            run_id=run_id,
+            session=session,
+            durability=results.durability,
+            on_error=results.on_error,
+        )
+        self._copies: Copies | None = None
+        if device != "cpu":
+            from specplan.store.device import Copies, Cuda
+
+            self._copies = Copies(Cuda())
 
     def tensors(
         self, phase: str, records: Sequence[Record]
-    ) -> list[Callable[[object, int, int], int]]:
+    ) -> list[Callable[[Any, int, int], int]]:
         """One `record(array, epoch, batch)` for each of `records`."""
         if records:
             self._recorded_phases.add(phase)
-        return [self._channel(phase, record).record for record in records]
+        return [self._opened(partial(self._tensor, phase, record)) for record in records]
 
     def series(
         self, phase: str, series: Sequence[tuple[str | None, str | None, str]]
     ) -> Callable[..., int]:
         """`log(values, epoch, batch, step)` of series that are logged together, each (node, split, name)."""
-        group: MetricGroup = self._store.metrics(
-            [(phase, node, split, name) for node, split, name in series]
-        )
-        return group.log
+        labels = [(phase, node, split, name) for node, split, name in series]
+        return self._opened(lambda: self._store.metrics(labels).log)
+
+    def artifact(
+        self,
+        name: str,
+        value: Any,
+        *,
+        epoch: int | None = None,
+        batch: int | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Keep a figure, array, tensor, frame, JSON value, text, bytes, or copy of a file or folder.
+
+        The file has the value at the call. A name that was used before gets another file.
+
+        Args:
+            name: path below `artifacts/`; its suffix may choose the format, and is added where there is none.
+            value: what to keep; a path means the file or folder there.
+            epoch: where in the run it was made; so are `batch` and `step`.
+
+        Raises:
+            TypeError: the value could only be pickled.
+            ValueError: the name leaves the folder, or does not fit the value.
+            FileNotFoundError: there is nothing at the path.
+            StoreError: the artifact could not be written.
+        """
+        with self._artifacts_lock:
+            try:
+                row = self._artifacts.save(name, value)
+                if self._record_artifact is None:
+                    self._record_artifact = self._store.text(
+                        phase="", node="", role="default", field=ARTIFACT, json=True
+                    ).record
+            except StoreError:
+                if not self._drops:
+                    raise
+                self._dropped_artifacts += 1
+                return
+            row = msgspec.structs.replace(row, epoch=epoch, batch=batch, step=step)
+            text = msgspec.json.encode(row).decode()
+            of_epoch, of_batch = (WHOLE if key is None else key for key in (epoch, batch))
+            self._record_artifact([text], of_epoch, of_batch)
 
     def sync(self) -> None:
         """Wait until everything that was recorded is on file."""
+        if self._copies is not None:
+            self._copies.finish()
         self._store.sync()
 
-    def close(self) -> dict[str, int]:
-        """Write what is staged and close every file; returns the store's counters."""
-        self._store.close()
-        return self._store.statistics()
+    def close(self) -> None:
+        """Write what is staged, close every file and put all of it on disk."""
+        try:
+            if self._copies is not None:
+                self._copies.close()
+            self._artifacts.sync()
+        finally:
+            self._store.close()
+
+    def statistics(self) -> dict[str, int]:
+        """The counters of the store, and what else could not be written."""
+        counters = self._store.statistics()
+        return {
+            **counters,
+            "dropped": counters["dropped"] + sum(channel.lost for channel in self._unopened),
+            "dropped_artifacts": self._dropped_artifacts,
+            "dropped_tables": len(self._unwritten_tables),
+        }
 
     def export_phase(self, phase: str, *, kept_epoch: int | None) -> None:
         """Write the execution table of what is on file of a phase, if it records anything.
@@ -59,18 +151,38 @@ class Recorder:
         """
         if phase not in self._recorded_phases:
             return
-        self._folder.tables.mkdir(exist_ok=True)
-        records, table = str(self._folder.records), str(self._folder.execution_table(phase))
-        export_execution(records, phase, table, run_id=self._run_id, epoch=kept_epoch)
+        records, table = str(self._folder.records), self._folder.execution_table(phase)
+        with self._writing(table):
+            export_execution(records, phase, str(table), run_id=self._run_id, epoch=kept_epoch)
 
     def export_metrics(self) -> None:
         """Write the metrics table of what is on file."""
-        self._folder.tables.mkdir(exist_ok=True)
-        records, table = str(self._folder.records), str(self._folder.metrics_table)
-        export_metrics(records, table, run_id=self._run_id)
+        records, table = str(self._folder.records), self._folder.metrics_table
+        with self._writing(table):
+            export_metrics(records, str(table), run_id=self._run_id)
 
-    def _channel(self, phase: str, record: Record) -> TensorChannel:
-        return self._store.tensor(
+    @contextmanager
+    def _writing(self, table: Path) -> Iterator[None]:
+        try:
+            self._folder.tables.mkdir(exist_ok=True)
+            yield
+        except (OSError, StoreError):
+            if not self._drops:
+                raise
+            # The table says nothing that the records do not: `mlx export` writes it when there is room.
+            self._unwritten_tables.add(table.name)
+
+    def _opened(self, open_: Callable[[], Callable[..., int]]) -> Callable[..., int]:
+        try:
+            return open_()
+        except StoreError:
+            if not self._drops:
+                raise
+            self._unopened.append(Unopened(open_))
+            return self._unopened[-1].record
+
+    def _tensor(self, phase: str, record: Record) -> Callable[[Any, int, int], int]:
+        channel = self._store.tensor(
             phase=phase,
             node=record.node,
             role=record.role,
@@ -78,3 +190,29 @@ class Recorder:
             dtype=record.dtype,
             shape=record.shape,
         )
+        # Row numbers are made on the CPU, wherever the models are.
+        if self._copies is None or record.field == "sample_id":
+            return channel.record
+        from specplan.store.device import DeviceChannel
+
+        shape = tuple(record.shape)
+        return DeviceChannel(channel, self._copies, dtype=record.dtype, shape=shape).record
+
+
+class Unopened:
+    """A channel for which there was no room on the disk. Its records are lost until there is."""
+
+    def __init__(self, open_: Callable[[], Callable[..., int]]) -> None:
+        self._open = open_
+        self._record: Callable[..., int] | None = None
+        self.lost = 0
+
+    def record(self, *arguments: Any) -> int:
+        """Record if the channel can be opened now; 0, which is no sequence number, if not."""
+        if self._record is None:
+            try:
+                self._record = self._open()
+            except StoreError:
+                self.lost += 1
+                return 0
+        return self._record(*arguments)

@@ -42,12 +42,18 @@ class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PhaseTiming(msgspec.Struct, frozen=True, kw_only=True):
-    """When a phase ran."""
+    """When a phase ran.
+
+    Attributes:
+        ending: how early stopping ended a train phase, in words; None where every epoch was run and the
+            last one's weights stay.
+    """
 
     path: str
     started_at: str
     ended_at: str | None = None
     status: Status = Status.RUNNING
+    ending: str | None = None
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.plan.canonical import write_atomically, write_map, write_plan, write_spec
+from specplan.plan.canonical import (
+    sync_folder,
+    write_atomically,
+    write_map,
+    write_plan,
+    write_spec,
+)
+from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_file import ErrorRecord, PhaseTiming, RunFile, Session, Status
 
@@ -23,12 +30,21 @@ if TYPE_CHECKING:
     from specplan.plan.model import Compiled
 
 
-class Journal:
-    """Keeps run.json up to date. One process writes it; readers always find a whole file."""
+RESERVE_BYTES = 64 << 10
+"""Room for the last run.json and the traceback of a run that fails because the disk is full."""
 
-    def __init__(self, folder: RunFolder, run_file: RunFile) -> None:
+
+class Journal:
+    """Keeps run.json up to date. One process writes it; readers always find a whole file.
+
+    The last change has room that was kept for it. Where records may be dropped, one before it that
+    finds the disk full waits for the next.
+    """
+
+    def __init__(self, folder: RunFolder, run_file: RunFile, *, drops: bool = False) -> None:
         self.folder = folder
         self.run_file = run_file
+        self._drops = drops
 
     def phase_started(self, path: str) -> None:
         """A phase begins."""
@@ -51,12 +67,19 @@ class Journal:
         kept = {**self.run_file.kept_epochs, path: epoch}
         self.run_file = msgspec.structs.replace(self.run_file, kept_epochs=kept)
 
+    def training_stopped(self, ending: str) -> None:
+        """Early stopping ended the phase that began last. Written with the next change."""
+        *earlier, last = self.run_file.phases
+        phases = (*earlier, msgspec.structs.replace(last, ending=ending))
+        self.run_file = msgspec.structs.replace(self.run_file, phases=phases)
+
     def ended(
         self, status: Status, *, error: ErrorRecord | None, statistics: Mapping[str, int]
     ) -> None:
         """The run is over and its records are closed."""
         if self.run_file.phases and self.run_file.phases[-1].ended_at is None:
             self.phase_ended(status)
+        self.make_room()
         *earlier, last = self.run_file.sessions
         self._replace(
             status=status,
@@ -65,9 +88,17 @@ class Journal:
             sessions=(*earlier, msgspec.structs.replace(last, ended_at=_now())),
         )
 
+    def make_room(self) -> None:
+        """Give up the room that was kept for the end of the run."""
+        self.folder.reserve.unlink(missing_ok=True)
+
     def _replace(self, **changes: object) -> None:
         self.run_file = msgspec.structs.replace(self.run_file, **changes)
-        write_atomically(self.folder.run_file, _encoded(self.run_file))
+        try:
+            write_atomically(self.folder.run_file, encode_checked(self.run_file))
+        except OSError:
+            if not (self._drops and self.folder.reserve.exists()):
+                raise
 
 
 def create_run(
@@ -104,11 +135,13 @@ def create_run(
         write_spec(compiled, aside.spec_file)
         write_plan(compiled, aside.plan_file)
         write_map(compiled, aside.plan_file)
-        aside.environment_file.write_bytes(_encoded(environment))
-        aside.run_file.write_bytes(_encoded(run_file))
+        write_atomically(aside.environment_file, encode_checked(environment))
+        write_atomically(aside.run_file, encode_checked(run_file))
+        write_atomically(aside.reserve, bytes(RESERVE_BYTES))
         folder = RunFolder(experiments / run_id)
         aside.path.rename(folder.path)
-    return Journal(folder, run_file)
+        sync_folder(experiments)
+    return Journal(folder, run_file, drops=plan.results.on_error == "drop")
 
 
 @contextmanager
@@ -152,7 +185,3 @@ def _now() -> str:
 
 def _iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _encoded(value: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

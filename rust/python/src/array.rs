@@ -1,6 +1,6 @@
 //! From a Python array to the bytes of its rows.
 
-use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
@@ -11,11 +11,22 @@ use specplan_store::ValueType;
 
 use crate::dlpack::{DataType, Exchange};
 
-/// Rows of a contiguous array in main memory, and the object that keeps them alive.
+/// What an array has to be.
+#[derive(Clone, Copy)]
+pub(crate) enum Expected<'a> {
+    /// Rows of this shape.
+    Rows(&'a [usize]),
+    /// One row of so many dimensions.
+    Dimensions(usize),
+}
+
+/// A contiguous array in main memory, and the object that keeps it alive.
 pub(crate) struct ArrayView<'py> {
     data: *const u8,
     bytes: usize,
     pub(crate) rows: usize,
+    /// Of an array that is one row.
+    pub(crate) shape: Vec<usize>,
     _owner: Bound<'py, PyAny>,
 }
 
@@ -30,17 +41,38 @@ impl ArrayView<'_> {
     }
 }
 
-/// Look at an array that must hold rows of this type and shape.
+impl Expected<'_> {
+    /// Number of rows and shape of an array of these dimensions. None if it is not as expected.
+    fn fit(
+        self,
+        dimensions: impl ExactSizeIterator<Item = usize> + Clone,
+    ) -> Option<(usize, Vec<usize>)> {
+        let count = dimensions.len();
+        match self {
+            // What has no dimensions is one number.
+            Self::Rows([]) if count == 0 => Some((1, Vec::new())),
+            Self::Rows(shape) => {
+                let mut lengths = dimensions;
+                let rows = lengths.next()?;
+                (count == shape.len() + 1 && lengths.eq(shape.iter().copied()))
+                    .then_some((rows, Vec::new()))
+            }
+            Self::Dimensions(expected) => (count == expected).then(|| (1, dimensions.collect())),
+        }
+    }
+}
+
+/// Look at an array that must hold rows of this type.
 pub(crate) fn view<'py>(
     array: &Bound<'py, PyAny>,
     value_type: ValueType,
-    shape: &[usize],
+    expected: Expected<'_>,
 ) -> PyResult<ArrayView<'py>> {
     if let Ok(array) = array.cast::<PyUntypedArray>() {
-        return numpy_view(array, value_type, value_type, shape);
+        return numpy_view(array, value_type, value_type, expected);
     }
     if let Some(torch) = Torch::of(array)? {
-        return torch.view(array, value_type, shape);
+        return torch.view(array, value_type, expected);
     }
     // SAFETY: the object is alive; the function only looks at its type.
     if unsafe { ffi::PyObject_CheckBuffer(array.as_ptr()) } == 0 {
@@ -53,7 +85,7 @@ pub(crate) fn view<'py>(
         .py()
         .import(intern!(array.py(), "numpy"))?
         .call_method1("asarray", (array,))?;
-    numpy_view(array.cast()?, value_type, value_type, shape)
+    numpy_view(array.cast()?, value_type, value_type, expected)
 }
 
 /// `stored` is how numpy names the type: they differ for bfloat16, which it does not have.
@@ -61,39 +93,33 @@ fn numpy_view<'py>(
     array: &Bound<'py, PyUntypedArray>,
     value_type: ValueType,
     stored: ValueType,
-    shape: &[usize],
+    expected: Expected<'_>,
 ) -> PyResult<ArrayView<'py>> {
     let dtype = array.dtype();
+    let same_code = numpy_code(stored) == (dtype.kind(), dtype.itemsize());
     let native = dtype.is_native_byteorder().unwrap_or(true);
-    let fits = numpy_code(stored) == (dtype.kind(), dtype.itemsize()) && native;
-    if !fits || !has_unit(&dtype, stored)? {
+    // Types that numpy does not have itself share one kind, and so do all units of time.
+    let is_told_by_name = matches!(dtype.kind(), b'V' | b'M' | b'm');
+    let same_name = || Ok::<_, PyErr>(dtype.str()?.to_cow()? == stored.name());
+    if !same_code || !native || (is_told_by_name && !same_name()?) {
         return Err(wrong_type(&dtype.str()?.to_string(), value_type));
     }
-    let rows = match array.shape().split_first() {
-        Some((&rows, rest)) if rest == shape => rows,
-        _ => return Err(wrong_shape(array.shape(), shape)),
+    let Some((rows, shape)) = expected.fit(array.shape().iter().copied()) else {
+        return Err(wrong_shape(array.shape(), expected));
     };
     if !array.is_c_contiguous() {
         let numpy = array.py().import(intern!(array.py(), "numpy"))?;
         let copy = numpy.call_method1(intern!(array.py(), "ascontiguousarray"), (array,))?;
-        return numpy_view(copy.cast()?, value_type, stored, shape);
+        return numpy_view(copy.cast()?, value_type, stored, expected);
     }
     Ok(ArrayView {
         // SAFETY: the object is an ndarray, so it has this field.
         data: unsafe { (*array.as_array_ptr()).fields.data.cast_const().cast() },
         bytes: array.len() * dtype.itemsize(),
         rows,
+        shape,
         _owner: array.as_any().clone(),
     })
-}
-
-/// Whether times count nanoseconds, which neither kind nor size of the type tell.
-fn has_unit(dtype: &Bound<'_, PyArrayDescr>, value_type: ValueType) -> PyResult<bool> {
-    if !matches!(value_type, ValueType::Datetime | ValueType::Timedelta) {
-        return Ok(true);
-    }
-    let name = dtype.getattr(intern!(dtype.py(), "name"))?;
-    Ok(name.extract::<String>()? == value_type.name())
 }
 
 /// numpy's kind and item size of a type. Types that it does not have are of the kind of extension types.
@@ -191,10 +217,10 @@ impl Torch {
         &self,
         tensor: &Bound<'py, PyAny>,
         value_type: ValueType,
-        shape: &[usize],
+        expected: Expected<'_>,
     ) -> PyResult<ArrayView<'py>> {
         let Some(exchange) = self.exchange else {
-            return view_through_numpy(tensor, value_type, shape);
+            return view_through_numpy(tensor, value_type, expected);
         };
         if value_type.parts() == 2
             && tensor
@@ -202,7 +228,7 @@ impl Torch {
                 .is_truthy()?
         {
             // A conjugation that was put off does not show in the exchange.
-            return self.view(&resolved(tensor)?, value_type, shape);
+            return self.view(&resolved(tensor)?, value_type, expected);
         }
         let view = exchange.look(tensor)?;
         if !view.on_cpu() {
@@ -217,25 +243,18 @@ impl Torch {
                 value_type,
             ));
         }
-        let dimensions = view.shape();
-        let fits = dimensions.len() == shape.len() + 1
-            && dimensions
-                .iter()
-                .skip(1)
-                .zip(shape)
-                .all(|(&found, &expected)| found == expected as i64);
-        if !fits {
-            let found: Vec<usize> = dimensions.iter().map(|&length| length as usize).collect();
-            return Err(wrong_shape(&found, shape));
-        }
+        let dimensions = view.shape().iter().map(|&length| length as usize);
+        let Some((rows, shape)) = expected.fit(dimensions.clone()) else {
+            return Err(wrong_shape(&dimensions.collect::<Vec<_>>(), expected));
+        };
         if !view.is_plain() {
-            return view_through_numpy(tensor, value_type, shape);
+            return view_through_numpy(tensor, value_type, expected);
         }
-        let rows = dimensions[0] as usize;
         Ok(ArrayView {
             data: view.data(),
-            bytes: rows * shape.iter().product::<usize>() * value_type.item_bytes(),
+            bytes: dimensions.product::<usize>() * value_type.item_bytes(),
             rows,
+            shape,
             _owner: tensor.clone(),
         })
     }
@@ -251,13 +270,13 @@ fn resolved<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 fn view_through_numpy<'py>(
     tensor: &Bound<'py, PyAny>,
     value_type: ValueType,
-    shape: &[usize],
+    expected: Expected<'_>,
 ) -> PyResult<ArrayView<'py>> {
     let py = tensor.py();
     let torch = py.import(intern!(py, "torch"))?;
     let mut plain = resolved(tensor)?.call_method0("contiguous")?;
     let dtype = plain.getattr("dtype")?.to_string();
-    let (mut stored, mut shape) = (value_type, shape.to_vec());
+    let mut stored = value_type;
     // What numpy does not have goes there as the same bits.
     if dtype.strip_prefix("torch.") == Some(value_type.name()) {
         match value_type {
@@ -266,7 +285,6 @@ fn view_through_numpy<'py>(
             ValueType::Complex32 => {
                 stored = ValueType::Float16;
                 plain = torch.call_method1("view_as_real", (plain,))?;
-                shape.push(value_type.parts());
             }
             _ => {}
         }
@@ -274,12 +292,24 @@ fn view_through_numpy<'py>(
     if stored != value_type {
         plain = plain.call_method1("view", (torch.getattr(stored.name())?,))?;
     }
-    numpy_view(
-        plain.call_method0("numpy")?.cast()?,
-        value_type,
-        stored,
-        &shape,
-    )
+    let plain = plain.call_method0("numpy")?;
+    if value_type != ValueType::Complex32 || stored == value_type {
+        return numpy_view(plain.cast()?, value_type, stored, expected);
+    }
+    // Two halves stand for each number, in one more dimension.
+    let parts = value_type.parts();
+    match expected {
+        Expected::Rows(shape) => {
+            let shape = [shape, &[parts]].concat();
+            numpy_view(plain.cast()?, value_type, stored, Expected::Rows(&shape))
+        }
+        Expected::Dimensions(count) => {
+            let expected = Expected::Dimensions(count + 1);
+            let mut view = numpy_view(plain.cast()?, value_type, stored, expected)?;
+            view.shape.pop();
+            Ok(view)
+        }
+    }
 }
 
 fn wrong_type(found: &str, expected: ValueType) -> PyErr {
@@ -290,7 +320,7 @@ fn wrong_type(found: &str, expected: ValueType) -> PyErr {
     ))
 }
 
-fn wrong_shape(found: &[usize], expected: &[usize]) -> PyErr {
+fn wrong_shape(found: &[usize], expected: Expected<'_>) -> PyErr {
     let list = |lengths: &[usize]| {
         lengths
             .iter()
@@ -298,13 +328,14 @@ fn wrong_shape(found: &[usize], expected: &[usize]) -> PyErr {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let rows = if expected.is_empty() {
-        "rows".to_owned()
-    } else {
-        format!("rows, {}", list(expected))
+    let expected = match expected {
+        Expected::Rows([]) => "(rows)".to_owned(),
+        Expected::Rows(shape) => format!("(rows, {})", list(shape)),
+        Expected::Dimensions(1) => "arrays of one dimension".to_owned(),
+        Expected::Dimensions(count) => format!("arrays of {count} dimensions"),
     };
     PyValueError::new_err(format!(
-        "the array has shape ({}); the channel holds ({rows})",
+        "the array has shape ({}); the channel holds {expected}",
         list(found)
     ))
 }

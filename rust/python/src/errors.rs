@@ -26,7 +26,11 @@ impl From<Failure> for PyErr {
             | E::ReservedField { .. }
             | E::ChannelMismatch { .. }
             | E::Size { .. }
-            | E::RowTooLarge { .. } => PyValueError::new_err(message),
+            | E::RowTooLarge { .. }
+            | E::Dimensions { .. }
+            | E::RowSize { .. }
+            | E::NotJson { .. }
+            | E::BatchTooLarge { .. } => PyValueError::new_err(message),
             _ => StoreError::new_err(message),
         }
     }

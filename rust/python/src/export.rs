@@ -31,3 +31,8 @@ pub(crate) fn export_execution(
         specplan_store::export_execution(Path::new(store), phase, Path::new(path), run_id, epoch)
     })?)
 }
+
+#[pyfunction]
+pub(crate) fn verify_parquet(py: Python<'_>, path: &str) -> Result<(), Failure> {
+    Ok(py.detach(|| specplan_store::verify_parquet(Path::new(path)))?)
+}

@@ -6,10 +6,13 @@ mod errors;
 mod export;
 mod headers;
 mod memory;
+mod ragged;
 mod reader;
 mod slot;
 mod store;
 mod text;
+mod texts;
+mod verify;
 
 use pyo3::prelude::pymodule;
 
@@ -19,17 +22,24 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::export::{export_execution, export_metrics};
+    use crate::export::{export_execution, export_metrics, verify_parquet};
     #[pymodule_export]
     use crate::headers::{ColumnHeader, TableHeader, read_table_header};
     #[pymodule_export]
-    use crate::reader::{StoreReader, TensorReader};
+    use crate::ragged::{RaggedChannel, RaggedReader};
+    #[pymodule_export]
+    use crate::reader::{ChannelReader, StoreReader, TensorReader};
     #[pymodule_export]
     use crate::slot::Slot;
     #[pymodule_export]
     use crate::store::{MetricGroup, Store, TensorChannel};
     #[pymodule_export]
     use crate::text::{Problem, Span, Text, parse_text};
+    #[pymodule_export]
+    use crate::texts::{TextChannel, TextReader};
+
+    #[pymodule_export]
+    use crate::verify::{Damage, Repaired, Verified, repair_store, verify_store};
 
     /// The classes of errors are found in a module that is loaded: without descriptors nothing can be imported.
     #[pymodule_init]

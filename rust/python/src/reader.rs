@@ -6,11 +6,14 @@ use std::sync::Arc;
 use numpy::{PyArray1, PyArrayDescr};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use specplan_store::{BatchEntry, Rows, Session, VisibleFile};
+use specplan_store::{BatchEntry, Kind, PrivateRows, Rows, Session, VisibleFile};
 
 use crate::array::handed_out;
 use crate::errors::Failure;
 use crate::memory::array_over;
+use crate::ragged::RaggedReader;
+use crate::texts::TextReader;
+use crate::verify::{Damage, damages};
 
 /// A reader of a live, crashed or closed store. Takes no lock and writes nothing.
 #[pyclass(frozen, module = "specplan._native")]
@@ -36,6 +39,10 @@ impl StoreReader {
     #[getter]
     fn watermark(&self) -> u64 {
         self.0.watermark()
+    }
+
+    fn verify(&self, py: Python<'_>) -> PyResult<Vec<Py<Damage>>> {
+        damages(py, &py.detach(|| self.0.verify()))
     }
 
     #[getter]
@@ -69,12 +76,40 @@ impl StoreReader {
         self.0.sessions().into_iter().map(session).collect()
     }
 
-    fn tensors(&self, py: Python<'_>) -> PyResult<Vec<TensorReader>> {
-        self.0
-            .tensors()
-            .into_iter()
-            .map(|tensor| TensorReader::new(py, tensor))
-            .collect()
+    fn tensors(&self, py: Python<'_>) -> PyResult<Vec<Py<TensorReader>>> {
+        let mut readers = Vec::new();
+        for channel in self.0.channels() {
+            if let Kind::Tensor { value_type, shape } = channel.kind() {
+                let (name, shape) = handed_out(*value_type, shape);
+                let descr = PyArrayDescr::new(py, name)?.unbind();
+                readers.push(Py::new(
+                    py,
+                    (TensorReader { descr, shape }, ChannelReader(channel)),
+                )?);
+            }
+        }
+        Ok(readers)
+    }
+
+    fn ragged(&self, py: Python<'_>) -> PyResult<Vec<Py<RaggedReader>>> {
+        let mut readers = Vec::new();
+        for channel in self.0.channels() {
+            if let Kind::Ragged { value_type, .. } = *channel.kind() {
+                let reader = RaggedReader::new(py, value_type)?;
+                readers.push(Py::new(py, (reader, ChannelReader(channel)))?);
+            }
+        }
+        Ok(readers)
+    }
+
+    fn texts(&self, py: Python<'_>) -> PyResult<Vec<Py<TextReader>>> {
+        let mut readers = Vec::new();
+        for channel in self.0.channels() {
+            if let Kind::Text { .. } = channel.kind() {
+                readers.push(Py::new(py, (TextReader, ChannelReader(channel)))?);
+            }
+        }
+        Ok(readers)
     }
 
     fn metric_files(&self) -> Vec<(String, u64, u64)> {
@@ -82,86 +117,49 @@ impl StoreReader {
     }
 }
 
-/// One tensor channel.
-#[pyclass(frozen, module = "specplan._native")]
-pub(crate) struct TensorReader {
-    tensor: Arc<specplan_store::TensorReader>,
-    descr: Py<PyArrayDescr>,
-    /// Of a row as it is handed out.
-    shape: Vec<usize>,
-}
-
-impl TensorReader {
-    fn new(py: Python<'_>, tensor: Arc<specplan_store::TensorReader>) -> PyResult<Self> {
-        let (name, shape) = handed_out(tensor.value_type(), tensor.shape());
-        Ok(Self {
-            descr: PyArrayDescr::new(py, name)?.unbind(),
-            shape,
-            tensor,
-        })
-    }
-}
+/// One channel of any kind.
+#[pyclass(frozen, subclass, module = "specplan._native")]
+pub(crate) struct ChannelReader(pub(crate) Arc<specplan_store::ChannelReader>);
 
 #[pymethods]
-impl TensorReader {
+impl ChannelReader {
     #[getter]
     fn phase(&self) -> &str {
-        &self.tensor.key().phase
+        &self.0.key().phase
     }
 
     #[getter]
     fn node(&self) -> &str {
-        &self.tensor.key().node
+        &self.0.key().node
     }
 
     #[getter]
     fn role(&self) -> &str {
-        &self.tensor.key().role
+        &self.0.key().role
     }
 
     #[getter]
     fn field(&self) -> &str {
-        &self.tensor.key().field
+        &self.0.key().field
     }
 
     #[getter]
-    fn dtype(&self) -> &str {
-        self.tensor.value_type().name()
-    }
-
-    #[getter]
-    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.tensor.shape())
+    fn dtype(&self) -> &'static str {
+        self.0.kind().dtype()
     }
 
     #[getter]
     fn rows(&self) -> u64 {
-        self.tensor.rows()
+        self.0.rows()
     }
 
     #[getter]
     fn batches(&self) -> usize {
-        self.tensor.batches()
-    }
-
-    fn get<'py>(&self, py: Python<'py>, epoch: i32, batch: i32) -> PyResult<Bound<'py, PyAny>> {
-        self.array(py, self.tensor.get(epoch, batch).map_err(Failure::from)?)
-    }
-
-    fn at<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>> {
-        self.array(py, self.tensor.at(position).map_err(Failure::from)?)
-    }
-
-    fn chunks<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let chunks = py.detach(|| self.tensor.chunks()).map_err(Failure::from)?;
-        chunks
-            .into_iter()
-            .map(|rows| self.array(py, rows))
-            .collect()
+        self.0.batches()
     }
 
     fn index<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let entries = py.detach(|| self.tensor.index()).map_err(Failure::from)?;
+        let entries = py.detach(|| self.0.index()).map_err(Failure::from)?;
         let columns = PyDict::new(py);
         let add = |name: &str, value: fn(&BatchEntry) -> i64| {
             columns.set_item(name, PyArray1::from_iter(py, entries.iter().map(value)))
@@ -176,33 +174,92 @@ impl TensorReader {
     }
 
     fn files(&self) -> Vec<(String, u64, u64)> {
-        names(self.tensor.files())
+        names(self.0.files())
     }
 }
 
+/// One tensor channel.
+#[pyclass(frozen, extends = ChannelReader, module = "specplan._native")]
+pub(crate) struct TensorReader {
+    descr: Py<PyArrayDescr>,
+    /// Of a row as it is handed out.
+    shape: Vec<usize>,
+}
+
+#[pymethods]
 impl TensorReader {
-    /// A read-only array on the map, which it keeps alive.
-    fn array<'py>(&self, py: Python<'py>, rows: Rows) -> PyResult<Bound<'py, PyAny>> {
-        let (count, data) = (rows.count(), rows.bytes().as_ptr());
-        let owner = Bound::new(py, MappedRows { _rows: rows })?.into_any();
-        // SAFETY: the rows have this type and shape and are aligned, because every column starts at a
-        // multiple of 64 bytes of the file. Nobody can write to the map through the array.
-        unsafe {
-            array_over(
-                self.descr.bind(py),
-                (count, &self.shape),
-                data.cast_mut(),
-                false,
-                owner,
-            )
-        }
+    #[getter]
+    fn shape<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(slf.py(), shape(&slf.as_super().get().0))
     }
+
+    fn get<'py>(slf: &Bound<'py, Self>, epoch: i32, batch: i32) -> PyResult<Bound<'py, PyAny>> {
+        let channel = &slf.as_super().get().0;
+        array(slf, channel.get(epoch, batch).map_err(Failure::from)?)
+    }
+
+    fn private<'py>(slf: &Bound<'py, Self>, epoch: i32, batch: i32) -> PyResult<Bound<'py, PyAny>> {
+        let channel = &slf.as_super().get().0;
+        let mut rows = channel.private(epoch, batch).map_err(Failure::from)?;
+        let (count, data) = (rows.count(), rows.bytes_mut().as_mut_ptr());
+        let owner = Bound::new(slf.py(), PrivatePages { _rows: rows })?.into_any();
+        let TensorReader { descr, shape } = slf.get();
+        // SAFETY: the rows have this type and shape and are aligned as those on the file's own map are. The map is
+        // nobody else's, and its owner gives its pages away only with the array.
+        unsafe { array_over(descr.bind(slf.py()), (count, shape), data, true, owner) }
+    }
+
+    fn at<'py>(slf: &Bound<'py, Self>, position: usize) -> PyResult<Bound<'py, PyAny>> {
+        let channel = &slf.as_super().get().0;
+        array(slf, channel.at(position).map_err(Failure::from)?)
+    }
+
+    fn chunks<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let channel = &slf.as_super().get().0;
+        let chunks = slf
+            .py()
+            .detach(|| channel.chunks())
+            .map_err(Failure::from)?;
+        chunks.into_iter().map(|rows| array(slf, rows)).collect()
+    }
+}
+
+fn shape(channel: &specplan_store::ChannelReader) -> &[usize] {
+    match channel.kind() {
+        Kind::Tensor { shape, .. } => shape,
+        Kind::Ragged { .. } | Kind::Text { .. } => &[],
+    }
+}
+
+/// A read-only array on the map, which it keeps alive.
+fn array<'py>(reader: &Bound<'py, TensorReader>, rows: Rows) -> PyResult<Bound<'py, PyAny>> {
+    let py = reader.py();
+    let (count, data) = (rows.count(), rows.bytes().as_ptr());
+    let owner = Bound::new(py, MappedRows { rows })?.into_any();
+    let TensorReader { descr, shape } = reader.get();
+    // SAFETY: the rows have this type and shape and are aligned, because every column starts at a
+    // multiple of 64 bytes of the file. Nobody can write to the map through the array.
+    unsafe {
+        array_over(
+            descr.bind(py),
+            (count, shape),
+            data.cast_mut(),
+            false,
+            owner,
+        )
+    }
+}
+
+/// Keeps a map alive for the array that may write to it.
+#[pyclass(frozen, module = "specplan._native")]
+struct PrivatePages {
+    _rows: PrivateRows,
 }
 
 /// Keeps a map alive for the arrays on it.
 #[pyclass(frozen, module = "specplan._native")]
-struct MappedRows {
-    _rows: Rows,
+pub(crate) struct MappedRows {
+    pub(crate) rows: Rows,
 }
 
 fn names(files: Vec<VisibleFile>) -> Vec<(String, u64, u64)> {

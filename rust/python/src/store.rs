@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyFloat, PyInt};
 use specplan_store::{ChannelKey, Durability, OnError, Options, Series, ValueType};
 
-use crate::array::view;
+use crate::array::{Expected, view};
 use crate::errors::Failure;
+use crate::ragged::RaggedChannel;
 use crate::slot::Slot;
+use crate::texts::TextChannel;
 
 /// The one writer of a run's records. Safe to call from several threads.
 #[pyclass(frozen, module = "specplan._native")]
@@ -131,6 +134,52 @@ impl Store {
         ))
     }
 
+    #[pyo3(signature = (*, phase, node, role, field, dtype, dimensions))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword-only labels of one channel"
+    )]
+    fn ragged(
+        &self,
+        py: Python<'_>,
+        phase: String,
+        node: String,
+        role: String,
+        field: String,
+        dtype: &str,
+        dimensions: usize,
+    ) -> Result<RaggedChannel, Failure> {
+        let key = ChannelKey {
+            phase,
+            node,
+            role,
+            field,
+        };
+        let value_type = ValueType::parse(dtype)?;
+        Ok(RaggedChannel(
+            py.detach(|| self.0.ragged(&key, value_type, dimensions))?,
+        ))
+    }
+
+    #[pyo3(signature = (*, phase, node, role, field, json = false))]
+    fn text(
+        &self,
+        py: Python<'_>,
+        phase: String,
+        node: String,
+        role: String,
+        field: String,
+        json: bool,
+    ) -> Result<TextChannel, Failure> {
+        let key = ChannelKey {
+            phase,
+            node,
+            role,
+            field,
+        };
+        Ok(TextChannel(py.detach(|| self.0.text(&key, json))?))
+    }
+
     fn metrics(&self, py: Python<'_>, series: Vec<SeriesLabels>) -> Result<MetricGroup, Failure> {
         let series = series.into_iter().map(|(phase, node, split, name)| Series {
             phase,
@@ -197,7 +246,7 @@ pub(crate) struct TensorChannel(specplan_store::TensorChannel);
 impl TensorChannel {
     fn record(&self, array: &Bound<'_, PyAny>, epoch: i32, batch: i32) -> PyResult<u64> {
         let channel = &self.0;
-        let view = view(array, channel.value_type(), channel.shape())?;
+        let view = view(array, channel.value_type(), Expected::Rows(channel.shape()))?;
         let (data, rows) = (view.bytes(), view.rows);
         // A copy into hot memory is shorter than giving the interpreter away and getting it back.
         match channel
@@ -227,7 +276,7 @@ impl TensorChannel {
     }
 }
 
-/// Series that are logged together: one call, one small buffer of float64.
+/// Series that are logged together: one call, one number or small buffer of float64.
 #[pyclass(frozen, module = "specplan._native")]
 pub(crate) struct MetricGroup(specplan_store::MetricGroup);
 
@@ -236,21 +285,14 @@ impl MetricGroup {
     fn log(
         &self,
         py: Python<'_>,
-        values: PyBuffer<f64>,
+        values: &Bound<'_, PyAny>,
         epoch: i32,
         batch: i32,
         step: i64,
     ) -> PyResult<u64> {
         let group = &self.0;
-        if !values.is_c_contiguous() || values.dimensions() != 1 {
-            return Err(PyValueError::new_err(
-                "values must be a contiguous buffer of one dimension",
-            ));
-        }
-        // SAFETY: the buffer is contiguous, has this many bytes, and is held until the end of the call.
-        let data = unsafe {
-            std::slice::from_raw_parts(values.buf_ptr().cast::<u8>(), values.len_bytes())
-        };
+        let values = Values::of(values)?;
+        let data = values.bytes();
         match group
             .try_log(data, epoch, batch, step)
             .map_err(Failure::from)?
@@ -259,6 +301,49 @@ impl MetricGroup {
             None => Ok(py
                 .detach(|| group.log(data, epoch, batch, step))
                 .map_err(Failure::from)?),
+        }
+    }
+}
+
+/// Numbers as they come from Python: one, a buffer of them, or a sequence.
+enum Values {
+    One([u8; 8]),
+    Buffer(PyBuffer<f64>),
+    Several(Vec<u8>),
+}
+
+impl Values {
+    fn of(values: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Ok(number) = values.cast::<PyFloat>() {
+            return Ok(Self::One(number.value().to_le_bytes()));
+        }
+        if values.is_instance_of::<PyInt>() {
+            return Ok(Self::One(values.extract::<f64>()?.to_le_bytes()));
+        }
+        // SAFETY: the object is alive; the function only looks at its type.
+        if unsafe { ffi::PyObject_CheckBuffer(values.as_ptr()) } == 0 {
+            let numbers: Vec<f64> = values.extract()?;
+            return Ok(Self::Several(
+                numbers.into_iter().flat_map(f64::to_le_bytes).collect(),
+            ));
+        }
+        let buffer = PyBuffer::<f64>::get(values)?;
+        if !buffer.is_c_contiguous() || buffer.dimensions() != 1 {
+            return Err(PyValueError::new_err(
+                "values must be a contiguous buffer of one dimension",
+            ));
+        }
+        Ok(Self::Buffer(buffer))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::One(number) => number,
+            Self::Several(numbers) => numbers,
+            // SAFETY: the buffer is contiguous, has this many bytes, and is held as long as this is.
+            Self::Buffer(buffer) => unsafe {
+                std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>(), buffer.len_bytes())
+            },
         }
     }
 }

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::chunk_map::ChunkMap;
 use crate::error::{Result, StoreError};
+use crate::index_files::{index_check, index_column};
 use crate::parts::{
     Part, Sequences, Stretch, cut_numbered, end, part_of, rows_below, stretches, visible_count,
     visible_rows,
 };
-use crate::tensor_files::{index_check, index_column};
 use crate::watermark::Watermark;
 
 /// One batch of a channel, as its index says.
@@ -38,7 +38,7 @@ pub struct BatchEntry {
 #[derive(Clone, Copy)]
 pub(crate) struct IndexRow<'a> {
     pub(crate) map: &'a ChunkMap,
-    row: u64,
+    pub(crate) row: u64,
 }
 
 impl IndexRow<'_> {
@@ -168,6 +168,14 @@ impl BatchIndex {
         })
     }
 
+    /// The rows of the visible batches.
+    pub(crate) fn visible(&self) -> impl Iterator<Item = IndexRow<'_>> {
+        self.visible.iter().flat_map(|stretch| {
+            let map = &*self.parts[stretch.part].map;
+            stretch.rows.clone().map(move |row| IndexRow { map, row })
+        })
+    }
+
     /// Number of rows, also hidden ones, up to a sequence number.
     pub(crate) fn rows_below(&self, sequence: u64) -> Result<u64> {
         rows_below(&self.parts, SEQUENCES, sequence)
@@ -242,11 +250,9 @@ impl BatchIndex {
             return Ok(positions);
         }
         let mut found = HashMap::with_capacity(self.batches);
-        for position in 0..self.batches {
-            if let Some(row) = self.place(position) {
-                let entry = row.entry()?;
-                found.insert((entry.epoch, entry.batch), position);
-            }
+        for (position, row) in self.visible().enumerate() {
+            let entry = row.entry()?;
+            found.insert((entry.epoch, entry.batch), position);
         }
         Ok(self.positions.get_or_init(|| found))
     }

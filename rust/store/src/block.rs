@@ -11,7 +11,7 @@ const BLOCK_RECORDS: usize = 4096;
 /// Whose record it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    Tensor(u32),
+    Channel(u32),
     Metrics(u32),
 }
 
@@ -24,13 +24,53 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The key of tensors, whose channels hold no steps.
+    /// The key of a channel, which holds no steps.
     pub(crate) fn of_batch(epoch: i32, batch: i32) -> Self {
         Self {
             epoch,
             batch,
             step: 0,
         }
+    }
+
+    /// Epoch and batch, as channels store them.
+    pub(crate) fn numbers(self) -> [i32; 2] {
+        [self.epoch, self.batch]
+    }
+}
+
+/// The bytes of a record, wherever they lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Payload<'a> {
+    /// What is said of each row in front of the values.
+    pub(crate) header: &'a [u8],
+    pub(crate) values: &'a [&'a [u8]],
+}
+
+impl<'a> Payload<'a> {
+    /// Values whose rows are all alike.
+    pub(crate) fn of(values: &'a [&'a [u8]]) -> Self {
+        Self {
+            header: &[],
+            values,
+        }
+    }
+
+    pub(crate) fn bytes(self) -> usize {
+        self.parts().map(<[u8]>::len).sum()
+    }
+
+    /// Copy it to a place of this size.
+    pub(crate) fn copy_to(self, mut place: &mut [u8]) {
+        for part in self.parts() {
+            let (now, later) = place.split_at_mut(part.len());
+            now.copy_from_slice(part);
+            place = later;
+        }
+    }
+
+    fn parts(self) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::once(self.header).chain(self.values.iter().copied())
     }
 }
 
@@ -136,11 +176,11 @@ impl Block {
     }
 
     /// Copy a record that fits.
-    pub(crate) fn append(&mut self, mut entry: Entry, data: &[u8]) {
+    pub(crate) fn append(&mut self, mut entry: Entry, payload: Payload) {
         if let Bytes::Own(bytes) = &mut self.bytes {
-            let end = self.used + data.len();
+            let end = self.used + payload.bytes();
             let copy = &mut bytes[self.used..end];
-            copy.copy_from_slice(data);
+            payload.copy_to(copy);
             entry.crc = crc32fast::hash(copy);
             entry.start = self.used as u32;
             entry.end = end as u32;

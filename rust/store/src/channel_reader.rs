@@ -5,63 +5,17 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::batch_index::{BatchEntry, BatchIndex, IndexRow};
 use crate::chunk_map::ChunkMap;
+use crate::columns::Columns;
 use crate::description::ChannelDescription;
 use crate::error::{Result, StoreError};
-use crate::folder::{ChannelKey, chunk_path, index_path};
-use crate::layout::Columns;
+use crate::fault_guard::any_broken;
+use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path, index_path};
+use crate::index_files::index_columns;
+use crate::kind::Kind;
 use crate::parts::{Part, Stretch, cut, end, extend, part_of, stretches, visible_count};
-use crate::tensor_files::{BATCH, EPOCH, VALUE, index_columns};
+use crate::private_rows::PrivateRows;
+use crate::rows::Rows;
 use crate::watermark::Watermark;
-
-/// Consecutive rows in a mapped file.
-#[derive(Clone, Debug)]
-pub struct Rows {
-    map: Arc<ChunkMap>,
-    first: u64,
-    count: u64,
-}
-
-impl Rows {
-    /// Number of rows.
-    pub fn count(&self) -> usize {
-        self.count as usize
-    }
-
-    /// Their values, aliasing the map for as long as this lives.
-    pub fn bytes(&self) -> &[u8] {
-        self.map.rows(VALUE, self.first..self.first + self.count)
-    }
-
-    /// Epoch and batch of every row.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (i32, i32)> {
-        let numbers = |column| {
-            let bytes = self.map.rows(column, self.first..self.first + self.count);
-            bytes.as_chunks().0.iter().copied().map(i32::from_le_bytes)
-        };
-        numbers(EPOCH).zip(numbers(BATCH))
-    }
-
-    pub(crate) fn damaged(&self, reason: &str) -> StoreError {
-        self.map
-            .damaged(self.map.row_offset(VALUE, self.first), reason)
-    }
-
-    /// Compare the values with the checksum of the index.
-    pub(crate) fn check(&self, entry: BatchEntry) -> Result<()> {
-        if crc32fast::hash(self.bytes()) == entry.crc {
-            return Ok(());
-        }
-        Err(self.damaged("a batch does not match its checksum"))
-    }
-
-    /// Compare the keys beside the rows with those of the index.
-    pub(crate) fn check_keys(&self, entry: BatchEntry) -> Result<()> {
-        if self.keys().all(|key| key == (entry.epoch, entry.batch)) {
-            return Ok(());
-        }
-        Err(self.damaged("the keys of a batch are not those of the index"))
-    }
-}
 
 /// A file, its first visible row, and how many visible rows follow from there.
 pub type VisibleFile = (PathBuf, u64, u64);
@@ -73,12 +27,13 @@ struct Snapshot {
     visible: Vec<Stretch>,
 }
 
-/// The files of one channel as a reader sees them.
-pub(crate) struct ChannelReader {
+/// A reader of one channel.
+pub struct ChannelReader {
     folder: PathBuf,
     name: String,
     key: ChannelKey,
     order: u32,
+    kind: Arc<Kind>,
     columns: Columns,
     index_columns: Columns,
     check: bool,
@@ -89,32 +44,36 @@ impl ChannelReader {
     pub(crate) fn new(
         folder: PathBuf,
         description: ChannelDescription,
-        columns: Columns,
         check: bool,
-    ) -> Self {
+    ) -> Result<Self> {
+        let kind = Kind::parse(&description, &folder.join(CHANNEL_FILE))?;
+        let columns = kind.columns(&description.field);
         let key = ChannelKey {
             phase: description.phase,
             node: description.node,
             role: description.role,
             field: description.field,
         };
-        Self {
+        Ok(Self {
             folder,
             name: key.folder_name(),
             key,
             order: description.order,
+            kind: Arc::new(kind),
             columns,
             index_columns: index_columns(),
             check,
             snapshot: RwLock::default(),
-        }
+        })
     }
 
-    pub(crate) fn name(&self) -> &str {
+    /// Name of the channel's folder.
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) fn key(&self) -> &ChannelKey {
+    /// Labels of the channel.
+    pub fn key(&self) -> &ChannelKey {
         &self.key
     }
 
@@ -134,66 +93,87 @@ impl ChannelReader {
         &self.index_columns
     }
 
-    pub(crate) fn rows(&self) -> u64 {
+    /// What its rows are.
+    pub fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// Number of visible rows.
+    pub fn rows(&self) -> u64 {
         visible_count(&self.read().visible)
     }
 
-    pub(crate) fn batches(&self) -> usize {
+    /// Number of visible batches.
+    pub fn batches(&self) -> usize {
         self.read().index.batches()
     }
 
-    pub(crate) fn get(&self, epoch: i32, batch: i32) -> Result<Rows> {
-        let snapshot = self.read();
-        let position = snapshot.index.find(epoch, batch)?;
-        let row = position.and_then(|position| snapshot.index.place(position));
-        let row = row.ok_or_else(|| StoreError::NoBatch {
-            channel: self.name.clone(),
-            epoch,
-            batch,
-        })?;
-        snapshot.batch(row, self.check)
+    /// The rows of a batch. The latest one if it was recorded more than once.
+    pub fn get(&self, epoch: i32, batch: i32) -> Result<Rows> {
+        self.look(|snapshot| {
+            let position = snapshot.index.find(epoch, batch)?;
+            let row = position.and_then(|position| snapshot.index.place(position));
+            let row = row.ok_or_else(|| StoreError::NoBatch {
+                channel: self.name.clone(),
+                epoch,
+                batch,
+            })?;
+            self.batch(snapshot, row)
+        })
     }
 
-    pub(crate) fn at(&self, position: usize) -> Result<Rows> {
-        let snapshot = self.read();
-        snapshot.batch(self.place(&snapshot, position)?, self.check)
+    /// The rows of a batch of tensors, on a map of their own that may be written to.
+    pub fn private(&self, epoch: i32, batch: i32) -> Result<PrivateRows> {
+        self.get(epoch, batch)?.private(&self.columns)
     }
 
-    pub(crate) fn entry(&self, position: usize) -> Result<BatchEntry> {
-        let snapshot = self.read();
-        let entry = self.place(&snapshot, position)?.entry()?;
-        Ok(snapshot.with_visible_start(entry))
+    /// The rows of the batch at a position in the order of recording.
+    pub fn at(&self, position: usize) -> Result<Rows> {
+        self.look(|snapshot| self.batch(snapshot, self.place(snapshot, position)?))
     }
 
-    pub(crate) fn position(&self, epoch: i32, batch: i32) -> Result<Option<usize>> {
-        self.read().index.find(epoch, batch)
+    /// What the index says of the batch at a position.
+    pub fn entry(&self, position: usize) -> Result<BatchEntry> {
+        self.look(|snapshot| {
+            let entry = self.place(snapshot, position)?.entry()?;
+            Ok(snapshot.with_visible_start(entry))
+        })
     }
 
-    pub(crate) fn index(&self) -> Result<Vec<BatchEntry>> {
-        let snapshot = self.read();
-        let rows =
-            (0..snapshot.index.batches()).filter_map(|position| snapshot.index.place(position));
-        rows.map(|row| Ok(snapshot.with_visible_start(row.entry()?)))
-            .collect()
+    /// Position of the latest batch with these numbers.
+    pub fn position(&self, epoch: i32, batch: i32) -> Result<Option<usize>> {
+        self.look(|snapshot| snapshot.index.find(epoch, batch))
     }
 
-    /// All visible rows, one item for each stretch of a file.
-    pub(crate) fn chunks(&self) -> Result<Vec<Rows>> {
-        let snapshot = self.read();
-        if self.check {
-            for position in 0..snapshot.index.batches() {
-                snapshot.batch(self.place(&snapshot, position)?, true)?;
+    /// What the index says of every batch.
+    pub fn index(&self) -> Result<Vec<BatchEntry>> {
+        self.look(|snapshot| {
+            let rows = snapshot.index.visible();
+            rows.map(|row| Ok(snapshot.with_visible_start(row.entry()?)))
+                .collect()
+        })
+    }
+
+    /// All visible rows, one item for each stretch of them in a file.
+    pub fn chunks(&self) -> Result<Vec<Rows>> {
+        self.look(|snapshot| {
+            if self.check {
+                for row in snapshot.index.visible() {
+                    if !snapshot.index.is_checked(row) {
+                        self.batch(snapshot, row)?;
+                    }
+                }
             }
-        }
-        let rows = snapshot.visible.iter().map(|stretch| Rows {
-            map: Arc::clone(&snapshot.chunks[stretch.part].map),
-            first: stretch.rows.start,
-            count: stretch.rows.end - stretch.rows.start,
-        });
-        Ok(rows.collect())
+            let rows = snapshot.visible.iter().map(|stretch| {
+                let map = &snapshot.chunks[stretch.part].map;
+                Rows::new(map, &self.kind, stretch.rows.clone())
+            });
+            rows.collect()
+        })
     }
 
-    pub(crate) fn files(&self) -> Vec<VisibleFile> {
+    /// Where all visible rows stand.
+    pub fn files(&self) -> Vec<VisibleFile> {
         let snapshot = self.read();
         visible_files(&snapshot.chunks, &snapshot.visible)
     }
@@ -209,8 +189,9 @@ impl ChannelReader {
     pub(crate) fn show(&self, watermark: &Watermark) -> Result<()> {
         let mut guard = self.write();
         let snapshot = &mut *guard;
-        let ranges = snapshot.index.show(watermark, end(&snapshot.chunks))?;
-        snapshot.visible = stretches(&snapshot.chunks, &ranges);
+        let ranges = snapshot.index.show(watermark, end(&snapshot.chunks));
+        snapshot.intact()?;
+        snapshot.visible = stretches(&snapshot.chunks, &ranges?);
         Ok(())
     }
 
@@ -250,7 +231,7 @@ impl ChannelReader {
             let Some(entry) = entry else { break };
             (intact, last) = (intact + 1, entry.sequence);
             let durable = last <= watermark.durable;
-            if watermark.shows(last) && (durable || snapshot.proves(row, entry).is_ok()) {
+            if watermark.shows(last) && (durable || self.proves(&snapshot, row, entry).is_ok()) {
                 found.push(last);
             }
         }
@@ -299,6 +280,40 @@ impl ChannelReader {
         })
     }
 
+    /// The rows of a batch; where it is asked for, compared with their checksum the first time.
+    fn batch(&self, snapshot: &Snapshot, row: IndexRow) -> Result<Rows> {
+        let rows = self.rows_of(snapshot, row)?;
+        if self.check && !snapshot.index.is_checked(row) {
+            rows.check(row.entry()?)?;
+            snapshot.index.note_checked(row);
+        }
+        Ok(rows)
+    }
+
+    fn proves(&self, snapshot: &Snapshot, row: IndexRow, entry: BatchEntry) -> Result<()> {
+        let rows = self.rows_of(snapshot, row)?;
+        rows.check_keys(entry)?;
+        rows.check(entry)
+    }
+
+    fn rows_of(&self, snapshot: &Snapshot, row: IndexRow) -> Result<Rows> {
+        let found = row.rows().and_then(|rows| {
+            let (part, first) = part_of(&snapshot.chunks, rows.start)?;
+            let last = first + (rows.end - rows.start);
+            (rows.end <= part.end()).then_some((part, first..last))
+        });
+        let beyond = || row.damaged("the index points beyond the rows");
+        let (part, rows) = found.ok_or_else(beyond)?;
+        Rows::new(&part.map, &self.kind, rows)
+    }
+
+    /// What is found in the files, or that one of them lost bytes, which explains whatever was found.
+    fn look<T>(&self, find: impl FnOnce(&Snapshot) -> Result<T>) -> Result<T> {
+        let snapshot = self.read();
+        let found = find(&snapshot);
+        snapshot.intact().and(found)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Snapshot> {
         self.snapshot.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -311,32 +326,12 @@ impl ChannelReader {
 }
 
 impl Snapshot {
-    /// The rows of a batch; if `check` is set, compared with their checksum the first time.
-    fn batch(&self, row: IndexRow, check: bool) -> Result<Rows> {
-        let rows = self.rows_of(row)?;
-        if check && !self.index.is_checked(row) {
-            rows.check(row.entry()?)?;
-            self.index.note_checked(row);
+    fn intact(&self) -> Result<()> {
+        if !any_broken() {
+            return Ok(());
         }
-        Ok(rows)
-    }
-
-    fn proves(&self, row: IndexRow, entry: BatchEntry) -> Result<()> {
-        let rows = self.rows_of(row)?;
-        rows.check_keys(entry)?;
-        rows.check(entry)
-    }
-
-    fn rows_of(&self, row: IndexRow) -> Result<Rows> {
-        let found = row.rows().and_then(|rows| {
-            let (part, first) = part_of(&self.chunks, rows.start)?;
-            (rows.end <= part.end()).then(|| Rows {
-                map: Arc::clone(&part.map),
-                first,
-                count: rows.end - rows.start,
-            })
-        });
-        found.ok_or_else(|| row.damaged("the index points beyond the rows"))
+        let mut parts = self.chunks.iter().chain(&self.index.parts);
+        parts.try_for_each(|part| part.map.intact())
     }
 
     /// An entry whose start does not count hidden rows.

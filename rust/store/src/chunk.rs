@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::chunk_map::ChunkMap;
+use crate::columns::{Columns, Extent};
 use crate::error::{IoContext, Result};
-use crate::layout::{Columns, Layout, Storage};
+use crate::layout::Layout;
 use crate::superblock::{SEALED, Superblock};
 use crate::unsynced::Unsynced;
 
@@ -34,6 +35,8 @@ pub(crate) struct ChunkWriter {
     layout: Layout,
     /// As it was last committed.
     superblock: Superblock,
+    /// As many as its rows have; readers take the number from the offsets.
+    items: u64,
     /// A commit failed: what stands in the file is unknown until the chunk is sealed.
     doubtful: bool,
     unsynced: Cell<bool>,
@@ -44,18 +47,17 @@ impl ChunkWriter {
     pub(crate) fn create(
         path: PathBuf,
         columns: &Arc<Columns>,
-        capacity: u64,
-        text_capacity: usize,
+        capacity: Extent,
         first_row: u64,
     ) -> Result<Self> {
         let superblock = Superblock {
-            capacity,
+            capacity: capacity.rows,
             first_row,
             ..Superblock::default()
         };
-        let layout = Layout::new(columns, capacity, text_capacity);
+        let layout = Layout::new(columns, capacity);
         let temporary = temporary(&path);
-        let file = write_empty(&temporary, columns, &layout, superblock)
+        let file = write_empty(&temporary, columns, &layout, superblock, 0)
             .and_then(|file| {
                 fs::rename(&temporary, &path).context("rename", &temporary)?;
                 Ok(file)
@@ -67,6 +69,7 @@ impl ChunkWriter {
             columns: Arc::clone(columns),
             layout,
             superblock,
+            items: 0,
             doubtful: false,
             unsynced: Cell::new(true),
         })
@@ -96,12 +99,28 @@ impl ChunkWriter {
             .context("write", &self.path)
     }
 
-    /// Rows that can still be added: none once a commit has failed.
-    pub(crate) fn room(&self) -> u64 {
-        if self.doubtful {
-            return 0;
+    fn committed(&self) -> Extent {
+        Extent {
+            rows: self.superblock.rows,
+            items: self.items,
         }
-        self.layout.capacity - self.superblock.rows
+    }
+
+    /// What can still be added: nothing once a commit has failed.
+    pub(crate) fn room(&self) -> Extent {
+        if self.doubtful {
+            return Extent::default();
+        }
+        let capacity = self.layout.capacity;
+        Extent {
+            rows: capacity.rows - self.superblock.rows,
+            items: capacity.items - self.items,
+        }
+    }
+
+    /// Items that are committed.
+    pub(crate) fn items(&self) -> u64 {
+        self.items
     }
 
     /// Hand over what was written since the last time.
@@ -112,49 +131,46 @@ impl ChunkWriter {
     }
 
     pub(crate) fn text_capacity(&self) -> usize {
-        self.layout.text_capacity
+        self.layout.capacity.items as usize
     }
 
-    /// Write rows of one column, `row` rows after the committed ones. They show only after the commit.
-    pub(crate) fn write(&self, column: usize, row: u64, bytes: &[u8]) -> Result<()> {
-        self.write_bytes(
-            column,
-            row as usize * self.columns.storages()[column].row_bytes(),
-            bytes,
-        )
-    }
-
-    /// Write a part of a column, `start` bytes after the committed rows.
-    pub(crate) fn write_bytes(&self, column: usize, start: usize, bytes: &[u8]) -> Result<()> {
-        let committed = self.superblock.rows * self.columns.storages()[column].row_bytes() as u64;
-        self.write_at(
-            bytes,
-            self.layout.column_offsets[column] + committed + start as u64,
-        )
+    /// Write a part of a region, `start` bytes after the committed ones. It shows only after the commit.
+    pub(crate) fn write(&self, region: usize, start: usize, bytes: &[u8]) -> Result<()> {
+        let committed = self.columns.storages()[region].bytes(self.committed());
+        // It is not more than the capacity, which is on file.
+        let committed = committed.unwrap_or(0);
+        let offset = self.layout.offsets[region] + committed + start as u64;
+        self.write_at(bytes, offset)
     }
 
     pub(crate) fn write_text(&self, text: usize, position: usize, bytes: &[u8]) -> Result<()> {
         self.write_at(bytes, self.layout.text_offsets[text] + position as u64)
     }
 
-    pub(crate) fn commit(&mut self, added: u64, last_sequence: u64, flags: u32) -> Result<()> {
+    pub(crate) fn commit(&mut self, added: Extent, last_sequence: u64, flags: u32) -> Result<()> {
+        let committed = self.committed() + added;
         let superblock = Superblock {
-            rows: self.superblock.rows + added,
+            rows: committed.rows,
             last_sequence,
             flags,
             ..self.superblock
         };
-        let bytes = self.layout.commit(&self.columns, superblock);
+        let bytes = self
+            .layout
+            .commit(&self.columns, superblock, committed.items);
         self.file()?;
         if let Err(error) = self.write_at(&bytes, self.layout.commit_offset()) {
             self.doubtful = true;
-            let before = self.layout.commit(&self.columns, self.superblock);
+            let before = self
+                .layout
+                .commit(&self.columns, self.superblock, self.items);
             // A part of it may be in the file, where readers look. The failure is the answer, whatever comes of this.
             drop(self.write_at(&before, self.layout.commit_offset()));
             return Err(error);
         }
         self.doubtful = false;
         self.superblock = superblock;
+        self.items = committed.items;
         Ok(())
     }
 
@@ -165,14 +181,13 @@ impl ChunkWriter {
             flags,
             ..
         } = self.superblock;
-        self.commit(0, last_sequence, flags | SEALED)
+        self.commit(Extent::default(), last_sequence, flags | SEALED)
     }
 
     /// Close the last chunk: write its rows into a file aside without holes, which the answer waits to publish.
     /// A chunk of which most is used is only sealed, and so is one that cannot be written again.
     pub(crate) fn finish(&mut self, text_used: &[usize]) -> Result<Option<Compacted>> {
-        let capacity = self.layout.capacity;
-        if capacity - self.superblock.rows <= capacity / HOLE_SHARE {
+        if self.is_mostly_used() {
             return self.seal().map(|()| None);
         }
         let temporary = temporary(&self.path);
@@ -187,34 +202,36 @@ impl ChunkWriter {
         }))
     }
 
+    fn is_mostly_used(&self) -> bool {
+        let bytes = |extent: Extent| -> u64 {
+            let storages = self.columns.storages().iter();
+            storages.filter_map(|storage| storage.bytes(extent)).sum()
+        };
+        let capacity = bytes(self.layout.capacity);
+        capacity - bytes(self.committed()) <= capacity / HOLE_SHARE
+    }
+
     fn compact(&self, temporary: &Path, text_used: &[usize]) -> Result<()> {
         let superblock = Superblock {
             capacity: self.superblock.rows,
             flags: self.superblock.flags | SEALED,
             ..self.superblock
         };
-        let text_capacity = text_used.iter().copied().max().unwrap_or(0);
-        let layout = Layout::new(&self.columns, superblock.rows, text_capacity);
-        let target = write_empty(temporary, &self.columns, &layout, superblock)?;
-        let mut text = 0;
-        for (column, storage) in self.columns.storages().iter().enumerate() {
-            let bytes = superblock.rows * storage.row_bytes() as u64;
-            self.copy(
-                &target,
-                self.layout.column_offsets[column],
-                layout.column_offsets[column],
-                bytes,
-            )?;
-            if matches!(storage, Storage::Text) {
-                let bytes = text_used[text] as u64;
-                self.copy(
-                    &target,
-                    self.layout.text_offsets[text],
-                    layout.text_offsets[text],
-                    bytes,
-                )?;
-                text += 1;
-            }
+        let longest_text = text_used.iter().map(|&used| used as u64).max();
+        let capacity = Extent {
+            rows: superblock.rows,
+            items: longest_text.unwrap_or(self.items),
+        };
+        let layout = Layout::new(&self.columns, capacity);
+        let target = write_empty(temporary, &self.columns, &layout, superblock, self.items)?;
+        let regions = self.layout.offsets.iter().zip(&layout.offsets);
+        for (storage, (&from, &to)) in self.columns.storages().iter().zip(regions) {
+            let bytes = storage.bytes(self.committed()).unwrap_or(0);
+            self.copy(&target, from, to, bytes)?;
+        }
+        let texts = self.layout.text_offsets.iter().zip(&layout.text_offsets);
+        for ((&from, &to), &used) in texts.zip(text_used) {
+            self.copy(&target, from, to, used as u64)?;
         }
         Ok(())
     }
@@ -260,7 +277,11 @@ pub(crate) fn cut_rows(
     if superblock.rows == rows {
         return Ok(());
     }
-    let layout = Layout::new(columns, superblock.capacity, map.text_capacity());
+    let capacity = Extent {
+        rows: superblock.capacity,
+        items: map.item_capacity(),
+    };
+    let layout = Layout::new(columns, capacity);
     if layout.commit_offset() != map.superblock_offset() {
         return Err(map.damaged(8, "its headers do not stand where this version writes them"));
     }
@@ -269,7 +290,10 @@ pub(crate) fn cut_rows(
         last_sequence,
         ..superblock
     };
-    write_headers(map, &layout.commit(columns, cut))
+    let items = columns
+        .offsets()
+        .map_or(0, |region| map.offset(region, rows));
+    write_headers(map, &layout.commit(columns, cut, items.min(capacity.items)))
 }
 
 fn write_headers(map: &ChunkMap, bytes: &[u8]) -> Result<()> {
@@ -324,6 +348,7 @@ fn write_empty(
     columns: &Columns,
     layout: &Layout,
     superblock: Superblock,
+    items: u64,
 ) -> Result<File> {
     let file = OpenOptions::new()
         .read(true)
@@ -334,7 +359,8 @@ fn write_empty(
         .context("create", path)?;
     file.write_all_at(&layout.preamble, 0)
         .context("write", path)?;
-    file.write_all_at(&layout.commit(columns, superblock), layout.commit_offset())
+    let commit = layout.commit(columns, superblock, items);
+    file.write_all_at(&commit, layout.commit_offset())
         .context("write", path)?;
     file.write_all_at(&layout.ending, layout.ending_offset)
         .context("write", path)?;

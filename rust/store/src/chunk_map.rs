@@ -1,17 +1,21 @@
 //! A chunk as a reader sees it: checked before anything in it is trusted, then mapped.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::{Message, root_as_message};
-use arrow_schema::{DataType, Field, Schema};
-use memmap2::Mmap;
+use arrow_schema::{DataType, Schema};
+use memmap2::{Mmap, MmapMut};
 
+use crate::columns::{Columns, Extent, Storage};
 use crate::error::{IoContext, Result, StoreError};
-use crate::layout::{Columns, MAGIC};
+use crate::fault_guard::{GuardedMap, any_broken};
+use crate::input::open_input;
+use crate::layout::{Layout, MAGIC};
 use crate::superblock::{SUPERBLOCK_BYTES, Superblock, u32_at};
 
 const PREFIX_BYTES: usize = 8;
@@ -21,32 +25,36 @@ const ALIGNMENT: u64 = 64;
 /// A read can meet a commit half way; the next one does not.
 const ATTEMPTS: usize = 100;
 
-/// Where one column stands in the file.
+/// Where one region stands in the file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ColumnPlace {
-    pub(crate) offset: u64,
-    pub(crate) row_bytes: usize,
-    text: Option<(u64, u64)>,
+struct RegionPlace {
+    offset: u64,
+    bytes: u64,
+    row_bytes: usize,
+    item_bytes: usize,
+    /// Offset and size of the text of a string view.
+    text: (u64, u64),
 }
 
 /// A mapped chunk. Its rows below the committed count never change again.
 #[derive(Debug)]
 pub(crate) struct ChunkMap {
     path: PathBuf,
-    map: Mmap,
+    map: GuardedMap,
     superblock_offset: u64,
-    columns: Vec<ColumnPlace>,
+    regions: Vec<RegionPlace>,
     first: Superblock,
 }
 
 impl ChunkMap {
     /// Open a chunk that must have these columns. None if there is no such file.
     pub(crate) fn open(path: PathBuf, columns: &Columns) -> Result<Option<Self>> {
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            file => file.context("open", &path)?,
+        let (file, bytes) = match open_input(&path) {
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            opened => opened?,
         };
-        let bytes = file.metadata().context("inspect", &path)?.len();
         let header = Header::read(&file, &path, bytes)?;
         let superblock_offset = header.record_offset - SUPERBLOCK_BYTES as u64;
         let first = read_superblock(&path, superblock_offset, || {
@@ -68,25 +76,88 @@ impl ChunkMap {
         }
         Ok(Some(Self {
             path,
-            map,
+            map: GuardedMap::new(map),
             superblock_offset,
-            columns: places,
+            regions: places,
             first,
         }))
+    }
+
+    /// A chunk in memory, whose file is not as it should be: its bytes, and zeros behind them, at the places of a
+    /// layout.
+    pub(crate) fn of_bytes(
+        path: &Path,
+        bytes: &[u8],
+        columns: &Columns,
+        layout: &Layout,
+        superblock: Superblock,
+    ) -> Result<Self> {
+        let size = bytes.len().max(layout.file_bytes() as usize);
+        let mut map = MmapMut::map_anon(size).context("map", path)?;
+        map[..bytes.len()].copy_from_slice(bytes);
+        let superblock_offset = layout.commit_offset();
+        let start = superblock_offset as usize;
+        map[start..start + SUPERBLOCK_BYTES].copy_from_slice(&superblock.to_bytes());
+        let mut texts = layout.text_offsets.iter();
+        let places = columns.storages().iter().zip(&layout.offsets);
+        let regions = places.map(|(storage, &offset)| RegionPlace {
+            offset,
+            bytes: storage.bytes(layout.capacity).unwrap_or(0),
+            row_bytes: storage.row_bytes(),
+            item_bytes: storage.item_bytes(),
+            text: match storage {
+                Storage::View => (texts.next().copied().unwrap_or(0), layout.capacity.items),
+                _ => (0, 0),
+            },
+        });
+        Ok(Self {
+            path: path.to_path_buf(),
+            regions: regions.collect(),
+            map: GuardedMap::new(map.make_read_only().context("map", path)?),
+            superblock_offset,
+            first: superblock,
+        })
+    }
+
+    /// What a chunk says of its columns.
+    pub(crate) fn schema(path: &Path) -> Result<Schema> {
+        let file = File::open(path).context("open", path)?;
+        let bytes = file.metadata().context("inspect", path)?.len();
+        Ok(Header::read(&file, path, bytes)?.schema)
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
+    /// An error if a page of the file could not be brought, so that what was read may be zeros. Ask after reading.
+    pub(crate) fn intact(&self) -> Result<()> {
+        if !any_broken() {
+            return Ok(());
+        }
+        match self.map.broken_at() {
+            None => Ok(()),
+            Some(offset) => Err(self.damaged(
+                offset,
+                "it was shortened while it was mapped, or the disk cannot read it",
+            )),
+        }
+    }
+
     pub(crate) fn superblock_offset(&self) -> u64 {
         self.superblock_offset
     }
 
-    /// Bytes of the text region of each column that has one.
-    pub(crate) fn text_capacity(&self) -> usize {
-        let texts = self.columns.iter().filter_map(|column| column.text);
-        texts.map(|(_, bytes)| bytes as usize).max().unwrap_or(0)
+    /// Items that there is room for, or bytes in the text region of each string view.
+    pub(crate) fn item_capacity(&self) -> u64 {
+        let regions = self.regions.iter();
+        let items = regions.map(
+            |place| match place.bytes.checked_div(place.item_bytes as u64) {
+                Some(items) => items,
+                None => place.text.1,
+            },
+        );
+        items.max().unwrap_or(0)
     }
 
     /// Rows of the channel before this chunk.
@@ -102,7 +173,9 @@ impl ChunkMap {
             // SAFETY: the superblock was read from the file before it was mapped. The writer may change it
             // during this read; the copy is volatile, and its checksum tells whether it is of one piece.
             Ok(unsafe { std::ptr::read_volatile(self.map.as_ptr().add(start).cast()) })
-        })?;
+        });
+        self.intact()?;
+        let now = now?;
         if now.capacity != self.first.capacity || now.first_row != self.first.first_row {
             return Err(self.damaged(
                 self.superblock_offset,
@@ -112,15 +185,42 @@ impl ChunkMap {
         Ok(now)
     }
 
-    /// The bytes of committed rows of a column.
-    pub(crate) fn rows(&self, column: usize, rows: Range<u64>) -> &[u8] {
-        let place = self.columns[column];
+    /// The bytes of committed rows of a region.
+    pub(crate) fn rows(&self, region: usize, rows: Range<u64>) -> &[u8] {
+        let place = self.regions[region];
         let rows = rows.start.min(self.first.capacity)..rows.end.min(self.first.capacity);
         let start = place.offset as usize + rows.start as usize * place.row_bytes;
         let length = rows.end.saturating_sub(rows.start) as usize * place.row_bytes;
         // SAFETY: `places` proved that all rows up to the capacity lie inside the map, and committed
         // rows are not written again, so nothing changes under the slice.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(start), length) }
+    }
+
+    /// Where a committed row starts among the items; that of the row after the last is where they end.
+    pub(crate) fn offset(&self, region: usize, row: u64) -> u64 {
+        let place = self.regions[region];
+        let row = row.min(self.first.capacity);
+        let start = place.offset as usize + row as usize * place.row_bytes;
+        // SAFETY: `places` proved that one offset more than rows lies inside the map, and those of
+        // committed rows are not written again.
+        let bytes = unsafe { self.map.as_ptr().add(start).cast::<[u8; 4]>().read() };
+        // A negative offset is larger than any region.
+        i64::from(i32::from_le_bytes(bytes)) as u64
+    }
+
+    /// The bytes of items between two offsets. None if there are no such items.
+    pub(crate) fn items(&self, region: usize, items: &Range<u64>) -> Option<&[u8]> {
+        let place = self.regions[region];
+        let most = place.bytes.checked_div(place.item_bytes as u64)?;
+        if items.start > items.end || items.end > most {
+            return None;
+        }
+        let start = place.offset as usize + items.start as usize * place.item_bytes;
+        let length = (items.end - items.start) as usize * place.item_bytes;
+        // SAFETY: the items lie inside the region, and the region inside the map. Those of committed
+        // rows are not written again; where a damaged offset points beyond them, their bytes may change,
+        // as bytes of any number may, and text is copied after it was looked at.
+        Some(unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(start), length) })
     }
 
     pub(crate) fn number<const N: usize>(&self, column: usize, row: u64) -> [u8; N] {
@@ -133,14 +233,14 @@ impl ChunkMap {
     /// The text of one row of a string column.
     pub(crate) fn text(&self, column: usize, row: u64) -> Result<&str> {
         let view = self.rows(column, row..row + 1);
-        let place = self.columns[column];
+        let place = self.regions[column];
         let offset = place.offset + row * place.row_bytes as u64;
         let length = u32_at(view, 0) as usize;
         let bytes = if length <= 12 {
             &view[4..4 + length]
         } else {
             let position = u64::from(u32_at(view, 12));
-            let (start, size) = place.text.unwrap_or((0, 0));
+            let (start, size) = place.text;
             if position + length as u64 > size {
                 return Err(self.damaged(offset, "a label lies outside its text region"));
             }
@@ -151,8 +251,12 @@ impl ChunkMap {
         std::str::from_utf8(bytes).map_err(|_| self.damaged(offset, "a label is not UTF-8"))
     }
 
-    pub(crate) fn row_offset(&self, column: usize, row: u64) -> u64 {
-        self.columns[column].offset + row * self.columns[column].row_bytes as u64
+    pub(crate) fn row_offset(&self, region: usize, row: u64) -> u64 {
+        self.regions[region].offset + row * self.regions[region].row_bytes as u64
+    }
+
+    pub(crate) fn item_offset(&self, region: usize, item: u64) -> u64 {
+        self.regions[region].offset + item * self.regions[region].item_bytes as u64
     }
 
     pub(crate) fn damaged(&self, offset: u64, reason: &str) -> StoreError {
@@ -261,66 +365,86 @@ impl Header {
         })
     }
 
-    /// Find the wanted columns by name; others may be there too.
-    fn places(&self, columns: &Columns, capacity: u64, path: &Path) -> Result<Vec<ColumnPlace>> {
+    /// Find the regions of the wanted columns by the columns' names; others may be there too.
+    fn places(&self, columns: &Columns, capacity: u64, path: &Path) -> Result<Vec<RegionPlace>> {
         let mut found = Vec::new();
-        let mut buffers = self.buffers.iter();
+        let mut rest = self.buffers.as_slice();
         for field in self.schema.fields() {
-            let buffer = take_buffers(field, &mut buffers).ok_or_else(|| {
+            let own =
+                buffer_count(field.data_type()).and_then(|count| rest.split_at_checked(count));
+            let (buffers, others) = own.ok_or_else(|| {
                 StoreError::damaged(
                     path,
                     self.record_offset,
                     "the buffers do not fit the schema",
                 )
             })?;
-            found.push((field, buffer));
+            found.push((field, buffers));
+            rest = others;
         }
-        let wanted = columns.fields().iter().zip(columns.storages());
-        wanted
-            .map(|(want, storage)| {
-                let wrong = |what: &str| {
-                    StoreError::damaged(path, 16, format!("column `{}` {what}", want.name()))
-                };
-                let (field, (data, text)) = found
-                    .iter()
-                    .find(|(field, _)| field.name() == want.name())
-                    .ok_or_else(|| wrong("is missing"))?;
-                if field.data_type() != want.data_type() {
-                    return Err(wrong("has another type"));
-                }
-                let row_bytes = storage.row_bytes();
-                if capacity
-                    .checked_mul(row_bytes as u64)
-                    .is_none_or(|needed| needed > data.1)
-                {
+        let mut places = Vec::new();
+        for (want, storages) in columns.fields() {
+            let wrong = |what: &str| {
+                StoreError::damaged(path, 16, format!("column `{}` {what}", want.name()))
+            };
+            let (field, buffers) = found
+                .iter()
+                .find(|(field, _)| field.name() == want.name())
+                .ok_or_else(|| wrong("is missing"))?;
+            if field.data_type() != want.data_type() {
+                return Err(wrong("has another type"));
+            }
+            let mut buffers = buffers.iter();
+            for storage in storages {
+                let place = self.place(storage, &mut buffers);
+                let place = place.ok_or_else(|| wrong("lacks a buffer"))?;
+                let needed = storage.bytes(Extent::rows(capacity));
+                if needed.is_none_or(|needed| needed > place.bytes) {
                     return Err(wrong("is shorter than the capacity"));
                 }
-                Ok(ColumnPlace {
-                    offset: self.body_offset + data.0,
-                    row_bytes,
-                    text: text.map(|(offset, length)| (self.body_offset + offset, length)),
-                })
-            })
-            .collect()
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    /// The place of a region whose buffers come next.
+    fn place<'a>(
+        &self,
+        storage: &Storage,
+        buffers: &mut impl Iterator<Item = &'a (u64, u64)>,
+    ) -> Option<RegionPlace> {
+        for _ in 0..storage.empty_buffers() {
+            buffers.next()?;
+        }
+        let (offset, bytes) = match storage {
+            Storage::Struct => (0, 0),
+            _ => *buffers.next()?,
+        };
+        let (text_offset, text_bytes) = match storage {
+            Storage::View => *buffers.next()?,
+            _ => (0, 0),
+        };
+        Some(RegionPlace {
+            offset: self.body_offset + offset,
+            bytes,
+            row_bytes: storage.row_bytes(),
+            item_bytes: storage.item_bytes(),
+            text: (self.body_offset + text_offset, text_bytes),
+        })
     }
 }
 
-type Range64 = (u64, u64);
-
-/// The data buffer of a field, and its text buffer if it has one. Validity buffers are empty.
-fn take_buffers<'a>(
-    field: &Field,
-    buffers: &mut impl Iterator<Item = &'a Range64>,
-) -> Option<(Range64, Option<Range64>)> {
-    buffers.next()?;
-    match field.data_type() {
-        DataType::FixedSizeList(item, _) if item.data_type().primitive_width().is_some() => {
-            buffers.next()?;
-            Some((*buffers.next()?, None))
-        }
-        DataType::Utf8View => Some((*buffers.next()?, Some(*buffers.next()?))),
-        data_type if data_type.primitive_width().is_some() => Some((*buffers.next()?, None)),
-        _ => None,
+/// How many buffers a column of this type has. None for types that no chunk has.
+fn buffer_count(data_type: &DataType) -> Option<usize> {
+    match data_type {
+        DataType::FixedSizeList(item, _) => Some(1 + buffer_count(item.data_type())?),
+        DataType::List(item) => Some(2 + buffer_count(item.data_type())?),
+        DataType::Struct(members) => members.iter().try_fold(1, |count, member| {
+            Some(count + buffer_count(member.data_type())?)
+        }),
+        DataType::Utf8 | DataType::Utf8View => Some(3),
+        data_type => data_type.primitive_width().map(|_| 2),
     }
 }
 

@@ -7,7 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::chunk::temporary;
 use crate::error::{IoContext, Result, StoreError};
+use crate::folder::CHANNEL_FILE;
+use crate::input::read_input;
+use crate::kind::Kind;
 use crate::superblock::FORMAT;
+
+/// Far more than any description has: one session takes about 250 bytes.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// `store.json`: who wrote the records.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,7 +62,8 @@ pub(crate) struct ChannelDescription {
     pub(crate) role: String,
     pub(crate) field: String,
     pub(crate) dtype: String,
-    pub(crate) shape: Vec<usize>,
+    /// Nothing for a length that rows differ in.
+    pub(crate) shape: Vec<Option<usize>>,
 }
 
 /// What the rows of a channel are.
@@ -65,6 +72,10 @@ pub(crate) struct ChannelDescription {
 pub(crate) enum ChannelKind {
     /// Arrays of one shape.
     Tensor,
+    /// Arrays of different shapes.
+    Ragged,
+    /// Strings.
+    Text,
 }
 
 #[derive(Deserialize)]
@@ -99,12 +110,12 @@ impl ChannelDescription {
         {
             return Ok(());
         }
-        let describe =
-            |description: &Self| format!("{} {:?}", description.dtype, description.shape);
+        let path = Path::new(channel).join(CHANNEL_FILE);
+        let describe = |description| Kind::parse(description, &path).map(|kind| kind.to_string());
         Err(StoreError::ChannelMismatch {
             channel: channel.to_owned(),
-            existing: describe(existing),
-            requested: describe(self),
+            existing: describe(existing)?,
+            requested: describe(self)?,
         })
     }
 }
@@ -157,6 +168,21 @@ pub(crate) fn replace_description(path: &Path, description: &impl Serialize) -> 
     path.parent().map_or(Ok(()), sync_folder)
 }
 
+/// Create a folder and what it lies in, and put their names on disk.
+pub(crate) fn create_folder(folder: &Path) -> Result<()> {
+    let missing = folder
+        .ancestors()
+        .take_while(|ancestor| !ancestor.exists())
+        .count();
+    fs::create_dir_all(folder).context("create", folder)?;
+    // The name of a folder that was there may be as young.
+    let parents = folder.ancestors().skip(1).take(missing.max(1));
+    parents.into_iter().try_for_each(|parent| {
+        let named = !parent.as_os_str().is_empty();
+        sync_folder(if named { parent } else { Path::new(".") })
+    })
+}
+
 /// Put the names in a folder on disk.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder)
@@ -177,7 +203,7 @@ fn write_aside(path: &Path, description: &impl Serialize) -> Result<PathBuf> {
 
 /// Read a description; the format is looked at first, because a later one may have other keys.
 pub(crate) fn read_description<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
-    let bytes = fs::read(path).context("read", path)?;
+    let bytes = read_input(path, MOST_BYTES)?;
     let damaged = |reason: String| StoreError::damaged(path, 0, reason);
     let version: Version =
         serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;

@@ -150,6 +150,46 @@ pub enum StoreError {
         /// The names of all dtypes.
         known: String,
     },
+    /// Ragged rows of no dimension, or of more than an array can have.
+    #[error("ragged rows have 1 to {most} dimensions, not {found}")]
+    Dimensions {
+        /// What was asked for.
+        found: usize,
+        /// The most that there can be.
+        most: usize,
+    },
+    /// A ragged row that is not what its channel holds.
+    #[error(
+        "row {row} has {found} bytes and shape {shape:?}; the channel holds rows of dimension {dimensions}"
+    )]
+    RowSize {
+        /// Position of the row in the batch.
+        row: usize,
+        /// Its size in bytes.
+        found: usize,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// The number of dimensions that it must have.
+        dimensions: usize,
+    },
+    /// A text that is not what its channel holds.
+    #[error("text {row}: it is not JSON: {reason}")]
+    NotJson {
+        /// Position of the text in the batch.
+        row: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// More in one batch than Arrow's offsets can count.
+    #[error("a batch of {what} may have {limit} of them; this one has {found}")]
+    BatchTooLarge {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// A row shape that cannot be addressed.
     #[error("rows of shape {shape:?} are too large: a row may have {limit} bytes")]
     RowTooLarge {
@@ -252,6 +292,23 @@ impl StoreError {
             action,
             path: path.to_path_buf(),
             source: Arc::new(error),
+        }
+    }
+
+    /// The file and the byte that an error is about, as far as it is about one, and what it says beside them.
+    pub fn place(&self) -> (Option<&Path>, Option<u64>, String) {
+        match self {
+            Self::Damaged {
+                path,
+                offset,
+                reason,
+            } => (Some(path), Some(*offset), reason.clone()),
+            Self::Io {
+                action,
+                path,
+                source,
+            } => (Some(path), None, format!("cannot {action} it: {source}")),
+            _ => (None, None, self.to_string()),
         }
     }
 

@@ -4,25 +4,28 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, make_array,
+    ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int32Array, Int64Array, ListArray,
+    RecordBatch, StringArray, StructArray, make_array,
 };
-use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer};
+use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer, OffsetBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
 use crate::batch_index::BatchEntry;
+use crate::channel_reader::ChannelReader;
 use crate::error::{Result, StoreError};
-use crate::layout::{row_length, tensor_field};
+use crate::kind::{Kind, row_length};
 use crate::parquet_file::{Encodings, ParquetFile, failed};
+use crate::rows::Rows;
 use crate::store_reader::StoreReader;
-use crate::tensor_reader::TensorReader;
 use crate::value_type::ValueType;
 
 const SAMPLE_ID: &str = "sample_id";
 const DEFAULT_ROLE: &str = "default";
-/// Small batches are put together to this size before they are encoded.
-const BYTES_AT_ONCE: usize = 2 << 20;
+/// Small batches are put together to this size before they are encoded. They then share a page.
+const BYTES_AT_ONCE: usize = 512 << 10;
+/// Few enough that the page index of the keys leads to one batch.
+const KEY_PAGE_ROWS: usize = 4096;
 
 /// Write one phase's tensor channels as Parquet, one row per sample; returns the rows.
 ///
@@ -48,8 +51,9 @@ pub fn export_execution(
     let encodings = Encodings {
         repeated: &["run_id", "phase", "epoch", "batch"],
         counting: &[SAMPLE_ID],
+        page_rows: KEY_PAGE_ROWS,
     };
-    let file = ParquetFile::create(path, Arc::new(schema(&columns)), &encodings)?;
+    let file = ParquetFile::create(path, schema(&columns), &encodings, run_id)?;
     let mut table = Table {
         file,
         columns,
@@ -73,9 +77,9 @@ pub fn export_execution(
     table.file.finish()
 }
 
-fn channels_of(reader: &StoreReader, phase: &str) -> Result<Vec<Arc<TensorReader>>> {
+fn channels_of(reader: &StoreReader, phase: &str) -> Result<Vec<Arc<ChannelReader>>> {
     let (channels, others): (Vec<_>, Vec<_>) = reader
-        .tensors()
+        .channels()
         .into_iter()
         .partition(|channel| channel.key().phase == phase);
     if channels.is_empty() {
@@ -94,10 +98,12 @@ fn channels_of(reader: &StoreReader, phase: &str) -> Result<Vec<Arc<TensorReader
     Ok(channels)
 }
 
-fn is_sample_id(channel: &TensorReader) -> bool {
-    channel.key().field == SAMPLE_ID
-        && channel.value_type() == ValueType::Int64
-        && channel.shape().is_empty()
+fn is_sample_id(channel: &ChannelReader) -> bool {
+    let numbers = Kind::Tensor {
+        value_type: ValueType::Int64,
+        shape: Vec::new(),
+    };
+    channel.key().field == SAMPLE_ID && *channel.kind() == numbers
 }
 
 fn schema(columns: &[Column]) -> Schema {
@@ -114,47 +120,87 @@ fn schema(columns: &[Column]) -> Schema {
 
 /// One channel on its way into the table.
 struct Column {
-    channel: Arc<TensorReader>,
+    channel: Arc<ChannelReader>,
     field: Field,
-    length: Option<usize>,
     values: MutableBuffer,
+    // Of rows that differ in length.
+    lengths: Vec<usize>,
+    shapes: Vec<i32>,
 }
 
 impl Column {
-    fn new(channel: &Arc<TensorReader>) -> Self {
-        let value_type = channel.value_type();
-        let length = row_length(value_type, channel.shape());
+    fn new(channel: &Arc<ChannelReader>) -> Self {
+        let item = match channel.kind() {
+            Kind::Tensor { value_type, .. } | Kind::Ragged { value_type, .. } => {
+                exported(*value_type)
+            }
+            Kind::Text { .. } => DataType::Utf8,
+        };
         Self {
-            field: tensor_field(
-                &column_name(channel),
-                exported(value_type),
-                length,
-                value_type.name(),
-                channel.shape(),
-            ),
+            field: channel.kind().field(&column_name(channel), item),
             channel: Arc::clone(channel),
-            length,
             values: MutableBuffer::new(0),
+            lengths: Vec::new(),
+            shapes: Vec::new(),
         }
+    }
+
+    /// Gather the rows of a batch, which match their checksum.
+    fn add(&mut self, rows: &Rows) {
+        self.values.extend_from_slice(rows.bytes());
+        self.lengths
+            .extend(rows.lengths().map(|items| items as usize));
+        self.shapes.extend(rows.shapes());
     }
 
     /// The gathered values as an array of so many rows.
     fn take(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
         let values = Buffer::from(std::mem::replace(&mut self.values, MutableBuffer::new(0)));
-        let items = rows * self.length.unwrap_or(1);
-        let numbers = numbers(self.channel.value_type(), items, values)?;
-        match self.field.data_type() {
-            DataType::FixedSizeList(item, length) => {
+        let lengths = std::mem::take(&mut self.lengths);
+        let shapes = std::mem::take(&mut self.shapes);
+        match (self.channel.kind(), self.field.data_type()) {
+            (Kind::Tensor { value_type, shape }, DataType::FixedSizeList(item, length)) => {
+                let items = rows * row_length(*value_type, shape).unwrap_or(1);
+                let numbers = numbers(*value_type, items, values)?;
                 let list = FixedSizeListArray::try_new(Arc::clone(item), *length, numbers, None)?;
                 Ok(Arc::new(list))
             }
-            _ => Ok(numbers),
+            (Kind::Ragged { value_type, .. }, DataType::Struct(members)) => {
+                let numbers = numbers(*value_type, lengths.iter().sum(), values)?;
+                let offsets = OffsetBuffer::from_lengths(lengths);
+                let data = ListArray::try_new(item_of(&members[0]), offsets, numbers, None)?;
+                let shapes: ArrayRef = Arc::new(Int32Array::from(shapes));
+                let dimensions = self.channel.kind().shape().len() as i32;
+                let shape = item_of(&members[1]);
+                let shape = FixedSizeListArray::try_new(shape, dimensions, shapes, None)?;
+                let arrays: Vec<ArrayRef> = vec![Arc::new(data), Arc::new(shape)];
+                Ok(Arc::new(StructArray::try_new(
+                    members.clone(),
+                    arrays,
+                    None,
+                )?))
+            }
+            (Kind::Text { .. }, _) => {
+                let offsets = OffsetBuffer::from_lengths(lengths);
+                Ok(Arc::new(StringArray::try_new(offsets, values, None)?))
+            }
+            (Kind::Tensor { value_type, .. } | Kind::Ragged { value_type, .. }, _) => {
+                numbers(*value_type, rows, values)
+            }
         }
     }
 }
 
+/// The field of the items of a list.
+fn item_of(list: &Field) -> Arc<Field> {
+    match list.data_type() {
+        DataType::List(item) | DataType::FixedSizeList(item, _) => Arc::clone(item),
+        _ => Arc::new(list.clone()),
+    }
+}
+
 /// `<node>.<field>`, with the role between them where it is not the default one.
-fn column_name(channel: &TensorReader) -> String {
+fn column_name(channel: &ChannelReader) -> String {
     let key = channel.key();
     let role = if key.role == DEFAULT_ROLE {
         ""
@@ -212,7 +258,7 @@ struct Table<'a> {
 
 impl Table<'_> {
     /// Add one batch of all channels, unless one of them lacks it or it was recorded again later.
-    fn add(&mut self, reference: &TensorReader, position: usize) -> Result<()> {
+    fn add(&mut self, reference: &ChannelReader, position: usize) -> Result<()> {
         let entry = reference.entry(position)?;
         if reference.position(entry.epoch, entry.batch)? != Some(position) {
             return Ok(());
@@ -243,7 +289,7 @@ impl Table<'_> {
             );
         }
         for (column, rows) in self.columns.iter_mut().zip(found) {
-            column.values.extend_from_slice(rows.bytes());
+            column.add(&rows);
             self.bytes += rows.bytes().len();
         }
         self.bytes += size_of::<i64>() * entry.rows as usize;
@@ -299,8 +345,8 @@ impl Table<'_> {
 
 fn unequal(
     entry: BatchEntry,
-    reference: &TensorReader,
-    channel: &TensorReader,
+    reference: &ChannelReader,
+    channel: &ChannelReader,
     found: usize,
 ) -> StoreError {
     StoreError::UnequalRows {

@@ -14,12 +14,13 @@ use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use crate::chunk_map::ChunkMap;
 use crate::description::Session;
 use crate::error::Result;
-use crate::metric_files::{label_check, row_check};
+use crate::metric_files::{Series, label_check, row_check};
 use crate::metric_reader::SEQUENCE;
 use crate::parquet_file::{Encodings, ParquetFile, failed};
 use crate::store_reader::StoreReader;
 
 const ROWS_AT_ONCE: u64 = 1 << 16;
+const PAGE_ROWS: usize = 20_000;
 const STEP: usize = 0;
 const TIME: usize = 1;
 const EPOCH: usize = 2;
@@ -37,8 +38,9 @@ pub fn export_metrics(store: &Path, path: &Path, run_id: &str) -> Result<u64> {
             "run_id", "session", "phase", "node", "split", "name", "epoch", "batch",
         ],
         counting: &["step", "time"],
+        page_rows: PAGE_ROWS,
     };
-    let mut file = ParquetFile::create(path, Arc::new(schema()), &encodings)?;
+    let mut file = ParquetFile::create(path, schema(), &encodings, run_id)?;
     for (map, visible) in reader.metric_rows() {
         let mut start = visible.start;
         while start < visible.end {
@@ -166,19 +168,54 @@ pub(crate) fn check_row(map: &ChunkMap, row: u64) -> Result<u64> {
     check_labelled_row(map, row, row_labels(map, row)?)
 }
 
+/// What a metric has beside its labels.
+pub(crate) struct MetricNumbers {
+    pub(crate) step: i64,
+    pub(crate) time: i64,
+    pub(crate) epoch: i32,
+    pub(crate) batch: i32,
+    pub(crate) value: f64,
+    pub(crate) sequence: u64,
+}
+
+impl MetricNumbers {
+    fn read(map: &ChunkMap, row: u64) -> Self {
+        Self {
+            step: i64::from_le_bytes(map.number(STEP, row)),
+            time: i64::from_le_bytes(map.number(TIME, row)),
+            epoch: i32::from_le_bytes(map.number(EPOCH, row)),
+            batch: i32::from_le_bytes(map.number(BATCH, row)),
+            value: f64::from_le_bytes(map.number(VALUE, row)),
+            sequence: u64::from_le_bytes(map.number(SEQUENCE, row)),
+        }
+    }
+}
+
+/// One row.
+pub(crate) fn read_metric(map: &ChunkMap, row: u64) -> Result<(Series, MetricNumbers)> {
+    let [phase, split, node, name] = row_labels(map, row)?.map(str::to_owned);
+    let series = Series {
+        phase,
+        split,
+        node,
+        name,
+    };
+    Ok((series, MetricNumbers::read(map, row)))
+}
+
 fn check_labelled_row(map: &ChunkMap, row: u64, labels: [&str; 4]) -> Result<u64> {
-    let sequence = u64::from_le_bytes(map.number(SEQUENCE, row));
+    let numbers = MetricNumbers::read(map, row);
     let check = row_check(
         label_check(labels),
-        i64::from_le_bytes(map.number(STEP, row)),
-        i64::from_le_bytes(map.number(TIME, row)),
-        i32::from_le_bytes(map.number(EPOCH, row)),
-        i32::from_le_bytes(map.number(BATCH, row)),
-        f64::from_le_bytes(map.number(VALUE, row)),
-        sequence,
+        numbers.step,
+        numbers.time,
+        numbers.epoch,
+        numbers.batch,
+        numbers.value,
+        numbers.sequence,
     );
     if check == u32::from_le_bytes(map.number(CRC, row)) {
-        return Ok(sequence);
+        return Ok(numbers.sequence);
     }
     Err(map.damaged(
         map.row_offset(VALUE, row),

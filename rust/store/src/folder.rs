@@ -33,6 +33,30 @@ impl ChannelKey {
         let digest = blake3::hash(name.as_bytes()).to_hex();
         format!("{}-{}", &name[..LONGEST_NAME - 33], &digest[..32])
     }
+
+    /// The labels in the name of a folder. None if it was cut.
+    pub(crate) fn of_folder_name(name: &str) -> Option<Self> {
+        let labels: Option<Vec<String>> = name.split('.').map(decode).collect();
+        let [phase, node, role, field] = <[String; 4]>::try_from(labels?).ok()?;
+        let key = Self {
+            phase,
+            node,
+            role,
+            field,
+        };
+        (key.folder_name() == name).then_some(key)
+    }
+}
+
+fn decode(label: &str) -> Option<String> {
+    let mut parts = label.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (byte, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(byte, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn encode(label: &str) -> String {

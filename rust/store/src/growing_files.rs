@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::chunk::{ChunkWriter, Compacted};
+use crate::columns::{Columns, Extent};
 use crate::error::Result;
-use crate::layout::Columns;
 use crate::recovery::FilesEnd;
 use crate::unsynced::Unsynced;
 
@@ -15,7 +15,7 @@ pub(crate) struct GrowingFiles {
     columns: Arc<Columns>,
     last: Option<ChunkWriter>,
     files: u32,
-    rows: u64,
+    committed: Extent,
     unsynced: Unsynced,
 }
 
@@ -27,7 +27,7 @@ impl GrowingFiles {
             columns: Arc::new(columns),
             last: None,
             files: 0,
-            rows: 0,
+            committed: Extent::default(),
             unsynced: Unsynced::default(),
         }
     }
@@ -35,7 +35,7 @@ impl GrowingFiles {
     /// Begin behind what earlier sessions left.
     pub(crate) fn continue_after(&mut self, end: FilesEnd) {
         self.files = end.files;
-        self.rows = end.rows;
+        self.committed = Extent::rows(end.rows);
     }
 
     pub(crate) fn columns(&self) -> &Columns {
@@ -52,48 +52,55 @@ impl GrowingFiles {
         self.files
     }
 
-    /// Committed rows of all files.
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
+    /// What is committed in all files.
+    pub(crate) fn committed(&self) -> Extent {
+        self.committed
     }
 
-    /// Rows that the last file can still take.
-    pub(crate) fn room(&self) -> u64 {
-        self.last.as_ref().map_or(0, ChunkWriter::room)
+    /// Committed items of the last file.
+    pub(crate) fn items(&self) -> u64 {
+        self.last.as_ref().map_or(0, ChunkWriter::items)
+    }
+
+    /// What the last file can still take.
+    pub(crate) fn room(&self) -> Extent {
+        self.last
+            .as_ref()
+            .map_or(Extent::default(), ChunkWriter::room)
     }
 
     /// Seal the last file and begin the next one. May be tried again after a failure.
-    pub(crate) fn begin(&mut self, capacity: u64, text_capacity: usize) -> Result<()> {
+    pub(crate) fn begin(&mut self, capacity: Extent) -> Result<()> {
         if let Some(full) = &mut self.last {
             full.seal()?;
             full.note_unsynced(&mut self.unsynced);
             self.last = None;
         }
         let path = (self.path)(&self.folder, self.files);
-        let chunk = ChunkWriter::create(path, &self.columns, capacity, text_capacity, self.rows)?;
+        let chunk = ChunkWriter::create(path, &self.columns, capacity, self.committed.rows)?;
         self.unsynced.folder(&self.folder);
         self.last = Some(chunk);
         self.files += 1;
         Ok(())
     }
 
-    /// Whether the last file can take so many rows; false if there is no file yet, even for none.
-    pub(crate) fn has_room(&self, rows: u64) -> bool {
-        self.last.is_some() && self.room() >= rows
+    /// Whether the last file can take so much; false if there is no file yet, even for nothing.
+    pub(crate) fn has_room(&self, extent: Extent) -> bool {
+        self.last.is_some() && extent.fits(self.room())
     }
 
-    /// Write rows of one column of the last file, `row` rows after the committed ones.
-    pub(crate) fn write(&self, column: usize, row: u64, bytes: &[u8]) -> Result<()> {
+    /// Write a part of a region of the last file, `start` bytes after the committed ones.
+    pub(crate) fn write(&self, region: usize, start: usize, bytes: &[u8]) -> Result<()> {
         self.last
             .as_ref()
-            .map_or(Ok(()), |chunk| chunk.write(column, row, bytes))
+            .map_or(Ok(()), |chunk| chunk.write(region, start, bytes))
     }
 
     /// Show rows that were written to the last file.
-    pub(crate) fn commit(&mut self, added: u64, last_sequence: u64, flags: u32) -> Result<()> {
+    pub(crate) fn commit(&mut self, added: Extent, last_sequence: u64, flags: u32) -> Result<()> {
         if let Some(chunk) = &mut self.last {
             chunk.commit(added, last_sequence, flags)?;
-            self.rows += added;
+            self.committed = self.committed + added;
         }
         Ok(())
     }

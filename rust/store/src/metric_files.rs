@@ -6,23 +6,23 @@ use std::path::PathBuf;
 use arrow_schema::DataType;
 
 use crate::chunk::{ChunkWriter, Compacted, chunk_bytes};
+use crate::columns::{Columns, Extent, plain, time, view};
 use crate::error::Result;
 use crate::folder::chunk_path;
 use crate::growing_files::GrowingFiles;
-use crate::layout::{Columns, plain, text, time};
 use crate::recovery::FilesEnd;
 use crate::staging::{Block, Entry, Target};
 use crate::unsynced::Unsynced;
 
 /// Each label column may fill this share of a chunk with long labels.
-const TEXT_SHARE: usize = 16;
+pub(crate) const TEXT_SHARE: usize = 16;
 const VIEW_BYTES: usize = 16;
 const INLINE_BYTES: usize = 12;
 const LABELS: usize = 4;
 const FIRST_LABEL: usize = 4;
 
 /// A named scalar: what one logged value belongs to. Absent labels are empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Series {
     /// Label of the phase.
     pub phase: String,
@@ -82,10 +82,10 @@ pub(crate) fn metric_columns() -> Columns {
         time("time"),
         plain("epoch", DataType::Int32, 4),
         plain("batch", DataType::Int32, 4),
-        text("phase"),
-        text("split"),
-        text("node"),
-        text("name"),
+        view("phase"),
+        view("split"),
+        view("node"),
+        view("name"),
         plain("value", DataType::Float64, 8),
         plain("sequence", DataType::UInt64, 8),
         plain("crc32", DataType::UInt32, 4),
@@ -203,7 +203,7 @@ impl MetricFiles {
     /// Make sure that the chunk has room for one record of the group, and that the views point into it.
     fn prepare(&mut self, group: usize) -> Result<()> {
         let rows = self.groups[group].series.len() as u64;
-        let fits = self.files.has_room(self.added + rows);
+        let fits = self.files.has_room(Extent::rows(self.added + rows));
         let has_views = |files: &Self| files.groups[group].views_of_chunk == files.files.files();
         if !fits || (!has_views(self) && !self.texts_fit(group)) {
             self.next_chunk(group)?;
@@ -226,8 +226,11 @@ impl MetricFiles {
         let bytes = chunk_bytes(self.files.files());
         let wanted = (bytes / self.files.columns().row_bytes()) as u64;
         let text_capacity = (bytes / TEXT_SHARE).max(longest_text(series));
-        let capacity = wanted.max(series.len() as u64).max(1);
-        self.files.begin(capacity, text_capacity)?;
+        let capacity = Extent {
+            rows: wanted.max(series.len() as u64).max(1),
+            items: text_capacity as u64,
+        };
+        self.files.begin(capacity)?;
         self.texts = Default::default();
         Ok(())
     }
@@ -243,7 +246,7 @@ impl MetricFiles {
                 let position = self.texts[label].place(text, |position| {
                     chunk.write_text(label, position, text.as_bytes())
                 })?;
-                group.views[label].extend_from_slice(&view(text, position));
+                group.views[label].extend_from_slice(&string_view(text, position));
             }
         }
         group.views_of_chunk = self.files.files();
@@ -257,7 +260,8 @@ impl MetricFiles {
                 self.files.write(column, 0, buffer)?;
                 buffer.clear();
             }
-            self.files.commit(self.added, self.last_sequence, 0)?;
+            self.files
+                .commit(Extent::rows(self.added), self.last_sequence, 0)?;
             self.added = 0;
         }
         Ok(())
@@ -308,7 +312,7 @@ fn longest_text(series: &[Series]) -> usize {
 }
 
 /// An Arrow string view: short texts inside, of long ones a prefix and where they are.
-fn view(text: &str, position: u32) -> [u8; VIEW_BYTES] {
+fn string_view(text: &str, position: u32) -> [u8; VIEW_BYTES] {
     let mut view = [0; VIEW_BYTES];
     view[..4].copy_from_slice(&(text.len() as u32).to_le_bytes());
     if text.len() <= INLINE_BYTES {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::channel_reader::{VisibleFile, visible_files};
 use crate::chunk_map::ChunkMap;
+use crate::columns::Columns;
 use crate::error::Result;
 use crate::export_metrics::check_row;
 use crate::folder::chunk_path;
-use crate::layout::Columns;
 use crate::metric_files::metric_columns;
 use crate::parts::{
     Part, Sequences, Stretch, cut_numbered, end, extend, rows_below, stretches, visible_rows,
@@ -58,8 +58,9 @@ impl MetricReader {
 
     /// Decide what is visible.
     pub(crate) fn show(&mut self, watermark: &Watermark) -> Result<()> {
-        let visible = visible_rows(&self.parts, SEQUENCES, watermark)?;
-        self.visible = stretches(&self.parts, &visible);
+        let visible = visible_rows(&self.parts, SEQUENCES, watermark);
+        self.parts.iter().try_for_each(|part| part.map.intact())?;
+        self.visible = stretches(&self.parts, &visible?);
         Ok(())
     }
 

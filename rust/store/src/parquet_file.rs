@@ -1,23 +1,25 @@
 //! A Parquet file that either exists whole and as it was meant, or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{Array, BooleanArray, FixedSizeListArray, RecordBatch, StringArray};
-use arrow_schema::{DataType, SchemaRef};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
 use crate::chunk::temporary;
 use crate::error::{IoContext, Result, StoreError};
+use crate::parquet_contents::Contents;
+use crate::parquet_digest::DigestedFile;
+use crate::parquet_groups::GroupWriter;
+use crate::parquet_lists::ZSTD_LEVEL;
 
-const ROW_GROUP_BYTES: usize = 8 << 20;
-const READ_ROWS: usize = 8192;
+const RUN_ID_KEY: &str = "specplan.run_id";
 
 /// How columns are stored; the rest is plain, with statistics.
 pub(crate) struct Encodings<'a> {
@@ -25,29 +27,45 @@ pub(crate) struct Encodings<'a> {
     pub(crate) repeated: &'a [&'a str],
     /// Integers that change by little.
     pub(crate) counting: &'a [&'a str],
+    /// Most rows in a page, and so for one entry of the page index, of a column that is not a list.
+    pub(crate) page_rows: usize,
 }
 
 pub(crate) struct ParquetFile {
     path: PathBuf,
-    temporary: PathBuf,
+    temporary: Temporary,
     schema: SchemaRef,
-    writer: Option<ArrowWriter<File>>,
-    written: Digest,
+    groups: GroupWriter,
+    written: Contents,
 }
 
 impl ParquetFile {
-    pub(crate) fn create(path: &Path, schema: SchemaRef, encodings: &Encodings) -> Result<Self> {
-        let temporary = temporary(path);
-        let file = File::create(&temporary).context("create", &temporary)?;
-        let properties = properties(&schema, encodings).map_err(|error| failed(path, &error))?;
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
+    pub(crate) fn create(
+        path: &Path,
+        schema: Schema,
+        encodings: &Encodings,
+        run_id: &str,
+    ) -> Result<Self> {
+        let schema = Arc::new(schema);
+        let temporary = Temporary(temporary(path));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&temporary.0)
+            .context("create", &temporary.0)?;
+        let groups = properties(&schema, encodings, run_id)
+            .and_then(|properties| {
+                GroupWriter::new(DigestedFile::new(file), Arc::clone(&schema), properties)
+            })
             .map_err(|error| failed(path, &error))?;
         Ok(Self {
             path: path.to_path_buf(),
             temporary,
-            written: Digest::new(&schema),
+            written: Contents::new(&schema),
             schema,
-            writer: Some(writer),
+            groups,
         })
     }
 
@@ -59,36 +77,26 @@ impl ParquetFile {
         &self.path
     }
 
-    /// Write rows; a row group may end behind them, never inside.
+    /// Write rows; a row group, or a page of lists, may end behind them, never inside.
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         self.written.add(rows);
-        let Some(writer) = &mut self.writer else {
-            return Ok(());
-        };
-        writer
+        self.groups
             .write(rows)
-            .map_err(|error| failed(&self.path, &error))?;
-        if writer.in_progress_size() >= ROW_GROUP_BYTES {
-            writer.flush().map_err(|error| failed(&self.path, &error))?;
-        }
-        Ok(())
+            .map_err(|error| failed(&self.path, &error))
     }
 
     /// Put the file on disk, read it again, compare, and give it its name. Returns the rows.
-    pub(crate) fn finish(mut self) -> Result<u64> {
-        if let Some(writer) = self.writer.take() {
-            let file = writer
-                .into_inner()
-                .map_err(|error| failed(&self.path, &error))?;
-            file.sync_all().context("sync", &self.temporary)?;
-        }
-        if self.read_again()? != self.written {
+    pub(crate) fn finish(self) -> Result<u64> {
+        let failed = |error: ParquetError| failed(&self.path, &error);
+        let temporary = &self.temporary.0;
+        self.groups.finish().map_err(failed)?.finish(temporary)?;
+        if Contents::read(temporary, &self.schema).map_err(failed)? != self.written {
             return Err(StoreError::Export {
-                path: self.path.clone(),
+                path: self.path,
                 reason: "it did not read back as it was written".to_owned(),
             });
         }
-        fs::rename(&self.temporary, &self.path).context("rename", &self.temporary)?;
+        fs::rename(temporary, &self.path).context("rename", temporary)?;
         let folder = self
             .path
             .parent()
@@ -99,24 +107,15 @@ impl ParquetFile {
             .context("sync", folder)?;
         Ok(self.written.rows)
     }
-
-    fn read_again(&self) -> Result<Digest> {
-        let file = File::open(&self.temporary).context("open", &self.temporary)?;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-            .and_then(|builder| builder.with_batch_size(READ_ROWS).build())
-            .map_err(|error| failed(&self.path, &error))?;
-        let mut digest = Digest::new(&self.schema);
-        for rows in reader {
-            digest.add(&rows.map_err(|error| failed(&self.path, &error.into()))?);
-        }
-        Ok(digest)
-    }
 }
 
-impl Drop for ParquetFile {
+/// A file in the making.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
     fn drop(&mut self) {
         // After a success there is nothing at this name; after a failure the part is worth nothing.
-        let _ = fs::remove_file(&self.temporary);
+        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -127,9 +126,16 @@ pub(crate) fn failed(path: &Path, error: &ParquetError) -> StoreError {
     }
 }
 
-fn properties(schema: &SchemaRef, encodings: &Encodings) -> Result<WriterProperties, ParquetError> {
+fn properties(
+    schema: &Schema,
+    encodings: &Encodings,
+    run_id: &str,
+) -> Result<WriterProperties, ParquetError> {
+    let run_id = KeyValue::new(RUN_ID_KEY.to_owned(), run_id.to_owned());
     let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_key_value_metadata(Some(vec![run_id]))
+        .set_data_page_row_count_limit(encodings.page_rows)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_row_count(None)
         .set_dictionary_enabled(false);
     for name in encodings.repeated {
@@ -140,89 +146,37 @@ fn properties(schema: &SchemaRef, encodings: &Encodings) -> Result<WriterPropert
             builder.set_column_encoding(ColumnPath::from(*name), Encoding::DELTA_BINARY_PACKED);
     }
     for field in schema.fields() {
-        if let DataType::FixedSizeList(item, _) = field.data_type() {
-            let leaf = vec![field.name().clone(), "list".to_owned(), item.name().clone()];
-            builder = builder
-                .set_column_statistics_enabled(ColumnPath::new(leaf), EnabledStatistics::None);
-        }
+        builder = set_leaves(builder, field, &[]);
     }
     Ok(builder.build())
 }
 
-/// A digest of every column that does not depend on how the rows are cut into batches.
-struct Digest {
-    rows: u64,
-    columns: Vec<ColumnDigest>,
-}
-
-#[derive(Clone, Default)]
-struct ColumnDigest {
-    nulls: crc32fast::Hasher,
-    values: crc32fast::Hasher,
-}
-
-impl PartialEq for Digest {
-    fn eq(&self, other: &Self) -> bool {
-        self.rows == other.rows && self.sums() == other.sums()
-    }
-}
-
-impl Digest {
-    fn new(schema: &SchemaRef) -> Self {
-        Self {
-            rows: 0,
-            columns: vec![ColumnDigest::default(); schema.fields().len()],
+/// Floats as byte streams, and no statistics of what is inside a list.
+fn set_leaves(
+    mut builder: WriterPropertiesBuilder,
+    field: &Field,
+    above: &[&str],
+) -> WriterPropertiesBuilder {
+    let path = [above, &[field.name()]].concat();
+    let column = || ColumnPath::new(path.iter().map(|name| (*name).to_owned()).collect());
+    match field.data_type() {
+        DataType::List(item) | DataType::FixedSizeList(item, _) => {
+            let inside = [path.as_slice(), &["list"]].concat();
+            return set_leaves(builder, item, &inside);
         }
-    }
-
-    fn add(&mut self, rows: &RecordBatch) {
-        self.rows += rows.num_rows() as u64;
-        for (digest, column) in self.columns.iter_mut().zip(rows.columns()) {
-            let nulls: Vec<u8> = (0..column.len())
-                .map(|row| u8::from(column.is_null(row)))
-                .collect();
-            digest.nulls.update(&nulls);
-            digest_values(&mut digest.values, column.as_ref());
+        DataType::Struct(members) => {
+            let members = members.iter();
+            return members.fold(builder, |builder, member| {
+                set_leaves(builder, member, &path)
+            });
         }
-    }
-
-    fn sums(&self) -> Vec<(u32, u32)> {
-        let sum = |hasher: &crc32fast::Hasher| hasher.clone().finalize();
-        let columns = self.columns.iter();
-        columns
-            .map(|digest| (sum(&digest.nulls), sum(&digest.values)))
-            .collect()
-    }
-}
-
-fn digest_values(hasher: &mut crc32fast::Hasher, column: &dyn Array) {
-    if let Some(strings) = column.as_any().downcast_ref::<StringArray>() {
-        for text in strings.iter().flatten() {
-            hasher.update(&(text.len() as u32).to_le_bytes());
-            hasher.update(text.as_bytes());
+        DataType::Float32 | DataType::Float64 => {
+            builder = builder.set_column_encoding(column(), Encoding::BYTE_STREAM_SPLIT);
         }
-    } else if let Some(bits) = column.as_any().downcast_ref::<BooleanArray>() {
-        let bytes: Vec<u8> = bits.iter().map(|bit| u8::from(bit == Some(true))).collect();
-        hasher.update(&bytes);
-    } else if let Some(lists) = column.as_any().downcast_ref::<FixedSizeListArray>() {
-        let length = lists.value_length() as usize;
-        let start = lists.value_offset_at(0);
-        digest_values(
-            hasher,
-            lists.values().slice(start, lists.len() * length).as_ref(),
-        );
-    } else if let Some(width) = column.data_type().primitive_width() {
-        let data = column.to_data();
-        let start = data.offset() * width;
-        let values = &data.buffers()[0].as_slice()[start..start + data.len() * width];
-        if column.null_count() == 0 {
-            hasher.update(values);
-        } else {
-            let valid = values
-                .chunks_exact(width)
-                .enumerate()
-                .filter(|(row, _)| column.is_valid(*row));
-            valid.for_each(|(_, value)| hasher.update(value));
-        }
+        _ => {}
     }
+    if above.is_empty() {
+        return builder;
+    }
+    builder.set_column_statistics_enabled(column(), EnabledStatistics::None)
 }

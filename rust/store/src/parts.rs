@@ -84,7 +84,8 @@ pub(crate) fn cut(parts: &mut Vec<Part>, rows: u64, last_sequence: u64) {
     if rows >= end(parts) {
         return;
     }
-    parts.retain(|part| part.first_row() < rows);
+    // A batch without rows still needs a file to lie in.
+    parts.retain(|part| part.first_row() < rows.max(1));
     if let Some(last) = parts.last_mut() {
         last.rows = rows - last.first_row();
         last.last_sequence = last_sequence;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Result, StoreError};
 use crate::lock::fork_generation;
 use crate::slot::Pages;
-use crate::staging::{Block, Entry, Key, Room, Staging, Take, Target};
+use crate::staging::{Block, Entry, Key, Payload, Room, Staging, Take, Target};
 use crate::writer::Writer;
 
 /// How long a record waits for the drainer before it takes memory that is not in the cache.
@@ -200,21 +200,27 @@ impl Recorder {
         target: Target,
         key: Key,
         rows: u32,
-        data: &[u8],
+        payload: Payload,
     ) -> Result<Option<u64>> {
         self.check_process()?;
-        if data.len() > self.staging.largest() {
+        if payload.bytes() > self.staging.largest() {
             return Ok(None);
         }
-        self.staging.push(Room::Hot, target, key, rows, data)
+        self.staging.push(Room::Hot, target, key, rows, payload)
     }
 
-    pub(crate) fn record(&self, target: Target, key: Key, rows: u32, data: &[u8]) -> Result<u64> {
+    pub(crate) fn record(
+        &self,
+        target: Target,
+        key: Key,
+        rows: u32,
+        payload: Payload,
+    ) -> Result<u64> {
         self.check_process()?;
-        if data.len() > self.staging.largest() {
-            return self.record_through(target, key, rows, data);
+        if payload.bytes() > self.staging.largest() {
+            return self.record_through(target, key, rows, payload);
         }
-        if let Some(sequence) = self.staging.push(Room::Hot, target, key, rows, data)? {
+        if let Some(sequence) = self.staging.push(Room::Hot, target, key, rows, payload)? {
             return Ok(sequence);
         }
         let start = Instant::now();
@@ -225,7 +231,7 @@ impl Recorder {
             } else {
                 Room::All
             };
-            if let Some(sequence) = self.staging.push(room, target, key, rows, data)? {
+            if let Some(sequence) = self.staging.push(room, target, key, rows, payload)? {
                 break sequence;
             }
             if room == Room::All {
@@ -252,34 +258,34 @@ impl Recorder {
     }
 
     /// Write a record that is larger than a block from the caller's memory, behind everything staged before it.
-    fn record_through(&self, target: Target, key: Key, rows: u32, data: &[u8]) -> Result<u64> {
+    fn record_through(&self, target: Target, key: Key, rows: u32, payload: Payload) -> Result<u64> {
         match self.drain_all() {
             Err(StoreError::Uncommitted { .. }) => {
-                return self.record_in_slot(target, key, rows, data);
+                return self.record_in_slot(target, key, rows, payload);
             }
             drained => drained?,
         };
         let mut guard = self.writer();
         let writer = &mut *guard;
         let mut blocks = std::mem::take(&mut writer.blocks);
-        let numbered = self.staging.take_and_number(data.len(), &mut blocks);
+        let numbered = self.staging.take_and_number(payload.bytes(), &mut blocks);
         let written = self.write(writer, &mut blocks);
         writer.blocks = blocks;
         let Some(sequence) = numbered? else {
             drop(guard);
-            return self.record_in_slot(target, key, rows, data);
+            return self.record_in_slot(target, key, rows, payload);
         };
         written
-            .and_then(|()| writer.write_one(Entry::new(target, key, rows, sequence), data))
+            .and_then(|()| writer.write_one(Entry::new(target, key, rows, sequence), payload))
             .inspect_err(|error| self.staging.refuse(error.clone()))?;
         Ok(sequence)
     }
 
     /// Copy a record that is larger than a block, because a slot before it is not filled in yet.
-    fn record_in_slot(&self, target: Target, key: Key, rows: u32, data: &[u8]) -> Result<u64> {
-        let (sequence, pages) = self.acquire(target, key, rows, data.len())?;
-        pages.fill(data);
-        self.commit_slot(&pages, data.len())?;
+    fn record_in_slot(&self, target: Target, key: Key, rows: u32, payload: Payload) -> Result<u64> {
+        let (sequence, pages) = self.acquire(target, key, rows, payload.bytes())?;
+        pages.fill(payload);
+        self.commit_slot(&pages, payload.bytes())?;
         Ok(sequence)
     }
 
@@ -370,7 +376,10 @@ mod tests {
         let writer = Writer::create(&folder, Watermark::default(), Policy::default()).unwrap();
         let recorder = Arc::new(Recorder::new(&folder, 1, writer));
         let target = Target::Metrics(0);
-        assert_eq!(recorder.record(target, KEY, 0, &[]).unwrap(), 1);
+        assert_eq!(
+            recorder.record(target, KEY, 0, Payload::of(&[])).unwrap(),
+            1
+        );
         let writing = Arc::clone(&recorder);
         let panicked = thread::spawn(move || {
             let _writer = writing.writer();
@@ -381,7 +390,9 @@ mod tests {
         assert!(panicked.join().is_err());
         let error = recorder.drain_all().unwrap_err().to_string();
         assert!(error.starts_with("a thread panicked while it wrote `"));
-        let later = recorder.record(target, KEY, 0, &[]).unwrap_err();
+        let later = recorder
+            .record(target, KEY, 0, Payload::of(&[]))
+            .unwrap_err();
         assert_eq!(later.to_string(), error);
         let finished = recorder.writer().finish().unwrap_err();
         assert_eq!(finished.to_string(), error);

@@ -5,11 +5,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::chunk::{cut_rows, seal};
+use crate::columns::Columns;
 use crate::description::{ChannelDescription, StoreDescription, read_description, sync_folder};
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, WATERMARK_FILE, chunk_path, file_number, index_path};
 use crate::hidden::Hidden;
-use crate::layout::Columns;
 use crate::parts::{Part, end};
 use crate::store_reader::{State, StoreReader};
 use crate::watermark::{Watermark, WatermarkFile};
@@ -127,7 +127,7 @@ fn chains(state: &State) -> Vec<Chain> {
         columns: metrics.columns().clone(),
         parts: metrics.parts.clone(),
     }];
-    for channel in state.channels() {
+    for channel in &state.channels {
         let [index, chunks] = channel.parts();
         chains.push(Chain {
             folder: channel.folder().to_path_buf(),
@@ -189,7 +189,7 @@ fn close_files(folder: &Path, state: &State, chains: &[Chain]) -> Result<()> {
         seal(&part.map)?;
     }
     if !state.watermark.closed {
-        let descriptions = state.channels();
+        let descriptions = state.channels.iter();
         descriptions
             .map(|channel| channel.folder().join(CHANNEL_FILE))
             .try_for_each(|path| sync_file(&path))?;
@@ -223,7 +223,7 @@ fn describe(mut state: State) -> Result<Recovered> {
     let sessions = &mut state.description.sessions;
     sessions.retain(|session| session.session <= begun);
     let mut channels = HashMap::new();
-    for channel in state.channels() {
+    for channel in &state.channels {
         let [index, chunks] = channel.parts();
         let end = ChannelEnd {
             description: read_description(&channel.folder().join(CHANNEL_FILE))?,

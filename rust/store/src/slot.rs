@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::block::Payload;
 use crate::error::Result;
 use crate::recorder::Recorder;
 
@@ -69,10 +70,10 @@ impl Pages {
     }
 
     /// Fill pages whose slot nobody else was given.
-    pub(crate) fn fill(&self, data: &[u8]) {
-        let bytes = data.len().min(self.capacity());
-        // SAFETY: the pages are this long at least, and before the commit only the slot's owner touches them.
-        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), self.start.as_ptr(), bytes) };
+    pub(crate) fn fill(&self, payload: Payload) {
+        let start = self.start.as_ptr();
+        // SAFETY: the pages are this long, and before the commit only the slot's owner touches them.
+        payload.copy_to(unsafe { std::slice::from_raw_parts_mut(start, self.capacity()) });
     }
 
     /// End the filling; false if it had ended before.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub(crate) use crate::block::{Block, Entry, Key, Target, now};
+pub(crate) use crate::block::{Block, Entry, Key, Payload, Target, now};
 use crate::error::{Result, StoreError};
 use crate::slot::Pages;
 
@@ -105,7 +105,7 @@ impl Staging {
         target: Target,
         key: Key,
         rows: u32,
-        data: &[u8],
+        payload: Payload,
     ) -> Result<Option<u64>> {
         let mut state = self.lock();
         if let Some(refusal) = &state.refusal {
@@ -114,7 +114,7 @@ impl Staging {
         if !state
             .current
             .as_ref()
-            .is_some_and(|block| block.fits(data.len()))
+            .is_some_and(|block| block.fits(payload.bytes()))
             && !self.next_block(room, &mut state)
         {
             return Ok(None);
@@ -123,10 +123,10 @@ impl Staging {
         let Some(block) = &mut state.current else {
             return Ok(None);
         };
-        block.append(Entry::new(target, key, rows, sequence), data);
+        block.append(Entry::new(target, key, rows, sequence), payload);
         state.last_sequence = sequence;
         state.records += 1;
-        state.bytes += data.len() as u64;
+        state.bytes += payload.bytes() as u64;
         if state.drainer_sleeps {
             state.drainer_sleeps = false;
             self.wake.notify_one();
@@ -407,7 +407,7 @@ mod tests {
         let staging = Staging::new(1, 0);
         let data = vec![7; staging.largest() / 2];
         let accepted = (0..10).take_while(|_| {
-            let pushed = staging.push(Room::Hot, Target::Tensor(0), KEY, 1, &data);
+            let pushed = staging.push(Room::Hot, Target::Channel(0), KEY, 1, Payload::of(&[&data]));
             pushed.unwrap().is_some()
         });
         assert_eq!(accepted.count(), 4);
@@ -420,7 +420,7 @@ mod tests {
         staging.give_back(&mut blocks);
         assert_eq!(
             staging
-                .push(Room::Hot, Target::Tensor(0), KEY, 1, &data)
+                .push(Room::Hot, Target::Channel(0), KEY, 1, Payload::of(&[&data]))
                 .unwrap(),
             Some(5)
         );
@@ -431,7 +431,7 @@ mod tests {
         let staging = Staging::new(64 << 20, 0);
         let data = vec![7; staging.largest()];
         let count = |room| {
-            let push = || staging.push(room, Target::Tensor(0), KEY, 1, &data);
+            let push = || staging.push(room, Target::Channel(0), KEY, 1, Payload::of(&[&data]));
             std::iter::from_fn(|| push().unwrap()).count()
         };
         assert_eq!(count(Room::Hot), HOT_BLOCKS);
@@ -445,7 +445,7 @@ mod tests {
             staging.refuse(StoreError::Missing { path: path.into() });
         }
         let error = staging
-            .push(Room::Hot, Target::Metrics(0), KEY, 1, &[])
+            .push(Room::Hot, Target::Metrics(0), KEY, 1, Payload::of(&[]))
             .unwrap_err();
         assert!(error.to_string().contains("first"));
     }
@@ -456,7 +456,7 @@ mod tests {
         for expected in 1..=3 {
             assert_eq!(
                 staging
-                    .push(Room::Hot, Target::Tensor(1), KEY, 0, &[])
+                    .push(Room::Hot, Target::Channel(1), KEY, 0, Payload::of(&[]))
                     .unwrap(),
                 Some(expected)
             );

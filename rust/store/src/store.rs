@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::channels::{MetricGroup, TensorChannel};
+use crate::channel_files::ChannelFiles;
+use crate::channels::{Channel, MetricGroup, RaggedChannel, TensorChannel, TextChannel};
 use crate::description::{
-    ChannelDescription, ChannelKind, FeatureNames, Session, StoreDescription, replace_description,
-    write_description,
+    ChannelDescription, FeatureNames, Session, StoreDescription, create_folder,
+    replace_description, sync_folder, write_description,
 };
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
+use crate::kind::{KEY_COLUMNS, Kind};
 use crate::lock::Lock;
 use crate::metric_files::Series;
 use crate::policy::{Durability, OnError, Policy};
@@ -21,7 +23,6 @@ use crate::recorder::{Recorder, Statistics, lock};
 use crate::recovery::{ChannelEnd, recover};
 use crate::staging::now;
 use crate::superblock::FORMAT;
-use crate::tensor_files::{KEY_COLUMNS, TensorFiles};
 use crate::value_type::{ValueType, row_bytes};
 use crate::watermark::Watermark;
 use crate::writer::Writer;
@@ -61,7 +62,7 @@ pub struct Store {
 
 #[derive(Default)]
 struct Channels {
-    open: HashMap<String, TensorChannel>,
+    open: HashMap<String, Channel>,
     /// What earlier sessions left.
     left: HashMap<String, ChannelEnd>,
     /// Place of the next new one in the order of creation.
@@ -76,7 +77,7 @@ struct Running {
 impl Store {
     /// Create the folder and start the drainer thread.
     pub fn create(folder: &Path, options: &Options) -> Result<Self> {
-        fs::create_dir_all(folder).context("create", folder)?;
+        create_folder(folder)?;
         let lock = Lock::acquire(folder)?;
         let description = folder.join(STORE_FILE);
         if description.exists() {
@@ -89,6 +90,8 @@ impl Store {
             ..Watermark::default()
         };
         let writer = Writer::create(folder, watermark, options.policy())?;
+        // The description comes last: a store that has one has everything.
+        sync_folder(folder)?;
         replace_description(&description, &describe(options))?;
         Self::start(folder, options, lock, writer, HashMap::new())
     }
@@ -150,15 +153,46 @@ impl Store {
         })
     }
 
-    /// Open the channel of one recorded value; the same channel if it is open already.
+    /// Open the channel of a value whose rows have one shape; the same channel if it is open already.
     pub fn tensor(
         &self,
         key: &ChannelKey,
         value_type: ValueType,
         shape: &[usize],
     ) -> Result<TensorChannel> {
-        self.recorder.check()?;
         let row_bytes = row_bytes(value_type, shape)?;
+        let kind = Kind::Tensor {
+            value_type,
+            shape: shape.to_vec(),
+        };
+        let channel = self.channel(key, kind)?;
+        Ok(TensorChannel::new(channel, value_type, shape, row_bytes))
+    }
+
+    /// Open the channel of a value whose rows are arrays of different shapes.
+    pub fn ragged(
+        &self,
+        key: &ChannelKey,
+        value_type: ValueType,
+        dimensions: usize,
+    ) -> Result<RaggedChannel> {
+        let kind = Kind::Ragged {
+            value_type,
+            dimensions,
+        };
+        let channel = self.channel(key, kind)?;
+        Ok(RaggedChannel::new(channel, value_type, dimensions))
+    }
+
+    /// Open the channel of a value whose rows are strings, or JSON documents.
+    pub fn text(&self, key: &ChannelKey, json: bool) -> Result<TextChannel> {
+        let channel = self.channel(key, Kind::Text { json })?;
+        Ok(TextChannel::new(channel, json))
+    }
+
+    fn channel(&self, key: &ChannelKey, kind: Kind) -> Result<Channel> {
+        self.recorder.check()?;
+        kind.check()?;
         if KEY_COLUMNS.contains(&key.field.as_str()) {
             return Err(StoreError::ReservedField {
                 name: key.field.clone(),
@@ -168,21 +202,21 @@ impl Store {
         let name = key.folder_name();
         let mut channels = lock(&self.channels);
         if let Some(channel) = channels.open.get(&name) {
-            return channel.matching(name, value_type, shape);
+            return channel.matching(name, &kind);
         }
         let folder = self.recorder.folder().join(&name);
         let description = ChannelDescription {
             format: FORMAT,
             order: channels.next,
-            kind: ChannelKind::Tensor,
+            kind: kind.label(),
             phase: key.phase.clone(),
             node: key.node.clone(),
             role: key.role.clone(),
             field: key.field.clone(),
-            dtype: value_type.name().to_owned(),
-            shape: shape.to_vec(),
+            dtype: kind.dtype().to_owned(),
+            shape: kind.shape(),
         };
-        let mut files = TensorFiles::new(folder.clone(), &key.field, value_type, shape);
+        let mut files = ChannelFiles::new(folder.clone(), &key.field, kind.clone());
         match channels.left.get(&name) {
             Some(left) => {
                 description.check_same(&left.description, &name)?;
@@ -194,9 +228,8 @@ impl Store {
                 channels.next += 1;
             }
         }
-        let number = self.recorder.writer().add_tensor(&folder, files);
-        let recorder = Arc::clone(&self.recorder);
-        let channel = TensorChannel::new(recorder, number, value_type, shape, row_bytes);
+        let number = self.recorder.writer().add_channel(&folder, files);
+        let channel = Channel::new(Arc::clone(&self.recorder), number, kind);
         channels.open.insert(name, channel.clone());
         Ok(channel)
     }

@@ -12,8 +12,10 @@ use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE};
 use crate::metric_reader::MetricReader;
 use crate::power_loss::last_proven;
-use crate::tensor_reader::TensorReader;
 use crate::watermark::{Watermark, read_watermark};
+
+/// An error does not repeat all of a text that may have any length.
+const LONGEST_REASON: usize = 200;
 
 /// A reader of a live, crashed or closed store. It takes no lock and writes nothing.
 pub struct StoreReader {
@@ -30,7 +32,7 @@ pub(crate) struct State {
     pub(crate) watermark: Watermark,
     /// The machine was started again while the store was open.
     pub(crate) lost_power: bool,
-    pub(crate) tensors: Vec<Arc<TensorReader>>,
+    pub(crate) channels: Vec<Arc<ChannelReader>>,
     /// Folders of channels whose description cannot be read.
     pub(crate) unreadable: Vec<PathBuf>,
     pub(crate) metrics: MetricReader,
@@ -61,7 +63,7 @@ impl StoreReader {
             watermark: written.clone(),
             written: written.clone(),
             lost_power: false,
-            tensors: Vec::new(),
+            channels: Vec::new(),
             unreadable: Vec::new(),
             metrics: MetricReader::new(folder.join(METRICS_FOLDER)),
         };
@@ -86,6 +88,7 @@ impl StoreReader {
         if written.session != state.written.session {
             state.description = StoreDescription::read(&self.folder.join(STORE_FILE))?;
         }
+        self.check_session(&written, &state.description)?;
         let had_lost_power = std::mem::replace(
             &mut state.lost_power,
             lost_power(&written, &state.description),
@@ -108,12 +111,26 @@ impl StoreReader {
         Ok(state.watermark.sequence)
     }
 
+    /// A session is described before its first watermark is written.
+    fn check_session(&self, written: &Watermark, description: &StoreDescription) -> Result<()> {
+        let mut sessions = description.sessions.iter();
+        if sessions.any(|known| known.session == written.session) {
+            return Ok(());
+        }
+        let reason = format!(
+            "it lacks session {}, which wrote the watermark",
+            written.session
+        );
+        let path = self.folder.join(STORE_FILE);
+        Err(StoreError::damaged(&path, 0, reason))
+    }
+
     /// Look at all files anew, and at each record beyond those that are durable.
     fn prove(&self, state: &mut State, written: &Watermark) -> Result<Watermark> {
         state.forget();
         let mut failures = self.find_channels(state)?;
         let mut found = Vec::new();
-        for channel in state.channels() {
+        for channel in &state.channels {
             failures.extend(channel.load_readable());
             channel.prove(written, &mut found);
         }
@@ -125,7 +142,7 @@ impl StoreReader {
             let missing = StoreError::damaged(&path, 16, reason);
             failures.into_iter().next().unwrap_or(missing)
         })?;
-        for channel in state.channels() {
+        for channel in &state.channels {
             channel.cut(sequence)?;
         }
         state.metrics.cut(sequence)?;
@@ -165,9 +182,9 @@ impl StoreReader {
         &self.folder
     }
 
-    /// Every tensor channel, in order of creation.
-    pub fn tensors(&self) -> Vec<Arc<TensorReader>> {
-        self.lock().tensors.clone()
+    /// Every channel, in order of creation.
+    pub fn channels(&self) -> Vec<Arc<ChannelReader>> {
+        self.lock().channels.clone()
     }
 
     /// Where all visible rows of the metrics stand.
@@ -195,29 +212,27 @@ impl StoreReader {
             let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
                 continue;
             };
-            let known = state.tensors.iter().any(|tensor| tensor.name() == name);
+            let known = state.channels.iter().any(|channel| channel.name() == name);
             if known || !folder.join(CHANNEL_FILE).exists() {
                 continue;
             }
             match self.open_channel(&folder, name) {
-                Ok(channel) => state.tensors.push(Arc::new(channel)),
+                Ok(channel) => state.channels.push(Arc::new(channel)),
                 Err(failure) => {
                     failures.push(failure);
                     state.unreadable.push(folder);
                 }
             }
         }
-        state.tensors.sort_by_key(|tensor| tensor.channel.order());
+        state.channels.sort_by_key(|channel| channel.order());
         Ok(failures)
     }
 
-    fn open_channel(&self, folder: &Path, name: &str) -> Result<TensorReader> {
+    fn open_channel(&self, folder: &Path, name: &str) -> Result<ChannelReader> {
         let description = folder.join(CHANNEL_FILE);
-        let channel = TensorReader::new(
-            folder.to_path_buf(),
-            read_description(&description)?,
-            self.check,
-        )?;
+        let parsed = read_description(&description)?;
+        let channel = ChannelReader::new(folder.to_path_buf(), parsed, self.check)
+            .map_err(|error| wrong_channel(&description, &error))?;
         if channel.name() == name {
             return Ok(channel);
         }
@@ -231,19 +246,16 @@ impl StoreReader {
 }
 
 impl State {
-    pub(crate) fn channels(&self) -> impl Iterator<Item = &ChannelReader> {
-        self.tensors.iter().map(|tensor| &tensor.channel)
-    }
-
     /// Look for files and rows that are new.
     fn load(&mut self) -> Result<()> {
         self.metrics.load()?;
-        self.channels().try_for_each(ChannelReader::load)
+        self.channels.iter().try_for_each(|channel| channel.load())
     }
 
     /// Decide what is visible.
     pub(crate) fn show(&mut self, watermark: Watermark) -> Result<()> {
-        self.channels()
+        self.channels
+            .iter()
             .try_for_each(|channel| channel.show(&watermark))?;
         self.metrics.show(&watermark)?;
         self.watermark = watermark;
@@ -251,7 +263,7 @@ impl State {
     }
 
     fn forget(&mut self) {
-        self.channels().for_each(ChannelReader::forget);
+        self.channels.iter().for_each(|channel| channel.forget());
         self.metrics.parts.clear();
     }
 }
@@ -261,4 +273,13 @@ fn lost_power(watermark: &Watermark, description: &StoreDescription) -> bool {
     let mut sessions = description.sessions.iter();
     let writer = sessions.find(|session| session.session == watermark.session);
     !watermark.closed && writer.is_none_or(|writer| writer.boot_id != boot_id())
+}
+
+/// A description that matches its checksum and yet describes nothing.
+fn wrong_channel(description: &Path, error: &StoreError) -> StoreError {
+    if let StoreError::Damaged { .. } | StoreError::Newer { .. } = error {
+        return error.clone();
+    }
+    let reason: String = error.to_string().chars().take(LONGEST_REASON).collect();
+    StoreError::damaged(description, 0, reason)
 }

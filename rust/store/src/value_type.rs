@@ -31,6 +31,11 @@ macro_rules! value_types {
                 match self { $(Self::$variant => $parts,)* }
             }
 
+            /// Bytes of a stored number.
+            pub(crate) fn stored_bytes(self) -> usize {
+                self.item_bytes() / self.parts()
+            }
+
             /// The Arrow type of a stored number.
             pub fn stored(self) -> DataType {
                 match self { $(Self::$variant => $stored,)* }

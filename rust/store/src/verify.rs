@@ -1,58 +1,42 @@
-//! Comparing every record with its checksum.
+//! Comparing everything in a store with its checksum.
 
-use crate::chunk_map::ChunkMap;
+use std::path::Path;
+
 use crate::error::{Result, StoreError};
-use crate::export_metrics::check_row;
+use crate::scan::Scan;
 use crate::store_reader::StoreReader;
-use crate::tensor_reader::TensorReader;
+
+/// What a verification looked at, and what it found.
+#[derive(Debug)]
+pub struct Verified {
+    /// Visible batches that are whole.
+    pub batches: u64,
+    /// Visible rows of metrics that are whole.
+    pub metric_rows: u64,
+    /// Files that could be opened.
+    pub files: u64,
+    /// Everything that is wrong.
+    pub problems: Vec<StoreError>,
+}
+
+/// Compare every file of a store with its checksums, one by one: also of a store that no reader can open.
+pub fn verify_store(folder: &Path) -> Result<Verified> {
+    let scan = Scan::of(folder)?;
+    let batches = scan.channels.iter().map(|channel| channel.batches.len());
+    Ok(Verified {
+        batches: batches.sum::<usize>() as u64,
+        metric_rows: scan.metrics.rows.len() as u64,
+        files: scan.files,
+        problems: scan.problems,
+    })
+}
 
 impl StoreReader {
-    /// Compare every visible record with its checksum; returns what is wrong.
+    /// Compare every file of the store with its checksums; returns what is wrong.
     pub fn verify(&self) -> Vec<StoreError> {
-        let mut problems = Vec::new();
-        for tensor in self.tensors() {
-            verify_tensor(&tensor, self.watermark(), &mut problems);
-        }
-        let mut last_sequence = 0;
-        for (map, rows) in self.metric_rows() {
-            for row in rows {
-                problems.extend(verify_metric(&map, row, &mut last_sequence).err());
-            }
-        }
-        problems
-    }
-}
-
-fn verify_tensor(tensor: &TensorReader, watermark: u64, problems: &mut Vec<StoreError>) {
-    let mut last_sequence = 0;
-    let mut next_row = 0;
-    for position in 0..tensor.batches() {
-        let found = tensor.entry(position).and_then(|entry| {
-            let rows = tensor.at(position)?;
-            let after = last_sequence + 1..=watermark;
-            if entry.row_start != next_row || !after.contains(&entry.sequence) {
-                return Err(rows.damaged("a batch is out of order"));
-            }
-            rows.check_keys(entry)?;
-            rows.check(entry)?;
-            Ok(entry)
-        });
-        match found {
-            Ok(entry) => {
-                last_sequence = entry.sequence;
-                next_row = entry.row_start + u64::from(entry.rows);
-            }
-            // What follows could only repeat the same problem.
-            Err(error) => return problems.push(error),
+        match verify_store(self.folder()) {
+            Ok(verified) => verified.problems,
+            Err(error) => vec![error],
         }
     }
-}
-
-fn verify_metric(map: &ChunkMap, row: u64, last_sequence: &mut u64) -> Result<()> {
-    let sequence = check_row(map, row)?;
-    if sequence < *last_sequence {
-        return Err(map.damaged(map.row_offset(0, row), "a metric is out of order"));
-    }
-    *last_sequence = sequence;
-    Ok(())
 }

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{IoContext, Result, StoreError};
 use crate::hidden::{Hidden, HiddenRange};
+use crate::input::open_input;
 use crate::staging::now;
 use crate::superblock::{FORMAT, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"SPECMARK";
+pub(crate) const SEQUENCE_OFFSET: u64 = 24;
 const FIXED_BYTES: usize = 64;
 const RANGE_BYTES: usize = 16;
 const CHECK_BYTES: usize = 4;
@@ -152,7 +154,7 @@ pub(crate) fn read_watermark(path: &Path) -> Result<Watermark> {
 
 /// The newest watermark and its slot.
 fn read(path: &Path) -> Result<(Watermark, usize)> {
-    let file = File::open(path).context("open", path)?;
+    let (file, _) = open_input(path)?;
     let mut attempt = 0;
     loop {
         let mut bytes = [0; SLOTS * SLOT_BYTES];
@@ -181,6 +183,15 @@ fn newest(bytes: &[u8], path: &Path) -> Result<(Watermark, usize)> {
         }
     }
     newest.ok_or_else(|| StoreError::damaged(path, 0, "both slots of the watermark are cut"))
+}
+
+/// What a slot says whose neighbour may be damaged.
+pub(crate) fn read_any_slot(path: &Path) -> Option<Watermark> {
+    let bytes = std::fs::read(path).ok()?;
+    let slots = bytes.chunks(SLOT_BYTES).take(SLOTS).enumerate();
+    slots
+        .filter_map(|(slot, bytes)| parse(bytes, path, slot * SLOT_BYTES).ok()?)
+        .max_by_key(Watermark::age)
 }
 
 /// The watermark in one slot; None if its last write was cut: then the two checksums differ.
@@ -228,9 +239,15 @@ fn parse(bytes: &[u8], path: &Path, start: usize) -> Result<Option<Watermark>> {
     });
     let hidden = Hidden::from_sorted(ranges.collect())
         .ok_or_else(|| damaged(FIXED_BYTES, "the hidden ranges are out of order"))?;
+    let (sequence, durable) = (u64_at(bytes, 24), u64_at(bytes, 32));
+    let hidden_through = hidden.ranges().last().map_or(0, |range| range.through);
+    if durable > sequence || hidden_through > sequence {
+        let reason = "more is durable or hidden than there is";
+        return Err(damaged(SEQUENCE_OFFSET as usize, reason));
+    }
     Ok(Some(Watermark {
-        sequence: u64_at(bytes, 24),
-        durable: u64_at(bytes, 32),
+        sequence,
+        durable,
         session: u32_at(bytes, 48),
         dropped: u64_at(bytes, 56),
         closed: u32_at(bytes, 20) & CLOSED != 0,

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::channel_files::ChannelFiles;
 use crate::chunk::Compacted;
 use crate::error::{Result, StoreError};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, WATERMARK_FILE};
@@ -10,14 +11,13 @@ use crate::metric_files::{MetricFiles, Series};
 use crate::open_channels::OpenChannels;
 use crate::policy::{Durability, OnError, Policy, SYNC_PERIOD};
 use crate::recovery::FilesEnd;
-use crate::staging::{Block, Entry, Target};
-use crate::tensor_files::TensorFiles;
+use crate::staging::{Block, Entry, Payload, Target};
 use crate::unsynced::Unsynced;
 use crate::watermark::{Watermark, WatermarkFile};
 
 pub(crate) struct Writer {
     policy: Policy,
-    tensors: Vec<TensorFiles>,
+    channels: Vec<ChannelFiles>,
     open: OpenChannels,
     metrics: MetricFiles,
     /// What the next write of the watermark says.
@@ -69,13 +69,13 @@ impl Writer {
         watermark_file.sync()?;
         Ok(Self {
             policy,
-            tensors: Vec::new(),
+            channels: Vec::new(),
             open: OpenChannels::default(),
             metrics: MetricFiles::new(folder.join(METRICS_FOLDER)),
+            watermark_file,
             published: watermark.sequence,
             durable: watermark.durable,
             watermark,
-            watermark_file,
             failure: None,
             sync_failure: None,
             unsynced: Unsynced::default(),
@@ -87,14 +87,14 @@ impl Writer {
     }
 
     /// Add a channel whose folder was made.
-    pub(crate) fn add_tensor(&mut self, folder: &Path, files: TensorFiles) -> u32 {
+    pub(crate) fn add_channel(&mut self, folder: &Path, files: ChannelFiles) -> u32 {
         self.unsynced.file(&folder.join(CHANNEL_FILE), None);
         self.unsynced.folder(folder);
         if let Some(parent) = folder.parent() {
             self.unsynced.folder(parent);
         }
-        self.tensors.push(files);
-        self.tensors.len() as u32 - 1
+        self.channels.push(files);
+        self.channels.len() as u32 - 1
     }
 
     pub(crate) fn add_metrics(&mut self, series: Vec<Series>) -> u32 {
@@ -131,7 +131,7 @@ impl Writer {
     }
 
     pub(crate) fn chunks(&self) -> u64 {
-        self.tensors.iter().map(TensorFiles::chunks).sum::<u64>() + self.metrics.chunks()
+        self.channels.iter().map(ChannelFiles::chunks).sum::<u64>() + self.metrics.chunks()
     }
 
     /// Write drained blocks, then the watermark.
@@ -139,6 +139,11 @@ impl Writer {
         let Some(last) = blocks.last().and_then(Block::last_sequence) else {
             return Ok(());
         };
+        #[cfg(feature = "watermark-first")]
+        {
+            self.watermark.sequence = last;
+            self.publish()?;
+        }
         let records = blocks.iter().map(|block| block.entries().len() as u64);
         self.round(last, records.sum(), |writer| {
             writer.write_records(blocks)?;
@@ -156,8 +161,8 @@ impl Writer {
             for (position, entry) in block.entries().iter().enumerate() {
                 match entry.target {
                     Target::Metrics(_) => metrics = true,
-                    Target::Tensor(channel) => {
-                        if self.tensors[channel as usize].stage(number, position) {
+                    Target::Channel(channel) => {
+                        if self.channels[channel as usize].stage(number, position) {
                             self.touched.push(channel);
                         }
                     }
@@ -168,24 +173,33 @@ impl Writer {
             self.metrics.write_staged(blocks)?;
         }
         while let Some(channel) = self.touched.pop() {
-            self.tensors[channel as usize].write_staged(blocks)?;
+            self.channels[channel as usize].write_staged(blocks)?;
             self.rest(channel);
         }
         Ok(())
     }
 
     /// Write one record that did not go through a block, then the watermark.
-    pub(crate) fn write_one(&mut self, entry: Entry, data: &[u8]) -> Result<()> {
+    pub(crate) fn write_one(&mut self, entry: Entry, payload: Payload) -> Result<()> {
         self.round(entry.sequence, 1, |writer| {
             match entry.target {
-                Target::Tensor(channel) => {
-                    writer.tensors[channel as usize].write_one(entry, data)?;
+                Target::Channel(channel) => {
+                    writer.channels[channel as usize].write_one(entry, payload)?;
                     writer.rest(channel);
                 }
-                Target::Metrics(group) => writer.metrics.write_one(group, &entry, data)?,
+                Target::Metrics(group) => {
+                    writer
+                        .metrics
+                        .write_one(group, &entry, &payload.values.concat())?
+                }
             }
             Ok(())
         })
+    }
+
+    /// Let the watermark pass hidden numbers.
+    pub(crate) fn pass_to(&mut self, sequence: u64) -> Result<()> {
+        self.round(sequence.max(self.watermark.sequence), 0, |_| Ok(()))
     }
 
     /// Write records up to the number `last`, then the watermark. Records that may be lost are lost without an error.
@@ -234,7 +248,7 @@ impl Writer {
     fn abandon(&mut self) {
         self.touched.clear();
         self.metrics.abandon();
-        self.tensors.iter_mut().for_each(TensorFiles::abandon);
+        self.channels.iter_mut().for_each(ChannelFiles::abandon);
     }
 
     /// Hide numbers without records. There is room for some ranges only: what lies between two of them may be lost too.
@@ -293,13 +307,13 @@ impl Writer {
 
     fn sync_files(&mut self, compacted: &[Compacted]) -> Result<()> {
         let Self {
-            tensors,
+            channels,
             metrics,
             unsynced,
             ..
         } = self;
         metrics.take_unsynced(unsynced);
-        for channel in tensors {
+        for channel in channels {
             channel.take_unsynced(unsynced);
         }
         for chunk in compacted {
@@ -354,7 +368,7 @@ impl Writer {
     fn close_files(&mut self) -> Result<()> {
         let mut compacted = Vec::new();
         let mut closed = self.metrics.finish(&mut compacted);
-        for channel in &mut self.tensors {
+        for channel in &mut self.channels {
             closed = closed.and(channel.finish(&mut compacted));
         }
         let synced = self.sync_files(&compacted);
@@ -377,7 +391,7 @@ impl Writer {
 
     fn rest(&mut self, channel: u32) {
         if let Some(channel) = self.open.written(channel) {
-            self.tensors[channel as usize].rest();
+            self.channels[channel as usize].rest();
         }
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use common::{Folder, Random, channel, folder, key, options, record_some};
 use specplan_store::{
-    MetricGroup, Options, Series, Store, StoreError, StoreReader, TensorChannel, ValueType,
+    Durability, MetricGroup, OnError, Options, Series, Store, StoreError, StoreReader,
+    TensorChannel, ValueType,
 };
 
 /// A session that writes nothing until it is asked to, so that it can be left alone.
@@ -19,6 +20,8 @@ fn session(number: u32) -> Options {
         session: number,
         staging_bytes: 16 << 20,
         flush_interval: Duration::from_secs(3600),
+        durability: Durability::Process,
+        on_error: OnError::Stop,
         ..options()
     }
 }
@@ -34,7 +37,7 @@ fn record(channel: &TensorChannel, batches: std::ops::Range<i32>) -> u64 {
         let row = i64::from(batch).to_le_bytes();
         channel.record(&row.repeat(2), 2, 0, batch).unwrap()
     });
-    sequences.last().unwrap()
+    sequences.max().unwrap()
 }
 
 fn values(store: &Store) -> TensorChannel {
@@ -42,13 +45,13 @@ fn values(store: &Store) -> TensorChannel {
 }
 
 fn value(reader: &StoreReader, batch: i32) -> Option<i64> {
-    let rows = reader.tensors()[0].get(0, batch).ok()?;
+    let rows = reader.channels()[0].get(0, batch).ok()?;
     assert_eq!(rows.count(), 2);
     Some(i64::from_le_bytes(rows.bytes()[..8].try_into().unwrap()))
 }
 
 fn sequences(reader: &StoreReader) -> Vec<u64> {
-    let index = reader.tensors()[0].index().unwrap();
+    let index = reader.channels()[0].index().unwrap();
     index.iter().map(|entry| entry.sequence).collect()
 }
 
@@ -93,7 +96,7 @@ fn a_rewind_hides_what_came_later() {
     let store = Store::open(&folder, &session(2), Some(6)).unwrap();
     let reader = StoreReader::open(&folder).unwrap();
     assert_eq!(sequences(&reader), [1, 2, 3, 4, 5, 6]);
-    assert_eq!(reader.tensors()[0].rows(), 12);
+    assert_eq!(reader.channels()[0].rows(), 12);
     // The same keys again, and other values.
     let again = values(&store);
     for batch in 6..9 {
@@ -112,14 +115,14 @@ fn a_rewind_hides_what_came_later() {
     let expected: Vec<_> = (0..6).chain(106..109).map(Some).collect();
     assert_eq!(seen[..9], expected);
     assert_eq!(seen[9], None);
-    let starts: Vec<u64> = reader.tensors()[0]
+    let starts: Vec<u64> = reader.channels()[0]
         .index()
         .unwrap()
         .iter()
         .map(|entry| entry.row_start)
         .collect();
     assert_eq!(starts, (0..9).map(|batch| 2 * batch).collect::<Vec<_>>());
-    let rows: Vec<u64> = reader.tensors()[0]
+    let rows: Vec<u64> = reader.channels()[0]
         .files()
         .iter()
         .map(|file| file.2)
@@ -209,7 +212,7 @@ fn channels_come_and_go_with_sessions() {
     store.close().unwrap();
     let reader = StoreReader::open(&folder).unwrap();
     let found: Vec<_> = reader
-        .tensors()
+        .channels()
         .iter()
         .map(|tensor| (tensor.key().field.clone(), tensor.batches()))
         .collect();
@@ -224,7 +227,7 @@ fn channels_come_and_go_with_sessions() {
         .close()
         .unwrap();
     let reader = StoreReader::open(&folder).unwrap();
-    let second = &reader.tensors()[2];
+    let second = &reader.channels()[2];
     assert_eq!(
         (second.batches(), second.rows(), second.files().len()),
         (0, 0, 0)
@@ -248,8 +251,13 @@ fn rows_that_a_kill_left_above_the_watermark_stay_hidden() {
     record_some(&store, 5);
     store.close().unwrap();
     let reader = StoreReader::open(&folder).unwrap();
-    assert_eq!(reader.sessions()[1].first_sequence, 61);
-    assert!(reader.tensors().iter().all(|tensor| tensor.batches() == 15));
+    assert_eq!(reader.sessions()[1].first_sequence, 101);
+    assert!(
+        reader
+            .channels()
+            .iter()
+            .all(|tensor| tensor.batches() == 15)
+    );
     let metrics: Vec<_> = reader
         .metric_files()
         .iter()
@@ -333,6 +341,66 @@ fn additions_to_the_format_are_refused_by_name() {
     );
 }
 
+/// Numbers that are visible, then for each possible batch whether it is there.
+fn seen(folder: &Path) -> Result<(Vec<u64>, Vec<bool>), StoreError> {
+    let reader = StoreReader::open(folder)?;
+    let channel = &reader.channels()[0];
+    let numbers = channel
+        .index()?
+        .iter()
+        .map(|entry| entry.sequence)
+        .collect();
+    let batches = (-1..90).map(|batch| match channel.get(0, batch) {
+        Ok(_) => Ok(true),
+        Err(StoreError::NoBatch { .. }) => Ok(false),
+        Err(error) => Err(error),
+    });
+    Ok((numbers, batches.collect::<Result<_, _>>()?))
+}
+
+#[test]
+fn a_flipped_bit_in_an_index_moves_no_border() {
+    let folder = folder("borders");
+    let store = Store::create(&folder, &session(1)).unwrap();
+    let even = values(&store);
+    for batch in 0..40 {
+        even.record(&[0; 8], 1, 0, 2 * batch).unwrap();
+    }
+    store.close().unwrap();
+    // The numbers after 17 are hidden, and after the first session the files go on.
+    let store = Store::open(&folder, &session(2), Some(17)).unwrap();
+    values(&store).record(&[0; 8], 1, 0, 80).unwrap();
+    store.close().unwrap();
+    let whole = seen(&folder).unwrap();
+    assert_eq!(whole.0.len(), 18);
+    let index = folder
+        .join(key("outputs").folder_name())
+        .join("index-000000.arrow");
+    let bytes = fs::read(&index).unwrap();
+    let numbers: Vec<u8> = (1..=40_u64).flat_map(u64::to_le_bytes).collect();
+    let start = bytes
+        .windows(320)
+        .position(|found| found == numbers)
+        .unwrap();
+    let mut noticed = 0;
+    // Up to the end of the last column: 44 bytes a row, columns at multiples of 64.
+    for position in start..start + 44 * 40 + 8 * 64 {
+        let mut flipped = bytes.clone();
+        flipped[position] ^= 1 << (position % 8);
+        let aside = index.with_extension("aside");
+        fs::write(&aside, flipped).unwrap();
+        fs::rename(&aside, &index).unwrap();
+        match seen(&folder) {
+            Ok(found) => assert_eq!(found, whole, "flipped at {position}"),
+            Err(error) => {
+                assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+                noticed += 1;
+            }
+        }
+    }
+    assert!(noticed > 17 * 40, "{noticed}");
+}
+
 /// A record as the model has it: its number, the channel (none for metrics), batch, and values.
 #[derive(Clone, Debug, PartialEq)]
 struct Recorded {
@@ -397,7 +465,7 @@ fn compare(reader: &StoreReader, expected: &[Recorded]) {
             .iter()
             .filter(move |record| record.channel == channel)
     };
-    for tensor in reader.tensors() {
+    for tensor in reader.channels() {
         let channel = ["a", "b", "c"]
             .iter()
             .position(|field| *field == tensor.key().field);
@@ -417,7 +485,7 @@ fn compare(reader: &StoreReader, expected: &[Recorded]) {
             start += u64::from(index[position].rows);
         }
         for batch in -1..60 {
-            let latest = of(channel).filter(|record| record.batch == batch).last();
+            let latest = of(channel).rfind(|record| record.batch == batch);
             match (tensor.get(0, batch), latest) {
                 (Ok(rows), Some(record)) => assert_eq!(rows.bytes(), record.data),
                 (Err(StoreError::NoBatch { .. }), None) => {}

@@ -5,44 +5,11 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::{Folder, Random, folder, options, record_some};
-use specplan_store::{Result, Store, StoreError, StoreReader};
-
-/// Everything that a reader can see, or the first error.
-fn read_everything(folder: &Path) -> Result<Vec<u8>> {
-    let reader = StoreReader::open(folder)?;
-    let mut seen = reader.watermark().to_le_bytes().to_vec();
-    for tensor in reader.tensors() {
-        seen.extend_from_slice(tensor.name().as_bytes());
-        for entry in tensor.index()? {
-            seen.extend_from_slice(tensor.get(entry.epoch, entry.batch)?.bytes());
-        }
-        tensor
-            .chunks()?
-            .iter()
-            .for_each(|rows| seen.extend_from_slice(rows.bytes()));
-    }
-    if let Some(problem) = reader.verify().into_iter().next() {
-        return Err(problem);
-    }
-    Ok(seen)
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else if path.file_name().is_some_and(|name| name != ".lock") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
+use common::reading::{files, read_everything};
+use common::{Folder, folder, options, record_some};
+use specplan_store::{Store, StoreError, StoreReader};
 
 /// Put other bytes in place of a file without changing the file itself, which may be mapped.
 fn replace(path: &Path, bytes: &[u8]) {
@@ -82,54 +49,6 @@ fn truncated_files() {
             }
             replace(&path, &whole);
         }
-    }
-}
-
-#[test]
-fn flipped_bits() {
-    let (folder, seen) = damaged_store("flipped", true);
-    let mut random = Random(7);
-    for path in files(&folder) {
-        let whole = fs::read(&path).unwrap();
-        for trial in 0..1000 {
-            // Half of the flips go into the headers, where they could do most harm.
-            let reach = if trial % 2 == 0 {
-                whole.len()
-            } else {
-                whole.len().min(4096)
-            };
-            let position = random.below(reach);
-            let mut bytes = whole.clone();
-            bytes[position] ^= 1 << random.below(8);
-            replace(&path, &bytes);
-            match read_everything(&folder) {
-                Ok(found) => assert!(found == seen, "{} flipped at {position}", path.display()),
-                Err(error) => assert!(!error.to_string().is_empty()),
-            }
-        }
-        replace(&path, &whole);
-    }
-}
-
-#[test]
-fn many_bytes_changed_at_once() {
-    let (folder, seen) = damaged_store("garbled", true);
-    let mut random = Random(11);
-    for path in files(&folder) {
-        let whole = fs::read(&path).unwrap();
-        for _ in 0..150 {
-            let mut bytes = whole.clone();
-            let start = random.below(bytes.len());
-            let end = bytes.len().min(start + 1 + random.below(64));
-            bytes[start..end]
-                .iter_mut()
-                .for_each(|byte| *byte = random.below(256) as u8);
-            replace(&path, &bytes);
-            if let Ok(found) = read_everything(&folder) {
-                assert!(found == seen, "{} garbled at {start}", path.display());
-            }
-        }
-        replace(&path, &whole);
     }
 }
 

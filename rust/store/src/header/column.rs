@@ -105,11 +105,15 @@ fn declared_shape(field: &Field) -> Result<Option<Vec<u64>>, Fault> {
     let metadata = field.metadata();
     let name = field.name();
     if let Some(shape) = metadata.get(SHAPE_KEY) {
-        return serde_json::from_str(shape).map(Some).map_err(|_| {
-            Fault::damaged(format!(
-                "{SHAPE_KEY} of column {name:?} is not a list of sizes"
-            ))
-        });
+        // A length that rows differ in is null: such rows have no one shape.
+        let lengths = serde_json::from_str::<Vec<Option<u64>>>(shape);
+        return lengths
+            .map(|lengths| lengths.into_iter().collect())
+            .map_err(|_| {
+                Fault::damaged(format!(
+                    "{SHAPE_KEY} of column {name:?} is not a list of sizes"
+                ))
+            });
     }
     if metadata.get(EXTENSION_TYPE_NAME_KEY).map(String::as_str) != Some("arrow.fixed_shape_tensor")
     {

@@ -1,6 +1,9 @@
 //! What the tests of the store share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod mutation;
+pub(crate) mod reading;
+
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,10 +64,12 @@ pub(crate) fn channel(
     store.tensor(&key(field), value_type, shape).unwrap()
 }
 
-/// Two tensor channels, one of them with its keys out of order, and two metrics.
+/// Channels of every kind, one of them with its keys out of order, and two metrics.
 pub(crate) fn record_some(store: &Store, batches: i32) {
     let outputs = channel(store, "outputs", ValueType::Float32, &[3]);
     let ids = channel(store, "sample_id", ValueType::Int64, &[]);
+    let boxes = store.ragged(&key("boxes"), ValueType::Float32, 2).unwrap();
+    let names = store.text(&key("names"), false).unwrap();
     let series = ["loss", "a name that does not fit into a view"].map(|name| Series {
         phase: "train".to_owned(),
         split: String::new(),
@@ -82,6 +87,14 @@ pub(crate) fn record_some(store: &Store, batches: i32) {
             .flat_map(|value| (value * 7).to_le_bytes())
             .collect();
         ids.record(&values, rows, 0, batches - batch).unwrap();
+        let values: Vec<u8> = (0..24).map(|byte| byte + batch as u8).collect();
+        let arrays: [(&[usize], &[u8]); 3] =
+            [(&[2, 3], &values), (&[0, 4], &[]), (&[1, 1], &values[..4])];
+        let arrays = boxes.batch(&arrays[..rows.min(3)]).unwrap();
+        boxes.record(&arrays, 0, batch).unwrap();
+        let text = format!("batch {batch}, ümlaut");
+        let texts = names.batch(&[text.as_str(), ""][..rows.min(2)]).unwrap();
+        names.record(&texts, 0, batch).unwrap();
         let values = [f64::from(batch).to_le_bytes(), f64::NAN.to_le_bytes()].concat();
         group.log(&values, 0, batch, i64::from(batch)).unwrap();
     }

@@ -1,0 +1,51 @@
+"""`mlx verify`: every digest of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from specplan.cli.arguments import root_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from specplan.results.verify import Verification
+
+
+@click.command()
+@click.argument("run")
+@root_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_context
+def command(context: click.Context, run: str, root: Path | None, as_json: bool) -> None:
+    """Compare every file of RUN with its digests, and list what is damaged.
+
+    RUN may be running, or killed. Exit code 1 if anything is damaged.
+
+    \b
+    Example:
+      mlx verify digits/20260101-120000
+    """
+    from specplan.results.locate import find_folder
+    from specplan.results.verify import verify_run
+    from specplan.store.root import runs_root
+
+    found = verify_run(find_folder(run, runs_root(root)))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+    else:
+        for damage in found.damages:
+            click.echo(str(damage))
+        click.echo(_summary(found))
+    context.exit(1 if found.damages else 0)
+
+
+def _summary(found: Verification) -> str:
+    count = len(found.damages)
+    damages = "no damage" if not count else f"{count} damage{'s' if count > 1 else ''}"
+    return (
+        f"{found.batches} batches, {found.metric_rows} metric rows, {found.files} files: {damages}"
+    )

@@ -1,0 +1,76 @@
+"""Every kind of file of a run, damaged, is found."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import specplan
+from specplan.errors import StoreError
+from specplan.results.repair import repair_run
+from specplan.results.verify import verify_run
+from tests.results.damaging import damage, flip
+
+if TYPE_CHECKING:
+    from specplan.store.layout import RunFolder
+
+
+def test_a_whole_run_has_no_damage(damaged: RunFolder) -> None:
+    found = verify_run(damaged)
+    assert found.damages == ()
+    assert (found.batches, found.metric_rows) == (15, 33)
+    assert found.files > 20
+
+
+def test_every_kind_of_file_is_compared(damaged: RunFolder) -> None:
+    outputs = damaged.records / "train.MLP.default.outputs"
+    value = next(iter(specplan.open(damaged.path).tensors("MLP", "outputs", phase="train")))
+    needle = np.asarray(value).tobytes()
+    damage(outputs / "chunk-000000.arrow", lambda content: flip(content.index(needle))(content))
+    damage(
+        outputs / "index-000000.arrow",
+        lambda content: flip(content.index(b"SPECPLAN") + 34)(content),
+    )
+    damage(damaged.records / "test.MLP.default.outputs" / "channel.json", flip(30))
+    (damaged.records / "test.MLP.default.targets" / "index-000000.arrow").unlink()
+    damage(damaged.records / "store.json", flip(40))
+    damage(damaged.records / "watermark", flip(24))
+    damage(damaged.metrics_table, flip(100))
+    damage(damaged.plan_file, lambda content: content.__delitem__(slice(50, None)))
+    damage(damaged.environment_file, lambda content: content.__delitem__(slice(-4, None)))
+    damage(damaged.run_file, lambda content: content.__delitem__(slice(-4, None)))
+    found = verify_run(damaged)
+    names = sorted({item.path for item in found.damages})
+    assert names == [
+        "environment.json",
+        "plan.json",
+        "records/store.json",
+        "records/test.MLP.default.outputs/channel.json",
+        "records/train.MLP.default.outputs/chunk-000000.arrow",
+        "records/train.MLP.default.outputs/index-000000.arrow",
+        "records/watermark",
+        "run.json",
+        "tables/metrics.parquet",
+    ]
+
+
+def test_a_run_of_a_later_version_is_refused(damaged: RunFolder) -> None:
+    text = (damaged.records / "store.json").read_text()
+    (damaged.records / "store.json").write_text(text.replace('"format": 1', '"format": 2'))
+    with pytest.raises(
+        StoreError, match=r"store.json` has format 2; this version reads formats up to 1"
+    ):
+        verify_run(damaged)
+    with pytest.raises(StoreError, match="has format 2"):
+        repair_run(damaged, damaged.path.parent / "copy")
+    assert not (damaged.path.parent / "copy").exists()
+
+
+def test_a_killed_run_has_no_damage(damaged: RunFolder) -> None:
+    # As a kill leaves it: no tables, not closed, a file in the making.
+    shutil.rmtree(damaged.tables)
+    (damaged.records / "metrics" / "chunk-000001.arrow.tmp").write_bytes(b"ARROW1")
+    assert verify_run(damaged).damages == ()

@@ -1,0 +1,26 @@
+"""P5: a file operation that fails is named, stays, and hurts nothing that was promised before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.torture.errors import POLICIES, error_loop, one_error_each
+from tests.torture.kills import operations_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.torture.tools import Tools
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_error_at_any_operation(tools: Tools, scratch: Path, policy: str) -> None:
+    faults = one_error_each(operations_of(tools, "eager", scratch))
+    assert len(faults) >= 400
+    tally = error_loop(tools, "eager", faults, scratch, policy)
+    assert tally.violations == [], tally

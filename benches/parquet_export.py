@@ -3,45 +3,49 @@
 Ours reads the mapped records, compares them with their checksums, writes, reads the file again and compares; the
 others write a table that is in memory already. All: zstd level 1, row groups of 16,384 rows, no dictionary and no
 statistics on the tensor. CPU is that of the whole process, all threads.
-Run: `.venv/bin/python benches/parquet_export.py`
+Run: `.venv/bin/python benches/parquet_export.py [--quick]`
 """
 
 from __future__ import annotations
 
-import tempfile
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rounds import interleave, table
+from rounds import Column, Contender, Goal, Measured, folder, goals, interleave, options, table
 
 from specplan._native import Store, export_execution
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Data = NDArray[np.float32]
 
 ROWS, WIDTH, BATCHES = 256, 128, 1000
 GROUP_ROWS = (8 << 20) // (4 * WIDTH)
-ROUNDS = 7
+OURS = "**specplan export**"
+PYARROW = "pyarrow"
 
 
-def noise() -> np.ndarray:
+def noise() -> Data:
     """Batches that hardly compress."""
     return np.random.default_rng(0).standard_normal((BATCHES, ROWS, WIDTH), np.float32)
 
 
-def activations() -> np.ndarray:
+def activations() -> Data:
     """Batches as a ReLU leaves them: half of the values are zero."""
     return np.maximum(noise(), 0)
 
 
-def record(folder: Path, data: np.ndarray) -> str:
+def record(path: Path, data: Data) -> str:
     """A closed store with the batches and their sample ids."""
-    store = Store.create(str(folder / "records"), run_id="bench")
+    store = Store.create(str(path / "records"), run_id="bench")
 
     def channel(field: str, dtype: str, shape: tuple[int, ...]) -> Callable[..., object]:
         labels = {"phase": "train", "node": "MLP", "role": "default", "field": field}
@@ -52,10 +56,10 @@ def record(folder: Path, data: np.ndarray) -> str:
         outputs(values, 0, batch)
         sample_ids(np.arange(ROWS) + batch * ROWS, 0, batch)
     store.close()
-    return str(folder / "records")
+    return str(path / "records")
 
 
-def in_memory(data: np.ndarray) -> pa.Table:
+def in_memory(data: Data) -> pa.Table:
     """The same rows as our table has them."""
     rows = ROWS * BATCHES
     return pa.table(
@@ -70,50 +74,57 @@ def in_memory(data: np.ndarray) -> pa.Table:
     )
 
 
-def measure(title: str, data: np.ndarray) -> None:
-    """Print CPU and wall time and the size of each file."""
-    wall: dict[str, list[float]] = {}
-    sizes: dict[str, int] = {}
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
-        folder = Path(name)
-        records, rows = record(folder, data), in_memory(data)
-        frame = pl.from_arrow(rows)
-        assert isinstance(frame, pl.DataFrame)
+def writing(write: Callable[[str], object], path: Path, size: int) -> dict[str, float]:
+    """Write one table."""
+    started, processor = time.perf_counter(), time.process_time()
+    write(str(path))
+    processor = time.process_time() - processor
+    clock = time.perf_counter() - started
+    share = path.stat().st_size / size
+    path.unlink()
+    return {"processor": processor * 1e3, "clock": clock * 1e3, "share": share}
 
-        def contender(name: str, write: Callable[[str], object]) -> Callable[[], float]:
-            def once() -> float:
-                path = folder / "table.parquet"
-                started, cpu = time.perf_counter(), time.process_time()
-                write(str(path))
-                cpu = time.process_time() - cpu
-                wall.setdefault(name, []).append((time.perf_counter() - started) * 1e3)
-                sizes[name] = path.stat().st_size
-                path.unlink()
-                return cpu * 1e3
 
-            return once
-
+def measure(data: Data, rounds: int) -> Measured:
+    """Let each write the same rows."""
+    with folder() as root:
+        records, rows = record(root, data), in_memory(data)
+        frame: Any = pl.from_arrow(rows)
         writers: dict[str, Callable[[str], object]] = {
-            "pyarrow": lambda path: pq.write_table(
+            PYARROW: lambda path: pq.write_table(
                 rows, path, compression="zstd", compression_level=1, row_group_size=GROUP_ROWS,
                 use_dictionary=["run_id", "phase"], write_statistics=["epoch", "batch", "sample_id"],
             ),
             "polars": lambda path: frame.write_parquet(
                 path, compression="zstd", compression_level=1, row_group_size=GROUP_ROWS
             ),
-            "specplan export": lambda path: export_execution(
-                records, "train", path, run_id="bench"
-            ),
+            OURS: lambda path: export_execution(records, "train", path, run_id="bench"),
         }  # fmt: skip
-        figures = {name: contender(name, write) for name, write in writers.items()}
-        cpu = interleave(figures, rounds=ROUNDS)
-    print(table(f"{title}, CPU", cpu, unit="ms", baseline="pyarrow"))
-    print()
-    print(table(f"{title}, wall", wall, unit="ms", baseline="pyarrow"))
-    ratios = (f"{name} {size / data.nbytes:.3f}" for name, size in sizes.items())
-    print(f"\nbytes written per byte of the tensor: {', '.join(ratios)}\n")
+
+        def contender(name: str) -> Contender:
+            path = root / "table.parquet"
+            return Contender(name=name, run=lambda: writing(writers[name], path, data.nbytes))
+
+        return interleave(list(map(contender, writers)), rounds=rounds)
+
+
+def main() -> None:
+    """Print a table for each kind of values, and the goals."""
+    chosen = options("Parquet", rounds=7, quick=2)
+    columns = [
+        Column("processor", "CPU of all threads, ms", PYARROW),
+        Column("clock", "clock, ms", PYARROW),
+        Column("share", "bytes per byte of the tensor"),
+    ]
+    found = []
+    for title, data in (("noise", noise()), ("half zeros", activations())):
+        if chosen.only in title:
+            measured = measure(data, chosen.rounds)
+            print(table(title, measured, columns), end="\n\n")
+            ratio = measured.ratio(OURS, PYARROW, "processor")
+            found.append(Goal(f"{title}: CPU / {PYARROW}'s", 1, ratio))
+    print(goals(found))
 
 
 if __name__ == "__main__":
-    measure("noise", noise())
-    measure("half zeros", activations())
+    main()

@@ -19,6 +19,8 @@ from tests.results.damaging import damage, digests, flip
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from specplan.results.open import Run
+
 
 def test_repair_of_a_whole_run_is_a_copy(damaged: RunFolder, tmp_path: Path) -> None:
     before = digests(damaged.path)
@@ -79,8 +81,6 @@ def test_repair_refuses_a_copy_that_exists_and_a_run_of_which_nothing_is_left(
     )
 
 
-def _batches(
-    opened: specplan.Run, node: str, field: str, phase: str
-) -> dict[tuple[int, int], np.ndarray]:
+def _batches(opened: Run, node: str, field: str, phase: str) -> dict[tuple[int, int], np.ndarray]:
     tensors = opened.tensors(node, field, phase=phase)
     return {key: tensors[key] for key in tensors}

@@ -251,7 +251,7 @@ run.end()
 """,
     )
     # More gaps than the watermark has room for: what lies between the last ones is lost too.
-    assert found["dropped"] > 300
+    assert found["dropped"] > 270
     check_counts(found)
     assert set(found["read"]) >= set(range(1, 480, 2))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -16,6 +16,9 @@ import pytest
 from specplan._native import export_execution, export_metrics, verify_parquet
 from specplan.errors import StoreError
 from tests.store.records import channel, create, random_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DTYPES = ["float16", "float32", "float64", "int32", "uint32", "int64", "uint64", "int8", "bool"]
 SHAPES = [(1,), (2,), (7,), (8,), (23,), (24,), (3, 50)]
@@ -53,9 +56,9 @@ def test_lists_of_every_length_and_type_in_every_reader(tmp_path: Path, dtype: s
             "pyarrow": arrow[name].combine_chunks().flatten().to_numpy(zero_copy_only=False),
             "polars": polars[name].explode().to_numpy(),
             "pandas": np.concatenate(pandas[name].to_list()),
-            "duckdb": duckdb.sql(f"""select unnest("{name}") as item from '{path}'""").fetchnumpy()[
-                "item"
-            ],
+            "duckdb": duckdb.execute(
+                f"""select unnest("{name}") as item from '{path}'"""
+            ).fetchnumpy()["item"],
         }
         for reader, items in read.items():
             assert np.array_equal(np.asarray(items, rows.dtype), flat.reshape(-1)), (reader, name)

@@ -83,8 +83,15 @@ pub fn repair_store(folder: &Path, copy: &Path, run_id: &str) -> Result<Repaired
     });
     let metrics = copy.join(METRICS_FOLDER);
     fs::create_dir_all(&metrics).context("create", &metrics)?;
+    let description = scan
+        .description
+        .take()
+        .unwrap_or_else(|| undescribed(run_id, scan.watermark.session));
+    let session = description.sessions.last();
     let watermark = Watermark {
         sequence: 0,
+        // One of the two may be lost.
+        session: session.map_or(scan.watermark.session, |session| session.session),
         hidden,
         ..scan.watermark.clone()
     };
@@ -122,7 +129,6 @@ pub fn repair_store(folder: &Path, copy: &Path, run_id: &str) -> Result<Repaired
     }
     writer.pass_to(last)?;
     writer.finish()?;
-    let description = scan.description.unwrap_or_else(|| undescribed(run_id));
     replace_description(&copy.join(STORE_FILE), &description)?;
     Ok(repaired)
 }
@@ -307,13 +313,13 @@ fn describe_crowded(scan: &Scan, sequence: u64, source: Source) -> String {
     format!("{what}: it lies between too many gaps for one store")
 }
 
-fn undescribed(run_id: &str) -> StoreDescription {
+fn undescribed(run_id: &str, session: u32) -> StoreDescription {
     let created = now();
     StoreDescription {
         format: FORMAT,
         run_id: run_id.to_owned(),
         created,
         features: FeatureNames::default(),
-        sessions: vec![Session::begin(1, 1, None, created)],
+        sessions: vec![Session::begin(session.max(1), 1, None, created)],
     }
 }

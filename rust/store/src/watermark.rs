@@ -263,7 +263,7 @@ mod tests {
 
     fn watermark(sequence: u64) -> Watermark {
         let mut watermark = Watermark {
-            sequence,
+            sequence: 10_000 + sequence,
             durable: 7,
             session: 3,
             dropped: 11,

@@ -297,19 +297,11 @@ fn additions_to_the_format_are_refused_by_name() {
         .map(|entry| entry.unwrap().path().join("index-000000.arrow"))
         .find(|path| path.exists())
         .unwrap();
-    let whole = fs::read(&index).unwrap();
-    let superblock = whole
-        .windows(8)
-        .position(|bytes| bytes == b"SPECPLAN")
-        .unwrap();
     let set = |word: usize, bits: u32| {
-        let mut bytes = whole.clone();
-        bytes[superblock + word..superblock + word + 4].copy_from_slice(&bits.to_le_bytes());
-        let check = crc32fast::hash(&bytes[superblock..superblock + 60]);
-        bytes[superblock + 60..superblock + 64].copy_from_slice(&check.to_le_bytes());
-        let aside = index.with_extension("aside");
-        fs::write(&aside, bytes).unwrap();
-        fs::rename(&aside, &index).unwrap();
+        change_superblock(&index, |superblock| {
+            superblock[48..60].fill(0);
+            superblock[word..word + 4].copy_from_slice(&bits.to_le_bytes());
+        });
     };
     let name = "index-000000.arrow` needs a newer version: feature bit";
     set(56, 1 << 5);
@@ -341,21 +333,20 @@ fn additions_to_the_format_are_refused_by_name() {
     );
 }
 
-/// Numbers that are visible, then for each possible batch whether it is there.
-fn seen(folder: &Path) -> Result<(Vec<u64>, Vec<bool>), StoreError> {
+/// Whether each possible batch is there, and at the end the numbers that are visible.
+fn seen(folder: &Path) -> Result<Vec<Result<Vec<u64>, StoreError>>, StoreError> {
     let reader = StoreReader::open(folder)?;
     let channel = &reader.channels()[0];
-    let numbers = channel
-        .index()?
-        .iter()
-        .map(|entry| entry.sequence)
+    let mut answers: Vec<_> = (-1..90)
+        .map(|batch| match channel.get(0, batch) {
+            Ok(rows) => Ok(vec![rows.count() as u64]),
+            Err(StoreError::NoBatch { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        })
         .collect();
-    let batches = (-1..90).map(|batch| match channel.get(0, batch) {
-        Ok(_) => Ok(true),
-        Err(StoreError::NoBatch { .. }) => Ok(false),
-        Err(error) => Err(error),
-    });
-    Ok((numbers, batches.collect::<Result<_, _>>()?))
+    let index = channel.index();
+    answers.push(index.map(|index| index.iter().map(|entry| entry.sequence).collect()));
+    Ok(answers)
 }
 
 #[test]
@@ -371,8 +362,12 @@ fn a_flipped_bit_in_an_index_moves_no_border() {
     let store = Store::open(&folder, &session(2), Some(17)).unwrap();
     values(&store).record(&[0; 8], 1, 0, 80).unwrap();
     store.close().unwrap();
-    let whole = seen(&folder).unwrap();
-    assert_eq!(whole.0.len(), 18);
+    let whole: Vec<_> = seen(&folder)
+        .unwrap()
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(whole.last().unwrap().len(), 18);
     let index = folder
         .join(key("outputs").folder_name())
         .join("index-000000.arrow");
@@ -390,15 +385,66 @@ fn a_flipped_bit_in_an_index_moves_no_border() {
         let aside = index.with_extension("aside");
         fs::write(&aside, flipped).unwrap();
         fs::rename(&aside, &index).unwrap();
-        match seen(&folder) {
-            Ok(found) => assert_eq!(found, whole, "flipped at {position}"),
-            Err(error) => {
-                assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
-                noticed += 1;
+        let answers = seen(&folder).unwrap_or_else(|error| vec![Err(error)]);
+        for (answer, expected) in answers.into_iter().zip(&whole) {
+            match answer {
+                Ok(found) => assert_eq!(found, *expected, "flipped at {position}"),
+                Err(error) => {
+                    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+                    noticed += 1;
+                }
             }
         }
     }
     assert!(noticed > 17 * 40, "{noticed}");
+}
+
+/// Change the superblock of a file, and its checksum.
+fn change_superblock(path: &Path, change: impl Fn(&mut [u8])) {
+    let mut bytes = fs::read(path).unwrap();
+    let start = bytes
+        .windows(8)
+        .position(|found| found == b"SPECPLAN")
+        .unwrap();
+    change(&mut bytes[start..start + 60]);
+    let check = crc32fast::hash(&bytes[start..start + 60]);
+    bytes[start + 60..start + 64].copy_from_slice(&check.to_le_bytes());
+    let aside = path.with_extension("aside");
+    fs::write(&aside, bytes).unwrap();
+    fs::rename(&aside, path).unwrap();
+}
+
+#[test]
+fn files_that_were_left_without_rows_are_passed_over() {
+    let folder = ten_batches("empty-files");
+    let store = Store::open(&folder, &session(2), None).unwrap();
+    let watermark = fs::read(folder.join("watermark")).unwrap();
+    record(&values(&store), 10..12);
+    store.sync().unwrap();
+    abandon(store, &folder);
+    // As a kill leaves them between their creation and the first commit.
+    fs::write(folder.join("watermark"), watermark).unwrap();
+    let channel = folder.join(key("outputs").folder_name());
+    for name in ["index-000001.arrow", "chunk-000001.arrow"] {
+        change_superblock(&channel.join(name), |superblock| superblock[32..48].fill(0));
+    }
+    let store = Store::open(&folder, &session(3), None).unwrap();
+    record(&values(&store), 10..30);
+    store.close().unwrap();
+    assert_eq!(sequences(&StoreReader::open(&folder).unwrap()).len(), 30);
+    for (number, to) in [(4, 20), (5, 11), (6, 10), (7, 5)] {
+        Store::open(&folder, &session(number), Some(to))
+            .unwrap()
+            .close()
+            .unwrap();
+        let reader = StoreReader::open(&folder).unwrap();
+        let expected: Vec<u64> = (1..11)
+            .chain(13..33)
+            .filter(|&sequence| sequence <= to)
+            .collect();
+        assert_eq!(sequences(&reader), expected);
+        assert!(reader.verify().is_empty());
+    }
 }
 
 /// A record as the model has it: its number, the channel (none for metrics), batch, and values.

@@ -293,6 +293,49 @@ fn each_file_alone_may_be_lost() {
 }
 
 #[test]
+fn a_record_of_metrics_counts_as_a_whole() {
+    let folder = folder("metrics");
+    let store = Store::create(&folder, &session(1)).unwrap();
+    let series = Series {
+        phase: "train".to_owned(),
+        split: String::new(),
+        node: String::new(),
+        name: "a loss".to_owned(),
+    };
+    let group = store.metrics(vec![series; 3]).unwrap();
+    let values: Vec<u8> = (1..=30)
+        .flat_map(|value| f64::from(value).to_le_bytes())
+        .collect();
+    for (batch, values) in values.chunks(24).enumerate() {
+        group.log(values, 0, batch as i32, 0).unwrap();
+    }
+    store.sync().unwrap();
+    let mut written = files(&folder);
+    start_again(&mut written);
+    std::mem::forget(store);
+    let chunk = written
+        .keys()
+        .find(|name| name.starts_with("metrics"))
+        .unwrap()
+        .clone();
+    let start = written[&chunk]
+        .windows(240)
+        .position(|found| found == values)
+        .unwrap();
+    for row in 0..30 {
+        let mut kept = written.clone();
+        kept.get_mut(&chunk).unwrap()[start + 8 * row..start + 8 * row + 8].fill(0);
+        write_files(&folder, &kept);
+        let reader = StoreReader::open(&folder).unwrap();
+        // The row may be one more of the record before it.
+        let whole = row.saturating_sub(1) as u64 / 3;
+        assert_eq!(reader.watermark(), whole);
+        let shown: u64 = reader.metric_files().iter().map(|file| file.2).sum();
+        assert_eq!(shown, 3 * whole);
+    }
+}
+
+#[test]
 fn another_loss_before_anything_was_written_changes_nothing() {
     let (folder, lost) = lost_store("twice");
     let mut random = Random(9);

@@ -243,7 +243,7 @@ impl Random {
     fn text(&mut self, longest: u64) -> String {
         let length = self.next() % longest;
         let mut letter = |_| {
-            if self.next() % 5 == 0 {
+            if self.next().is_multiple_of(5) {
                 '\u{20ac}'
             } else {
                 'x'

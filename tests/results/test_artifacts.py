@@ -17,6 +17,7 @@ from specplan.plan.model import Results
 from specplan.results.artifacts import read_artifacts
 from specplan.results.open import Run
 from specplan.results.table import Table
+from specplan.results.verify import verify_run
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import Recorder
 
@@ -172,6 +173,9 @@ def test_damage_is_named(recorder: Recorder, fresh: RunFolder, tmp_path: Path) -
     (fresh.artifacts / "made/deep/a").rename(fresh.artifacts / "made/a")
     with pytest.raises(StoreError, match=r"made is damaged: it does not match its digest"):
         made.read()
+    found = {damage.path: damage.what for damage in verify_run(fresh).damages}
+    assert found["artifacts/made"] == "it does not match its digest"
+    assert found["artifacts/text.txt"].startswith("cannot be read: ")
 
 
 @pytest.mark.parametrize(

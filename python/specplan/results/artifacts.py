@@ -13,6 +13,7 @@ import numpy as np
 from specplan.errors import StoreError
 from specplan.spec.wording import choices
 from specplan.store.artifacts import FOLDER, ArtifactRow, check_name, file_digest, folder_digest
+from specplan.store.recorder import ARTIFACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from specplan._native import StoreReader, TextReader
     from specplan.results.table import Table
+    from specplan.store.layout import RunFolder
 
 
 class Artifact:
@@ -109,6 +112,27 @@ class Artifacts(Mapping[str, Artifact]):
 
     def __repr__(self) -> str:
         return f"Artifacts({', '.join(self._versions)})"
+
+
+def artifacts_of(folder: RunFolder, records: StoreReader) -> Artifacts:
+    """The artifacts of a run.
+
+    Raises:
+        StoreError: the records of them are damaged.
+    """
+    rows = [
+        text
+        for channel in records.texts()
+        if tells_of_artifacts(channel)
+        for position in range(channel.batches)
+        for text in channel.at(position)
+    ]
+    return read_artifacts(folder.artifacts, rows)
+
+
+def tells_of_artifacts(channel: TextReader) -> bool:
+    """Whether a channel has the rows of the artifacts."""
+    return channel.field == ARTIFACT and channel.phase == ""
 
 
 def read_artifacts(folder: Path, rows: Sequence[str]) -> Artifacts:

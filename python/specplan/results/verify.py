@@ -9,7 +9,9 @@ import msgspec
 from specplan._native import StoreReader, verify_parquet, verify_store
 from specplan.errors import PlanError, RunError, StoreError
 from specplan.plan.canonical import read_plan
+from specplan.results.artifacts import artifacts_of
 from specplan.results.status import read_run_file
+from specplan.store.checked_json import matches_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,8 +82,9 @@ def verify_run(folder: RunFolder) -> Verification:
         findings.add(folder.run_file, None, "the file is missing")
     findings.check(folder.run_file, lambda _: read_run_file(folder))
     findings.check(folder.plan_file, lambda path: _check_plan(folder, path))
-    for path in (folder.spec_file, folder.map_file, folder.environment_file):
+    for path in (folder.spec_file, folder.map_file):
         findings.check(path, _check_json)
+    findings.check(folder.environment_file, _check_checksum)
     if folder.tables.is_dir():
         for path in sorted(folder.tables.glob("*.parquet")):
             findings.check(path, _check_table)
@@ -92,6 +95,7 @@ def verify_run(folder: RunFolder) -> Verification:
         findings.files += verified.files
         for damage in verified.damages:
             findings.add(damage.path, damage.offset, damage.message)
+        _check_artifacts(folder, findings)
     return Verification(
         batches=batches,
         metric_rows=metric_rows,
@@ -118,6 +122,26 @@ def _check_plan(folder: RunFolder, path: Path) -> None:
 
 def _check_json(path: Path) -> None:
     msgspec.json.decode(path.read_bytes())
+
+
+def _check_checksum(path: Path) -> None:
+    if not matches_checksum(path.read_bytes()):
+        raise RunError(f"{path}: it does not match its checksum")
+
+
+def _check_artifacts(folder: RunFolder, findings: _Findings) -> None:
+    try:
+        artifacts = artifacts_of(folder, StoreReader.open(str(folder.records)))
+    except StoreError:
+        return  # a damage of the records, which they told themselves
+    for name in artifacts:
+        for artifact in artifacts.versions(name):
+            findings.files += 1
+            try:
+                artifact.check()
+            except StoreError as error:
+                what = str(error).removeprefix(f"{artifact.path} ").removeprefix("is damaged: ")
+                findings.add(artifact.path, None, what)
 
 
 def _check_table(path: Path) -> None:

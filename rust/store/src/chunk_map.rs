@@ -40,7 +40,7 @@ struct RegionPlace {
 #[derive(Debug)]
 pub(crate) struct ChunkMap {
     path: PathBuf,
-    map: GuardedMap,
+    map: GuardedMap<Mmap>,
     superblock_offset: u64,
     regions: Vec<RegionPlace>,
     first: Superblock,
@@ -121,8 +121,7 @@ impl ChunkMap {
 
     /// What a chunk says of its columns.
     pub(crate) fn schema(path: &Path) -> Result<Schema> {
-        let file = File::open(path).context("open", path)?;
-        let bytes = file.metadata().context("inspect", path)?.len();
+        let (file, bytes) = open_input(path)?;
         Ok(Header::read(&file, path, bytes)?.schema)
     }
 

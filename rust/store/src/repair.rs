@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use crate::batch_index::BatchEntry;
 use crate::channel_files::ChannelFiles;
 use crate::chunk_map::ChunkMap;
 use crate::description::{
@@ -12,8 +11,9 @@ use crate::description::{
 };
 use crate::error::{IoContext, Result, StoreError};
 use crate::export_metrics::{MetricNumbers, read_metric};
-use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE};
+use crate::folder::{CHANNEL_FILE, STORE_FILE};
 use crate::hidden::{Hidden, HiddenRange};
+use crate::index_row::BatchEntry;
 use crate::metric_files::Series;
 use crate::policy::Policy;
 use crate::rows::Rows;
@@ -81,8 +81,7 @@ pub fn repair_store(folder: &Path, copy: &Path, run_id: &str) -> Result<Repaired
         }
         keep
     });
-    let metrics = copy.join(METRICS_FOLDER);
-    fs::create_dir_all(&metrics).context("create", &metrics)?;
+    fs::create_dir_all(copy).context("create", copy)?;
     let description = scan
         .description
         .take()

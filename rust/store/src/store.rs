@@ -14,7 +14,7 @@ use crate::description::{
     replace_description, sync_folder, write_description,
 };
 use crate::error::{IoContext, Result, StoreError};
-use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
+use crate::folder::{CHANNEL_FILE, ChannelKey, STORE_FILE};
 use crate::kind::{KEY_COLUMNS, Kind};
 use crate::lock::Lock;
 use crate::metric_files::Series;
@@ -129,8 +129,6 @@ impl Store {
         writer: Writer,
         left: HashMap<String, ChannelEnd>,
     ) -> Result<Self> {
-        let metrics = folder.join(METRICS_FOLDER);
-        fs::create_dir_all(&metrics).context("create", &metrics)?;
         let recorder = Arc::new(Recorder::new(folder, options.staging_bytes, writer));
         let interval = options.flush_interval;
         let drained = Arc::clone(&recorder);

@@ -234,7 +234,7 @@ mod tests {
     use arrow_ipc::reader::FileReader;
 
     use super::*;
-    use crate::index_files::index_columns;
+    use crate::index_row::index_columns;
     use crate::kind::Kind;
     use crate::metric_files::metric_columns;
     use crate::value_type::ValueType;

@@ -9,8 +9,7 @@ use crate::chunk::{ChunkWriter, Compacted, chunk_bytes};
 use crate::columns::{Columns, Extent, plain, time, view};
 use crate::error::Result;
 use crate::folder::chunk_path;
-use crate::growing_files::GrowingFiles;
-use crate::recovery::FilesEnd;
+use crate::growing_files::{FilesEnd, GrowingFiles};
 use crate::staging::{Block, Entry, Target};
 use crate::unsynced::Unsynced;
 

@@ -11,6 +11,7 @@ import polars
 import pyarrow as pa
 import pytest
 import torch
+from blake3 import blake3
 
 from specplan.errors import StoreError
 from specplan.plan.model import Results
@@ -87,6 +88,23 @@ def test_arrays_as_safetensors(recorder: Recorder, fresh: RunFolder) -> None:
     recorder.sync()
     read = Run(fresh).artifacts["arrays.safetensors"].read()
     assert (read["a"].dtype, read["a"].tolist()) == (np.int16, [0, 1, 2])
+
+
+def test_a_changed_tensor_changes_no_file(recorder: Recorder, fresh: RunFolder) -> None:
+    recorder.artifact("model", {"a": torch.zeros(3)})
+    recorder.sync()
+    artifact = Run(fresh).artifacts["model"]
+    artifact.read()["a"][0] = 5
+    assert artifact.read()["a"].tolist() == [0, 0, 0]
+
+
+def test_a_file_that_is_not_of_its_kind(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"12")
+    digest = blake3(b"12").hexdigest()
+    row = '{"name": "a", "file": "a.safetensors", "kind": "tensors", "media_type": "", "bytes": 2, '
+    artifacts = read_artifacts(tmp_path, [f'{row}"blake3": "{digest}"}}'])
+    with pytest.raises(StoreError, match=r"a\.safetensors is damaged: Error while deserializing"):
+        artifacts["a"].read()
 
 
 def test_a_frame(recorder: Recorder, fresh: RunFolder) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+from safetensors import SafetensorError
 
 from specplan.errors import StoreError
 from specplan.spec.wording import choices
@@ -55,7 +56,8 @@ class Artifact:
     def read(self) -> Any:
         """The value: arrays and tensors by name where there are several, a `Table` of a frame.
 
-        The bytes of a figure or file are given as they are; of a folder, its path.
+        The bytes of a figure or file are given as they are; of a folder, its path. Tensors lie on a private
+        map of their file: a change of one changes no file.
 
         Raises:
             StoreError: the file is gone, or is not what was written.
@@ -63,7 +65,7 @@ class Artifact:
         self.check()
         try:
             return READERS[self.kind](self.path)
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
             raise StoreError(f"{self.path} is damaged: {error}") from error
 
     def check(self) -> None:
@@ -160,7 +162,9 @@ def _read_array(path: Path) -> NDArray[Any]:
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     if path.suffix.lower() == ".safetensors":
-        return {name: tensor.numpy() for name, tensor in _read_tensors(path).items()}
+        from safetensors.numpy import load_file
+
+        return load_file(path)
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
@@ -171,9 +175,9 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_tensors(path: Path) -> dict[str, Any]:
-    from specplan.results.torch_tensors import read_safetensors
+    from safetensors.torch import load_file
 
-    return read_safetensors(path)
+    return load_file(path)
 
 
 def _read_table(path: Path) -> Table:

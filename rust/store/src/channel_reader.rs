@@ -40,12 +40,7 @@ impl ChannelReader {
     ) -> Result<Self> {
         let kind = Kind::parse(&description, &folder.join(CHANNEL_FILE))?;
         let columns = kind.columns(&description.field);
-        let key = ChannelKey {
-            phase: description.phase,
-            node: description.node,
-            role: description.role,
-            field: description.field,
-        };
+        let key = description.key();
         Ok(Self {
             snapshot: RwLock::new(Snapshot {
                 index: BatchIndex::new(folder.clone()),

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::block::Entry;
 use crate::chunk::{Compacted, FIRST_CHUNK_BYTES, chunk_bytes};
 use crate::columns::Extent;
 use crate::error::Result;
 use crate::folder::index_path;
 use crate::growing_files::{FilesEnd, GrowingFiles};
 use crate::index_row::{BatchEntry, index_columns};
-use crate::staging::Entry;
 use crate::superblock::KEYS_UNSORTED;
 use crate::unsynced::Unsynced;
 

@@ -236,7 +236,7 @@ mod tests {
     use super::*;
     use crate::index_row::index_columns;
     use crate::kind::Kind;
-    use crate::metric_files::metric_columns;
+    use crate::metric_row::metric_columns;
     use crate::value_type::ValueType;
 
     fn file(columns: &Columns, layout: &Layout, extent: Extent) -> Vec<u8> {

@@ -6,16 +6,13 @@ use std::sync::Arc;
 
 use crate::chunk_map::ChunkMap;
 use crate::error::Result;
-use crate::export_metrics::check_row;
 use crate::folder::chunk_path;
 use crate::mapped_files::{MappedFiles, Sequences, Stretch, VisibleFile};
-use crate::metric_files::metric_columns;
+use crate::metric_row::{check_row, metric_column, metric_columns};
 use crate::watermark::Watermark;
 
-pub(crate) const SEQUENCE: usize = 9;
-
 const SEQUENCES: Sequences = Sequences {
-    column: SEQUENCE,
+    column: metric_column::SEQUENCE,
     check: check_row,
 };
 

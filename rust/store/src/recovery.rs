@@ -1,11 +1,12 @@
 //! Getting a store ready for another session, whatever ended the one before.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::chunk::{cut_rows, seal};
-use crate::description::{ChannelDescription, StoreDescription, read_description, sync_folder};
+use crate::description::{ChannelDescription, StoreDescription, read_description};
+use crate::disk::{sync_file, sync_folder};
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, chunk_path, file_number, index_path};
 use crate::growing_files::FilesEnd;
@@ -187,12 +188,6 @@ fn sync(folder: &Path, all: &[MappedFiles], durable: u64) -> Result<()> {
         }
     }
     sync_folder(folder)
-}
-
-fn sync_file(path: &Path) -> Result<()> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .context("sync", path)
 }
 
 fn describe(mut state: State) -> Result<Recovered> {

@@ -9,7 +9,7 @@ use crate::chunk_map::ChunkMap;
 use crate::columns::Extent;
 use crate::description::{ChannelDescription, read_description};
 use crate::error::{Result, StoreError};
-use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path, index_path};
+use crate::folder::{CHANNEL_FILE, chunk_path, index_path};
 use crate::implied::implied_description;
 use crate::index_row::{BatchEntry, IndexRow, index_column, index_columns};
 use crate::kind::Kind;
@@ -60,7 +60,7 @@ impl ScannedChannel {
         let chunks = scan_files(folder, chunk_path, &columns, growing, problems)?;
         let index = scan_index(folder, problems)?;
         let mut channel = Self {
-            name: folder_name(&description),
+            name: description.key().folder_name(),
             kind: Arc::new(kind),
             files: 1 + (chunks.len() + index.len()) as u64,
             description,
@@ -261,16 +261,6 @@ fn describe(folder: &Path, problems: &mut Vec<StoreError>) -> Result<Option<Chan
         .iter()
         .map(|chunk| implied_description(folder, chunk));
     Ok(implied.find_map(Result::ok))
-}
-
-fn folder_name(description: &ChannelDescription) -> String {
-    ChannelKey {
-        phase: description.phase.clone(),
-        node: description.node.clone(),
-        role: description.role.clone(),
-        field: description.field.clone(),
-    }
-    .folder_name()
 }
 
 fn scan_index(folder: &Path, problems: &mut Vec<StoreError>) -> Result<Vec<ScannedFile>> {

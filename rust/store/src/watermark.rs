@@ -5,10 +5,10 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::block::now;
 use crate::error::{IoContext, Result, StoreError};
 use crate::hidden::{Hidden, HiddenRange};
 use crate::input::open_input;
-use crate::staging::now;
 use crate::superblock::{FORMAT, MOST_SEQUENCE, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"SPECMARK";

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::block::{Block, Entry, Payload, Target};
 use crate::channel_files::ChannelFiles;
 use crate::chunk::Compacted;
 use crate::error::{IoContext, Result, StoreError};
@@ -12,7 +13,6 @@ use crate::growing_files::FilesEnd;
 use crate::metric_files::{MetricFiles, Series};
 use crate::open_channels::OpenChannels;
 use crate::policy::{Durability, OnError, Policy, SYNC_PERIOD};
-use crate::staging::{Block, Entry, Payload, Target};
 use crate::unsynced::Unsynced;
 use crate::watermark::{Watermark, WatermarkFile};
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::chunk_map::ChunkMap;
 use crate::columns::{Columns, Extent};
+use crate::disk::temporary;
 use crate::error::{IoContext, Result};
 use crate::layout::Layout;
 use crate::reserve::{Place, Reserve, release};
@@ -359,12 +360,6 @@ impl Compacted {
 /// Give the space of a file in the making back. What is left of it means nothing, so that a failure does not matter.
 fn discard(temporary: &Path) {
     let _ = fs::remove_file(temporary);
-}
-
-pub(crate) fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    PathBuf::from(name)
 }
 
 fn write_empty(

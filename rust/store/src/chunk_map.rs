@@ -322,6 +322,10 @@ impl Header {
             .ok_or_else(|| StoreError::damaged(path, 16, "the first message is not a schema"))?;
         let (record_message, body_offset) = read_message(file, path, bytes, record_offset)?;
         let record = record_offset + PREFIX_BYTES as u64;
+        if body_offset % ALIGNMENT != 0 {
+            let reason = "the record batch does not start at a multiple of 64";
+            return Err(StoreError::damaged(path, record_offset, reason));
+        }
         let message = parse_message(&record_message, path, record)?;
         let batch = message
             .header_as_record_batch()

@@ -234,9 +234,9 @@ mod tests {
     use arrow_ipc::reader::FileReader;
 
     use super::*;
-    use crate::index_files::index_columns;
+    use crate::index_row::index_columns;
     use crate::kind::Kind;
-    use crate::metric_files::metric_columns;
+    use crate::metric_row::metric_columns;
     use crate::value_type::ValueType;
 
     fn file(columns: &Columns, layout: &Layout, extent: Extent) -> Vec<u8> {

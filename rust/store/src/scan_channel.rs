@@ -4,15 +4,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::batch_index::{BatchEntry, IndexRow};
 use crate::chunk::{FIRST_CHUNK_BYTES, chunk_bytes};
 use crate::chunk_map::ChunkMap;
 use crate::columns::Extent;
 use crate::description::{ChannelDescription, read_description};
 use crate::error::{Result, StoreError};
-use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path, index_path};
+use crate::folder::{CHANNEL_FILE, chunk_path, index_path};
 use crate::implied::implied_description;
-use crate::index_files::{index_column, index_columns};
+use crate::index_row::{BatchEntry, IndexRow, index_column, index_columns};
 use crate::kind::Kind;
 use crate::rows::Rows;
 use crate::scan::{ScannedFile, Visible, noted, scan_files, sorted};
@@ -61,7 +60,7 @@ impl ScannedChannel {
         let chunks = scan_files(folder, chunk_path, &columns, growing, problems)?;
         let index = scan_index(folder, problems)?;
         let mut channel = Self {
-            name: folder_name(&description),
+            name: description.key().folder_name(),
             kind: Arc::new(kind),
             files: 1 + (chunks.len() + index.len()) as u64,
             description,
@@ -107,7 +106,11 @@ impl ScannedChannel {
         let (mut last_sequence, mut next_row) = (0, Some(0));
         for part in index {
             for row in 0..part.rows {
-                let Some(found) = read_entry(&part.map, row) else {
+                let Ok(found) = (IndexRow {
+                    map: &part.map,
+                    row,
+                })
+                .entry() else {
                     if !part.implied {
                         let reason = "the index entry of a batch does not match its checksum";
                         problems.push(entry_damaged(&part.map, row, reason));
@@ -131,7 +134,7 @@ impl ScannedChannel {
                     continue;
                 }
                 last_sequence = found.sequence;
-                next_row = Some(found.row_start + u64::from(found.rows));
+                next_row = Some(found.row_end());
                 self.named
                     .push((found.row_start, u64::from(found.rows), found.sequence));
                 if visible.shows(found.sequence) {
@@ -260,16 +263,6 @@ fn describe(folder: &Path, problems: &mut Vec<StoreError>) -> Result<Option<Chan
     Ok(implied.find_map(Result::ok))
 }
 
-fn folder_name(description: &ChannelDescription) -> String {
-    ChannelKey {
-        phase: description.phase.clone(),
-        node: description.node.clone(),
-        role: description.role.clone(),
-        field: description.field.clone(),
-    }
-    .folder_name()
-}
-
 fn scan_index(folder: &Path, problems: &mut Vec<StoreError>) -> Result<Vec<ScannedFile>> {
     let columns = index_columns();
     let growing = |number| {
@@ -281,11 +274,4 @@ fn scan_index(folder: &Path, problems: &mut Vec<StoreError>) -> Result<Vec<Scann
 
 fn entry_damaged(index: &ChunkMap, row: u64, reason: &str) -> StoreError {
     index.damaged(index.row_offset(index_column::SEQUENCE, row), reason)
-}
-
-/// An index entry that matches its checksum.
-fn read_entry(map: &ChunkMap, row: u64) -> Option<BatchEntry> {
-    let entry = IndexRow { map, row }.entry().ok()?;
-    entry.row_start.checked_add(u64::from(entry.rows))?;
-    Some(entry)
 }

@@ -5,11 +5,11 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::block::now;
 use crate::error::{IoContext, Result, StoreError};
 use crate::hidden::{Hidden, HiddenRange};
 use crate::input::open_input;
-use crate::staging::now;
-use crate::superblock::{FORMAT, u32_at, u64_at};
+use crate::superblock::{FORMAT, MOST_SEQUENCE, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"SPECMARK";
 pub(crate) const SEQUENCE_OFFSET: u64 = 24;
@@ -241,6 +241,10 @@ fn parse(bytes: &[u8], path: &Path, start: usize) -> Result<Option<Watermark>> {
         .ok_or_else(|| damaged(FIXED_BYTES, "the hidden ranges are out of order"))?;
     let (sequence, durable) = (u64_at(bytes, 24), u64_at(bytes, 32));
     let hidden_through = hidden.ranges().last().map_or(0, |range| range.through);
+    if sequence > MOST_SEQUENCE {
+        let reason = "the watermark counts more than there can be";
+        return Err(damaged(SEQUENCE_OFFSET as usize, reason));
+    }
     if durable > sequence || hidden_through > sequence {
         let reason = "more is durable or hidden than there is";
         return Err(damaged(SEQUENCE_OFFSET as usize, reason));

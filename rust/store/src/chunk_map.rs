@@ -126,6 +126,13 @@ impl ChunkMap {
         }
     }
 
+    /// Whether everything stands where this layout has it.
+    pub(crate) fn has_layout(&self, layout: &Layout) -> bool {
+        let offsets = self.regions.iter().map(|place| place.offset);
+        offsets.eq(layout.offsets.iter().copied())
+            && self.superblock_offset == layout.commit_offset()
+    }
+
     pub(crate) fn superblock_offset(&self) -> u64 {
         self.superblock_offset
     }

@@ -64,6 +64,7 @@ mod recorder;
 mod recovery;
 mod region_writer;
 mod repair;
+mod reserve;
 mod rows;
 mod scan;
 mod scan_channel;

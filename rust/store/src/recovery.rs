@@ -164,8 +164,10 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Seal what a crash left open, and put on disk what only the memory of the system may hold.
 fn close_files(folder: &Path, state: &State, all: &[MappedFiles]) -> Result<()> {
-    for file in all.iter().flat_map(MappedFiles::files) {
-        seal(&file.map)?;
+    for files in all {
+        for file in files.files() {
+            seal(&file.map, files.columns())?;
+        }
     }
     if !state.watermark.closed {
         let descriptions = state.channels.iter();

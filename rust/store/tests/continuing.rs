@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use common::{Folder, abandon, channel, folder, key, patient, record_some};
@@ -65,6 +66,37 @@ fn a_killed_store_is_continued() {
         .map(|session| (session.session, session.first_sequence, session.rewound_to))
         .collect();
     assert_eq!(begun, [(1, 1, None), (2, 12, None)]);
+    assert!(reader.verify().is_empty());
+}
+
+#[test]
+fn space_that_a_killed_store_had_taken_is_given_back() {
+    const ROW_BYTES: usize = 128 << 10;
+    let folder = folder("space");
+    let record = |store: &Store, batches: std::ops::Range<i32>| {
+        let values = channel(store, "outputs", ValueType::Uint8, &[ROW_BYTES]);
+        for batch in batches {
+            let row = vec![batch as u8; ROW_BYTES];
+            values.record(&row, 1, 0, batch).unwrap();
+        }
+        store.sync().unwrap();
+    };
+    let store = Store::create(&folder, &patient(1)).unwrap();
+    record(&store, 0..10);
+    abandon(store, &folder);
+    let store = Store::open(&folder, &patient(2), None).unwrap();
+    let name = key("outputs").folder_name();
+    let left = fs::metadata(folder.join(name).join("chunk-000001.arrow")).unwrap();
+    assert!(left.len() > 3 << 20);
+    let rows = 3 * ROW_BYTES as u64;
+    assert!(left.blocks() * 512 < rows + (256 << 10));
+    record(&store, 10..12);
+    store.close().unwrap();
+    let reader = StoreReader::open(&folder).unwrap();
+    for batch in 0..12 {
+        let rows = reader.channels()[0].get(0, batch).unwrap();
+        assert_eq!(rows.bytes(), vec![batch as u8; ROW_BYTES]);
+    }
     assert!(reader.verify().is_empty());
 }
 

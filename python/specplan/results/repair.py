@@ -49,6 +49,8 @@ def repair_run(folder: RunFolder, to: Path) -> Repair:
     """
     if to.exists():
         raise RunError(f"`{to}` exists already; a repaired copy needs a new folder")
+    if to.resolve().is_relative_to(folder.path.resolve()):
+        raise RunError(f"`{to}` lies in the run that is only read; a copy needs a folder elsewhere")
     found = verify_run(folder)
     aside = RunFolder(to.parent / f".{to.name}.{os.getpid()}")
     aside.path.mkdir(parents=True)

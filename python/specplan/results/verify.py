@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -60,11 +61,13 @@ class _Findings:
     def check(self, path: Path, check: Callable[[Path], object]) -> None:
         """Look at a file, if there is one. What `check` raises is wrong with it."""
         if not path.is_file():
+            if os.path.lexists(path):
+                self.add(path, None, "it is not a file")
             return
         self.files += 1
         try:
             check(path)
-        except (msgspec.DecodeError, PlanError, RunError, StoreError) as error:
+        except (PlanError, RunError, StoreError) as error:
             what = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
             self.add(path, None, what)
 
@@ -78,7 +81,7 @@ def verify_run(folder: RunFolder) -> Verification:
         StoreError: a record file is of a later version.
     """
     findings = _Findings(folder)
-    if not folder.run_file.is_file():
+    if not os.path.lexists(folder.run_file):
         findings.add(folder.run_file, None, "the file is missing")
     findings.check(folder.run_file, lambda _: read_run_file(folder))
     findings.check(folder.plan_file, lambda path: _check_plan(folder, path))
@@ -121,7 +124,10 @@ def _check_plan(folder: RunFolder, path: Path) -> None:
 
 
 def _check_json(path: Path) -> None:
-    msgspec.json.decode(path.read_bytes())
+    try:
+        msgspec.json.decode(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: is not JSON: {error}") from error
 
 
 def _check_checksum(path: Path) -> None:

@@ -298,7 +298,11 @@ class StoreReader:
     def texts(self) -> list[TextReader]:
         """Every channel of strings or JSON documents, in order of creation."""
     def metric_files(self) -> list[tuple[str, int, int]]:
-        """Where the visible rows of the metrics stand, in order: an Arrow IPC file, the first row, how many rows."""
+        """Where the visible rows of the metrics stand, in order: an Arrow IPC file, the first row, how many rows.
+
+        Raises:
+            StoreError: a row does not match its checksum, or records are missing.
+        """
 
 @disjoint_base
 class ChannelReader:

@@ -112,8 +112,8 @@ impl StoreReader {
         Ok(readers)
     }
 
-    fn metric_files(&self) -> Vec<(String, u64, u64)> {
-        names(self.0.metric_files())
+    fn metric_files(&self) -> PyResult<Vec<(String, u64, u64)>> {
+        Ok(names(self.0.metric_files().map_err(Failure::from)?))
     }
 }
 

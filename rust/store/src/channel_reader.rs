@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::batch_index::BatchIndex;
 use crate::description::ChannelDescription;
 use crate::error::{Result, StoreError};
-use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path};
+use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path, index_path};
 use crate::index_row::{BatchEntry, IndexRow};
 use crate::kind::Kind;
 use crate::mapped_files::{MappedFiles, Stretch, VisibleFile, visible_count};
@@ -174,6 +174,13 @@ impl ChannelReader {
         let ranges = snapshot.index.show(watermark, snapshot.chunks.rows());
         snapshot.intact()?;
         snapshot.visible = snapshot.chunks.stretches(&ranges?);
+        let last = snapshot.chunks.last_sequence();
+        if watermark.shows(last) && snapshot.index.files.last_sequence() < last {
+            let number = snapshot.index.files.files().len() as u32;
+            let path = index_path(snapshot.chunks.folder(), number);
+            let reason = format!("record {last} has rows, and no index names it");
+            return Err(StoreError::damaged(&path, 0, reason));
+        }
         Ok(())
     }
 

@@ -141,7 +141,8 @@ impl MappedFiles {
         self.files.last().map_or(0, MappedFile::end)
     }
 
-    fn last_sequence(&self) -> u64 {
+    /// The largest number of a record in the files.
+    pub(crate) fn last_sequence(&self) -> u64 {
         self.files.last().map_or(0, |file| file.last_sequence)
     }
 

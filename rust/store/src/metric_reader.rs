@@ -20,6 +20,8 @@ const SEQUENCES: Sequences = Sequences {
 pub(crate) struct MetricReader {
     files: MappedFiles,
     visible: Vec<Stretch>,
+    /// For each file, up to which row the visible rows match their checksums.
+    checked: Vec<u64>,
 }
 
 impl MetricReader {
@@ -27,6 +29,7 @@ impl MetricReader {
         Self {
             files: MappedFiles::new(folder, chunk_path, metric_columns()),
             visible: Vec::new(),
+            checked: Vec::new(),
         }
     }
 
@@ -43,6 +46,7 @@ impl MetricReader {
     pub(crate) fn forget(&mut self) {
         self.files.forget();
         self.visible.clear();
+        self.checked.clear();
     }
 
     /// Decide what is visible.
@@ -85,6 +89,27 @@ impl MetricReader {
         let rows = self.files.rows_through(SEQUENCES, sequence)?;
         self.files.cut_numbered(rows, SEQUENCES);
         Ok(())
+    }
+
+    /// Compare the visible rows with their checksums, each once; returns how many records they are.
+    pub(crate) fn check(&mut self) -> Result<u64> {
+        self.checked.resize(self.files.files().len(), 0);
+        let (mut records, mut last) = (0, 0);
+        for stretch in &self.visible {
+            let map = &self.files.files()[stretch.file].map;
+            let checked = &mut self.checked[stretch.file];
+            for row in stretch.rows.clone() {
+                if row >= *checked {
+                    check_row(map, row)?;
+                }
+                let sequence = u64::from_le_bytes(map.number(metric_column::SEQUENCE, row));
+                records += u64::from(sequence != last);
+                last = sequence;
+            }
+            *checked = stretch.rows.end;
+        }
+        self.files.intact()?;
+        Ok(records)
     }
 
     pub(crate) fn visible_files(&self) -> Vec<VisibleFile> {

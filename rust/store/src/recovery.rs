@@ -8,7 +8,7 @@ use crate::chunk::{cut_rows, seal};
 use crate::description::{ChannelDescription, StoreDescription, read_description};
 use crate::disk::{sync_file, sync_folder};
 use crate::error::{IoContext, Result, StoreError};
-use crate::folder::{CHANNEL_FILE, chunk_path, file_number, index_path};
+use crate::folder::{CHANNEL_FILE, WATERMARK_FILE, chunk_path, file_number, index_path};
 use crate::growing_files::FilesEnd;
 use crate::hidden::Hidden;
 use crate::mapped_files::{MappedFile, MappedFiles};
@@ -51,6 +51,8 @@ pub(crate) fn recover(folder: &Path, session: u32, rewind_to: Option<u64>) -> Re
             limit: Hidden::MOST,
         });
     }
+    state.show(watermark.clone())?;
+    state.check_complete(&folder.join(WATERMARK_FILE))?;
     let all = all_files(&state);
     if state.lost_power {
         put_in_order(folder, &state, &all)?;

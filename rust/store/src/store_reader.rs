@@ -10,7 +10,7 @@ use crate::channel_reader::ChannelReader;
 use crate::chunk_map::ChunkMap;
 use crate::description::{Session, StoreDescription, read_description};
 use crate::error::{IoContext, Result, StoreError};
-use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE};
+use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path};
 use crate::mapped_files::VisibleFile;
 use crate::metric_reader::MetricReader;
 use crate::power_loss::{last_proven, lost_power};
@@ -192,9 +192,13 @@ impl StoreReader {
         self.lock().channels.clone()
     }
 
-    /// Where all visible rows of the metrics stand.
-    pub fn metric_files(&self) -> Vec<VisibleFile> {
-        self.lock().metrics.visible_files()
+    /// Where all visible rows of the metrics stand, which have been compared with their checksums.
+    pub fn metric_files(&self) -> Result<Vec<VisibleFile>> {
+        let mut state = self.lock();
+        if self.check {
+            state.check_complete(&self.folder.join(WATERMARK_FILE))?;
+        }
+        Ok(state.metrics.visible_files())
     }
 
     /// The visible rows of each chunk of the metrics.
@@ -218,7 +222,15 @@ impl StoreReader {
             let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
                 continue;
             };
-            if known.contains(name) || !folder.join(CHANNEL_FILE).exists() {
+            let description = folder.join(CHANNEL_FILE);
+            if known.contains(name) {
+                continue;
+            }
+            if !description.exists() {
+                // A channel has rows only after it was described.
+                if name != METRICS_FOLDER && chunk_path(&folder, 0).exists() {
+                    failures.push(StoreError::damaged(&description, 0, "the file is missing"));
+                }
                 continue;
             }
             match self.open_channel(&folder, name) {
@@ -262,6 +274,20 @@ impl State {
         self.metrics.show(&watermark)?;
         self.watermark = watermark;
         Ok(())
+    }
+
+    /// Every visible number is that of a record that is there. The error names the watermark, at this path.
+    pub(crate) fn check_complete(&mut self, path: &Path) -> Result<()> {
+        let metrics = self.metrics.check()?;
+        let batches = self.channels.iter().map(|channel| channel.batches() as u64);
+        let found = metrics + batches.sum::<u64>();
+        let visible = self.watermark.hidden.visible(self.watermark.sequence);
+        let promised: u64 = visible.map(|range| range.through - range.after).sum();
+        if found == promised {
+            return Ok(());
+        }
+        let reason = format!("it promises {promised} records, and {found} are there");
+        Err(StoreError::damaged(path, SEQUENCE_OFFSET, reason))
     }
 
     fn forget(&mut self) {

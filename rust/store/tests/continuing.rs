@@ -274,6 +274,7 @@ fn rows_that_a_kill_left_above_the_watermark_stay_hidden() {
     );
     let metrics: Vec<_> = reader
         .metric_files()
+        .unwrap()
         .iter()
         .map(|file| (file.1, file.2))
         .collect();

@@ -201,7 +201,12 @@ fn check(reader: &StoreReader, records: &[(u64, i32)]) {
     assert!(reader.verify().is_empty(), "{:?}", reader.verify());
     let expected = of_channels(records);
     assert_eq!(found(reader), expected);
-    let metrics: u64 = reader.metric_files().iter().map(|file| file.2).sum();
+    let metrics: u64 = reader
+        .metric_files()
+        .unwrap()
+        .iter()
+        .map(|file| file.2)
+        .sum();
     assert_eq!(metrics, 3 * (records.len() - expected.len()) as u64);
 }
 
@@ -320,7 +325,12 @@ fn a_record_of_metrics_counts_as_a_whole() {
         // The row may be one more of the record before it.
         let whole = row.saturating_sub(1) as u64 / 3;
         assert_eq!(reader.watermark(), whole);
-        let shown: u64 = reader.metric_files().iter().map(|file| file.2).sum();
+        let shown: u64 = reader
+            .metric_files()
+            .unwrap()
+            .iter()
+            .map(|file| file.2)
+            .sum();
         assert_eq!(shown, 3 * whole);
     }
 }

@@ -116,7 +116,12 @@ fn compare(reader: &StoreReader, expected: &[Recorded]) {
         let rows: u64 = tensor.files().iter().map(|file| file.2).sum();
         assert_eq!((tensor.rows(), rows), (start, start));
     }
-    let metrics: u64 = reader.metric_files().iter().map(|file| file.2).sum();
+    let metrics: u64 = reader
+        .metric_files()
+        .unwrap()
+        .iter()
+        .map(|file| file.2)
+        .sum();
     assert_eq!(metrics, 2 * of(None).count() as u64);
 }
 

@@ -103,7 +103,7 @@ fn what_lies_above_the_watermark_is_hidden() {
             .iter()
             .all(|tensor| tensor.batches() == 10)
     );
-    assert_eq!(reader.metric_files()[0].2, 20);
+    assert_eq!(reader.metric_files().unwrap()[0].2, 20);
     assert_eq!(
         reader.channels()[0].files()[0].2,
         reader.channels()[0].rows()

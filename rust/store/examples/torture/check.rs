@@ -231,7 +231,7 @@ fn metrics(logged: &[Logged], workload: &Workload) -> Result<Vec<(u64, u64)>, St
 /// What is visible of the metrics, read with the Arrow library.
 fn logged_in_files(reader: &StoreReader) -> Result<Vec<Logged>, String> {
     let mut logged = Vec::new();
-    for (path, first, rows) in reader.metric_files() {
+    for (path, first, rows) in reader.metric_files().map_err(|error| error.to_string())? {
         let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let file = File::open(&path).map_err(|error| wrong(&error))?;
         for batch in FileReader::try_new(file, None).map_err(|error| wrong(&error))? {

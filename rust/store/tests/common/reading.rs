@@ -32,7 +32,7 @@ pub(crate) fn read_everything(folder: &Path) -> Result<Vec<u8>> {
             seen.extend_from_slice(rows.bytes());
         }
     }
-    let metrics: u64 = reader.metric_files().iter().map(|(_, _, rows)| rows).sum();
+    let metrics: u64 = reader.metric_files()?.iter().map(|(_, _, rows)| rows).sum();
     seen.extend_from_slice(&metrics.to_le_bytes());
     if let Some(problem) = reader.verify().into_iter().next() {
         return Err(problem);

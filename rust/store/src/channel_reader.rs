@@ -223,7 +223,7 @@ impl ChannelReader {
     }
 
     /// Add the numbers of the visible records: all that are durable, and later ones that match their checksums.
-    pub(crate) fn prove(&self, watermark: &Watermark, found: &mut Vec<u64>) {
+    pub(crate) fn prove(&self, watermark: &Watermark, found: &mut Vec<u64>) -> Result<()> {
         let mut snapshot = self.write();
         let (mut intact, mut last) = (0, 0);
         for row in snapshot.index.all_rows() {
@@ -235,7 +235,9 @@ impl ChannelReader {
                 found.push(last);
             }
         }
+        snapshot.intact()?;
         snapshot.index.cut(intact);
+        Ok(())
     }
 
     /// Forget what was found of later records.

@@ -65,7 +65,7 @@ impl MetricReader {
     }
 
     /// Add the numbers of the visible records whose rows all match their checksums.
-    pub(crate) fn prove(&mut self, watermark: &Watermark, found: &mut Vec<u64>) {
+    pub(crate) fn prove(&mut self, watermark: &Watermark, found: &mut Vec<u64>) -> Result<()> {
         let rows = self.parts.iter().flat_map(|part| {
             let map = &*part.map;
             (0..part.rows).map(move |row| check_row(map, row).ok())
@@ -86,7 +86,9 @@ impl MetricReader {
             found.pop_if(|found| *found == last);
             intact = whole;
         }
+        self.parts.iter().try_for_each(|part| part.map.intact())?;
         cut_numbered(&mut self.parts, intact, SEQUENCES);
+        Ok(())
     }
 
     /// Forget what was found of later records.

@@ -3,7 +3,15 @@
 //! The system writes pages back in any order. What the writer has synced is on disk; of what came later any page
 //! may be old, new or missing.
 
+use crate::description::{StoreDescription, boot_id};
 use crate::watermark::Watermark;
+
+/// Whether the machine was started again while the store was open.
+pub(crate) fn lost_power(watermark: &Watermark, description: &StoreDescription) -> bool {
+    let mut sessions = description.sessions.iter();
+    let writer = sessions.find(|session| session.session == watermark.session);
+    !watermark.closed && writer.is_none_or(|writer| writer.boot_id != boot_id())
+}
 
 /// The last number up to which every visible one was found. The error is a number that is missing although it was
 /// on disk.

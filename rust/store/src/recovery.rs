@@ -147,9 +147,7 @@ fn chains(state: &State) -> Vec<Chain> {
 
 /// After a loss of power, take from the files what could not be proven.
 fn put_in_order(folder: &Path, state: &State, chains: &[Chain]) -> Result<()> {
-    for channel in &state.unreadable {
-        fs::remove_dir_all(channel).context("remove", channel)?;
-    }
+    remove_undescribed(folder, state)?;
     for chain in chains {
         for part in &chain.parts {
             cut_rows(&part.map, &chain.columns, part.rows, part.last_sequence)?;
@@ -160,19 +158,48 @@ fn put_in_order(folder: &Path, state: &State, chains: &[Chain]) -> Result<()> {
     sync(folder, chains, 0)
 }
 
+/// Remove channels that lost their descriptions: they were not on disk, and nor were the records.
+fn remove_undescribed(folder: &Path, state: &State) -> Result<()> {
+    for path in entries(folder)? {
+        let known = path == state.metrics.folder()
+            || state
+                .channels
+                .iter()
+                .any(|channel| channel.folder() == path);
+        if known || !path.is_dir() {
+            continue;
+        }
+        let is_of_channel = |path: &PathBuf| {
+            path.ends_with(CHANNEL_FILE)
+                || file_number(path, chunk_path).is_some()
+                || file_number(path, index_path).is_some()
+        };
+        if entries(&path)?.iter().any(is_of_channel) {
+            fs::remove_dir_all(&path).context("remove", &path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Remove files that come after those that could be read: all their records are lost.
 fn remove_beyond(chain: &Chain) -> Result<()> {
     if !chain.folder.exists() {
         return Ok(());
     }
-    for entry in fs::read_dir(&chain.folder).context("list", &chain.folder)? {
-        let path = entry.context("list", &chain.folder)?.path();
+    for path in entries(&chain.folder)? {
         let number = file_number(&path, chain.path);
         if number.is_some_and(|number| number as usize >= chain.parts.len()) {
             fs::remove_file(&path).context("remove", &path)?;
         }
     }
     Ok(())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listed = fs::read_dir(folder).context("list", folder)?;
+    listed
+        .map(|entry| Ok(entry.context("list", folder)?.path()))
+        .collect()
 }
 
 /// Seal what a crash left open, and put on disk what only the memory of the system may hold.

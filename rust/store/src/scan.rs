@@ -10,12 +10,13 @@ use std::sync::Arc;
 use crate::chunk::chunk_bytes;
 use crate::chunk_map::ChunkMap;
 use crate::columns::{Columns, Extent};
-use crate::description::{Session, StoreDescription, boot_id};
+use crate::description::StoreDescription;
 use crate::error::{IoContext, Result, StoreError};
 use crate::export_metrics::check_row;
 use crate::folder::{METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path};
 use crate::implied::{Place, implied_chunk};
 use crate::metric_files::{TEXT_SHARE, metric_columns};
+use crate::power_loss::lost_power;
 use crate::scan_channel::ScannedChannel;
 use crate::watermark::{SEQUENCE_OFFSET, Watermark, read_any_slot, read_watermark};
 
@@ -182,11 +183,8 @@ impl Scan {
 
     /// After a loss of power nothing is promised of records that were not durable. True if only they are gone.
     fn forgive_loss_of_power(&mut self, described: usize) -> bool {
-        let sessions = self.description.iter().flat_map(|it| &it.sessions);
-        let lost_power = !self.watermark.closed
-            && sessions
-                .last()
-                .is_some_and(|session: &Session| session.boot_id != boot_id());
+        let description = self.description.as_ref();
+        let lost_power = description.is_some_and(|it| lost_power(&self.watermark, it));
         let lost = self.channels.iter().flat_map(|channel| &channel.lost);
         let first_lost = lost.map(|lost| lost.sequence);
         let first_lost = first_lost

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::channel_reader::{ChannelReader, VisibleFile};
 use crate::chunk_map::ChunkMap;
-use crate::description::{Session, StoreDescription, boot_id, read_description};
+use crate::description::{Session, StoreDescription, read_description};
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE};
 use crate::metric_reader::MetricReader;
-use crate::power_loss::last_proven;
-use crate::watermark::{Watermark, read_watermark};
+use crate::power_loss::{last_proven, lost_power};
+use crate::watermark::{SEQUENCE_OFFSET, Watermark, read_watermark};
 
 /// An error does not repeat all of a text that may have any length.
 const LONGEST_REASON: usize = 200;
@@ -33,8 +33,6 @@ pub(crate) struct State {
     /// The machine was started again while the store was open.
     pub(crate) lost_power: bool,
     pub(crate) channels: Vec<Arc<ChannelReader>>,
-    /// Folders of channels whose description cannot be read.
-    pub(crate) unreadable: Vec<PathBuf>,
     pub(crate) metrics: MetricReader,
 }
 
@@ -64,7 +62,6 @@ impl StoreReader {
             written: written.clone(),
             lost_power: false,
             channels: Vec::new(),
-            unreadable: Vec::new(),
             metrics: MetricReader::new(folder.join(METRICS_FOLDER)),
         };
         let reader = Self {
@@ -132,14 +129,19 @@ impl StoreReader {
         let mut found = Vec::new();
         for channel in &state.channels {
             failures.extend(channel.load_readable());
-            channel.prove(written, &mut found);
+            channel.prove(written, &mut found)?;
         }
         failures.extend(state.metrics.load().err());
-        state.metrics.prove(written, &mut found);
+        state.metrics.prove(written, &mut found)?;
+        // Only what is torn is lost: what cannot be read now may be readable later.
+        let torn = |failure: &&StoreError| matches!(failure, StoreError::Damaged { .. });
+        if let Some(failure) = failures.iter().find(|failure| !torn(failure)) {
+            return Err(failure.clone());
+        }
         let sequence = last_proven(found, written).map_err(|missing| {
             let reason = format!("record {missing} was on disk and is in no file");
             let path = self.folder.join(WATERMARK_FILE);
-            let missing = StoreError::damaged(&path, 16, reason);
+            let missing = StoreError::damaged(&path, SEQUENCE_OFFSET, reason);
             failures.into_iter().next().unwrap_or(missing)
         })?;
         for channel in &state.channels {
@@ -206,7 +208,6 @@ impl StoreReader {
     /// Add the channels that are new; returns what is wrong with those that cannot be read.
     fn find_channels(&self, state: &mut State) -> Result<Vec<StoreError>> {
         let mut failures = Vec::new();
-        state.unreadable.clear();
         for entry in fs::read_dir(&self.folder).context("list", &self.folder)? {
             let folder = entry.context("list", &self.folder)?.path();
             let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
@@ -218,10 +219,7 @@ impl StoreReader {
             }
             match self.open_channel(&folder, name) {
                 Ok(channel) => state.channels.push(Arc::new(channel)),
-                Err(failure) => {
-                    failures.push(failure);
-                    state.unreadable.push(folder);
-                }
+                Err(failure) => failures.push(failure),
             }
         }
         state.channels.sort_by_key(|channel| channel.order());
@@ -266,13 +264,6 @@ impl State {
         self.channels.iter().for_each(|channel| channel.forget());
         self.metrics.parts.clear();
     }
-}
-
-/// Whether the machine was started again while the store was open.
-fn lost_power(watermark: &Watermark, description: &StoreDescription) -> bool {
-    let mut sessions = description.sessions.iter();
-    let writer = sessions.find(|session| session.session == watermark.session);
-    !watermark.closed && writer.is_none_or(|writer| writer.boot_id != boot_id())
 }
 
 /// A description that matches its checksum and yet describes nothing.

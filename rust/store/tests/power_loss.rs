@@ -327,9 +327,11 @@ fn a_record_of_metrics_counts_as_a_whole() {
         kept.get_mut(&chunk).unwrap()[start + 8 * row..start + 8 * row + 8].fill(0);
         write_files(&folder, &kept);
         let reader = StoreReader::open(&folder).unwrap();
-        assert_eq!(reader.watermark(), row as u64 / 3);
+        // The row may be one more of the record before it.
+        let whole = row.saturating_sub(1) as u64 / 3;
+        assert_eq!(reader.watermark(), whole);
         let shown: u64 = reader.metric_files().iter().map(|file| file.2).sum();
-        assert_eq!(shown, 3 * (row as u64 / 3));
+        assert_eq!(shown, 3 * whole);
     }
 }
 

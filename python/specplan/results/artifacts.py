@@ -7,12 +7,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from specplan.errors import StoreError
+from specplan.results.artifact_records import read_row
 from specplan.spec.wording import choices
-from specplan.store.artifacts import FOLDER, ArtifactRow, check_name, file_digest, folder_digest
+from specplan.store.artifacts import FOLDER, file_digest, files_below, folder_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.results.table import Table
+    from specplan.store.artifacts import ArtifactRow
 
 
 class Artifact:
@@ -64,16 +65,19 @@ class Artifact:
             raise StoreError(f"{self.path} is damaged: {error}") from error
 
     def check(self) -> None:
-        """Compare the file, or every file of the folder, with its digest.
+        """Compare the file, or every file of the folder, with its size and digest.
 
         Raises:
             StoreError: it is gone, or is not what was written.
         """
         digest = folder_digest if self.kind == FOLDER else file_digest
         try:
+            size = sum(path.stat().st_size for path in files_below(self.path))
             found = digest(self.path)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
+        if size != self.bytes:
+            raise StoreError(f"{self.path} is damaged: it has {size} bytes instead of {self.bytes}")
         if found != self.digest:
             raise StoreError(f"{self.path} is damaged: it does not match its digest")
 
@@ -119,11 +123,7 @@ def read_artifacts(folder: Path, rows: Sequence[str]) -> Artifacts:
     """
     versions: dict[str, list[Artifact]] = {}
     for text in rows:
-        try:
-            row = msgspec.json.decode(text, type=ArtifactRow)
-            check_name(row.file)
-        except ValueError as error:
-            raise StoreError(f"a row of the artifacts is damaged: {error}") from error
+        row = read_row(text)
         found = versions.setdefault(row.name, [])
         found.append(Artifact(folder, row, len(found) + 1))
     return Artifacts(versions)

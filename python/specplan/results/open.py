@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from specplan._native import StoreReader
 from specplan.errors import RunError
+from specplan.results.artifact_records import artifact_batches, tells_of_artifacts
 from specplan.results.columns import find_column
 from specplan.results.locate import find_run
 from specplan.results.ragged import Ragged
@@ -14,7 +15,6 @@ from specplan.results.table import Table
 from specplan.results.tensors import Tensors
 from specplan.results.texts import Texts
 from specplan.spec.wording import choices
-from specplan.store.recorder import ARTIFACT
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from specplan._native import TextReader
     from specplan.plan.model import Plan
     from specplan.results.artifacts import Artifacts
     from specplan.store.layout import RunFolder
@@ -212,14 +211,8 @@ class Run:
         """
         from specplan.results.artifacts import read_artifacts
 
-        channels = self._records().texts() if self._has_records() else []
-        rows = [
-            text
-            for channel in channels
-            if _tells_of_artifacts(channel)
-            for position in range(channel.batches)
-            for text in channel.at(position)
-        ]
+        batches = artifact_batches(self._records()) if self._has_records() else ()
+        rows = [text for channel, position, _ in batches for text in channel.at(position)]
         return read_artifacts(self._folder.artifacts, rows)
 
     def channels(self) -> list[Tensors | Ragged | Texts]:
@@ -233,7 +226,7 @@ class Run:
             *(
                 Texts(reader, kept(reader.phase))
                 for reader in records.texts()
-                if not _tells_of_artifacts(reader)
+                if not tells_of_artifacts(reader)
             ),
         ]
 
@@ -275,7 +268,3 @@ class Run:
 
             return read_parquet(self._folder.metrics_table).cast(SCHEMA)
         return SCHEMA.empty_table()
-
-
-def _tells_of_artifacts(reader: TextReader) -> bool:
-    return reader.field == ARTIFACT and reader.phase == ""

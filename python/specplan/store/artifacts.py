@@ -125,7 +125,7 @@ class ArtifactFolder:
                         copy.mkdir()
                     else:
                         shutil.copyfile(path, copy)
-                size = sum(path.stat().st_size for path in aside.rglob("*") if path.is_file())
+                size = sum(path.stat().st_size for path in files_below(aside))
                 digest = folder_digest(aside)
             self._put(aside, target, name)
         finally:
@@ -206,11 +206,14 @@ def check_name(name: str) -> None:
 
 def folder_digest(folder: Path) -> str:
     """BLAKE3 of the digest and the path of each file, as `b3sum` would list them, sorted by path."""
-    files = sorted(
-        (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()
-    )
+    files = sorted((path.relative_to(folder).as_posix(), path) for path in files_below(folder))
     lines = (f"{file_digest(path)}  {name}\n" for name, path in files)
     return blake3("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def files_below(path: Path) -> list[Path]:
+    """All files of a folder, or the file itself."""
+    return [below for below in path.rglob("*") if below.is_file()] if path.is_dir() else [path]
 
 
 def file_digest(path: Path) -> str:

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{IoContext, Result, StoreError};
 use crate::hidden::{Hidden, HiddenRange};
-use crate::input::open_input;
+use crate::input::{open_input, read_input};
 use crate::staging::now;
 use crate::superblock::{FORMAT, u32_at, u64_at};
 
@@ -183,6 +183,36 @@ fn newest(bytes: &[u8], path: &Path) -> Result<(Watermark, usize)> {
         }
     }
     newest.ok_or_else(|| StoreError::damaged(path, 0, "both slots of the watermark are cut"))
+}
+
+/// Compare all that a store says that was closed: then no slot is half written.
+pub(crate) fn check_closed(path: &Path) -> Result<()> {
+    let mut attempt = 0;
+    loop {
+        let bytes = read_input(path, (SLOTS * SLOT_BYTES) as u64)?;
+        let slots = bytes.chunks(SLOT_BYTES).enumerate();
+        let damaged = slots
+            .filter(|(_, slot)| !has_both_checksums(slot))
+            .map(|(slot, _)| {
+                let reason = "a slot of the closed store does not match both of its checksums";
+                StoreError::damaged(path, (slot * SLOT_BYTES) as u64, reason)
+            })
+            .next();
+        attempt += 1;
+        match damaged {
+            // Another session may be writing.
+            Some(_) if attempt < ATTEMPTS => std::thread::yield_now(),
+            Some(damaged) => return Err(damaged),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn has_both_checksums(slot: &[u8]) -> bool {
+    let count = slot.get(COUNT).copied().unwrap_or_default();
+    let end = FIXED_BYTES + usize::from(count) * RANGE_BYTES;
+    slot.len() >= end + CHECK_BYTES
+        && [CHECK, end].map(|place| u32_at(slot, place)) == [crc32fast::hash(&slot[COUNT..end]); 2]
 }
 
 /// What a slot says whose neighbour may be damaged.

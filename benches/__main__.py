@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
-SCRIPTS = ["record", "scalars", "read", "training_loop", "digits"]
+SCRIPTS = ["record", "scalars", "read", "parquet_export", "training_loop", "digits"]
 OWN = ["numpy", "torch", "pyarrow", "polars"]
 
 HEAD = """# Results
@@ -31,13 +31,14 @@ the ratio of the best to NAME's best. Lower is better everywhere. A peer that is
 def machine() -> str:
     """What the figures of a section were measured on."""
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    packages = [*OWN, *(HERE / "requirements.txt").read_text().split("\n")]
+    lines = (HERE / "requirements.txt").read_text().splitlines()
+    peers = [line for line in lines if not line.startswith("#")]
     versions = [f"Python {platform.python_version()}"]
-    for name in packages:
+    for name in [*OWN, *peers]:
         try:
             versions.append(f"{name} {version(name)}")
         except PackageNotFoundError:
-            continue  # a comment, or a peer that the tables call not installed
+            versions.append(f"{name} not installed")
     return (
         f"{os.cpu_count()} processors, {platform.system()} {platform.release()}, "
         f"load {load} when it ended. {', '.join(versions)}."
@@ -48,10 +49,12 @@ def section(script: str, *, quick: bool) -> str:
     """Run one script; returns its section."""
     path = HERE / f"{script}.py"
     title = ast.get_docstring(ast.parse(path.read_text())) or script
-    command = [sys.executable, "-W", "ignore", str(path), *(["--quick"] if quick else [])]
+    options = ["--quick"] if quick else []
+    command = [sys.executable, "-W", "ignore", str(path), *options]
     print(f"==> {script}", file=sys.stderr)
     printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return f"## {script}\n\n{title}\n\n{machine()}\n\n{printed.strip()}\n"
+    measured = f"Measured with `{' '.join([f'benches/{script}.py', *options])}` on {machine()}"
+    return f"## {script}\n\n{title}\n\n{measured}\n\n{printed.strip()}\n"
 
 
 def sections() -> dict[str, str]:

@@ -169,6 +169,7 @@ def _arrow(folder: Path, *, to_parquet: bool) -> Logger:
     import pyarrow.parquet as pq
 
     schema = pa.schema([("step", pa.int64()), *[(name, pa.float64()) for name in NAMES]])
+    pa.array([0.0])  # the first one imports pandas
     columns: list[list[Any]] = [[] for _ in schema]
     appends = [column.append for column in columns]
     if to_parquet:

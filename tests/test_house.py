@@ -37,7 +37,6 @@ HOMES = {
     "torch": (
         "models/torch/",
         "run/",
-        "results/torch_tensors.py",
         "store/device.py",
         "store/torch_memory.py",
     ),

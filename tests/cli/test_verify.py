@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CHUNK = "records/test.MLP.default.outputs/chunk-000000.arrow"
 DAMAGED = f"""\
-environment.json: Input data was truncated
+environment.json: it does not match its checksum
 {CHUNK}:4096: a batch does not match its checksum
 14 batches, 33 metric rows, 29 files: 2 damages
 """

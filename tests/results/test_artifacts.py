@@ -11,12 +11,14 @@ import polars
 import pyarrow as pa
 import pytest
 import torch
+from blake3 import blake3
 
 from specplan.errors import StoreError
 from specplan.plan.model import Results
 from specplan.results.artifacts import read_artifacts
 from specplan.results.open import Run
 from specplan.results.table import Table
+from specplan.results.verify import verify_run
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import Recorder
 
@@ -86,6 +88,23 @@ def test_arrays_as_safetensors(recorder: Recorder, fresh: RunFolder) -> None:
     recorder.sync()
     read = Run(fresh).artifacts["arrays.safetensors"].read()
     assert (read["a"].dtype, read["a"].tolist()) == (np.int16, [0, 1, 2])
+
+
+def test_a_changed_tensor_changes_no_file(recorder: Recorder, fresh: RunFolder) -> None:
+    recorder.artifact("model", {"a": torch.zeros(3)})
+    recorder.sync()
+    artifact = Run(fresh).artifacts["model"]
+    artifact.read()["a"][0] = 5
+    assert artifact.read()["a"].tolist() == [0, 0, 0]
+
+
+def test_a_file_that_is_not_of_its_kind(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"12")
+    digest = blake3(b"12").hexdigest()
+    row = '{"name": "a", "file": "a.safetensors", "kind": "tensors", "media_type": "", "bytes": 2, '
+    artifacts = read_artifacts(tmp_path, [f'{row}"blake3": "{digest}"}}'])
+    with pytest.raises(StoreError, match=r"a\.safetensors is damaged: Error while deserializing"):
+        artifacts["a"].read()
 
 
 def test_a_frame(recorder: Recorder, fresh: RunFolder) -> None:
@@ -172,6 +191,9 @@ def test_damage_is_named(recorder: Recorder, fresh: RunFolder, tmp_path: Path) -
     (fresh.artifacts / "made/deep/a").rename(fresh.artifacts / "made/a")
     with pytest.raises(StoreError, match=r"made is damaged: it does not match its digest"):
         made.read()
+    found = {damage.path: damage.what for damage in verify_run(fresh).damages}
+    assert found["artifacts/made"] == "it does not match its digest"
+    assert found["artifacts/text.txt"].startswith("cannot be read: ")
 
 
 @pytest.mark.parametrize(

@@ -115,8 +115,8 @@ def test_artifacts_are_compared_with_their_records(damaged: RunFolder) -> None:
     (damaged.artifacts / "unknown.txt").write_text("no record tells of it")
     damages = {item.path: item.what for item in verify_run(damaged).damages}
     assert damages == {
-        "artifacts/text.txt": "is damaged: it does not match its digest",
-        "artifacts/made": "is damaged: it has 7 bytes instead of 6",
+        "artifacts/text.txt": "it does not match its digest",
+        "artifacts/made": "it has 7 bytes instead of 6",
         "artifacts/array.npy": "cannot be read: No such file or directory",
     }
 

@@ -51,7 +51,7 @@ def check_reader(reader: StoreReader) -> int:
         rows = tensor.at(position)
         assert number == position
         assert np.array_equal(rows.ravel(), np.arange(rows.size) + number)
-    assert sum(rows for _, rows in reader.metric_files()) == watermark // 2
+    assert sum(rows for *_, rows in reader.metric_files()) == watermark // 2
     return tensor.batches
 
 
@@ -152,8 +152,8 @@ def read_live(name: str, path: str, reads: int) -> str:
             found = check_reader(reader)
         else:
             reader.refresh()
-            files = [file for file, _ in reader.tensors()[0].files()]
-            metrics = [file for file, _ in reader.metric_files()]
+            files = [file for file, *_ in reader.tensors()[0].files()]
+            metrics = [file for file, *_ in reader.metric_files()]
             check = partial(FOREIGN[name], files, metrics)
             found, attempts = with_retries(check, failures(name))
             again += attempts

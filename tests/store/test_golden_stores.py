@@ -75,7 +75,11 @@ def payload(kind: str, values: Any) -> bytes:
 def by_us(reader: StoreReader) -> list[dict[str, Any]]:
     """What our reader gives of each channel: labels, and every batch with its time and its bytes."""
     found = []
-    kinds = {"tensor": reader.tensors(), "ragged": reader.ragged(), "text": reader.texts()}
+    kinds: dict[str, Any] = {
+        "tensor": reader.tensors(),
+        "ragged": reader.ragged(),
+        "text": reader.texts(),
+    }
     for kind, channels in kinds.items():
         for channel in channels:
             index = channel.index()

@@ -44,6 +44,7 @@ def test_run_json_is_whole_at_every_change(tmp_path: Path) -> None:
     journal.phase_ended(Status.COMPLETED)
     assert on_file() == journal.run_file
     assert journal.run_file.kept_epochs == {"train": 3}
+    assert journal.folder.reserve.stat().st_size == 65536
     journal.phase_started("eval")
     journal.ended(Status.INTERRUPTED, error=None, statistics={"records": 1})
     assert on_file() == journal.run_file

@@ -37,12 +37,12 @@ class FileSystem(NamedTuple):
         return f"{self.kind}, {self.options}"
 
 
-FILE_SYSTEMS = (
+EXT4 = (
     FileSystem("ext4", "data=ordered"),
     FileSystem("ext4", "data=writeback,nodelalloc"),
     FileSystem("ext4", "noauto_da_alloc"),
-    FileSystem("xfs"),
 )
+FILE_SYSTEMS = (*EXT4, FileSystem("xfs"))
 
 
 class Disk:

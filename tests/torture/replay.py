@@ -89,6 +89,9 @@ def history(operations: list[Operation], folder: Path) -> History:
 
 def _steps(place: int, done: Operation, nodes: dict[str, Node]) -> list[Step]:
     """What an operation changes; `nodes` are those that have names now."""
+    if done.name == "fallocate":
+        # It changes no byte that a reader looks at.
+        return []
     path = Path(done.path)
     makes_file = done.name == "open" and done.second == "new"
     if done.name == "mkdir" or makes_file:

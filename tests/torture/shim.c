@@ -138,7 +138,8 @@ static long long enter(struct operation *operation, long long size) {
         if (!operation->writes) die();
         return size / 2;
     }
-    int applies = action == FAIL && (error_number != EMFILE || !strcmp(operation->name, "open"));
+    int applies = action == FAIL && (error_number != EMFILE || !strcmp(operation->name, "open")) &&
+                  (error_number != EOPNOTSUPP || !strcmp(operation->name, "fallocate"));
     if (applies || (action == SHORT && operation->writes && size > 1)) {
         char line[PATH_MAX + 128];
         int length = snprintf(line, sizeof line, "injected %ld %s %s\n", operation->number,
@@ -305,6 +306,18 @@ static int with_descriptor(const char *what, int file, long call, long long leng
     if (enter(&operation, 0) < 0) return refuse(&operation);
     return leave(&operation, syscall(call, file, length), NULL, 0);
 }
+
+static int with_space(int file, int mode, long long offset, long long length) {
+    struct operation operation = {.name = "fallocate", .offset = offset};
+    path_of_descriptor(file, operation.path);
+    if (!is_below(operation.path)) return syscall(SYS_fallocate, file, mode, offset, length);
+    strcpy(operation.second, mode & FALLOC_FL_PUNCH_HOLE ? "hole" : "space");
+    if (enter(&operation, 0) < 0) return refuse(&operation);
+    return leave(&operation, syscall(SYS_fallocate, file, mode, offset, length), NULL, 0);
+}
+
+int fallocate(int file, int mode, off_t offset, off_t length) { return with_space(file, mode, offset, length); }
+int fallocate64(int file, int mode, off64_t offset, off64_t length) { return with_space(file, mode, offset, length); }
 
 int fsync(int file) { return with_descriptor("fsync", file, SYS_fsync, 0); }
 int fdatasync(int file) { return with_descriptor("fsync", file, SYS_fdatasync, 0); }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.torture.tools import Tools
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_an_export_that_is_killed_or_fails_at_any_operation(tools: Tools, scratch: Path) -> None:

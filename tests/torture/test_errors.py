@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
     from tests.torture.tools import Tools
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_an_error_at_any_operation(tools: Tools, scratch: Path, policy: str) -> None:
     faults = one_error_each(operations_of(tools, "eager", scratch))

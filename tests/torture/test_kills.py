@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
     from tests.torture.tools import Tools
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-@pytest.mark.timeout(300)
 def test_a_kill_at_any_operation_leaves_a_whole_prefix(tools: Tools, scratch: Path) -> None:
     operations = operations_of(tools, "eager", scratch)
     assert len(one_kill_each(operations)) >= 400
@@ -25,7 +24,6 @@ def test_a_kill_at_any_operation_leaves_a_whole_prefix(tools: Tools, scratch: Pa
     assert tally.violations == [], tally
 
 
-@pytest.mark.timeout(120)
 def test_a_writer_that_moves_the_watermark_first_is_caught(tools: Tools, scratch: Path) -> None:
     faults = every_kill(operations_of(tools, "eager", scratch), ["kill-half"])
     tally = kill_loop(tools, "eager", faults, scratch, writer=tools.broken_writer)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.torture.figures import Size
 from tests.torture.kills import FEWEST_CAUGHT
-from tests.torture.power import FILE_SYSTEMS, TRIALS, lacks, power_loop
+from tests.torture.power import EXT4, TRIALS, lacks, power_loop
 from tests.torture.replay import LEVELS, STATES, replay_loop
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.torture.power import FileSystem
     from tests.torture.tools import Tools
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -33,7 +33,7 @@ def test_a_history_without_syncs_is_caught(tools: Tools, scratch: Path) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("file_system", FILE_SYSTEMS, ids=str)
+@pytest.mark.parametrize("file_system", EXT4, ids=str)
 def test_power_is_lost(tools: Tools, scratch: Path, file_system: FileSystem, level: str) -> None:
     missing = lacks(file_system)
     if missing is not None:

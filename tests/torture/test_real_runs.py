@@ -12,10 +12,9 @@ from tests.torture.real_runs import TRIALS, kill_runs
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-@pytest.mark.timeout(300)
 def test_a_run_that_is_killed_keeps_what_it_recorded(scratch: Path) -> None:
     tally = kill_runs(scratch, TRIALS[Size.QUICK])
     assert tally.violations == [], tally

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SPECS)
 def test_weights_do_not_depend_on_recording(name: str, tmp_path: Path) -> None:
     assert compare(name, tmp_path) is None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.torture.tools import Tools
 
 RECORDINGS = ("all", "none", "failing")
-LARGEST_FILE = 16 << 10
+LARGEST_FILE = 512 << 10
 """Too small for any chunk of records, large enough for what else a run writes."""
 
 

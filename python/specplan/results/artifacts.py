@@ -7,12 +7,21 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
+from safetensors import SafetensorError
 
 from specplan.errors import StoreError
-from specplan.results.artifact_records import read_row
 from specplan.spec.wording import choices
-from specplan.store.artifacts import FOLDER, file_digest, files_below, folder_digest
+from specplan.store.artifacts import (
+    FOLDER,
+    ArtifactRow,
+    check_name,
+    file_digest,
+    files_below,
+    folder_digest,
+)
+from specplan.store.recorder import ARTIFACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,8 +29,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from specplan._native import StoreReader, TextReader
     from specplan.results.table import Table
-    from specplan.store.artifacts import ArtifactRow
+    from specplan.store.layout import RunFolder
 
 
 class Artifact:
@@ -53,7 +63,8 @@ class Artifact:
     def read(self) -> Any:
         """The value: arrays and tensors by name where there are several, a `Table` of a frame.
 
-        The bytes of a figure or file are given as they are; of a folder, its path.
+        The bytes of a figure or file are given as they are; of a folder, its path. Tensors lie on a private
+        map of their file: a change of one changes no file.
 
         Raises:
             StoreError: the file is gone, or is not what was written.
@@ -61,7 +72,7 @@ class Artifact:
         self.check()
         try:
             return READERS[self.kind](self.path)
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
             raise StoreError(f"{self.path} is damaged: {error}") from error
 
     def check(self) -> None:
@@ -115,6 +126,44 @@ class Artifacts(Mapping[str, Artifact]):
         return f"Artifacts({', '.join(self._versions)})"
 
 
+def artifacts_of(folder: RunFolder, records: StoreReader) -> Artifacts:
+    """The artifacts of a run.
+
+    Raises:
+        StoreError: the records of them are damaged.
+    """
+    batches = artifact_batches(records)
+    rows = [text for channel, position, _ in batches for text in channel.at(position)]
+    return read_artifacts(folder.artifacts, rows)
+
+
+def artifact_batches(records: StoreReader) -> Iterator[tuple[TextReader, int, int]]:
+    """Channel, position and number of each record that tells of artifacts."""
+    for channel in records.texts():
+        if tells_of_artifacts(channel):
+            for position, sequence in enumerate(channel.index()["sequence"]):
+                yield channel, position, int(sequence)
+
+
+def read_row(text: str) -> ArtifactRow:
+    """One row of such a record.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        row = msgspec.json.decode(text, type=ArtifactRow)
+        check_name(row.file)
+    except ValueError as error:
+        raise StoreError(f"a row of the artifacts is damaged: {error}") from error
+    return row
+
+
+def tells_of_artifacts(channel: TextReader) -> bool:
+    """Whether a channel has the rows of the artifacts."""
+    return channel.field == ARTIFACT and channel.phase == ""
+
+
 def read_artifacts(folder: Path, rows: Sequence[str]) -> Artifacts:
     """The artifacts below `folder` of which the records tell, each row as JSON.
 
@@ -136,7 +185,9 @@ def _read_array(path: Path) -> NDArray[Any]:
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     if path.suffix.lower() == ".safetensors":
-        return {name: tensor.numpy() for name, tensor in _read_tensors(path).items()}
+        from safetensors.numpy import load_file
+
+        return load_file(path)
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
@@ -147,9 +198,9 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_tensors(path: Path) -> dict[str, Any]:
-    from specplan.results.torch_tensors import read_safetensors
+    from safetensors.torch import load_file
 
-    return read_safetensors(path)
+    return load_file(path)
 
 
 def _read_table(path: Path) -> Table:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from specplan._native import StoreReader
 from specplan.errors import RunError
-from specplan.results.artifact_records import artifact_batches, tells_of_artifacts
+from specplan.results.artifacts import Artifacts, artifacts_of, tells_of_artifacts
 from specplan.results.columns import find_column
 from specplan.results.locate import find_run
 from specplan.results.ragged import Ragged
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from specplan.plan.model import Plan
-    from specplan.results.artifacts import Artifacts
     from specplan.store.layout import RunFolder
     from specplan.store.run_file import PhaseTiming, RunFile
 
@@ -209,11 +208,9 @@ class Run:
         Raises:
             StoreError: the records of them are damaged.
         """
-        from specplan.results.artifacts import read_artifacts
-
-        batches = artifact_batches(self._records()) if self._has_records() else ()
-        rows = [text for channel, position, _ in batches for text in channel.at(position)]
-        return read_artifacts(self._folder.artifacts, rows)
+        if not self._has_records():
+            return Artifacts({})
+        return artifacts_of(self._folder, self._records())
 
     def channels(self) -> list[Tensors | Ragged | Texts]:
         """Every recorded column: tensors, ragged ones, texts; each in order of creation."""

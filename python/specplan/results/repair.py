@@ -11,8 +11,7 @@ import msgspec
 from specplan._native import StoreReader, export_execution, export_metrics, repair_store
 from specplan.errors import PlanError, RunError, StoreError
 from specplan.plan.canonical import read_plan, write_atomically
-from specplan.results.artifact_records import artifact_batches, read_row
-from specplan.results.artifacts import Artifact
+from specplan.results.artifacts import Artifact, artifact_batches, read_row
 from specplan.results.status import read_run_file
 from specplan.results.verify import Damage, recorded_phases, verify_run
 from specplan.store.artifacts import files_below
@@ -149,7 +148,9 @@ def _copy_artifacts(folder: RunFolder, copy: RunFolder, left_out: list[str]) -> 
                     shutil.copy2(path, target / below)
                 Artifact(copy.artifacts, row, 1).check()
             except (OSError, StoreError) as error:
-                what = str(error).removeprefix(f"{source} ").replace(f"{folder.path}/", "")
+                what = (
+                    str(error).removeprefix(f"{source} is damaged: ").replace(f"{folder.path}/", "")
+                )
                 left_out.append(f"{name}: {what}; so is what the records say of it")
                 lost.append(sequence)
     return lost

@@ -18,7 +18,7 @@ SHOWN = 10
 class Table:
     """An immutable Arrow table.
 
-    Tools that speak the Arrow C stream interface take it as it is: `polars.from_arrow(table)`,
+    Tools that speak the Arrow C stream interface take it as it is: `polars.DataFrame(table)`,
     `duckdb.from_arrow(table.arrow)`, `pyarrow.table(table)`.
     """
 

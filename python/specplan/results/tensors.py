@@ -41,9 +41,9 @@ class Tensors(Batches["NDArray[Any]"]):
         Raises:
             KeyError: the batch was not recorded.
         """
-        from specplan.results.torch_tensors import as_torch
+        from specplan.store.torch_memory import as_recorded
 
-        return as_torch(self._found(self._reader.private, epoch, batch), self.dtype)
+        return as_recorded(self._found(self._reader.private, epoch, batch), self.dtype)
 
     def chunks(self) -> list[NDArray[Any]]:
         """All rows in the order of recording as a few large arrays that alias the files."""

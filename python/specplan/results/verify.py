@@ -10,8 +10,7 @@ import msgspec
 from specplan._native import StoreReader, verify_parquet, verify_store
 from specplan.errors import PlanError, RunError, StoreError
 from specplan.plan.canonical import read_plan
-from specplan.results.artifact_records import artifact_batches, read_row
-from specplan.results.artifacts import Artifact
+from specplan.results.artifacts import Artifact, artifact_batches, read_row
 from specplan.results.status import read_run_file
 from specplan.store.artifacts import file_digest, files_below
 from specplan.store.checked_json import matches_checksum
@@ -127,13 +126,15 @@ def recorded_phases(records: StoreReader) -> list[str]:
 def _check_constant(folder: RunFolder, run_file: RunFile | None, path: Path) -> None:
     """Compare a file with what it says of itself, and with what run.json says of it, if that is whole."""
     content = path.read_bytes()
-    msgspec.json.decode(content)
-    if path == folder.environment_file and not matches_checksum(content):
-        raise RunError("it does not match its checksum")
-    if path == folder.plan_file:
+    if path == folder.environment_file:
+        if not matches_checksum(content):
+            raise RunError("it does not match its checksum")
+    elif path == folder.plan_file:
         plan = read_plan(path).plan
         if run_file is not None and run_file.plan_id != plan.id:
             raise PlanError(f"{path}: it is not the plan of the run, which is {run_file.plan_id}")
+    else:
+        msgspec.json.decode(content)
     digest = None if run_file is None else run_file.digests.get(path.name)
     if digest is not None and digest != file_digest(path):
         raise RunError("it does not match its digest in run.json")
@@ -162,8 +163,12 @@ def _row(text: str, _: Path) -> ArtifactRow:
     return read_row(text)
 
 
-def _check_artifact(folder: RunFolder, row: ArtifactRow, _: Path) -> None:
-    Artifact(folder.artifacts, row, 1).check()
+def _check_artifact(folder: RunFolder, row: ArtifactRow, path: Path) -> None:
+    try:
+        Artifact(folder.artifacts, row, 1).check()
+    except StoreError as error:
+        # The path is named already.
+        raise StoreError(str(error).removeprefix(f"{path} is damaged: ")) from error
 
 
 def _check_table(path: Path) -> None:

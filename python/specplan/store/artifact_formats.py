@@ -8,20 +8,19 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from specplan.store.safetensors_file import write_safetensors
+from specplan.store.artifact_tensors import write_arrays, write_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-Write = Callable[[IO[bytes]], None]
+Write = Callable[[Path], object]
 
 OTHER = "application/octet-stream"
 MEDIA_TYPES = {
@@ -52,19 +51,9 @@ MEDIA_TYPES = {
 }
 """The suffixes that say what a file is. Any other is part of a name."""
 
-SUFFIXES = {
-    "array": (".npy",),
-    "arrays": (".npz", ".safetensors"),
-    "figure": (".png", ".svg", ".pdf"),
-    "json": (".json",),
-    "table": (".parquet",),
-    "tensors": (".safetensors",),
-}
-"""The formats of each kind, the one that is taken by default first."""
-
 
 class Format(msgspec.Struct, frozen=True, kw_only=True):
-    """How a value is stored: under which name, as what, and by which function. Folders are copied instead."""
+    """How a value is stored: under which name, as what, and by which function."""
 
     name: str
     kind: str
@@ -80,40 +69,43 @@ def format_of(name: str, value: Any) -> Format:
         ValueError: the suffix of the name is that of another format, or values cannot be stored exactly.
     """
     if isinstance(value, str):
-        return _free(name, "text", ".txt", _writer(value.encode()))
+        return _free(name, "text", ".txt", lambda path: path.write_bytes(value.encode()))
     if isinstance(value, bytes | bytearray | memoryview):
-        return _free(name, "bytes", ".bin", _writer(value))
+        return _free(name, "bytes", ".bin", lambda path: path.write_bytes(value))
     if isinstance(value, os.PathLike):
         source = Path(value)
-        return _free(name, "file", source.suffix, lambda file: _copy(source, file))
-    if _is_torch(value, "Tensor") or isinstance(value, np.ndarray):
+        return _free(name, "file", source.suffix, lambda path: shutil.copyfile(source, path))
+    if _is_array(value):
         array = _array(value)
-        return _fixed(name, "array", {".npy": lambda file: _write_npy(file, array)})
+        return _fixed(name, "array", {".npy": lambda path: _write_npy(path, array)})
     if isinstance(value, Mapping) and value and all(map(_is_array, value.values())):
         return _arrays(name, value)
     if _has(value, "__arrow_c_stream__", "__arrow_c_array__"):
         return _table(name, value)
     if _has(value, "savefig"):
-        return _figure(name, value)
+        kinds = ("png", "svg", "pdf")
+        writers = {f".{kind}": partial(value.savefig, format=kind) for kind in kinds}
+        return _fixed(name, "figure", writers)
     text = _json(value)
-    return _fixed(name, "json", {".json": _writer(text)})
+    return _fixed(name, "json", {".json": lambda path: path.write_bytes(text)})
 
 
 def _arrays(name: str, values: Mapping[Any, Any]) -> Format:
     for key in values:
         if not isinstance(key, str) or not key or "\0" in key:
             raise ValueError(f"arrays are stored by names; {key!r} is none")
-    if any(_is_torch(value, "Tensor") for value in values.values()):
-        return _fixed(
-            name, "tensors", {".safetensors": lambda file: write_safetensors(file, values)}
-        )
+    if any(map(_is_tensor, values.values())):
+        tensors = {
+            key: value if _is_tensor(value) else _array(value) for key, value in values.items()
+        }
+        return _fixed(name, "tensors", {".safetensors": lambda path: write_tensors(path, tensors)})
     arrays = {key: _array(value) for key, value in values.items()}
     return _fixed(
         name,
         "arrays",
         {
-            ".npz": lambda file: _write_npz(file, arrays),
-            ".safetensors": lambda file: write_safetensors(file, arrays),
+            ".npz": lambda path: _write_npz(path, arrays),
+            ".safetensors": lambda path: write_arrays(path, arrays),
         },
     )
 
@@ -127,25 +119,17 @@ def _table(name: str, value: Any) -> Format:
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise TypeError(f"this {_type(value)} is no table that Arrow can hold: {error}") from error
     return _fixed(
-        name, "table", {".parquet": lambda file: pq.write_table(table, file, compression="zstd")}
+        name, "table", {".parquet": lambda path: pq.write_table(table, path, compression="zstd")}
     )
 
 
-def _figure(name: str, value: Any) -> Format:
-    def write_as(suffix: str) -> Write:
-        return lambda file: value.savefig(file, format=suffix[1:])
-
-    return _fixed(name, "figure", {suffix: write_as(suffix) for suffix in SUFFIXES["figure"]})
-
-
 def _fixed(name: str, kind: str, writers: Mapping[str, Write]) -> Format:
-    """A kind that has formats of its own, of which the suffix of the name chooses one."""
+    """A kind that has formats of its own, of which the suffix of the name chooses one, else the first."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in writers:
         if suffix in MEDIA_TYPES:
-            raise ValueError(
-                f"`{name}` would hold {_KINDS[kind]}, which is stored as {_choices(list(writers))}"
-            )
+            suffixes = " or ".join(f"`{suffix}`" for suffix in writers)
+            raise ValueError(f"`{name}`: an artifact of kind `{kind}` is stored as {suffixes}")
         suffix = next(iter(writers))
         name += suffix
     return Format(name=name, kind=kind, media_type=MEDIA_TYPES[suffix], write=writers[suffix])
@@ -160,27 +144,12 @@ def _free(name: str, kind: str, default: str, write: Write) -> Format:
     return Format(name=name, kind=kind, media_type=media_type, write=write)
 
 
-_KINDS = {
-    "array": "an array",
-    "arrays": "several arrays",
-    "figure": "a figure",
-    "json": "a JSON value",
-    "table": "a table",
-    "tensors": "several tensors",
-}
-
-
-def _choices(suffixes: Sequence[str]) -> str:
-    *others, last = (f"`{suffix}`" for suffix in suffixes)
-    return f"{', '.join(others)} or {last}" if others else last
-
-
 def _array(value: Any) -> NDArray[Any]:
     """As numpy stores it without pickle."""
-    if _is_torch(value, "Tensor"):
+    if _is_tensor(value):
         try:
             value = value.detach().cpu().resolve_conj().resolve_neg().numpy()
-        except (TypeError, RuntimeError, NotImplementedError) as error:
+        except (TypeError, RuntimeError) as error:
             raise TypeError(
                 f"numpy has no {value.dtype} tensor like this: {error}\n"
                 "hint: store it by a name, as in {'weight': tensor}: that is a `.safetensors` file"
@@ -199,16 +168,17 @@ def _array(value: Any) -> NDArray[Any]:
     return array
 
 
-def _write_npy(file: IO[bytes], array: NDArray[Any]) -> None:
-    np.lib.format.write_array(file, array, allow_pickle=False)
+def _write_npy(path: Path, array: NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
 
 
-def _write_npz(file: IO[bytes], arrays: Mapping[str, NDArray[Any]]) -> None:
+def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     # `numpy.savez` takes the names as arguments, of which some are its own.
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for key, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{key}.npy"), "w", force_zip64=True) as member:
-                _write_npy(member, array)
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _json(value: Any) -> bytes:
@@ -233,7 +203,7 @@ def _no_format(value: Any) -> str:
         "figures, arrays, tensors, frames, JSON values, text, bytes, and paths of files and folders"
     )
     hint = ""
-    if _is_torch(value, "nn.Module"):
+    if _has(value, "state_dict"):
         hint = "\nhint: store its weights, `.state_dict()`"
     elif _is_array(value):
         hint = "\nhint: arrays are stored alone, or by names in one mapping of nothing but arrays"
@@ -243,29 +213,14 @@ def _no_format(value: Any) -> str:
     )
 
 
-def _writer(content: bytes | bytearray | memoryview) -> Write:
-    def write(file: IO[bytes]) -> None:
-        file.write(content)
-
-    return write
-
-
-def _copy(source: Path, file: IO[bytes]) -> None:
-    with source.open("rb") as content:
-        shutil.copyfileobj(content, file, 1 << 20)
-
-
 def _is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray) or _is_torch(value, "Tensor")
+    return isinstance(value, np.ndarray) or _is_tensor(value)
 
 
-def _is_torch(value: Any, name: str) -> bool:
+def _is_tensor(value: Any) -> bool:
     # An object of torch is there only where torch is.
     torch: Any = sys.modules.get("torch")
-    if torch is None:
-        return False
-    kind = torch.Tensor if name == "Tensor" else torch.nn.Module
-    return isinstance(value, kind)
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def _has(value: Any, *names: str) -> bool:

@@ -13,12 +13,10 @@ from blake3 import blake3
 
 from specplan.errors import StoreError
 from specplan.plan.canonical import sync_folder
-from specplan.store.artifact_formats import format_of
+from specplan.store.artifact_formats import Format, format_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from specplan.store.artifact_formats import Format
+    from collections.abc import Iterator, Sequence
 
 LONGEST_NAME = 200
 """Bytes of each part of a name. A file system takes 255; the number of a version is added to it."""
@@ -74,12 +72,12 @@ class ArtifactFolder:
         if isinstance(value, os.PathLike):
             source = Path(value)
             if source.is_dir():
-                return self._save_folder(name, source)
+                return self._save(name, self._folder(name, source))
             if not source.exists():
                 raise FileNotFoundError(f"there is no file or folder `{source}`")
             if not source.is_file():
                 raise ValueError(f"`{source}` is neither a file nor a folder")
-        return self._save_file(name, format_of(name, value))
+        return self._save(name, format_of(name, value))
 
     def sync(self) -> None:
         """Put everything that was saved on disk."""
@@ -89,54 +87,36 @@ class ArtifactFolder:
                 _sync_names(path.parent, self._path)
         self._unsynced.clear()
 
-    def _save_file(self, name: str, form: Format) -> ArtifactRow:
+    def _folder(self, name: str, source: Path) -> Format:
+        if self._path.resolve().is_relative_to(source.resolve()):
+            raise ValueError(f"`{source}` holds the artifacts themselves")
+        found = sorted(_files_of(source))
+        return Format(
+            name=name,
+            kind=FOLDER,
+            media_type=FOLDER_MEDIA_TYPE,
+            write=lambda path: _copy_files(source, found, path),
+        )
+
+    def _save(self, name: str, form: Format) -> ArtifactRow:
         check_name(form.name)
         target = self._free(form.name)
         aside = _aside(target)
         try:
             with _errors_of(name):
-                with aside.open("xb") as file:
-                    form.write(file)
-                digest, size = file_digest(aside), aside.stat().st_size
+                form.write(aside)
+                digest, size = _digest_and_size(aside)
             self._put(aside, target, name)
         finally:
-            aside.unlink(missing_ok=True)
-        return ArtifactRow(
-            name=name,
-            file=target.relative_to(self._path).as_posix(),
-            kind=form.kind,
-            media_type=form.media_type,
-            bytes=size,
-            blake3=digest,
-        )
-
-    def _save_folder(self, name: str, source: Path) -> ArtifactRow:
-        if self._path.resolve().is_relative_to(source.resolve()):
-            raise ValueError(f"`{source}` holds the artifacts themselves")
-        found = sorted(_files_of(source))
-        target = self._free(name)
-        aside = _aside(target)
-        try:
-            with _errors_of(name):
-                aside.mkdir()
-                for path in found:
-                    copy = aside / path.relative_to(source)
-                    if path.is_dir():
-                        copy.mkdir()
-                    else:
-                        shutil.copyfile(path, copy)
-                size = sum(path.stat().st_size for path in files_below(aside))
-                digest = folder_digest(aside)
-            self._put(aside, target, name)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            _remove(aside)
         file = target.relative_to(self._path).as_posix()
-        self._folders.add(file)
+        if form.kind == FOLDER:
+            self._folders.add(file)
         return ArtifactRow(
             name=name,
             file=file,
-            kind=FOLDER,
-            media_type=FOLDER_MEDIA_TYPE,
+            kind=form.kind,
+            media_type=form.media_type,
             bytes=size,
             blake3=digest,
         )
@@ -233,6 +213,28 @@ def _files_of(source: Path) -> Iterator[Path]:
         if not path.is_file() and not path.is_dir():
             raise ValueError(f"`{path}` is neither a file nor a folder")
         yield path
+
+
+def _copy_files(source: Path, found: Sequence[Path], folder: Path) -> None:
+    folder.mkdir()
+    for path in found:
+        copy = folder / path.relative_to(source)
+        if path.is_dir():
+            copy.mkdir()
+        else:
+            shutil.copyfile(path, copy)
+
+
+def _digest_and_size(path: Path) -> tuple[str, int]:
+    digest = folder_digest if path.is_dir() else file_digest
+    return digest(path), sum(each.stat().st_size for each in files_below(path))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _aside(target: Path) -> Path:

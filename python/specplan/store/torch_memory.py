@@ -20,3 +20,8 @@ def as_tensor(array: NDArray[Any], dtype: torch.dtype) -> torch.Tensor:
     if dtype == torch.complex32:
         return torch.view_as_complex(tensor)
     return tensor.view(dtype)
+
+
+def as_recorded(array: NDArray[Any], dtype: str) -> torch.Tensor:
+    """A tensor on the memory of a writable array of rows, of the item type that their channel names."""
+    return as_tensor(array, getattr(torch, dtype))

@@ -3,96 +3,15 @@
 use std::cmp::Ordering as Order;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::chunk_map::ChunkMap;
-use crate::error::{Result, StoreError};
-use crate::index_files::{index_check, index_column};
-use crate::parts::{
-    Part, Sequences, Stretch, cut_numbered, end, part_of, rows_below, stretches, visible_count,
-    visible_rows,
-};
+use crate::error::Result;
+use crate::folder::index_path;
+use crate::index_row::{BatchEntry, IndexRow, index_column, index_columns};
+use crate::mapped_files::{MappedFiles, Sequences, Stretch, visible_count};
 use crate::watermark::Watermark;
-
-/// One batch of a channel, as its index says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchEntry {
-    /// Run-wide sequence number.
-    pub sequence: u64,
-    /// Row of the channel at which the batch starts, counted without those that are hidden.
-    pub row_start: u64,
-    /// Nanoseconds since 1970, UTC.
-    pub time: i64,
-    /// Number of rows.
-    pub rows: u32,
-    /// The epoch.
-    pub epoch: i32,
-    /// The batch in the epoch.
-    pub batch: i32,
-    /// CRC-32 of the rows' values.
-    pub crc: u32,
-}
-
-/// One row of an index.
-#[derive(Clone, Copy)]
-pub(crate) struct IndexRow<'a> {
-    pub(crate) map: &'a ChunkMap,
-    pub(crate) row: u64,
-}
-
-impl IndexRow<'_> {
-    /// Number of the row in all files of the index.
-    fn number(&self) -> u64 {
-        self.map.first_row() + self.row
-    }
-
-    /// The rows of the batch among all rows of the channel's chunks.
-    pub(crate) fn rows(&self) -> Option<Range<u64>> {
-        let start = u64::from_le_bytes(self.map.number(index_column::ROW_START, self.row));
-        let count = u32::from_le_bytes(self.map.number(index_column::ROWS, self.row));
-        Some(start..start.checked_add(u64::from(count))?)
-    }
-
-    fn key(&self) -> (i32, i32) {
-        (
-            i32::from_le_bytes(self.map.number(index_column::EPOCH, self.row)),
-            i32::from_le_bytes(self.map.number(index_column::BATCH, self.row)),
-        )
-    }
-
-    /// What the row says, once it was compared with its checksum.
-    pub(crate) fn entry(&self) -> Result<BatchEntry> {
-        let Self { map, row } = *self;
-        let (epoch, batch) = self.key();
-        let entry = BatchEntry {
-            sequence: u64::from_le_bytes(map.number(index_column::SEQUENCE, row)),
-            row_start: u64::from_le_bytes(map.number(index_column::ROW_START, row)),
-            time: i64::from_le_bytes(map.number(index_column::TIME, row)),
-            rows: u32::from_le_bytes(map.number(index_column::ROWS, row)),
-            epoch,
-            batch,
-            crc: u32::from_le_bytes(map.number(index_column::CRC, row)),
-        };
-        let check = index_check(
-            entry.sequence,
-            entry.row_start,
-            entry.time,
-            entry.rows,
-            (epoch, batch),
-            entry.crc,
-        );
-        if check == u32::from_le_bytes(map.number(index_column::CHECK, row)) {
-            return Ok(entry);
-        }
-        Err(self.damaged("the index entry of a batch does not match its checksum"))
-    }
-
-    pub(crate) fn damaged(&self, reason: &str) -> StoreError {
-        let offset = self.map.row_offset(index_column::SEQUENCE, self.row);
-        self.map.damaged(offset, reason)
-    }
-}
 
 const SEQUENCES: Sequences = Sequences {
     column: index_column::SEQUENCE,
@@ -100,9 +19,8 @@ const SEQUENCES: Sequences = Sequences {
 };
 
 /// The index files of a channel, and what of them is visible.
-#[derive(Default)]
 pub(crate) struct BatchIndex {
-    pub(crate) parts: Vec<Part>,
+    pub(crate) files: MappedFiles,
     visible: Vec<Stretch>,
     batches: usize,
     unsorted: bool,
@@ -112,6 +30,22 @@ pub(crate) struct BatchIndex {
 }
 
 impl BatchIndex {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self {
+            files: MappedFiles::new(folder, index_path, index_columns()),
+            visible: Vec::new(),
+            batches: 0,
+            unsorted: false,
+            positions: OnceLock::new(),
+            checked: Vec::new(),
+        }
+    }
+
+    /// Look at all files anew the next time.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::new(self.files.folder().to_path_buf());
+    }
+
     /// Number of visible batches.
     pub(crate) fn batches(&self) -> usize {
         self.batches
@@ -119,12 +53,12 @@ impl BatchIndex {
 
     /// Decide what is visible, where the channel has so many rows. Returns those of the visible batches.
     pub(crate) fn show(&mut self, watermark: &Watermark, rows: u64) -> Result<Vec<Range<u64>>> {
-        let visible = visible_rows(&self.parts, SEQUENCES, watermark)?;
-        self.visible = stretches(&self.parts, &visible);
+        let visible = self.files.visible_rows(SEQUENCES, watermark)?;
+        self.visible = self.files.stretches(&visible);
         self.batches = visible_count(&self.visible) as usize;
-        self.unsorted = self.parts.iter().any(|part| part.unsorted);
+        self.unsorted = self.files.files().iter().any(|file| file.unsorted);
         self.positions = OnceLock::new();
-        let words = end(&self.parts).div_ceil(u64::from(u64::BITS)) as usize;
+        let words = self.files.rows().div_ceil(u64::from(u64::BITS)) as usize;
         self.checked.resize_with(words, AtomicU64::default);
         let mut channel_rows = Vec::with_capacity(visible.len());
         let mut shown = 0;
@@ -141,8 +75,7 @@ impl BatchIndex {
         let (Some(first), Some(last)) = (self.row(rows.start), self.row(rows.end - 1)) else {
             return Ok(inside.start..inside.start);
         };
-        let (start, end) = (first.entry()?, last.entry()?);
-        let (start, end) = (start.row_start, end.row_start + u64::from(end.rows));
+        let (start, end) = (first.entry()?.row_start, last.entry()?.row_end());
         if end > inside.end {
             return Err(last.damaged("the index points beyond the rows"));
         }
@@ -152,42 +85,46 @@ impl BatchIndex {
         Ok(start..end)
     }
 
-    pub(crate) fn row(&self, number: u64) -> Option<IndexRow<'_>> {
-        let (part, row) = part_of(&self.parts, number)?;
+    fn row(&self, number: u64) -> Option<IndexRow<'_>> {
+        let (file, row) = self.files.find(number)?;
         Some(IndexRow {
-            map: &part.map,
+            map: &file.map,
             row,
         })
     }
 
     /// Every row in the order of the files, also those that are hidden.
     pub(crate) fn all_rows(&self) -> impl Iterator<Item = IndexRow<'_>> {
-        self.parts.iter().flat_map(|part| {
-            let map = &*part.map;
-            (0..part.rows).map(move |row| IndexRow { map, row })
+        self.files.files().iter().flat_map(|file| {
+            let map = &*file.map;
+            (0..file.rows).map(move |row| IndexRow { map, row })
         })
     }
 
     /// The rows of the visible batches.
     pub(crate) fn visible(&self) -> impl Iterator<Item = IndexRow<'_>> {
         self.visible.iter().flat_map(|stretch| {
-            let map = &*self.parts[stretch.part].map;
+            let map = &*self.files.files()[stretch.file].map;
             stretch.rows.clone().map(move |row| IndexRow { map, row })
         })
     }
 
-    /// Number of rows, also hidden ones, up to a sequence number.
-    pub(crate) fn rows_below(&self, sequence: u64) -> Result<u64> {
-        rows_below(&self.parts, SEQUENCES, sequence)
+    /// Forget the rows of records behind this number. Returns what the last of the others says.
+    pub(crate) fn cut_behind(&mut self, sequence: u64) -> Result<Option<BatchEntry>> {
+        let rows = self.files.rows_through(SEQUENCES, sequence)?;
+        let last = rows.checked_sub(1).and_then(|last| self.row(last));
+        let last = last.map(|row| row.entry()).transpose()?;
+        self.keep(rows);
+        Ok(last)
     }
 
     /// Keep so many rows.
-    pub(crate) fn cut(&mut self, rows: u64) {
-        cut_numbered(&mut self.parts, rows, SEQUENCES);
+    pub(crate) fn keep(&mut self, rows: u64) {
+        self.files.cut_numbered(rows, SEQUENCES);
     }
 
     /// The row of a visible batch.
-    pub(crate) fn place(&self, position: usize) -> Option<IndexRow<'_>> {
+    pub(crate) fn at(&self, position: usize) -> Option<IndexRow<'_>> {
         if position >= self.batches {
             return None;
         }
@@ -197,7 +134,7 @@ impl BatchIndex {
             .partition_point(|stretch| stretch.before <= position);
         let stretch = &self.visible[after.checked_sub(1)?];
         Some(IndexRow {
-            map: &self.parts[stretch.part].map,
+            map: &self.files.files()[stretch.file].map,
             row: stretch.rows.start + (position - stretch.before),
         })
     }
@@ -214,7 +151,7 @@ impl BatchIndex {
         };
         // In ascending keys there is none if there is none between these two.
         for neighbour in position.saturating_sub(1)..=position {
-            if let Some(row) = self.place(neighbour) {
+            if let Some(row) = self.at(neighbour) {
                 row.entry()?;
             }
         }
@@ -264,7 +201,7 @@ impl BatchIndex {
     }
 
     fn key_columns(&self, stretch: &Stretch) -> (&[[u8; 4]], &[[u8; 4]]) {
-        let map = &self.parts[stretch.part].map;
+        let map = &self.files.files()[stretch.file].map;
         (
             map.rows(index_column::EPOCH, stretch.rows.clone())
                 .as_chunks()

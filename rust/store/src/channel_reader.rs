@@ -3,27 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::batch_index::{BatchEntry, BatchIndex, IndexRow};
-use crate::chunk_map::ChunkMap;
-use crate::columns::Columns;
+use crate::batch_index::BatchIndex;
 use crate::description::ChannelDescription;
 use crate::error::{Result, StoreError};
-use crate::fault_guard::any_broken;
-use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path, index_path};
-use crate::index_files::index_columns;
+use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path};
+use crate::index_row::{BatchEntry, IndexRow};
 use crate::kind::Kind;
-use crate::parts::{Part, Stretch, cut, end, extend, part_of, stretches, visible_count};
+use crate::mapped_files::{MappedFiles, Stretch, VisibleFile, visible_count};
 use crate::private_rows::PrivateRows;
 use crate::rows::Rows;
 use crate::watermark::Watermark;
 
-/// A file, its first visible row, and how many visible rows follow from there.
-pub type VisibleFile = (PathBuf, u64, u64);
-
-#[derive(Default)]
+/// What was in the files when they were last looked at.
 struct Snapshot {
     index: BatchIndex,
-    chunks: Vec<Part>,
+    chunks: MappedFiles,
     visible: Vec<Stretch>,
 }
 
@@ -34,8 +28,6 @@ pub struct ChannelReader {
     key: ChannelKey,
     order: u32,
     kind: Arc<Kind>,
-    columns: Columns,
-    index_columns: Columns,
     check: bool,
     snapshot: RwLock<Snapshot>,
 }
@@ -48,22 +40,19 @@ impl ChannelReader {
     ) -> Result<Self> {
         let kind = Kind::parse(&description, &folder.join(CHANNEL_FILE))?;
         let columns = kind.columns(&description.field);
-        let key = ChannelKey {
-            phase: description.phase,
-            node: description.node,
-            role: description.role,
-            field: description.field,
-        };
+        let key = description.key();
         Ok(Self {
+            snapshot: RwLock::new(Snapshot {
+                index: BatchIndex::new(folder.clone()),
+                chunks: MappedFiles::new(folder.clone(), chunk_path, columns),
+                visible: Vec::new(),
+            }),
             folder,
             name: key.folder_name(),
             key,
             order: description.order,
             kind: Arc::new(kind),
-            columns,
-            index_columns: index_columns(),
             check,
-            snapshot: RwLock::default(),
         })
     }
 
@@ -85,14 +74,6 @@ impl ChannelReader {
         &self.folder
     }
 
-    pub(crate) fn columns(&self) -> &Columns {
-        &self.columns
-    }
-
-    pub(crate) fn index_columns(&self) -> &Columns {
-        &self.index_columns
-    }
-
     /// What its rows are.
     pub fn kind(&self) -> &Kind {
         &self.kind
@@ -110,9 +91,9 @@ impl ChannelReader {
 
     /// The rows of a batch. The latest one if it was recorded more than once.
     pub fn get(&self, epoch: i32, batch: i32) -> Result<Rows> {
-        self.look(|snapshot| {
+        self.with_snapshot(|snapshot| {
             let position = snapshot.index.find(epoch, batch)?;
-            let row = position.and_then(|position| snapshot.index.place(position));
+            let row = position.and_then(|position| snapshot.index.at(position));
             let row = row.ok_or_else(|| StoreError::NoBatch {
                 channel: self.name.clone(),
                 epoch,
@@ -124,30 +105,31 @@ impl ChannelReader {
 
     /// The rows of a batch of tensors, on a map of their own that may be written to.
     pub fn private(&self, epoch: i32, batch: i32) -> Result<PrivateRows> {
-        self.get(epoch, batch)?.private(&self.columns)
+        self.get(epoch, batch)?
+            .private(self.read().chunks.columns())
     }
 
     /// The rows of the batch at a position in the order of recording.
     pub fn at(&self, position: usize) -> Result<Rows> {
-        self.look(|snapshot| self.batch(snapshot, self.place(snapshot, position)?))
+        self.with_snapshot(|snapshot| self.batch(snapshot, self.row_at(snapshot, position)?))
     }
 
     /// What the index says of the batch at a position.
     pub fn entry(&self, position: usize) -> Result<BatchEntry> {
-        self.look(|snapshot| {
-            let entry = self.place(snapshot, position)?.entry()?;
+        self.with_snapshot(|snapshot| {
+            let entry = self.row_at(snapshot, position)?.entry()?;
             Ok(snapshot.with_visible_start(entry))
         })
     }
 
     /// Position of the latest batch with these numbers.
     pub fn position(&self, epoch: i32, batch: i32) -> Result<Option<usize>> {
-        self.look(|snapshot| snapshot.index.find(epoch, batch))
+        self.with_snapshot(|snapshot| snapshot.index.find(epoch, batch))
     }
 
     /// What the index says of every batch.
     pub fn index(&self) -> Result<Vec<BatchEntry>> {
-        self.look(|snapshot| {
+        self.with_snapshot(|snapshot| {
             let rows = snapshot.index.visible();
             rows.map(|row| Ok(snapshot.with_visible_start(row.entry()?)))
                 .collect()
@@ -156,7 +138,7 @@ impl ChannelReader {
 
     /// All visible rows, one item for each stretch of them in a file.
     pub fn chunks(&self) -> Result<Vec<Rows>> {
-        self.look(|snapshot| {
+        self.with_snapshot(|snapshot| {
             if self.check {
                 for row in snapshot.index.visible() {
                     if !snapshot.index.is_checked(row) {
@@ -165,7 +147,7 @@ impl ChannelReader {
                 }
             }
             let rows = snapshot.visible.iter().map(|stretch| {
-                let map = &snapshot.chunks[stretch.part].map;
+                let map = &snapshot.chunks.files()[stretch.file].map;
                 Rows::new(map, &self.kind, stretch.rows.clone())
             });
             rows.collect()
@@ -175,51 +157,39 @@ impl ChannelReader {
     /// Where all visible rows stand.
     pub fn files(&self) -> Vec<VisibleFile> {
         let snapshot = self.read();
-        visible_files(&snapshot.chunks, &snapshot.visible)
+        snapshot.chunks.visible_files(&snapshot.visible)
     }
 
     /// Look for files and rows that are new.
     pub(crate) fn load(&self) -> Result<()> {
         let mut snapshot = self.write();
-        self.load_index(&mut snapshot)?;
-        self.load_chunks(&mut snapshot)
+        snapshot.index.files.load()?;
+        snapshot.chunks.load()
     }
 
     /// Decide what is visible.
     pub(crate) fn show(&self, watermark: &Watermark) -> Result<()> {
         let mut guard = self.write();
         let snapshot = &mut *guard;
-        let ranges = snapshot.index.show(watermark, end(&snapshot.chunks));
+        let ranges = snapshot.index.show(watermark, snapshot.chunks.rows());
         snapshot.intact()?;
-        snapshot.visible = stretches(&snapshot.chunks, &ranges?);
+        snapshot.visible = snapshot.chunks.stretches(&ranges?);
         Ok(())
     }
 
     /// Look at all files anew the next time.
     pub(crate) fn forget(&self) {
-        *self.write() = Snapshot::default();
+        let mut snapshot = self.write();
+        snapshot.index.forget();
+        snapshot.chunks.forget();
+        snapshot.visible.clear();
     }
 
     /// Look for files and rows that are new, up to the first file of each kind that cannot be read.
     pub(crate) fn load_readable(&self) -> Vec<StoreError> {
         let mut snapshot = self.write();
-        let results = [
-            self.load_index(&mut snapshot),
-            self.load_chunks(&mut snapshot),
-        ];
+        let results = [snapshot.index.files.load(), snapshot.chunks.load()];
         results.into_iter().filter_map(Result::err).collect()
-    }
-
-    fn load_index(&self, snapshot: &mut Snapshot) -> Result<()> {
-        extend(&mut snapshot.index.parts, |number| {
-            ChunkMap::open(index_path(&self.folder, number), &self.index_columns)
-        })
-    }
-
-    fn load_chunks(&self, snapshot: &mut Snapshot) -> Result<()> {
-        extend(&mut snapshot.chunks, |number| {
-            ChunkMap::open(chunk_path(&self.folder, number), &self.columns)
-        })
     }
 
     /// Add the numbers of the visible records: all that are durable, and later ones that match their checksums.
@@ -236,32 +206,23 @@ impl ChannelReader {
             }
         }
         snapshot.intact()?;
-        snapshot.index.cut(intact);
+        snapshot.index.keep(intact);
         Ok(())
     }
 
     /// Forget what was found of later records.
     pub(crate) fn cut(&self, sequence: u64) -> Result<()> {
         let mut snapshot = self.write();
-        let rows = snapshot.index.rows_below(sequence)?;
-        let last = rows
-            .checked_sub(1)
-            .and_then(|last| snapshot.index.row(last));
-        let (last, end) = match last {
-            Some(row) => row
-                .entry()
-                .map(|entry| (entry.sequence, entry.row_start + u64::from(entry.rows)))?,
-            None => (0, 0),
-        };
-        snapshot.index.cut(rows);
-        cut(&mut snapshot.chunks, end, last);
+        let last = snapshot.index.cut_behind(sequence)?;
+        let (rows, last) = last.map_or((0, 0), |last| (last.row_end(), last.sequence));
+        snapshot.chunks.cut(rows, last);
         Ok(())
     }
 
     /// The index files and the chunks.
-    pub(crate) fn parts(&self) -> [Vec<Part>; 2] {
+    pub(crate) fn mapped_files(&self) -> [MappedFiles; 2] {
         let snapshot = self.read();
-        [snapshot.index.parts.clone(), snapshot.chunks.clone()]
+        [snapshot.index.files.clone(), snapshot.chunks.clone()]
     }
 
     /// Epoch and batch of the last visible batch.
@@ -273,8 +234,8 @@ impl ChannelReader {
             .map(|entry| Some((entry.epoch, entry.batch)))
     }
 
-    fn place<'a>(&self, snapshot: &'a Snapshot, position: usize) -> Result<IndexRow<'a>> {
-        let row = snapshot.index.place(position);
+    fn row_at<'a>(&self, snapshot: &'a Snapshot, position: usize) -> Result<IndexRow<'a>> {
+        let row = snapshot.index.at(position);
         row.ok_or_else(|| StoreError::NoPosition {
             channel: self.name.clone(),
             position,
@@ -300,17 +261,17 @@ impl ChannelReader {
 
     fn rows_of(&self, snapshot: &Snapshot, row: IndexRow) -> Result<Rows> {
         let found = row.rows().and_then(|rows| {
-            let (part, first) = part_of(&snapshot.chunks, rows.start)?;
+            let (chunk, first) = snapshot.chunks.find(rows.start)?;
             let last = first + (rows.end - rows.start);
-            (rows.end <= part.end()).then_some((part, first..last))
+            (rows.end <= chunk.end()).then_some((chunk, first..last))
         });
         let beyond = || row.damaged("the index points beyond the rows");
-        let (part, rows) = found.ok_or_else(beyond)?;
-        Rows::new(&part.map, &self.kind, rows)
+        let (chunk, rows) = found.ok_or_else(beyond)?;
+        Rows::new(&chunk.map, &self.kind, rows)
     }
 
     /// What is found in the files, or that one of them lost bytes, which explains whatever was found.
-    fn look<T>(&self, find: impl FnOnce(&Snapshot) -> Result<T>) -> Result<T> {
+    fn with_snapshot<T>(&self, find: impl FnOnce(&Snapshot) -> Result<T>) -> Result<T> {
         let snapshot = self.read();
         let found = find(&snapshot);
         snapshot.intact().and(found)
@@ -329,17 +290,14 @@ impl ChannelReader {
 
 impl Snapshot {
     fn intact(&self) -> Result<()> {
-        if !any_broken() {
-            return Ok(());
-        }
-        let mut parts = self.chunks.iter().chain(&self.index.parts);
-        parts.try_for_each(|part| part.map.intact())
+        self.chunks.intact()?;
+        self.index.files.intact()
     }
 
     /// An entry whose start does not count hidden rows.
     fn with_visible_start(&self, entry: BatchEntry) -> BatchEntry {
         let first_row =
-            |stretch: &Stretch| self.chunks[stretch.part].first_row() + stretch.rows.start;
+            |stretch: &Stretch| self.chunks.files()[stretch.file].first_row() + stretch.rows.start;
         let after = self
             .visible
             .partition_point(|stretch| first_row(stretch) <= entry.row_start);
@@ -350,14 +308,4 @@ impl Snapshot {
         });
         BatchEntry { row_start, ..entry }
     }
-}
-
-/// The stretches of some files.
-pub(crate) fn visible_files(parts: &[Part], visible: &[Stretch]) -> Vec<VisibleFile> {
-    let file = |stretch: &Stretch| {
-        let rows = &stretch.rows;
-        let path = parts[stretch.part].map.path().to_path_buf();
-        (path, rows.start, rows.end - rows.start)
-    };
-    visible.iter().map(file).collect()
 }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use crate::chunk_map::ChunkMap;
 use crate::columns::{Columns, Extent};
+use crate::disk::temporary;
 use crate::error::{IoContext, Result};
 use crate::layout::Layout;
+use crate::reserve::{Place, Reserve, release};
 use crate::superblock::{SEALED, Superblock};
 use crate::unsynced::Unsynced;
 
@@ -33,6 +35,7 @@ pub(crate) struct ChunkWriter {
     file: OnceCell<Arc<File>>,
     columns: Arc<Columns>,
     layout: Layout,
+    reserve: Reserve,
     /// As it was last committed.
     superblock: Superblock,
     /// As many as its rows have; readers take the number from the offsets.
@@ -67,6 +70,7 @@ impl ChunkWriter {
             path,
             file: OnceCell::from(Arc::new(file)),
             columns: Arc::clone(columns),
+            reserve: Reserve::new(&layout),
             layout,
             superblock,
             items: 0,
@@ -137,10 +141,12 @@ impl ChunkWriter {
     /// Write a part of a region, `start` bytes after the committed ones. It shows only after the commit.
     pub(crate) fn write(&self, region: usize, start: usize, bytes: &[u8]) -> Result<()> {
         let committed = self.columns.storages()[region].bytes(self.committed());
+        let place = Place::of(&self.layout, &self.columns, region);
         // It is not more than the capacity, which is on file.
-        let committed = committed.unwrap_or(0);
-        let offset = self.layout.offsets[region] + committed + start as u64;
-        self.write_at(bytes, offset)
+        let start = committed.unwrap_or(0) + start as u64;
+        let end = start + bytes.len() as u64;
+        self.reserve.cover(self.file()?, region, place, end);
+        self.write_at(bytes, place.offset + start)
     }
 
     pub(crate) fn write_text(&self, text: usize, position: usize, bytes: &[u8]) -> Result<()> {
@@ -174,14 +180,16 @@ impl ChunkWriter {
         Ok(())
     }
 
-    /// Mark a chunk that is left for the next one. Its unused capacity stays a hole: it may be mapped.
+    /// Mark a chunk that is left for the next one. Its unused capacity becomes a hole: it may be mapped.
     pub(crate) fn seal(&mut self) -> Result<()> {
         let Superblock {
             last_sequence,
             flags,
             ..
         } = self.superblock;
-        self.commit(Extent::default(), last_sequence, flags | SEALED)
+        self.commit(Extent::default(), last_sequence, flags | SEALED)?;
+        release(self.file()?, &self.layout, &self.columns, self.committed());
+        Ok(())
     }
 
     /// Close the last chunk: write its rows into a file aside without holes, which the answer waits to publish.
@@ -253,8 +261,8 @@ impl ChunkWriter {
     }
 }
 
-/// Mark a chunk that another session left: no more rows will come.
-pub(crate) fn seal(map: &ChunkMap) -> Result<()> {
+/// Mark a chunk that another session left: no more rows will come, and the space that waited for them is given back.
+pub(crate) fn seal(map: &ChunkMap, columns: &Columns) -> Result<()> {
     let superblock = map.superblock()?;
     if superblock.flags & SEALED != 0 {
         return Ok(());
@@ -263,7 +271,13 @@ pub(crate) fn seal(map: &ChunkMap) -> Result<()> {
         flags: superblock.flags | SEALED,
         ..superblock
     };
-    write_headers(map, &sealed.to_bytes())
+    let file = open_left(map)?;
+    let layout = left_layout(map, columns, superblock);
+    // How many items count is known from offsets alone, which may be damaged: such rows are left as they are.
+    if columns.offsets().is_none() && map.has_layout(&layout) {
+        release(&file, &layout, columns, Extent::rows(superblock.rows));
+    }
+    write_headers(&file, map, &sealed.to_bytes())
 }
 
 /// Take rows from the end of a chunk that another session left. Nobody may have mapped it.
@@ -277,11 +291,7 @@ pub(crate) fn cut_rows(
     if superblock.rows == rows {
         return Ok(());
     }
-    let capacity = Extent {
-        rows: superblock.capacity,
-        items: map.item_capacity(),
-    };
-    let layout = Layout::new(columns, capacity);
+    let layout = left_layout(map, columns, superblock);
     if layout.commit_offset() != map.superblock_offset() {
         return Err(map.damaged(8, "its headers do not stand where this version writes them"));
     }
@@ -293,16 +303,31 @@ pub(crate) fn cut_rows(
     let items = columns
         .offsets()
         .map_or(0, |region| map.offset(region, rows));
-    write_headers(map, &layout.commit(columns, cut, items.min(capacity.items)))
+    let items = items.min(layout.capacity.items);
+    let headers = layout.commit(columns, cut, items);
+    write_headers(&open_left(map)?, map, &headers)
 }
 
-fn write_headers(map: &ChunkMap, bytes: &[u8]) -> Result<()> {
+/// Where everything stands in a chunk that another session left, if this version wrote it.
+fn left_layout(map: &ChunkMap, columns: &Columns, superblock: Superblock) -> Layout {
+    let capacity = Extent {
+        rows: superblock.capacity,
+        items: map.item_capacity(),
+    };
+    Layout::new(columns, capacity)
+}
+
+fn open_left(map: &ChunkMap) -> Result<File> {
     let path = map.path();
     OpenOptions::new()
         .write(true)
         .open(path)
-        .and_then(|file| file.write_all_at(bytes, map.superblock_offset()))
-        .context("write", path)
+        .context("open", path)
+}
+
+fn write_headers(file: &File, map: &ChunkMap, bytes: &[u8]) -> Result<()> {
+    file.write_all_at(bytes, map.superblock_offset())
+        .context("write", map.path())
 }
 
 /// A last chunk without holes that waits to take the place of the growing one.
@@ -335,12 +360,6 @@ impl Compacted {
 /// Give the space of a file in the making back. What is left of it means nothing, so that a failure does not matter.
 fn discard(temporary: &Path) {
     let _ = fs::remove_file(temporary);
-}
-
-pub(crate) fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    PathBuf::from(name)
 }
 
 fn write_empty(

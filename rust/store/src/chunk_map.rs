@@ -43,8 +43,7 @@ struct RegionPlace {
 #[derive(Debug)]
 pub(crate) struct ChunkMap {
     path: PathBuf,
-    map: GuardedMap,
-    bytes: u64,
+    map: GuardedMap<Mmap>,
     superblock_offset: u64,
     /// The superblock is not that of the file.
     implied: bool,
@@ -82,7 +81,6 @@ impl ChunkMap {
         }
         Ok(Some(Self {
             path,
-            bytes: map.len() as u64,
             map: GuardedMap::new(map),
             superblock_offset,
             implied: false,
@@ -133,7 +131,6 @@ impl ChunkMap {
             path: path.to_path_buf(),
             regions: regions.collect(),
             map: GuardedMap::new(map),
-            bytes: size as u64,
             superblock_offset: layout.commit_offset(),
             implied: true,
             first: superblock,
@@ -142,8 +139,7 @@ impl ChunkMap {
 
     /// What a chunk says of its columns.
     pub(crate) fn schema(path: &Path) -> Result<Schema> {
-        let file = File::open(path).context("open", path)?;
-        let bytes = file.metadata().context("inspect", path)?.len();
+        let (file, bytes) = open_input(path)?;
         Ok(Header::read(&file, path, bytes)?.schema)
     }
 
@@ -166,24 +162,29 @@ impl ChunkMap {
     }
 
     pub(crate) fn file_bytes(&self) -> u64 {
-        self.bytes
+        self.map.len() as u64
     }
 
     /// Bytes that never change, fewer where the file ends before.
     pub(crate) fn part(&self, start: u64, length: usize) -> &[u8] {
-        let start = start.min(self.bytes) as usize;
-        let length = length.min(self.bytes as usize - start);
-        // SAFETY: the part lies inside the map, and nobody writes there.
-        unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(start), length) }
+        let rest = self.map.get(start as usize..).unwrap_or_default();
+        &rest[..length.min(rest.len())]
     }
 
     /// A copy of bytes that the writer may be changing, fewer where the file ends before.
     pub(crate) fn changing_part(&self, start: u64, length: usize) -> Vec<u8> {
-        let start = start.min(self.bytes) as usize;
-        let end = self.bytes.min((start + length) as u64) as usize;
-        // SAFETY: the bytes lie inside the map; the copy is volatile, because the writer may change them meanwhile.
-        let byte = |place| unsafe { std::ptr::read_volatile(self.map.as_ptr().add(place)) };
-        (start..end).map(byte).collect()
+        let bytes = self.part(start, length).iter();
+        // SAFETY: each is a byte of the map; the copy is volatile, because the writer may change them meanwhile.
+        bytes
+            .map(|byte| unsafe { std::ptr::read_volatile(byte) })
+            .collect()
+    }
+
+    /// Whether everything stands where this layout has it.
+    pub(crate) fn has_layout(&self, layout: &Layout) -> bool {
+        let offsets = self.regions.iter().map(|place| place.offset);
+        offsets.eq(layout.offsets.iter().copied())
+            && self.superblock_offset == layout.commit_offset()
     }
 
     pub(crate) fn superblock_offset(&self) -> u64 {
@@ -370,6 +371,10 @@ impl Header {
             .ok_or_else(|| StoreError::damaged(path, 16, "the first message is not a schema"))?;
         let (record_message, body_offset) = read_message(file, path, bytes, record_offset)?;
         let record = record_offset + PREFIX_BYTES as u64;
+        if body_offset % ALIGNMENT != 0 {
+            let reason = "the record batch does not start at a multiple of 64";
+            return Err(StoreError::damaged(path, record_offset, reason));
+        }
         let message = parse_message(&record_message, path, record)?;
         let batch = message
             .header_as_record_batch()

@@ -1,13 +1,14 @@
 //! The two kinds of JSON files, each with a checksum as its last key.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::chunk::temporary;
+use crate::block::now;
+use crate::disk::{sync_file, sync_folder, temporary};
 use crate::error::{IoContext, Result, StoreError};
-use crate::folder::CHANNEL_FILE;
+use crate::folder::{CHANNEL_FILE, ChannelKey};
 use crate::input::read_input;
 use crate::kind::Kind;
 use crate::superblock::FORMAT;
@@ -90,6 +91,18 @@ struct Check {
 }
 
 impl StoreDescription {
+    /// Of a store whose first session begins now.
+    pub(crate) fn begin(run_id: &str, session: u32) -> Self {
+        let created = now();
+        Self {
+            format: FORMAT,
+            run_id: run_id.to_owned(),
+            created,
+            features: FeatureNames::default(),
+            sessions: vec![Session::begin(session, 1, None, created)],
+        }
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let description: Self = read_description(path)?;
         match description.features.incompatible.first() {
@@ -103,6 +116,15 @@ impl StoreDescription {
 }
 
 impl ChannelDescription {
+    pub(crate) fn key(&self) -> ChannelKey {
+        ChannelKey {
+            phase: self.phase.clone(),
+            node: self.node.clone(),
+            role: self.role.clone(),
+            field: self.field.clone(),
+        }
+    }
+
     /// Refuse a channel whose rows are others than those that it has.
     pub(crate) fn check_same(&self, existing: &Self, channel: &str) -> Result<()> {
         if (self.kind, &self.dtype, &self.shape)
@@ -161,33 +183,9 @@ pub(crate) fn write_description(path: &Path, description: &impl Serialize) -> Re
 /// Write a description in one step, and put it on disk.
 pub(crate) fn replace_description(path: &Path, description: &impl Serialize) -> Result<()> {
     let temporary = write_aside(path, description)?;
-    File::open(&temporary)
-        .and_then(|file| file.sync_all())
-        .context("sync", &temporary)?;
+    sync_file(&temporary)?;
     fs::rename(&temporary, path).context("rename", &temporary)?;
     path.parent().map_or(Ok(()), sync_folder)
-}
-
-/// Create a folder and what it lies in, and put their names on disk.
-pub(crate) fn create_folder(folder: &Path) -> Result<()> {
-    let missing = folder
-        .ancestors()
-        .take_while(|ancestor| !ancestor.exists())
-        .count();
-    fs::create_dir_all(folder).context("create", folder)?;
-    // The name of a folder that was there may be as young.
-    let parents = folder.ancestors().skip(1).take(missing.max(1));
-    parents.into_iter().try_for_each(|parent| {
-        let named = !parent.as_os_str().is_empty();
-        sync_folder(if named { parent } else { Path::new(".") })
-    })
-}
-
-/// Put the names in a folder on disk.
-pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder)
-        .and_then(|file| file.sync_all())
-        .context("sync", folder)
 }
 
 fn write_aside(path: &Path, description: &impl Serialize) -> Result<PathBuf> {

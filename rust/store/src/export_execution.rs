@@ -11,9 +11,9 @@ use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer, OffsetBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
-use crate::batch_index::BatchEntry;
 use crate::channel_reader::ChannelReader;
 use crate::error::{Result, StoreError};
+use crate::index_row::BatchEntry;
 use crate::kind::{Kind, row_length};
 use crate::parquet_file::{Encodings, ParquetFile, failed};
 use crate::rows::Rows;

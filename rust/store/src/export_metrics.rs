@@ -14,20 +14,12 @@ use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use crate::chunk_map::ChunkMap;
 use crate::description::Session;
 use crate::error::Result;
-use crate::metric_files::{Series, label_check, row_check};
-use crate::metric_reader::SEQUENCE;
+use crate::metric_row::{LABELS, check_labelled_row, metric_column, row_labels};
 use crate::parquet_file::{Encodings, ParquetFile, failed};
 use crate::store_reader::StoreReader;
 
 const ROWS_AT_ONCE: u64 = 1 << 16;
 const PAGE_ROWS: usize = 20_000;
-const STEP: usize = 0;
-const TIME: usize = 1;
-const EPOCH: usize = 2;
-const BATCH: usize = 3;
-const LABELS: Range<usize> = 4..8;
-const VALUE: usize = 8;
-const CRC: usize = 10;
 
 /// Write the metrics at or below the watermark as Parquet; returns the rows.
 pub fn export_metrics(store: &Path, path: &Path, run_id: &str) -> Result<u64> {
@@ -82,7 +74,7 @@ fn columns(
     sessions: &[Session],
 ) -> Result<Vec<ArrayRef>> {
     let count = (rows.end - rows.start) as usize;
-    let mut labels = [const { Vec::new() }; 4];
+    let mut labels = [const { Vec::new() }; LABELS];
     let mut session_numbers = Vec::with_capacity(count);
     for row in rows.clone() {
         let texts = row_labels(map, row)?;
@@ -114,7 +106,7 @@ fn columns(
             .map(i64::from_le_bytes)
     };
     let values = map
-        .rows(VALUE, rows.clone())
+        .rows(metric_column::VALUE, rows.clone())
         .as_chunks()
         .0
         .iter()
@@ -129,10 +121,13 @@ fn columns(
         Arc::new(optional(&node)),
         Arc::new(optional(&split)),
         Arc::new(StringArray::from_iter_values(name)),
-        Arc::new(positive(EPOCH)),
-        Arc::new(positive(BATCH)),
-        Arc::new(Int64Array::from_iter_values(long(STEP))),
-        Arc::new(TimestampNanosecondArray::from_iter_values(long(TIME)).with_timezone("UTC")),
+        Arc::new(positive(metric_column::EPOCH)),
+        Arc::new(positive(metric_column::BATCH)),
+        Arc::new(Int64Array::from_iter_values(long(metric_column::STEP))),
+        Arc::new(
+            TimestampNanosecondArray::from_iter_values(long(metric_column::TIME))
+                .with_timezone("UTC"),
+        ),
         Arc::new(Float64Array::from_iter_values(values)),
     ])
 }
@@ -152,85 +147,4 @@ fn optional(texts: &[&str]) -> StringArray {
         .iter()
         .for_each(|text| builder.append_option((!text.is_empty()).then_some(text)));
     builder.finish()
-}
-
-/// The labels of a row: phase, split, node, name.
-fn row_labels(map: &ChunkMap, row: u64) -> Result<[&str; 4]> {
-    let mut texts = [""; 4];
-    for (text, column) in texts.iter_mut().zip(LABELS) {
-        *text = map.text(column, row)?;
-    }
-    Ok(texts)
-}
-
-/// Compare a row with its checksum; returns its sequence number.
-pub(crate) fn check_row(map: &ChunkMap, row: u64) -> Result<u64> {
-    check_labelled_row(map, row, row_labels(map, row)?)
-}
-
-/// Compare what the views of a row say beside its labels.
-pub(crate) fn check_views(map: &ChunkMap, row: u64) -> Result<()> {
-    for column in LABELS {
-        let label = map.text(column, row)?;
-        if !map.view_fits(column, row, label) {
-            let reason = "the beginning of a label is not that of its text";
-            return Err(map.damaged(map.row_offset(column, row), reason));
-        }
-    }
-    Ok(())
-}
-
-/// What a metric has beside its labels.
-pub(crate) struct MetricNumbers {
-    pub(crate) step: i64,
-    pub(crate) time: i64,
-    pub(crate) epoch: i32,
-    pub(crate) batch: i32,
-    pub(crate) value: f64,
-    pub(crate) sequence: u64,
-}
-
-impl MetricNumbers {
-    fn read(map: &ChunkMap, row: u64) -> Self {
-        Self {
-            step: i64::from_le_bytes(map.number(STEP, row)),
-            time: i64::from_le_bytes(map.number(TIME, row)),
-            epoch: i32::from_le_bytes(map.number(EPOCH, row)),
-            batch: i32::from_le_bytes(map.number(BATCH, row)),
-            value: f64::from_le_bytes(map.number(VALUE, row)),
-            sequence: u64::from_le_bytes(map.number(SEQUENCE, row)),
-        }
-    }
-}
-
-/// One row.
-pub(crate) fn read_metric(map: &ChunkMap, row: u64) -> Result<(Series, MetricNumbers)> {
-    let [phase, split, node, name] = row_labels(map, row)?.map(str::to_owned);
-    let series = Series {
-        phase,
-        split,
-        node,
-        name,
-    };
-    Ok((series, MetricNumbers::read(map, row)))
-}
-
-fn check_labelled_row(map: &ChunkMap, row: u64, labels: [&str; 4]) -> Result<u64> {
-    let numbers = MetricNumbers::read(map, row);
-    let check = row_check(
-        label_check(labels),
-        numbers.step,
-        numbers.time,
-        numbers.epoch,
-        numbers.batch,
-        numbers.value,
-        numbers.sequence,
-    );
-    if check == u32::from_le_bytes(map.number(CRC, row)) {
-        return Ok(numbers.sequence);
-    }
-    Err(map.damaged(
-        map.row_offset(VALUE, row),
-        "a metric does not match its checksum",
-    ))
 }

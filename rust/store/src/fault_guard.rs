@@ -4,31 +4,41 @@
 //! process. The handler here knows every map of this crate. It puts an empty page where one could not be brought and
 //! marks the map; whoever read it asks afterwards. Every other SIGBUS goes where it went before.
 
-use memmap2::Mmap;
+use std::ops::{Deref, DerefMut};
 
-/// A read-only map of a file that may be shortened by others.
+/// A map of a file that may be shortened by others.
 #[derive(Debug)]
-pub(crate) struct GuardedMap {
+pub(crate) struct GuardedMap<M> {
     // Before the map: an address must be forgotten before somebody else can get it.
     slot: platform::Slot,
-    map: Mmap,
+    map: M,
 }
 
-impl GuardedMap {
-    pub(crate) fn new(map: Mmap) -> Self {
+impl<M: Deref<Target = [u8]>> GuardedMap<M> {
+    pub(crate) fn new(map: M) -> Self {
         Self {
             slot: platform::Slot::claim(map.as_ptr() as usize, map.len()),
             map,
         }
     }
 
-    pub(crate) fn as_ptr(&self) -> *const u8 {
-        self.map.as_ptr()
-    }
-
     /// Where the first page lies that could not be brought.
     pub(crate) fn broken_at(&self) -> Option<u64> {
         self.slot.broken_at()
+    }
+}
+
+impl<M: Deref<Target = [u8]>> Deref for GuardedMap<M> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.map
+    }
+}
+
+impl<M: DerefMut<Target = [u8]>> DerefMut for GuardedMap<M> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.map
     }
 }
 
@@ -184,7 +194,9 @@ mod platform {
                 if mapped == libc::MAP_FAILED {
                     return false;
                 }
-                entry.broken_at.fetch_min(place - start, Ordering::AcqRel);
+                // The map of a part of a file may start inside a page.
+                let offset = place.saturating_sub(start);
+                entry.broken_at.fetch_min(offset, Ordering::AcqRel);
                 ANY_BROKEN.store(true, Ordering::Release);
                 return true;
             }

@@ -71,6 +71,9 @@ fn encode(label: &str) -> String {
     encoded
 }
 
+/// How the files of one kind are called: from their folder and their number.
+pub(crate) type PathOf = fn(&Path, u32) -> PathBuf;
+
 pub(crate) fn chunk_path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("chunk-{number:06}.arrow"))
 }
@@ -80,7 +83,7 @@ pub(crate) fn index_path(folder: &Path, number: u32) -> PathBuf {
 }
 
 /// The number of a chunk or index file, if this is one.
-pub(crate) fn file_number(path: &Path, path_of: fn(&Path, u32) -> PathBuf) -> Option<u32> {
+pub(crate) fn file_number(path: &Path, path_of: PathOf) -> Option<u32> {
     let (_, number) = path.file_stem()?.to_str()?.rsplit_once('-')?;
     let number = number.parse().ok()?;
     (path_of(path.parent()?, number) == path).then_some(number)

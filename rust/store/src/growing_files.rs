@@ -1,17 +1,24 @@
 //! Files of one kind in one folder, numbered from 0, of which the last one grows: chunks or indexes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::chunk::{ChunkWriter, Compacted};
 use crate::columns::{Columns, Extent};
 use crate::error::Result;
-use crate::recovery::FilesEnd;
+use crate::folder::PathOf;
 use crate::unsynced::Unsynced;
+
+/// Where the files of earlier sessions end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FilesEnd {
+    pub(crate) files: u32,
+    pub(crate) rows: u64,
+}
 
 pub(crate) struct GrowingFiles {
     folder: PathBuf,
-    path: fn(&Path, u32) -> PathBuf,
+    path_of: PathOf,
     columns: Arc<Columns>,
     last: Option<ChunkWriter>,
     files: u32,
@@ -20,10 +27,10 @@ pub(crate) struct GrowingFiles {
 }
 
 impl GrowingFiles {
-    pub(crate) fn new(folder: PathBuf, path: fn(&Path, u32) -> PathBuf, columns: Columns) -> Self {
+    pub(crate) fn new(folder: PathBuf, path_of: PathOf, columns: Columns) -> Self {
         Self {
             folder,
-            path,
+            path_of,
             columns: Arc::new(columns),
             last: None,
             files: 0,
@@ -76,7 +83,7 @@ impl GrowingFiles {
             full.note_unsynced(&mut self.unsynced);
             self.last = None;
         }
-        let path = (self.path)(&self.folder, self.files);
+        let path = (self.path_of)(&self.folder, self.files);
         let chunk = ChunkWriter::create(path, &self.columns, capacity, self.committed.rows)?;
         self.unsynced.folder(&self.folder);
         self.last = Some(chunk);

@@ -132,9 +132,10 @@ impl Layout {
             let start = body + buffer.offset() as u64;
             start..start + buffer.length() as u64
         });
+        let ending = self.ending_offset..self.ending_offset;
         let mut end = body;
         regions
-            .chain([self.ending_offset..self.ending_offset])
+            .chain(std::iter::once(ending))
             .map(move |region| std::mem::replace(&mut end, region.end)..region.start)
     }
 
@@ -258,9 +259,9 @@ mod tests {
     use arrow_ipc::reader::FileReader;
 
     use super::*;
-    use crate::index_files::index_columns;
+    use crate::index_row::index_columns;
     use crate::kind::Kind;
-    use crate::metric_files::metric_columns;
+    use crate::metric_row::metric_columns;
     use crate::value_type::ValueType;
 
     fn file(columns: &Columns, layout: &Layout, extent: Extent) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! One writer for each store, held by flock and let go of in forked children.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Once;
@@ -60,19 +60,28 @@ impl Lock {
             return Err(refused(folder, &path, &mut file));
         }
         let slot = claim_slot(folder, file.as_raw_fd())?;
-        file.set_len(0).context("write", &path)?;
-        write!(file, "{}", std::process::id()).context("write", &path)?;
-        Ok(Self {
+        // From here on the slot is given back by whatever drops the lock: a full disk has no room for the id.
+        let lock = Self {
             file: Some(file),
             slot,
             generation: fork_generation(),
-        })
+        };
+        lock.write_holder().context("write", &path)?;
+        Ok(lock)
+    }
+
+    fn write_holder(&self) -> io::Result<()> {
+        let Some(mut file) = self.file.as_ref() else {
+            return Ok(());
+        };
+        file.set_len(0)?;
+        write!(file, "{}", std::process::id())
     }
 }
 
 fn refused(folder: &Path, path: &Path, file: &mut File) -> StoreError {
-    let error = std::io::Error::last_os_error();
-    if error.kind() != std::io::ErrorKind::WouldBlock {
+    let error = io::Error::last_os_error();
+    if error.kind() != io::ErrorKind::WouldBlock {
         return StoreError::io("lock", path, error);
     }
     let mut holder = String::new();

@@ -1,25 +1,21 @@
-//! The metrics table: one row for each logged value, chunks of the same kind as the tensors'.
+//! The chunks of the metrics, as their writer sees them: one row for each logged value.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use arrow_schema::DataType;
-
+use crate::block::{Block, Entry, Key, Target};
 use crate::chunk::{ChunkWriter, Compacted, chunk_bytes};
-use crate::columns::{Columns, Extent, plain, time, view};
+use crate::columns::Extent;
 use crate::error::Result;
 use crate::folder::chunk_path;
-use crate::growing_files::GrowingFiles;
-use crate::recovery::FilesEnd;
-use crate::staging::{Block, Entry, Target};
+use crate::growing_files::{FilesEnd, GrowingFiles};
+use crate::metric_row::{LABELS, MetricNumbers, label_check, metric_column, metric_columns};
 use crate::unsynced::Unsynced;
 
 /// Each label column may fill this share of a chunk with long labels.
 pub(crate) const TEXT_SHARE: usize = 16;
 const VIEW_BYTES: usize = 16;
 const INLINE_BYTES: usize = 12;
-const LABELS: usize = 4;
-const FIRST_LABEL: usize = 4;
 
 /// A named scalar: what one logged value belongs to. Absent labels are empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,58 +34,6 @@ impl Series {
     fn labels(&self) -> [&str; LABELS] {
         [&self.phase, &self.split, &self.node, &self.name]
     }
-
-    /// State of the checksum of a row after its labels.
-    fn check(&self) -> u32 {
-        label_check(self.labels())
-    }
-}
-
-pub(crate) fn label_check(labels: [&str; LABELS]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    for label in labels {
-        hasher.update(&(label.len() as u32).to_le_bytes());
-        hasher.update(label.as_bytes());
-    }
-    hasher.finalize()
-}
-
-/// Checksum of a row: its labels, then its numbers in the order of the columns.
-pub(crate) fn row_check(
-    label_check: u32,
-    step: i64,
-    time: i64,
-    epoch: i32,
-    batch: i32,
-    value: f64,
-    sequence: u64,
-) -> u32 {
-    let mut numbers = [0; 40];
-    numbers[..8].copy_from_slice(&step.to_le_bytes());
-    numbers[8..16].copy_from_slice(&time.to_le_bytes());
-    numbers[16..20].copy_from_slice(&epoch.to_le_bytes());
-    numbers[20..24].copy_from_slice(&batch.to_le_bytes());
-    numbers[24..32].copy_from_slice(&value.to_le_bytes());
-    numbers[32..40].copy_from_slice(&sequence.to_le_bytes());
-    let mut hasher = crc32fast::Hasher::new_with_initial(label_check);
-    hasher.update(&numbers);
-    hasher.finalize()
-}
-
-pub(crate) fn metric_columns() -> Columns {
-    Columns::new(vec![
-        plain("step", DataType::Int64, 8),
-        time("time"),
-        plain("epoch", DataType::Int32, 4),
-        plain("batch", DataType::Int32, 4),
-        view("phase"),
-        view("split"),
-        view("node"),
-        view("name"),
-        plain("value", DataType::Float64, 8),
-        plain("sequence", DataType::UInt64, 8),
-        plain("crc32", DataType::UInt32, 4),
-    ])
 }
 
 struct Group {
@@ -142,7 +86,10 @@ impl MetricFiles {
     /// Add a group of series; returns its number.
     pub(crate) fn add_group(&mut self, series: Vec<Series>) -> u32 {
         self.groups.push(Group {
-            checks: series.iter().map(Series::check).collect(),
+            checks: series
+                .iter()
+                .map(|series| label_check(series.labels()))
+                .collect(),
             series,
             views: Default::default(),
             views_of_chunk: 0,
@@ -173,28 +120,27 @@ impl MetricFiles {
         self.prepare(group)?;
         let Group { views, checks, .. } = &self.groups[group];
         for (value, check) in data.as_chunks::<8>().0.iter().zip(checks) {
-            let key = &entry.key;
-            let number = f64::from_le_bytes(*value);
-            let check = row_check(
-                *check,
-                key.step,
-                entry.time,
-                key.epoch,
-                key.batch,
-                number,
-                entry.sequence,
-            );
-            self.buffers[0].extend_from_slice(&key.step.to_le_bytes());
-            self.buffers[1].extend_from_slice(&entry.time.to_le_bytes());
-            self.buffers[2].extend_from_slice(&key.epoch.to_le_bytes());
-            self.buffers[3].extend_from_slice(&key.batch.to_le_bytes());
-            self.buffers[9].extend_from_slice(&entry.sequence.to_le_bytes());
-            self.buffers[10].extend_from_slice(&check.to_le_bytes());
+            let Key { epoch, batch, step } = entry.key;
+            let numbers = MetricNumbers {
+                step,
+                time: entry.time,
+                epoch,
+                batch,
+                value: f64::from_le_bytes(*value),
+                sequence: entry.sequence,
+            };
+            let buffers = &mut self.buffers;
+            buffers[metric_column::STEP].extend_from_slice(&numbers.step.to_le_bytes());
+            buffers[metric_column::TIME].extend_from_slice(&numbers.time.to_le_bytes());
+            buffers[metric_column::EPOCH].extend_from_slice(&numbers.epoch.to_le_bytes());
+            buffers[metric_column::BATCH].extend_from_slice(&numbers.batch.to_le_bytes());
+            buffers[metric_column::SEQUENCE].extend_from_slice(&numbers.sequence.to_le_bytes());
+            buffers[metric_column::CRC].extend_from_slice(&numbers.check(*check).to_le_bytes());
         }
         for (label, views) in views.iter().enumerate() {
-            self.buffers[FIRST_LABEL + label].extend_from_slice(views);
+            self.buffers[metric_column::LABELS.start + label].extend_from_slice(views);
         }
-        self.buffers[8].extend_from_slice(data);
+        self.buffers[metric_column::VALUE].extend_from_slice(data);
         self.added += checks.len() as u64;
         self.last_sequence = entry.sequence;
         Ok(())

@@ -1,74 +1,63 @@
 //! The metrics of a store as a reader sees them.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::channel_reader::{VisibleFile, visible_files};
 use crate::chunk_map::ChunkMap;
-use crate::columns::Columns;
 use crate::error::Result;
-use crate::export_metrics::check_row;
 use crate::folder::chunk_path;
-use crate::metric_files::metric_columns;
-use crate::parts::{
-    Part, Sequences, Stretch, cut_numbered, end, extend, rows_below, stretches, visible_rows,
-};
+use crate::mapped_files::{MappedFiles, Sequences, Stretch, VisibleFile};
+use crate::metric_row::{check_row, metric_column, metric_columns};
 use crate::watermark::Watermark;
 
-pub(crate) const SEQUENCE: usize = 9;
-
 const SEQUENCES: Sequences = Sequences {
-    column: SEQUENCE,
+    column: metric_column::SEQUENCE,
     check: check_row,
 };
 
 /// The chunks of the metrics, and what of them is visible.
 pub(crate) struct MetricReader {
-    folder: PathBuf,
-    columns: Columns,
-    pub(crate) parts: Vec<Part>,
+    files: MappedFiles,
     visible: Vec<Stretch>,
 }
 
 impl MetricReader {
     pub(crate) fn new(folder: PathBuf) -> Self {
         Self {
-            folder,
-            columns: metric_columns(),
-            parts: Vec::new(),
+            files: MappedFiles::new(folder, chunk_path, metric_columns()),
             visible: Vec::new(),
         }
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    pub(crate) fn columns(&self) -> &Columns {
-        &self.columns
+    pub(crate) fn mapped_files(&self) -> &MappedFiles {
+        &self.files
     }
 
     /// Look for files and rows that are new.
     pub(crate) fn load(&mut self) -> Result<()> {
-        extend(&mut self.parts, |number| {
-            ChunkMap::open(chunk_path(&self.folder, number), &self.columns)
-        })
+        self.files.load()
+    }
+
+    /// Look at all files anew the next time.
+    pub(crate) fn forget(&mut self) {
+        self.files.forget();
+        self.visible.clear();
     }
 
     /// Decide what is visible.
     pub(crate) fn show(&mut self, watermark: &Watermark) -> Result<()> {
-        let visible = visible_rows(&self.parts, SEQUENCES, watermark);
-        self.parts.iter().try_for_each(|part| part.map.intact())?;
-        self.visible = stretches(&self.parts, &visible?);
+        let visible = self.files.visible_rows(SEQUENCES, watermark);
+        self.files.intact()?;
+        self.visible = self.files.stretches(&visible?);
         Ok(())
     }
 
     /// Add the numbers of the visible records whose rows all match their checksums.
     pub(crate) fn prove(&mut self, watermark: &Watermark, found: &mut Vec<u64>) -> Result<()> {
-        let rows = self.parts.iter().flat_map(|part| {
-            let map = &*part.map;
-            (0..part.rows).map(move |row| check_row(map, row).ok())
+        let rows = self.files.files().iter().flat_map(|file| {
+            let map = &*file.map;
+            (0..file.rows).map(move |row| check_row(map, row).ok())
         });
         let (mut intact, mut whole, mut last) = (0, 0, 0);
         for sequence in rows {
@@ -81,32 +70,32 @@ impl MetricReader {
             }
             (intact, last) = (intact + 1, sequence);
         }
-        if intact < end(&self.parts) && last > watermark.durable {
+        if intact < self.files.rows() && last > watermark.durable {
             // The row that fails may be one more of the last record.
             found.pop_if(|found| *found == last);
             intact = whole;
         }
-        self.parts.iter().try_for_each(|part| part.map.intact())?;
-        cut_numbered(&mut self.parts, intact, SEQUENCES);
+        self.files.intact()?;
+        self.files.cut_numbered(intact, SEQUENCES);
         Ok(())
     }
 
     /// Forget what was found of later records.
     pub(crate) fn cut(&mut self, sequence: u64) -> Result<()> {
-        let rows = rows_below(&self.parts, SEQUENCES, sequence)?;
-        cut_numbered(&mut self.parts, rows, SEQUENCES);
+        let rows = self.files.rows_through(SEQUENCES, sequence)?;
+        self.files.cut_numbered(rows, SEQUENCES);
         Ok(())
     }
 
-    pub(crate) fn files(&self) -> Vec<VisibleFile> {
-        visible_files(&self.parts, &self.visible)
+    pub(crate) fn visible_files(&self) -> Vec<VisibleFile> {
+        self.files.visible_files(&self.visible)
     }
 
     /// The visible rows of each chunk.
     pub(crate) fn rows(&self) -> Vec<(Arc<ChunkMap>, Range<u64>)> {
         let rows = |stretch: &Stretch| {
             (
-                Arc::clone(&self.parts[stretch.part].map),
+                Arc::clone(&self.files.files()[stretch.file].map),
                 stretch.rows.clone(),
             )
         };

@@ -1,6 +1,6 @@
 //! A Parquet file that either exists whole and as it was meant, or not at all.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
-use crate::chunk::temporary;
+use crate::disk::{sync_folder, temporary};
 use crate::error::{IoContext, Result, StoreError};
 use crate::parquet_contents::Contents;
 use crate::parquet_digest::DigestedFile;
@@ -97,14 +97,12 @@ impl ParquetFile {
             });
         }
         fs::rename(temporary, &self.path).context("rename", temporary)?;
-        let folder = self
-            .path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .context("sync", folder)?;
+        let folder = self.path.parent();
+        sync_folder(
+            folder
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .unwrap_or(Path::new(".")),
+        )?;
         Ok(self.written.rows)
     }
 }

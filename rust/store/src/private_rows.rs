@@ -9,6 +9,7 @@ use memmap2::{MmapMut, MmapOptions};
 use crate::chunk_map::ChunkMap;
 use crate::columns::Columns;
 use crate::error::{IoContext, Result, StoreError};
+use crate::fault_guard::GuardedMap;
 
 /// A last chunk is replaced once, when its store is closed.
 const ATTEMPTS: usize = 3;
@@ -16,7 +17,7 @@ const ATTEMPTS: usize = 3;
 /// Consecutive rows on a map of their own. Pages are those of the file until they are written to.
 #[derive(Debug)]
 pub struct PrivateRows {
-    map: Option<MmapMut>,
+    map: Option<GuardedMap<MmapMut>>,
     count: usize,
 }
 
@@ -47,7 +48,7 @@ impl PrivateRows {
             options.offset(offset).len(bytes.len());
             // SAFETY: the range lies inside the file, which the writer of this format never shortens, and rows that
             // are committed are not written again. What is written to the map goes to pages of its own.
-            let map = unsafe { options.map_copy(&file) }.context("map", path)?;
+            let map = GuardedMap::new(unsafe { options.map_copy(&file) }.context("map", path)?);
             if map[..] == *bytes {
                 return Ok(Self {
                     map: Some(map),

@@ -3,7 +3,7 @@
 //! Their numbers follow where just as many are missing at their place in the run. What they hold can be compared with
 //! nothing: their checksums were in the index.
 
-use crate::batch_index::BatchEntry;
+use crate::index_row::BatchEntry;
 use crate::scan::Scan;
 use crate::scan_channel::ScannedChannel;
 

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::block::{Block, Entry, Key, Payload, Target};
 use crate::error::{Result, StoreError};
 use crate::lock::fork_generation;
 use crate::slot::Pages;
-use crate::staging::{Block, Entry, Key, Payload, Room, Staging, Take, Target};
+use crate::staging::{Room, Staging, Take};
 use crate::writer::Writer;
 
 /// How long a record waits for the drainer before it takes memory that is not in the cache.

@@ -1,34 +1,19 @@
 //! Getting a store ready for another session, whatever ended the one before.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::chunk::{cut_rows, seal};
-use crate::columns::Columns;
-use crate::description::{ChannelDescription, StoreDescription, read_description, sync_folder};
+use crate::description::{ChannelDescription, StoreDescription, read_description};
+use crate::disk::{sync_file, sync_folder};
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, chunk_path, file_number, index_path};
+use crate::growing_files::FilesEnd;
 use crate::hidden::Hidden;
-use crate::parts::{Part, end};
+use crate::mapped_files::{MappedFile, MappedFiles};
 use crate::store_reader::{State, StoreReader};
 use crate::watermark::Watermark;
-
-/// Where a kind of files of a channel ends.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct FilesEnd {
-    pub(crate) files: u32,
-    pub(crate) rows: u64,
-}
-
-impl FilesEnd {
-    fn of(parts: &[Part]) -> Self {
-        Self {
-            files: parts.len() as u32,
-            rows: end(parts),
-        }
-    }
-}
 
 /// What earlier sessions left of a channel.
 #[derive(Clone, Debug)]
@@ -66,11 +51,11 @@ pub(crate) fn recover(folder: &Path, session: u32, rewind_to: Option<u64>) -> Re
             limit: Hidden::MOST,
         });
     }
-    let chains = chains(&state);
+    let all = all_files(&state);
     if state.lost_power {
-        put_in_order(folder, &state, &chains)?;
+        put_in_order(folder, &state, &all)?;
     }
-    close_files(folder, &state, &chains)?;
+    close_files(folder, &state, &all)?;
     // All that the session before left is on disk now, or hidden.
     watermark.durable = last;
     state.show(watermark)?;
@@ -103,65 +88,40 @@ fn check_continuable(
 /// A number that no record has: larger than all in the files, and than the watermark.
 fn last_number(state: &State) -> Result<u64> {
     let mut last = state.written.sequence + 1;
-    for part in chains(state).iter().flat_map(|chain| &chain.parts) {
-        let superblock = part.map.superblock()?;
-        superblock.features.check_writable(part.map.path())?;
+    for file in all_files(state).iter().flat_map(MappedFiles::files) {
+        let superblock = file.map.superblock()?;
+        superblock.features.check_writable(file.map.path())?;
         last = last.max(superblock.last_sequence);
     }
     Ok(last)
 }
 
-/// One kind of files in one folder.
-struct Chain {
-    folder: PathBuf,
-    path: fn(&Path, u32) -> PathBuf,
-    columns: Columns,
-    parts: Vec<Part>,
-}
-
-fn chains(state: &State) -> Vec<Chain> {
-    let metrics = &state.metrics;
-    let mut chains = vec![Chain {
-        folder: metrics.folder().to_path_buf(),
-        path: chunk_path,
-        columns: metrics.columns().clone(),
-        parts: metrics.parts.clone(),
-    }];
+/// The metrics, and the index and the chunks of each channel.
+fn all_files(state: &State) -> Vec<MappedFiles> {
+    let mut all = vec![state.metrics.mapped_files().clone()];
     for channel in &state.channels {
-        let [index, chunks] = channel.parts();
-        chains.push(Chain {
-            folder: channel.folder().to_path_buf(),
-            path: index_path,
-            columns: channel.index_columns().clone(),
-            parts: index,
-        });
-        chains.push(Chain {
-            folder: channel.folder().to_path_buf(),
-            path: chunk_path,
-            columns: channel.columns().clone(),
-            parts: chunks,
-        });
+        all.extend(channel.mapped_files());
     }
-    chains
+    all
 }
 
 /// After a loss of power, take from the files what could not be proven.
-fn put_in_order(folder: &Path, state: &State, chains: &[Chain]) -> Result<()> {
+fn put_in_order(folder: &Path, state: &State, all: &[MappedFiles]) -> Result<()> {
     remove_undescribed(folder, state)?;
-    for chain in chains {
-        for part in &chain.parts {
-            cut_rows(&part.map, &chain.columns, part.rows, part.last_sequence)?;
+    for files in all {
+        for file in files.files() {
+            cut_rows(&file.map, files.columns(), file.rows, file.last_sequence)?;
         }
-        remove_beyond(chain)?;
+        remove_beyond(files)?;
     }
     // With the watermark as it is, all of this can be done once more.
-    sync(folder, chains, 0)
+    sync(folder, all, 0)
 }
 
 /// Remove channels that lost their descriptions: they were not on disk, and nor were the records.
 fn remove_undescribed(folder: &Path, state: &State) -> Result<()> {
     for path in entries(folder)? {
-        let known = path == state.metrics.folder()
+        let known = path == state.metrics.mapped_files().folder()
             || state
                 .channels
                 .iter()
@@ -182,13 +142,13 @@ fn remove_undescribed(folder: &Path, state: &State) -> Result<()> {
 }
 
 /// Remove files that come after those that could be read: all their records are lost.
-fn remove_beyond(chain: &Chain) -> Result<()> {
-    if !chain.folder.exists() {
+fn remove_beyond(files: &MappedFiles) -> Result<()> {
+    if !files.folder().exists() {
         return Ok(());
     }
-    for path in entries(&chain.folder)? {
-        let number = file_number(&path, chain.path);
-        if number.is_some_and(|number| number as usize >= chain.parts.len()) {
+    for path in entries(files.folder())? {
+        let number = file_number(&path, files.path_of());
+        if number.is_some_and(|number| number as usize >= files.files().len()) {
             fs::remove_file(&path).context("remove", &path)?;
         }
     }
@@ -203,9 +163,11 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Seal what a crash left open, and put on disk what only the memory of the system may hold.
-fn close_files(folder: &Path, state: &State, chains: &[Chain]) -> Result<()> {
-    for part in chains.iter().flat_map(|chain| &chain.parts) {
-        seal(&part.map)?;
+fn close_files(folder: &Path, state: &State, all: &[MappedFiles]) -> Result<()> {
+    for files in all {
+        for file in files.files() {
+            seal(&file.map, files.columns())?;
+        }
     }
     if !state.watermark.closed {
         let descriptions = state.channels.iter();
@@ -214,26 +176,20 @@ fn close_files(folder: &Path, state: &State, chains: &[Chain]) -> Result<()> {
             .try_for_each(|path| sync_file(&path))?;
     }
     // Rows that are hidden too: what is torn would end the proof of those behind it.
-    sync(folder, chains, state.written.durable)
+    sync(folder, all, state.written.durable)
 }
 
 /// Put the files on disk that have later records than this one, and their names.
-fn sync(folder: &Path, chains: &[Chain], durable: u64) -> Result<()> {
-    for chain in chains {
-        let later = |part: &&Part| part.last_sequence > durable;
-        let mut files = chain.parts.iter().filter(later).peekable();
-        if files.peek().is_some() {
-            files.try_for_each(|part| sync_file(part.map.path()))?;
-            sync_folder(&chain.folder)?;
+fn sync(folder: &Path, all: &[MappedFiles], durable: u64) -> Result<()> {
+    for files in all {
+        let is_later = |file: &&MappedFile| file.last_sequence > durable;
+        let mut later = files.files().iter().filter(is_later).peekable();
+        if later.peek().is_some() {
+            later.try_for_each(|file| sync_file(file.map.path()))?;
+            sync_folder(files.folder())?;
         }
     }
     sync_folder(folder)
-}
-
-fn sync_file(path: &Path) -> Result<()> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .context("sync", path)
 }
 
 fn describe(mut state: State) -> Result<Recovered> {
@@ -243,19 +199,26 @@ fn describe(mut state: State) -> Result<Recovered> {
     sessions.retain(|session| session.session <= begun);
     let mut channels = HashMap::new();
     for channel in &state.channels {
-        let [index, chunks] = channel.parts();
+        let [index, chunks] = channel.mapped_files();
         let end = ChannelEnd {
             description: read_description(&channel.folder().join(CHANNEL_FILE))?,
-            index: FilesEnd::of(&index),
-            chunks: FilesEnd::of(&chunks),
+            index: end_of(&index),
+            chunks: end_of(&chunks),
             last_key: channel.last_key()?,
         };
         channels.insert(channel.name().to_owned(), end);
     }
     Ok(Recovered {
-        metrics: FilesEnd::of(&state.metrics.parts),
+        metrics: end_of(state.metrics.mapped_files()),
         description: state.description,
         watermark: state.watermark,
         channels,
     })
+}
+
+fn end_of(files: &MappedFiles) -> FilesEnd {
+    FilesEnd {
+        files: files.files().len() as u32,
+        rows: files.rows(),
+    }
 }

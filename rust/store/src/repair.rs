@@ -4,24 +4,21 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use crate::batch_index::BatchEntry;
+use crate::block::{Entry, Key, Payload, Target};
 use crate::channel_files::ChannelFiles;
 use crate::chunk_map::ChunkMap;
-use crate::description::{
-    FeatureNames, Session, StoreDescription, replace_description, write_description,
-};
+use crate::description::{StoreDescription, replace_description, write_description};
 use crate::error::{IoContext, Result, StoreError};
-use crate::export_metrics::{MetricNumbers, read_metric};
 use crate::findings::Keep;
-use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE};
+use crate::folder::{CHANNEL_FILE, STORE_FILE};
 use crate::hidden::{Hidden, HiddenRange};
+use crate::index_row::BatchEntry;
 use crate::metric_files::Series;
+use crate::metric_row::{MetricNumbers, read_metric};
 use crate::policy::Policy;
 use crate::rows::Rows;
 use crate::scan::{MetricRow, Scan};
 use crate::scan_channel::ScannedChannel;
-use crate::staging::{Entry, Key, Payload, Target, now};
-use crate::superblock::FORMAT;
 use crate::watermark::Watermark;
 use crate::writer::Writer;
 
@@ -84,12 +81,11 @@ pub fn repair_store(folder: &Path, copy: &Path, run_id: &str, without: &[u64]) -
         }
         keep
     });
-    let metrics = copy.join(METRICS_FOLDER);
-    fs::create_dir_all(&metrics).context("create", &metrics)?;
+    fs::create_dir_all(copy).context("create", copy)?;
     let description = scan
         .description
         .take()
-        .unwrap_or_else(|| undescribed(run_id, scan.watermark.session));
+        .unwrap_or_else(|| StoreDescription::begin(run_id, scan.watermark.session.max(1)));
     let session = description.sessions.last();
     let watermark = Watermark {
         sequence: 0,
@@ -206,15 +202,10 @@ fn copy_batch(
     batch: &BatchEntry,
 ) -> Result<()> {
     let rows = channel.rows(batch)?;
+    let key = Key::of_batch(batch.epoch, batch.batch);
     let entry = Entry {
-        target: Target::Channel(target),
-        key: Key::of_batch(batch.epoch, batch.batch),
-        sequence: batch.sequence,
         time: batch.time,
-        rows: batch.rows,
-        crc: 0,
-        start: 0,
-        end: 0,
+        ..Entry::new(Target::Channel(target), key, batch.rows, batch.sequence)
     };
     let payload = Payload {
         header: &header(&rows),
@@ -253,26 +244,23 @@ fn copy_metrics(
     let Some(numbers) = numbers else {
         return Ok(());
     };
+    let group = match groups.get(&series) {
+        Some(&group) => group,
+        None => {
+            let group = writer.add_metrics(series.clone());
+            groups.insert(series.clone(), group);
+            group
+        }
+    };
+    let key = Key {
+        epoch: numbers.epoch,
+        batch: numbers.batch,
+        step: numbers.step,
+    };
+    let rows = series.len() as u32;
     let entry = Entry {
-        target: Target::Metrics(match groups.get(&series) {
-            Some(&group) => group,
-            None => {
-                let group = writer.add_metrics(series.clone());
-                groups.insert(series.clone(), group);
-                group
-            }
-        }),
-        key: Key {
-            epoch: numbers.epoch,
-            batch: numbers.batch,
-            step: numbers.step,
-        },
-        sequence: numbers.sequence,
         time: numbers.time,
-        rows: series.len() as u32,
-        crc: 0,
-        start: 0,
-        end: 0,
+        ..Entry::new(Target::Metrics(group), key, rows, numbers.sequence)
     };
     writer.write_one(entry, Payload::of(&[&values]))
 }
@@ -314,15 +302,4 @@ fn describe_crowded(scan: &Scan, sequence: u64, source: Source) -> String {
         Source::Metrics { .. } => format!("metrics of record {sequence}"),
     };
     format!("{what}: it lies between too many gaps for one store")
-}
-
-fn undescribed(run_id: &str, session: u32) -> StoreDescription {
-    let created = now();
-    StoreDescription {
-        format: FORMAT,
-        run_id: run_id.to_owned(),
-        created,
-        features: FeatureNames::default(),
-        sessions: vec![Session::begin(session.max(1), 1, None, created)],
-    }
 }

@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::batch_index::BatchEntry;
 use crate::chunk_map::ChunkMap;
 use crate::columns::Columns;
 use crate::error::{Result, StoreError};
+use crate::index_row::BatchEntry;
 use crate::kind::Kind;
 use crate::private_rows::PrivateRows;
 

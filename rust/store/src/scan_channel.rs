@@ -4,16 +4,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::batch_index::{BatchEntry, IndexRow};
 use crate::chunk::{FIRST_CHUNK_BYTES, chunk_bytes};
 use crate::chunk_map::ChunkMap;
 use crate::columns::Extent;
 use crate::description::{ChannelDescription, read_description};
 use crate::error::{Result, StoreError};
 use crate::findings::{Findings, Keep};
-use crate::folder::{CHANNEL_FILE, ChannelKey, chunk_path, index_path};
+use crate::folder::{CHANNEL_FILE, chunk_path, index_path};
 use crate::implied::implied_description;
-use crate::index_files::{index_column, index_columns};
+use crate::index_row::{BatchEntry, IndexRow, index_column, index_columns};
 use crate::kind::Kind;
 use crate::rows::Rows;
 use crate::scan::{ScannedFile, Visible, scan_files, sorted};
@@ -63,7 +62,7 @@ impl ScannedChannel {
         let chunks = scan_files(folder, chunk_path, &columns, growing, visible, findings)?;
         let index = scan_index(folder, visible, findings)?;
         let mut channel = Self {
-            name: folder_name(&description),
+            name: description.key().folder_name(),
             kind: Arc::new(kind),
             files: 1 + (chunks.len() + index.len()) as u64,
             description,
@@ -94,7 +93,11 @@ impl ScannedChannel {
         let columns = index_columns();
         for part in index {
             for row in 0..part.believable_rows(&columns) {
-                let Some(found) = read_entry(&part.map, row) else {
+                let Ok(found) = (IndexRow {
+                    map: &part.map,
+                    row,
+                })
+                .entry() else {
                     if !part.implied {
                         let reason = "the index entry of a batch does not match its checksum";
                         findings.note_torn(entry_damaged(&part.map, row, reason));
@@ -118,7 +121,7 @@ impl ScannedChannel {
                     continue;
                 }
                 last_sequence = found.sequence;
-                next_row = Some(found.row_start + u64::from(found.rows));
+                next_row = Some(found.row_end());
                 if findings.keep == Keep::Records {
                     self.named
                         .push((found.row_start, u64::from(found.rows), found.sequence));
@@ -257,16 +260,6 @@ fn describe(folder: &Path, findings: &mut Findings) -> Result<Option<ChannelDesc
     Ok(implied.find_map(Result::ok))
 }
 
-fn folder_name(description: &ChannelDescription) -> String {
-    ChannelKey {
-        phase: description.phase.clone(),
-        node: description.node.clone(),
-        role: description.role.clone(),
-        field: description.field.clone(),
-    }
-    .folder_name()
-}
-
 fn scan_index(
     folder: &Path,
     visible: &Visible,
@@ -282,11 +275,4 @@ fn scan_index(
 
 fn entry_damaged(index: &ChunkMap, row: u64, reason: &str) -> StoreError {
     index.damaged(index.row_offset(index_column::SEQUENCE, row), reason)
-}
-
-/// An index entry that matches its checksum.
-fn read_entry(map: &ChunkMap, row: u64) -> Option<BatchEntry> {
-    let entry = IndexRow { map, row }.entry().ok()?;
-    entry.row_start.checked_add(u64::from(entry.rows))?;
-    Some(entry)
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub(crate) use crate::block::{Block, Entry, Key, Payload, Target, now};
+use crate::block::{Block, Entry, Key, Payload, Target};
 use crate::error::{Result, StoreError};
 use crate::slot::Pages;
 

@@ -7,21 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::block::now;
 use crate::channel_files::ChannelFiles;
 use crate::channels::{Channel, MetricGroup, RaggedChannel, TensorChannel, TextChannel};
 use crate::description::{
-    ChannelDescription, FeatureNames, Session, StoreDescription, create_folder,
-    replace_description, sync_folder, write_description,
+    ChannelDescription, Session, StoreDescription, replace_description, write_description,
 };
+use crate::disk::{create_folder, sync_folder};
 use crate::error::{IoContext, Result, StoreError};
-use crate::folder::{CHANNEL_FILE, ChannelKey, METRICS_FOLDER, STORE_FILE};
+use crate::folder::{CHANNEL_FILE, ChannelKey, STORE_FILE};
 use crate::kind::{KEY_COLUMNS, Kind};
 use crate::lock::Lock;
 use crate::metric_files::Series;
 use crate::policy::{Durability, OnError, Policy};
 use crate::recorder::{Recorder, Statistics, lock};
 use crate::recovery::{ChannelEnd, recover};
-use crate::staging::now;
 use crate::superblock::FORMAT;
 use crate::value_type::{ValueType, row_bytes};
 use crate::watermark::Watermark;
@@ -92,7 +92,8 @@ impl Store {
         let writer = Writer::create(folder, watermark, options.policy())?;
         // The description comes last: a store that has one has everything.
         sync_folder(folder)?;
-        replace_description(&description, &describe(options))?;
+        let store = StoreDescription::begin(&options.run_id, options.session);
+        replace_description(&description, &store)?;
         Self::start(folder, options, lock, writer, HashMap::new())
     }
 
@@ -129,8 +130,6 @@ impl Store {
         writer: Writer,
         left: HashMap<String, ChannelEnd>,
     ) -> Result<Self> {
-        let metrics = folder.join(METRICS_FOLDER);
-        fs::create_dir_all(&metrics).context("create", &metrics)?;
         let recorder = Arc::new(Recorder::new(folder, options.staging_bytes, writer));
         let interval = options.flush_interval;
         let drained = Arc::clone(&recorder);
@@ -295,16 +294,5 @@ impl Drop for Store {
             // Nobody is left to tell: readers see the watermark of the last good write.
             drop(error);
         }
-    }
-}
-
-fn describe(options: &Options) -> StoreDescription {
-    let created = now();
-    StoreDescription {
-        format: FORMAT,
-        run_id: options.run_id.clone(),
-        created,
-        features: FeatureNames::default(),
-        sessions: vec![Session::begin(options.session, 1, None, created)],
     }
 }

@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::channel_reader::{ChannelReader, VisibleFile};
+use crate::channel_reader::ChannelReader;
 use crate::chunk_map::ChunkMap;
 use crate::description::{Session, StoreDescription, read_description};
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE};
+use crate::mapped_files::VisibleFile;
 use crate::metric_reader::MetricReader;
 use crate::power_loss::{last_proven, lost_power};
 use crate::watermark::{SEQUENCE_OFFSET, Watermark, read_watermark};
@@ -69,17 +70,18 @@ impl StoreReader {
             check,
             state: Mutex::new(state),
         };
-        reader.look(written)?;
+        reader.follow(written)?;
         Ok(reader)
     }
 
     /// Look again how far the writer has come; returns the watermark.
     pub fn refresh(&self) -> Result<u64> {
         // Read first: everything up to it is then found in the files.
-        self.look(read_watermark(&self.folder.join(WATERMARK_FILE))?)
+        self.follow(read_watermark(&self.folder.join(WATERMARK_FILE))?)
     }
 
-    fn look(&self, written: Watermark) -> Result<u64> {
+    /// See what this watermark promises.
+    fn follow(&self, written: Watermark) -> Result<u64> {
         let mut guard = self.lock();
         let state = &mut *guard;
         if written.session != state.written.session {
@@ -191,7 +193,7 @@ impl StoreReader {
 
     /// Where all visible rows of the metrics stand.
     pub fn metric_files(&self) -> Vec<VisibleFile> {
-        self.lock().metrics.files()
+        self.lock().metrics.visible_files()
     }
 
     /// The visible rows of each chunk of the metrics.
@@ -262,7 +264,7 @@ impl State {
 
     fn forget(&mut self) {
         self.channels.iter().for_each(|channel| channel.forget());
-        self.metrics.parts.clear();
+        self.metrics.forget();
     }
 }
 

@@ -10,6 +10,8 @@ pub const FORMAT: u32 = 1;
 pub(crate) const SUPERBLOCK_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"SPECPLAN";
 const CHECKED_BYTES: usize = 60;
+/// Other languages count records in 63 bits, and a sum of numbers from files may not wrap.
+pub(crate) const MOST_SEQUENCE: u64 = i64::MAX as u64;
 
 /// No more rows will be added to the chunk.
 pub(crate) const SEALED: u32 = 1;
@@ -107,14 +109,20 @@ impl Superblock {
             incompatible: u32_at(bytes, 56),
         };
         features.check_readable(path)?;
-        Ok(Self {
+        let superblock = Self {
             flags: u32_at(bytes, 12),
             capacity: u64_at(bytes, 16),
             first_row: u64_at(bytes, 24),
             rows: u64_at(bytes, 32),
             last_sequence: u64_at(bytes, 40),
             features,
-        })
+        };
+        let end = superblock.first_row.checked_add(superblock.capacity);
+        if end.is_none() || superblock.last_sequence > MOST_SEQUENCE {
+            let reason = "the superblock counts more than there can be";
+            return Err(StoreError::damaged(path, offset, reason));
+        }
+        Ok(superblock)
     }
 }
 

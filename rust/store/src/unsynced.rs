@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::disk::sync_folder;
 use crate::error::{IoContext, Result, StoreError};
 
 /// Files that are synced at the same time: the disk then writes its journal once for many of them.
@@ -52,12 +53,7 @@ impl Unsynced {
 
     pub(crate) fn sync_folders(&mut self) -> Result<()> {
         let folders: Vec<_> = std::mem::take(&mut self.folders).into_iter().collect();
-        in_parallel(&folders, |folder| {
-            File::open(folder)
-                .context("open", folder)?
-                .sync_all()
-                .context("sync", folder)
-        })
+        in_parallel(&folders, |folder| sync_folder(folder))
     }
 }
 

@@ -5,11 +5,11 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::block::now;
 use crate::error::{IoContext, Result, StoreError};
 use crate::hidden::{Hidden, HiddenRange};
 use crate::input::{open_input, read_input};
-use crate::staging::now;
-use crate::superblock::{FORMAT, u32_at, u64_at};
+use crate::superblock::{FORMAT, MOST_SEQUENCE, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"SPECMARK";
 pub(crate) const SEQUENCE_OFFSET: u64 = 24;
@@ -18,6 +18,8 @@ const RANGE_BYTES: usize = 16;
 const CHECK_BYTES: usize = 4;
 const MOST_BYTES: usize = FIXED_BYTES + Hidden::MOST * RANGE_BYTES + CHECK_BYTES;
 const SLOTS: usize = 2;
+/// What every disk writes as a whole.
+const SECTOR_BYTES: usize = 512;
 const SLOT_BYTES: usize = 4096;
 /// Where the first of a slot's two checksums stands; the last one ends the slot.
 const CHECK: usize = 8;
@@ -185,7 +187,8 @@ fn newest(bytes: &[u8], path: &Path) -> Result<(Watermark, usize)> {
     newest.ok_or_else(|| StoreError::damaged(path, 0, "both slots of the watermark are cut"))
 }
 
-/// Compare all that a store says that was closed: then no slot is half written.
+/// Compare all that a store says that was closed: then no slot is half written, but for one of several sectors where
+/// power was lost in that moment.
 pub(crate) fn check_closed(path: &Path) -> Result<()> {
     let mut attempt = 0;
     loop {
@@ -211,8 +214,10 @@ pub(crate) fn check_closed(path: &Path) -> Result<()> {
 fn has_both_checksums(slot: &[u8]) -> bool {
     let count = slot.get(COUNT).copied().unwrap_or_default();
     let end = FIXED_BYTES + usize::from(count) * RANGE_BYTES;
-    slot.len() >= end + CHECK_BYTES
-        && [CHECK, end].map(|place| u32_at(slot, place)) == [crc32fast::hash(&slot[COUNT..end]); 2]
+    end + CHECK_BYTES > SECTOR_BYTES
+        || slot.len() >= end + CHECK_BYTES
+            && [CHECK, end].map(|place| u32_at(slot, place))
+                == [crc32fast::hash(&slot[COUNT..end]); 2]
 }
 
 /// What a slot says whose neighbour may be damaged.
@@ -271,6 +276,10 @@ fn parse(bytes: &[u8], path: &Path, start: usize) -> Result<Option<Watermark>> {
         .ok_or_else(|| damaged(FIXED_BYTES, "the hidden ranges are out of order"))?;
     let (sequence, durable) = (u64_at(bytes, 24), u64_at(bytes, 32));
     let hidden_through = hidden.ranges().last().map_or(0, |range| range.through);
+    if sequence > MOST_SEQUENCE {
+        let reason = "the watermark counts more than there can be";
+        return Err(damaged(SEQUENCE_OFFSET as usize, reason));
+    }
     if durable > sequence || hidden_through > sequence {
         let reason = "more is durable or hidden than there is";
         return Err(damaged(SEQUENCE_OFFSET as usize, reason));

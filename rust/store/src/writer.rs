@@ -1,17 +1,18 @@
 //! All files of a store, written by whoever holds the lock around this: mostly the drainer.
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::block::{Block, Entry, Payload, Target};
 use crate::channel_files::ChannelFiles;
 use crate::chunk::Compacted;
-use crate::error::{Result, StoreError};
+use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, WATERMARK_FILE};
+use crate::growing_files::FilesEnd;
 use crate::metric_files::{MetricFiles, Series};
 use crate::open_channels::OpenChannels;
 use crate::policy::{Durability, OnError, Policy, SYNC_PERIOD};
-use crate::recovery::FilesEnd;
-use crate::staging::{Block, Entry, Payload, Target};
 use crate::unsynced::Unsynced;
 use crate::watermark::{Watermark, WatermarkFile};
 
@@ -67,18 +68,22 @@ impl Writer {
         policy: Policy,
     ) -> Result<Self> {
         watermark_file.sync()?;
+        let metrics = folder.join(METRICS_FOLDER);
+        fs::create_dir_all(&metrics).context("create", &metrics)?;
+        let mut unsynced = Unsynced::default();
+        unsynced.folder(folder);
         Ok(Self {
             policy,
             channels: Vec::new(),
             open: OpenChannels::default(),
-            metrics: MetricFiles::new(folder.join(METRICS_FOLDER)),
+            metrics: MetricFiles::new(metrics),
             watermark_file,
             published: watermark.sequence,
             durable: watermark.durable,
             watermark,
             failure: None,
             sync_failure: None,
-            unsynced: Unsynced::default(),
+            unsynced,
             synced_at: Instant::now(),
             lost: 0,
             touched: Vec::new(),

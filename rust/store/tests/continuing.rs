@@ -5,32 +5,11 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
 
-use common::{Folder, Random, channel, folder, key, options, record_some};
-use specplan_store::{
-    Durability, MetricGroup, OnError, Options, Series, Store, StoreError, StoreReader,
-    TensorChannel, ValueType,
-};
-
-/// A session that writes nothing until it is asked to, so that it can be left alone.
-fn session(number: u32) -> Options {
-    Options {
-        session: number,
-        staging_bytes: 16 << 20,
-        flush_interval: Duration::from_secs(3600),
-        durability: Durability::Process,
-        on_error: OnError::Stop,
-        ..options()
-    }
-}
-
-/// Leave a store as a kill leaves it: nothing is written any more, and the lock is gone.
-fn abandon(store: Store, folder: &Path) {
-    std::mem::forget(store);
-    fs::remove_file(folder.join(".lock")).unwrap();
-}
+use common::{Folder, abandon, channel, folder, key, patient, record_some};
+use specplan_store::{Store, StoreError, StoreReader, TensorChannel, ValueType};
 
 fn record(channel: &TensorChannel, batches: std::ops::Range<i32>) -> u64 {
     let sequences = batches.map(|batch| {
@@ -58,7 +37,7 @@ fn sequences(reader: &StoreReader) -> Vec<u64> {
 /// A store of one session with batches 0 to 9.
 fn ten_batches(name: &str) -> Folder {
     let folder = folder(name);
-    let store = Store::create(&folder, &session(1)).unwrap();
+    let store = Store::create(&folder, &patient(1)).unwrap();
     record(&values(&store), 0..10);
     store.close().unwrap();
     folder
@@ -67,11 +46,11 @@ fn ten_batches(name: &str) -> Folder {
 #[test]
 fn a_killed_store_is_continued() {
     let folder = folder("continued");
-    let store = Store::create(&folder, &session(1)).unwrap();
+    let store = Store::create(&folder, &patient(1)).unwrap();
     record(&values(&store), 0..10);
     store.sync().unwrap();
     abandon(store, &folder);
-    let store = Store::open(&folder, &session(2), None).unwrap();
+    let store = Store::open(&folder, &patient(2), None).unwrap();
     assert_eq!(record(&values(&store), 10..15), 16);
     store.close().unwrap();
     let reader = StoreReader::open(&folder).unwrap();
@@ -91,9 +70,40 @@ fn a_killed_store_is_continued() {
 }
 
 #[test]
+fn space_that_a_killed_store_had_taken_is_given_back() {
+    const ROW_BYTES: usize = 128 << 10;
+    let folder = folder("space");
+    let record = |store: &Store, batches: std::ops::Range<i32>| {
+        let values = channel(store, "outputs", ValueType::Uint8, &[ROW_BYTES]);
+        for batch in batches {
+            let row = vec![batch as u8; ROW_BYTES];
+            values.record(&row, 1, 0, batch).unwrap();
+        }
+        store.sync().unwrap();
+    };
+    let store = Store::create(&folder, &patient(1)).unwrap();
+    record(&store, 0..10);
+    abandon(store, &folder);
+    let store = Store::open(&folder, &patient(2), None).unwrap();
+    let name = key("outputs").folder_name();
+    let left = fs::metadata(folder.join(name).join("chunk-000001.arrow")).unwrap();
+    assert!(left.len() > 3 << 20);
+    let rows = 3 * ROW_BYTES as u64;
+    assert!(left.blocks() * 512 < rows + (256 << 10));
+    record(&store, 10..12);
+    store.close().unwrap();
+    let reader = StoreReader::open(&folder).unwrap();
+    for batch in 0..12 {
+        let rows = reader.channels()[0].get(0, batch).unwrap();
+        assert_eq!(rows.bytes(), vec![batch as u8; ROW_BYTES]);
+    }
+    assert!(reader.verify().is_empty());
+}
+
+#[test]
 fn a_rewind_hides_what_came_later() {
     let folder = ten_batches("rewound");
-    let store = Store::open(&folder, &session(2), Some(6)).unwrap();
+    let store = Store::open(&folder, &patient(2), Some(6)).unwrap();
     let reader = StoreReader::open(&folder).unwrap();
     assert_eq!(sequences(&reader), [1, 2, 3, 4, 5, 6]);
     assert_eq!(reader.channels()[0].rows(), 12);
@@ -141,7 +151,7 @@ fn rewinds_nest() {
         (4, 3, 3..5, vec![1, 2, 3, 18, 19]),
         (5, 0, 0..1, vec![21]),
     ] {
-        let store = Store::open(&folder, &session(number), Some(to)).unwrap();
+        let store = Store::open(&folder, &patient(number), Some(to)).unwrap();
         record(&values(&store), batches);
         store.close().unwrap();
         let reader = StoreReader::open(&folder).unwrap();
@@ -154,12 +164,12 @@ fn rewinds_nest() {
 fn a_store_can_be_opened_many_times_without_a_record() {
     let folder = ten_batches("idle");
     for number in 2..60 {
-        Store::open(&folder, &session(number), None)
+        Store::open(&folder, &patient(number), None)
             .unwrap()
             .close()
             .unwrap();
     }
-    let store = Store::open(&folder, &session(60), None).unwrap();
+    let store = Store::open(&folder, &patient(60), None).unwrap();
     assert_eq!(record(&values(&store), 10..11), 70);
     store.close().unwrap();
     let reader = StoreReader::open(&folder).unwrap();
@@ -170,11 +180,11 @@ fn a_store_can_be_opened_many_times_without_a_record() {
 #[test]
 fn gaps_come_to_an_end() {
     let folder = folder("gaps");
-    let mut store = Store::create(&folder, &session(1)).unwrap();
+    let mut store = Store::create(&folder, &patient(1)).unwrap();
     for number in 2..=253 {
         record(&values(&store), number..number + 1);
         store.close().unwrap();
-        match Store::open(&folder, &session(number as u32), None) {
+        match Store::open(&folder, &patient(number as u32), None) {
             Ok(opened) => store = opened,
             Err(error) => {
                 assert_eq!(number, 253);
@@ -184,7 +194,7 @@ fn gaps_come_to_an_end() {
         }
     }
     // A rewind to before them makes room.
-    let store = Store::open(&folder, &session(253), Some(101)).unwrap();
+    let store = Store::open(&folder, &patient(253), Some(101)).unwrap();
     store.close().unwrap();
     let reader = StoreReader::open(&folder).unwrap();
     assert_eq!(sequences(&reader).len(), 51);
@@ -194,11 +204,11 @@ fn gaps_come_to_an_end() {
 #[test]
 fn channels_come_and_go_with_sessions() {
     let folder = folder("channels");
-    let store = Store::create(&folder, &session(1)).unwrap();
+    let store = Store::create(&folder, &patient(1)).unwrap();
     record(&channel(&store, "first", ValueType::Int64, &[]), 0..4);
     channel(&store, "empty", ValueType::Int64, &[]);
     store.close().unwrap();
-    let store = Store::open(&folder, &session(2), Some(2)).unwrap();
+    let store = Store::open(&folder, &patient(2), Some(2)).unwrap();
     let error = store
         .tensor(&key("first"), ValueType::Int32, &[])
         .err()
@@ -222,7 +232,7 @@ fn channels_come_and_go_with_sessions() {
         expected.map(|(name, batches)| (name.to_owned(), batches))
     );
     // A rewind that leaves nothing of a channel.
-    Store::open(&folder, &session(3), Some(2))
+    Store::open(&folder, &patient(3), Some(2))
         .unwrap()
         .close()
         .unwrap();
@@ -239,7 +249,7 @@ fn channels_come_and_go_with_sessions() {
 #[test]
 fn rows_that_a_kill_left_above_the_watermark_stay_hidden() {
     let folder = folder("above");
-    let store = Store::create(&folder, &session(1)).unwrap();
+    let store = Store::create(&folder, &patient(1)).unwrap();
     record_some(&store, 10);
     store.sync().unwrap();
     let watermark = fs::read(folder.join("watermark")).unwrap();
@@ -247,7 +257,7 @@ fn rows_that_a_kill_left_above_the_watermark_stay_hidden() {
     store.sync().unwrap();
     abandon(store, &folder);
     fs::write(folder.join("watermark"), watermark).unwrap();
-    let store = Store::open(&folder, &session(2), None).unwrap();
+    let store = Store::open(&folder, &patient(2), None).unwrap();
     record_some(&store, 5);
     store.close().unwrap();
     let reader = StoreReader::open(&folder).unwrap();
@@ -271,21 +281,21 @@ fn rows_that_a_kill_left_above_the_watermark_stay_hidden() {
 fn what_cannot_be_continued() {
     let folder = ten_batches("refused");
     let error = |opened: specplan_store::Result<Store>| opened.err().unwrap().to_string();
-    let ahead = error(Store::open(&folder, &session(2), Some(11)));
+    let ahead = error(Store::open(&folder, &patient(2), Some(11)));
     assert!(
         ahead.ends_with("cannot be rewound to record 11: its records end at 10"),
         "{ahead}"
     );
-    let earlier = error(Store::open(&folder, &session(1), None));
+    let earlier = error(Store::open(&folder, &patient(1), None));
     assert!(
         earlier.starts_with("session 1 cannot begin: session 1 wrote `"),
         "{earlier}"
     );
-    let open = Store::open(&folder, &session(2), None).unwrap();
-    let locked = error(Store::open(&folder, &session(3), None));
+    let open = Store::open(&folder, &patient(2), None).unwrap();
+    let locked = error(Store::open(&folder, &patient(3), None));
     assert!(locked.contains("is being written by process"), "{locked}");
     open.close().unwrap();
-    let nothing = error(Store::open(&folder.join("nothing"), &session(1), None));
+    let nothing = error(Store::open(&folder.join("nothing"), &patient(1), None));
     assert!(nothing.ends_with("it has no `store.json`"), "{nothing}");
 }
 
@@ -309,13 +319,13 @@ fn additions_to_the_format_are_refused_by_name() {
     assert!(error.ends_with(&format!("{name} 5")), "{error}");
     set(52, 1 << 2);
     assert_eq!(sequences(&StoreReader::open(&folder).unwrap()).len(), 10);
-    let error = Store::open(&folder, &session(2), None)
+    let error = Store::open(&folder, &patient(2), None)
         .err()
         .unwrap()
         .to_string();
     assert!(error.ends_with(&format!("{name} 2")), "{error}");
     set(48, 1 << 2);
-    Store::open(&folder, &session(2), None)
+    Store::open(&folder, &patient(2), None)
         .unwrap()
         .close()
         .unwrap();
@@ -352,14 +362,14 @@ fn seen(folder: &Path) -> Result<Vec<Result<Vec<u64>, StoreError>>, StoreError> 
 #[test]
 fn a_flipped_bit_in_an_index_moves_no_border() {
     let folder = folder("borders");
-    let store = Store::create(&folder, &session(1)).unwrap();
+    let store = Store::create(&folder, &patient(1)).unwrap();
     let even = values(&store);
     for batch in 0..40 {
         even.record(&[0; 8], 1, 0, 2 * batch).unwrap();
     }
     store.close().unwrap();
     // The numbers after 17 are hidden, and after the first session the files go on.
-    let store = Store::open(&folder, &session(2), Some(17)).unwrap();
+    let store = Store::open(&folder, &patient(2), Some(17)).unwrap();
     values(&store).record(&[0; 8], 1, 0, 80).unwrap();
     store.close().unwrap();
     let whole: Vec<_> = seen(&folder)
@@ -401,12 +411,31 @@ fn a_flipped_bit_in_an_index_moves_no_border() {
 
 /// Change the superblock of a file, and its checksum.
 fn change_superblock(path: &Path, change: impl Fn(&mut [u8])) {
+    change_headers(path, |superblock, _| change(superblock));
+}
+
+/// Make the headers of a file those that it had before its first commit.
+fn uncommit(path: &Path) {
+    change_headers(path, |superblock, message| {
+        let rows = superblock[32..40].to_vec();
+        superblock[32..48].fill(0);
+        let numbers = message.chunks_mut(8);
+        numbers
+            .filter(|number| *number == rows)
+            .for_each(|number| number.fill(0));
+    });
+}
+
+/// Change the superblock of a file and the message behind it.
+fn change_headers(path: &Path, change: impl Fn(&mut [u8], &mut [u8])) {
     let mut bytes = fs::read(path).unwrap();
     let start = bytes
         .windows(8)
         .position(|found| found == b"SPECPLAN")
         .unwrap();
-    change(&mut bytes[start..start + 60]);
+    let (superblock, message) = bytes[start..].split_at_mut(64);
+    let message_bytes = 4096 - (start + 64) % 4096;
+    change(&mut superblock[..60], &mut message[..message_bytes]);
     let check = crc32fast::hash(&bytes[start..start + 60]);
     bytes[start + 60..start + 64].copy_from_slice(&check.to_le_bytes());
     let aside = path.with_extension("aside");
@@ -417,7 +446,7 @@ fn change_superblock(path: &Path, change: impl Fn(&mut [u8])) {
 #[test]
 fn files_that_were_left_without_rows_are_passed_over() {
     let folder = ten_batches("empty-files");
-    let store = Store::open(&folder, &session(2), None).unwrap();
+    let store = Store::open(&folder, &patient(2), None).unwrap();
     let watermark = fs::read(folder.join("watermark")).unwrap();
     record(&values(&store), 10..12);
     store.sync().unwrap();
@@ -426,14 +455,14 @@ fn files_that_were_left_without_rows_are_passed_over() {
     fs::write(folder.join("watermark"), watermark).unwrap();
     let channel = folder.join(key("outputs").folder_name());
     for name in ["index-000001.arrow", "chunk-000001.arrow"] {
-        change_superblock(&channel.join(name), |superblock| superblock[32..48].fill(0));
+        uncommit(&channel.join(name));
     }
-    let store = Store::open(&folder, &session(3), None).unwrap();
+    let store = Store::open(&folder, &patient(3), None).unwrap();
     record(&values(&store), 10..30);
     store.close().unwrap();
     assert_eq!(sequences(&StoreReader::open(&folder).unwrap()).len(), 30);
     for (number, to) in [(4, 20), (5, 11), (6, 10), (7, 5)] {
-        Store::open(&folder, &session(number), Some(to))
+        Store::open(&folder, &patient(number), Some(to))
             .unwrap()
             .close()
             .unwrap();
@@ -444,173 +473,5 @@ fn files_that_were_left_without_rows_are_passed_over() {
             .collect();
         assert_eq!(sequences(&reader), expected);
         assert!(reader.verify().is_empty());
-    }
-}
-
-/// A record as the model has it: its number, the channel (none for metrics), batch, and values.
-#[derive(Clone, Debug, PartialEq)]
-struct Recorded {
-    sequence: u64,
-    channel: Option<usize>,
-    batch: i32,
-    data: Vec<u8>,
-}
-
-/// An open store of the model.
-struct Writing {
-    store: Store,
-    channels: Vec<TensorChannel>,
-    metrics: MetricGroup,
-}
-
-impl Writing {
-    fn new(store: Store) -> Self {
-        let series = ["loss", "a name that is longer than a view"].map(|name| Series {
-            phase: "train".to_owned(),
-            split: String::new(),
-            node: String::new(),
-            name: name.to_owned(),
-        });
-        Self {
-            channels: ["a", "b", "c"]
-                .map(|field| channel(&store, field, ValueType::Uint8, &[40]))
-                .to_vec(),
-            metrics: store.metrics(series.to_vec()).unwrap(),
-            store,
-        }
-    }
-
-    fn record(&self, random: &mut Random, batch: i32) -> Recorded {
-        let channel = Some(random.below(4)).filter(|&channel| channel < 3);
-        let rows = [0, 1, 7, 3000][random.below(4)];
-        let byte = random.below(256) as u8;
-        let (sequence, data) = match channel {
-            Some(channel) => {
-                let data = vec![byte; rows * 40];
-                let sequence = self.channels[channel].record(&data, rows, 0, batch);
-                (sequence.unwrap(), data)
-            }
-            None => {
-                let data = vec![byte; 16];
-                (self.metrics.log(&data, 0, batch, 0).unwrap(), data)
-            }
-        };
-        Recorded {
-            sequence,
-            channel,
-            batch,
-            data,
-        }
-    }
-}
-
-fn compare(reader: &StoreReader, expected: &[Recorded]) {
-    assert!(reader.verify().is_empty(), "{:?}", reader.verify());
-    let of = |channel| {
-        expected
-            .iter()
-            .filter(move |record| record.channel == channel)
-    };
-    for tensor in reader.channels() {
-        let channel = ["a", "b", "c"]
-            .iter()
-            .position(|field| *field == tensor.key().field);
-        let index = tensor.index().unwrap();
-        let found: Vec<_> = index
-            .iter()
-            .map(|entry| (entry.sequence, entry.batch))
-            .collect();
-        let records: Vec<_> = of(channel)
-            .map(|record| (record.sequence, record.batch))
-            .collect();
-        assert_eq!(found, records);
-        let mut start = 0;
-        for (position, record) in of(channel).enumerate() {
-            assert_eq!(tensor.at(position).unwrap().bytes(), record.data);
-            assert_eq!(index[position].row_start, start);
-            start += u64::from(index[position].rows);
-        }
-        for batch in -1..60 {
-            let latest = of(channel).rfind(|record| record.batch == batch);
-            match (tensor.get(0, batch), latest) {
-                (Ok(rows), Some(record)) => assert_eq!(rows.bytes(), record.data),
-                (Err(StoreError::NoBatch { .. }), None) => {}
-                (found, _) => panic!("batch {batch}: {:?}", found.map(|rows| rows.count())),
-            }
-        }
-        let chunks = tensor.chunks().unwrap();
-        let whole: Vec<u8> = chunks
-            .iter()
-            .flat_map(|rows| rows.bytes().to_vec())
-            .collect();
-        assert!(
-            whole
-                == of(channel)
-                    .flat_map(|record| record.data.clone())
-                    .collect::<Vec<_>>()
-        );
-        let rows: u64 = tensor.files().iter().map(|file| file.2).sum();
-        assert_eq!((tensor.rows(), rows), (start, start));
-    }
-    let metrics: u64 = reader.metric_files().iter().map(|file| file.2).sum();
-    assert_eq!(metrics, 2 * of(None).count() as u64);
-}
-
-/// Sessions that record, are killed at once or between two rounds, and rewind, against a list in memory.
-#[test]
-fn random_sessions_are_like_a_list() {
-    for seed in 1..=5 {
-        let mut random = Random(seed * 0x9E37_79B9);
-        let folder = folder(&format!("model-{seed}"));
-        let mut number = 1;
-        let mut writing = Writing::new(Store::create(&folder, &session(number)).unwrap());
-        let live = StoreReader::open(&folder).unwrap();
-        let mut records: Vec<Recorded> = Vec::new();
-        for _ in 0..25 {
-            for _ in 0..random.below(12) {
-                let batch = match records.last() {
-                    Some(last) if random.below(20) > 0 => last.batch + 1,
-                    _ => random.below(50) as i32,
-                };
-                records.push(writing.record(&mut random, batch));
-            }
-            writing.store.sync().unwrap();
-            if random.below(2) == 0 {
-                live.refresh().unwrap();
-                compare(&live, &records);
-                continue;
-            }
-            let watermark = fs::read(folder.join("watermark")).unwrap();
-            let synced = records.len();
-            if random.below(3) == 0 {
-                writing.store.close().unwrap();
-            } else {
-                for _ in 0..random.below(5) {
-                    records.push(writing.record(&mut random, 0));
-                }
-                if random.below(2) == 0 {
-                    writing.store.sync().unwrap();
-                    fs::write(folder.join("watermark"), watermark).unwrap();
-                }
-                abandon(writing.store, &folder);
-                if StoreReader::open(&folder).unwrap().watermark()
-                    < records.last().map_or(0, |last| last.sequence)
-                {
-                    records.truncate(synced);
-                }
-            }
-            let rewind =
-                (random.below(2) == 0).then(|| records.len() - random.below(records.len() + 1));
-            let to =
-                rewind.map(|kept| kept.checked_sub(1).map_or(0, |last| records[last].sequence));
-            records.truncate(rewind.unwrap_or(records.len()));
-            number += 1;
-            writing = Writing::new(Store::open(&folder, &session(number), to).unwrap());
-            compare(&StoreReader::open(&folder).unwrap(), &records);
-            live.refresh().unwrap();
-            compare(&live, &records);
-        }
-        writing.store.close().unwrap();
-        compare(&StoreReader::open(&folder).unwrap(), &records);
     }
 }

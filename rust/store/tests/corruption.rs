@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::reading::{files, read_everything};
 use common::{Folder, folder, options, record_some};
-use specplan_store::{Store, StoreError, StoreReader};
+use specplan_store::{Options, Store, StoreError, StoreReader};
 
 /// Put other bytes in place of a file without changing the file itself, which may be mapped.
 fn replace(path: &Path, bytes: &[u8]) {
@@ -83,4 +83,56 @@ fn assert_named(error: &StoreError, path: &Path) {
         text.contains(name.as_ref()) || text.contains(".arrow"),
         "{name}: {text}"
     );
+}
+
+/// Where the superblock of a chunk starts.
+fn superblock_of(bytes: &[u8]) -> usize {
+    let magic = bytes.windows(8).position(|bytes| bytes == b"SPECPLAN");
+    magic.unwrap()
+}
+
+#[test]
+fn numbers_that_no_file_can_have() {
+    let (folder, _) = damaged_store("huge", true);
+    let path = folder.join("train.MLP.default.outputs/index-000000.arrow");
+    let whole = fs::read(&path).unwrap();
+    let start = superblock_of(&whole);
+    // First row and last sequence number, with a checksum that is right.
+    for place in [24, 40] {
+        let mut bytes = whole.clone();
+        bytes[start + place..start + place + 8].fill(0xff);
+        let check = crc32fast::hash(&bytes[start..start + 60]);
+        bytes[start + 60..start + 64].copy_from_slice(&check.to_le_bytes());
+        replace(&path, &bytes);
+        for error in [
+            read_everything(&folder).unwrap_err(),
+            Store::open(
+                &folder,
+                &Options {
+                    session: 2,
+                    ..options()
+                },
+                None,
+            )
+            .err()
+            .unwrap(),
+        ] {
+            assert!(
+                error.to_string().contains("more than there can be"),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_body_that_is_not_aligned() {
+    let (folder, _) = damaged_store("unaligned", false);
+    let path = folder.join("train.MLP.default.sample_id/chunk-000000.arrow");
+    let mut bytes = fs::read(&path).unwrap();
+    let size = superblock_of(&bytes) + 64 + 4;
+    bytes[size] += 4;
+    replace(&path, &bytes);
+    let error = StoreReader::open_unchecked(&folder).err().unwrap();
+    assert!(error.to_string().contains("multiple of 64"), "{error}");
 }

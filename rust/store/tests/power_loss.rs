@@ -7,21 +7,11 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use common::{Folder, Random, channel, folder, key, options};
-use specplan_store::{Options, Series, Store, StoreError, StoreReader, ValueType, verify_store};
+use common::{Folder, Random, channel, folder, key, patient};
+use specplan_store::{Series, Store, StoreError, StoreReader, ValueType, verify_store};
 
 const PAGE: usize = 4096;
-
-fn session(number: u32) -> Options {
-    Options {
-        session: number,
-        staging_bytes: 16 << 20,
-        flush_interval: Duration::from_secs(3600),
-        ..options()
-    }
-}
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -163,10 +153,10 @@ struct Lost {
 
 fn lost_store(name: &str) -> (Folder, Lost) {
     let folder = folder(name);
-    let store = Store::create(&folder, &session(1)).unwrap();
+    let store = Store::create(&folder, &patient(1)).unwrap();
     let mut records = record(&store, 0..60);
     store.close().unwrap();
-    let store = Store::open(&folder, &session(2), Some(50)).unwrap();
+    let store = Store::open(&folder, &patient(2), Some(50)).unwrap();
     records.truncate(50);
     let durable = files(&folder);
     let last_durable = StoreReader::open(&folder).unwrap().durable();
@@ -230,7 +220,7 @@ fn check_left(folder: &Path, lost: &Lost, kept: &mut Files) -> usize {
     check(&reader, &records);
     assert!(reader.refresh().unwrap() == watermark);
 
-    let store = Store::open(folder, &session(3), None).unwrap();
+    let store = Store::open(folder, &patient(3), None).unwrap();
     reader.refresh().unwrap();
     check(&reader, &records);
     records.extend(record(&store, 200..230));
@@ -298,7 +288,7 @@ fn each_file_alone_may_be_lost() {
 #[test]
 fn a_record_of_metrics_counts_as_a_whole() {
     let folder = folder("metrics");
-    let store = Store::create(&folder, &session(1)).unwrap();
+    let store = Store::create(&folder, &patient(1)).unwrap();
     let series = Series {
         phase: "train".to_owned(),
         split: String::new(),
@@ -335,6 +325,9 @@ fn a_record_of_metrics_counts_as_a_whole() {
         assert_eq!(reader.watermark(), whole);
         let shown: u64 = reader.metric_files().iter().map(|file| file.2).sum();
         assert_eq!(shown, 3 * whole);
+        let verified = verify_store(&folder).unwrap();
+        assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+        assert_eq!(verified.metric_rows, shown);
     }
 }
 
@@ -351,7 +344,7 @@ fn another_loss_before_anything_was_written_changes_nothing() {
         start_again(&mut kept);
         write_files(&folder, &kept);
         let watermark = StoreReader::open(&folder).unwrap().watermark();
-        let store = Store::open(&folder, &session(3), None).unwrap();
+        let store = Store::open(&folder, &patient(3), None).unwrap();
         let mut continued = files(&folder);
         std::mem::forget(store);
         // The description of the new session is there, its watermark is not.

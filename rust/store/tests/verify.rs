@@ -4,7 +4,8 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use common::reading::files;
@@ -22,7 +23,10 @@ fn store(name: &str, record: impl FnOnce(&Store)) -> (Folder, Store) {
     (folder, store)
 }
 
-fn each_kind() -> Vec<(&'static str, fn(&Store))> {
+/// Its name, and what it records.
+type Recorded = (&'static str, fn(&Store));
+
+fn each_kind() -> Vec<Recorded> {
     vec![
         ("plain", |store| {
             let plain = channel(store, "outputs", ValueType::Int64, &[]);
@@ -68,12 +72,12 @@ fn each_kind() -> Vec<(&'static str, fn(&Store))> {
 fn unnamed(folder: &Path, path: &Path, places: impl Iterator<Item = usize>) -> Vec<usize> {
     let whole = fs::read(path).unwrap();
     let name = path.to_str().unwrap();
+    let file = OpenOptions::new().write(true).open(path).unwrap();
     let mut random = Random(11);
     let mut unnamed = Vec::new();
     for place in places {
-        let mut bytes = whole.clone();
-        bytes[place] ^= 1 << random.below(8);
-        fs::write(path, &bytes).unwrap();
+        let flipped = whole[place] ^ (1 << random.below(8));
+        file.write_all_at(&[flipped], place as u64).unwrap();
         // A file of a later version is refused by name.
         let problems = match verify_store(folder) {
             Ok(verified) => verified.problems,
@@ -85,8 +89,8 @@ fn unnamed(folder: &Path, path: &Path, places: impl Iterator<Item = usize>) -> V
         {
             unnamed.push(place);
         }
+        file.write_all_at(&[whole[place]], place as u64).unwrap();
     }
-    fs::write(path, &whole).unwrap();
     unnamed
 }
 

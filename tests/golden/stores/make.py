@@ -161,8 +161,8 @@ def tensors(folder: Path) -> Recording:
                 record(rows_of(dtype, shape, rows, batch), 0, batch)
     for dtype, stored in OF_TORCH.items():
         bits = rows_of(stored, (2,), 3, 5)
-        rows = torch.from_numpy(bits).view(getattr(torch, dtype)).reshape(3, -1)
-        recording.tensor(dtype, tuple(rows.shape[1:]), field=dtype)(rows, 0, 0, bits)
+        tensor = torch.from_numpy(bits).view(getattr(torch, dtype)).reshape(3, -1)
+        recording.tensor(dtype, tuple(tensor.shape[1:]), field=dtype)(tensor, 0, 0, bits)
     record = recording.tensor("int32", (), node="a/b.ü", field="n" * 250)
     for batch in (3, 1, 2, 1):
         record(rows_of("int32", (), 4, batch), 1, batch)

@@ -98,14 +98,14 @@ impl Workload {
             "small" => small,
             // Batches that fill chunks, some of them larger than a staging block.
             "rolling" => Self {
-                records: 120,
+                records: 100,
                 channels: vec![
                     tensor("outputs", ValueType::Float32, &[1024], 60),
                     tensor("states", ValueType::Bfloat16, &[64, 64], 24),
-                    channel("boxes", Form::Ragged(ValueType::Float64, 1, 8000), 12),
-                    channel("notes", Form::Text(20_000), 20),
+                    channel("boxes", Form::Ragged(ValueType::Float64, 1, 800), 12),
+                    channel("notes", Form::Text(2_000), 20),
                 ],
-                large: Some((10, 300)),
+                large: Some((10, 200)),
                 ..small
             },
             // More channels than keep their files open.
@@ -243,7 +243,7 @@ impl Random {
     fn text(&mut self, longest: u64) -> String {
         let length = self.next() % longest;
         let mut letter = |_| {
-            if self.next() % 5 == 0 {
+            if self.next().is_multiple_of(5) {
                 '\u{20ac}'
             } else {
                 'x'

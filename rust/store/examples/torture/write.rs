@@ -169,7 +169,7 @@ impl Writing<'_> {
         let workload = self.workload;
         for number in first..=workload.records {
             let sequence = self.record(number)?;
-            if number % workload.sync_every == 0 || number == workload.records {
+            if number.is_multiple_of(workload.sync_every) || number == workload.records {
                 self.sync(number, sequence)?;
             }
         }

@@ -46,6 +46,22 @@ pub(crate) fn options() -> Options {
     }
 }
 
+/// Options of a session that writes nothing until it is asked to, so that it can be left alone.
+pub(crate) fn patient(session: u32) -> Options {
+    Options {
+        session,
+        staging_bytes: 16 << 20,
+        flush_interval: Duration::from_secs(3600),
+        ..options()
+    }
+}
+
+/// Leave a store as a kill leaves it: nothing is written any more, and the lock is gone.
+pub(crate) fn abandon(store: Store, folder: &Path) {
+    std::mem::forget(store);
+    std::fs::remove_file(folder.join(".lock")).unwrap();
+}
+
 pub(crate) fn key(field: &str) -> ChannelKey {
     ChannelKey {
         phase: "train".to_owned(),

@@ -125,6 +125,13 @@ def test_repair_refuses_a_copy_that_exists_and_a_run_of_which_nothing_is_left(
     )
 
 
+def test_repair_writes_nothing_into_the_run(damaged: RunFolder) -> None:
+    before = digests(damaged.path)
+    with pytest.raises(RunError, match="copy` lies in the run that is only read"):
+        repair_run(damaged, damaged.path / "records" / "copy")
+    assert digests(damaged.path) == before
+
+
 def _batches(opened: Run, node: str, field: str, phase: str) -> dict[tuple[int, int], np.ndarray]:
     tensors = opened.tensors(node, field, phase=phase)
     return {key: tensors[key] for key in tensors}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -57,6 +58,37 @@ def test_every_kind_of_file_is_compared(damaged: RunFolder) -> None:
         "run.json",
         "tables/metrics.parquet",
     ]
+
+
+@pytest.mark.parametrize("name", ["spec.json", "plan.map.json"])
+@pytest.mark.parametrize("text", [b'{"a": "\xff"}', b"[" * 100_000])
+def test_what_is_no_json_is_a_damage(damaged: RunFolder, name: str, text: bytes) -> None:
+    (damaged.path / name).write_bytes(text)
+    (found,) = verify_run(damaged).damages
+    assert found.path == name
+    assert found.what.startswith("is not JSON: ")
+
+
+def test_a_pipe_in_the_place_of_a_file_is_a_damage(damaged: RunFolder) -> None:
+    for path in (damaged.run_file, damaged.metrics_table):
+        path.unlink()
+        os.mkfifo(path)
+    assert [str(item) for item in verify_run(damaged).damages] == [
+        "run.json: it is not a file",
+        "tables/metrics.parquet: it is not a file",
+    ]
+
+
+@pytest.mark.parametrize("place", [12, 16, 41])
+def test_a_damaged_table_is_an_error_of_ours(damaged: RunFolder, place: int) -> None:
+    table = damaged.tables / "execution-test.parquet"
+    content = bytearray(table.read_bytes())
+    # In the Arrow schema, which the footer has in base 64.
+    start = content.rindex(b"ARROW:schema") + place
+    content[start : start + 4] = b"AAAA"
+    table.write_bytes(content)
+    with pytest.raises(StoreError, match=r"execution-test\.parquet is damaged: "):
+        specplan.open(damaged.path).execution("test").arrow  # noqa: B018
 
 
 def test_a_run_of_a_later_version_is_refused(damaged: RunFolder) -> None:

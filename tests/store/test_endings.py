@@ -173,3 +173,23 @@ record(50, 60)
     first = 50 if state == "pass" else 0
     found = reader.tensors()[0].index()["batch"].tolist()
     assert sorted(found) == list(range(first, 60))
+
+
+def test_a_store_that_could_not_be_locked_closes_no_file_in_a_fork(tmp_path: Path) -> None:
+    program = """
+import resource
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+try:
+    Store.create(folder + "-full", run_id="r")
+except StoreError as error:
+    print("File too large" in str(error) and ".lock" in str(error))
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+files = [open(os.devnull) for _ in range(50)]
+child = os.fork()
+if child == 0:
+    os._exit(sum(not os.path.exists(f"/proc/self/fd/{file.fileno()}") for file in files))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = run_program(program, tmp_path / "store")
+    assert done.stdout.split() == ["True", "0"], done.stderr

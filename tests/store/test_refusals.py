@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
 from specplan._native import StoreReader
 from specplan.errors import StoreError
@@ -50,6 +51,28 @@ def test_wrong_arrays(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^the buffer of values has 16 bytes; expected 8$"):
         group.log(np.zeros(2), 0, 0, 0)
     assert store.sync() == 0
+
+
+def _without_storage() -> torch.Tensor:
+    tensor = torch.ones(5, 4)[1:]
+    tensor.untyped_storage().resize_(0)
+    return tensor
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (_without_storage(), "`Tensor` \\(torch.float32, torch.strided\\) are not in memory"),
+        (torch._efficientzerotensor((2, 4)), "are not in memory; make it a plain tensor first$"),
+        (torch.ones(2, 4).to_sparse(), "torch.sparse_coo"),
+        (torch.ones(2, 4).to_mkldnn(), "torch._mkldnn"),
+        (torch.ones(2, 4, device="meta"), "^the tensor is on `meta`; move it to the CPU first$"),
+    ],
+)
+def test_tensors_that_are_not_in_memory(tmp_path: Path, tensor: torch.Tensor, message: str) -> None:
+    store = create(tmp_path)
+    with pytest.raises(TypeError, match=message):
+        channel(store).record(tensor, 0, 0)
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:

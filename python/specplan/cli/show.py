@@ -219,9 +219,8 @@ def _record_text(value: object) -> str:
 def _tables(run: Run) -> list[tuple[Path, int]]:
     from specplan._native import read_table_header
 
-    paths = sorted(
-        run.folder.tables.glob("*.parquet"), key=lambda path: path != run.folder.metrics_table
-    )
+    tables = [path for path in run.folder.tables.glob("*.parquet") if path.is_file()]
+    paths = sorted(tables, key=lambda path: path != run.folder.metrics_table)
     return [(path, read_table_header(str(path), "parquet").rows) for path in paths]
 
 

@@ -21,6 +21,13 @@ def numbers(values: NDArray[Any]) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
+def null_where_negative(values: NDArray[Any]) -> pa.Array:
+    """An array that aliases `values`, with nulls for those below 0."""
+    valid = np.packbits(values >= 0, bitorder="little")
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [pa.py_buffer(valid), pa.py_buffer(values)])
+
+
 def number(value: int, dtype: str) -> pa.Array:
     """An array of one number."""
     return numbers(np.array([value], dtype))

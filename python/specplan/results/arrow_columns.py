@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from specplan._native import TensorReader
+from specplan.results.arrow_arrays import numbers
 from specplan.results.arrow_files import read_rows
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def read_column(
     else:
         ends = np.cumsum(rows)
         row_numbers = np.repeat(starts - (ends - rows), rows) + np.arange(int(rows.sum()))
-        values = values.take(pa.array(row_numbers))
+        values = values.take(numbers(row_numbers))
     # Files hold bytes of bool and bits of bfloat16, so that arrays can alias them; tables have types for them.
     if channel.dtype in EXPORTED:
         field = field.with_type(_exported_type(field.type, channel.dtype))
@@ -73,15 +74,15 @@ def _exported(stored: pa.Array, dtype: str) -> pa.Array:
         data, shape = stored.flatten()
         return pa.StructArray.from_arrays([_exported(data, dtype), shape], fields=list(kind))
     if pa.types.is_fixed_size_list(stored.type):
-        numbers = _exported(stored.flatten(), dtype)
-        return pa.FixedSizeListArray.from_arrays(numbers, type=kind)
+        items = _exported(stored.flatten(), dtype)
+        return pa.FixedSizeListArray.from_arrays(items, type=kind)
     if pa.types.is_list(stored.type):
-        numbers = _exported(stored.values, dtype)
-        return pa.ListArray.from_arrays(stored.offsets, numbers, type=kind)
+        items = _exported(stored.values, dtype)
+        return pa.ListArray.from_arrays(stored.offsets, items, type=kind)
     if dtype == "bool":
         return stored.cast(kind)
     bits = np.from_dlpack(stored).astype(np.uint32) << 16
-    return pa.array(bits.view(np.float32))
+    return numbers(bits.view(np.float32))
 
 
 def _field(channel: ChannelReader, name: str) -> pa.Field:

@@ -31,9 +31,11 @@ def read_parquet(path: Path) -> pa.Table:
     """
     import pyarrow.parquet as pq
 
+    if not path.is_file():
+        raise StoreError(f"{path} is not a file")
     try:
         return pq.read_table(path)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
 
 

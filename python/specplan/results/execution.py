@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from specplan.results.arrow_arrays import null_where_negative, repeated, text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -44,10 +46,10 @@ def read_execution(columns: Sequence[Batches[Any]], *, run_id: str, phase: str) 
     else:
         sample_ids = pa.nulls(count, pa.int64())
     fixed = [
-        pa.repeat(pa.scalar(run_id), count),
-        pa.repeat(pa.scalar(phase), count),
-        _number(epochs, rows),
-        _number(batches, rows),
+        repeated(text(run_id), count),
+        repeated(text(phase), count),
+        null_where_negative(np.repeat(epochs, rows).astype(np.int32)),
+        null_where_negative(np.repeat(batches, rows).astype(np.int32)),
         sample_ids,
     ]
     schema = pa.schema([*FIXED, *(field for field, _ in read)])
@@ -71,8 +73,3 @@ def _by_key(index: Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     keys = (index["epoch"] << 32) + index["batch"]
     unique, from_the_end = np.unique(keys[::-1], return_index=True)
     return unique, len(keys) - 1 - from_the_end
-
-
-def _number(of_batch: NDArray[np.int64], rows: NDArray[np.int64]) -> pa.Array:
-    numbers = np.repeat(of_batch, rows).astype(np.int32)
-    return pa.array(numbers, mask=numbers < 0)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan._native import Repaired
+    from specplan.store.artifacts import ArtifactRow
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +55,8 @@ def repair_run(folder: RunFolder, to: Path) -> Repair:
     """
     if to.exists():
         raise RunError(f"`{to}` exists already; a repaired copy needs a new folder")
+    if to.resolve().is_relative_to(folder.path.resolve()):
+        raise RunError(f"`{to}` lies in the run that is only read; a copy needs a folder elsewhere")
     found = verify_run(folder)
     aside = RunFolder(to.parent / f".{to.name}.{os.getpid()}")
     aside.path.mkdir(parents=True)
@@ -91,7 +94,7 @@ def _fill(folder: RunFolder, copy: RunFolder, damaged: set[str]) -> Repair:
             batches, metric_rows = saved.batches, saved.metric_rows
             _write_tables(copy, run_id, left_out)
     _copy_unrecorded(folder, copy, left_out, unproven)
-    if folder.artifacts.is_dir():
+    if copy.artifacts.is_dir():
         files += len(files_below(copy.artifacts))
     _forget_digests(copy)
     return Repair(
@@ -137,23 +140,32 @@ def _copy_artifacts(folder: RunFolder, copy: RunFolder, left_out: list[str]) -> 
     """Copy what matches its record in the copy; returns the numbers of the records that nothing matches."""
     lost = []
     for channel, position, sequence in artifact_batches(StoreReader.open(str(copy.records))):
-        for row in map(read_row, channel.at(position)):
-            source, target = folder.artifacts / row.file, copy.artifacts / row.file
-            name = f"{copy.artifacts.name}/{row.file}"
+        for text in channel.at(position):
             try:
-                Artifact(folder.artifacts, row, 1).check()
-                for path in files_below(source):
-                    below = path.relative_to(source)
-                    (target / below).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy2(path, target / below)
-                Artifact(copy.artifacts, row, 1).check()
+                row = read_row(text)
+            except StoreError as error:
+                left_out.append(f"{copy.records.name}: {error}")
+                lost.append(sequence)
+                continue
+            try:
+                _copy_artifact(folder, copy, row)
             except (OSError, StoreError) as error:
-                what = (
-                    str(error).removeprefix(f"{source} is damaged: ").replace(f"{folder.path}/", "")
-                )
+                path = folder.artifacts / row.file
+                what = str(error).removeprefix(f"{path} is damaged: ").removeprefix(f"{path} ")
+                name = path.relative_to(folder.path)
                 left_out.append(f"{name}: {what}; so is what the records say of it")
                 lost.append(sequence)
     return lost
+
+
+def _copy_artifact(folder: RunFolder, copy: RunFolder, row: ArtifactRow) -> None:
+    Artifact(folder.artifacts, row, 1).check()
+    source, target = folder.artifacts / row.file, copy.artifacts / row.file
+    for path in files_below(source):
+        to = target / path.relative_to(source)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, to)
+    Artifact(copy.artifacts, row, 1).check()
 
 
 def _leave_out(copy: RunFolder, run_id: str, records: list[int]) -> Repaired:

@@ -27,10 +27,10 @@ def read_run_file(folder: RunFolder) -> RunFile:
     Raises:
         RunError: there is none, or it is damaged, or newer than this program.
     """
-    try:
-        content = folder.run_file.read_bytes()
-    except FileNotFoundError as error:
-        raise RunError(f"no run in `{folder.path}`: it has no run.json") from error
+    # A pipe of that name would be waited for.
+    if not folder.run_file.is_file():
+        raise RunError(f"no run in `{folder.path}`: it has no run.json")
+    content = folder.run_file.read_bytes()
     try:
         found = msgspec.json.decode(content, type=_Version).format
         if found > FORMAT:

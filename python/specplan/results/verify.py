@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -66,6 +67,8 @@ class _Findings:
     def check(self, path: Path, check: Callable[[Path], Found]) -> Found | None:
         """Look at a file, if there is one. What `check` raises is wrong with it."""
         if not path.is_file():
+            if os.path.lexists(path):
+                self.add(path, None, "it is not a file")
             return None
         self.files += 1
         return self.note(path, check)
@@ -76,7 +79,7 @@ class _Findings:
             return check(path)
         except OSError as error:
             self.add(path, None, f"cannot be read: {error.strerror}")
-        except (ValueError, PlanError, RunError, StoreError) as error:
+        except (PlanError, RunError, StoreError) as error:
             what = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
             self.add(path, None, what)
         return None
@@ -91,11 +94,11 @@ def verify_run(folder: RunFolder) -> Verification:
         StoreError: a record file is of a later version.
     """
     findings = _Findings(folder)
-    if not folder.run_file.is_file():
+    if not os.path.lexists(folder.run_file):
         findings.add(folder.run_file, None, "the file is missing")
     run_file = findings.check(folder.run_file, lambda _: read_run_file(folder))
     for path in folder.constant_files:
-        if run_file is not None and path.name in run_file.digests and not path.is_file():
+        if run_file is not None and path.name in run_file.digests and not os.path.lexists(path):
             findings.add(path, None, "the file is missing")
         findings.check(path, partial(_check_constant, folder, run_file))
     if folder.tables.is_dir():
@@ -134,7 +137,10 @@ def _check_constant(folder: RunFolder, run_file: RunFile | None, path: Path) -> 
         if run_file is not None and run_file.plan_id != plan.id:
             raise PlanError(f"{path}: it is not the plan of the run, which is {run_file.plan_id}")
     else:
-        msgspec.json.decode(content)
+        try:
+            msgspec.json.decode(content)
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"is not JSON: {error}") from error
     digest = None if run_file is None else run_file.digests.get(path.name)
     if digest is not None and digest != file_digest(path):
         raise RunError("it does not match its digest in run.json")
@@ -155,7 +161,7 @@ def _check_artifacts(folder: RunFolder, findings: _Findings) -> None:
             row = findings.note(folder.records, partial(_row, text))
             if row is not None:
                 path = folder.artifacts / row.file
-                findings.files += len(files_below(path))
+                findings.files += len(files_below(path)) if path.exists() else 0
                 findings.note(path, partial(_check_artifact, folder, row))
 
 

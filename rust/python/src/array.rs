@@ -230,12 +230,11 @@ impl Torch {
             // A conjugation that was put off does not show in the exchange.
             return self.view(&resolved(tensor)?, value_type, expected);
         }
-        let view = exchange.look(tensor)?;
+        let Ok(view) = exchange.look(tensor) else {
+            return Err(unreadable(tensor)?);
+        };
         if !view.on_cpu() {
-            let device = tensor.getattr("device")?;
-            return Err(PyTypeError::new_err(format!(
-                "the tensor is on `{device}`; move it to the CPU first"
-            )));
+            return Err(unreadable(tensor)?);
         }
         if Some(view.data_type) != dlpack_type(value_type) {
             return Err(wrong_type(
@@ -247,17 +246,36 @@ impl Torch {
         let Some((rows, shape)) = expected.fit(dimensions.clone()) else {
             return Err(wrong_shape(&dimensions.collect::<Vec<_>>(), expected));
         };
+        let bytes = dimensions.product::<usize>() * value_type.item_bytes();
+        if bytes > 0 && !view.has_memory() {
+            return Err(unreadable(tensor)?);
+        }
         if !view.is_plain() {
             return view_through_numpy(tensor, value_type, expected);
         }
         Ok(ArrayView {
             data: view.data(),
-            bytes: dimensions.product::<usize>() * value_type.item_bytes(),
+            bytes,
             rows,
             shape,
             _owner: tensor.clone(),
         })
     }
+}
+
+/// What to say of a tensor whose numbers are not in memory as a strided array.
+fn unreadable(tensor: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+    let attribute = |name| PyResult::Ok(tensor.getattr(name)?.to_string());
+    let (device, layout) = (attribute("device")?, attribute("layout")?);
+    Ok(PyTypeError::new_err(if device == "cpu" {
+        let kind = tensor.get_type().name()?;
+        let dtype = attribute("dtype")?;
+        format!(
+            "the numbers of this `{kind}` ({dtype}, {layout}) are not in memory; make it a plain tensor first"
+        )
+    } else {
+        format!("the tensor is on `{device}`; move it to the CPU first")
+    }))
 }
 
 fn resolved<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

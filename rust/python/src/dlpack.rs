@@ -8,6 +8,7 @@ use pyo3::types::PyType;
 
 const CAPSULE_NAME: &CStr = c"dlpack_exchange_api";
 const KNOWN_MAJOR_VERSION: u32 = 1;
+const FIRST_PAGES: usize = 65_536;
 const CPU: i32 = 1;
 const CPU_PINNED: i32 = 3;
 
@@ -90,6 +91,12 @@ impl Tensor {
             .cast_const()
             .cast::<u8>()
             .wrapping_add(self.byte_offset as usize)
+    }
+
+    /// False of a tensor whose storage was given up, and of one that never had any. Such a tensor's address is its
+    /// offset in nothing, and no memory of a process lies in the first pages.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.data().addr() >= FIRST_PAGES
     }
 
     pub(crate) fn shape(&self) -> &[i64] {

@@ -69,12 +69,12 @@ impl Store {
         on_error: &str,
     ) -> PyResult<Self> {
         let options = Options {
-            durability: Durability::parse(durability).map_err(Failure::from)?,
-            on_error: OnError::parse(on_error).map_err(Failure::from)?,
             run_id,
             session,
             staging_bytes,
             flush_interval: Duration::from_millis(flush_milliseconds),
+            durability: Durability::parse(durability).map_err(Failure::from)?,
+            on_error: OnError::parse(on_error).map_err(Failure::from)?,
         };
         Self::start(py, || {
             specplan_store::Store::create(Path::new(&path), &options)
@@ -95,12 +95,12 @@ impl Store {
         on_error: &str,
     ) -> PyResult<Self> {
         let options = Options {
-            durability: Durability::parse(durability).map_err(Failure::from)?,
-            on_error: OnError::parse(on_error).map_err(Failure::from)?,
             run_id: String::new(),
             session,
             staging_bytes,
             flush_interval: Duration::from_millis(flush_milliseconds),
+            durability: Durability::parse(durability).map_err(Failure::from)?,
+            on_error: OnError::parse(on_error).map_err(Failure::from)?,
         };
         Self::start(py, || {
             specplan_store::Store::open(Path::new(&path), &options, rewind_to)

@@ -115,7 +115,7 @@ impl ChannelReader {
     }
 
     /// What the index says of the batch at a position.
-    pub fn entry(&self, position: usize) -> Result<BatchEntry> {
+    pub(crate) fn entry(&self, position: usize) -> Result<BatchEntry> {
         self.with_snapshot(|snapshot| {
             let entry = self.row_at(snapshot, position)?.entry()?;
             Ok(snapshot.with_visible_start(entry))
@@ -123,7 +123,7 @@ impl ChannelReader {
     }
 
     /// Position of the latest batch with these numbers.
-    pub fn position(&self, epoch: i32, batch: i32) -> Result<Option<usize>> {
+    pub(crate) fn position(&self, epoch: i32, batch: i32) -> Result<Option<usize>> {
         self.with_snapshot(|snapshot| snapshot.index.find(epoch, batch))
     }
 

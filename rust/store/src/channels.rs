@@ -323,11 +323,6 @@ impl MetricGroup {
         }
     }
 
-    /// Number of series.
-    pub fn length(&self) -> usize {
-        self.length
-    }
-
     /// Log one value (eight little-endian bytes) for each series. None if the staging memory is full.
     pub fn try_log(&self, values: &[u8], epoch: i32, batch: i32, step: i64) -> Result<Option<u64>> {
         self.check(values)?;

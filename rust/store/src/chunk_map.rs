@@ -7,37 +7,21 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use arrow_ipc::convert::try_fb_to_schema;
-use arrow_ipc::{Message, root_as_message};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::Schema;
 use memmap2::{Mmap, MmapMut, MmapOptions};
 
-use crate::columns::{Columns, Extent, Storage};
+use crate::chunk_header::{Header, RegionPlace};
+use crate::columns::{Columns, Storage};
 use crate::error::{IoContext, Result, StoreError};
 use crate::fault_guard::{GuardedMap, any_broken};
 use crate::input::open_input;
-use crate::layout::{Layout, MAGIC};
+use crate::layout::Layout;
 use crate::superblock::{SUPERBLOCK_BYTES, Superblock, u32_at};
 
-const PREFIX_BYTES: usize = 8;
-const MOST_MESSAGE_BYTES: usize = 16 << 20;
-const TRAILER: &[u8; 6] = b"ARROW1";
-const ALIGNMENT: u64 = 64;
 /// Text up to this length stands in its view.
 const INLINE_BYTES: usize = 12;
 /// A read can meet a commit half way; the next one does not.
 pub(crate) const ATTEMPTS: usize = 100;
-
-/// Where one region stands in the file.
-#[derive(Clone, Copy, Debug)]
-struct RegionPlace {
-    offset: u64,
-    bytes: u64,
-    row_bytes: usize,
-    item_bytes: usize,
-    /// Offset and size of the text of a string view.
-    text: (u64, u64),
-}
 
 /// A mapped chunk. Its rows below the committed count never change again.
 #[derive(Debug)]
@@ -340,200 +324,4 @@ fn read_superblock(
             result => return result,
         }
     }
-}
-
-/// The two messages of a chunk, parsed.
-struct Header {
-    schema: Schema,
-    record_offset: u64,
-    body_offset: u64,
-    // Offset and length of every buffer, relative to the body.
-    buffers: Vec<(u64, u64)>,
-}
-
-impl Header {
-    fn read(file: &File, path: &Path, bytes: u64) -> Result<Self> {
-        let start = read_part(file, path, bytes, 0, MAGIC.len())?;
-        if start != MAGIC {
-            return Err(StoreError::damaged(path, 0, "this is not an Arrow file"));
-        }
-        let (schema_message, record_offset) = read_message(file, path, bytes, MAGIC.len() as u64)?;
-        if schema_message.len() < SUPERBLOCK_BYTES || record_offset % ALIGNMENT != 0 {
-            return Err(StoreError::damaged(
-                path,
-                8,
-                "the schema message has no superblock",
-            ));
-        }
-        let schema = parse_message(&schema_message, path, 16)?
-            .header_as_schema()
-            .and_then(|schema| try_fb_to_schema(schema).ok())
-            .ok_or_else(|| StoreError::damaged(path, 16, "the first message is not a schema"))?;
-        let (record_message, body_offset) = read_message(file, path, bytes, record_offset)?;
-        let record = record_offset + PREFIX_BYTES as u64;
-        if body_offset % ALIGNMENT != 0 {
-            let reason = "the record batch does not start at a multiple of 64";
-            return Err(StoreError::damaged(path, record_offset, reason));
-        }
-        let message = parse_message(&record_message, path, record)?;
-        let batch = message
-            .header_as_record_batch()
-            .filter(|batch| batch.compression().is_none())
-            .ok_or_else(|| {
-                StoreError::damaged(
-                    path,
-                    record,
-                    "the second message is not a plain record batch",
-                )
-            })?;
-        let body_bytes = u64::try_from(message.bodyLength())
-            .ok()
-            .filter(|body| {
-                body_offset
-                    .checked_add(*body)
-                    .is_some_and(|end| end <= bytes)
-            })
-            .ok_or_else(|| {
-                StoreError::damaged(path, record, "the body reaches beyond the end of the file")
-            })?;
-        let mut buffers = Vec::new();
-        for buffer in batch.buffers().iter().flatten() {
-            let range = u64::try_from(buffer.offset())
-                .ok()
-                .zip(u64::try_from(buffer.length()).ok());
-            let range = range.filter(|(offset, length)| {
-                offset % ALIGNMENT == 0
-                    && offset
-                        .checked_add(*length)
-                        .is_some_and(|end| end <= body_bytes)
-            });
-            let outside = || StoreError::damaged(path, record, "a buffer lies outside the body");
-            buffers.push(range.ok_or_else(outside)?);
-        }
-        let end = bytes.saturating_sub(TRAILER.len() as u64);
-        if body_offset + body_bytes > end
-            || read_part(file, path, bytes, end, TRAILER.len())? != TRAILER
-        {
-            return Err(StoreError::damaged(path, end, "the file has no footer"));
-        }
-        Ok(Self {
-            schema,
-            record_offset,
-            body_offset,
-            buffers,
-        })
-    }
-
-    /// Find the regions of the wanted columns by the columns' names; others may be there too.
-    fn places(&self, columns: &Columns, capacity: u64, path: &Path) -> Result<Vec<RegionPlace>> {
-        let mut found = Vec::new();
-        let mut rest = self.buffers.as_slice();
-        for field in self.schema.fields() {
-            let own =
-                buffer_count(field.data_type()).and_then(|count| rest.split_at_checked(count));
-            let (buffers, others) = own.ok_or_else(|| {
-                StoreError::damaged(
-                    path,
-                    self.record_offset,
-                    "the buffers do not fit the schema",
-                )
-            })?;
-            found.push((field, buffers));
-            rest = others;
-        }
-        let mut places = Vec::new();
-        for (want, storages) in columns.fields() {
-            let wrong = |what: &str| {
-                StoreError::damaged(path, 16, format!("column `{}` {what}", want.name()))
-            };
-            let (field, buffers) = found
-                .iter()
-                .find(|(field, _)| field.name() == want.name())
-                .ok_or_else(|| wrong("is missing"))?;
-            if field.data_type() != want.data_type() {
-                return Err(wrong("has another type"));
-            }
-            let mut buffers = buffers.iter();
-            for storage in storages {
-                let place = self.place(storage, &mut buffers);
-                let place = place.ok_or_else(|| wrong("lacks a buffer"))?;
-                let needed = storage.bytes(Extent::rows(capacity));
-                if needed.is_none_or(|needed| needed > place.bytes) {
-                    return Err(wrong("is shorter than the capacity"));
-                }
-                places.push(place);
-            }
-        }
-        Ok(places)
-    }
-
-    /// The place of a region whose buffers come next.
-    fn place<'a>(
-        &self,
-        storage: &Storage,
-        buffers: &mut impl Iterator<Item = &'a (u64, u64)>,
-    ) -> Option<RegionPlace> {
-        for _ in 0..storage.empty_buffers() {
-            buffers.next()?;
-        }
-        let (offset, bytes) = match storage {
-            Storage::Struct => (0, 0),
-            _ => *buffers.next()?,
-        };
-        let (text_offset, text_bytes) = match storage {
-            Storage::View => *buffers.next()?,
-            _ => (0, 0),
-        };
-        Some(RegionPlace {
-            offset: self.body_offset + offset,
-            bytes,
-            row_bytes: storage.row_bytes(),
-            item_bytes: storage.item_bytes(),
-            text: (self.body_offset + text_offset, text_bytes),
-        })
-    }
-}
-
-/// How many buffers a column of this type has. None for types that no chunk has.
-fn buffer_count(data_type: &DataType) -> Option<usize> {
-    match data_type {
-        DataType::FixedSizeList(item, _) => Some(1 + buffer_count(item.data_type())?),
-        DataType::List(item) => Some(2 + buffer_count(item.data_type())?),
-        DataType::Struct(members) => members.iter().try_fold(1, |count, member| {
-            Some(count + buffer_count(member.data_type())?)
-        }),
-        DataType::Utf8 | DataType::Utf8View => Some(3),
-        data_type => data_type.primitive_width().map(|_| 2),
-    }
-}
-
-fn read_part(file: &File, path: &Path, bytes: u64, offset: u64, length: usize) -> Result<Vec<u8>> {
-    if offset
-        .checked_add(length as u64)
-        .is_none_or(|end| end > bytes)
-    {
-        return Err(StoreError::damaged(path, bytes, "the file is cut short"));
-    }
-    let mut part = vec![0; length];
-    file.read_exact_at(&mut part, offset)
-        .context("read", path)?;
-    Ok(part)
-}
-
-/// The flatbuffer of the message at an offset, and where it ends.
-fn read_message(file: &File, path: &Path, bytes: u64, offset: u64) -> Result<(Vec<u8>, u64)> {
-    let prefix = read_part(file, path, bytes, offset, PREFIX_BYTES)?;
-    let length = u32_at(&prefix, 4) as usize;
-    if prefix[..4] != [0xff; 4] || length > MOST_MESSAGE_BYTES {
-        return Err(StoreError::damaged(path, offset, "no message starts here"));
-    }
-    let start = offset + PREFIX_BYTES as u64;
-    Ok((
-        read_part(file, path, bytes, start, length)?,
-        start + length as u64,
-    ))
-}
-
-fn parse_message<'a>(message: &'a [u8], path: &Path, offset: u64) -> Result<Message<'a>> {
-    root_as_message(message).map_err(|error| StoreError::damaged(path, offset, error.to_string()))
 }

@@ -89,7 +89,10 @@ pub enum StoreError {
         watermark: u64,
     },
     /// A store that was continued too often.
-    #[error("`{}` cannot be continued: it has {limit} gaps already", path.display())]
+    #[error(
+        "`{}` cannot be continued: it has {limit} gaps already; rewind it to a record before one of them",
+        path.display()
+    )]
     TooManyRewinds {
         /// Folder of the store.
         path: PathBuf,

@@ -24,6 +24,8 @@ const SAMPLE_ID: &str = "sample_id";
 const DEFAULT_ROLE: &str = "default";
 /// Small batches are put together to this size before they are encoded. They then share a page.
 const BYTES_AT_ONCE: usize = 512 << 10;
+/// Arrow counts the items of one array of lists or texts in 31 bits.
+const MOST_BYTES: usize = i32::MAX as usize;
 /// Few enough that the page index of the keys leads to one batch.
 const KEY_PAGE_ROWS: usize = 4096;
 
@@ -275,6 +277,10 @@ impl Table<'_> {
             }
             rows.check(channel.entry(position)?)?;
             found.push(rows);
+        }
+        let bytes: usize = found.iter().map(|rows| rows.bytes().len()).sum();
+        if self.bytes + bytes > MOST_BYTES {
+            self.write()?;
         }
         if let Some(sample_ids) = &mut self.sample_ids {
             let rows = reference.at(position)?;

@@ -86,32 +86,13 @@ fn columns(
     }
     let [phase, split, node, name] = labels;
     let positive = |column| {
-        let numbers = map
-            .rows(column, rows.clone())
-            .as_chunks()
-            .0
-            .iter()
-            .copied()
-            .map(i32::from_le_bytes);
-        numbers
+        numbers(map, column, &rows)
+            .map(i32::from_le_bytes)
             .map(|number| (number >= 0).then_some(number))
             .collect::<Int32Array>()
     };
-    let long = |column| {
-        map.rows(column, rows.clone())
-            .as_chunks()
-            .0
-            .iter()
-            .copied()
-            .map(i64::from_le_bytes)
-    };
-    let values = map
-        .rows(metric_column::VALUE, rows.clone())
-        .as_chunks()
-        .0
-        .iter()
-        .copied()
-        .map(f64::from_le_bytes);
+    let long = |column| numbers(map, column, &rows).map(i64::from_le_bytes);
+    let values = numbers(map, metric_column::VALUE, &rows).map(f64::from_le_bytes);
     Ok(vec![
         Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
             run_id, count,
@@ -130,6 +111,14 @@ fn columns(
         ),
         Arc::new(Float64Array::from_iter_values(values)),
     ])
+}
+
+fn numbers<'a, const N: usize>(
+    map: &'a ChunkMap,
+    column: usize,
+    rows: &Range<u64>,
+) -> impl Iterator<Item = [u8; N]> + use<'a, N> {
+    map.rows(column, rows.clone()).as_chunks().0.iter().copied()
 }
 
 /// The session that wrote the record of this number.

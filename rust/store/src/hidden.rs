@@ -2,21 +2,21 @@
 
 /// The numbers after `after`, up to and with `through`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct HiddenRange {
+pub(crate) struct SequenceRange {
     pub(crate) after: u64,
     pub(crate) through: u64,
 }
 
 /// The hidden numbers of a run as sorted ranges that do not touch each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Hidden(Vec<HiddenRange>);
+pub(crate) struct Hidden(Vec<SequenceRange>);
 
 impl Hidden {
-    /// As many as the page of the watermark has room for.
+    /// As many as a slot of the watermark has room for.
     pub(crate) const MOST: usize = 251;
 
     /// None unless the ranges are few, sorted and apart from each other.
-    pub(crate) fn from_sorted(ranges: Vec<HiddenRange>) -> Option<Self> {
+    pub(crate) fn from_sorted(ranges: Vec<SequenceRange>) -> Option<Self> {
         let whole = ranges.iter().all(|range| range.after < range.through);
         let sorted = ranges
             .windows(2)
@@ -24,7 +24,7 @@ impl Hidden {
         (ranges.len() <= Self::MOST && whole && sorted).then_some(Self(ranges))
     }
 
-    pub(crate) fn ranges(&self) -> &[HiddenRange] {
+    pub(crate) fn ranges(&self) -> &[SequenceRange] {
         &self.0
     }
 
@@ -58,18 +58,18 @@ impl Hidden {
         last.after - before.through
     }
 
-    /// The visible stretches at or below a number, each as a range of the same kind.
-    pub(crate) fn visible(&self, watermark: u64) -> impl Iterator<Item = HiddenRange> {
+    /// What is between the ranges, at or below a number.
+    pub(crate) fn visible(&self, watermark: u64) -> impl Iterator<Item = SequenceRange> {
         let starts = std::iter::once(0).chain(self.0.iter().map(|range| range.through));
         let ends = self.0.iter().map(|range| range.after);
         let ends = ends.chain(std::iter::once(u64::MAX));
         starts
             .zip(ends)
-            .map(move |(after, through)| HiddenRange {
+            .map(move |(after, through)| SequenceRange {
                 after,
                 through: through.min(watermark),
             })
-            .filter(|stretch| stretch.after < stretch.through)
+            .filter(|visible| visible.after < visible.through)
     }
 
     fn insert(&mut self, after: u64, through: u64) {
@@ -79,7 +79,7 @@ impl Hidden {
         let first = self.0.partition_point(|range| range.through < after);
         let end = self.0.partition_point(|range| range.after <= through);
         let touched = &self.0[first..end];
-        let joined = HiddenRange {
+        let joined = SequenceRange {
             after: touched
                 .first()
                 .map_or(after, |range| range.after.min(after)),
@@ -114,7 +114,7 @@ mod tests {
         );
         let shown: Vec<u64> = hidden
             .visible(30)
-            .flat_map(|stretch| stretch.after + 1..=stretch.through)
+            .flat_map(|range| range.after + 1..=range.through)
             .collect();
         assert_eq!(shown, [1, 2, 14, 15, 16, 17, 18, 26, 27, 28, 29, 30]);
         assert_eq!(hidden.visible(13).count(), 1);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn ranges_out_of_order_are_refused() {
-        let range = |after, through| HiddenRange { after, through };
+        let range = |after, through| SequenceRange { after, through };
         assert_eq!(Hidden::from_sorted(vec![range(3, 3)]), None);
         assert_eq!(Hidden::from_sorted(vec![range(3, 5), range(5, 6)]), None);
         assert_eq!(Hidden::from_sorted(vec![range(7, 8), range(5, 6)]), None);

@@ -10,6 +10,7 @@ use crate::description::{ChannelDescription, ChannelKind};
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::ChannelKey;
 use crate::input::open_input;
+use crate::kind::{DTYPE_KEY, SHAPE_KEY};
 use crate::layout::Layout;
 use crate::superblock::{FORMAT, SUPERBLOCK_BYTES, Superblock};
 
@@ -133,15 +134,13 @@ pub(crate) fn implied_description(folder: &Path, chunk: &Path) -> Result<Channel
     let unknown = |what: &str| StoreError::damaged(chunk, 16, format!("the schema has no {what}"));
     let field = schema.fields().first().ok_or_else(|| unknown("column"))?;
     let metadata = field.metadata();
-    let dtype = metadata
-        .get("specplan.dtype")
-        .ok_or_else(|| unknown("dtype"))?;
-    let kind = match (dtype.as_str(), metadata.get("specplan.shape")) {
+    let dtype = metadata.get(DTYPE_KEY).ok_or_else(|| unknown("dtype"))?;
+    let kind = match (dtype.as_str(), metadata.get(SHAPE_KEY)) {
         ("string" | "json", None) => ChannelKind::Text,
         (_, Some(shape)) if shape.contains("null") => ChannelKind::Ragged,
         _ => ChannelKind::Tensor,
     };
-    let shape = metadata.get("specplan.shape").map_or("[]", String::as_str);
+    let shape = metadata.get(SHAPE_KEY).map_or("[]", String::as_str);
     let shape = serde_json::from_str(shape).map_err(|_| unknown("shape"))?;
     let name = folder.file_name().and_then(|name| name.to_str());
     let key = name.and_then(ChannelKey::of_folder_name);

@@ -14,6 +14,9 @@ use crate::value_type::{ValueType, row_bytes};
 
 /// Names of the columns beside the value.
 pub(crate) const KEY_COLUMNS: [&str; 2] = ["epoch", "batch"];
+/// Metadata of the value's field.
+pub(crate) const DTYPE_KEY: &str = "specplan.dtype";
+pub(crate) const SHAPE_KEY: &str = "specplan.shape";
 /// Most dimensions of a ragged row: as many as numpy's arrays have.
 const MOST_DIMENSIONS: usize = 64;
 
@@ -221,7 +224,7 @@ impl Kind {
     }
 
     fn metadata(&self) -> HashMap<String, String> {
-        let mut metadata = HashMap::from([("specplan.dtype".to_owned(), self.dtype().to_owned())]);
+        let mut metadata = HashMap::from([(DTYPE_KEY.to_owned(), self.dtype().to_owned())]);
         if !matches!(self, Self::Text { .. }) {
             let lengths: Vec<String> = self
                 .shape()
@@ -229,7 +232,7 @@ impl Kind {
                 .map(|length| length.map_or("null".to_owned(), |length| length.to_string()))
                 .collect();
             let shape = format!("[{}]", lengths.join(", "));
-            metadata.insert("specplan.shape".to_owned(), shape);
+            metadata.insert(SHAPE_KEY.to_owned(), shape);
         }
         metadata
     }

@@ -1,6 +1,23 @@
 //! The record store of specplan: growing Arrow IPC files, one writer, any number of readers.
 //!
-//! The files are described byte by byte in `docs/format.md`.
+//! The files are described byte by byte in `docs/format.md`, and why they are so in `docs/decisions`. Where to look:
+//!
+//! - **Files.** `columns` says what a chunk is made of, `kind` what it is made of for each kind of channel, `index_row`
+//!   and `metric_row` for an index and for metrics. `layout` places the columns in an Arrow file, `superblock` is what a
+//!   chunk says about itself. `watermark` and `hidden` say how far all files count; `description` is the JSON files,
+//!   `folder` the names of all of them.
+//! - **Writing.** A record goes from `channels` through `recorder` into the blocks of `staging` (or into a `slot`), and
+//!   from there, in the drainer's thread, through `writer` to `channel_files`, `index_files` and `metric_files`. These
+//!   write `growing_files`, each of which is a `chunk`. `unsynced` and `disk` put on disk what `policy` asks for.
+//!   `store` opens and closes all of it, under the `lock`.
+//! - **Reading.** `store_reader` follows the watermark, `channel_reader` and `metric_reader` find the rows that it shows
+//!   in `mapped_files`, with `batch_index`. A file is checked by `chunk_header` and mapped by `chunk_map`; `rows` are what is handed out.
+//!   `fault_guard` keeps the process alive when a file is shortened.
+//! - **Continuing and saving.** `power_loss` says what is left after one, and `recovery` gets a store ready for the next
+//!   session. `scan`, for `verify` and `repair`, looks at every file of a damaged store on its own; `implied` and
+//!   `rebuild` find what headers and indexes do not say any more.
+//! - **Tables.** `export_metrics` and `export_execution` write Parquet through `parquet_file`. `header` reads the columns
+//!   of tables that others wrote.
 
 mod batch_index;
 mod block;
@@ -9,6 +26,7 @@ mod channel_files;
 mod channel_reader;
 mod channels;
 mod chunk;
+mod chunk_header;
 mod chunk_map;
 mod columns;
 mod description;
@@ -84,6 +102,5 @@ pub use rows::{Array, Rows};
 pub use slot::{Slot, SlotMemory};
 pub use store::{Options, Store};
 pub use store_reader::StoreReader;
-pub use superblock::FORMAT;
 pub use value_type::ValueType;
 pub use verify::{Verified, verify_store};

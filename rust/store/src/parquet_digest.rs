@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::error::{IoContext, Result, StoreError};
+use crate::input::open_input;
 use crate::superblock::u32_at;
 
 /// Key of the digest in the footer's metadata; it must be the last one there.
@@ -69,8 +70,7 @@ impl Write for DigestedFile {
 
 /// Compare a Parquet file with the digest in its footer.
 pub fn verify_parquet(path: &Path) -> Result<()> {
-    let file = File::open(path).context("open", path)?;
-    let size = file.metadata().context("inspect", path)?.len();
+    let (file, size) = open_input(path)?;
     let (place, written) = digest_place(&file, path, size)?;
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; BUFFER_BYTES];

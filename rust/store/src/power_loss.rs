@@ -22,7 +22,7 @@ pub(crate) fn last_proven(mut found: Vec<u64>, watermark: &Watermark) -> Result<
     let mut visible = watermark
         .hidden
         .visible(watermark.sequence)
-        .flat_map(|stretch| stretch.after + 1..=stretch.through);
+        .flat_map(|range| range.after + 1..=range.through);
     match visible.find(|&sequence| found.next() != Some(sequence)) {
         Some(missing) if missing <= watermark.durable => Err(missing),
         Some(missing) => Ok(missing - 1),

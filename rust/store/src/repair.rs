@@ -11,7 +11,7 @@ use crate::description::{StoreDescription, replace_description, write_descriptio
 use crate::error::{IoContext, Result, StoreError};
 use crate::findings::Keep;
 use crate::folder::{CHANNEL_FILE, STORE_FILE};
-use crate::hidden::{Hidden, HiddenRange};
+use crate::hidden::{Hidden, SequenceRange};
 use crate::index_row::BatchEntry;
 use crate::metric_files::Series;
 use crate::metric_row::{MetricNumbers, read_metric};
@@ -160,11 +160,11 @@ fn sources(scan: &Scan) -> Vec<(u64, Source)> {
 /// Hide all numbers without a record. Where that takes more ranges than a store has, the fewest records are hidden
 /// with them.
 fn hide_gaps(numbers: &[u64], last: u64) -> Hidden {
-    let mut ranges: Vec<HiddenRange> = Vec::new();
+    let mut ranges: Vec<SequenceRange> = Vec::new();
     let mut after = 0;
     for &sequence in numbers.iter().chain([&(last + 1)]) {
         if sequence > after + 1 {
-            ranges.push(HiddenRange {
+            ranges.push(SequenceRange {
                 after,
                 through: sequence - 1,
             });
@@ -172,7 +172,7 @@ fn hide_gaps(numbers: &[u64], last: u64) -> Hidden {
         after = sequence;
     }
     while ranges.len() > Hidden::MOST {
-        let between = |pair: &[HiddenRange]| pair[1].after - pair[0].through;
+        let between = |pair: &[SequenceRange]| pair[1].after - pair[0].through;
         let narrowest = (1..ranges.len())
             .min_by_key(|&right| between(&ranges[right - 1..=right]))
             .unwrap_or(1);

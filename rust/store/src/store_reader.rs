@@ -1,5 +1,6 @@
 //! A store as a reader sees it: everything at or below the watermark that is not hidden.
 
+use std::collections::HashSet;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -210,13 +211,14 @@ impl StoreReader {
     /// Add the channels that are new; returns what is wrong with those that cannot be read.
     fn find_channels(&self, state: &mut State) -> Result<Vec<StoreError>> {
         let mut failures = Vec::new();
+        let channels = state.channels.iter();
+        let known: HashSet<String> = channels.map(|channel| channel.name().to_owned()).collect();
         for entry in fs::read_dir(&self.folder).context("list", &self.folder)? {
             let folder = entry.context("list", &self.folder)?.path();
             let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
                 continue;
             };
-            let known = state.channels.iter().any(|channel| channel.name() == name);
-            if known || !folder.join(CHANNEL_FILE).exists() {
+            if known.contains(name) || !folder.join(CHANNEL_FILE).exists() {
                 continue;
             }
             match self.open_channel(&folder, name) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::{Result, StoreError};
 
 /// The newest format that this version reads and the one that it writes.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 pub(crate) const SUPERBLOCK_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"SPECPLAN";

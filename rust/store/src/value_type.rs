@@ -37,7 +37,7 @@ macro_rules! value_types {
             }
 
             /// The Arrow type of a stored number.
-            pub fn stored(self) -> DataType {
+            pub(crate) fn stored(self) -> DataType {
                 match self { $(Self::$variant => $stored,)* }
             }
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::block::now;
 use crate::error::{IoContext, Result, StoreError};
-use crate::hidden::{Hidden, HiddenRange};
+use crate::hidden::{Hidden, SequenceRange};
 use crate::input::{open_input, read_input};
 use crate::superblock::{FORMAT, MOST_SEQUENCE, u32_at, u64_at};
 
@@ -267,12 +267,7 @@ fn parse(bytes: &[u8], path: &Path, start: usize) -> Result<Option<Watermark>> {
             known: FORMAT,
         });
     }
-    let ranges = bytes[FIXED_BYTES..end].chunks_exact(RANGE_BYTES);
-    let ranges = ranges.map(|range| HiddenRange {
-        after: u64_at(range, 0),
-        through: u64_at(range, 8),
-    });
-    let hidden = Hidden::from_sorted(ranges.collect())
+    let hidden = parse_ranges(&bytes[FIXED_BYTES..end])
         .ok_or_else(|| damaged(FIXED_BYTES, "the hidden ranges are out of order"))?;
     let (sequence, durable) = (u64_at(bytes, 24), u64_at(bytes, 32));
     let hidden_through = hidden.ranges().last().map_or(0, |range| range.through);
@@ -292,6 +287,15 @@ fn parse(bytes: &[u8], path: &Path, start: usize) -> Result<Option<Watermark>> {
         closed: u32_at(bytes, 20) & CLOSED != 0,
         hidden,
     }))
+}
+
+fn parse_ranges(bytes: &[u8]) -> Option<Hidden> {
+    let ranges = bytes.chunks_exact(RANGE_BYTES);
+    let ranges = ranges.map(|range| SequenceRange {
+        after: u64_at(range, 0),
+        through: u64_at(range, 8),
+    });
+    Hidden::from_sorted(ranges.collect())
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@ use arrow_schema::{DataType, Field, TimeUnit};
 use serde::Deserialize;
 
 use super::{ColumnHeader, Fault};
-
-const SHAPE_KEY: &str = "specplan.shape";
+use crate::kind::SHAPE_KEY;
 
 /// What a file says of a column beside its field.
 #[derive(Default)]

@@ -78,5 +78,5 @@ def test_a_damaged_table_is_named(run: Run) -> None:
     table = run.folder.execution_table("train")
     table.parent.mkdir(exist_ok=True)
     table.write_bytes(b"PAR1")
-    with pytest.raises(StoreError, match=r"execution-train\.parquet is damaged: "):
+    with pytest.raises(StoreError, match=r"execution-train\.parquet` is damaged"):
         run.execution("train")

@@ -129,5 +129,5 @@ def test_a_damaged_table_where_the_records_are_gone(run: Run) -> None:
     table.parent.mkdir(exist_ok=True)
     table.write_bytes(b"PAR1")
     shutil.rmtree(run.folder.records)
-    with pytest.raises(StoreError, match=r"metrics\.parquet is damaged: "):
+    with pytest.raises(StoreError, match=r"metrics\.parquet` is damaged"):
         open_run(run.folder.path).metrics()

@@ -87,8 +87,18 @@ def test_a_damaged_table_is_an_error_of_ours(damaged: RunFolder, place: int) -> 
     start = content.rindex(b"ARROW:schema") + place
     content[start : start + 4] = b"AAAA"
     table.write_bytes(content)
-    with pytest.raises(StoreError, match=r"execution-test\.parquet is damaged: "):
-        specplan.open(damaged.path).execution("test").arrow  # noqa: B018
+    with pytest.raises(StoreError, match=r"execution-test\.parquet` is damaged"):
+        specplan.open(damaged.path).execution("test")
+
+
+def test_a_flipped_bit_of_a_table_is_found_when_it_is_read(damaged: RunFolder) -> None:
+    table = damaged.tables / "execution-test.parquet"
+    whole = table.read_bytes()
+    for place in range(4, len(whole), len(whole) // 50):
+        table.write_bytes(whole)
+        damage(table, flip(place))
+        with pytest.raises(StoreError, match=r"execution-test\.parquet` is damaged"):
+            specplan.open(damaged.path).execution("test")
 
 
 def test_a_run_of_a_later_version_is_refused(damaged: RunFolder) -> None:

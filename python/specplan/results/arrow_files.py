@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from specplan._native import verify_parquet
 from specplan.errors import StoreError
 
 if TYPE_CHECKING:
@@ -23,8 +24,20 @@ def read_rows(files: Sequence[tuple[str, int, int]]) -> pa.Table | None:
     return pa.concat_tables(tables) if tables else None
 
 
+def read_written(path: Path) -> pa.Table:
+    """A table of ours, compared with its digest: Parquet readers hand out what is there, flipped bits too.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    if not path.is_file():
+        raise StoreError(f"{path} is not a file")
+    verify_parquet(str(path))
+    return read_parquet(path)
+
+
 def read_parquet(path: Path) -> pa.Table:
-    """A table that was written when the run ended.
+    """The table in a Parquet file.
 
     Raises:
         StoreError: the file is damaged.

@@ -161,9 +161,9 @@ class Run:
         """
         written = self._folder.execution_table(phase)
         if self.status not in UNFINISHED and written.is_file():
-            from specplan.results.arrow_files import read_parquet
+            from specplan.results.arrow_files import read_written
 
-            return Table(read_parquet(written))
+            return Table(read_written(written))
         columns = self.channels()
         chosen = [column for column in columns if column.phase == phase]
         if not chosen:
@@ -261,7 +261,7 @@ class Run:
         if self._has_records():
             return read_metrics(self._records(), run_id=self.id)
         if self._folder.metrics_table.is_file():
-            from specplan.results.arrow_files import read_parquet
+            from specplan.results.arrow_files import read_written
 
-            return read_parquet(self._folder.metrics_table).cast(SCHEMA)
+            return read_written(self._folder.metrics_table).cast(SCHEMA)
         return SCHEMA.empty_table()

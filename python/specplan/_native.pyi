@@ -433,11 +433,11 @@ class Repaired:
     left_out: list[str]
     unproven: list[str]
 
-def repair_store(path: str, to: str, *, run_id: str) -> Repaired:
+def repair_store(path: str, to: str, *, run_id: str, without: Sequence[int] = ()) -> Repaired:
     """Write everything that is whole in a store into a new one; the old one is only read.
 
     Records keep their sequence numbers and times; the numbers of those left out are hidden. `run_id` is
-    that of a store whose description is lost.
+    that of a store whose description is lost; records of the numbers in `without` are left out, too.
 
     Raises:
         StoreError: nothing could be saved, `to` exists, or a file is of a later version.

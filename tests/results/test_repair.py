@@ -14,7 +14,7 @@ from specplan.errors import RunError
 from specplan.results.repair import repair_run
 from specplan.results.verify import verify_run
 from specplan.store.layout import RunFolder
-from tests.results.damaging import damage, digests, flip
+from tests.results.damaging import damage, digests, flip, keep_artifacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,50 @@ def test_repair_leaves_out_what_is_damaged_and_nothing_else(
     assert all(np.array(array).tobytes() == values[key].tobytes() for key, array in saved.items())
     assert verify_run(RunFolder(tmp_path / "copy")).damages == ()
     assert pl.read_parquet(tmp_path / "copy" / "tables" / "metrics.parquet").height == 33
+
+
+def test_artifacts_are_copied_by_their_digests(damaged: RunFolder, tmp_path: Path) -> None:
+    keep_artifacts(damaged)
+    damage(damaged.artifacts / "array.npy", flip(140))
+    (damaged.artifacts / "unknown.txt").write_text("no record tells of it")
+    (damaged.artifacts / ".half.txt.77.tmp").write_text("half")
+    repair = repair_run(damaged, tmp_path / "copy")
+    assert repair.left_out == (
+        "artifacts/array.npy: it does not match its digest; so is what the records say of it",
+        "artifacts/.half.txt.77.tmp: it was still being written",
+    )
+    assert repair.unproven == (
+        "artifacts/unknown.txt: no record tells of it, so that nothing says what it should be",
+    )
+    copy = RunFolder(tmp_path / "copy")
+    assert verify_run(copy).damages == ()
+    assert (repair.batches, repair.metric_rows) == (17, 33)
+    assert list(specplan.open(copy.path).artifacts) == ["made", "text.txt"]
+    assert (copy.artifacts / "made/inner/two.txt").read_text() == "two"
+    assert not (copy.path / ".records").exists()
+
+
+def test_an_artifact_whose_record_is_lost_is_listed(damaged: RunFolder, tmp_path: Path) -> None:
+    keep_artifacts(damaged)
+    (channel,) = damaged.records.glob("*artifact")
+    damage(
+        channel / "chunk-000000.arrow",
+        lambda content: flip(content.index(b"text.txt"))(content),
+    )
+    repair = repair_run(damaged, tmp_path / "copy")
+    assert len(repair.left_out) == 1
+    assert repair.unproven == (
+        "artifacts/text.txt: no record tells of it, so that nothing says what it should be",
+    )
+    assert (tmp_path / "copy/artifacts/text.txt").read_text() == "some text"
+    assert verify_run(RunFolder(tmp_path / "copy")).damages == ()
+
+
+def test_a_copy_without_its_spec_says_so(damaged: RunFolder, tmp_path: Path) -> None:
+    damage(damaged.spec_file, flip(40))
+    repair = repair_run(damaged, tmp_path / "copy")
+    assert repair.left_out == ("spec.json: the file is damaged",)
+    assert verify_run(RunFolder(tmp_path / "copy")).damages == ()
 
 
 def test_repair_refuses_a_copy_that_exists_and_a_run_of_which_nothing_is_left(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +15,7 @@ import specplan
 from specplan.errors import StoreError
 from specplan.results.repair import repair_run
 from specplan.results.verify import verify_run
-from tests.results.damaging import damage, flip
+from tests.results.damaging import damage, flip, keep_artifacts
 
 if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
@@ -116,3 +118,71 @@ def test_a_killed_run_has_no_damage(damaged: RunFolder) -> None:
     shutil.rmtree(damaged.tables)
     (damaged.records / "metrics" / "chunk-000001.arrow.tmp").write_bytes(b"ARROW1")
     assert verify_run(damaged).damages == ()
+
+
+def test_a_flip_anywhere_in_a_file_of_the_run_is_named(damaged: RunFolder) -> None:
+    random = np.random.default_rng(7)
+    for path in (damaged.run_file, *damaged.constant_files):
+        content = path.read_bytes()
+        for position in {*random.integers(len(content), size=25).tolist(), len(content) - 1}:
+            changed = bytearray(content)
+            changed[position] ^= 1 << int(random.integers(8))
+            path.write_bytes(changed)
+            names = {item.path for item in verify_run(damaged).damages}
+            assert path.name in names, (
+                path.name,
+                position,
+                bytes(changed[position : position + 1]),
+            )
+        path.write_bytes(content)
+    assert verify_run(damaged).damages == ()
+
+
+def test_files_that_are_missing_are_named(damaged: RunFolder) -> None:
+    for path in damaged.constant_files:
+        path.unlink()
+    damages = verify_run(damaged).damages
+    assert {(item.path, item.what) for item in damages} == {
+        (path.name, "the file is missing") for path in damaged.constant_files
+    }
+
+
+def test_artifacts_are_compared_with_their_records(damaged: RunFolder) -> None:
+    keep_artifacts(damaged)
+    found = verify_run(damaged)
+    assert found.damages == ()
+    damage(damaged.artifacts / "text.txt", flip(2))
+    damage(damaged.artifacts / "made/inner/two.txt", lambda content: content.append(7))
+    (damaged.artifacts / "array.npy").unlink()
+    (damaged.artifacts / "unknown.txt").write_text("no record tells of it")
+    damages = {item.path: item.what for item in verify_run(damaged).damages}
+    assert damages == {
+        "artifacts/text.txt": "it does not match its digest",
+        "artifacts/made": "it has 7 bytes instead of 6",
+        "artifacts/array.npy": "cannot be read: No such file or directory",
+    }
+
+
+@pytest.mark.parametrize("kept_superblock", [True, False])
+@pytest.mark.parametrize("name", ["chunk", "index"])
+def test_a_huge_damaged_file_takes_no_memory(
+    damaged: RunFolder, name: str, *, kept_superblock: bool
+) -> None:
+    chunk = damaged.records / "train.MLP.default.outputs" / f"{name}-000000.arrow"
+    with chunk.open("r+b") as file:
+        if not kept_superblock:
+            file.write(bytes(4096))
+        file.truncate(1 << 40)
+    program = (
+        "import resource, sys\n"
+        "from specplan._native import verify_store\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
+        "damages = verify_store(sys.argv[1]).damages\n"
+        "assert damages and all(sys.argv[2] in damage.path for damage in damages[:1]), damages\n"
+        "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "assert after - before < 64 << 10, (before, after)\n"
+    )
+    command = [sys.executable, "-c", program, str(damaged.records), str(chunk)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr

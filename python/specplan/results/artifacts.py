@@ -13,7 +13,14 @@ from safetensors import SafetensorError
 
 from specplan.errors import StoreError
 from specplan.spec.wording import choices
-from specplan.store.artifacts import FOLDER, ArtifactRow, check_name, file_digest, folder_digest
+from specplan.store.artifacts import (
+    FOLDER,
+    ArtifactRow,
+    check_name,
+    file_digest,
+    files_below,
+    folder_digest,
+)
 from specplan.store.recorder import ARTIFACT
 
 if TYPE_CHECKING:
@@ -69,16 +76,19 @@ class Artifact:
             raise StoreError(f"{self.path} is damaged: {error}") from error
 
     def check(self) -> None:
-        """Compare the file, or every file of the folder, with its digest.
+        """Compare the file, or every file of the folder, with its size and digest.
 
         Raises:
             StoreError: it is gone, or is not what was written.
         """
         digest = folder_digest if self.kind == FOLDER else file_digest
         try:
+            size = sum(path.stat().st_size for path in files_below(self.path))
             found = digest(self.path)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
+        if size != self.bytes:
+            raise StoreError(f"{self.path} is damaged: it has {size} bytes instead of {self.bytes}")
         if found != self.digest:
             raise StoreError(f"{self.path} is damaged: it does not match its digest")
 
@@ -122,14 +132,31 @@ def artifacts_of(folder: RunFolder, records: StoreReader) -> Artifacts:
     Raises:
         StoreError: the records of them are damaged.
     """
-    rows = [
-        text
-        for channel in records.texts()
-        if tells_of_artifacts(channel)
-        for position in range(channel.batches)
-        for text in channel.at(position)
-    ]
+    batches = artifact_batches(records)
+    rows = [text for channel, position, _ in batches for text in channel.at(position)]
     return read_artifacts(folder.artifacts, rows)
+
+
+def artifact_batches(records: StoreReader) -> Iterator[tuple[TextReader, int, int]]:
+    """Channel, position and number of each record that tells of artifacts."""
+    for channel in records.texts():
+        if tells_of_artifacts(channel):
+            for position, sequence in enumerate(channel.index()["sequence"]):
+                yield channel, position, int(sequence)
+
+
+def read_row(text: str) -> ArtifactRow:
+    """One row of such a record.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        row = msgspec.json.decode(text, type=ArtifactRow)
+        check_name(row.file)
+    except ValueError as error:
+        raise StoreError(f"a row of the artifacts is damaged: {error}") from error
+    return row
 
 
 def tells_of_artifacts(channel: TextReader) -> bool:
@@ -145,11 +172,7 @@ def read_artifacts(folder: Path, rows: Sequence[str]) -> Artifacts:
     """
     versions: dict[str, list[Artifact]] = {}
     for text in rows:
-        try:
-            row = msgspec.json.decode(text, type=ArtifactRow)
-            check_name(row.file)
-        except ValueError as error:
-            raise StoreError(f"a row of the artifacts is damaged: {error}") from error
+        row = read_row(text)
         found = versions.setdefault(row.name, [])
         found.append(Artifact(folder, row, len(found) + 1))
     return Artifacts(versions)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from specplan._native import StoreReader, verify_parquet, verify_store
 from specplan.errors import PlanError, RunError, StoreError
 from specplan.plan.canonical import read_plan
-from specplan.results.artifacts import artifacts_of
+from specplan.results.artifacts import Artifact, artifact_batches, read_row
 from specplan.results.status import read_run_file
+from specplan.store.artifacts import file_digest, files_below
 from specplan.store.checked_json import matches_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from specplan.store.artifacts import ArtifactRow
     from specplan.store.layout import RunFolder
+    from specplan.store.run_file import RunFile
+
+Found = TypeVar("Found")
 
 
 class Damage(msgspec.Struct, frozen=True):
@@ -58,18 +64,25 @@ class _Findings:
         text = str(path).removeprefix(f"{self._folder}/")
         self.damages.append(Damage(text, offset, what))
 
-    def check(self, path: Path, check: Callable[[Path], object]) -> None:
+    def check(self, path: Path, check: Callable[[Path], Found]) -> Found | None:
         """Look at a file, if there is one. What `check` raises is wrong with it."""
         if not path.is_file():
             if os.path.lexists(path):
                 self.add(path, None, "it is not a file")
-            return
+            return None
         self.files += 1
+        return self.note(path, check)
+
+    def note(self, path: Path, check: Callable[[Path], Found]) -> Found | None:
+        """Note what `check` raises of a file, or of a folder of files."""
         try:
-            check(path)
+            return check(path)
+        except OSError as error:
+            self.add(path, None, f"cannot be read: {error.strerror}")
         except (PlanError, RunError, StoreError) as error:
             what = str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
             self.add(path, None, what)
+        return None
 
 
 def verify_run(folder: RunFolder) -> Verification:
@@ -83,11 +96,11 @@ def verify_run(folder: RunFolder) -> Verification:
     findings = _Findings(folder)
     if not os.path.lexists(folder.run_file):
         findings.add(folder.run_file, None, "the file is missing")
-    findings.check(folder.run_file, lambda _: read_run_file(folder))
-    findings.check(folder.plan_file, lambda path: _check_plan(folder, path))
-    for path in (folder.spec_file, folder.map_file):
-        findings.check(path, _check_json)
-    findings.check(folder.environment_file, _check_checksum)
+    run_file = findings.check(folder.run_file, lambda _: read_run_file(folder))
+    for path in folder.constant_files:
+        if run_file is not None and path.name in run_file.digests and not os.path.lexists(path):
+            findings.add(path, None, "the file is missing")
+        findings.check(path, partial(_check_constant, folder, run_file))
     if folder.tables.is_dir():
         for path in sorted(folder.tables.glob("*.parquet")):
             findings.check(path, _check_table)
@@ -113,41 +126,55 @@ def recorded_phases(records: StoreReader) -> list[str]:
     return list(dict.fromkeys(channel.phase for channel in channels if channel.phase))
 
 
-def _check_plan(folder: RunFolder, path: Path) -> None:
-    plan = read_plan(path).plan
-    try:
-        run_file = read_run_file(folder)
-    except RunError:
-        return  # a damage of its own
-    if run_file.plan_id != plan.id:
-        raise PlanError(f"{path}: it is not the plan of the run, which is {run_file.plan_id}")
-
-
-def _check_json(path: Path) -> None:
-    try:
-        msgspec.json.decode(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: is not JSON: {error}") from error
-
-
-def _check_checksum(path: Path) -> None:
-    if not matches_checksum(path.read_bytes()):
-        raise RunError(f"{path}: it does not match its checksum")
+def _check_constant(folder: RunFolder, run_file: RunFile | None, path: Path) -> None:
+    """Compare a file with what it says of itself, and with what run.json says of it, if that is whole."""
+    content = path.read_bytes()
+    if path == folder.environment_file:
+        if not matches_checksum(content):
+            raise RunError("it does not match its checksum")
+    elif path == folder.plan_file:
+        plan = read_plan(path).plan
+        if run_file is not None and run_file.plan_id != plan.id:
+            raise PlanError(f"{path}: it is not the plan of the run, which is {run_file.plan_id}")
+    else:
+        try:
+            msgspec.json.decode(content)
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"is not JSON: {error}") from error
+    digest = None if run_file is None else run_file.digests.get(path.name)
+    if digest is not None and digest != file_digest(path):
+        raise RunError("it does not match its digest in run.json")
 
 
 def _check_artifacts(folder: RunFolder, findings: _Findings) -> None:
+    """Compare each artifact with its record, as far as the records can be read: damage to them is known."""
     try:
-        artifacts = artifacts_of(folder, StoreReader.open(str(folder.records)))
+        batches = list(artifact_batches(StoreReader.open(str(folder.records))))
     except StoreError:
-        return  # a damage of the records, which they told themselves
-    for name in artifacts:
-        for artifact in artifacts.versions(name):
-            findings.files += 1
-            try:
-                artifact.check()
-            except StoreError as error:
-                what = str(error).removeprefix(f"{artifact.path} ").removeprefix("is damaged: ")
-                findings.add(artifact.path, None, what)
+        return
+    for channel, position, _ in batches:
+        try:
+            texts = channel.at(position)
+        except StoreError:
+            continue
+        for text in texts:
+            row = findings.note(folder.records, partial(_row, text))
+            if row is not None:
+                path = folder.artifacts / row.file
+                findings.files += len(files_below(path)) if path.exists() else 0
+                findings.note(path, partial(_check_artifact, folder, row))
+
+
+def _row(text: str, _: Path) -> ArtifactRow:
+    return read_row(text)
+
+
+def _check_artifact(folder: RunFolder, row: ArtifactRow, path: Path) -> None:
+    try:
+        Artifact(folder.artifacts, row, 1).check()
+    except StoreError as error:
+        # The path is named already.
+        raise StoreError(str(error).removeprefix(f"{path} is damaged: ")) from error
 
 
 def _check_table(path: Path) -> None:

@@ -186,11 +186,14 @@ def check_name(name: str) -> None:
 
 def folder_digest(folder: Path) -> str:
     """BLAKE3 of the digest and the path of each file, as `b3sum` would list them, sorted by path."""
-    files = sorted(
-        (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()
-    )
+    files = sorted((path.relative_to(folder).as_posix(), path) for path in files_below(folder))
     lines = (f"{file_digest(path)}  {name}\n" for name, path in files)
     return blake3("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def files_below(path: Path) -> list[Path]:
+    """All files of a folder, or the file itself."""
+    return [below for below in path.rglob("*") if below.is_file()] if path.is_dir() else [path]
 
 
 def file_digest(path: Path) -> str:
@@ -223,10 +226,8 @@ def _copy_files(source: Path, found: Sequence[Path], folder: Path) -> None:
 
 
 def _digest_and_size(path: Path) -> tuple[str, int]:
-    if not path.is_dir():
-        return file_digest(path), path.stat().st_size
-    size = sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
-    return folder_digest(path), size
+    digest = folder_digest if path.is_dir() else file_digest
+    return digest(path), sum(each.stat().st_size for each in files_below(path))
 
 
 def _remove(path: Path) -> None:

@@ -48,6 +48,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "environment.json"
 
     @property
+    def constant_files(self) -> tuple[Path, ...]:
+        """What is written when the run is created, and never again."""
+        return (self.plan_file, self.spec_file, self.map_file, self.environment_file)
+
+    @property
     def records(self) -> Path:
         """The record store."""
         return self.path / "records"

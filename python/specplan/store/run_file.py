@@ -61,6 +61,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kept_epochs: for each train phase by path, the epoch whose weights it left behind.
+        digests: BLAKE3 of the files beside it that never change, by name.
     """
 
     format: int = 1
@@ -76,6 +77,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorRecord | None = None
     kept_epochs: dict[str, int] = {}
     statistics: dict[str, int] = {}
+    digests: dict[str, str] = {}
 
     def kept_epoch(self, phase: Phase) -> int | None:
         """The one epoch whose rows count, where a phase records only its last one; None for all."""

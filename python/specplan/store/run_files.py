@@ -20,6 +20,7 @@ from specplan.plan.canonical import (
     write_plan,
     write_spec,
 )
+from specplan.store.artifacts import file_digest
 from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_file import ErrorRecord, PhaseTiming, RunFile, Session, Status
@@ -120,22 +121,26 @@ def create_run(
         now = datetime.now(UTC)
         run_id = _free_id(experiments, now)
         created_at = _iso(now)
-        run_file = RunFile(
-            run_id=run_id,
-            experiment=plan.experiment.id,
-            version=1 + len(_runs(experiments)),
-            plan_id=plan.id,
-            status=Status.RUNNING,
-            created_at=created_at,
-            sessions=(_session(created_at),),
-            versions=dict(versions),
-        )
+        version = 1 + len(_runs(experiments))
         aside = RunFolder(experiments / f".{run_id}.{os.getpid()}")
         aside.path.mkdir()
         write_spec(compiled, aside.spec_file)
         write_plan(compiled, aside.plan_file)
         write_map(compiled, aside.plan_file)
         write_atomically(aside.environment_file, encode_checked(environment))
+        run_file = RunFile(
+            run_id=run_id,
+            experiment=plan.experiment.id,
+            version=version,
+            plan_id=plan.id,
+            status=Status.RUNNING,
+            created_at=created_at,
+            sessions=(_session(created_at),),
+            versions=dict(versions),
+            digests={
+                path.name: file_digest(path) for path in aside.constant_files if path.exists()
+            },
+        )
         write_atomically(aside.run_file, encode_checked(run_file))
         write_atomically(aside.reserve, bytes(RESERVE_BYTES))
         folder = RunFolder(experiments / run_id)

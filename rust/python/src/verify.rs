@@ -68,15 +68,16 @@ pub(crate) struct Repaired {
 }
 
 #[pyfunction]
-#[pyo3(signature = (path, to, *, run_id))]
+#[pyo3(signature = (path, to, *, run_id, without=Vec::new()))]
 pub(crate) fn repair_store(
     py: Python<'_>,
     path: &str,
     to: &str,
     run_id: &str,
+    without: Vec<u64>,
 ) -> PyResult<Repaired> {
     let repaired = py
-        .detach(|| specplan_store::repair_store(Path::new(path), Path::new(to), run_id))
+        .detach(|| specplan_store::repair_store(Path::new(path), Path::new(to), run_id, &without))
         .map_err(Failure::from)?;
     Ok(Repaired {
         batches: repaired.batches,

@@ -16,7 +16,7 @@ use crate::superblock::{SEALED, Superblock};
 use crate::unsynced::Unsynced;
 
 pub(crate) const FIRST_CHUNK_BYTES: usize = 1 << 20;
-const LAST_CHUNK_BYTES: usize = 64 << 20;
+pub(crate) const LAST_CHUNK_BYTES: usize = 64 << 20;
 const COPY_BYTES: usize = 1 << 20;
 /// A last chunk is written again without its hole if more than this share of it is unused.
 const HOLE_SHARE: u64 = 2;

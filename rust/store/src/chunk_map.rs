@@ -1,12 +1,14 @@
 //! A chunk as a reader sees it: checked before anything in it is trusted, then mapped.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use arrow_schema::Schema;
-use memmap2::{Mmap, MmapMut};
+use memmap2::{Mmap, MmapMut, MmapOptions};
 
 use crate::chunk_header::{Header, RegionPlace};
 use crate::columns::{Columns, Storage};
@@ -16,8 +18,10 @@ use crate::input::open_input;
 use crate::layout::Layout;
 use crate::superblock::{SUPERBLOCK_BYTES, Superblock, u32_at};
 
+/// Text up to this length stands in its view.
+const INLINE_BYTES: usize = 12;
 /// A read can meet a commit half way; the next one does not.
-const ATTEMPTS: usize = 100;
+pub(crate) const ATTEMPTS: usize = 100;
 
 /// A mapped chunk. Its rows below the committed count never change again.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct ChunkMap {
     path: PathBuf,
     map: GuardedMap<Mmap>,
     superblock_offset: u64,
+    /// The superblock is not that of the file.
+    implied: bool,
     regions: Vec<RegionPlace>,
     first: Superblock,
 }
@@ -61,26 +67,38 @@ impl ChunkMap {
             path,
             map: GuardedMap::new(map),
             superblock_offset,
+            implied: false,
             regions: places,
             first,
         }))
     }
 
-    /// A chunk in memory, whose file is not as it should be: its bytes, and zeros behind them, at the places of a
-    /// layout.
-    pub(crate) fn of_bytes(
+    /// A chunk whose file is not as it should be: what the file has, and zeros behind it, at the places of a layout.
+    pub(crate) fn implied(
         path: &Path,
-        bytes: &[u8],
+        file: &File,
         columns: &Columns,
         layout: &Layout,
         superblock: Superblock,
     ) -> Result<Self> {
-        let size = bytes.len().max(layout.file_bytes() as usize);
-        let mut map = MmapMut::map_anon(size).context("map", path)?;
-        map[..bytes.len()].copy_from_slice(bytes);
-        let superblock_offset = layout.commit_offset();
-        let start = superblock_offset as usize;
-        map[start..start + SUPERBLOCK_BYTES].copy_from_slice(&superblock.to_bytes());
+        let size = layout.file_bytes() as usize;
+        let zeros = MmapOptions::new().len(size).no_reserve_swap().map_anon();
+        let map = zeros
+            .and_then(MmapMut::make_read_only)
+            .context("map", path)?;
+        let bytes = file.metadata().context("inspect", path)?.len();
+        let bytes = size.min(usize::try_from(bytes).unwrap_or(size));
+        if bytes > 0 {
+            let start = map.as_ptr().cast_mut().cast();
+            let descriptor = file.as_raw_fd();
+            let flags = libc::MAP_PRIVATE | libc::MAP_FIXED;
+            // SAFETY: the range lies inside the map of zeros, which nobody else knows yet, and which takes the pages
+            // of the file with it when it is unmapped.
+            let mapped = unsafe { libc::mmap(start, bytes, libc::PROT_READ, flags, descriptor, 0) };
+            if mapped == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error()).context("map", path);
+            }
+        }
         let mut texts = layout.text_offsets.iter();
         let places = columns.storages().iter().zip(&layout.offsets);
         let regions = places.map(|(storage, &offset)| RegionPlace {
@@ -96,8 +114,9 @@ impl ChunkMap {
         Ok(Self {
             path: path.to_path_buf(),
             regions: regions.collect(),
-            map: GuardedMap::new(map.make_read_only().context("map", path)?),
-            superblock_offset,
+            map: GuardedMap::new(map),
+            superblock_offset: layout.commit_offset(),
+            implied: true,
             first: superblock,
         })
     }
@@ -124,6 +143,25 @@ impl ChunkMap {
                 "it was shortened while it was mapped, or the disk cannot read it",
             )),
         }
+    }
+
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    /// Bytes that never change, fewer where the file ends before.
+    pub(crate) fn part(&self, start: u64, length: usize) -> &[u8] {
+        let rest = self.map.get(start as usize..).unwrap_or_default();
+        &rest[..length.min(rest.len())]
+    }
+
+    /// A copy of bytes that the writer may be changing, fewer where the file ends before.
+    pub(crate) fn changing_part(&self, start: u64, length: usize) -> Vec<u8> {
+        let bytes = self.part(start, length).iter();
+        // SAFETY: each is a byte of the map; the copy is volatile, because the writer may change them meanwhile.
+        bytes
+            .map(|byte| unsafe { std::ptr::read_volatile(byte) })
+            .collect()
     }
 
     /// Whether everything stands where this layout has it.
@@ -156,6 +194,9 @@ impl ChunkMap {
 
     /// The superblock as it is now.
     pub(crate) fn superblock(&self) -> Result<Superblock> {
+        if self.implied {
+            return Ok(self.first);
+        }
         // Through the map: a reader of many files must not keep a descriptor for each.
         let now = read_superblock(&self.path, self.superblock_offset, || {
             let start = self.superblock_offset as usize;
@@ -225,7 +266,7 @@ impl ChunkMap {
         let place = self.regions[column];
         let offset = place.offset + row * place.row_bytes as u64;
         let length = u32_at(view, 0) as usize;
-        let bytes = if length <= 12 {
+        let bytes = if length <= INLINE_BYTES {
             &view[4..4 + length]
         } else {
             let position = u64::from(u32_at(view, 12));
@@ -238,6 +279,15 @@ impl ChunkMap {
             unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(start), length) }
         };
         std::str::from_utf8(bytes).map_err(|_| self.damaged(offset, "a label is not UTF-8"))
+    }
+
+    /// Whether what a view says beside the text itself is right: our readers do not use it, others do.
+    pub(crate) fn view_fits(&self, column: usize, row: u64, text: &str) -> bool {
+        let view = self.rows(column, row..row + 1);
+        match text.len() {
+            length @ ..=INLINE_BYTES => view[4 + length..].iter().all(|&byte| byte == 0),
+            _ => view[4..8] == text.as_bytes()[..4] && u32_at(view, 8) == 0,
+        }
     }
 
     pub(crate) fn row_offset(&self, region: usize, row: u64) -> u64 {

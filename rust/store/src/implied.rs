@@ -1,6 +1,7 @@
 //! Reading what the layout of the format implies where a file does not say it any more.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use crate::chunk_map::ChunkMap;
@@ -8,12 +9,15 @@ use crate::columns::{Columns, Extent, Storage};
 use crate::description::{ChannelDescription, ChannelKind};
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::ChannelKey;
+use crate::input::open_input;
 use crate::kind::{DTYPE_KEY, SHAPE_KEY};
 use crate::layout::Layout;
 use crate::superblock::{FORMAT, SUPERBLOCK_BYTES, Superblock};
 
 /// Superblocks stand behind the schema, which is longer only for absurdly many columns.
-const SEARCHED_BYTES: usize = 64 << 10;
+const SEARCHED_BYTES: u64 = 64 << 10;
+/// No chunk comes near this size; offsets in a larger file need not be looked at with care.
+const MOST_BYTES: u64 = 1 << 44;
 const ALIGNMENT: usize = 64;
 
 /// What the files around a chunk say of it.
@@ -27,13 +31,23 @@ pub(crate) struct Place {
 /// A chunk whose header is not as it should be, or that is cut short. Nothing of it is certain: who uses its rows
 /// must compare them with checksums.
 pub(crate) fn implied_chunk(path: &Path, columns: &Columns, place: Place) -> Result<ChunkMap> {
-    let bytes = fs::read(path).context("read", path)?;
-    let found = find_superblock(&bytes, path);
-    let size = bytes.len() as u64;
+    let (file, size) = open_input(path)?;
+    if size > MOST_BYTES {
+        let reason = "the file is longer than any chunk";
+        return Err(StoreError::damaged(path, MOST_BYTES, reason));
+    }
+    let found = find_superblock(&file, path)?;
     let capacity = implied_capacity(columns, size, found.as_ref()).unwrap_or(Extent {
         rows: found.map_or(place.capacity.rows, |superblock| superblock.capacity),
         items: place.capacity.items,
     });
+    let needed = columns.storages().iter().map(|it| it.bytes(capacity));
+    if needed
+        .sum::<Option<u64>>()
+        .is_none_or(|needed| needed > MOST_BYTES)
+    {
+        return Err(too_short(path, size));
+    }
     let layout = Layout::new(columns, capacity);
     let superblock = found.unwrap_or(Superblock {
         capacity: capacity.rows,
@@ -41,26 +55,32 @@ pub(crate) fn implied_chunk(path: &Path, columns: &Columns, place: Place) -> Res
         rows: capacity.rows,
         ..Superblock::default()
     });
-    // A sum of bytes that nobody has written must not become memory.
-    if layout.file_bytes() > size.saturating_mul(2).max(2 * place_bytes(columns, place)) {
-        let reason = "the file is too short for its chunk";
-        return Err(StoreError::damaged(path, size, reason));
+    // Of a file of which most is gone nothing can be saved.
+    if layout.file_bytes() > (2 * size).max(2 * place_bytes(columns, place)) {
+        return Err(too_short(path, size));
     }
-    ChunkMap::of_bytes(path, &bytes, columns, &layout, superblock)
+    ChunkMap::implied(path, &file, columns, &layout, superblock)
+}
+
+fn too_short(path: &Path, size: u64) -> StoreError {
+    StoreError::damaged(path, size, "the file is too short for its chunk")
 }
 
 fn place_bytes(columns: &Columns, place: Place) -> u64 {
     Layout::new(columns, place.capacity).file_bytes()
 }
 
-fn find_superblock(bytes: &[u8], path: &Path) -> Option<Superblock> {
-    let searched = &bytes[..bytes.len().min(SEARCHED_BYTES)];
+fn find_superblock(file: &File, path: &Path) -> Result<Option<Superblock>> {
+    let mut searched = Vec::new();
+    file.take(SEARCHED_BYTES)
+        .read_to_end(&mut searched)
+        .context("read", path)?;
     let (blocks, _) = searched.as_chunks::<SUPERBLOCK_BYTES>();
     let found = blocks.iter().enumerate().find_map(|(number, block)| {
         let offset = number * ALIGNMENT;
         Superblock::parse(block, path, offset as u64).ok()
     });
-    found.filter(|superblock| superblock.rows <= superblock.capacity)
+    Ok(found.filter(|superblock| superblock.rows <= superblock.capacity))
 }
 
 /// The capacity with which a file has just this size.

@@ -1,5 +1,7 @@
 //! Where everything stands in a chunk: a complete Arrow IPC file with one record batch of fixed capacity.
 
+use std::ops::Range;
+
 use arrow_ipc::convert::IpcSchemaEncoder;
 use arrow_ipc::{
     Block, Buffer, FieldNode, FooterBuilder, MessageBuilder, MessageHeader, MetadataVersion,
@@ -116,6 +118,29 @@ impl Layout {
 
     pub(crate) fn file_bytes(&self) -> u64 {
         self.ending_offset + self.ending.len() as u64
+    }
+
+    /// Size of one commit.
+    pub(crate) fn commit_bytes(&self) -> usize {
+        (self.body_offset() - self.commit_offset()) as usize
+    }
+
+    /// What lies between the regions.
+    pub(crate) fn gaps(&self) -> impl Iterator<Item = Range<u64>> {
+        let body = self.body_offset();
+        let regions = self.buffers.iter().map(move |buffer| {
+            let start = body + buffer.offset() as u64;
+            start..start + buffer.length() as u64
+        });
+        let ending = self.ending_offset..self.ending_offset;
+        let mut end = body;
+        regions
+            .chain(std::iter::once(ending))
+            .map(move |region| std::mem::replace(&mut end, region.end)..region.start)
+    }
+
+    fn body_offset(&self) -> u64 {
+        self.ending_offset - self.body_bytes as u64
     }
 
     fn record_message(&self, columns: &Columns, extent: Extent) -> Vec<u8> {

@@ -56,6 +56,18 @@ pub(crate) fn check_row(map: &ChunkMap, row: u64) -> Result<u64> {
     check_labelled_row(map, row, row_labels(map, row)?)
 }
 
+/// Compare what the views of a row say beside its labels.
+pub(crate) fn check_views(map: &ChunkMap, row: u64) -> Result<()> {
+    for column in metric_column::LABELS {
+        let label = map.text(column, row)?;
+        if !map.view_fits(column, row, label) {
+            let reason = "the beginning of a label is not that of its text";
+            return Err(map.damaged(map.row_offset(column, row), reason));
+        }
+    }
+    Ok(())
+}
+
 /// What a metric has beside its labels.
 pub(crate) struct MetricNumbers {
     pub(crate) step: i64,

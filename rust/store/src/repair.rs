@@ -9,6 +9,7 @@ use crate::channel_files::ChannelFiles;
 use crate::chunk_map::ChunkMap;
 use crate::description::{StoreDescription, replace_description, write_description};
 use crate::error::{IoContext, Result, StoreError};
+use crate::findings::Keep;
 use crate::folder::{CHANNEL_FILE, STORE_FILE};
 use crate::hidden::{Hidden, SequenceRange};
 use crate::index_row::BatchEntry;
@@ -52,14 +53,15 @@ enum Source {
 
 /// Write everything that is whole in a store into a new one; the old one is only read.
 ///
-/// Records keep their numbers and times. `run_id` is that of a store whose description is lost.
-pub fn repair_store(folder: &Path, copy: &Path, run_id: &str) -> Result<Repaired> {
+/// Records keep their numbers and times. `run_id` is that of a store whose description is lost. Records of the numbers
+/// in `without` are left out, too.
+pub fn repair_store(folder: &Path, copy: &Path, run_id: &str, without: &[u64]) -> Result<Repaired> {
     if copy.exists() {
         return Err(StoreError::Exists {
             path: copy.to_path_buf(),
         });
     }
-    let mut scan = Scan::of(folder)?;
+    let mut scan = Scan::of(folder, Keep::Records)?;
     let unproven = scan.rebuild();
     let mut left_out = describe_losses(&scan);
     let mut sources = sources(&scan);
@@ -68,6 +70,7 @@ pub fn repair_store(folder: &Path, copy: &Path, run_id: &str) -> Result<Repaired
             path: folder.to_path_buf(),
         });
     }
+    sources.retain(|(sequence, _)| !without.contains(sequence));
     let numbers: Vec<u64> = sources.iter().map(|(sequence, _)| *sequence).collect();
     let last = scan.watermark.sequence;
     let hidden = hide_gaps(&numbers, last);

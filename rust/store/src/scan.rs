@@ -7,18 +7,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::chunk::chunk_bytes;
+use crate::chunk::{LAST_CHUNK_BYTES, chunk_bytes};
 use crate::chunk_map::ChunkMap;
 use crate::columns::{Columns, Extent};
 use crate::description::StoreDescription;
 use crate::error::{IoContext, Result, StoreError};
+use crate::findings::{Findings, Keep};
+use crate::fixed_parts::check_fixed_parts;
 use crate::folder::{METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path};
 use crate::implied::{Place, implied_chunk};
 use crate::metric_files::TEXT_SHARE;
-use crate::metric_row::{check_row, metric_columns};
+use crate::metric_row::{check_row, check_views, metric_columns};
+use crate::number_set::NumberSet;
 use crate::power_loss::lost_power;
 use crate::scan_channel::ScannedChannel;
-use crate::watermark::{SEQUENCE_OFFSET, Watermark, read_any_slot, read_watermark};
+use crate::store_reader::StoreReader;
+use crate::watermark::{SEQUENCE_OFFSET, Watermark, check_closed, read_any_slot, read_watermark};
 
 /// What was found in a store.
 pub(crate) struct Scan {
@@ -37,6 +41,8 @@ pub(crate) struct Scan {
 #[derive(Default)]
 pub(crate) struct ScannedMetrics {
     pub(crate) maps: Vec<Arc<ChunkMap>>,
+    pub(crate) whole: u64,
+    /// Those that are whole, if they are kept.
     pub(crate) rows: Vec<MetricRow>,
     pub(crate) lost: Vec<StoreError>,
 }
@@ -67,55 +73,70 @@ impl Visible<'_> {
 
 impl Scan {
     /// Look at every file. The error is a folder that cannot be listed, or a file of a later version.
-    pub(crate) fn of(folder: &Path) -> Result<Self> {
-        let mut problems = Vec::new();
+    pub(crate) fn of(folder: &Path, keep: Keep) -> Result<Self> {
+        let mut findings = Findings::new(keep);
         // Read first: everything up to it is then found in the files.
         let mark = folder.join(WATERMARK_FILE);
-        let watermark = noted(read_watermark(&mark), &mut problems)?;
+        let watermark = findings.found(read_watermark(&mark))?;
+        if watermark.as_ref().is_some_and(|it| it.closed) {
+            findings.found(check_closed(&mark))?;
+        }
         let description = StoreDescription::read(&folder.join(STORE_FILE));
-        let description = noted(description, &mut problems)?;
+        let description = findings.found(description)?;
         let is_known = watermark.is_some();
+        let mut watermark = watermark.unwrap_or_else(|| Watermark {
+            // What a writer said last is lost: every record that proves itself counts.
+            sequence: u64::MAX,
+            ..read_any_slot(&mark).unwrap_or_default()
+        });
+        let described = description.as_ref().filter(|_| is_known);
+        if described.is_some_and(|it| lost_power(&watermark, it)) {
+            // Nothing is promised of records that were not durable. If others are gone, all that is wrong counts.
+            if let Ok(reader) = StoreReader::open(folder) {
+                findings.lost_power = true;
+                watermark.sequence = reader.watermark();
+            }
+        }
         let mut scan = Self {
-            watermark: watermark.unwrap_or_else(|| Watermark {
-                // What a writer said last is lost: every record that proves itself counts.
-                sequence: u64::MAX,
-                ..read_any_slot(&mark).unwrap_or_default()
-            }),
+            watermark,
             description,
             channels: Vec::new(),
             metrics: ScannedMetrics::default(),
             files: 2,
-            problems,
+            problems: Vec::new(),
             missing: Vec::new(),
         };
-        let described = scan.problems.len();
+        scan.look(folder, &mut findings)?;
+        if !is_known {
+            scan.watermark.sequence = findings.numbers.last().unwrap_or(0);
+        }
+        scan.missing = missing(&findings.numbers, &scan.watermark);
+        scan.problems = findings.problems;
+        if is_known {
+            scan.note_missing(&mark);
+        }
+        Ok(scan)
+    }
+
+    fn look(&mut self, folder: &Path, findings: &mut Findings) -> Result<()> {
+        let visible = Visible {
+            watermark: &self.watermark,
+        };
         for path in sorted(folder)? {
             if !path.is_dir() {
                 continue;
             }
             if path.ends_with(METRICS_FOLDER) {
-                scan.scan_metrics(&path)?;
-            } else if let Some(channel) = ScannedChannel::of(
-                &path,
-                &Visible {
-                    watermark: &scan.watermark,
-                },
-                &mut scan.problems,
-            )? {
-                scan.files += channel.files;
-                scan.channels.push(channel);
+                self.metrics.scan(&path, &visible, findings)?;
+                self.files += self.metrics.maps.len() as u64;
+            } else if let Some(channel) = ScannedChannel::of(&path, &visible, findings)? {
+                self.files += channel.files;
+                self.channels.push(channel);
             }
         }
-        scan.channels
+        self.channels
             .sort_by_key(|channel| channel.description.order);
-        if !is_known {
-            scan.watermark.sequence = scan.sequences().last().copied().unwrap_or(0);
-        }
-        scan.missing = missing(&scan.sequences(), &scan.watermark);
-        if is_known && !scan.forgive_loss_of_power(described) {
-            scan.note_missing(&mark);
-        }
-        Ok(scan)
+        Ok(())
     }
 
     /// Take numbers from those that are missing.
@@ -131,81 +152,6 @@ impl Scan {
         self.missing = left;
     }
 
-    /// Numbers of the visible records that are whole or known to be damaged, sorted.
-    fn sequences(&self) -> Vec<u64> {
-        let batches = self.channels.iter().flat_map(ScannedChannel::sequences);
-        let metrics = self.metrics.rows.iter().map(|row| row.sequence);
-        let mut sequences: Vec<u64> = batches.chain(metrics).collect();
-        sequences.sort_unstable();
-        sequences.dedup();
-        sequences
-    }
-
-    fn scan_metrics(&mut self, folder: &Path) -> Result<()> {
-        let columns = metric_columns();
-        let growing = |number| Extent {
-            rows: (chunk_bytes(number) / columns.row_bytes()) as u64,
-            items: (chunk_bytes(number) / TEXT_SHARE) as u64,
-        };
-        let parts = scan_files(folder, chunk_path, &columns, growing, &mut self.problems)?;
-        let visible = Visible {
-            watermark: &self.watermark,
-        };
-        let mut last = 0;
-        for part in parts {
-            self.files += 1;
-            for row in 0..part.rows {
-                let found = check_row(&part.map, row).and_then(|sequence| match sequence < last {
-                    true => Err(part
-                        .map
-                        .damaged(part.map.row_offset(0, row), "a metric is out of order")),
-                    false => Ok(sequence),
-                });
-                match found {
-                    Ok(sequence) => {
-                        last = sequence;
-                        if visible.shows(sequence) {
-                            let map = self.metrics.maps.len();
-                            self.metrics.rows.push(MetricRow { sequence, map, row });
-                        }
-                    }
-                    Err(_) if part.implied => {}
-                    Err(error) => {
-                        self.metrics.lost.push(error.clone());
-                        self.problems.push(error);
-                    }
-                }
-            }
-            self.metrics.maps.push(part.map);
-        }
-        Ok(())
-    }
-
-    /// After a loss of power nothing is promised of records that were not durable. True if only they are gone.
-    fn forgive_loss_of_power(&mut self, described: usize) -> bool {
-        let description = self.description.as_ref();
-        let lost_power = description.is_some_and(|it| lost_power(&self.watermark, it));
-        let lost = self.channels.iter().flat_map(|channel| &channel.lost);
-        let first_lost = lost.map(|lost| lost.sequence);
-        let first_lost = first_lost
-            .chain(self.missing.first().map(|range| range.0))
-            .min();
-        let proven = match first_lost {
-            Some(sequence) => sequence - 1,
-            None => self.watermark.sequence,
-        };
-        if !lost_power || proven < self.watermark.durable {
-            return false;
-        }
-        self.watermark.sequence = proven;
-        self.problems.truncate(described);
-        self.missing.clear();
-        self.metrics.rows.retain(|row| row.sequence <= proven);
-        self.metrics.lost.clear();
-        self.channels.iter_mut().for_each(|it| it.cut(proven));
-        true
-    }
-
     fn note_missing(&mut self, mark: &Path) {
         for (first, last) in &self.missing {
             let records = match first == last {
@@ -219,14 +165,70 @@ impl Scan {
     }
 }
 
-/// Visible numbers that are not among sorted ones, in ranges.
-fn missing(sequences: &[u64], watermark: &Watermark) -> Vec<(u64, u64)> {
+impl ScannedMetrics {
+    fn scan(&mut self, folder: &Path, visible: &Visible, findings: &mut Findings) -> Result<()> {
+        let columns = metric_columns();
+        let growing = |number| Extent {
+            rows: (chunk_bytes(number) / columns.row_bytes()) as u64,
+            items: (chunk_bytes(number) / TEXT_SHARE) as u64,
+        };
+        let parts = scan_files(folder, chunk_path, &columns, growing, visible, findings)?;
+        let (mut last, mut torn) = (0, Vec::new());
+        for part in parts {
+            for row in 0..part.believable_rows(&columns) {
+                let found = check_row(&part.map, row).and_then(|sequence| match sequence < last {
+                    true => Err(part
+                        .map
+                        .damaged(part.map.row_offset(0, row), "a metric is out of order")),
+                    false => Ok(sequence),
+                });
+                match found {
+                    Ok(sequence) => {
+                        last = sequence;
+                        if visible.shows(sequence) {
+                            // A loss of power leaves nothing visible behind what it takes.
+                            self.lose(&mut torn, findings);
+                            self.add(&part, row, sequence, findings);
+                        }
+                    }
+                    Err(_) if part.implied => {}
+                    Err(error) => torn.push(error),
+                }
+            }
+            self.maps.push(part.map);
+        }
+        if !findings.lost_power {
+            self.lose(&mut torn, findings);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, part: &ScannedFile, row: u64, sequence: u64, findings: &mut Findings) {
+        self.whole += 1;
+        findings.numbers.insert(sequence);
+        if !part.implied
+            && let Err(error) = check_views(&part.map, row)
+        {
+            findings.note(error);
+        }
+        if findings.keep == Keep::Records {
+            let map = self.maps.len();
+            self.rows.push(MetricRow { sequence, map, row });
+        }
+    }
+
+    fn lose(&mut self, rows: &mut Vec<StoreError>, findings: &mut Findings) {
+        findings.problems.extend(rows.iter().cloned());
+        self.lost.append(rows);
+    }
+}
+
+/// Visible numbers that were not found, in ranges.
+fn missing(found: &NumberSet, watermark: &Watermark) -> Vec<(u64, u64)> {
     let mut missing = Vec::new();
     for stretch in watermark.hidden.visible(watermark.sequence) {
-        let start = sequences.partition_point(|&sequence| sequence <= stretch.after);
         let mut next = stretch.after + 1;
-        let inside = sequences[start..].iter().copied();
-        for sequence in inside.take_while(|&sequence| sequence <= stretch.through) {
+        for sequence in found.range(next..=stretch.through) {
             if sequence > next {
                 missing.push((next, sequence - 1));
             }
@@ -247,13 +249,26 @@ pub(crate) struct ScannedFile {
     pub(crate) implied: bool,
 }
 
+impl ScannedFile {
+    /// Rows to look at, where all have one size: a file that lost its header may seem to have any number.
+    pub(crate) fn believable_rows(&self, columns: &Columns) -> u64 {
+        let most = (LAST_CHUNK_BYTES / columns.row_bytes()) as u64;
+        if self.implied {
+            self.rows.min(most)
+        } else {
+            self.rows
+        }
+    }
+}
+
 /// The numbered files of one kind in a folder that can be read in any way.
 pub(crate) fn scan_files(
     folder: &Path,
     path: fn(&Path, u32) -> PathBuf,
     columns: &Columns,
     growing: impl Fn(u32) -> Extent,
-    problems: &mut Vec<StoreError>,
+    visible: &Visible,
+    findings: &mut Findings,
 ) -> Result<Vec<ScannedFile>> {
     let names = sorted(folder)?;
     let mut found = Vec::new();
@@ -262,14 +277,21 @@ pub(crate) fn scan_files(
         let path = path(folder, number);
         let opened = match ChunkMap::open(path.clone(), columns) {
             Ok(None) => Err(StoreError::damaged(&path, 0, "the file is missing")),
-            Ok(Some(map)) => map.superblock().map(|superblock| (map, superblock.rows)),
+            Ok(Some(map)) => map.superblock().map(|superblock| (map, superblock)),
             Err(error) => Err(error),
         };
-        let file = match noted(opened, problems)? {
-            Some((map, rows)) => {
+        let file = match findings.found_torn(opened)? {
+            Some((map, superblock)) => {
+                let rows = superblock.rows;
+                let fixed = check_fixed_parts(&map, columns);
+                // Its last commit was synced, and so was what was written before it.
+                match rows > 0 && superblock.last_sequence <= visible.watermark.durable {
+                    true => findings.found(fixed)?,
+                    false => findings.found_torn(fixed)?,
+                };
                 if map.first_row() != end && found.len() == number as usize {
                     let reason = "the rows do not follow those of the file before";
-                    problems.push(map.damaged(0, reason));
+                    findings.note_torn(map.damaged(0, reason));
                 }
                 Some((map, rows, false))
             }
@@ -287,7 +309,7 @@ pub(crate) fn scan_files(
             }
         };
         if let Some((map, rows, implied)) = file {
-            end = map.first_row() + rows;
+            end = map.first_row().saturating_add(rows);
             found.push(ScannedFile {
                 map: Arc::new(map),
                 rows,
@@ -315,16 +337,4 @@ pub(crate) fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     paths.sort();
     Ok(paths)
-}
-
-/// Note a problem and go on; but a file of a later version may be whole, and must not pass for damaged.
-pub(crate) fn noted<T>(result: Result<T>, problems: &mut Vec<StoreError>) -> Result<Option<T>> {
-    match result {
-        Ok(found) => Ok(Some(found)),
-        Err(error @ (StoreError::Newer { .. } | StoreError::Feature { .. })) => Err(error),
-        Err(error) => {
-            problems.push(error);
-            Ok(None)
-        }
-    }
 }

@@ -9,12 +9,13 @@ use crate::chunk_map::ChunkMap;
 use crate::columns::Extent;
 use crate::description::{ChannelDescription, read_description};
 use crate::error::{Result, StoreError};
+use crate::findings::{Findings, Keep};
 use crate::folder::{CHANNEL_FILE, chunk_path, index_path};
 use crate::implied::implied_description;
 use crate::index_row::{BatchEntry, IndexRow, index_column, index_columns};
 use crate::kind::Kind;
 use crate::rows::Rows;
-use crate::scan::{ScannedFile, Visible, noted, scan_files, sorted};
+use crate::scan::{ScannedFile, Visible, scan_files, sorted};
 
 /// A channel of a store that may be damaged.
 pub(crate) struct ScannedChannel {
@@ -22,11 +23,13 @@ pub(crate) struct ScannedChannel {
     pub(crate) kind: Arc<Kind>,
     pub(crate) name: String,
     pub(crate) files: u64,
-    /// Visible batches that match their checksums, in the order of the index.
+    /// How many visible batches match their checksums.
+    pub(crate) whole: u64,
+    /// Those that do, in the order of the index, if they are kept.
     pub(crate) batches: Vec<BatchEntry>,
     /// Visible batches that do not.
     pub(crate) lost: Vec<LostBatch>,
-    /// First row, rows and number of every batch that an index names, hidden ones too.
+    /// First row, rows and number of every batch that an index names, hidden ones too, if they are kept.
     pub(crate) named: Vec<(u64, u64, u64)>,
     /// An index has entries that are damaged.
     pub(crate) has_damaged_entries: bool,
@@ -34,7 +37,6 @@ pub(crate) struct ScannedChannel {
 }
 
 pub(crate) struct LostBatch {
-    pub(crate) sequence: u64,
     pub(crate) epoch: i32,
     pub(crate) batch: i32,
     pub(crate) reason: StoreError,
@@ -45,67 +47,52 @@ impl ScannedChannel {
     pub(crate) fn of(
         folder: &Path,
         visible: &Visible,
-        problems: &mut Vec<StoreError>,
+        findings: &mut Findings,
     ) -> Result<Option<Self>> {
-        let Some(description) = describe(folder, problems)? else {
+        let Some(description) = describe(folder, findings)? else {
             return Ok(None);
         };
         let path = folder.join(CHANNEL_FILE);
-        let Some(kind) = noted(Kind::parse(&description, &path), problems)? else {
+        let Some(kind) = findings.found(Kind::parse(&description, &path))? else {
             return Ok(None);
         };
         let columns = kind.columns(&description.field);
         let row_bytes = columns.row_bytes().max(1);
         let growing = |number| Extent::rows((chunk_bytes(number) / row_bytes).max(1) as u64);
-        let chunks = scan_files(folder, chunk_path, &columns, growing, problems)?;
-        let index = scan_index(folder, problems)?;
+        let chunks = scan_files(folder, chunk_path, &columns, growing, visible, findings)?;
+        let index = scan_index(folder, visible, findings)?;
         let mut channel = Self {
             name: description.key().folder_name(),
             kind: Arc::new(kind),
             files: 1 + (chunks.len() + index.len()) as u64,
             description,
+            whole: 0,
             batches: Vec::new(),
             lost: Vec::new(),
             named: Vec::new(),
             has_damaged_entries: false,
             chunks,
         };
-        channel.check_name(folder, problems);
-        channel.read_index(&index, visible, problems);
+        channel.check_name(folder, findings);
+        channel.read_index(&index, visible, findings);
         Ok(Some(channel))
     }
 
-    /// Numbers of the visible batches, damaged ones too.
-    pub(crate) fn sequences(&self) -> impl Iterator<Item = u64> {
-        let whole = self.batches.iter().map(|batch| batch.sequence);
-        whole.chain(self.lost.iter().map(|lost| lost.sequence))
-    }
-
-    /// Forget what came after a record.
-    pub(crate) fn cut(&mut self, sequence: u64) {
-        self.batches.retain(|batch| batch.sequence <= sequence);
-        self.lost.retain(|lost| lost.sequence <= sequence);
-    }
-
-    fn check_name(&self, folder: &Path, problems: &mut Vec<StoreError>) {
+    fn check_name(&self, folder: &Path, findings: &mut Findings) {
         if folder
             .file_name()
             .is_none_or(|name| name != self.name.as_str())
         {
             let reason = format!("its labels are those of `{}`", self.name);
-            problems.push(StoreError::damaged(&folder.join(CHANNEL_FILE), 0, reason));
+            findings.note(StoreError::damaged(&folder.join(CHANNEL_FILE), 0, reason));
         }
     }
 
-    fn read_index(
-        &mut self,
-        index: &[ScannedFile],
-        visible: &Visible,
-        problems: &mut Vec<StoreError>,
-    ) {
+    fn read_index(&mut self, index: &[ScannedFile], visible: &Visible, findings: &mut Findings) {
         let (mut last_sequence, mut next_row) = (0, Some(0));
+        let columns = index_columns();
         for part in index {
-            for row in 0..part.rows {
+            for row in 0..part.believable_rows(&columns) {
                 let Ok(found) = (IndexRow {
                     map: &part.map,
                     row,
@@ -113,7 +100,7 @@ impl ScannedChannel {
                 .entry() else {
                     if !part.implied {
                         let reason = "the index entry of a batch does not match its checksum";
-                        problems.push(entry_damaged(&part.map, row, reason));
+                        findings.note_torn(entry_damaged(&part.map, row, reason));
                         self.has_damaged_entries = true;
                     }
                     // Where its rows end is not known.
@@ -130,15 +117,17 @@ impl ScannedChannel {
                         }
                     });
                 if !ordered {
-                    problems.push(entry_damaged(&part.map, row, "a batch is out of order"));
+                    findings.note_torn(entry_damaged(&part.map, row, "a batch is out of order"));
                     continue;
                 }
                 last_sequence = found.sequence;
                 next_row = Some(found.row_end());
-                self.named
-                    .push((found.row_start, u64::from(found.rows), found.sequence));
+                if findings.keep == Keep::Records {
+                    self.named
+                        .push((found.row_start, u64::from(found.rows), found.sequence));
+                }
                 if visible.shows(found.sequence) {
-                    self.read_batch(found, &part.map, row, problems);
+                    self.read_batch(found, &part.map, row, findings);
                 }
             }
         }
@@ -149,24 +138,30 @@ impl ScannedChannel {
         found: BatchEntry,
         index: &ChunkMap,
         row: u64,
-        problems: &mut Vec<StoreError>,
+        findings: &mut Findings,
     ) {
         let checked = match self.place(&found) {
             Some((chunk, _)) => self.rows(&found).and_then(|rows| {
                 rows.check(found)?;
                 // Keys can be restored: the index has them too.
                 let keys = rows.check_keys(found);
-                problems.extend(keys.err().filter(|_| !chunk.implied));
+                let keys = keys.err().filter(|_| !chunk.implied);
+                findings.problems.extend(keys);
                 Ok(())
             }),
             None => Err(entry_damaged(index, row, "no file has the rows of a batch")),
         };
+        findings.numbers.insert(found.sequence);
         match checked {
-            Ok(()) => self.batches.push(found),
+            Ok(()) => {
+                self.whole += 1;
+                if findings.keep == Keep::Records {
+                    self.batches.push(found);
+                }
+            }
             Err(reason) => {
-                problems.push(reason.clone());
+                findings.note(reason.clone());
                 self.lost.push(LostBatch {
-                    sequence: found.sequence,
                     epoch: found.epoch,
                     batch: found.batch,
                     reason,
@@ -194,7 +189,9 @@ impl ScannedChannel {
         let mut batches: Vec<BatchEntry> = Vec::new();
         for chunk in self.chunks.iter().filter(|chunk| !chunk.implied) {
             let first = rows.start.max(chunk.map.first_row());
-            let end = rows.end.min(chunk.map.first_row() + chunk.rows);
+            let end = rows
+                .end
+                .min(chunk.map.first_row().saturating_add(chunk.rows));
             let Some(count) = end.checked_sub(first).filter(|&count| count > 0) else {
                 continue;
             };
@@ -234,7 +231,7 @@ impl ScannedChannel {
 }
 
 /// What the channel of a folder holds. None if it has neither a description nor chunks.
-fn describe(folder: &Path, problems: &mut Vec<StoreError>) -> Result<Option<ChannelDescription>> {
+fn describe(folder: &Path, findings: &mut Findings) -> Result<Option<ChannelDescription>> {
     let path = folder.join(CHANNEL_FILE);
     let chunks: Vec<PathBuf> = sorted(folder)?
         .into_iter()
@@ -254,7 +251,7 @@ fn describe(folder: &Path, problems: &mut Vec<StoreError>) -> Result<Option<Chan
         true => read_description(&path),
         false => Err(StoreError::damaged(&path, 0, "the file is missing")),
     };
-    if let Some(description) = noted(read, problems)? {
+    if let Some(description) = findings.found_torn(read)? {
         return Ok(Some(description));
     }
     let mut implied = chunks
@@ -263,13 +260,17 @@ fn describe(folder: &Path, problems: &mut Vec<StoreError>) -> Result<Option<Chan
     Ok(implied.find_map(Result::ok))
 }
 
-fn scan_index(folder: &Path, problems: &mut Vec<StoreError>) -> Result<Vec<ScannedFile>> {
+fn scan_index(
+    folder: &Path,
+    visible: &Visible,
+    findings: &mut Findings,
+) -> Result<Vec<ScannedFile>> {
     let columns = index_columns();
     let growing = |number| {
         let bytes = FIRST_CHUNK_BYTES.max(chunk_bytes(number));
         Extent::rows((bytes / columns.row_bytes()) as u64)
     };
-    scan_files(folder, index_path, &columns, growing, problems)
+    scan_files(folder, index_path, &columns, growing, visible, findings)
 }
 
 fn entry_damaged(index: &ChunkMap, row: u64, reason: &str) -> StoreError {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Result, StoreError};
+use crate::findings::Keep;
 use crate::scan::Scan;
 use crate::store_reader::StoreReader;
 
@@ -21,11 +22,11 @@ pub struct Verified {
 
 /// Compare every file of a store with its checksums, one by one: also of a store that no reader can open.
 pub fn verify_store(folder: &Path) -> Result<Verified> {
-    let scan = Scan::of(folder)?;
-    let batches = scan.channels.iter().map(|channel| channel.batches.len());
+    let scan = Scan::of(folder, Keep::Counts)?;
+    let batches = scan.channels.iter().map(|channel| channel.whole);
     Ok(Verified {
-        batches: batches.sum::<usize>() as u64,
-        metric_rows: scan.metrics.rows.len() as u64,
+        batches: batches.sum(),
+        metric_rows: scan.metrics.whole,
         files: scan.files,
         problems: scan.problems,
     })

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::block::now;
 use crate::error::{IoContext, Result, StoreError};
 use crate::hidden::{Hidden, SequenceRange};
-use crate::input::open_input;
+use crate::input::{open_input, read_input};
 use crate::superblock::{FORMAT, MOST_SEQUENCE, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"SPECMARK";
@@ -18,6 +18,8 @@ const RANGE_BYTES: usize = 16;
 const CHECK_BYTES: usize = 4;
 const MOST_BYTES: usize = FIXED_BYTES + Hidden::MOST * RANGE_BYTES + CHECK_BYTES;
 const SLOTS: usize = 2;
+/// What every disk writes as a whole.
+const SECTOR_BYTES: usize = 512;
 const SLOT_BYTES: usize = 4096;
 /// Where the first of a slot's two checksums stands; the last one ends the slot.
 const CHECK: usize = 8;
@@ -183,6 +185,39 @@ fn newest(bytes: &[u8], path: &Path) -> Result<(Watermark, usize)> {
         }
     }
     newest.ok_or_else(|| StoreError::damaged(path, 0, "both slots of the watermark are cut"))
+}
+
+/// Compare all that a store says that was closed: then no slot is half written, but for one of several sectors where
+/// power was lost in that moment.
+pub(crate) fn check_closed(path: &Path) -> Result<()> {
+    let mut attempt = 0;
+    loop {
+        let bytes = read_input(path, (SLOTS * SLOT_BYTES) as u64)?;
+        let slots = bytes.chunks(SLOT_BYTES).enumerate();
+        let damaged = slots
+            .filter(|(_, slot)| !has_both_checksums(slot))
+            .map(|(slot, _)| {
+                let reason = "a slot of the closed store does not match both of its checksums";
+                StoreError::damaged(path, (slot * SLOT_BYTES) as u64, reason)
+            })
+            .next();
+        attempt += 1;
+        match damaged {
+            // Another session may be writing.
+            Some(_) if attempt < ATTEMPTS => std::thread::yield_now(),
+            Some(damaged) => return Err(damaged),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn has_both_checksums(slot: &[u8]) -> bool {
+    let count = slot.get(COUNT).copied().unwrap_or_default();
+    let end = FIXED_BYTES + usize::from(count) * RANGE_BYTES;
+    end + CHECK_BYTES > SECTOR_BYTES
+        || slot.len() >= end + CHECK_BYTES
+            && [CHECK, end].map(|place| u32_at(slot, place))
+                == [crc32fast::hash(&slot[COUNT..end]); 2]
 }
 
 /// What a slot says whose neighbour may be damaged.

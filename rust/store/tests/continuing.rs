@@ -416,12 +416,31 @@ fn a_flipped_bit_in_an_index_moves_no_border() {
 
 /// Change the superblock of a file, and its checksum.
 fn change_superblock(path: &Path, change: impl Fn(&mut [u8])) {
+    change_headers(path, |superblock, _| change(superblock));
+}
+
+/// Make the headers of a file those that it had before its first commit.
+fn uncommit(path: &Path) {
+    change_headers(path, |superblock, message| {
+        let rows = superblock[32..40].to_vec();
+        superblock[32..48].fill(0);
+        let numbers = message.chunks_mut(8);
+        numbers
+            .filter(|number| *number == rows)
+            .for_each(|number| number.fill(0));
+    });
+}
+
+/// Change the superblock of a file and the message behind it.
+fn change_headers(path: &Path, change: impl Fn(&mut [u8], &mut [u8])) {
     let mut bytes = fs::read(path).unwrap();
     let start = bytes
         .windows(8)
         .position(|found| found == b"SPECPLAN")
         .unwrap();
-    change(&mut bytes[start..start + 60]);
+    let (superblock, message) = bytes[start..].split_at_mut(64);
+    let message_bytes = 4096 - (start + 64) % 4096;
+    change(&mut superblock[..60], &mut message[..message_bytes]);
     let check = crc32fast::hash(&bytes[start..start + 60]);
     bytes[start + 60..start + 64].copy_from_slice(&check.to_le_bytes());
     let aside = path.with_extension("aside");
@@ -441,7 +460,7 @@ fn files_that_were_left_without_rows_are_passed_over() {
     fs::write(folder.join("watermark"), watermark).unwrap();
     let channel = folder.join(key("outputs").folder_name());
     for name in ["index-000001.arrow", "chunk-000001.arrow"] {
-        change_superblock(&channel.join(name), |superblock| superblock[32..48].fill(0));
+        uncommit(&channel.join(name));
     }
     let store = Store::open(&folder, &patient(3), None).unwrap();
     record(&values(&store), 10..30);

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{Folder, Random, channel, folder, key, patient};
-use specplan_store::{Series, Store, StoreError, StoreReader, ValueType};
+use specplan_store::{Series, Store, StoreError, StoreReader, ValueType, verify_store};
 
 const PAGE: usize = 4096;
 
@@ -208,6 +208,9 @@ fn check(reader: &StoreReader, records: &[(u64, i32)]) {
         .map(|file| file.2)
         .sum();
     assert_eq!(metrics, 3 * (records.len() - expected.len()) as u64);
+    let verified = verify_store(reader.folder()).unwrap();
+    assert_eq!(verified.batches, expected.len() as u64);
+    assert_eq!(verified.metric_rows, metrics);
 }
 
 /// What is left is a beginning of the records; the store is continued there, and is then like any other.
@@ -332,6 +335,9 @@ fn a_record_of_metrics_counts_as_a_whole() {
             .map(|file| file.2)
             .sum();
         assert_eq!(shown, 3 * whole);
+        let verified = verify_store(&folder).unwrap();
+        assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+        assert_eq!(verified.metric_rows, shown);
     }
 }
 
@@ -363,6 +369,33 @@ fn another_loss_before_anything_was_written_changes_nothing() {
             let reader = StoreReader::open(&folder).unwrap();
             let left = lost.records.partition_point(|record| record.0 <= watermark);
             check(&reader, &lost.records[..left]);
+        }
+    }
+}
+
+#[test]
+fn damage_to_what_was_durable_is_still_named() {
+    let (folder, lost) = lost_store("durable");
+    let mut random = Random(3);
+    let records: Vec<_> = lost
+        .durable
+        .keys()
+        .filter(|name| name.extension().is_some_and(|it| it == "arrow"))
+        .collect();
+    assert!(records.len() > 8);
+    for name in records {
+        let bytes = &lost.durable[name];
+        // The first and the last page: messages, and the footer.
+        for place in [random.below(200), bytes.len() - 1 - random.below(200)] {
+            let mut kept = lost.written.clone();
+            start_again(&mut kept);
+            kept.get_mut(name).unwrap()[place] ^= 1 << random.below(8);
+            write_files(&folder, &kept);
+            let problems = verify_store(&folder).unwrap().problems;
+            let named = problems
+                .iter()
+                .any(|problem| problem.to_string().contains(name.to_str().unwrap()));
+            assert!(named, "byte {place} of {}: {problems:?}", name.display());
         }
     }
 }

@@ -84,7 +84,7 @@ fn repaired(folder: &Path) -> (Repaired, Records) {
         .iter()
         .map(|path| fs::read(path).unwrap())
         .collect();
-    let repaired = repair_store(folder, &copy, "run").unwrap();
+    let repaired = repair_store(folder, &copy, "run", &[]).unwrap();
     let after: Vec<_> = files(folder)
         .iter()
         .map(|path| fs::read(path).unwrap())
@@ -307,6 +307,21 @@ fn a_lost_channel_is_noticed_and_costs_only_itself() {
     assert!(found == whole);
     assert_eq!(repaired.left_out.len(), BATCHES as usize);
     assert_eq!(repaired.left_out[0], "record 3: no file has it");
+}
+
+#[test]
+fn records_are_left_out_that_nobody_wants() {
+    let folder = store("repair-without");
+    let mut whole = records(&folder);
+    let copy = folder.with_extension("without");
+    // A batch, and both metrics of a record.
+    repair_store(&folder, &copy, "run", &[1, 10]).unwrap();
+    whole.retain(|key, _| key.1 != 1);
+    assert!(records(&copy) == whole);
+    let verified = verify_store(&copy).unwrap();
+    assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+    assert_eq!(verified.metric_rows, 2 * BATCHES as u64 - 2);
+    fs::remove_dir_all(&copy).unwrap();
 }
 
 #[test]

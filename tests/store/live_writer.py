@@ -15,8 +15,13 @@ from tests.store.records import same_bits
 if TYPE_CHECKING:
     from pathlib import Path
 
-LIVE_WRITER = """
-import sys, numpy as np
+# A test that fails must not leave a writer behind that fills the disk.
+ENDS_WITH_ITS_PARENT = "import ctypes; ctypes.CDLL(None).prctl(1, 9)"
+FLOOD_BYTES = 1 << 28
+
+LIVE_WRITER = f"""
+{ENDS_WITH_ITS_PARENT}
+import sys, time, numpy as np
 from specplan._native import Store
 store = Store.create(sys.argv[1], run_id="r", flush_milliseconds=2)
 values = store.tensor(phase="train", node="M", role="default", field="outputs", dtype="float64", shape=[33])
@@ -29,6 +34,8 @@ while batch < int(sys.argv[3]):
     values.record(np.arange(rows * 33, dtype=np.float64).reshape(rows, 33) + batch, batch // 100, batch % 100)
     loss.log(np.array([float(batch)]), batch // 100, batch % 100, batch)
     batch += 1
+    if batch * max(sizes) * 33 * 8 > {FLOOD_BYTES}:
+        time.sleep(0.001)
 store.close()
 """
 

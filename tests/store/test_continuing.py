@@ -17,13 +17,15 @@ import pytest
 from specplan._native import Store, StoreReader, export_execution, export_metrics
 from specplan.errors import StoreError
 from specplan.results.metrics import read_metrics
+from tests.store.live_writer import ENDS_WITH_ITS_PARENT
 from tests.store.records import channel, create, only_tensor
 
 if TYPE_CHECKING:
     from specplan._native import TensorReader
 
 # Sessions 2 and later continue where the last visible batch ends; values tell which session wrote them.
-SESSION = """
+SESSION = f"""
+{ENDS_WITH_ITS_PARENT}
 import sys, time, numpy as np
 from specplan._native import Store
 path, session, first, rewind_to = sys.argv[1], *map(int, sys.argv[2:])

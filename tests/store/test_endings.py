@@ -65,7 +65,10 @@ def test_a_signal_at_any_moment(tmp_path: Path, number: signal.Signals) -> None:
         writer = start_writer(path, ",".join(map(str, SIZES)), 10**9)
         time.sleep(generator.uniform(0, 0.2))
         writer.send_signal(number)
-        assert writer.wait(timeout=20) == -number
+        try:
+            assert writer.wait(timeout=20) == -number
+        finally:
+            writer.kill()
         check_prefix(path, SIZES)
         # An interrupted interpreter ends in order; a terminated process has no time for that.
         assert StoreReader.open(str(path)).closed == (number == signal.SIGINT)

@@ -11,12 +11,13 @@ import pytest
 
 from specplan._native import StoreReader
 from tests.store.live_readers import SIZES
-from tests.store.live_writer import check_prefix
+from tests.store.live_writer import ENDS_WITH_ITS_PARENT, check_prefix
 
 READS = int(os.environ.get("SPECPLAN_READS", "500"))
 ROOT = Path(__file__).parent.parent.parent
 
-SLOW_WRITER = """
+SLOW_WRITER = f"""
+{ENDS_WITH_ITS_PARENT}
 import select, sys, time, numpy as np
 from specplan._native import Store
 store = Store.create(sys.argv[1], run_id="r", flush_milliseconds=2)

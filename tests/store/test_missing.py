@@ -40,7 +40,9 @@ def test_a_flipped_bit_in_a_metric(records: Path) -> None:
     content[content.index(np.float64(1237.5).tobytes()) + 2] ^= 1
     chunk.write_bytes(content)
     reader = StoreReader.open(str(records))
-    with pytest.raises(StoreError, match=r"chunk-000000.arrow` is damaged at byte [0-9]+: a metric"):
+    with pytest.raises(
+        StoreError, match=r"chunk-000000.arrow` is damaged at byte [0-9]+: a metric"
+    ):
         reader.metric_files()
     assert len(StoreReader.open(str(records), check=False).metric_files()) == 1
 
@@ -57,12 +59,8 @@ def test_a_flipped_bit_in_a_metric(records: Path) -> None:
 @pytest.mark.parametrize("use", ["read", "continue"])
 def test_a_missing_file(records: Path, missing: str, message: str, use: str) -> None:
     (records / missing).unlink()
-    uses: dict[str, Callable[[], object]] = {
-        "read": lambda: read_everything(records),
-        "continue": lambda: Store.open(str(records), session=2),
-    }
     with pytest.raises(StoreError, match=message):
-        uses[use]()
+        uses(records)[use]()
 
 
 @pytest.mark.parametrize("use", ["read", "continue"])
@@ -71,10 +69,7 @@ def test_a_missing_channel(records: Path, use: str) -> None:
         path.unlink()
     (records / CHANNEL).rmdir()
     with pytest.raises(StoreError, match=re.escape("promises 24 records, and 16 are there")):
-        if use == "read":
-            read_everything(records)
-        else:
-            Store.open(str(records), session=2)
+        uses(records)[use]()
 
 
 def test_each_row_is_compared_once_while_a_store_grows(tmp_path: Path) -> None:
@@ -89,6 +84,13 @@ def test_each_row_is_compared_once_while_a_store_grows(tmp_path: Path) -> None:
     reader.refresh()
     assert [rows for _, _, rows in reader.metric_files()] == [4]
     store.close()
+
+
+def uses(records: Path) -> dict[str, Callable[[], object]]:
+    return {
+        "read": lambda: read_everything(records),
+        "continue": lambda: Store.open(str(records), session=2),
+    }
 
 
 def read_everything(records: Path) -> None:

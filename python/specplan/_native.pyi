@@ -433,7 +433,7 @@ class Repaired:
     left_out: list[str]
     unproven: list[str]
 
-def repair_store(path: str, to: str, *, run_id: str, without: Sequence[int] = ()) -> Repaired:
+def repair_store(path: str, to: str, *, run_id: str, without: Sequence[int]) -> Repaired:
     """Write everything that is whole in a store into a new one; the old one is only read.
 
     Records keep their sequence numbers and times; the numbers of those left out are hidden. `run_id` is

@@ -86,6 +86,17 @@ def test_each_row_is_compared_once_while_a_store_grows(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_log_of_no_series_is_no_record(tmp_path: Path) -> None:
+    store = create(tmp_path)
+    assert store.metrics([]).log(np.array([]), 0, 0, 0) == 0
+    assert store.metrics([("train", None, None, "loss")]).log([0.5], 0, 0, 0) == 1
+    assert store.metrics([]).log([], 0, 0, 0) == 1
+    store.close()
+    reader = StoreReader.open(str(tmp_path))
+    assert [rows for _, _, rows in reader.metric_files()] == [1]
+    assert reader.verify() == []
+
+
 def uses(records: Path) -> dict[str, Callable[[], object]]:
     return {
         "read": lambda: read_everything(records),

@@ -133,7 +133,6 @@ def kill_trial(project: Path, root: Path, delay: float, expected: Records) -> st
     watermark, found = records_of(records)
     if watermark < seen:
         return f"a reader saw {seen} records, {watermark} are left"
-    # A log of no series is a record without rows, so not every number has something to show.
     due = {number: record for number, record in expected.items() if number <= watermark}
     different = [number for number in due | found if due.get(number) != found.get(number)]
     if different:

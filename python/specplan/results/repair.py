@@ -80,7 +80,7 @@ def _fill(folder: RunFolder, copy: RunFolder, damaged: set[str]) -> Repair:
     if folder.records.is_dir():
         run_id = folder.path.name
         try:
-            saved = repair_store(str(folder.records), str(copy.records), run_id=run_id)
+            saved = repair_store(str(folder.records), str(copy.records), run_id=run_id, without=())
         except StoreError as error:
             if copy.records.exists():
                 raise

@@ -68,7 +68,7 @@ pub(crate) struct Repaired {
 }
 
 #[pyfunction]
-#[pyo3(signature = (path, to, *, run_id, without=Vec::new()))]
+#[pyo3(signature = (path, to, *, run_id, without))]
 pub(crate) fn repair_store(
     py: Python<'_>,
     path: &str,

@@ -324,8 +324,14 @@ impl MetricGroup {
     }
 
     /// Log one value (eight little-endian bytes) for each series. None if the staging memory is full.
+    ///
+    /// Without series nothing is recorded, and the number is that of the record before.
     pub fn try_log(&self, values: &[u8], epoch: i32, batch: i32, step: i64) -> Result<Option<u64>> {
         self.check(values)?;
+        if self.length == 0 {
+            // A record without rows would be a number that no file has.
+            return self.recorder.last_sequence().map(Some);
+        }
         self.recorder.try_record(
             self.target,
             Key { epoch, batch, step },
@@ -337,6 +343,9 @@ impl MetricGroup {
     /// Log one value for each series, waiting if need be; returns the sequence number.
     pub fn log(&self, values: &[u8], epoch: i32, batch: i32, step: i64) -> Result<u64> {
         self.check(values)?;
+        if self.length == 0 {
+            return self.recorder.last_sequence();
+        }
         self.recorder.record(
             self.target,
             Key { epoch, batch, step },

@@ -334,6 +334,12 @@ impl Recorder {
         }
     }
 
+    /// The number of the last record that was accepted.
+    pub(crate) fn last_sequence(&self) -> Result<u64> {
+        self.check()?;
+        Ok(self.staging.last_sequence())
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         self.check_process()?;
         self.staging.refusal().map_or(Ok(()), Err)

@@ -14,7 +14,7 @@ use crate::description::StoreDescription;
 use crate::error::{IoContext, Result, StoreError};
 use crate::findings::{Findings, Keep};
 use crate::fixed_parts::check_fixed_parts;
-use crate::folder::{METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path};
+use crate::folder::{METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path, file_number};
 use crate::implied::{Place, implied_chunk};
 use crate::metric_files::TEXT_SHARE;
 use crate::metric_row::{check_row, check_views, metric_columns};
@@ -52,23 +52,6 @@ pub(crate) struct MetricRow {
     pub(crate) sequence: u64,
     pub(crate) map: usize,
     pub(crate) row: u64,
-}
-
-/// What scanning needs to know of the whole store.
-pub(crate) struct Visible<'a> {
-    pub(crate) watermark: &'a Watermark,
-}
-
-impl Visible<'_> {
-    pub(crate) fn shows(&self, sequence: u64) -> bool {
-        sequence <= self.watermark.sequence && !self.watermark.hidden.contains(sequence)
-    }
-
-    /// Whether a number between two others is hidden.
-    pub(crate) fn hides_between(&self, before: u64, after: u64) -> bool {
-        let mut ranges = self.watermark.hidden.ranges().iter();
-        ranges.any(|range| range.through > before && range.after + 1 < after)
-    }
 }
 
 impl Scan {
@@ -119,17 +102,14 @@ impl Scan {
     }
 
     fn look(&mut self, folder: &Path, findings: &mut Findings) -> Result<()> {
-        let visible = Visible {
-            watermark: &self.watermark,
-        };
         for path in sorted(folder)? {
             if !path.is_dir() {
                 continue;
             }
             if path.ends_with(METRICS_FOLDER) {
-                self.metrics.scan(&path, &visible, findings)?;
+                self.metrics.scan(&path, &self.watermark, findings)?;
                 self.files += self.metrics.maps.len() as u64;
-            } else if let Some(channel) = ScannedChannel::of(&path, &visible, findings)? {
+            } else if let Some(channel) = ScannedChannel::of(&path, &self.watermark, findings)? {
                 self.files += channel.files;
                 self.channels.push(channel);
             }
@@ -166,13 +146,18 @@ impl Scan {
 }
 
 impl ScannedMetrics {
-    fn scan(&mut self, folder: &Path, visible: &Visible, findings: &mut Findings) -> Result<()> {
+    fn scan(
+        &mut self,
+        folder: &Path,
+        watermark: &Watermark,
+        findings: &mut Findings,
+    ) -> Result<()> {
         let columns = metric_columns();
         let growing = |number| Extent {
             rows: (chunk_bytes(number) / columns.row_bytes()) as u64,
             items: (chunk_bytes(number) / TEXT_SHARE) as u64,
         };
-        let parts = scan_files(folder, chunk_path, &columns, growing, visible, findings)?;
+        let parts = scan_files(folder, chunk_path, &columns, growing, watermark, findings)?;
         let (mut last, mut torn) = (0, Vec::new());
         for part in parts {
             for row in 0..part.believable_rows(&columns) {
@@ -185,7 +170,7 @@ impl ScannedMetrics {
                 match found {
                     Ok(sequence) => {
                         last = sequence;
-                        if visible.shows(sequence) {
+                        if watermark.shows(sequence) {
                             // A loss of power leaves nothing visible behind what it takes.
                             self.lose(&mut torn, findings);
                             self.add(&part, row, sequence, findings);
@@ -267,13 +252,13 @@ pub(crate) fn scan_files(
     path: fn(&Path, u32) -> PathBuf,
     columns: &Columns,
     growing: impl Fn(u32) -> Extent,
-    visible: &Visible,
+    watermark: &Watermark,
     findings: &mut Findings,
 ) -> Result<Vec<ScannedFile>> {
     let names = sorted(folder)?;
     let mut found = Vec::new();
     let mut end = 0;
-    for number in 0..highest(&names, folder, path) {
+    for number in 0..highest(&names, path) {
         let path = path(folder, number);
         let opened = match ChunkMap::open(path.clone(), columns) {
             Ok(None) => Err(StoreError::damaged(&path, 0, "the file is missing")),
@@ -285,7 +270,7 @@ pub(crate) fn scan_files(
                 let rows = superblock.rows;
                 let fixed = check_fixed_parts(&map, columns);
                 // Its last commit was synced, and so was what was written before it.
-                match rows > 0 && superblock.last_sequence <= visible.watermark.durable {
+                match rows > 0 && superblock.last_sequence <= watermark.durable {
                     true => findings.found(fixed)?,
                     false => findings.found_torn(fixed)?,
                 };
@@ -321,13 +306,9 @@ pub(crate) fn scan_files(
 }
 
 /// One more than the highest number that a file in the folder has.
-fn highest(names: &[PathBuf], folder: &Path, path: fn(&Path, u32) -> PathBuf) -> u32 {
-    let numbers = names.iter().filter_map(|name| {
-        let stem = name.file_stem()?.to_str()?;
-        let number: u32 = stem.rsplit('-').next()?.parse().ok()?;
-        (path(folder, number) == *name).then_some(number + 1)
-    });
-    numbers.max().unwrap_or(0)
+fn highest(names: &[PathBuf], path: fn(&Path, u32) -> PathBuf) -> u32 {
+    let numbers = names.iter().filter_map(|name| file_number(name, path));
+    numbers.max().map_or(0, |number| number + 1)
 }
 
 pub(crate) fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {

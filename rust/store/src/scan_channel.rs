@@ -15,7 +15,8 @@ use crate::implied::implied_description;
 use crate::index_row::{BatchEntry, IndexRow, index_column, index_columns};
 use crate::kind::Kind;
 use crate::rows::Rows;
-use crate::scan::{ScannedFile, Visible, scan_files, sorted};
+use crate::scan::{ScannedFile, scan_files, sorted};
+use crate::watermark::Watermark;
 
 /// A channel of a store that may be damaged.
 pub(crate) struct ScannedChannel {
@@ -46,7 +47,7 @@ impl ScannedChannel {
     /// Look at the files of a folder; None if it is no channel's.
     pub(crate) fn of(
         folder: &Path,
-        visible: &Visible,
+        watermark: &Watermark,
         findings: &mut Findings,
     ) -> Result<Option<Self>> {
         let Some(description) = describe(folder, findings)? else {
@@ -59,8 +60,8 @@ impl ScannedChannel {
         let columns = kind.columns(&description.field);
         let row_bytes = columns.row_bytes().max(1);
         let growing = |number| Extent::rows((chunk_bytes(number) / row_bytes).max(1) as u64);
-        let chunks = scan_files(folder, chunk_path, &columns, growing, visible, findings)?;
-        let index = scan_index(folder, visible, findings)?;
+        let chunks = scan_files(folder, chunk_path, &columns, growing, watermark, findings)?;
+        let index = scan_index(folder, watermark, findings)?;
         let mut channel = Self {
             name: description.key().folder_name(),
             kind: Arc::new(kind),
@@ -74,7 +75,7 @@ impl ScannedChannel {
             chunks,
         };
         channel.check_name(folder, findings);
-        channel.read_index(&index, visible, findings);
+        channel.read_index(&index, watermark, findings);
         Ok(Some(channel))
     }
 
@@ -88,7 +89,12 @@ impl ScannedChannel {
         }
     }
 
-    fn read_index(&mut self, index: &[ScannedFile], visible: &Visible, findings: &mut Findings) {
+    fn read_index(
+        &mut self,
+        index: &[ScannedFile],
+        watermark: &Watermark,
+        findings: &mut Findings,
+    ) {
         let (mut last_sequence, mut next_row) = (0, Some(0));
         let columns = index_columns();
         for part in index {
@@ -113,7 +119,7 @@ impl ScannedChannel {
                         std::cmp::Ordering::Equal => true,
                         // Rows that no entry names are left where records are hidden.
                         std::cmp::Ordering::Greater => {
-                            visible.hides_between(last_sequence, found.sequence)
+                            watermark.hides_between(last_sequence, found.sequence)
                         }
                     });
                 if !ordered {
@@ -126,7 +132,7 @@ impl ScannedChannel {
                     self.named
                         .push((found.row_start, u64::from(found.rows), found.sequence));
                 }
-                if visible.shows(found.sequence) {
+                if watermark.shows(found.sequence) {
                     self.read_batch(found, &part.map, row, findings);
                 }
             }
@@ -262,7 +268,7 @@ fn describe(folder: &Path, findings: &mut Findings) -> Result<Option<ChannelDesc
 
 fn scan_index(
     folder: &Path,
-    visible: &Visible,
+    watermark: &Watermark,
     findings: &mut Findings,
 ) -> Result<Vec<ScannedFile>> {
     let columns = index_columns();
@@ -270,7 +276,7 @@ fn scan_index(
         let bytes = FIRST_CHUNK_BYTES.max(chunk_bytes(number));
         Extent::rows((bytes / columns.row_bytes()) as u64)
     };
-    scan_files(folder, index_path, &columns, growing, visible, findings)
+    scan_files(folder, index_path, &columns, growing, watermark, findings)
 }
 
 fn entry_damaged(index: &ChunkMap, row: u64, reason: &str) -> StoreError {

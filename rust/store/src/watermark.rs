@@ -52,6 +52,12 @@ impl Watermark {
         sequence <= self.sequence && !self.hidden.contains(sequence)
     }
 
+    /// Whether a number between two others is hidden.
+    pub(crate) fn hides_between(&self, before: u64, after: u64) -> bool {
+        let mut ranges = self.hidden.ranges().iter();
+        ranges.any(|range| range.through > before && range.after + 1 < after)
+    }
+
     /// Watermarks only grow: what orders two of them.
     fn age(&self) -> (u32, u64, bool, u64, u64) {
         (

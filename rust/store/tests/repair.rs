@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::reading::files;
 use common::{Folder, Random, channel, folder, options, record_some};
 use specplan_store::{Kind, Repaired, Store, StoreReader, ValueType, repair_store, verify_store};
 
@@ -48,20 +49,6 @@ fn store(name: &str) -> Folder {
     record_some(&store, BATCHES);
     store.close().unwrap();
     folder
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else if path.file_name().is_some_and(|name| name != ".lock") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
 
 fn replace(path: &Path, bytes: &[u8]) {

@@ -52,6 +52,15 @@ def error_format_option(function: F) -> F:
     )(function)
 
 
+def trust_option(function: F) -> F:
+    """--trust, that code of the user may run."""
+    return click.option(
+        "--trust",
+        is_flag=True,
+        help="Trust the code that SPEC names, for this call only. `mlx trust` is for longer.",
+    )(function)
+
+
 def root_option(function: F) -> F:
     """--root, the folder of all runs."""
     return click.option(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import error_format_option, spec_argument
+from specplan.cli.arguments import error_format_option, spec_argument, trust_option
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
+
+if TYPE_CHECKING:
+    from specplan.plan.passes.context import Imports
 
 
 @click.command()
@@ -20,9 +24,24 @@ from specplan.cli.diagnose import compile_or_exit, refuse_plan
     help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
 )
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
+@click.option(
+    "--check-imports",
+    is_flag=True,
+    help="Also run models of your own on a few rows, in another process. They have to be trusted.",
+)
+@trust_option
 @error_format_option
-def command(spec: Path, output: Path | None, explain: bool, error_format: str) -> None:
+def command(
+    spec: Path,
+    output: Path | None,
+    explain: bool,
+    check_imports: bool,
+    trust: bool,
+    error_format: str,
+) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
+
+    Code of your own is read and not imported, unless you say --check-imports.
 
     Every error of the spec is listed at once, each with its file, line and column.
 
@@ -34,7 +53,8 @@ def command(spec: Path, output: Path | None, explain: bool, error_format: str) -
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
-    compiled = compile_or_exit(spec, error_format)
+    imports: Imports = "always" if check_imports else "never"
+    compiled = compile_or_exit(spec, error_format, imports=imports, trust=trust)
 
     from specplan.plan.canonical import write_map, write_plan
 

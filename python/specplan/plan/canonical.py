@@ -10,11 +10,12 @@ import msgspec
 import rfc8785
 from blake3 import blake3
 
+from specplan.components.reference import as_file_reference, file_references
 from specplan.errors import PlanError
 from specplan.plan.model import PLAN_VERSION, Compiled, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _NAMES = ("id", "experiment", "results")
 _SOURCE_NAMES = ("path", "name")
@@ -45,7 +46,25 @@ def plan_id(plan: Plan) -> str:
     for data in value["data"].values():
         for key in _SOURCE_NAMES:
             data["source"].pop(key, None)
+    for node in value["graph"]["nodes"].values():
+        if node["component"].get("code"):
+            node.pop("parameters", None)
+    for component in _own_components(value):
+        component["code"].pop("paths", None)
     return f"b3:{blake3(rfc8785.dumps(value)).hexdigest()}"
+
+
+def _own_components(value: Any) -> Iterator[dict[str, Any]]:
+    """The components in a plain plan that are code of the user."""
+    if isinstance(value, dict):
+        if value.get("code") and "use" in value:
+            yield value
+        for key, item in value.items():
+            if key != "args":
+                yield from _own_components(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _own_components(item)
 
 
 def write_plan(compiled: Compiled, path: Path) -> None:
@@ -88,6 +107,8 @@ def write_spec(compiled: Compiled, path: Path) -> None:
     for owner, key in (*((source, "path") for source in sources), (spec["results"], "dir")):
         if owner.get(key) is not None:
             owner[key] = _moved(owner[key], before, folder)
+    for owner, _ in file_references(spec):
+        owner["use"] = as_file_reference(_moved(owner["use"], before, folder))
     write_atomically(path, msgspec.json.format(msgspec.json.encode(spec), indent=2) + b"\n")
 
 
@@ -181,4 +202,9 @@ def _with_paths(plan: Plan, move: Callable[[str], str]) -> Plan:
     results = plan.results
     if results.dir is not None:
         results = msgspec.structs.replace(results, dir=move(results.dir))
-    return msgspec.structs.replace(plan, data=data, results=results)
+    moved = msgspec.structs.replace(plan, data=data, results=results)
+    value = msgspec.to_builtins(moved)
+    own = list(_own_components(value))
+    for component in own:
+        component["code"]["paths"] = [move(path) for path in component["code"].get("paths", ())]
+    return msgspec.convert(value, Plan) if own else moved

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.components.component import Component
 from specplan.errors import SpecError
 from specplan.plan.canonical import canonical
 from specplan.plan.mend import Mended, mend
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
 from specplan.plan.passes import components, data, graph, objectives, schedule
+from specplan.plan.passes.components import SklearnModel
 from specplan.plan.passes.context import Context
 from specplan.spec.diagnostics import in_text_order
 from specplan.spec.load import from_mapping, load
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Phase
     from specplan.plan.passes.components import Resolved
+    from specplan.plan.passes.context import Imports
     from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.graph import Wired
     from specplan.spec.diagnostics import Diagnostic, Origin, Path
@@ -33,13 +34,19 @@ if TYPE_CHECKING:
     from specplan.spec.model import Spec
 
 
-def compile_path(path: str | os.PathLike[str]) -> Compiled:
+def compile_path(
+    path: str | os.PathLike[str], *, imports: Imports = "never", trust: bool = False
+) -> Compiled:
     """Compile a JSON or YAML file.
+
+    Args:
+        imports: when a child process may import code of the user, to see what it gives.
+        trust: whether the user says that this code may run, whatever was trusted before.
 
     Raises:
         SpecError: with everything that is wrong, in the order of the text.
     """
-    return compile_document(load(path))
+    return compile_document(load(path), imports=imports, trust=trust)
 
 
 def compile_mapping(
@@ -68,6 +75,8 @@ def compile_document(
     *,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     fitted: Collection[str] = (),
+    imports: Imports = "never",
+    trust: bool = False,
 ) -> Compiled:
     """Compile a document. Raises SpecError with everything that is wrong, in the order of the text."""
     faults: tuple[Diagnostic, ...] = ()
@@ -78,10 +87,21 @@ def compile_document(
         mended = mend(document, [fault.origin.path for fault in faults])
     if mended is None:
         raise SpecError(faults)
-    context = Context(document=document, mended=mended, tables=tables or {}, fitted=fitted)
+    context = Context(
+        document=document,
+        mended=mended,
+        tables=tables or {},
+        fitted=fitted,
+        imports=imports,
+        trust=trust,
+    )
     resolved = components.resolve(context)
     bound = data.bind(context, resolved)
-    wired = graph.wire(context, resolved, bound)
+    try:
+        wired = graph.wire(context, resolved, bound)
+    finally:
+        if context.prober is not None:
+            context.prober.close()
     goals = objectives.check(context, resolved, wired)
     parts = schedule.Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
     phases = schedule.schedule(context, parts)
@@ -151,7 +171,9 @@ def _plan(
         graph=Graph(
             nodes=wired.nodes,
             order=wired.order,
-            optimizer=components.as_plan(optimizer) if isinstance(optimizer, Component) else None,
+            optimizer=None
+            if optimizer is None or isinstance(optimizer, SklearnModel)
+            else components.as_plan(optimizer),
         ),
         phases=phases,
         results=Results(**msgspec.structs.asdict(spec.results)),

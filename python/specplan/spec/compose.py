@@ -2,8 +2,8 @@
 
 `imports: [base.yaml]` lays the file over what it names: imported files first, in order and depth
 first, the importing file last. Mappings are merged key by key; everything else, lists and
-references to parameters included, is replaced. Paths in `imports`, `source.path` and `results.dir`
-are relative to the file that they are written in; those of imported files are rewritten to start
+references to parameters included, is replaced. Paths in `imports`, `source.path`, `results.dir` and
+of code, `use: ./file.py:Class`, are relative to the file that they are written in; those of imported files are rewritten to start
 from the folder of the document.
 
 `{$: params.x}` is replaced by the value of that parameter, whole. `x-` keys are free.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.components.reference import as_file_reference, file_references
 from specplan.errors import SpecError
 from specplan.spec.diagnostics import Diagnostic, in_text_order
 from specplan.spec.document import Document, Places
@@ -296,6 +297,9 @@ def _start_paths_from(folder: FilePath, value: dict[str, Any], places: Places) -
             moved = os.path.relpath(start / owner[key], folder)
             owner[key] = moved.replace(os.sep, "/")
 
+    for owner, path in list(file_references(value)):
+        rewrite(owner, "use", path)
+        owner["use"] = as_file_reference(owner["use"])
     rewrite(value.get("results"), "dir", ("results",))
     data = value.get("data")
     if isinstance(data, dict):

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
 from specplan.components import COMPONENTS
+from specplan.components.reference import OPEN_KINDS, parse
 from specplan.spec.diagnostics import Diagnostic, Label
 from specplan.spec.suggest import closest
 from specplan.spec.wording import did_you_mean, kind_of, quoted, shown, with_article
@@ -223,16 +224,20 @@ def _not_a_choice(fault: _Fault) -> Iterator[Diagnostic]:
     yield fault.diagnostic("SP203", f"{fault.name} is {shown(value)}; expected {listed}", hint=hint)
 
 
+_OWN = "`module:Class` or `./file.py:Class`"
+
+
 def _unknown_component(fault: _Fault, known: list[str]) -> Diagnostic:
     value = fault.value
     kind = next(kind for kind, by_name in COMPONENTS.items() if list(by_name) == known)
     hint = None
     if not isinstance(value, str):
         message = f"`use` is {kind_of(value)}, not the name of {_kind_name(kind)}"
-    elif set(value) & set(":/."):
-        message = (
-            f"`{value}`: classes of your own are not supported in this version of the language"
-        )
+    elif ":" in value:
+        message = f"`{value}`: {_kind_name(kind)} cannot be code of your own"
+    elif set(value) & set("/.") and kind in OPEN_KINDS:
+        message = f"`{value}` is not {_kind_name(kind)}"
+        hint = f"code of your own is {_OWN}"
     else:
         message = f"`{value}` is not {_kind_name(kind)}"
         hint = did_you_mean(value, known) or _of_another_kind(value)
@@ -249,6 +254,12 @@ def _kind_name(kind: str) -> str:
 
 
 def _wrong_pattern(fault: _Fault) -> Iterator[Diagnostic]:
+    if fault.path and fault.path[-1] == "use" and not fault.value.startswith("sklearn"):
+        message = f"`{fault.value}` is not code of your own: {_OWN}"
+        meant = f"./{fault.value}"
+        hint = f"did you mean `{meant}`?" if parse(meant) else "for example `./nets.py:Net`"
+        yield fault.diagnostic("SP401", message, hint=hint)
+        return
     if fault.path and fault.path[-1] == "use":
         yield fault.diagnostic(
             "SP401",

@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from specplan.components import COMPONENTS
+from specplan.components.reference import OPEN_KINDS, parse
 from specplan.errors import SpecError
 from specplan.spec.diagnostics import Diagnostic, Origin, in_text_order
 from specplan.spec.model import components_of, from_value
@@ -44,6 +45,8 @@ def validate(document: Document) -> Spec:
 def _check_component(kind: Kind, component: ComponentSpec) -> None:
     use = component.get("use")
     if kind == "model" and isinstance(use, str) and SKLEARN_NAME.fullmatch(use):
+        return
+    if kind in OPEN_KINDS and isinstance(use, str) and parse(use) is not None:
         return
     declaration = COMPONENTS[kind].get(use) if isinstance(use, str) else None
     if declaration is None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from specplan.spec.diagnostics import Diagnostic, Label
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path as FilePath
 
     from numpy.typing import NDArray
 
+    from specplan.code.probe import Prober
+    from specplan.code.trust import Refusal
     from specplan.plan.mend import Mended
     from specplan.spec.diagnostics import Origin, Path
     from specplan.spec.document import Document
+
+
+Imports = Literal["never", "needed", "always"]
+"""When code of the user may be imported: never, to know what the plan needs, or to check it all."""
 
 
 class Context:
@@ -31,6 +38,8 @@ class Context:
         mended: Mended,
         tables: Mapping[str, Mapping[str, NDArray[Any]]],
         fitted: Collection[str] = (),
+        imports: Imports = "never",
+        trust: bool = False,
     ) -> None:
         self.spec = mended.spec
         self.folder = document.folder
@@ -38,9 +47,18 @@ class Context:
         self.lost = mended.lost
         self.damaged = mended.damaged
         self.fitted = frozenset(fitted)
+        self.imports = imports
+        self.trust = trust
         self.diagnostics: list[Diagnostic] = []
+        self.prober: Prober | None = None
+        self.refused: set[Refusal] = set()
         self._document = document
         self._mended = mended
+
+    @property
+    def pythonpath(self) -> tuple[FilePath, ...]:
+        """Where modules of the user are looked for."""
+        return (self.folder,)
 
     def origin(self, path: Path) -> Origin:
         """Where the value at `path` of the spec is written."""
@@ -60,12 +78,21 @@ class Context:
         *,
         hint: str | None = None,
         also: Sequence[tuple[Path, str]] = (),
+        labels: Sequence[Label] = (),
+        key: bool = False,
     ) -> None:
-        """Report a fault at `path`; `also` are other places that explain it."""
-        labels = tuple(Label(origin=self.origin(place), text=text) for place, text in also)
+        """Report a fault at `path`, or at the key of what stands there.
+
+        `also` are other places of the spec that explain it, `labels` such places anywhere.
+        """
+        places = [Label(origin=self.origin(place), text=text) for place, text in also]
         self.diagnostics.append(
             Diagnostic(
-                code=code, message=message, origin=self.origin(path), hint=hint, labels=labels
+                code=code,
+                message=message,
+                origin=self._document.origin(self._mended.original(path), key=key),
+                hint=hint,
+                labels=(*places, *labels),
             )
         )
 

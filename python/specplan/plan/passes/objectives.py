@@ -13,6 +13,7 @@ from specplan.components.metric import Accuracy
 from specplan.plan.dtypes import is_class, is_float
 from specplan.plan.model import Argument, Objective
 from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.own_component import OwnCode
 from specplan.plan.shapes import show
 from specplan.spec.wording import did_you_mean, quoted
 
@@ -112,7 +113,7 @@ class _Checker:
         self.spec = spec
         self.path: Path = (section, label)
         component = resolved.get(self.path)
-        self.component = component if isinstance(component, Component) else None
+        self.component = component if isinstance(component, Component | OwnCode) else None
         self.title = f"{'loss' if section == 'losses' else 'metric'} {label}"
         self.nodes: tuple[str, ...] = ()
         self.outputs: tuple[str, ...] = ()
@@ -196,9 +197,11 @@ class _Checker:
         return _Value(label, field, node.target.dtype, node.target.shape) if node.target else None
 
     def _arguments(
-        self, component: Component, first: _Value, second: _Value
+        self, component: Component | OwnCode, first: _Value, second: _Value
     ) -> tuple[Argument, ...] | None:
         match component:
+            case OwnCode() if prod(first.shape) != prod(second.shape):
+                return self._as_they_are(first, second)
             case CrossEntropy():
                 return self._logits(first, second, "cross_entropy")
             case Accuracy():
@@ -211,6 +214,14 @@ class _Checker:
         return (
             _argument(first, dtype, first.shape),
             _argument(second, dtype, first.shape),
+        )
+
+    def _as_they_are(self, first: _Value, second: _Value) -> tuple[Argument, ...]:
+        """Values of different sizes, which only the user's own code can compare: classes stay classes."""
+        dtype = _METRIC_DTYPE if self.path[0] == "metrics" else self._loss_dtype(first, second)
+        return tuple(
+            _argument(value, _CLASS_DTYPE if is_class(value.dtype) else dtype, value.shape)
+            for value in (first, second)
         )
 
     def _loss_dtype(self, first: _Value, second: _Value) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from specplan.code.signature import Parameter, Signature
     from specplan.code.source import Module, Source
 
-_LOADED: dict[tuple[str, str], Mapping[str, ModuleType]] = {}
+_LOADED: dict[tuple[str, str, str], Mapping[str, ModuleType]] = {}
 # A class that two plans name is one class: torch and isinstance tell copies apart.
 
 
@@ -95,7 +95,7 @@ def _member(source: Source, value: Any) -> Any:
 
 
 def _modules(source: Source) -> Mapping[str, ModuleType]:
-    key = (source.module, source.digest)
+    key = (source.module, source.digest, str(source.modules[source.module].file))
     if key not in _LOADED:
         _LOADED[key] = _imported(source)
     return _LOADED[key]

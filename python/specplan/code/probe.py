@@ -63,7 +63,7 @@ class Prober:
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
         self._child: subprocess.Popen[bytes] | None = None
-        self._said = tempfile.TemporaryFile()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as this
 
     def probe(self, job: Job) -> Gave | Failed:
         """Run a model on 2 and 3 rows."""

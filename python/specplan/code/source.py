@@ -243,9 +243,11 @@ def _missing_module(name: str, roots: Sequence[Path]) -> CodeError:
     first, _, rest = name.partition(".")
     known = {known for root in roots for known in [*_names_in(root, "*.py"), *_packages(root)]}
     hint = did_you_mean(first, sorted(known - {first}))
-    if rest and first in known:
-        package = next(root / first for root in roots if (root / first).is_dir())
+    package = next((root / first for root in roots if (root / first).is_dir()), None)
+    if rest and package is not None:
         hint = did_you_mean(name, [f"{first}.{inner}" for inner in _names_in(package, "*.py")])
+    if name.endswith(".py"):
+        hint = f"a file is written `./{name}:...`"
     searched = quoted(displayed(root) for root in roots)
     return CodeError(
         "SP402", f"module `{name}` not found; searched {searched} and the installed packages", hint

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import spec_argument
+from specplan.cli.arguments import composition_options, spec_argument
 from specplan.cli.diagnose import read_or_compile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from specplan.spec.composition import Composition
+
 
 @click.command()
 @spec_argument
-def command(spec: Path) -> None:
+@composition_options
+def command(spec: Path, composition: Composition) -> None:
     """Print what SPEC, a spec or a plan, would run: data, graph, shapes, phases. Writes nothing.
 
     \b
@@ -24,4 +27,4 @@ def command(spec: Path) -> None:
     """
     from specplan.plan.explain import explain
 
-    click.echo(explain(read_or_compile(spec).plan), nl=False)
+    click.echo(explain(read_or_compile(spec, composition).plan), nl=False)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
-from specplan.spec.compose import compose
+from specplan.spec.compose import compose, compose_configuration
+from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.diagnostics import format_path
 from specplan.spec.model import SPEC_VERSION
 from specplan.spec.source import Source, read
@@ -17,17 +18,32 @@ if TYPE_CHECKING:
     from specplan.spec.document import Document
 
 
-def load(path: str | os.PathLike[str]) -> Document:
+def load(path: str | os.PathLike[str], composition: Composition = NOTHING_ADDED) -> Document:
     """Read a spec with everything that it imports.
 
     Raises:
         SpecError: a file is missing or unreadable, or its text is not JSON or YAML 1.2.
     """
-    return compose(read(FilePath(path)))
+    return compose(read(FilePath(path)), composition)
+
+
+def load_configuration(
+    path: str | os.PathLike[str], composition: Composition = NOTHING_ADDED
+) -> Document:
+    """Read a configuration, of which nothing has to be as in a spec, with everything that it imports.
+
+    Raises:
+        SpecError: a file is missing or unreadable, its text is not JSON or YAML 1.2, or an override leads
+            nowhere.
+    """
+    return compose_configuration(read(FilePath(path)), composition)
 
 
 def from_mapping(
-    mapping: Mapping[str, Any], *, folder: str | os.PathLike[str] | None = None
+    mapping: Mapping[str, Any],
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    composition: Composition = NOTHING_ADDED,
 ) -> Document:
     """A spec that a Python program holds. `mapping` is copied; the version key may be left out.
 
@@ -40,7 +56,8 @@ def from_mapping(
     """
     value = {"specplan": SPEC_VERSION} | _plain(mapping, ())
     start = FilePath("." if folder is None else folder).absolute()
-    return compose(Source(name=None, file=None, folder=start, value=value))
+    source = Source(name=None, file=None, folder=start, value=value)
+    return compose(source, composition)
 
 
 def _plain(value: object, path: Path) -> Any:

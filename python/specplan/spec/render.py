@@ -57,6 +57,8 @@ def _clipped(line: str, start: int, end: int) -> tuple[str, int, int]:
 
 
 def _line(origin: Origin, document: Document | None) -> str | None:
+    if origin.text is not None:
+        return origin.text
     if document is not None:
         return document.source_line(origin)
     if origin.file is None or not origin.line:

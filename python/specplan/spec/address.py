@@ -17,6 +17,8 @@ from specplan.spec.layers import REFERENCE, is_reference
 from specplan.spec.wording import did_you_mean, kind_of, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from specplan.spec.diagnostics import Path
 
 MOST_PARTS = 64
@@ -72,8 +74,8 @@ def step(value: Any, name: str) -> Path | None:
     return None
 
 
-def missing(value: Any, path: Path, name: str) -> Missing:
-    """Why `name` means nothing in `value`, which stands at `path`."""
+def missing(value: Any, path: Path, name: str, *, also: Iterable[str] = ()) -> Missing:
+    """Why `name` means nothing in `value`, which stands at `path`; `also` are keys that it could have."""
     where = f"`{format_path(path)}`" if path else "the spec"
     if isinstance(value, dict) and is_reference(value):
         target = value[REFERENCE]
@@ -83,7 +85,7 @@ def missing(value: Any, path: Path, name: str) -> Missing:
             f"set `{target}.{name}`, for every place that uses it",
         )
     if isinstance(value, dict):
-        known = names_in(value)
+        known = list(dict.fromkeys([*names_in(value), *also]))
         return Missing(
             "SP103", f"{where} has no `{name}`{_listed(known)}", did_you_mean(name, known)
         )
@@ -91,9 +93,7 @@ def missing(value: Any, path: Path, name: str) -> Missing:
         return Missing("SP103", f"{where} is {kind_of(value)}, and has no `{name}`")
     if name.isdecimal() and name.isascii():
         size = f"{len(value)} item{'' if len(value) == 1 else 's'}"
-        return Missing(
-            "SP104", f"{where} has {size}, and no item {name}", f"`{len(value)}` appends one"
-        )
+        return Missing("SP104", f"{where} has {size}, and no item {name}")
     known = names_in(value)
     called = _called(value, name)
     if called:
@@ -113,7 +113,7 @@ def names_in(value: Any) -> list[str]:
     if isinstance(value, dict):
         return [*value, *(names_in(value["do"]) if _is_group(value) else ())]
     if isinstance(value, list):
-        names = (_name(item) for item in value)
+        names = (name_of(item) for item in value)
         return list(dict.fromkeys(name for name in names if name is not None))
     return []
 
@@ -123,10 +123,11 @@ def _is_group(value: dict[str, Any]) -> bool:
 
 
 def _called(items: list[Any], name: str) -> list[int]:
-    return [index for index, item in enumerate(items) if _name(item) == name]
+    return [index for index, item in enumerate(items) if name_of(item) == name]
 
 
-def _name(item: object) -> str | None:
+def name_of(item: object) -> str | None:
+    """What an item of a list is called; None where it has no name."""
     if isinstance(item, dict):
         for key in _NAMING_KEYS:
             if isinstance(item.get(key), str):

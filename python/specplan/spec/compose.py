@@ -9,6 +9,7 @@ spec; they are rewritten to start from the folder of the document.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from pathlib import PurePath
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 
 from specplan.errors import SpecError
 from specplan.spec.composition import NOTHING_ADDED, Composition
-from specplan.spec.diagnostics import Diagnostic, in_text_order
+from specplan.spec.diagnostics import Diagnostic, format_path, in_text_order
 from specplan.spec.document import Document
 from specplan.spec.layers import REFERENCE, Layers, is_reference
 from specplan.spec.model import SPEC_VERSION
@@ -59,12 +60,13 @@ def compose(source: Source, composition: Composition = NOTHING_ADDED) -> Documen
     settling = _Settling(overrides.over(layer))
     value, trace = settling.settle()
     _start_paths_from(source.folder, value, trace)
+    problems = [*overrides.problems, *settling.problems]
     return Document(
         value=value,
         sources=_first(source, [*layers.sources, *overrides.sources]),
         trace=trace,
         written=settling.written,
-        problems=(*overrides.problems, *settling.problems),
+        problems=tuple(problems or _without_effect(overrides, settling.used)),
     )
 
 
@@ -86,7 +88,7 @@ def compose_configuration(source: Source, composition: Composition = NOTHING_ADD
     if problems:
         raise SpecError(in_text_order([*problems, *layers.warnings], source.name))
     return Document(
-        value=layer.value,
+        value=copy.deepcopy(layer.value),
         sources=_first(source, [*layers.sources, *overrides.sources]),
         trace=layer.trace,
         written=layer.value,
@@ -110,12 +112,34 @@ def _of_newer_programs(sources: list[Source]) -> Iterator[Diagnostic]:
             )
 
 
+def _without_effect(overrides: Overrides, used: set[Path]) -> Iterator[Diagnostic]:
+    """Overrides of parameters that nothing refers to: the run would not be the one that was asked for."""
+    names = {str(path[1]) for path in used}
+    for source, path in overrides.applied:
+        met = any(path[: len(target)] == target[: len(path)] for target in used)
+        if path[0] == "params" and not met:
+            here = format_path(path)
+            hint = did_you_mean(str(path[1]), names) if len(path) > 1 else None
+            yield Diagnostic(
+                code="SP107",
+                message=f"nothing in the spec uses `{here}`",
+                origin=source.origin(path, path=path, key=True),
+                hint=hint or f"a value uses it with `{{$: {here}}}`",
+            )
+
+
 class _Settling:
-    """Puts parameters in, takes out what is not part of the spec, and refuses numbers that no plan can hold."""
+    """Puts parameters in, takes out what is not part of the spec, and refuses numbers that no plan can hold.
+
+    Attributes:
+        written: the value as it was before.
+        used: the parameters that were put in.
+    """
 
     def __init__(self, layer: Layer) -> None:
         self.written = layer.value
         self.problems: list[Diagnostic] = []
+        self.used: set[Path] = set()
         self._trace = layer.trace
         self._params: dict[str, Any] = {}
         self._put_in: dict[Path, Trace] = {}
@@ -168,7 +192,10 @@ class _Settling:
                 self._unknown_parameter(name, value, inner, (*path, REFERENCE))
                 return reference
             value, inner = value[name], (*inner, name)
-        self._copies += 1 if isinstance(value, str) else _count(value)
+        self.used.add(inner)
+        if self._copies > MOST_COPIES:
+            return None
+        self._copies += _count(value)
         if self._copies > MOST_COPIES:
             self._report(path, "SP003", f"parameters put in more than {MOST_COPIES:,} values")
             return None

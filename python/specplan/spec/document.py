@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.spec.trace import Step, Trace, chain
+from specplan.spec.diagnostics import Origin
+from specplan.spec.trace import Step, Trace, chain, holds
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
-    from specplan.spec.diagnostics import Diagnostic, Origin, Path
+    from specplan.spec.diagnostics import Diagnostic, Path
     from specplan.spec.source import Source
 
 
@@ -61,8 +62,31 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return trace.source.origin(trace.inner, path=path, key=key)
 
     def chain(self, path: Path) -> tuple[Step, ...]:
-        """Every value that the place at `path` had while the texts were composed, oldest first."""
-        return chain(self.trace, path)
+        """Every value that the place at `path` had while the spec was composed, oldest first.
+
+        The default of the language or of a component is the oldest; empty where there is nothing.
+        """
+        steps = self._defaults(path)
+        if holds(self.value, path) or holds(self.written, path):
+            steps += chain(self.trace, path)
+        return steps
+
+    def _defaults(self, path: Path) -> tuple[Step, ...]:
+        # The schema is read only where someone asks for defaults.
+        from specplan.spec.defaults import declared
+
+        key = declared(self.value, path[:-1]).get(str(path[-1])) if path else None
+        if key is None or key.default is msgspec.UNSET:
+            return ()
+        return (
+            Step(
+                cause="default",
+                origin=Origin(file=None, path=path),
+                value=key.default,
+                owner=key.owner,
+                description=key.description,
+            ),
+        )
 
     def start(self, path: Path) -> FilePath:
         """The folder from which a relative path that is written at `path` starts."""

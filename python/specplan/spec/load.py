@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
+from specplan.errors import SpecError
 from specplan.spec.compose import compose, compose_configuration
 from specplan.spec.composition import NOTHING_ADDED, Composition
-from specplan.spec.diagnostics import format_path
+from specplan.spec.diagnostics import Diagnostic, Origin, format_path
 from specplan.spec.model import SPEC_VERSION
 from specplan.spec.source import Source, read
 
 if TYPE_CHECKING:
     from specplan.spec.diagnostics import Path
     from specplan.spec.document import Document
+
+DEEPEST = 64
+"""Levels of nesting; the parser of texts takes no more either."""
 
 
 def load(path: str | os.PathLike[str], composition: Composition = NOTHING_ADDED) -> Document:
@@ -52,7 +56,8 @@ def from_mapping(
 
     Raises:
         TypeError: `mapping` holds something that JSON cannot write.
-        SpecError: something that it imports is missing or unreadable.
+        SpecError: it is nested too deeply, something that it imports is missing or unreadable, or an
+            override is faulty.
     """
     value = {"specplan": SPEC_VERSION} | _plain(mapping, ())
     start = FilePath("." if folder is None else folder).absolute()
@@ -61,6 +66,11 @@ def from_mapping(
 
 
 def _plain(value: object, path: Path) -> Any:
+    if len(path) > DEEPEST:
+        message = f"nesting deeper than {DEEPEST}"
+        raise SpecError(
+            [Diagnostic(code="SP003", message=message, origin=Origin(file=None, path=path))]
+        )
     # numpy.float64, enum.StrEnum and the like become the plain type: validation is strict.
     match value:
         case None | bool():

@@ -57,13 +57,13 @@ class Overrides:
     """The overrides of one composition.
 
     Attributes:
-        sources: those that were applied.
+        applied: the text and the path of each that was applied.
         problems: what is wrong with the others.
     """
 
     def __init__(self, texts: Sequence[str], folder: FilePath) -> None:
         """Relative paths in values start at `folder`."""
-        self.sources: list[Source] = []
+        self.applied: list[tuple[Source, Path]] = []
         self.problems: list[Diagnostic] = []
         self._folder = folder
         self._lines: list[str] = []
@@ -76,6 +76,11 @@ class Overrides:
             if override is not None:
                 self._overrides.append(override)
             line += len(LINE_BREAK.findall(text)) + 1
+
+    @property
+    def sources(self) -> list[Source]:
+        """The texts of those that were applied."""
+        return [source for source, _ in self.applied]
 
     def over(self, layer: Layer) -> Layer:
         """The layer with its values replaced, in order."""
@@ -172,7 +177,7 @@ class Overrides:
             lines=tuple(self._lines),
             text=_Places(path=whole, spans=tuple(spans), span=override.span, text=override.text),
         )
-        self.sources.append(source)
+        self.applied.append((source, whole))
         top = path + made[:1]
         trace = Trace(source=source, inner=top, cause="override")
         return Layer(
@@ -232,7 +237,10 @@ def _obstacle(value: Any, path: Path, names: list[str]) -> _Obstacle | None:
         # A mapping that is made on the way to a value is more often a slip than a wish.
         fits = fits and (len(names) == 1 or closest(names[0], names_in(value)) is None)
     if not fits:
-        return _Obstacle(missing(value, path, names[0]))
+        obstacle = missing(value, path, names[0])
+        if isinstance(value, list) and obstacle.hint is None:
+            obstacle = replace(obstacle, hint=f"`{len(value)}` appends an item")
+        return _Obstacle(obstacle)
     for position, name in enumerate(names[1:], start=1):
         if name.isdecimal() and name != "0":
             inside = format_path((*path, *names[:position]))

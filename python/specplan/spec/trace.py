@@ -22,12 +22,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         origin: where it is written; only `path` says something of a default.
-        description: of a default: whose it is, and what the value means.
+        owner: of a default: what has it, a part of the language or a component.
+        description: of a default: what the value means.
     """
 
     cause: Cause
     origin: Origin
     value: Any
+    owner: str | None = None
     description: str | None = None
 
 
@@ -133,3 +135,16 @@ def chain(root: Trace, path: Path) -> tuple[Step, ...]:
     history = reference.history() if reference is target.reference else [reference]
     before = [trace.step() for trace in history[:-1]]
     return (*before, replace(reference.step(), cause="parameter"), *steps)
+
+
+def holds(value: Any, path: Path) -> bool:
+    """Whether there is something at `path` of a value."""
+    for part in path:
+        if isinstance(value, dict):
+            known = part in value
+        else:
+            known = isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if not known:
+            return False
+        value = value[part]
+    return True

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import error_format_option, spec_argument, trust_option
+from specplan.cli.arguments import (
+    composition_options,
+    error_format_option,
+    spec_argument,
+    trust_option,
+)
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
 
 if TYPE_CHECKING:
     from specplan.plan.passes.context import Imports
+    from specplan.spec.composition import Composition
 
 
 @click.command()
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
     help="Also run models of your own on a few rows, in another process. They have to be trusted.",
 )
 @trust_option
+@composition_options
 @error_format_option
 def command(
     spec: Path,
@@ -37,6 +44,7 @@ def command(
     explain: bool,
     check_imports: bool,
     trust: bool,
+    composition: Composition,
     error_format: str,
 ) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
@@ -49,12 +57,13 @@ def command(
     Example:
       mlx compile spec.json --explain
       mlx compile spec.yaml -o plans/first.plan.json
+      mlx compile spec.yaml -c plan.train.epochs=5
     """
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
     imports: Imports = "always" if check_imports else "never"
-    compiled = compile_or_exit(spec, error_format, imports=imports, trust=trust)
+    compiled = compile_or_exit(spec, error_format, composition, imports=imports, trust=trust)
 
     from specplan.plan.canonical import write_map, write_plan
 

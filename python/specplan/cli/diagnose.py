@@ -15,17 +15,23 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Compiled
     from specplan.plan.passes.context import Imports
+    from specplan.spec.composition import Composition
     from specplan.spec.diagnostics import Diagnostic
 
 
 def compile_or_exit(
-    path: Path, error_format: str, *, imports: Imports = "never", trust: bool = False
+    path: Path,
+    error_format: str,
+    composition: Composition,
+    *,
+    imports: Imports = "never",
+    trust: bool = False,
 ) -> Compiled:
     """Compile a spec; where it is wrong, write every diagnostic and end with exit code 1."""
     from specplan.plan.compile import compile_path
 
     try:
-        compiled = compile_path(path, imports=imports, trust=trust)
+        compiled = compile_path(path, composition, imports=imports, trust=trust)
     except SpecError as error:
         write_diagnostics(error.diagnostics, path, error_format)
         raise click.exceptions.Exit(1) from error
@@ -33,13 +39,20 @@ def compile_or_exit(
     return compiled
 
 
-def read_or_compile(path: Path, *, imports: Imports = "never", trust: bool = False) -> Compiled:
+def read_or_compile(
+    path: Path, composition: Composition, *, imports: Imports = "never", trust: bool = False
+) -> Compiled:
     """The plan in a plan file, or what a spec compiles to."""
     from specplan.plan.canonical import read_plan
 
-    if _holds_plan(path):
-        return read_plan(path)
-    return compile_or_exit(path, "human", imports=imports, trust=trust)
+    if not _holds_plan(path):
+        return compile_or_exit(path, "human", composition, imports=imports, trust=trust)
+    if composition:
+        raise click.UsageError(
+            f"`{path}` is a plan, which does not change; "
+            "-c, --pre-yaml and --post-yaml are for specs"
+        )
+    return read_plan(path)
 
 
 def refuse_plan(path: Path) -> None:

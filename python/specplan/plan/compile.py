@@ -13,6 +13,7 @@ from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Res
 from specplan.plan.passes import components, data, graph, objectives, schedule
 from specplan.plan.passes.components import SklearnModel
 from specplan.plan.passes.context import Context
+from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.diagnostics import in_text_order
 from specplan.spec.load import from_mapping, load
 from specplan.spec.model import to_value
@@ -35,9 +36,13 @@ if TYPE_CHECKING:
 
 
 def compile_path(
-    path: str | os.PathLike[str], *, imports: Imports = "never", trust: bool = False
+    path: str | os.PathLike[str],
+    composition: Composition = NOTHING_ADDED,
+    *,
+    imports: Imports = "never",
+    trust: bool = False,
 ) -> Compiled:
-    """Compile a JSON or YAML file.
+    """Compile a JSON or YAML file, with what is laid over and under it.
 
     Args:
         imports: when a child process may import code of the user, to see what it gives.
@@ -46,13 +51,14 @@ def compile_path(
     Raises:
         SpecError: with everything that is wrong, in the order of the text.
     """
-    return compile_document(load(path), imports=imports, trust=trust)
+    return compile_document(load(path, composition), imports=imports, trust=trust)
 
 
 def compile_mapping(
     mapping: Mapping[str, Any],
     *,
     folder: str | os.PathLike[str] | None = None,
+    composition: Composition = NOTHING_ADDED,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     fitted: Collection[str] = (),
 ) -> Compiled:
@@ -60,13 +66,14 @@ def compile_mapping(
 
     Args:
         folder: where relative paths in the spec start; by default the current folder.
+        composition: what is laid over and under the spec.
         tables: columns of `memory` sources, by the name under which the spec calls them.
         fitted: nodes that are fitted before the first phase, in the state that the plan will go on from.
 
     Raises:
         SpecError: with everything that is wrong.
     """
-    document = from_mapping(mapping, folder=folder)
+    document = from_mapping(mapping, folder=folder, composition=composition)
     return compile_document(document, tables=tables, fitted=fitted)
 
 

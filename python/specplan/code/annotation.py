@@ -103,12 +103,12 @@ class _Reader:
         if name == "Optional":
             return _union([inner(arguments[0]), None])
         if name in ("tuple", "Tuple") and len(arguments) == 2 and _is_ellipsis(arguments[1]):
-            return tuple[inner(arguments[0]), ...]
+            return tuple[inner(arguments[0]), ...]  # type: ignore[misc]  # made while the program runs
         types = [inner(argument) for argument in arguments]
         if name == "Union":
             return _union(types)
         if name in ("tuple", "Tuple"):
-            return tuple[tuple(types)]
+            return tuple[tuple(types)]  # type: ignore[misc]
         if name in _LISTS and len(types) == 1:
             return list[types[0]]  # type: ignore[valid-type]  # made while the program runs
         if name in _MAPPINGS and len(types) == 2:

@@ -86,6 +86,8 @@ class Context:
         `also` are other places of the spec that explain it, `labels` such places anywhere.
         """
         places = [Label(origin=self.origin(place), text=text) for place, text in also]
+        replaced = self._document.replaced(self._mended.original(path))
+        places += [] if replaced is None else [replaced]
         self.diagnostics.append(
             Diagnostic(
                 code=code,

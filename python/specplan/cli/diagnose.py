@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Diagnostic
 
 
-def compile_or_exit(path: Path, error_format: str) -> Compiled:
+def compile_or_exit(path: Path, error_format: str, *, strict: bool = False) -> Compiled:
     """Compile a spec; where it is wrong, write every diagnostic and end with exit code 1."""
     from specplan.plan.compile import compile_path
 
     try:
-        compiled = compile_path(path)
+        compiled = compile_path(path, strict=strict)
     except SpecError as error:
         write_diagnostics(error.diagnostics, path, error_format)
         raise click.exceptions.Exit(1) from error
@@ -30,11 +30,13 @@ def compile_or_exit(path: Path, error_format: str) -> Compiled:
     return compiled
 
 
-def read_or_compile(path: Path) -> Compiled:
+def read_or_compile(path: Path, *, strict: bool = False) -> Compiled:
     """The plan in a plan file, or what a spec compiles to."""
+    if not _holds_plan(path):
+        return compile_or_exit(path, "human", strict=strict)
     from specplan.plan.canonical import read_plan
 
-    return read_plan(path) if _holds_plan(path) else compile_or_exit(path, "human")
+    return read_plan(path)
 
 
 def refuse_plan(path: Path) -> None:
@@ -46,7 +48,7 @@ def refuse_plan(path: Path) -> None:
 
 
 def _holds_plan(path: Path) -> bool:
-    from specplan.plan.canonical import is_plan
+    from specplan.plan.model import is_plan
 
     if path.suffix != ".json":
         return False

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import root_option, spec_argument
+from specplan.cli.arguments import root_option, spec_argument, strict_option
 from specplan.cli.diagnose import read_or_compile
 from specplan.cli.display import choose_display
 from specplan.cli.show import losses, summary, write_json, write_last_metrics, write_places
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 @click.command()
 @spec_argument
 @root_option
+@strict_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
-def command(spec: Path, root: Path | None, quiet: bool, as_json: bool) -> None:
+def command(spec: Path, root: Path | None, strict: bool, quiet: bool, as_json: bool) -> None:
     """Run SPEC, a spec or a plan, and print its last metrics and where the results are.
 
     Ctrl-C ends a run cleanly: what was recorded until then is kept.
@@ -30,7 +31,7 @@ def command(spec: Path, root: Path | None, quiet: bool, as_json: bool) -> None:
       mlx run spec.json
       mlx run spec.plan.json --root results --quiet
     """
-    compiled = read_or_compile(spec)
+    compiled = read_or_compile(spec, strict=strict)
 
     from specplan.run.run import run_plan
     from specplan.store.root import runs_root

@@ -11,7 +11,7 @@ import rfc8785
 from blake3 import blake3
 
 from specplan.errors import PlanError
-from specplan.plan.model import PLAN_VERSION, Compiled, Plan
+from specplan.plan.model import PLAN_VERSION, Compiled, Plan, is_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,15 +126,6 @@ def read_plan(path: Path) -> Compiled:
             "change the spec and compile it again"
         )
     return Compiled(plan=plan, folder=path.parent)
-
-
-def is_plan(value: Any) -> bool:
-    """Whether the plain value of a JSON file is a plan; a spec has a list under `plan`."""
-    return (
-        isinstance(value, dict)
-        and type(value.get("plan")) is int
-        and isinstance(value.get("id"), str)
-    )
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -27,6 +27,7 @@ from specplan.spec.source import Source, displayed, read, similar_file
 from specplan.spec.wording import did_you_mean, kind_of, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path as FilePath
 
     from specplan.spec.diagnostics import Path
@@ -59,6 +60,7 @@ def compose(source: Source) -> Document:
         sources=(source, *(other for other in imports.sources if other is not source)),
         places=settling.places,
         references=settling.references,
+        unused_parameters=tuple(settling.unused_parameters(source)),
         problems=tuple(settling.problems),
     )
 
@@ -202,6 +204,7 @@ class _Settling:
         self.problems: list[Diagnostic] = []
         self._value = layer.value
         self._params: dict[str, Any] = {}
+        self._used: set[str] = set()
 
     def settle(self) -> dict[str, Any]:
         params = self._value.get("params", {})
@@ -212,6 +215,16 @@ class _Settling:
         value = {key: item for key, item in self._value.items() if key not in _NOT_IN_THE_VALUE}
         settled: dict[str, Any] = self._settled(value, ())
         return settled
+
+    def unused_parameters(self, source: Source) -> Iterator[Path]:
+        """Parameters in the text of `source` that nothing refers to.
+
+        Those of an imported file are for all that import it, some of which may not need them.
+        """
+        for name in self._params:
+            path: Path = ("params", name)
+            if name not in self._used and self.places.find(path)[0] is source:
+                yield path
 
     def _plain_params(self, value: Any, path: Path) -> Any:
         if isinstance(value, dict) and REFERENCE in value:
@@ -250,6 +263,7 @@ class _Settling:
                 self._unknown_parameter(name, value, inner, (*path, REFERENCE))
                 return reference
             value, inner = value[name], (*inner, name)
+        self._used.add(target.removeprefix(_PREFIX).partition(".")[0])
         self.references[path] = self.places.find(path)
         places = self.places.below(inner)
         self.places.by_path.update({path + rest: place for rest, place in places.items()})

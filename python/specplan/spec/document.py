@@ -51,6 +51,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         sources: the texts; the first is the one that was asked for.
         places: where each value stands.
         references: where `{$: params.x}` was written, by the path of the value that replaced it.
+        unused_parameters: parameters of the first text that no `{$: params.x}` refers to.
         problems: faults of the composition that did not make the rest of the value meaningless.
     """
 
@@ -58,6 +59,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     sources: tuple[Source, ...]
     places: Places
     references: dict[Path, Place] = {}
+    unused_parameters: tuple[Path, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
 
     @property

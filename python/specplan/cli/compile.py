@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import error_format_option, spec_argument, strict_option
+from specplan.cli.arguments import (
+    composition_options,
+    error_format_option,
+    spec_argument,
+    strict_option,
+)
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
+
+if TYPE_CHECKING:
+    from specplan.spec.composition import Composition
 
 
 @click.command()
@@ -20,10 +29,16 @@ from specplan.cli.diagnose import compile_or_exit, refuse_plan
     help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
 )
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
+@composition_options
 @strict_option
 @error_format_option
 def command(
-    spec: Path, output: Path | None, explain: bool, strict: bool, error_format: str
+    spec: Path,
+    output: Path | None,
+    explain: bool,
+    composition: Composition,
+    strict: bool,
+    error_format: str,
 ) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
 
@@ -33,11 +48,12 @@ def command(
     Example:
       mlx compile spec.json --explain
       mlx compile spec.yaml -o plans/first.plan.json
+      mlx compile spec.yaml -c plan.train.epochs=5
     """
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
-    compiled = compile_or_exit(spec, error_format, strict=strict)
+    compiled = compile_or_exit(spec, error_format, composition, strict=strict)
 
     from specplan.plan.canonical import write_map, write_plan
 

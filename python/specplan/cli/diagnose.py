@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.plan.model import Compiled
+    from specplan.spec.composition import Composition
     from specplan.spec.diagnostics import Diagnostic
 
 
-def compile_or_exit(path: Path, error_format: str, *, strict: bool = False) -> Compiled:
+def compile_or_exit(
+    path: Path, error_format: str, composition: Composition, *, strict: bool = False
+) -> Compiled:
     """Compile a spec; where it is wrong, write every diagnostic and end with exit code 1."""
     from specplan.plan.compile import compile_path
 
     try:
-        compiled = compile_path(path, strict=strict)
+        compiled = compile_path(path, composition, strict=strict)
     except SpecError as error:
         write_diagnostics(error.diagnostics, path, error_format)
         raise click.exceptions.Exit(1) from error
@@ -30,10 +33,15 @@ def compile_or_exit(path: Path, error_format: str, *, strict: bool = False) -> C
     return compiled
 
 
-def read_or_compile(path: Path, *, strict: bool = False) -> Compiled:
+def read_or_compile(path: Path, composition: Composition, *, strict: bool = False) -> Compiled:
     """The plan in a plan file, or what a spec compiles to."""
     if not _holds_plan(path):
-        return compile_or_exit(path, "human", strict=strict)
+        return compile_or_exit(path, "human", composition, strict=strict)
+    if composition:
+        raise click.UsageError(
+            f"`{path}` is a plan, which does not change; "
+            "-c, --pre-yaml and --post-yaml are for specs"
+        )
     from specplan.plan.canonical import read_plan
 
     return read_plan(path)

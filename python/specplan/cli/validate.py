@@ -6,19 +6,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import error_format_option, spec_argument, strict_option
+from specplan.cli.arguments import (
+    composition_options,
+    error_format_option,
+    spec_argument,
+    strict_option,
+)
 from specplan.cli.diagnose import refuse_plan, write_diagnostics
 from specplan.errors import SpecError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from specplan.spec.composition import Composition
+
 
 @click.command()
 @spec_argument
+@composition_options
 @strict_option
 @error_format_option
-def command(spec: Path, strict: bool, error_format: str) -> None:
+def command(spec: Path, composition: Composition, strict: bool, error_format: str) -> None:
     """Check a spec as `mlx compile` does, and write nothing.
 
     Its data need not be there: what only their headers tell is then left unchecked, and the last
@@ -34,7 +42,7 @@ def command(spec: Path, strict: bool, error_format: str) -> None:
 
     refuse_plan(spec)
     try:
-        analysis = analyse(load(spec), needs_data=False, strict=strict)
+        analysis = analyse(load(spec, composition), needs_data=False, strict=strict)
     except SpecError as error:
         write_diagnostics(error.diagnostics, spec, error_format)
         raise click.exceptions.Exit(1) from error

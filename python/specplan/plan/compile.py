@@ -12,6 +12,7 @@ from specplan.plan.canonical import canonical
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.schedule import phase_places
+from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.load import from_mapping, load
 from specplan.spec.model import to_value
 
@@ -29,19 +30,25 @@ if TYPE_CHECKING:
     from specplan.spec.model import Spec
 
 
-def compile_path(path: str | os.PathLike[str], *, strict: bool = False) -> Compiled:
-    """Compile a JSON or YAML file; with `strict`, warnings are errors.
+def compile_path(
+    path: str | os.PathLike[str],
+    composition: Composition = NOTHING_ADDED,
+    *,
+    strict: bool = False,
+) -> Compiled:
+    """Compile a JSON or YAML file, with what is laid over and under it; `strict` makes warnings errors.
 
     Raises:
         SpecError: with everything that is wrong, in the order of the text.
     """
-    return compile_document(load(path), strict=strict)
+    return compile_document(load(path, composition), strict=strict)
 
 
 def compile_mapping(
     mapping: Mapping[str, Any],
     *,
     folder: str | os.PathLike[str] | None = None,
+    composition: Composition = NOTHING_ADDED,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     fitted: Collection[str] | None = None,
 ) -> Compiled:
@@ -49,6 +56,7 @@ def compile_mapping(
 
     Args:
         folder: where relative paths in the spec start; by default the current folder.
+        composition: what is laid over and under the spec.
         tables: columns of `memory` sources, by the name under which the spec calls them.
         fitted: nodes that are fitted before the first phase, in the state that the plan will go on
             from; None where it starts from fresh nodes.
@@ -56,7 +64,7 @@ def compile_mapping(
     Raises:
         SpecError: with everything that is wrong.
     """
-    document = from_mapping(mapping, folder=folder)
+    document = from_mapping(mapping, folder=folder, composition=composition)
     return compile_document(document, tables=tables, fitted=fitted)
 
 

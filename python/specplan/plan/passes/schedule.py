@@ -59,7 +59,7 @@ def schedule(context: Context, parts: Parts) -> Schedule:
         outlines.append(scheduler.outline)
         if phase is not None:
             built.append(phase)
-    if not outlines and not context.damaged(("plan",)):
+    if not phase_places(context.spec) and not context.damaged(("plan",)):
         context.error("SP204", "the plan has no phases", ("plan",))
     return Schedule(phases=tuple(built), outlines=tuple(outlines), activity=activity)
 

@@ -119,12 +119,16 @@ class Context:
         *,
         key: bool,
     ) -> Diagnostic:
-        labels = tuple(
+        labels = [
             Label(origin=self.origin(place, key=_has_name(place)), text=text)
             for place, text in also
-        )
+        ]
+        replaced = self._document.replaced(self._mended.original(path))
+        labels += [] if replaced is None else [replaced]
         origin = self.origin(path, key=key)
-        return Diagnostic(code=code, message=message, origin=origin, hint=hint, labels=labels)
+        return Diagnostic(
+            code=code, message=message, origin=origin, hint=hint, labels=tuple(labels)
+        )
 
 
 def _has_name(path: Path) -> bool:

@@ -11,12 +11,12 @@ from specplan.cli.arguments import (
     composition_options,
     error_format_option,
     spec_argument,
+    strict_option,
     trust_option,
 )
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
 
 if TYPE_CHECKING:
-    from specplan.plan.passes.context import Imports
     from specplan.spec.composition import Composition
 
 
@@ -35,16 +35,18 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also run models of your own on a few rows, in another process. They have to be trusted.",
 )
-@trust_option
 @composition_options
+@strict_option
+@trust_option
 @error_format_option
 def command(
     spec: Path,
     output: Path | None,
     explain: bool,
+    composition: Composition,
+    strict: bool,
     check_imports: bool,
     trust: bool,
-    composition: Composition,
     error_format: str,
 ) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
@@ -62,8 +64,10 @@ def command(
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
-    imports: Imports = "always" if check_imports else "never"
-    compiled = compile_or_exit(spec, error_format, composition, imports=imports, trust=trust)
+    from specplan.plan.passes.context import CodeUse
+
+    code = CodeUse(imports="always" if check_imports else "never", trust=trust)
+    compiled = compile_or_exit(spec, error_format, composition, strict=strict, code=code)
 
     from specplan.plan.canonical import write_map, write_plan
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.plan.model import Compiled
-    from specplan.plan.passes.context import Imports
+    from specplan.plan.passes.context import CodeUse
     from specplan.spec.composition import Composition
     from specplan.spec.diagnostics import Diagnostic
 
@@ -24,14 +24,15 @@ def compile_or_exit(
     error_format: str,
     composition: Composition,
     *,
-    imports: Imports = "never",
-    trust: bool = False,
+    strict: bool = False,
+    code: CodeUse | None = None,
 ) -> Compiled:
     """Compile a spec; where it is wrong, write every diagnostic and end with exit code 1."""
     from specplan.plan.compile import compile_path
+    from specplan.plan.passes.context import READ_ONLY
 
     try:
-        compiled = compile_path(path, composition, imports=imports, trust=trust)
+        compiled = compile_path(path, composition, strict=strict, code=code or READ_ONLY)
     except SpecError as error:
         write_diagnostics(error.diagnostics, path, error_format)
         raise click.exceptions.Exit(1) from error
@@ -40,18 +41,22 @@ def compile_or_exit(
 
 
 def read_or_compile(
-    path: Path, composition: Composition, *, imports: Imports = "never", trust: bool = False
+    path: Path,
+    composition: Composition,
+    *,
+    strict: bool = False,
+    code: CodeUse | None = None,
 ) -> Compiled:
     """The plan in a plan file, or what a spec compiles to."""
-    from specplan.plan.canonical import read_plan
-
     if not _holds_plan(path):
-        return compile_or_exit(path, "human", composition, imports=imports, trust=trust)
+        return compile_or_exit(path, "human", composition, strict=strict, code=code)
     if composition:
         raise click.UsageError(
             f"`{path}` is a plan, which does not change; "
             "-c, --pre-yaml and --post-yaml are for specs"
         )
+    from specplan.plan.canonical import read_plan
+
     return read_plan(path)
 
 
@@ -64,7 +69,7 @@ def refuse_plan(path: Path) -> None:
 
 
 def _holds_plan(path: Path) -> bool:
-    from specplan.plan.canonical import is_plan
+    from specplan.plan.model import is_plan
 
     if path.suffix != ".json":
         return False

@@ -10,6 +10,7 @@ from specplan.cli.arguments import (
     composition_options,
     root_option,
     spec_argument,
+    strict_option,
     trust_option,
 )
 from specplan.cli.diagnose import read_or_compile
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @spec_argument
 @composition_options
 @root_option
+@strict_option
 @trust_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
@@ -33,6 +35,7 @@ def command(
     spec: Path,
     composition: Composition,
     root: Path | None,
+    strict: bool,
     trust: bool,
     quiet: bool,
     as_json: bool,
@@ -48,13 +51,16 @@ def command(
       mlx run spec.json -c plan.train.epochs=5 -c graph.optimizer.lr=1e-2
       mlx run spec.plan.json --root results --quiet
     """
-    compiled = read_or_compile(spec, composition, imports="needed", trust=trust)
+    from specplan.plan.passes.context import CodeUse
+
+    code = CodeUse(imports="needed", trust=trust)
+    compiled = read_or_compile(spec, composition, strict=strict, code=code)
 
     from specplan.run.run import run_plan
     from specplan.store.root import runs_root
 
     place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
-    outcome = run_plan(compiled, root=place, display=choose_display(quiet=quiet), trust=trust)
+    outcome = run_plan(compiled, root=place, display=choose_display(quiet=quiet))
     _write_outcome(outcome.folder.path, as_json=as_json)
     if (lost := losses(outcome.run_file.statistics)) is not None:
         click.echo(f"warning: the run is complete, but {lost} could not be written", err=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from specplan.spec.diagnostics import Diagnostic, Label
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path as FilePath
 
     from numpy.typing import NDArray
@@ -19,8 +21,19 @@ if TYPE_CHECKING:
     from specplan.spec.document import Document
 
 
-Imports = Literal["never", "needed", "always"]
-"""When code of the user may be imported: never, to know what the plan needs, or to check it all."""
+class CodeUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be done with code of the user.
+
+    Attributes:
+        imports: whether a child process may run models: never, to know what the plan needs, or to check all.
+        trust: whether the user says that the code may run, whatever was trusted before.
+    """
+
+    imports: Literal["never", "needed", "always"] = "never"
+    trust: bool = False
+
+
+READ_ONLY = CodeUse()
 
 
 class Context:
@@ -29,6 +42,13 @@ class Context:
     A pass reports a fault once, where it is, and leaves what depends on it out of its result; later
     passes are silent about what is missing. `lost` and `damaged` tell what the document's own faults
     took out before the first pass.
+
+    Attributes:
+        fresh: whether the plan starts from untrained nodes; otherwise it goes on from a state in which
+            `fitted` are fitted and anything may be trained.
+        needs_data: whether a source that is not there is a fault; otherwise it is added to `unread`.
+        code: what may be done with code of the user; prober: where it runs, once some did.
+        refused: why code may not run, of which several components may be part.
     """
 
     def __init__(
@@ -37,38 +57,57 @@ class Context:
         document: Document,
         mended: Mended,
         tables: Mapping[str, Mapping[str, NDArray[Any]]],
-        fitted: Collection[str] = (),
-        imports: Imports = "never",
-        trust: bool = False,
+        fitted: Collection[str] | None = None,
+        needs_data: bool = True,
+        code: CodeUse = READ_ONLY,
     ) -> None:
         self.spec = mended.spec
         self.folder = document.folder
         self.tables = tables
-        self.lost = mended.lost
-        self.damaged = mended.damaged
-        self.fitted = frozenset(fitted)
-        self.imports = imports
-        self.trust = trust
-        self.diagnostics: list[Diagnostic] = []
+        self.fresh = fitted is None
+        self.fitted = frozenset(fitted or ())
+        self.needs_data = needs_data
+        self.unread: list[str] = []
+        self.code = code
         self.prober: Prober | None = None
         self.refused: set[Refusal] = set()
+        self.diagnostics: list[Diagnostic] = []
         self._document = document
         self._mended = mended
+        self._around_removed = _around(mended.removed)
+        self._around_faults: set[Path] = set()
+
+    @property
+    def right(self) -> bool:
+        """Whether no fault was found, in the document or by a pass."""
+        return not self._mended.removed and not self._around_faults
 
     @property
     def pythonpath(self) -> tuple[FilePath, ...]:
         """Where modules of the user are looked for."""
         return (self.folder,)
 
-    def origin(self, path: Path) -> Origin:
-        """Where the value at `path` of the spec is written."""
-        return self._document.origin(self._mended.original(path))
+    @property
+    def unused_parameters(self) -> tuple[Path, ...]:
+        """Parameters of the spec that nothing refers to."""
+        return self._document.unused_parameters
+
+    def origin(self, path: Path, *, key: bool = False) -> Origin:
+        """Where the value at `path` of the spec is written, or the key that it stands under."""
+        return self._document.origin(self._mended.original(path), key=key)
+
+    def lost(self, path: Path) -> bool:
+        """Whether a fault took out the value at `path`, or one around it."""
+        place = self._mended.original(path)
+        return any(place[:length] in self._mended.removed for length in range(len(place) + 1))
+
+    def damaged(self, path: Path) -> bool:
+        """Whether a fault took out the value at `path`, or one around or inside it."""
+        return self._mended.original(path) in self._around_removed or self.lost(path)
 
     def reported(self, path: Path) -> bool:
         """Whether a fault was found at `path` or inside it."""
-        place = self._mended.original(path)
-        found = (diagnostic.origin.path for diagnostic in self.diagnostics)
-        return self.damaged(path) or any(inner[: len(place)] == place for inner in found)
+        return self.damaged(path) or self._mended.original(path) in self._around_faults
 
     def error(
         self,
@@ -81,25 +120,56 @@ class Context:
         labels: Sequence[Label] = (),
         key: bool = False,
     ) -> None:
-        """Report a fault at `path`, or at the key of what stands there.
+        """Report a fault at `path`, with `key` at the key there.
 
         `also` are other places of the spec that explain it, `labels` such places anywhere.
         """
-        places = [Label(origin=self.origin(place), text=text) for place, text in also]
+        fault = self._diagnostic(code, message, path, hint, also, key=key)
+        fault = msgspec.structs.replace(fault, labels=(*fault.labels, *labels))
+        self.diagnostics.append(fault)
+        self._around_faults |= _around([fault.origin.path])
+
+    def warning(
+        self,
+        code: str,
+        message: str,
+        path: Path,
+        *,
+        hint: str | None = None,
+        also: Sequence[tuple[Path, str]] = (),
+        key: bool = False,
+    ) -> None:
+        """Report something odd that is not wrong, as `error` reports a fault."""
+        odd = self._diagnostic(code, message, path, hint, also, key=key)
+        self.diagnostics.append(msgspec.structs.replace(odd, severity="warning"))
+
+    def _diagnostic(
+        self,
+        code: str,
+        message: str,
+        path: Path,
+        hint: str | None,
+        also: Sequence[tuple[Path, str]],
+        *,
+        key: bool,
+    ) -> Diagnostic:
+        labels = [
+            Label(origin=self.origin(place, key=_has_name(place)), text=text)
+            for place, text in also
+        ]
         replaced = self._document.replaced(self._mended.original(path))
-        places += [] if replaced is None else [replaced]
-        self.diagnostics.append(
-            Diagnostic(
-                code=code,
-                message=message,
-                origin=self._document.origin(self._mended.original(path), key=key),
-                hint=hint,
-                labels=(*places, *labels),
-            )
+        labels += [] if replaced is None else [replaced]
+        origin = self.origin(path, key=key)
+        return Diagnostic(
+            code=code, message=message, origin=origin, hint=hint, labels=tuple(labels)
         )
 
-    def warning(self, code: str, message: str, path: Path) -> None:
-        """Report something odd that is not wrong."""
-        self.diagnostics.append(
-            Diagnostic(code=code, message=message, origin=self.origin(path), severity="warning")
-        )
+
+def _has_name(path: Path) -> bool:
+    """Whether `path` leads to a FeatureSet, a node, a loss or a metric, which its key says best."""
+    return len(path) == (3 if path[0] == "graph" else 2) and path[0] != "plan"
+
+
+def _around(paths: Iterable[Path]) -> set[Path]:
+    """`paths` and every path that leads to one of them."""
+    return {path[:length] for path in paths for length in range(len(path) + 1)}

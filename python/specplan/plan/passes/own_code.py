@@ -48,7 +48,7 @@ def resolve_own(
     except CodeError as error:
         context.error(error.code, error.message, (*path, "use"), hint=error.hint)
         return None
-    if context.imports != "never" and not context.trust:
+    if context.code.imports != "never" and not context.code.trust:
         refused = refusal(source.files)
         if refused is not None:
             # Several components may be in the same files.

@@ -84,7 +84,7 @@ def _gave(
         input_shape=input_shape,
     )
     known = remembered(job)
-    runs = context.imports == "always" or (context.imports == "needed" and needed)
+    runs = context.code.imports == "always" or (context.code.imports == "needed" and needed)
     if known is not None or not runs:
         return known
     context.prober = context.prober or Prober()

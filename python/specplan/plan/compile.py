@@ -10,7 +10,7 @@ from specplan.components.component import Component
 from specplan.errors import SpecError
 from specplan.plan.canonical import canonical
 from specplan.plan.mend import Mended, mend
-from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
+from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results, Surroundings
 from specplan.plan.passes import components, data, graph, objectives, schedule
 from specplan.plan.passes.context import Context
 from specplan.spec.diagnostics import in_text_order
@@ -155,5 +155,6 @@ def _plan(
         ),
         phases=phases,
         results=Results(**msgspec.structs.asdict(spec.results)),
+        code=Surroundings(**msgspec.structs.asdict(spec.code), dirty_git=spec.run.dirty_git),
     )
     return canonical(plan)

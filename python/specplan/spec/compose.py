@@ -22,7 +22,7 @@ import msgspec
 from specplan.errors import SpecError
 from specplan.spec.diagnostics import Diagnostic, in_text_order
 from specplan.spec.document import Document, Places
-from specplan.spec.model import SPEC_VERSION
+from specplan.spec.model import SPEC_VERSION, names_file
 from specplan.spec.source import Source, displayed, read, similar_file
 from specplan.spec.wording import did_you_mean, kind_of, quoted
 
@@ -287,8 +287,9 @@ def _without_free_keys(value: Any) -> Any:
 def _start_paths_from(folder: FilePath, value: dict[str, Any], places: Places) -> None:
     """Rewrite relative paths that were written in files of other folders, in place."""
 
-    def rewrite(owner: object, key: str, path: Path) -> None:
-        if not isinstance(owner, dict) or not isinstance(owner.get(key), str):
+    def rewrite(owner: Any, key: str | int, path: Path) -> None:
+        held = isinstance(owner, list) or (isinstance(owner, dict) and key in owner)
+        if not held or not isinstance(owner[key], str):
             return
         source, _ = places.find((*path, key))
         start = source.folder
@@ -297,6 +298,13 @@ def _start_paths_from(folder: FilePath, value: dict[str, Any], places: Places) -
             owner[key] = moved.replace(os.sep, "/")
 
     rewrite(value.get("results"), "dir", ("results",))
+    code = value.get("code")
+    if isinstance(code, dict):
+        folders = code.get("pythonpath")
+        for index in range(len(folders) if isinstance(folders, list) else 0):
+            rewrite(folders, index, ("code", "pythonpath"))
+        if isinstance(code.get("pre_experiment"), str) and names_file(code["pre_experiment"]):
+            rewrite(code, "pre_experiment", ("code",))
     data = value.get("data")
     if isinstance(data, dict):
         for name, feature_set in data.items():

@@ -243,8 +243,9 @@ def _start_paths_from(folder: FilePath, value: dict[str, Any], trace: Trace) -> 
     """Rewrite relative paths that were written in files of other folders, in place."""
 
     def rewrite(owner: Any, key: str | int, path: Path) -> None:
-        held = isinstance(owner, list) or (isinstance(owner, dict) and key in owner)
-        if not held or not isinstance(owner[key], str):
+        held = isinstance(owner, dict) and key in owner
+        listed = isinstance(owner, list) and isinstance(key, int)
+        if not (held or listed) or not isinstance(owner[key], str):
             return
         start = trace.at((*path, key)).source.folder
         if start != folder and not PurePath(owner[key]).is_absolute():

@@ -272,7 +272,30 @@ class Fit(_Phase, tag_field="phase", tag="fit", frozen=True, kw_only=True):
     freeze_after_fit: bool = True
 
 
-Phase = Train | Eval | Fit
+class Call(_Phase, tag_field="phase", tag="call", frozen=True, kw_only=True):
+    """A call of a function of the user's. It reads no FeatureSet and computes no node.
+
+    Attributes:
+        use: its file, relative to the plan's folder, or its module. Never part of the id; `digest`, that
+            of the source, is.
+        function: its name there.
+        config: what its configuration is made of; args: words beside it.
+    """
+
+    use: str
+    function: str
+    digest: str
+    config: dict[str, Any] = {}
+    args: tuple[str, ...] = ()
+    data: str = ""
+    split: str | None = None
+    rows: int = 0
+    nodes: tuple[str, ...] = ()
+    steps: int = 1
+    record: RecordMode = "none"
+
+
+Phase = Train | Eval | Fit | Call
 
 
 class Results(_Part, frozen=True, kw_only=True):

@@ -89,6 +89,7 @@ def compile_document(
         warnings=analysis.warnings,
         origins=_origins(context, phases),
         spec=to_value(context.spec),
+        document=document,
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.spec.diagnostics import Diagnostic, Origin
+    from specplan.spec.document import Document
 
 PLAN_VERSION = 2
 
@@ -37,7 +38,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Code(_Part, frozen=True, kw_only=True):
-    """Code of the user's that a component is.
+    """Code of the user's that a component, or the function of a call, is.
 
     Attributes:
         digest: of the text of all modules that it imports below `paths`.
@@ -276,17 +277,12 @@ class Call(_Phase, tag_field="phase", tag="call", frozen=True, kw_only=True):
     """A call of a function of the user's. It reads no FeatureSet and computes no node.
 
     Attributes:
-        use: its file, relative to the plan's folder, or its module. Never part of the id; `digest`, that
-            of the source, is.
-        function: its name there.
-        config: what its configuration is made of; args: words beside it.
+        function: the function; its arguments are what its configuration is made of.
+        words: what was said beside the configuration.
     """
 
-    use: str
-    function: str
-    digest: str
-    config: dict[str, Any] = {}
-    args: tuple[str, ...] = ()
+    function: Component
+    words: tuple[str, ...] = ()
     data: str = ""
     split: str | None = None
     rows: int = 0
@@ -352,6 +348,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
             was read from a file.
         written_id: the id that the plan has in the file from which it was read, None without one. It is
             another than the plan's where an older program wrote the file.
+        document: what the plan was compiled from; None for a plan that was read from a file.
     """
 
     plan: Plan
@@ -361,6 +358,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     origins: Mapping[str, Origin] = {}
     spec: Mapping[str, Any] | None = None
     written_id: str | None = None
+    document: Document | None = None
 
 
 def is_plan(value: Any) -> bool:

@@ -9,9 +9,9 @@ import msgspec
 from specplan.code.signature import Signature, signature
 from specplan.code.source import Source, find
 from specplan.code.trust import refusal
-from specplan.components.reference import parse
+from specplan.components.reference import module_reference, parse
 from specplan.errors import CodeError, PlanError
-from specplan.plan.model import Train
+from specplan.plan.model import Call, Train
 from specplan.plan.passes.own_code import FORMS, INPUTS
 
 if TYPE_CHECKING:
@@ -53,22 +53,59 @@ def admit(compiled: Compiled, *, trust: bool) -> dict[tuple[Kind, str, str], Adm
     return found
 
 
+def admit_calls(compiled: Compiled, *, trust: bool) -> dict[str, Source]:
+    """The source of each call phase, by the path of the phase. Imports nothing.
+
+    Raises:
+        CodeError: code is missing, is not what was compiled, or is not trusted.
+    """
+    return {
+        phase.path: _source(phase.function, phase.function.code, compiled.folder, trust=trust)
+        for phase in compiled.plan.phases
+        if isinstance(phase, Call) and phase.function.code is not None
+    }
+
+
+def admit_pre_experiment(compiled: Compiled, *, trust: bool) -> Source | None:
+    """The source of what runs before any other code of the user; None where there is nothing.
+
+    Raises:
+        CodeError: it is missing, or not trusted.
+    """
+    surroundings, folder = compiled.plan.code, compiled.folder
+    if surroundings.pre_experiment is None:
+        return None
+    paths = [folder / path for path in surroundings.pythonpath]
+    source = find(module_reference(surroundings.pre_experiment), folder=folder, pythonpath=paths)
+    _check_trust(source, trust=trust)
+    return source
+
+
 def _admitted(
     kind: Kind, component: Component, code: Code, folder: Path, *, trust: bool
 ) -> Admitted:
+    source = _source(component, code, folder, trust=trust)
+    declared = signature(source, inputs=INPUTS[kind], forms=FORMS[kind], kind=kind)
+    return Admitted(kind, source, declared)
+
+
+def _source(component: Component, code: Code, folder: Path, *, trust: bool) -> Source:
     reference = parse(component.use)
     if reference is None or (reference.is_file and not code.paths):
         raise PlanError(f"the plan names the impossible code `{component.use}`")
     paths = [folder / path for path in code.paths]
     source = find(reference, folder=paths[0] if paths else folder, pythonpath=paths)
-    declared = signature(source, inputs=INPUTS[kind], forms=FORMS[kind], kind=kind)
     if source.digest != code.digest:
         message = f"`{component.use}` changed after the plan was compiled"
         raise CodeError("SP405", message, "compile the spec again")
+    _check_trust(source, trust=trust)
+    return source
+
+
+def _check_trust(source: Source, *, trust: bool) -> None:
     refused = None if trust else refusal(source.files)
     if refused is not None:
         raise refused.error()
-    return Admitted(kind, source, declared)
 
 
 def _components(plan: Plan) -> Iterator[tuple[Kind, Component]]:

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.data.split import split_rows
-from specplan.run.program import Split
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from specplan.data.table import Table
     from specplan.plan.model import Plan
+    from specplan.run.call import Prepared
     from specplan.run.display import Display
     from specplan.run.interruption import Interruption
+    from specplan.run.program import Split
     from specplan.run.state import State
     from specplan.store.recorder import Recorder
     from specplan.store.run_files import Journal
@@ -31,6 +30,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     display: Display
     interruption: Interruption
+    calls: Mapping[str, Prepared] = {}
 
     def split(self, feature_set: str, name: str | None) -> Split:
         """The rows of one split, or all rows for None."""
@@ -39,6 +39,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 def split_of(plan: Plan, tables: Mapping[str, Table], feature_set: str, name: str | None) -> Split:
     """The rows of one split of a FeatureSet, or all rows for None."""
+    from specplan.data.split import split_rows
+    from specplan.run.program import Split
+
     data, table = plan.data[feature_set], tables[feature_set]
     if name is None:
         return Split(table, None, data.rows)

@@ -42,7 +42,13 @@ class ExperimentHelper:
     """
 
     def __init__(
-        self, *, folder: Path, configuration: Any, args: tuple[str, ...], recorder: Recorder, phase: str
+        self,
+        *,
+        folder: Path,
+        configuration: Any,
+        args: tuple[str, ...],
+        recorder: Recorder,
+        phase: str,
     ) -> None:
         self.folder = folder
         self.configuration = configuration
@@ -79,7 +85,9 @@ class ExperimentHelper:
         self._step = at + 1
         self._last |= values
 
-    def log_artifact(self, name: str, value: Any, *, step: int | None = None, epoch: int | None = None) -> None:
+    def log_artifact(
+        self, name: str, value: Any, *, step: int | None = None, epoch: int | None = None
+    ) -> None:
         """Keep a figure, array, tensor, frame, JSON value, text, bytes, or copy of a file or folder.
 
         The value of a name that was used before becomes its next version.

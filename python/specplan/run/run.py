@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 import traceback
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from specplan.errors import RunError, SpecplanError, StoreError
-from specplan.plan.model import Eval, Fit, Train
+from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.own_code import admit
 from specplan.plan.streams import seed_of
 from specplan.plan.verify import verify
-from specplan.run.builder import Builder
+from specplan.run.call import prepared
 from specplan.run.context import Context
 from specplan.run.environment import environment, versions
-from specplan.run.evaluate import evaluate
-from specplan.run.fit import fit
 from specplan.run.git import check_clean, git_state
 from specplan.run.interruption import interruptible
 from specplan.run.numerics import in_force, seeded
@@ -23,7 +22,6 @@ from specplan.run.outcome import Outcome
 from specplan.run.state import State
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
-from specplan.run.train import train
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import create_run
@@ -36,11 +34,13 @@ if TYPE_CHECKING:
     from specplan.run.display import Display
     from specplan.store.run_files import Journal
 
-PHASES: Mapping[type[Phase], Callable[[Any, Context], dict[str, float]]] = {
-    Train: train,
-    Eval: evaluate,
-    Fit: fit,
+PHASES: Mapping[type[Phase], str] = {
+    Train: "specplan.run.train:train",
+    Eval: "specplan.run.evaluate:evaluate",
+    Fit: "specplan.run.fit:fit",
+    Call: "specplan.run.call:call",
 }
+"""What runs each kind of phase. Imported with the first of its kind: a call may do without torch."""
 
 
 def run_plan(
@@ -76,9 +76,16 @@ def run_plan(
     admitted = admit(compiled, trust=trust)
     tables = read_tables(compiled)
     check_targets(plan, tables)
-    with in_force(plan.numerics), interruptible() as interruption:
-        live = State() if state is None else state
+    live = State() if state is None else state
+    if plan.graph.nodes:
+        from specplan.run.builder import Builder
+
         live.builder = Builder(admitted)
+    with (
+        prepared(compiled, trust=trust) as calls,
+        in_force(plan.numerics),
+        interruptible() as interruption,
+    ):
         live.add_nodes(plan)
         found = versions()
         journal = create_run(root, compiled, environment=environment(git, found), versions=found)
@@ -90,6 +97,7 @@ def run_plan(
             journal=journal,
             display=display,
             interruption=interruption,
+            calls=calls,
         )
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
         _run_to_end(context)
@@ -133,12 +141,18 @@ def _run_phase(phase: Phase, context: Context) -> None:
     context.display.phase_started(phase)
     started = time.perf_counter()
     with seeded(seed_of(context.plan.numerics.seed, f"phase/{phase.path}/global")):
-        values = PHASES[type(phase)](phase, context)
+        values = _interpreter(phase)(phase, context)
     seconds = time.perf_counter() - started
     context.recorder.sync()
     _export(phase, context)
     context.journal.phase_ended(Status.COMPLETED)
     context.display.phase_ended(phase, seconds, values)
+
+
+def _interpreter(phase: Phase) -> Callable[[Any, Context], dict[str, float]]:
+    module, _, name = PHASES[type(phase)].partition(":")
+    function: Callable[[Any, Context], dict[str, float]] = getattr(import_module(module), name)
+    return function
 
 
 def _export(phase: Phase, context: Context) -> None:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from specplan.components.reference import as_file_reference, file_references
+from specplan.components.reference import as_file_reference, file_references, names_file
 from specplan.errors import SpecError
 from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.diagnostics import Diagnostic, format_path, in_text_order
 from specplan.spec.document import Document
 from specplan.spec.layers import REFERENCE, Layers, is_reference
-from specplan.spec.model import SPEC_VERSION, names_file
+from specplan.spec.model import SPEC_VERSION
 from specplan.spec.override import Overrides
 from specplan.spec.wording import did_you_mean, kind_of, quoted
 

@@ -61,11 +61,6 @@ class RunSpec(_Object, frozen=True, kw_only=True):
     dirty_git: DirtyGitAction = DirtyGitAction.WARN
 
 
-def names_file(code: str) -> bool:
-    """Whether code is named by its file, and not as a module."""
-    return "/" in code or code.endswith(".py")
-
-
 class CodeSpec(_Object, frozen=True, kw_only=True):
     """Where code of the user's is found, and what runs before it. Never part of the plan's id."""
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.plan.passes.activity import Activity
+from specplan.plan.passes.calls import call
 from specplan.plan.passes.phase import PhaseScheduler
-from specplan.spec.model import LONGEST_NAME, GroupSpec
+from specplan.spec.model import LONGEST_NAME, CallSpec, GroupSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +55,13 @@ def schedule(context: Context, parts: Parts) -> Schedule:
             if not entry.do and not context.damaged((*path, "do")):
                 context.warning("SP618", f"group `{entry.group}` has no phases", (*path, "do"))
             continue
-        scheduler = PhaseScheduler(context, parts, activity, entry, path, ".".join(labels))
-        phase = scheduler.phase()
-        outlines.append(scheduler.outline)
+        phase: Phase | None
+        if isinstance(entry, CallSpec):
+            phase = call(context, entry, path, ".".join(labels))
+        else:
+            scheduler = PhaseScheduler(context, parts, activity, entry, path, ".".join(labels))
+            phase = scheduler.phase()
+            outlines.append(scheduler.outline)
         if phase is not None:
             built.append(phase)
     if not phase_places(context.spec) and not context.damaged(("plan",)):

@@ -9,7 +9,16 @@ import msgspec
 from specplan.components.component import Component
 from specplan.plan.analyse import analyse
 from specplan.plan.canonical import canonical
-from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results, Surroundings
+from specplan.plan.model import (
+    Call,
+    Compiled,
+    Experiment,
+    Graph,
+    Numerics,
+    Plan,
+    Results,
+    Surroundings,
+)
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.context import READ_ONLY, CodeUse
 from specplan.plan.passes.own_component import OwnCode
@@ -93,6 +102,13 @@ def compile_document(
     )
 
 
+def _surroundings(spec: Spec, phases: tuple[Phase, ...]) -> Surroundings:
+    found = Surroundings(dirty_git=spec.run.dirty_git, pre_experiment=spec.code.pre_experiment)
+    if found.pre_experiment is None and not any(isinstance(phase, Call) for phase in phases):
+        return found  # components of the user's say themselves where they are
+    return msgspec.structs.replace(found, pythonpath=spec.code.pythonpath)
+
+
 def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
     spec = context.spec
     origins = {f"/data/{label}": context.origin(("data", label)) for label in spec.data}
@@ -123,6 +139,6 @@ def _plan(spec: Spec, parts: Parts, phases: tuple[Phase, ...]) -> Plan:
         ),
         phases=phases,
         results=Results(**msgspec.structs.asdict(spec.results)),
-        code=Surroundings(**msgspec.structs.asdict(spec.code), dirty_git=spec.run.dirty_git),
+        code=_surroundings(spec, phases),
     )
     return canonical(plan)

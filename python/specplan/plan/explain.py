@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.models.sklearn.table import estimators
 from specplan.plan.dtypes import item_size
-from specplan.plan.model import Eval, Fit, Train
+from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.shapes import show
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def explain(plan: Plan) -> str:
     ]
     for label, data in plan.data.items():
         lines += ["", *_data(label, data)]
-    lines += ["", *_graph(plan)]
+    if plan.graph.nodes:
+        lines += ["", *_graph(plan)]
     for number, phase in enumerate(plan.phases, start=1):
         lines += ["", *_phase(phase, number)]
     return "\n".join(lines) + "\n"
@@ -120,6 +121,13 @@ def _stored(plan: Plan, read: Read) -> tuple[list[str], Shape]:
 
 
 def _phase(phase: Phase, number: int) -> Iterator[str]:
+    if isinstance(phase, Call):
+        yield f"phase {number} {phase.path}: call {phase.function.use}"
+        for name, value in phase.function.args.items():
+            yield f"  {name}: {_argument(value)}"
+        if phase.words:
+            yield f"  with {' '.join(phase.words)}"
+        return
     split = "all rows" if phase.split is None else f"split {phase.split}"
     yield f"phase {number} {phase.path}: {_KINDS[type(phase)]} {phase.data}, {split}, {_count(phase.rows, 'row')}"
     match phase:

@@ -12,6 +12,7 @@ from specplan.code.trust import refusal
 from specplan.components.reference import module_reference, parse
 from specplan.errors import CodeError, PlanError
 from specplan.plan.model import Call, Train
+from specplan.plan.passes.context import below
 from specplan.plan.passes.own_code import FORMS, INPUTS
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def admit_pre_experiment(compiled: Compiled, *, trust: bool) -> Source | None:
     surroundings, folder = compiled.plan.code, compiled.folder
     if surroundings.pre_experiment is None:
         return None
-    paths = [folder / path for path in surroundings.pythonpath]
+    paths = [below(folder, path) for path in surroundings.pythonpath]
     source = find(module_reference(surroundings.pre_experiment), folder=folder, pythonpath=paths)
     _check_trust(source, trust=trust)
     return source
@@ -93,7 +94,7 @@ def _source(component: Component, code: Code, folder: Path, *, trust: bool) -> S
     reference = parse(component.use)
     if reference is None or (reference.is_file and not code.paths):
         raise PlanError(f"the plan names the impossible code `{component.use}`")
-    paths = [folder / path for path in code.paths]
+    paths = [below(folder, path) for path in code.paths]
     source = find(reference, folder=paths[0] if paths else folder, pythonpath=paths)
     if source.digest != code.digest:
         message = f"`{component.use}` changed after the plan was compiled"

@@ -183,7 +183,7 @@ def _decoded(decoder: Decoder, wanted: Any, phase: Call, compiled: Compiled) -> 
         "paper": experiment.paper,
         "add_timestamp": experiment.add_timestamp,
         "dirty_git": code.dirty_git,
-        "pythonpath": list(code.pythonpath),
+        "pythonpath": None if code.pythonpath == (".",) else list(code.pythonpath),
         "pre_experiment": code.pre_experiment,
         **(named if names_file(place) else {"module": place}),
     }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specplan.spec.configuration import RunMode
 from specplan.store.recorder import WHOLE
 
 if TYPE_CHECKING:
@@ -16,19 +16,6 @@ if TYPE_CHECKING:
     from specplan.store.recorder import Recorder
 
 _NO_EPOCH = -1
-
-
-class RunMode(enum.StrEnum):
-    """How far an experiment is carried."""
-
-    NORMAL = "normal"
-    """It runs."""
-    DRY_RUN = "dry_run"
-    """Everything is checked, the configuration against its class as well; nothing is written or called."""
-    GENERATE_ONLY = "generate_only"
-    """As `DRY_RUN`, and the plan is written beside the YAML file."""
-    PREPARE = "prepare"
-    """The folder of the run is made, with spec, plan and environment; nothing is called."""
 
 
 class ExperimentHelper:

@@ -22,6 +22,7 @@ from specplan.run.outcome import Outcome
 from specplan.run.state import State
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
+from specplan.spec.model import DirtyGitAction
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import create_run
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Compiled, Phase, Plan
     from specplan.run.display import Display
+    from specplan.store.layout import RunFolder
     from specplan.store.run_files import Journal
 
 PHASES: Mapping[type[Phase], str] = {
@@ -102,6 +104,37 @@ def run_plan(
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
         _run_to_end(context)
     return Outcome(folder=journal.folder, run_file=journal.run_file, state=live)
+
+
+def check_plan(compiled: Compiled, *, root: Path, trust: bool = False) -> None:
+    """Check all that `run_plan` checks before it makes a folder, but data. A dirty repository is a warning.
+
+    Raises:
+        The same errors, but DirtyGitError.
+    """
+    verify(compiled.plan)
+    action = compiled.plan.code.dirty_git
+    warn = DirtyGitAction.WARN if action is DirtyGitAction.ERROR else action
+    check_clean(git_state(compiled.folder, without=[root]), warn)
+    with prepared(compiled, trust=trust):
+        pass
+
+
+def prepare_run(compiled: Compiled, *, root: Path, trust: bool = False) -> RunFolder:
+    """Make the folder of a run that nothing is called in: its status is `created`.
+
+    Raises:
+        The same errors as `run_plan` before it makes a folder.
+    """
+    verify(compiled.plan)
+    git = git_state(compiled.folder, without=[root])
+    check_clean(git, compiled.plan.code.dirty_git)
+    with prepared(compiled, trust=trust):
+        pass
+    found = versions()
+    journal = create_run(root, compiled, environment=environment(git, found), versions=found)
+    journal.ended(Status.CREATED, error=None, statistics={})
+    return journal.folder
 
 
 def _recorder(journal: Journal, plan: Plan) -> Recorder:

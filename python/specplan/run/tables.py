@@ -32,7 +32,7 @@ def read_tables(compiled: Compiled) -> dict[str, Table]:
 
 
 def _used_columns(plan: Plan) -> dict[str, list[str]]:
-    used: dict[str, dict[str, None]] = {phase.data: {} for phase in plan.phases}
+    used: dict[str, dict[str, None]] = {phase.data: {} for phase in plan.phases if phase.data}
     for node in plan.graph.nodes.values():
         targets = () if node.target is None else (node.target,)
         for read in (*node.inputs, *targets):

@@ -224,16 +224,24 @@ class _Settling:
         )
 
     def _check_number(self, value: object, path: Path) -> None:
-        if isinstance(value, float) and not math.isfinite(value):
-            self._report(path, "SP004", f"`{value}` is not a finite number")
-        if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
-            message = f"integer {value} is not exact in a plan, which goes to {LARGEST_INTEGER}"
-            self._report(path, "SP006", message)
+        fault = number_fault(value)
+        if fault is not None:
+            self._report(path, *fault)
 
     def _report(self, path: Path, code: str, message: str, *, hint: str | None = None) -> None:
         trace = self._trace.at(path)
         origin = trace.source.origin(trace.inner, path=path)
         self.problems.append(Diagnostic(code=code, message=message, origin=origin, hint=hint))
+
+
+def number_fault(value: object) -> tuple[str, str] | None:
+    """Code and message of a number that no plan can hold; None for anything else."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "SP004", f"`{value}` is not a finite number"
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        message = f"integer {value} is not exact in a plan, which goes to {LARGEST_INTEGER}"
+        return "SP006", message
+    return None
 
 
 def _without_free_keys(value: Any) -> Any:

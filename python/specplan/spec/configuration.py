@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import enum
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
@@ -59,6 +60,20 @@ def documentation(cls: type[Any]) -> dict[str, str]:
 
 def _copies(default: Any) -> Callable[[], Any]:
     return functools.partial(copy.deepcopy, default)
+
+
+class RunMode(enum.StrEnum):
+    """How far an experiment is carried.
+
+    `DRY_RUN` checks everything, the configuration against its class as well, and writes nothing;
+    `GENERATE_ONLY` writes the plan beside the YAML file; `PREPARE` makes the folder of the run, with
+    spec, plan and environment. The function is called in `NORMAL` only.
+    """
+
+    NORMAL = "normal"
+    DRY_RUN = "dry_run"
+    GENERATE_ONLY = "generate_only"
+    PREPARE = "prepare"
 
 
 @configuration

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Union, get_
 
 import msgspec
 
-from specplan.spec.configuration import documentation
+from specplan.spec.configuration import BASE_KEYS, documentation
 from specplan.spec.diagnostics import Diagnostic
 from specplan.spec.suggest import closest
 from specplan.spec.wording import did_you_mean, kind_of, quoted, shown
@@ -96,10 +96,12 @@ class Decoder:
         before = len(self.problems)
         unknown = [key for key in value if key not in declared and not key.startswith("x-")]
         free = [name for name in declared if name not in value]
+        own_first = sorted(declared, key=lambda name: name in BASE_KEYS)
+        listed = ", ".join(own_first) or "none"
         for key in unknown:
-            listed = ", ".join(name for name in declared if name not in known) or "none"
             message = f"unknown key `{key}`; `{cls.__name__}` has {listed}"
-            self._report("SP201", message, (*path, key), hint=did_you_mean(key, free), key=True)
+            hint = did_you_mean(key, free) or did_you_mean(key, declared)
+            self._report("SP201", message, (*path, key), hint=hint, key=True)
         meant = {closest(key, free) for key in unknown}
         missing = [
             name
@@ -126,8 +128,14 @@ class Decoder:
             f"`{name}`: {', '.join(filter(None, (described(kinds[name]), told.get(name))))}"
             for name in names
         )
+        origin = self._places.origin(path, key=True)
+        if not path and origin.line:
+            # A whole text: its first character stands for it.
+            origin = msgspec.structs.replace(
+                origin, end_line=origin.line, end_column=origin.column + 1
+            )
         message = f"`{cls.__name__}` needs {quoted(names)}"
-        self._report("SP204", message, path, hint=hint, key=bool(path))
+        self.problems.append(Diagnostic(code="SP204", message=message, origin=origin, hint=hint))
 
     def _constrained(self, declared: Any, value: Any, path: Path) -> Any:
         before = len(self.problems)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from specplan.code.definition import defined
 from specplan.code.source import find
-from specplan.components.reference import parse
+from specplan.components.reference import module_reference, parse
 from specplan.errors import CodeError
 from specplan.plan.model import Call, Component
 from specplan.plan.passes.own_code import code_of, written_use
@@ -42,6 +42,20 @@ def call(context: Context, spec: CallSpec, path: Path, label: str) -> Call | Non
         use=written_use(source), args=spec.config, code=code_of(source, context.folder)
     )
     return Call(path=label, function=function, words=spec.args)
+
+
+def check_surroundings(context: Context) -> None:
+    """Report folders and code that `code` names and that are not there."""
+    for index, folder in enumerate(context.spec.code.pythonpath):
+        if not (context.folder / folder).is_dir():
+            place: Path = ("code", "pythonpath", index)
+            context.error("SP110", f"`{folder}` is no folder", place)
+    named = context.spec.code.pre_experiment
+    if named is not None and not context.damaged(("code",)):
+        try:
+            find(module_reference(named), folder=context.folder, pythonpath=context.pythonpath)
+        except CodeError as error:
+            context.error(error.code, error.message, ("code", "pre_experiment"), hint=error.hint)
 
 
 def refused(definition: ast.AST) -> str | None:

@@ -173,6 +173,10 @@ class Decoder:
             return float(value)
         hint = None
         if kind is str and isinstance(value, bool | int | float):
+            origin = self._places.origin(path)
+            if origin.text is not None:
+                # Nobody puts a word of a command in quotes twice, once for the shell and once for YAML.
+                return origin.text[origin.column - 1 : origin.end_column - 1]
             hint = f'write `"{shown(value)}"`'
         elif kind is int and isinstance(value, float) and value.is_integer():
             hint = f"write `{int(value)}`"
@@ -233,8 +237,8 @@ class Decoder:
         try:
             return msgspec.convert(value, declared)
         except msgspec.ValidationError as refusal:
-            message = str(refusal)
-            return self._report("SP202", message[0].lower() + message[1:], path)
+            wanted = str(refusal).partition(", got ")[0].removeprefix("Expected ")
+            return self._unlike(wanted, value, path)
         except (TypeError, NameError) as error:
             raise UnusableTypeError(str(error)) from error
 

@@ -61,7 +61,12 @@ def as_spec(document: Document, *, words: Sequence[str] = ()) -> Document:
     if written.get("pre_experiment") is not None:
         value["code"]["pre_experiment"] = _moved(document, ("pre_experiment",))
         traces["code", "pre_experiment"] = document.trace.at(("pre_experiment",))
-    for section, key in [*(("experiment", name) for name in NAMES), ("run", "dirty_git")]:
+    places = [
+        *(("experiment", name) for name in NAMES),
+        ("run", "dirty_git"),
+        ("code", "pythonpath"),
+    ]
+    for section, key in places:
         traces[section, key] = document.trace.at((key,))
     root = Trace(source=document.trace.source, inner=(), cause="file")
     return Document(

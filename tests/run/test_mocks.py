@@ -48,7 +48,7 @@ def test_everything_is_accepted(heavy: Any) -> None:
     assert [*range(heavy.cuda.device_count())] == []
     assert float(heavy.pi) == 0
     assert 3 not in heavy.set(3)
-    assert not heavy.__version__.startswith("2") > 3 == 4
+    assert heavy.__version__.startswith("2") > 3
     copy.deepcopy(layer)
     assert Optional[heavy.Tensor] is not None  # noqa: UP045 -- as people write it
     assert heavy.Tensor | None is not None
@@ -63,15 +63,15 @@ def test_python_is_not_misled(heavy: Any) -> None:
 
 
 def test_decorators_with_and_without_arguments(heavy: Any) -> None:
-    @heavy.jit.script
+    @heavy.jit.script  # type: ignore[untyped-decorator]
     def one() -> int:
         return 1
 
-    @heavy.no_grad()
+    @heavy.no_grad()  # type: ignore[untyped-decorator]
     def two() -> int:
         return 2
 
-    @heavy.compile(mode="fast")
+    @heavy.compile(mode="fast")  # type: ignore[untyped-decorator]
     def three() -> int:
         return 3
 
@@ -118,7 +118,7 @@ def test_classes_inherit_from_mocks(heavy: Any) -> None:
     assert Net()(3)
     assert (Both().forward(), type(Both)) == (6, ABCMeta)
     assert type(Made) is Meta
-    assert Listed[int]()
+    assert isinstance(Listed[int](), Listed)
     assert Real(a=1)["a"] == 1
     assert issubclass(Both, heavy.nn.Module)
     with pytest.raises(TypeError, match="abstract"):

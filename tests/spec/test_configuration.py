@@ -96,7 +96,7 @@ def test_they_are_made_with_keywords_and_share_nothing() -> None:
     assert (two.names, two.model) == ([], Model(hidden_size=4))
     assert one != two
     with pytest.raises(TypeError):
-        Model(3)  # type: ignore[misc]
+        Model(3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="hidden_size"):
         Model()  # type: ignore[call-arg]
 

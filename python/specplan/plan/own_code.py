@@ -9,10 +9,10 @@ import msgspec
 from specplan.code.signature import Signature, signature
 from specplan.code.source import Source, find
 from specplan.code.trust import refusal
+from specplan.components.plugins import plugins
 from specplan.components.reference import parse
 from specplan.errors import CodeError, PlanError
 from specplan.plan.model import Train
-from specplan.plan.passes.own_code import FORMS, INPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,11 +61,13 @@ def _admitted(
         raise PlanError(f"the plan names the impossible code `{component.use}`")
     paths = [folder / path for path in code.paths]
     source = find(reference, folder=paths[0] if paths else folder, pythonpath=paths)
-    declared = signature(source, inputs=INPUTS[kind], forms=FORMS[kind], kind=kind)
+    declared = signature(source, kind)
     if source.digest != code.digest:
         message = f"`{component.use}` changed after the plan was compiled"
         raise CodeError("SP405", message, "compile the spec again")
-    refused = None if trust else refusal(source.files)
+    # Packages are trusted with their components when they are installed.
+    registered = not source.roots and reference in plugins(kind).values()
+    refused = None if trust or registered else refusal(source.files)
     if refused is not None:
         raise refused.error()
     return Admitted(kind, source, declared)

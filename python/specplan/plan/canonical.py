@@ -15,11 +15,12 @@ from specplan.components.reference import as_file_reference, file_references
 from specplan.errors import PlanError
 from specplan.plan.model import PLAN_VERSION, Compiled, Plan, is_plan
 from specplan.plan.upgrade import completed, upgraded
+from specplan.spec.model import names_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_NAMES = ("id", "experiment", "results")
+_NAMES = ("id", "experiment", "results", "code")
 _SOURCE_NAMES = ("path", "name")
 # Made with the module: msgspec crashes where two threads are the first to decode a type.
 _PLAN = msgspec.json.Decoder(Plan)
@@ -45,8 +46,8 @@ def canonical(plan: Plan) -> Plan:
 def plan_id(plan: Plan) -> str:
     """`b3:` and the BLAKE3 of the canonical plan without what does not change a result.
 
-    Left out are the id itself, the names of the experiment, where and how results are written, and where a
-    source or code of the user is found; what is there is in, by its digest.
+    Left out are the id itself, the names of the experiment, where and how results are written, what surrounds
+    code of the user, and where a source or code of the user is found; what is there is in, by its digest.
     """
     return id_of_written(plain(plan))
 
@@ -165,6 +166,10 @@ def write_spec(compiled: Compiled, path: Path) -> None:
             owner[key] = _moved(owner[key], before, folder)
     for owner, _ in file_references(spec):
         owner["use"] = as_file_reference(_moved(owner["use"], before, folder))
+    code = spec["code"]
+    code["pythonpath"] = [_moved(text, before, folder) for text in code["pythonpath"]]
+    if code["pre_experiment"] is not None and names_file(code["pre_experiment"]):
+        code["pre_experiment"] = _moved(code["pre_experiment"], before, folder)
     write_atomically(path, msgspec.json.format(msgspec.json.encode(spec), indent=2) + b"\n")
 
 
@@ -262,7 +267,13 @@ def _with_paths(plan: Plan, move: Callable[[str], str]) -> Plan:
     results = plan.results
     if results.dir is not None:
         results = msgspec.structs.replace(results, dir=move(results.dir))
-    moved = msgspec.structs.replace(plan, data=data, results=results)
+    surroundings = plan.code
+    pythonpath = tuple(map(move, surroundings.pythonpath))
+    surroundings = msgspec.structs.replace(surroundings, pythonpath=pythonpath)
+    if surroundings.pre_experiment is not None and names_file(surroundings.pre_experiment):
+        moved_file = move(surroundings.pre_experiment)
+        surroundings = msgspec.structs.replace(surroundings, pre_experiment=moved_file)
+    moved = msgspec.structs.replace(plan, data=data, results=results, code=surroundings)
     value = msgspec.to_builtins(moved)
     own = list(_own_components(value))
     for component in own:

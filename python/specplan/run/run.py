@@ -16,6 +16,7 @@ from specplan.run.context import Context
 from specplan.run.environment import environment, versions
 from specplan.run.evaluate import evaluate
 from specplan.run.fit import fit
+from specplan.run.git import check_clean, git_state
 from specplan.run.interruption import interruptible
 from specplan.run.numerics import in_force, seeded
 from specplan.run.outcome import Outcome
@@ -60,6 +61,7 @@ def run_plan(
     Raises:
         CodeError: code of the user that the plan names is missing, changed or not trusted.
         PlanError: the plan does not hold together, or names what this installation lacks.
+        DirtyGitError: the repository has uncommitted changes, and the plan allows none.
         DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
             values that a node cannot read or a loss cannot judge.
         RunError: an exception ended the run, which is marked failed; it is the cause.
@@ -69,6 +71,8 @@ def run_plan(
     """
     plan = compiled.plan
     verify(plan)
+    git = git_state(compiled.folder, without=[root])
+    check_clean(git, plan.code.dirty_git)
     admitted = admit(compiled, trust=trust)
     tables = read_tables(compiled)
     check_targets(plan, tables)
@@ -77,9 +81,7 @@ def run_plan(
         live.builder = Builder(admitted)
         live.add_nodes(plan)
         found = versions()
-        journal = create_run(
-            root, compiled, environment=environment(compiled.folder, found), versions=found
-        )
+        journal = create_run(root, compiled, environment=environment(git, found), versions=found)
         context = Context(
             plan=plan,
             tables=tables,

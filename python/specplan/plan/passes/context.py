@@ -85,7 +85,7 @@ class Context:
     @property
     def pythonpath(self) -> tuple[FilePath, ...]:
         """Where modules of the user are looked for."""
-        return (self.folder,)
+        return tuple(self.folder / folder for folder in self.spec.code.pythonpath)
 
     @property
     def unused_parameters(self) -> tuple[Path, ...]:

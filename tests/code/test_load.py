@@ -105,7 +105,7 @@ def test_a_package_without_init_and_relative_imports(tmp_path: Path) -> None:
 
 def test_arguments_have_the_types_of_the_annotations(project: Path) -> None:
     found = source(project)
-    declared = signature(found, inputs=0, forms=("class",), kind="model")
+    declared = signature(found, "model")
 
     def made(**args: Any) -> Any:
         return load(found)(**keywords(found, declared, args))

@@ -31,12 +31,12 @@ class Mode(enum.StrEnum):
 """
 
 
-def signature_of(folder: Path, text: str, name: str = "Net", inputs: int = 0) -> Signature:
+def signature_of(folder: Path, text: str, name: str = "Net") -> Signature:
     (folder / "nets.py").write_text(HEAD + text)
     reference = parse(f"nets:{name}")
     assert reference is not None
     source = find(reference, folder=folder, pythonpath=[folder])
-    return signature(source, inputs=inputs, forms=("class", "function"), kind="loss")
+    return signature(source, "loss")
 
 
 def accepts(kind: Any, value: Any) -> bool:
@@ -80,7 +80,7 @@ def test_values_are_checked_by_annotation(
     tmp_path: Path, annotation: str, right: list[Any], wrong: list[Any]
 ) -> None:
     text = f"def Net(outputs, targets, value: {annotation}): ...\n"
-    kind = signature_of(tmp_path, text, inputs=2).parameters["value"].type
+    kind = signature_of(tmp_path, text).parameters["value"].type
     assert [value for value in right if not accepts(kind, value)] == []
     assert [value for value in wrong if accepts(kind, value)] == []
 
@@ -125,12 +125,12 @@ def test_a_class_that_imports_itself_in_a_circle_is_not_there(tmp_path: Path) ->
 
 def test_an_alias_of_itself_accepts_anything(tmp_path: Path) -> None:
     text = "A = B\nB = A\ndef Net(outputs, targets, a: A): ...\n"
-    assert signature_of(tmp_path, text, inputs=2).parameters["a"].type is Any
+    assert signature_of(tmp_path, text).parameters["a"].type is Any
 
 
 def test_places_count_characters(tmp_path: Path) -> None:
     text = "def Net(outputs, targets, ä=1, b: int = 2): ...\n"
-    origin = signature_of(tmp_path, text, inputs=2).parameters["b"].origin
+    origin = signature_of(tmp_path, text).parameters["b"].origin
     assert (origin.column, origin.end_column) == (32, 38)
 
 

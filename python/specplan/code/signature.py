@@ -16,11 +16,23 @@ from specplan.spec.source import displayed
 from specplan.spec.wording import with_article
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from specplan.code.source import Module, Source
+    from specplan.components import Kind
 
 Form = Literal["class", "function"]
+FORMS: Mapping[Kind, tuple[Form, ...]] = {
+    "model": ("class",),
+    "loss": ("class", "function"),
+    "metric": ("function",),
+    "optimizer": ("class",),
+}
+"""What code of each kind can be."""
+
+INPUTS: Mapping[Kind, int] = {"model": 0, "loss": 2, "metric": 2, "optimizer": 1}
+"""Values that the run gives by place: outputs and targets to a function, parameters to an optimizer."""
+
 CLOSED_BASES = ("object", "ABC", "Generic", "Module", "Protocol")
 """Names of bases whose `__init__` takes nothing that a spec could say."""
 
@@ -61,22 +73,18 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin
 
 
-def signature(source: Source, *, inputs: int, forms: tuple[Form, ...], kind: str) -> Signature:
-    """The signature of what a source's reference names.
-
-    Args:
-        inputs: how many values the run gives a function, or the class of an optimizer, by place.
-        forms: what a component of this `kind` can be.
+def signature(source: Source, kind: Kind) -> Signature:
+    """The signature of what a source's reference names, as a component of one kind.
 
     Raises:
         CodeError: there is no such class or function, or it cannot be a component of this kind.
     """
     definition = defined(source)
     form: Form = "class" if isinstance(definition.node, ast.ClassDef) else "function"
-    if form not in forms or isinstance(definition.node, ast.AsyncFunctionDef):
+    if form not in FORMS[kind] or isinstance(definition.node, ast.AsyncFunctionDef):
         message = f"`{source.reference}` is {with_article(form)}; {with_article(kind)} is "
-        raise CodeError("SP406", message + " or ".join(with_article(each) for each in forms))
-    given = inputs if form == "function" or kind == "optimizer" else 0
+        raise CodeError("SP406", message + " or ".join(with_article(each) for each in FORMS[kind]))
+    given = INPUTS[kind] if form == "function" or kind == "optimizer" else 0
     parameters, is_open = _parameters(source, definition, given, 0)
     documentation = ast.get_docstring(definition.node) or ""
     return Signature(

@@ -9,11 +9,11 @@ import msgspec
 from specplan.code.signature import Signature, signature
 from specplan.code.source import Source, find
 from specplan.code.trust import refusal
+from specplan.components.plugins import plugins
 from specplan.components.reference import module_reference, parse
 from specplan.errors import CodeError, PlanError
 from specplan.plan.model import Call, Train
 from specplan.plan.passes.context import below
-from specplan.plan.passes.own_code import FORMS, INPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,11 +60,13 @@ def admit_calls(compiled: Compiled, *, trust: bool) -> dict[str, Source]:
     Raises:
         CodeError: code is missing, is not what was compiled, or is not trusted.
     """
-    return {
-        phase.path: _source(phase.function, phase.function.code, compiled.folder, trust=trust)
-        for phase in compiled.plan.phases
-        if isinstance(phase, Call) and phase.function.code is not None
-    }
+    found: dict[str, Source] = {}
+    for phase in compiled.plan.phases:
+        if isinstance(phase, Call) and phase.function.code is not None:
+            source = _source(phase.function, phase.function.code, compiled.folder)
+            _check_trust(source, trust=trust)
+            found[phase.path] = source
+    return found
 
 
 def admit_pre_experiment(compiled: Compiled, *, trust: bool) -> Source | None:
@@ -85,12 +87,15 @@ def admit_pre_experiment(compiled: Compiled, *, trust: bool) -> Source | None:
 def _admitted(
     kind: Kind, component: Component, code: Code, folder: Path, *, trust: bool
 ) -> Admitted:
-    source = _source(component, code, folder, trust=trust)
-    declared = signature(source, inputs=INPUTS[kind], forms=FORMS[kind], kind=kind)
+    source = _source(component, code, folder)
+    declared = signature(source, kind)
+    # Packages are trusted with their components when they are installed.
+    registered = not source.roots and source.reference in plugins(kind).values()
+    _check_trust(source, trust=trust or registered)
     return Admitted(kind, source, declared)
 
 
-def _source(component: Component, code: Code, folder: Path, *, trust: bool) -> Source:
+def _source(component: Component, code: Code, folder: Path) -> Source:
     reference = parse(component.use)
     if reference is None or (reference.is_file and not code.paths):
         raise PlanError(f"the plan names the impossible code `{component.use}`")
@@ -99,7 +104,6 @@ def _source(component: Component, code: Code, folder: Path, *, trust: bool) -> S
     if source.digest != code.digest:
         message = f"`{component.use}` changed after the plan was compiled"
         raise CodeError("SP405", message, "compile the spec again")
-    _check_trust(source, trust=trust)
     return source
 
 

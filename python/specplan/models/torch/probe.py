@@ -44,7 +44,7 @@ def _answer(job: Job) -> Gave | Failed:
         )
         if source.digest != job.digest:
             return Failed(message="changed while it was compiled")
-        declared = signature(source, inputs=0, forms=("class",), kind="model")
+        declared = signature(source, "model")
         given = own.arguments(source, declared, job.args)
         make = own.imported(source, "model")
     except CodeError as error:

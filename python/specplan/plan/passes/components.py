@@ -9,7 +9,6 @@ import msgspec
 from specplan.components import COMPONENTS
 from specplan.components.component import Component
 from specplan.components.optimizer import SGD, Adam, AdamW
-from specplan.components.reference import parse
 from specplan.models.sklearn import table
 from specplan.plan.model import Component as PlanComponent
 from specplan.plan.passes.own_component import OwnCode
@@ -53,13 +52,13 @@ def _resolved(
 ) -> Component | SklearnModel | OwnCode | None:
     if is_sklearn(written):
         return _estimator(context, written, path)
-    reference = parse(written["use"])
-    if reference is None:
+    use: str = written["use"]
+    if use in COMPONENTS[kind]:
         return _builtin(context, kind, written, path)
     # Reading source takes modules of Python that most specs do without.
     from specplan.plan.passes.own_code import resolve_own
 
-    return resolve_own(context, kind, written, reference, path)
+    return resolve_own(context, kind, written, path)
 
 
 def is_sklearn(written: ComponentSpec) -> bool:

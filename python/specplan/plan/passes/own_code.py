@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.code.signature import Form, Parameter, Signature, signature
+from specplan.code.signature import Parameter, Signature, signature
 from specplan.code.source import Source, find
 from specplan.code.trust import refusal
+from specplan.components.plugins import plugins
+from specplan.components.reference import parse
 from specplan.errors import CodeError
 from specplan.models.sklearn.table import encode_floats
 from specplan.plan.model import Code, Component
@@ -20,35 +22,27 @@ from specplan.spec.diagnostics import Label
 from specplan.spec.wording import did_you_mean, kind_of, quoted, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from specplan.components import Kind
-    from specplan.components.reference import Reference
     from specplan.plan.passes.context import Context
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import ComponentSpec
 
-FORMS: Mapping[str, tuple[Form, ...]] = {
-    "model": ("class",),
-    "loss": ("class", "function"),
-    "metric": ("function",),
-    "optimizer": ("class",),
-}
-INPUTS = {"model": 0, "loss": 2, "metric": 2, "optimizer": 1}
-"""Values that the run gives by place: outputs and targets to a function, parameters to an optimizer."""
 
-
-def resolve_own(
-    context: Context, kind: Kind, written: ComponentSpec, reference: Reference, path: Path
-) -> OwnCode | None:
-    """The component that `reference` names, with its arguments; None where a fault was reported."""
+def resolve_own(context: Context, kind: Kind, written: ComponentSpec, path: Path) -> OwnCode | None:
+    """The component that `use` names, with its arguments; None where a fault was reported."""
+    use: str = written["use"]
+    installed = plugins(kind).get(use)
+    reference = installed or parse(use)
+    assert reference is not None, use
+    # What is installed is found where Python finds it, and nothing beside the spec in its place.
+    pythonpath = () if installed else context.pythonpath
     try:
-        source = find(reference, folder=context.folder, pythonpath=context.pythonpath)
-        declared = signature(source, inputs=INPUTS[kind], forms=FORMS[kind], kind=kind)
+        source = find(reference, folder=context.folder, pythonpath=pythonpath)
+        declared = signature(source, kind)
     except CodeError as error:
         context.error(error.code, error.message, (*path, "use"), hint=error.hint)
         return None
-    if context.code.imports != "never" and not context.code.trust:
+    if context.code.imports != "never" and not (context.code.trust or installed):
         refused = refusal(source.files)
         if refused is not None:
             # Several components may be in the same files.

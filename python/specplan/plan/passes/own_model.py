@@ -78,7 +78,7 @@ def _gave(
     job = Job(
         use=str(model.source.reference),
         folder=str(context.folder),
-        pythonpath=tuple(map(str, context.pythonpath)),
+        pythonpath=tuple(map(str, context.pythonpath)) if model.source.roots else (),
         digest=model.source.digest,
         args=component.args,
         input_shape=input_shape,

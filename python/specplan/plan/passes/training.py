@@ -279,8 +279,10 @@ class _Training:
             trained = first_trained.get(label, -1)
             if index >= trained or index in told or not self.activity.models("torch", [label]):
                 continue
-            told.add(index)
             outline, change = self.outlines[index], self.outlines[trained]
+            if not outline.losses.labels and not outline.metrics.labels:
+                continue
+            told.add(index)
             rows = "" if split is None else f" on `{split}`"
             message = (
                 f"this phase evaluates {label}{rows} before `{change.label}` trains it, "

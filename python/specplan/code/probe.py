@@ -50,6 +50,7 @@ class Gave(msgspec.Struct, frozen=True, kw_only=True, tag="gave"):
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     """What went wrong, and in which line of the user's code."""
 
+    code: str
     message: str
 
 
@@ -67,19 +68,20 @@ class Prober:
 
     def probe(self, job: Job) -> Gave | Failed:
         """Run a model on 2 and 3 rows."""
+        name = job.use.rpartition(":")[2]
         child = self._child = self._child or _started(self._said)
         assert child.stdin is not None
         try:
             child.stdin.write(msgspec.json.encode(job) + b"\n")
             child.stdin.flush()
         except BrokenPipeError:
-            return self._ended(child)
+            return self._ended(child, name)
         line = _line(child, time.monotonic() + self._seconds)
         if line is None:
             self._stop()
-            return Failed(message=f"took longer than {self._seconds:g} seconds")
+            return failed(name, f"took longer than {self._seconds:g} seconds")
         if not line:
-            return self._ended(child)
+            return self._ended(child, name)
         answer = _ANSWER.decode(line)
         if isinstance(answer, Gave):
             _remember(job, answer)
@@ -96,13 +98,18 @@ class Prober:
             with child:
                 os.killpg(child.pid, signal.SIGKILL)
 
-    def _ended(self, child: subprocess.Popen[bytes]) -> Failed:
+    def _ended(self, child: subprocess.Popen[bytes], name: str) -> Failed:
         self._child = None
         with child:
             code = child.wait()
         self._said.seek(0)
         said = self._said.read().decode(errors="replace").strip().rpartition("\n")[2]
-        return Failed(message=f"ended its process with exit code {code}" + f": {said}" * bool(said))
+        return failed(name, f"ended its process with exit code {code}" + f": {said}" * bool(said))
+
+
+def failed(name: str, what: str) -> Failed:
+    """A model that was run, and what came of it."""
+    return Failed(code="SP604", message=f"`{name}` {what}")
 
 
 def remembered(job: Job) -> Gave | None:

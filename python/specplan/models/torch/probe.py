@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from specplan.code.load import place_of
-from specplan.code.probe import Failed, Gave, Job
+from specplan.code.probe import Failed, Gave, Job, failed
 from specplan.code.signature import signature
 from specplan.code.source import Source, find
 from specplan.components.reference import parse
@@ -43,44 +43,45 @@ def _answer(job: Job) -> Gave | Failed:
             pythonpath=[Path(path) for path in job.pythonpath],
         )
         if source.digest != job.digest:
-            return Failed(message="changed while it was compiled")
+            return failed(reference.name, "changed while it was compiled")
         declared = signature(source, "model")
         given = own.arguments(source, declared, job.args)
         make = own.imported(source, "model")
+        torch.manual_seed(0)
+        return _tried(source, make, given, job.input_shape)
     except CodeError as error:
-        return Failed(message=error.message)
-    torch.manual_seed(0)
-    return _tried(source, make, given, job.input_shape)
+        return Failed(code=error.code, message=error.message)
 
 
 def _tried(
     source: Source, make: own.Make, given: dict[str, Any], input_shape: tuple[int, ...]
 ) -> Gave | Failed:
-    stage = "__init__"
+    name, stage = source.reference.name, "__init__"
     try:
         module: nn.Module = make(**given)
         if any(isinstance(each, UninitializedParameter) for each in module.parameters()):
-            return Failed(message="has lazy layers; take `input_shape` and say their sizes")
+            return failed(name, "has lazy layers; take `input_shape` and say their sizes")
         stage = "forward"
         shapes = {
-            _row_shape(module.train(mode), torch.randn(rows, *input_shape), rows)
+            _row_shape(name, module.train(mode), torch.randn(rows, *input_shape), rows)
             for mode, rows in ((False, 2), (False, 3), (True, 3))
         }
-    except CodeError as error:
-        return Failed(message=error.message)
+    except CodeError:
+        raise
     except Exception as error:  # noqa: BLE001 -- whatever the code raises is the answer
-        message = f"failed in {stage}, {place_of(error, source)}: {type(error).__name__}: {error}"
-        return Failed(message=message)
+        place = f"{place_of(error, source)}: {type(error).__name__}: {error}"
+        return failed(name, f"failed in {stage}, {place}")
     if len(shapes) > 1:
-        return Failed(message=f"gives rows of different shapes: {sorted(shapes)}")
+        return failed(name, f"gives rows of different shapes: {sorted(shapes)}")
     return Gave(shape=shapes.pop(), parameters=sum(each.numel() for each in module.parameters()))
 
 
 @torch.no_grad()
-def _row_shape(module: nn.Module, batch: Tensor, rows: int) -> tuple[int, ...]:
+def _row_shape(name: str, module: nn.Module, batch: Tensor, rows: int) -> tuple[int, ...]:
     outputs = module(batch)
+    gives = f"`{name}` gives {own.described(outputs)}"
     if not isinstance(outputs, Tensor) or outputs.shape[:1] != (rows,):
-        raise CodeError("SP604", f"gives {own.described(outputs)} for {rows} rows")
+        raise CodeError("SP604", f"{gives} for {rows} rows")
     if outputs.dtype is not torch.float32:
-        raise CodeError("SP604", f"gives {own.described(outputs)}; a model gives float32")
+        raise CodeError("SP604", f"{gives}; a model gives float32")
     return tuple(outputs.shape[1:])

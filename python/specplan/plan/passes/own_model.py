@@ -53,7 +53,7 @@ def own_model(
     gave = _gave(context, model, component, input_shape, needed=said is None)
     place = (*path, "model", "use")
     if isinstance(gave, Failed):
-        context.error("SP604", f"`{model.signature.name}` {gave.message}", place)
+        context.error(gave.code, gave.message, place)
         return None
     shape = said if gave is None else gave.shape
     if shape is None:

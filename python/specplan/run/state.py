@@ -41,17 +41,28 @@ class State:
             same objects for the whole life of the state, estimators are replaced when they are fitted.
         optimizer: None until the first train phase.
         steps: optimizer steps done so far.
-        builder: makes what the components of the plan that is run are. A plan without nodes needs none.
     """
 
-    builder: Builder
-
     def __init__(self) -> None:
+        self._builder: Builder | None = None
         self.nodes: dict[str, LiveNode] = {}
         self.optimizer: torch.optim.Optimizer | None = None
         self.steps = 0
         self._described: dict[str, Node] = {}
         self._fixed: set[int] = set()
+
+    @property
+    def builder(self) -> Builder:
+        """Makes what the components of the plan that is run are. Imported when a plan has some."""
+        if self._builder is None:
+            from specplan.run.builder import Builder
+
+            self._builder = Builder()
+        return self._builder
+
+    @builder.setter
+    def builder(self, builder: Builder) -> None:
+        self._builder = builder
 
     def add_nodes(self, plan: Plan) -> None:
         """Build the nodes of `plan` that are not here yet. Modules are left in eval mode, with gradients.

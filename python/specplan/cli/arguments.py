@@ -52,6 +52,15 @@ def error_format_option(function: F) -> F:
     )(function)
 
 
+def check_data_option(function: F) -> F:
+    """--check-data, which looks at every row."""
+    return click.option(
+        "--check-data",
+        is_flag=True,
+        help="Look at every row of large files too: equal rows in several splits, NaN.",
+    )(function)
+
+
 def root_option(function: F) -> F:
     """--root, the folder of all runs."""
     return click.option(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from specplan.cli.arguments import error_format_option, spec_argument
+from specplan.cli.arguments import check_data_option, error_format_option, spec_argument
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
 
 
@@ -19,9 +19,12 @@ from specplan.cli.diagnose import compile_or_exit, refuse_plan
     metavar="FILE",
     help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
 )
+@check_data_option
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
 @error_format_option
-def command(spec: Path, output: Path | None, explain: bool, error_format: str) -> None:
+def command(
+    spec: Path, output: Path | None, check_data: bool, explain: bool, error_format: str
+) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
 
     Every error of the spec is listed at once, each with its file, line and column.
@@ -34,7 +37,7 @@ def command(spec: Path, output: Path | None, explain: bool, error_format: str) -
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
-    compiled = compile_or_exit(spec, error_format)
+    compiled = compile_or_exit(spec, error_format, check_data=check_data)
 
     from specplan.plan.canonical import write_map, write_plan
 

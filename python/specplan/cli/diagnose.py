@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Diagnostic
 
 
-def compile_or_exit(path: Path, error_format: str) -> Compiled:
+def compile_or_exit(path: Path, error_format: str, *, check_data: bool = False) -> Compiled:
     """Compile a spec; where it is wrong, write every diagnostic and end with exit code 1."""
     from specplan.plan.compile import compile_path
 
     try:
-        compiled = compile_path(path)
+        compiled = compile_path(path, check_data=check_data)
     except SpecError as error:
         write_diagnostics(error.diagnostics, path, error_format)
         raise click.exceptions.Exit(1) from error

@@ -12,6 +12,7 @@ from blake3 import blake3
 
 from specplan.errors import PlanError
 from specplan.plan.model import PLAN_VERSION, Compiled, Plan
+from specplan.spec.diagnostics import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,17 @@ _NAMES = ("id", "experiment", "results")
 _SOURCE_NAMES = ("path", "name")
 # Made with the module: msgspec crashes where two threads are the first to decode a type.
 _PLAN = msgspec.json.Decoder(Plan)
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a map."""
+
+    file: str
+    line: int
+    column: int
+
+
+_MAP = msgspec.json.Decoder(dict[str, _Place])
 
 
 def plan_bytes(plan: Plan) -> bytes:
@@ -125,7 +137,30 @@ def read_plan(path: Path) -> Compiled:
             f"{path}: the contents do not match the id; a plan cannot be edited, "
             "change the spec and compile it again"
         )
-    return Compiled(plan=plan, folder=path.parent)
+    return Compiled(plan=plan, folder=path.parent, origins=_read_map(path))
+
+
+def pointer_to(*parts: str) -> str:
+    """JSON pointer to a part of a plan."""
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _read_map(path: Path) -> dict[str, Origin]:
+    """What the map beside a plan says; nothing where there is none, or none that can be read.
+
+    The map only tells where messages point to, and a plan is whole without it.
+    """
+    beside = path.with_suffix(".map.json")
+    try:
+        places = _MAP.decode(beside.read_bytes())
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    return {
+        pointer: Origin(
+            file=os.path.relpath(path.parent / place.file), line=place.line, column=place.column
+        )
+        for pointer, place in places.items()
+    }
 
 
 def is_plan(value: Any) -> bool:

@@ -8,10 +8,10 @@ import msgspec
 
 from specplan.components.component import Component
 from specplan.errors import SpecError
-from specplan.plan.canonical import canonical
+from specplan.plan.canonical import canonical, pointer_to
 from specplan.plan.mend import Mended, mend
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
-from specplan.plan.passes import components, data, graph, objectives, schedule
+from specplan.plan.passes import components, data, graph, objectives, rows, schedule
 from specplan.plan.passes.context import Context
 from specplan.spec.diagnostics import in_text_order
 from specplan.spec.load import from_mapping, load
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from specplan.spec.model import Spec
 
 
-def compile_path(path: str | os.PathLike[str]) -> Compiled:
-    """Compile a JSON or YAML file.
+def compile_path(path: str | os.PathLike[str], *, check_data: bool = False) -> Compiled:
+    """Compile a JSON or YAML file. With `check_data` the rows of large files are looked at as well.
 
     Raises:
         SpecError: with everything that is wrong, in the order of the text.
     """
-    return compile_document(load(path))
+    return compile_document(load(path), check_data=check_data)
 
 
 def compile_mapping(
@@ -68,6 +68,7 @@ def compile_document(
     *,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     fitted: Collection[str] = (),
+    check_data: bool = False,
 ) -> Compiled:
     """Compile a document. Raises SpecError with everything that is wrong, in the order of the text."""
     faults: tuple[Diagnostic, ...] = ()
@@ -85,6 +86,7 @@ def compile_document(
     goals = objectives.check(context, resolved, wired)
     parts = schedule.Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
     phases = schedule.schedule(context, parts)
+    seen = rows.look(context, bound, wired.nodes, phases, check_data=check_data)
     found = _in_order([*faults, *context.diagnostics], document)
     errors = [diagnostic for diagnostic in found if diagnostic.severity == "error"]
     if errors:
@@ -96,6 +98,7 @@ def compile_document(
         warnings=tuple(found),
         origins=_origins(context, phases),
         spec=to_value(mended.spec),
+        looked_at=seen,
     )
 
 
@@ -121,7 +124,17 @@ def _position(value: Any, path: Path) -> tuple[int, ...]:
 
 def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
     spec = context.spec
-    origins = {f"/data/{label}": context.origin(("data", label)) for label in spec.data}
+    origins: dict[str, Origin] = {}
+    for label, feature_set in spec.data.items():
+        place: Path = ("data", label)
+        origins[pointer_to("data", label)] = context.origin(place)
+        origins[pointer_to("data", label, "source")] = context.origin((*place, "source"))
+        if feature_set.splits is not None:
+            origins[pointer_to("data", label, "splitter")] = context.origin((*place, "splits"))
+        for domain in ("features", "targets", "tags"):
+            for index, name in enumerate(getattr(feature_set, domain)):
+                pointer = pointer_to("data", label, "columns", name)
+                origins[pointer] = context.origin((*place, domain, index))
     for label in spec.graph.nodes:
         origins[f"/graph/nodes/{label}"] = context.origin(("graph", "nodes", label))
     places = schedule.phase_places(spec)

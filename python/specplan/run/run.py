@@ -6,7 +6,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from specplan.errors import RunError, SpecplanError, StoreError
+from specplan.errors import DataError, RunError, SpecplanError, StoreError
 from specplan.plan.model import Eval, Fit, Train
 from specplan.plan.streams import seed_of
 from specplan.plan.verify import verify
@@ -15,8 +15,10 @@ from specplan.run.environment import environment, versions
 from specplan.run.evaluate import evaluate
 from specplan.run.fit import fit
 from specplan.run.interruption import interruptible
+from specplan.run.located import located
 from specplan.run.numerics import in_force, seeded
 from specplan.run.outcome import Outcome
+from specplan.run.rows import check_rows
 from specplan.run.state import State
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
@@ -52,7 +54,8 @@ def run_plan(
     Raises:
         PlanError: the plan does not hold together, or names what this installation lacks.
         DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
-            values that a node cannot read or a loss cannot judge.
+            values that a node cannot read or a loss cannot judge. It has its place in the spec, where
+            that is known.
         RunError: an exception ended the run, which is marked failed; it is the cause.
         StoreError: the records could not be written.
         KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM, at the end of the step; what was
@@ -60,8 +63,12 @@ def run_plan(
     """
     plan = compiled.plan
     verify(plan)
-    tables = read_tables(compiled)
-    check_targets(plan, tables)
+    try:
+        tables = read_tables(compiled)
+        check_targets(plan, tables)
+        warnings = check_rows(compiled, tables)
+    except DataError as error:
+        raise located(error, compiled) from error
     with in_force(plan.numerics), interruptible() as interruption:
         live = State() if state is None else state
         live.add_nodes(plan)
@@ -79,6 +86,8 @@ def run_plan(
             interruption=interruption,
         )
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
+        for warning in warnings:
+            display.warned(warning)
         _run_to_end(context)
     return Outcome(folder=journal.folder, run_file=journal.run_file, state=live)
 

@@ -69,8 +69,14 @@ class Context:
             )
         )
 
-    def warning(self, code: str, message: str, path: Path) -> None:
+    def warning(self, code: str, message: str, path: Path, *, hint: str | None = None) -> None:
         """Report something odd that is not wrong."""
         self.diagnostics.append(
-            Diagnostic(code=code, message=message, origin=self.origin(path), severity="warning")
+            Diagnostic(
+                code=code,
+                message=message,
+                origin=self.origin(path),
+                severity="warning",
+                hint=hint,
+            )
         )

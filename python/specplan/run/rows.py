@@ -64,7 +64,7 @@ def _found(compiled: Compiled, tables: Mapping[str, Table]) -> Iterator[Diagnost
 
 def _bytes(column: NDArray[Any]) -> tuple[str, memoryview]:
     native = np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("="))
-    return native.dtype.name, memoryview(native.reshape(-1).view(np.uint8))
+    return native.dtype.name, native.reshape(-1).view(np.uint8).data
 
 
 def _refuse(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import numpy as np
@@ -64,13 +64,13 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
     for column, array in arrays.items():
         expected = data.columns[column].dtype
         if len(array) != data.rows:
-            found = f"has {len(array)} rows, the plan says {data.rows}"
+            other = f"has {len(array)} rows, the plan says {data.rows}"
         elif array.dtype.name != expected:
-            found = f"is {array.dtype}, the plan says {expected}"
+            other = f"is {array.dtype}, the plan says {expected}"
         else:
             continue
-        error = DataError(f"`{column}` {found}", code="SP502", column=column, hint=COMPILE_AGAIN)
-        raise _of(name, error)
+        message = f"`{column}` {other}"
+        raise _of(name, DataError(message, code="SP502", column=column, hint=COMPILE_AGAIN))
     return Table(data.rows, arrays, found, found.rows() if found else {})
 
 
@@ -93,8 +93,9 @@ def _cut(name: str, data: Data, compiled: Compiled) -> Cut | None:
         return None
     place = pointer_to("data", name, "splitter")
     declaration = COMPONENTS["split"][data.splitter.use]
-    splitter: Splitter = msgspec.convert(
-        {**data.splitter.args, "use": data.splitter.use}, declaration
+    splitter = cast(
+        "Splitter",
+        msgspec.convert({**data.splitter.args, "use": data.splitter.use}, declaration),
     )
     try:
         found = cut(splitter, data.rows, _keys(splitter, data.source, compiled))

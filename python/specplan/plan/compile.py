@@ -48,6 +48,7 @@ def compile_mapping(
     folder: str | os.PathLike[str] | None = None,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     fitted: Collection[str] = (),
+    check_data: bool = False,
 ) -> Compiled:
     """Compile a spec that a Python program holds.
 
@@ -55,12 +56,13 @@ def compile_mapping(
         folder: where relative paths in the spec start; by default the current folder.
         tables: columns of `memory` sources, by the name under which the spec calls them.
         fitted: nodes that are fitted before the first phase, in the state that the plan will go on from.
+        check_data: look at the rows of large files as well.
 
     Raises:
         SpecError: with everything that is wrong.
     """
     document = from_mapping(mapping, folder=folder)
-    return compile_document(document, tables=tables, fitted=fitted)
+    return compile_document(document, tables=tables, fitted=fitted, check_data=check_data)
 
 
 def compile_document(

@@ -74,7 +74,8 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
         splitter = _complete(context, splitter, rows.label)
     keyed = _check_columns(context, splitter, rows)
     plan = as_plan(splitter)
-    if not keyed or rows.rows is None or rows.table is None:
+    seed_is_wrong = isinstance(splitter, RandomSplit) and (splitter.seed or 0) < 0
+    if seed_is_wrong or not keyed or rows.rows is None or rows.table is None:
         return Splits(splitter=plan, sizes=sizes)
     try:
         keys = _keys(rows.table, key_columns(splitter))

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+<<<<<<< HEAD
 from specplan.cli.arguments import check_data_option, error_format_option, spec_argument
+=======
+from specplan.cli.arguments import composition_options, error_format_option, spec_argument
+>>>>>>> main
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
+
+if TYPE_CHECKING:
+    from specplan.spec.composition import Composition
 
 
 @click.command()
@@ -21,9 +29,14 @@ from specplan.cli.diagnose import compile_or_exit, refuse_plan
 )
 @check_data_option
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
+@composition_options
 @error_format_option
 def command(
+<<<<<<< HEAD
     spec: Path, output: Path | None, check_data: bool, explain: bool, error_format: str
+=======
+    spec: Path, output: Path | None, explain: bool, composition: Composition, error_format: str
+>>>>>>> main
 ) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
 
@@ -33,11 +46,16 @@ def command(
     Example:
       mlx compile spec.json --explain
       mlx compile spec.yaml -o plans/first.plan.json
+      mlx compile spec.yaml -c plan.train.epochs=5
     """
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
+<<<<<<< HEAD
     compiled = compile_or_exit(spec, error_format, check_data=check_data)
+=======
+    compiled = compile_or_exit(spec, error_format, composition)
+>>>>>>> main
 
     from specplan.plan.canonical import write_map, write_plan
 

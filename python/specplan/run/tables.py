@@ -93,9 +93,13 @@ def _cut(name: str, data: Data, compiled: Compiled) -> Cut | None:
         return None
     place = pointer_to("data", name, "splitter")
     declaration = COMPONENTS["split"][data.splitter.use]
+    arguments = {
+        # A plan keeps the keys of its mappings in no order: that of the splits counts.
+        name: {split: value[split] for split in data.sizes} if isinstance(value, dict) else value
+        for name, value in data.splitter.args.items()
+    }
     splitter = cast(
-        "Splitter",
-        msgspec.convert({**data.splitter.args, "use": data.splitter.use}, declaration),
+        "Splitter", msgspec.convert({**arguments, "use": data.splitter.use}, declaration)
     )
     try:
         found = cut(splitter, data.rows, _keys(splitter, data.source, compiled))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-<<<<<<< HEAD
-from specplan.cli.arguments import check_data_option, error_format_option, spec_argument
-=======
-from specplan.cli.arguments import composition_options, error_format_option, spec_argument
->>>>>>> main
+from specplan.cli.arguments import (
+    check_data_option,
+    composition_options,
+    error_format_option,
+    spec_argument,
+)
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
 @composition_options
 @error_format_option
 def command(
-<<<<<<< HEAD
-    spec: Path, output: Path | None, check_data: bool, explain: bool, error_format: str
-=======
-    spec: Path, output: Path | None, explain: bool, composition: Composition, error_format: str
->>>>>>> main
+    spec: Path,
+    output: Path | None,
+    check_data: bool,
+    explain: bool,
+    composition: Composition,
+    error_format: str,
 ) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
 
@@ -51,11 +53,7 @@ def command(
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
-<<<<<<< HEAD
-    compiled = compile_or_exit(spec, error_format, check_data=check_data)
-=======
-    compiled = compile_or_exit(spec, error_format, composition)
->>>>>>> main
+    compiled = compile_or_exit(spec, error_format, composition, check_data=check_data)
 
     from specplan.plan.canonical import write_map, write_plan
 

@@ -135,7 +135,11 @@ def _check_data(data: Data, place: str) -> None:
             _check_seed(data.splitter.args["seed"], place)
         assert isinstance(splitter, RandomSplit | OrderedSplit | ColumnSplit)
         names = splitter.splits if isinstance(splitter, ColumnSplit) else splitter.ratios
-        _expect(place, "has other splits than it says", that=names.keys() == data.sizes.keys())
+        _expect(
+            place,
+            "has other splits than it says",
+            that=not data.splits or names.keys() == data.sizes.keys(),
+        )
         known = data.columns.keys() >= set(key_columns(splitter))
         _expect(place, "is split by a column that it does not have", that=known)
     for name, column in data.columns.items():

@@ -58,7 +58,6 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
             assert source.path is not None
             path = compiled.folder / source.path
             arrays = read_file(path, source.use, digest=source.digest, shapes=shapes)
-        found = _cut(name, data, compiled)
     except DataError as error:
         raise _of(name, error) from error
     for column, array in arrays.items():
@@ -71,6 +70,10 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
             continue
         message = f"`{column}` {other}"
         raise _of(name, DataError(message, code="SP502", column=column, hint=COMPILE_AGAIN))
+    try:
+        found = _cut(name, data, compiled)
+    except DataError as error:
+        raise _of(name, error) from error
     return Table(data.rows, arrays, found, found.rows() if found else {})
 
 
@@ -89,7 +92,7 @@ def _of(name: str, error: DataError) -> DataError:
 
 
 def _cut(name: str, data: Data, compiled: Compiled) -> Cut | None:
-    if data.splitter is None:
+    if data.splitter is None or not data.splits:
         return None
     place = pointer_to("data", name, "splitter")
     declaration = COMPONENTS["split"][data.splitter.use]

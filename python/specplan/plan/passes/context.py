@@ -62,10 +62,16 @@ class Context:
         also: Sequence[tuple[Path, str]] = (),
     ) -> None:
         """Report a fault at `path`; `also` are other places that explain it."""
-        labels = tuple(Label(origin=self.origin(place), text=text) for place, text in also)
+        labels = [Label(origin=self.origin(place), text=text) for place, text in also]
+        replaced = self._document.replaced(self._mended.original(path))
+        labels += [] if replaced is None else [replaced]
         self.diagnostics.append(
             Diagnostic(
-                code=code, message=message, origin=self.origin(path), hint=hint, labels=labels
+                code=code,
+                message=message,
+                origin=self.origin(path),
+                hint=hint,
+                labels=tuple(labels),
             )
         )
 

@@ -12,6 +12,7 @@ from specplan.cli.arguments import (
     composition_options,
     error_format_option,
     spec_argument,
+    strict_option,
 )
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @check_data_option
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
 @composition_options
+@strict_option
 @error_format_option
 def command(
     spec: Path,
@@ -38,6 +40,7 @@ def command(
     check_data: bool,
     explain: bool,
     composition: Composition,
+    strict: bool,
     error_format: str,
 ) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
@@ -53,7 +56,9 @@ def command(
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
-    compiled = compile_or_exit(spec, error_format, composition, check_data=check_data)
+    compiled = compile_or_exit(
+        spec, error_format, composition, check_data=check_data, strict=strict
+    )
 
     from specplan.plan.canonical import write_map, write_plan
 

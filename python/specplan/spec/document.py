@@ -29,6 +29,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         sources: the texts; the first is the one that was asked for.
         trace: where each value stands, and what it replaced.
         written: the value before parameters were put in, with everything that is gone from `value`.
+        unused_parameters: parameters of the first text that no `{$: params.x}` refers to.
         problems: faults of the composition that did not make the rest of the value meaningless.
         warnings: what is odd, and not wrong, in the texts of a configuration.
     """
@@ -37,6 +38,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     sources: tuple[Source, ...]
     trace: Trace
     written: dict[str, Any]
+    unused_parameters: tuple[Path, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
 

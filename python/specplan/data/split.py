@@ -221,7 +221,7 @@ def _by_value(splitter: ColumnSplit, keys: Keys) -> Cut:
         message = (
             f"no split has the rows with {_some(left)} in `{splitter.column}`, which are {rows}"
         )
-        hint = f"name every value, such as `unused: [{left[0]}]`"
+        hint = f"name every value, in a split of their own if need be: `held_out: [{left[0]}]`"
         raise CutError("SP512", message, ("splits",), hint=hint)
     cells = [0] * (len(keys.counts) * len(names))
     for key, split in split_of.items():

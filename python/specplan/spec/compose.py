@@ -80,7 +80,7 @@ def compose_configuration(source: Source, composition: Composition = NOTHING_ADD
         SpecError: the text of a file or an override is faulty, an import is missing or circular, or an
             override leads nowhere.
     """
-    layers = Layers(with_parent=True)
+    layers = Layers(of_specs=False)
     overrides = Overrides(composition.overrides, source.folder)
     layer = layers.stacked(source, composition)
     if not layers.problems and not overrides.problems:

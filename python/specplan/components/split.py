@@ -76,7 +76,7 @@ class ColumnSplit(Component, frozen=True, tag="column"):
         ),
     ]
     splits: Annotated[
-        dict[str, Annotated[tuple[Value, ...], Meta(min_length=1)]],
+        dict[str, tuple[Value, ...]],
         Meta(
             min_length=1,
             description="Values of the rows in each split. Each value that the column has is in one of them.",

@@ -206,6 +206,9 @@ def _by_value(splitter: ColumnSplit, keys: Keys) -> Cut:
     found = {keys.texts(key)[0]: key for key in range(len(keys.counts))}
     split_of: dict[int, int] = {}
     for split, (name, values) in enumerate(splitter.splits.items()):
+        if not values:
+            message = f"split `{name}` gets no value of `{splitter.column}`"
+            raise CutError("SP504", message, ("splits", name))
         for index, value in enumerate(values):
             place = ("splits", name, index)
             key = found.get(_text(value))

@@ -14,6 +14,7 @@ from specplan.run.context import Context
 from specplan.run.environment import environment, versions
 from specplan.run.evaluate import evaluate
 from specplan.run.fit import fit
+from specplan.run.git import check_clean, git_state
 from specplan.run.interruption import interruptible
 from specplan.run.located import located
 from specplan.run.numerics import in_force, seeded
@@ -53,6 +54,7 @@ def run_plan(
 
     Raises:
         PlanError: the plan does not hold together, or names what this installation lacks.
+        DirtyGitError: the repository has uncommitted changes, and the plan allows none.
         DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
             values that a node cannot read or a loss cannot judge. It has its place in the spec, where
             that is known.
@@ -63,6 +65,8 @@ def run_plan(
     """
     plan = compiled.plan
     verify(plan)
+    git = git_state(compiled.folder, without=[root])
+    check_clean(git, plan.code.dirty_git)
     try:
         tables = read_tables(compiled)
         check_targets(plan, tables)
@@ -73,9 +77,7 @@ def run_plan(
         live = State() if state is None else state
         live.add_nodes(plan)
         found = versions()
-        journal = create_run(
-            root, compiled, environment=environment(compiled.folder, found), versions=found
-        )
+        journal = create_run(root, compiled, environment=environment(git, found), versions=found)
         context = Context(
             plan=plan,
             tables=tables,

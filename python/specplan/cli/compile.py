@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import (
+    check_data_option,
     composition_options,
     error_format_option,
     spec_argument,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
 )
+@check_data_option
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
 @click.option(
     "--check-imports",
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 def command(
     spec: Path,
     output: Path | None,
+    check_data: bool,
     explain: bool,
     composition: Composition,
     strict: bool,
@@ -67,7 +70,9 @@ def command(
     from specplan.plan.passes.context import CodeUse
 
     code = CodeUse(imports="always" if check_imports else "never", trust=trust)
-    compiled = compile_or_exit(spec, error_format, composition, strict=strict, code=code)
+    compiled = compile_or_exit(
+        spec, error_format, composition, check_data=check_data, strict=strict, code=code
+    )
 
     from specplan.plan.canonical import write_map, write_plan
 

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import (
+    check_data_option,
+    code_options,
     composition_options,
     error_format_option,
     spec_argument,
     strict_option,
-    trust_option,
 )
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
 
 if TYPE_CHECKING:
+    from specplan.plan.passes.context import CodeUse
     from specplan.spec.composition import Composition
 
 
@@ -29,24 +31,20 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
 )
+@check_data_option
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
-@click.option(
-    "--check-imports",
-    is_flag=True,
-    help="Also run models of your own on a few rows, in another process. They have to be trusted.",
-)
 @composition_options
+@code_options
 @strict_option
-@trust_option
 @error_format_option
 def command(
     spec: Path,
     output: Path | None,
+    check_data: bool,
     explain: bool,
     composition: Composition,
+    code: CodeUse,
     strict: bool,
-    check_imports: bool,
-    trust: bool,
     error_format: str,
 ) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
@@ -64,10 +62,9 @@ def command(
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
-    from specplan.plan.passes.context import CodeUse
-
-    code = CodeUse(imports="always" if check_imports else "never", trust=trust)
-    compiled = compile_or_exit(spec, error_format, composition, strict=strict, code=code)
+    compiled = compile_or_exit(
+        spec, error_format, composition, check_data=check_data, strict=strict, code=code
+    )
 
     from specplan.plan.canonical import write_map, write_plan
 

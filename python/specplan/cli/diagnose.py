@@ -24,6 +24,7 @@ def compile_or_exit(
     error_format: str,
     composition: Composition,
     *,
+    check_data: bool = False,
     strict: bool = False,
     code: CodeUse | None = None,
 ) -> Compiled:
@@ -32,7 +33,9 @@ def compile_or_exit(
     from specplan.plan.passes.context import READ_ONLY
 
     try:
-        compiled = compile_path(path, composition, strict=strict, code=code or READ_ONLY)
+        compiled = compile_path(
+            path, composition, check_data=check_data, strict=strict, code=code or READ_ONLY
+        )
     except SpecError as error:
         write_diagnostics(error.diagnostics, path, error_format)
         raise click.exceptions.Exit(1) from error

@@ -216,8 +216,9 @@ class _Place(msgspec.Struct, frozen=True):
     def of_call(cls, compiled: Compiled, phase: Call) -> _Place:
         """Where a call phase is."""
         index = compiled.plan.phases.index(phase)
-        origin = compiled.origins.get(f"/phases/{index}")
-        return cls(compiled, ("phases", index) if origin is None else origin.path)
+        if compiled.document is None:
+            return cls(compiled, ("phases", index))
+        return cls(compiled, compiled.origins[f"/phases/{index}"].path)
 
     @property
     def text(self) -> str | None:

@@ -99,6 +99,7 @@ def get(document: Document, *path: str | int) -> Any:
         ("data.Data.source.shapes[x.y]", ("data", "Data", "source", "shapes", "x.y")),
         ("plan.fit.losses.1", ("plan", 0, "losses", 1)),
         ("plan.2.label", ("plan", 2, "label")),
+        ("data.Data.tags.0", ("data", "Data", "tags", 0)),
         ("graph.optimizer.betas.0", ("graph", "optimizer", "betas", 0)),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from specplan.cli.arguments import error_format_option, spec_argument
-from specplan.cli.diagnose import compile_or_exit, refuse_plan
+from specplan.cli.diagnose import compile_or_exit, refuse_plan, warn_of_space
 
 
 @click.command()
@@ -19,7 +19,7 @@ from specplan.cli.diagnose import compile_or_exit, refuse_plan
     metavar="FILE",
     help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
 )
-@click.option("--explain", is_flag=True, help="Print the plan as text as well.")
+@click.option("--explain", is_flag=True, help="Print the plan as text, and its bill, as well.")
 @error_format_option
 def command(spec: Path, output: Path | None, explain: bool, error_format: str) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
@@ -41,8 +41,12 @@ def command(spec: Path, output: Path | None, explain: bool, error_format: str) -
     target = spec.with_suffix(".plan.json") if output is None else output
     write_plan(compiled, target)
     write_map(compiled, target)
+    warn_of_space(compiled, spec, None)
     if explain:
+        from specplan.plan.cost import cost
+        from specplan.plan.cost_text import cost_text
         from specplan.plan.explain import explain as explain_plan
 
-        click.echo(explain_plan(compiled.plan), nl=False)
+        click.echo(explain_plan(compiled.plan))
+        click.echo(cost_text(cost(compiled.plan)), nl=False)
     click.echo(f"wrote {target} ({compiled.plan.id})", err=True)

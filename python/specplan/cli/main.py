@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 VERBS = {
     "compile": "Turn a spec into a plan.",
     "explain": "Print what a spec or a plan would run.",
+    "plan": "Print what a run will take.",
+    "diff": "Say what differs between two specs, plans or runs.",
     "validate": "Check a spec, without its data.",
     "schema": "Print the JSON schema of specs.",
     "run": "Run a spec or a plan.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import root_option, spec_argument
-from specplan.cli.diagnose import read_or_compile
+from specplan.cli.diagnose import read_or_compile, warn_of_space
 from specplan.cli.display import choose_display
 from specplan.cli.show import losses, summary, write_json, write_last_metrics, write_places
 
@@ -31,6 +31,7 @@ def command(spec: Path, root: Path | None, quiet: bool, as_json: bool) -> None:
       mlx run spec.plan.json --root results --quiet
     """
     compiled = read_or_compile(spec)
+    warn_of_space(compiled, spec, root)
 
     from specplan.run.run import run_plan
     from specplan.store.root import runs_root

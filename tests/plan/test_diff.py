@@ -171,7 +171,9 @@ def with_another(value: Any, path: tuple[Any, ...]) -> Plan | None:
     for key in rest:
         owner = owner[key]
     now = owner[last]
-    others = [now + 1] if isinstance(now, int | float) and not isinstance(now, bool) else []
+    others: list[Any] = (
+        [now + 1] if isinstance(now, int | float) and not isinstance(now, bool) else []
+    )
     others += [f"{now}x"] if isinstance(now, str) else []
     for other in [*others, not now, *POOL]:
         owner[last] = other

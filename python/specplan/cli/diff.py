@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import composition_options, root_option
 from specplan.cli.diagnose import read_or_compile
 from specplan.cli.show import write_json
 from specplan.cli.tables import write_fields, write_section
 from specplan.errors import RunError
+from specplan.spec.composition import NOTHING_ADDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from specplan.plan.model import Plan
     from specplan.results.compare import Measured
     from specplan.results.open import Run
+    from specplan.spec.composition import Composition
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -46,22 +48,25 @@ class Compared(msgspec.Struct, frozen=True):
 @click.command()
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
+@composition_options
 @root_option
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as one JSON object.")
-def command(a: str, b: str, root: Path | None, as_json: bool) -> None:
+def command(a: str, b: str, composition: Composition, root: Path | None, as_json: bool) -> None:
     """Say what differs between A and B: each a spec, a plan or a run.
 
     What can change a result is told from names and places. Of two runs it also says what they ran in, and
-    shows their last metrics. The exit code is 0 if the plans have the same id, 1 if they have not.
+    shows their last metrics. -c, --pre-yaml and --post-yaml are for B, a spec. The exit code is 0 if the
+    plans have the same id, 1 if they have not.
 
     \b
     Example:
       mlx diff spec.yaml other.yaml
+      mlx diff spec.yaml spec.yaml -c plan.train.epochs=5
       mlx diff spec.yaml line/20260101-120000
     """
     from specplan.plan.diff import diff
 
-    before, after = _subject(a, root), _subject(b, root)
+    before, after = _subject(a, root, NOTHING_ADDED), _subject(b, root, composition)
     found = diff(before.plan, after.plan)
     same = before.plan.id == after.plan.id
     environment: tuple[Change, ...] = ()
@@ -84,9 +89,9 @@ def command(a: str, b: str, root: Path | None, as_json: bool) -> None:
     raise click.exceptions.Exit(0 if same else 1)
 
 
-def _subject(word: str, root: Path | None) -> Subject:
+def _subject(word: str, root: Path | None, composition: Composition) -> Subject:
     if Path(word).is_file():
-        return Subject(word, read_or_compile(Path(word)).plan)
+        return Subject(word, read_or_compile(Path(word), composition).plan)
     from specplan.results.locate import find_run
     from specplan.results.open import open_run
     from specplan.store.root import runs_root
@@ -96,6 +101,8 @@ def _subject(word: str, root: Path | None) -> Subject:
     except RunError as error:
         # Not 1, which says that two plans differ.
         raise click.UsageError(f"no file `{word}`, and {error}") from error
+    if composition:
+        raise click.UsageError(f"`{word}` is a run; -c, --pre-yaml and --post-yaml are for specs")
     run = open_run(folder.path)
     return Subject(word, run.plan, run)
 

@@ -159,17 +159,21 @@ def space_warning(compiled: Compiled, root: Path) -> Diagnostic | None:
         range(len(bill.phases)),
         key=lambda index: bill.phases[index].recorded.records + bill.phases[index].recorded.tables,
     )
-    path = ("phases", largest)
+    phase = bill.phases[largest]
+    advice = "`record: last` or `record: none` takes less"
+    if phase.recorded.metrics > phase.recorded.tensors:
+        advice = "it is the metrics of every step: fewer steps take less"
     return Diagnostic(
         code="SP802",
         message=(
             f"recording needs about {size(bill.records)} and tables up to {size(bill.tables)}, "
             f"{size(free)} are free in `{root}`"
         ),
-        origin=compiled.origins.get(f"/phases/{largest}", Origin(file=None, path=path)),
+        origin=compiled.origins.get(
+            f"/phases/{largest}", Origin(file=None, path=("phases", largest))
+        ),
         severity="warning",
-        hint=f"most of it is of phase `{bill.phases[largest].path}`; "
-        "`record: last` or `record: none` takes less",
+        hint=f"most of it is of phase `{phase.path}`; {advice}",
     )
 
 

@@ -27,6 +27,8 @@ _LARGE_BODY = 1 << 20
 _LARGE_START = 64 << 10
 _FIRST_CHUNK, _LAST_CHUNK = 1 << 20, 64 << 20
 _TEXT_SHARE = 16
+_MOST_FILES = 1000
+"""Files of a channel that are looked at one by one; the others are taken to be as full as the last of them."""
 _SHORT_TEXT = 12
 
 _AHEAD_REGION, _AHEAD_SHARE, _MOST_AHEAD, _LEAST_RELEASED = 2 << 20, 4, 4 << 20, 512 << 10
@@ -212,9 +214,12 @@ def _files_bytes(kind: _Kind, batches: _Batches) -> int:
         in_epoch = (in_epoch + rows) % batches.rows
         number += 1
         if not rest and 2 * rows < capacity:
-            total += _file_bytes(kind, rows, rows, max(kind.texts, default=0))
+            size = _file_bytes(kind, rows, rows, max(kind.texts, default=0))
         else:
-            total += _file_bytes(kind, capacity, rows, aim // _TEXT_SHARE)
+            size = _file_bytes(kind, capacity, rows, aim // _TEXT_SHARE)
+        total += size
+        if number == _MOST_FILES:
+            return total + size * rest // rows
     return total
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
     from pathlib import Path
 
-    from tests.cli.conftest import Mlx
+    Mlx = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_the_bill(mlx: Mlx, project: Path) -> None:

@@ -259,9 +259,9 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 def peak_spec(name: str, *, small: bool = False) -> Compiled:
     """Plans of which one part of memory takes most: the data, the weights, or what a batch leaves behind."""
     rows, width, hidden, batch = {
-        "data": (300_000, 64, 8, 64),
-        "weights": (512, 256, 3000, 64),
-        "activations": (8192, 256, 512, 4096),
+        "data": (300_000, 64, 8, 4096),
+        "weights": (128, 64, 1500, 64),
+        "activations": (8192, 64, 512, 8192),
     }[name]
     if small:
         rows, hidden, batch = 512, 8, 64

@@ -25,7 +25,7 @@ VERBS = {
     "explain": "Print what a spec or a plan would run.",
     "plan": "Print what a run will take.",
     "diff": "Say what differs between two specs, plans or runs.",
-    "validate": "Check a spec, without its data.",
+    "validate": "Check a spec, also without its data.",
     "schema": "Print the JSON schema of specs.",
     "run": "Run a spec or a plan.",
     "list": "List the runs below a root.",

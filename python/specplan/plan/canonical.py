@@ -12,13 +12,15 @@ import rfc8785
 from blake3 import blake3
 
 from specplan.errors import PlanError
-from specplan.plan.model import PLAN_VERSION, Compiled, Plan
+from specplan.plan.model import PLAN_VERSION, Compiled, Plan, is_plan
 from specplan.plan.upgrade import completed, upgraded
+from specplan.spec.model import names_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NAMES = ("id", "experiment", "results")
+NAMES = ("id", "experiment", "results", "code")
+"""Parts of a plan that change no result: they are left out of its id."""
 _SOURCE_NAMES = ("path", "name")
 # Made with the module: msgspec crashes where two threads are the first to decode a type.
 _PLAN = msgspec.json.Decoder(Plan)
@@ -44,15 +46,15 @@ def canonical(plan: Plan) -> Plan:
 def plan_id(plan: Plan) -> str:
     """`b3:` and the BLAKE3 of the canonical plan without what does not change a result.
 
-    Left out are the id itself, the names of the experiment, where and how results are written, and where a
-    source is found (its path or name); what a source holds is in, by its digest.
+    Left out are the id itself, the names of the experiment, where and how results are written, what surrounds
+    code of the user's, and where a source is found (its path or name); what a source holds is in, by its digest.
     """
     return id_of_written(plain(plan))
 
 
 def id_of_written(value: dict[str, Any]) -> str:
     """The id of the plain value of a plan of any version, as it was written; what is no plan has one as well."""
-    meaning = {key: item for key, item in value.items() if key not in _NAMES}
+    meaning = {key: item for key, item in value.items() if key not in NAMES}
     if isinstance(value.get("data"), dict):
         meaning["data"] = {label: _without_names(data) for label, data in value["data"].items()}
     return f"b3:{blake3(rfc8785.dumps(meaning)).hexdigest()}"
@@ -134,6 +136,10 @@ def write_spec(compiled: Compiled, path: Path) -> None:
     for owner, key in (*((source, "path") for source in sources), (spec["results"], "dir")):
         if owner.get(key) is not None:
             owner[key] = _moved(owner[key], before, folder)
+    code = spec["code"]
+    code["pythonpath"] = [_moved(text, before, folder) for text in code["pythonpath"]]
+    if code["pre_experiment"] is not None and names_file(code["pre_experiment"]):
+        code["pre_experiment"] = _moved(code["pre_experiment"], before, folder)
     write_atomically(path, msgspec.json.format(msgspec.json.encode(spec), indent=2) + b"\n")
 
 
@@ -181,15 +187,6 @@ def _unknown_version(path: Path, version: int) -> str:
     if version > PLAN_VERSION:
         message += "\nhint: a newer specplan wrote it"
     return message
-
-
-def is_plan(value: Any) -> bool:
-    """Whether the plain value of a JSON file is a plan; a spec has a list under `plan`."""
-    return (
-        isinstance(value, dict)
-        and type(value.get("plan")) is int
-        and isinstance(value.get("id"), str)
-    )
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -240,4 +237,7 @@ def _with_paths(plan: Plan, move: Callable[[str], str]) -> Plan:
     results = plan.results
     if results.dir is not None:
         results = msgspec.structs.replace(results, dir=move(results.dir))
-    return msgspec.structs.replace(plan, data=data, results=results)
+    code = msgspec.structs.replace(plan.code, pythonpath=tuple(map(move, plan.code.pythonpath)))
+    if code.pre_experiment is not None and names_file(code.pre_experiment):
+        code = msgspec.structs.replace(code, pre_experiment=move(code.pre_experiment))
+    return msgspec.structs.replace(plan, data=data, results=results, code=code)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import rfc8785
 
+from specplan.plan.canonical import NAMES
 from specplan.plan.renaming import Renamed, renamed
 from specplan.plan.shapes import show
 
@@ -67,8 +68,9 @@ def diff(before: Plan, after: Plan) -> PlanDiff:
 
 
 def _names(old: Value, new: Value) -> Iterator[Change]:
-    for place in ("experiment", "results"):
-        yield from fields(place, old[place], new[place])
+    for place in NAMES:
+        if place != "id":
+            yield from fields(place, old[place], new[place])
     for label in _common(old["data"], new["data"]):
         sources = (value["data"][label]["source"] for value in (old, new))
         paths = [{key: source[key] for key in ("path", "name")} for source in sources]
@@ -295,7 +297,7 @@ def _anything(old: Any, new: Any, path: str = "") -> Iterator[Change]:
     """Differences by their place in the plan, where they have no words."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys((*old, *new)):
-            if path or key not in ("id", "experiment", "results"):
+            if path or key not in NAMES:
                 yield from _anything(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
     elif isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
         for index, both in enumerate(zip(old, new, strict=True)):

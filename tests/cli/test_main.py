@@ -38,6 +38,8 @@ Options:
 Commands:
   compile   Turn a spec into a plan.
   explain   Print what a spec or a plan would run.
+  plan      Print what a run will take.
+  diff      Say what differs between two specs, plans or runs.
   validate  Check a spec, also without its data.
   schema    Print the JSON schema of specs.
   run       Run a spec or a plan.

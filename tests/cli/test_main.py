@@ -78,8 +78,8 @@ def test_an_unknown_verb_is_wrong_usage(mlx: Mlx) -> None:
     result = mlx("complie", "spec.json")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.endswith(
-        "Error: unknown command `complie`; known: compile, explain, validate, schema, run, list, "
-        "show, metrics, export, verify, repair\nhint: did you mean `compile`?\n"
+        "Error: unknown command `complie`; known: compile, explain, plan, diff, validate, schema, "
+        "run, list, show, metrics, export, verify, repair\nhint: did you mean `compile`?\n"
     )
 
 

@@ -234,7 +234,7 @@ def test_the_rest_of_memory_follows_the_optimizer() -> None:
         phases = [train(["mse"]), TEST]
         plan = compiled_of(NET, {"mse": MSE}, plan=phases, graph=graph).plan
         for phase in cost(plan).phases:
-            memory, weights = phase.memory, 4 * plan.graph.nodes["Net"].parameters
+            memory, weights = phase.memory, 4 * (plan.graph.nodes["Net"].parameters or 0)
             assert (memory.parameters, memory.gradients) == (weights, weights)
             assert memory.optimizer == numbers * weights, words
 

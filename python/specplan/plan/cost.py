@@ -64,7 +64,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id, experiment: of the plan.
-        parameters: of all nodes of the graph.
+        parameters: of all nodes of the graph, without those in `unknown_parameters`.
+        unknown_parameters: models of the user's whose code was not run.
         steps, flops: of all phases.
         peak_memory: bytes of the phase that takes most, beside what Python and its libraries take.
         records: bytes on the disk of all records; tables: at most, of the Parquet tables beside them.
@@ -74,6 +75,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     experiment: str
     phases: tuple[PhaseCost, ...]
     parameters: int
+    unknown_parameters: tuple[str, ...]
     steps: int
     flops: int
     peak_memory: int
@@ -92,7 +94,10 @@ def cost(plan: Plan) -> Cost:
         id=plan.id,
         experiment=plan.experiment.id,
         phases=phases,
-        parameters=sum(node.parameters for node in plan.graph.nodes.values()),
+        parameters=sum(node.parameters or 0 for node in plan.graph.nodes.values()),
+        unknown_parameters=tuple(
+            label for label, node in plan.graph.nodes.items() if node.parameters is None
+        ),
         steps=sum(phase.steps for phase in phases),
         flops=sum(phase.flops for phase in phases),
         peak_memory=max((phase.memory.total for phase in phases), default=0),
@@ -111,7 +116,7 @@ def _of_phase(plan: Plan, phase: Phase, memory: Memory, recorded: RecordedBytes)
         rows=phase.rows,
         batch_size=batch_size(phase),
         steps=phase.steps,
-        parameters=sum(nodes[label].parameters for label in phase.nodes),
+        parameters=sum(nodes[label].parameters or 0 for label in phase.nodes),
         flops_forward=rows * forward,
         flops=rows * forward,
         uncounted=tuple(label for label in phase.nodes if not known(nodes[label])),
@@ -137,7 +142,7 @@ def _with_training(found: PhaseCost, plan: Plan, phase: Train) -> PhaseCost:
         epochs=phase.epochs,
         steps=steps,
         may_end_early=_early_ends(phase),
-        trained=sum(plan.graph.nodes[label].parameters for label in phase.trainable),
+        trained=sum(plan.graph.nodes[label].parameters or 0 for label in phase.trainable),
         flops=total,
         uncounted=tuple(label for label in computing if not known(plan.graph.nodes[label])),
         computed_once=computed_once(plan, phase) if steps > 1 else (),

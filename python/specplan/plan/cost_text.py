@@ -74,6 +74,8 @@ def _notes(bill: Cost) -> Iterator[str]:
     unknown = dict.fromkeys(label for phase in bill.phases for label in phase.uncounted)
     if unknown:
         yield f"FLOPs of {', '.join(unknown)} are not known"
+    if bill.unknown_parameters:
+        yield f"parameters of {', '.join(bill.unknown_parameters)} are not known: their code was not run"
     yield "FLOPs once: of one forward pass over all rows"
     yield "memory: an estimate, beside what Python and its libraries take; in total that of the largest phase"
     yield "records: on the disk when the run is over; tables: at most, beside the records"

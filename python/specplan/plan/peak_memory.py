@@ -53,7 +53,7 @@ def peak_memory(plan: Plan, recorded: Sequence[int]) -> tuple[Memory, ...]:
     """Of each phase. `recorded` is how many bytes of tensors each phase records."""
     nodes = plan.graph.nodes
     tables = _table_bytes(plan)
-    weights = _FLOAT * sum(node.parameters for node in nodes.values())
+    weights = _FLOAT * sum(node.parameters or 0 for node in nodes.values())
     found: list[Memory] = []
     trained: dict[str, int] = {}
     for phase, tensors in zip(plan.phases, recorded, strict=True):
@@ -61,7 +61,7 @@ def peak_memory(plan: Plan, recorded: Sequence[int]) -> tuple[Memory, ...]:
         snapshot = False
         if isinstance(phase, Train):
             state = _STATES.get(phase.optimizer.use, _two)(phase.optimizer)
-            trained |= {label: state * nodes[label].parameters for label in phase.trainable}
+            trained |= {label: state * (nodes[label].parameters or 0) for label in phase.trainable}
             parts += phase.evaluations
             stopping = phase.early_stopping
             snapshot = stopping is not None and stopping.restore_best
@@ -70,7 +70,7 @@ def peak_memory(plan: Plan, recorded: Sequence[int]) -> tuple[Memory, ...]:
             Memory(
                 data=tables + sum(_rows_read(plan, part) for part in parts),
                 parameters=weights,
-                gradients=_FLOAT * sum(nodes[label].parameters for label in trained),
+                gradients=_FLOAT * sum(nodes[label].parameters or 0 for label in trained),
                 optimizer=optimizer,
                 snapshot=(weights + optimizer) * snapshot,
                 activations=max(_activations(plan, part) for part in parts),

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from specplan.errors import CodeError, PlanError, RunError, SpecError
 from specplan.plan.canonical import read_plan, write_plan
 from specplan.plan.compile import compile_mapping
+from specplan.plan.diff import diff
 from specplan.plan.explain import explain
 from specplan.run.display import Silent
 from specplan.run.run import run_plan
@@ -162,6 +163,17 @@ def test_names_do_not_change_the_id(tmp_path: Path) -> None:
     assert compiled(tmp_path, call(width=4)).plan.id != plan.plan.id
     (tmp_path / "code.py").write_text(CODE.replace("2 * value", "3 * value"), encoding="utf-8")
     assert compiled(tmp_path, call(width=3)).plan.id != plan.plan.id
+
+
+def test_what_differs_is_told(tmp_path: Path) -> None:
+    before = compiled(tmp_path, call(width=3)).plan
+    (tmp_path / "code.py").write_text(CODE.replace("2 * value", "3 * value"), encoding="utf-8")
+    after = compiled(tmp_path, call(width=4) | {"args": ["x"]}, run={"dirty_git": "error"}).plan
+    found = diff(before, after)
+    told = [str(change) for change in found.numbers]
+    assert told[:2] == ["phase call: words [] -> x", "phase call: width 3 -> 4"]
+    assert told[2].startswith("phase call: code b3:")
+    assert [str(change) for change in found.names] == ["code: dirty_git warn -> error"]
 
 
 def test_a_plan_file_runs_the_code_that_was_compiled(tmp_path: Path) -> None:

@@ -42,3 +42,28 @@ def split_rows(sizes: Mapping[str, int], seed: int) -> dict[str, NDArray[np.int6
         rows[name] = order[start : start + sizes[name]]
         start += sizes[name]
     return rows
+
+
+def fold_sizes(rows: int, n: int) -> tuple[int, ...]:
+    """Rows of each of `n` parts: the first have one more where the rows do not divide."""
+    size, more = divmod(rows, n)
+    return (size + 1,) * more + (size,) * (n - more)
+
+
+def fold_rows(
+    pool: NDArray[np.int64], n: int, index: int, seed: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row numbers for training and for validation in fold `index` of `n`.
+
+    `pool` in ascending order, shuffled by `numpy.random.default_rng(seed)` where there is a seed, is cut
+    consecutively. Part `index` is for validation, the others, in their order, are for training.
+    """
+    import numpy as np
+
+    order = np.sort(pool)
+    if seed is not None:
+        np.random.default_rng(seed).shuffle(order)
+    sizes = fold_sizes(len(order), n)
+    start = sum(sizes[:index])
+    end = start + sizes[index]
+    return np.concatenate([order[:start], order[end:]]), order[start:end]

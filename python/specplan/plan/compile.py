@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from specplan.plan.model import Phase
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.graph import Wired
+    from specplan.plan.passes.schedule import Scheduled
     from specplan.spec.diagnostics import Diagnostic, Origin, Path
     from specplan.spec.document import Document
     from specplan.spec.model import Spec
@@ -84,17 +84,17 @@ def compile_document(
     wired = graph.wire(context, resolved, bound)
     goals = objectives.check(context, resolved, wired)
     parts = schedule.Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
-    phases = schedule.schedule(context, parts)
+    scheduled = schedule.schedule(context, parts)
     found = _in_order([*faults, *context.diagnostics], document)
     errors = [diagnostic for diagnostic in found if diagnostic.severity == "error"]
     if errors:
         raise SpecError(errors if faults else found)
     return Compiled(
-        plan=_plan(mended.spec, resolved, bound, wired, phases),
+        plan=_plan(mended.spec, resolved, bound, wired, scheduled),
         folder=document.folder,
         tables=tables or {},
         warnings=tuple(found),
-        origins=_origins(context, phases),
+        origins=_origins(context, scheduled),
         spec=to_value(mended.spec),
     )
 
@@ -119,13 +119,13 @@ def _position(value: Any, path: Path) -> tuple[int, ...]:
     return tuple(position)
 
 
-def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
+def _origins(context: Context, scheduled: Scheduled) -> dict[str, Origin]:
     spec = context.spec
     origins = {f"/data/{label}": context.origin(("data", label)) for label in spec.data}
     for label in spec.graph.nodes:
         origins[f"/graph/nodes/{label}"] = context.origin(("graph", "nodes", label))
-    places = schedule.phase_places(spec)
-    for index, (phase, place) in enumerate(zip(phases, places, strict=True)):
+    placed = zip(scheduled.phases, scheduled.places, strict=True)
+    for index, (phase, place) in enumerate(placed):
         origins[f"/phases/{index}"] = context.origin(place)
         for position, loss in enumerate(phase.losses):
             pointer = f"/phases/{index}/losses/{position}"
@@ -138,7 +138,7 @@ def _plan(
     resolved: Resolved,
     bound: dict[str, FeatureSet],
     wired: Wired,
-    phases: tuple[Phase, ...],
+    scheduled: Scheduled,
 ) -> Plan:
     optimizer = resolved.get(("graph", "optimizer"))
     plan = Plan(
@@ -147,13 +147,17 @@ def _plan(
         numerics=Numerics(
             seed=spec.run.seed, threads=spec.run.threads, deterministic=spec.run.deterministic
         ),
-        data={label: known.data for label, known in bound.items() if known.data is not None},
+        data={
+            label: msgspec.structs.replace(known.data, folds=scheduled.folds[label])
+            for label, known in bound.items()
+            if known.data is not None
+        },
         graph=Graph(
             nodes=wired.nodes,
             order=wired.order,
             optimizer=components.as_plan(optimizer) if isinstance(optimizer, Component) else None,
         ),
-        phases=phases,
+        phases=scheduled.phases,
         results=Results(**msgspec.structs.asdict(spec.results)),
     )
     return canonical(plan)

@@ -10,6 +10,7 @@ from specplan.spec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from specplan.plan.model import Guard
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.graph import Wired
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Backend = Literal["torch", "sklearn", "merge", "unknown"]
 """`unknown` where a fault hides it."""
+Fits = tuple[dict[str, list[frozenset["Guard"]]], dict[str, str]]
+"""By node: the conditions under which it is fitted; the phase that froze it."""
 
 
 class Activity:
@@ -33,7 +36,10 @@ class Activity:
             for label, node in context.spec.graph.nodes.items()
         }
         self.knows_all_fits = not context.damaged(("plan",))
-        self._fitted = set(context.fitted)
+        # For each node the guards of the phases that fit it: it is fitted wherever one of them is run.
+        self._fitted: dict[str, list[frozenset[Guard]]] = {
+            label: [frozenset()] for label in context.fitted
+        }
         self._frozen: dict[str, str] = {}
         self._used: set[str] = set()
 
@@ -118,16 +124,44 @@ class Activity:
             self._frozen |= dict.fromkeys(chosen, label)
         return chosen
 
-    def check_fitted(self, nodes: tuple[str, ...], fitting: tuple[str, ...], path: Path) -> None:
-        """Report nodes that compute before any phase fits them, and remember those that are fitted."""
+    def check_fitted(
+        self,
+        nodes: tuple[str, ...],
+        fitting: tuple[str, ...],
+        path: Path,
+        guards: tuple[Guard, ...] = (),
+    ) -> None:
+        """Report nodes that compute before any phase fits them, and remember those that are fitted.
+
+        `guards` are those of the phase: what it reads must be fitted wherever it is run.
+        """
         self._used.update(nodes)
+        conditions = frozenset(guards)
         for label in self.models("sklearn", nodes):
-            if self.knows_all_fits and label not in self._fitted and label not in fitting:
+            fits = self._fitted.setdefault(label, [])
+            if label in fitting:
+                fits.append(conditions)
+            elif self.knows_all_fits and not fits:
                 message = f"this phase reads {label} before any fit phase fits it"
                 self._context.error(
                     "SP703", message, path, hint=f"put a fit phase for {label} before"
                 )
-            self._fitted.add(label)
+                fits.append(frozenset())
+            elif self.knows_all_fits and not any(conditions.issuperset(fit) for fit in fits):
+                message = f"this phase reads {label}, which only phases fit that may be skipped"
+                hint = "give this phase the same `when`, or put both into a group that has it"
+                self._context.error("SP714", message, path, hint=hint)
+                fits.append(frozenset())
+
+    def known_fits(self) -> Fits:
+        """What is fitted and frozen by now, to `go_back` to."""
+        return {label: list(fits) for label, fits in self._fitted.items()}, dict(self._frozen)
+
+    def go_back(self, known: Fits) -> None:
+        """Forget what was fitted and frozen since."""
+        fitted, frozen = known
+        self._fitted = {label: list(fits) for label, fits in fitted.items()}
+        self._frozen = dict(frozen)
 
     def warn_of_unused(self, data: dict[str, FeatureSet]) -> None:
         """Warn of nodes that no phase needs, and of FeatureSets and columns that no node reads."""

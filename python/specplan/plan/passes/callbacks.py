@@ -106,7 +106,7 @@ def _evaluation(
     metrics = phase.choose("metrics", component.metrics, (*path, "metrics"))
     rows = phase.rows(source, component.split, (*path, "split")) if source else None
     nodes = phase.activity.needed(losses.reads | metrics.reads)
-    phase.activity.check_fitted(nodes, (), path)
+    phase.activity.check_fitted(nodes, (), path, phase.step.guards)
     read = {name for label in nodes for name in phase.wired.feature_sets[label]}
     if source and read - {source}:
         message = f"the phase reads {source}, this evaluation reads {quoted(sorted(read))}"

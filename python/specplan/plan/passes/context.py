@@ -60,14 +60,30 @@ class Context:
         *,
         hint: str | None = None,
         also: Sequence[tuple[Path, str]] = (),
+        within: tuple[int, int] | None = None,
     ) -> None:
-        """Report a fault at `path`; `also` are other places that explain it."""
+        """Report a fault at `path`; `also` are other places that explain it.
+
+        `within` are the characters of the string at `path` that are wrong.
+        """
         labels = tuple(Label(origin=self.origin(place), text=text) for place, text in also)
+        origin = self.origin(path)
+        if within is not None:
+            origin = self._document.origin_within(self._mended.original(path), *within)
         self.diagnostics.append(
-            Diagnostic(
-                code=code, message=message, origin=self.origin(path), hint=hint, labels=labels
-            )
+            Diagnostic(code=code, message=message, origin=origin, hint=hint, labels=labels)
         )
+
+    def forget_again(self, known: int) -> None:
+        """Drop what was found after the first `known` diagnostics and is among these, in other words.
+
+        A fault of a phase that is run several times is one fault.
+        """
+        before = {(item.code, item.origin) for item in self.diagnostics[:known]}
+        found = self.diagnostics[known:]
+        self.diagnostics[known:] = [
+            item for item in found if (item.code, item.origin) not in before
+        ]
 
     def warning(self, code: str, message: str, path: Path) -> None:
         """Report something odd that is not wrong."""

@@ -13,6 +13,7 @@ from specplan.plan.passes.activity import Activity
 from specplan.plan.passes.callbacks import early_stopping, evaluations
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.objectives import Chosen
+from specplan.plan.passes.unroll import Unrolling
 from specplan.plan.streams import written_seed_of
 from specplan.spec.model import LONGEST_NAME, EvalSpec, FitSpec, GroupSpec, TrainSpec
 from specplan.spec.wording import did_you_mean, quoted
@@ -20,14 +21,15 @@ from specplan.spec.wording import did_you_mean, quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from specplan.plan.model import Phase
+    from specplan.plan.model import Fold, Phase
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.graph import Wired
     from specplan.plan.passes.objectives import Objectives
+    from specplan.plan.passes.unroll import Step
     from specplan.spec.diagnostics import Path
-    from specplan.spec.model import Entry, PhaseSpec, Spec
+    from specplan.spec.model import Entry
 
 _SAMPLE_ID_DTYPE = "int64"
 _NOUNS = {"losses": "loss", "metrics": "metric"}
@@ -43,14 +45,50 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     objectives: Objectives
 
 
-def schedule(context: Context, parts: Parts) -> tuple[Phase, ...]:
-    """Every phase that is free of faults, in order."""
-    activity = Activity(context, parts.wired)
+class Scheduled(msgspec.Struct, frozen=True, kw_only=True):
+    """The phases in order, and what they need besides.
+
+    Attributes:
+        places: the path in the spec of each phase.
+        folds: what the splits are in the passes of a cross-validation, by FeatureSet and pass.
+    """
+
+    phases: tuple[Phase, ...]
+    places: tuple[Path, ...]
+    folds: dict[str, dict[str, Fold]]
+
+
+def schedule(context: Context, parts: Parts) -> Scheduled:
+    """Every phase of every pass that is free of faults, in order."""
     if len(context.spec.experiment.id) > LONGEST_NAME:
         message = f"the id has {len(context.spec.experiment.id)} characters"
         context.error("SP207", message, ("experiment", "id"), hint=f"it may have {LONGEST_NAME}")
+    _check_labels(context)
+    activity = Activity(context, parts.wired)
+    unrolling = Unrolling(context, parts.resolved, parts.data, activity)
+    built: list[tuple[Phase, Path]] = []
+    known = len(context.diagnostics)
+    for step in unrolling.steps():
+        if len(step.path) > LONGEST_NAME and step.passes:
+            _too_long(context, step.path, (*step.place, "label"))
+        phase = PhaseScheduler(context, parts, activity, step).phase()
+        unrolling.scheduled(step, phase)
+        if phase is not None:
+            built.append((phase, step.place))
+        if step.again:
+            context.forget_again(known)
+        known = len(context.diagnostics)
+    if not unrolling.refused:
+        activity.warn_of_unused(parts.data)
+    return Scheduled(
+        phases=tuple(phase for phase, _ in built),
+        places=tuple(place for _, place in built),
+        folds=unrolling.folds,
+    )
+
+
+def _check_labels(context: Context) -> None:
     places: dict[tuple[str, ...], Path] = {}
-    built: list[Phase] = []
     for entry, path, labels in _entries(context.spec.plan, ("plan",), ()):
         key = "group" if isinstance(entry, GroupSpec) else "label"
         if labels in places:
@@ -58,27 +96,14 @@ def schedule(context: Context, parts: Parts) -> tuple[Phase, ...]:
             also = [(places[labels], "first used here")]
             context.error("SP304", message, (*path, key), also=also)
         places.setdefault(labels, (*path, key))
-        length = len(".".join(labels))
-        if length > LONGEST_NAME:
-            message = f"the labels of this phase and its groups have {length} characters"
-            hint = f"together they may have {LONGEST_NAME}"
-            context.error("SP207", message, (*path, key), hint=hint)
-        if isinstance(entry, GroupSpec):
-            continue
-        phase = PhaseScheduler(context, parts, activity, entry, path, ".".join(labels)).phase()
-        if phase is not None:
-            built.append(phase)
-    activity.warn_of_unused(parts.data)
-    return tuple(built)
+        if len(".".join(labels)) > LONGEST_NAME:
+            _too_long(context, ".".join(labels), (*path, key))
 
 
-def phase_places(spec: Spec) -> list[Path]:
-    """The path in the spec of every phase, in order."""
-    return [
-        path
-        for entry, path, _ in _entries(spec.plan, ("plan",), ())
-        if not isinstance(entry, GroupSpec)
-    ]
+def _too_long(context: Context, path: str, place: Path) -> None:
+    message = f"the labels of this phase and its groups have {len(path)} characters"
+    hint = f"together they may have {LONGEST_NAME}"
+    context.error("SP207", message, place, hint=hint)
 
 
 def _entries(
@@ -102,9 +127,7 @@ class PhaseScheduler:
         context: Context,
         parts: Parts,
         activity: Activity,
-        spec: PhaseSpec,
-        path: Path,
-        label: str,
+        step: Step,
     ) -> None:
         self.context = context
         self.resolved = parts.resolved
@@ -112,9 +135,10 @@ class PhaseScheduler:
         self.wired = parts.wired
         self.objectives = parts.objectives
         self.activity = activity
-        self.spec = spec
-        self.path = path
-        self.label = label
+        self.step = step
+        self.spec = step.spec
+        self.path = step.place
+        self.label = step.path
 
     def phase(self) -> Phase | None:
         """The phase as the plan writes it."""
@@ -170,16 +194,19 @@ class PhaseScheduler:
         known = self.data[feature_set]
         if split is None:
             return known.rows
-        if split not in known.splits and self.context.damaged(("data", feature_set, "splits")):
+        cut = self.step.cuts.get(feature_set)
+        sizes = known.splits if cut is None else cut.sizes
+        damaged = self.step.uncertain or self.context.damaged(("data", feature_set, "splits"))
+        if split not in sizes and damaged:
             return None
-        if split not in known.splits:
+        if split not in sizes:
             also = [(("data", feature_set), "the FeatureSet")]
-            names = quoted(known.splits) or "no splits"
+            names = quoted(sizes) or "no splits"
             message = f"split `{split}` is not defined; {feature_set} has {names}"
-            hint = did_you_mean(split, known.splits)
+            hint = did_you_mean(split, sizes)
             self.context.error("SP303", message, path, hint=hint, also=also)
             return None
-        return known.splits[split]
+        return sizes[split]
 
     def _active(self) -> tuple[str, ...] | None:
         if self.spec.active is None:
@@ -227,6 +254,16 @@ class PhaseScheduler:
             names = list(self.data)
         return names[0] if names else None
 
+    def _warn_of_leak(self, source: str | None) -> None:
+        """Warn of a phase that learns from the rows that its fold leaves out."""
+        cut = self.step.cuts.get(source) if source is not None else None
+        if cut is None or (self.spec.split is not None and self.spec.split not in cut.pooled):
+            return
+        read = "all rows" if self.spec.split is None else f"split `{self.spec.split}`"
+        message = f"this phase learns from {read}, also from those that `{cut.names[1]}` leaves out"
+        place = self.path if self.spec.split is None else (*self.path, "split")
+        self.context.warning("SP717", message, place)
+
     def _rows(self, source: str | None) -> int | None:
         return self.rows(source, self.spec.split, (*self.path, "split")) if source else None
 
@@ -254,6 +291,8 @@ class PhaseScheduler:
             "metrics": metrics.objectives,
             "record": self.spec.record,
             "records": self._records(source, nodes, recorded) if keeps else (),
+            "passes": self.step.passes,
+            "guards": self.step.guards,
         }
 
     def _records(
@@ -278,8 +317,9 @@ class PhaseScheduler:
         nodes = self.activity.needed({*losses.reads, *(active or ())})
         trainable = self.activity.trainable(losses.outputs, active, self.path)
         self._check_active(trainable, "to train")
-        self.activity.check_fitted(nodes, (), self.path)
+        self.activity.check_fitted(nodes, (), self.path, self.step.guards)
         source = self._source(nodes)
+        self._warn_of_leak(source)
         rows = self._rows(source)
         common = self._common(source, rows, nodes, losses, Chosen(), losses.carriers)
         between = evaluations(self, spec, losses, source)
@@ -336,7 +376,7 @@ class PhaseScheduler:
     ) -> Phase | None:
         wanted = {*losses.reads, *metrics.reads, *(active or ())} or set(self.wired.order)
         nodes = self.activity.needed(wanted)
-        self.activity.check_fitted(nodes, (), self.path)
+        self.activity.check_fitted(nodes, (), self.path, self.step.guards)
         recorded = losses.carriers | metrics.carriers | self.activity.sinks(nodes)
         source = self._source(nodes)
         rows = self._rows(source)
@@ -356,9 +396,10 @@ class PhaseScheduler:
         )
         self._check_active(fitted, "to fit")
         nodes = self.activity.needed({*fitted, *read})
-        self.activity.check_fitted(nodes, fitted, self.path)
+        self.activity.check_fitted(nodes, fitted, self.path, self.step.guards)
         recorded = losses.carriers | metrics.carriers
         source = self._source(nodes)
+        self._warn_of_leak(source)
         rows = self._rows(source)
         common = self._common(source, rows, nodes, losses, metrics, recorded)
         if common is None or not fitted:

@@ -21,10 +21,11 @@ from specplan.store.run_file import Status
 from tests.run import specs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from specplan.results.open import Run
     from specplan.run.outcome import Outcome
 
 ROWS = 105
@@ -39,8 +40,23 @@ FOLDS = {"use": "folds", "n": 5, "seed": 3}
 
 def val(**changes: Any) -> dict[str, Any]:
     """The split `val`, at once."""
-    phase = {"phase": "eval", "label": "val", "split": "val", "losses": ["mse"]}
+    phase = {"phase": "eval", "label": "val", "split": "val", "losses": ["mse"], "record": "none"}
     return phase | {"metrics": ["rmse", "ridge_rmse"]} | changes
+
+
+def train(**changes: Any) -> dict[str, Any]:
+    """Two epochs over the split `train`, of which only metrics are recorded."""
+    return specs.train(record="none") | changes
+
+
+def fit(**changes: Any) -> dict[str, Any]:
+    """The scikit-learn node on the split `train`."""
+    return specs.fit(record="none") | changes
+
+
+def judge(**changes: Any) -> dict[str, Any]:
+    """The split `test`, at once."""
+    return specs.evaluation(record="none") | changes
 
 
 def group(label: str, *phases: Mapping[str, Any], **keys: Any) -> dict[str, Any]:
@@ -111,6 +127,12 @@ def statuses(outcome: Outcome) -> dict[str, Status]:
     return {timing.path: timing.status for timing in outcome.run_file.phases}
 
 
+def sample_ids(opened: Run, phase: str) -> list[int]:
+    """The rows that a phase recorded, in order."""
+    found: list[int] = opened.execution(phase).arrow.column("sample_id").to_pylist()
+    return found
+
+
 def fold_paths(label: str, n: int = 5) -> list[str]:
     return [f"cv.fold_{index}.{label}" for index in range(n)]
 
@@ -118,19 +140,19 @@ def fold_paths(label: str, n: int = 5) -> list[str]:
 def test_cross_validation_has_the_numbers_of_a_hand_written_loop(tmp_path: Path) -> None:
     from sklearn.linear_model import Ridge
 
-    phases = (specs.train(), specs.fit(), val())
+    phases = (train(), fit(), val())
     outcome = run(tmp_path, group("cv", *phases, for_each=FOLDS))
     columns = specs.regression(ROWS)
     losses, of_net, of_ridge = [], [], []
-    for train, left_out in cut(specs.rows_of(ROWS, "train"), 5, 3):
+    for known, left_out in cut(specs.rows_of(ROWS, "train"), 5, 3):
         net = hand_net()
-        hand_training(net, train)
+        hand_training(net, known)
         x, y = tensors(left_out)
         with torch.no_grad():
             outputs = net(x)
         losses.append(nn.functional.mse_loss(outputs, y).item())
         of_net.append(rmse(outputs.numpy(), left_out))
-        ridge = Ridge(alpha=0.5).fit(columns["x"][train], columns["y"][train])
+        ridge = Ridge(alpha=0.5).fit(columns["x"][known], columns["y"][known])
         of_ridge.append(rmse(ridge.predict(columns["x"][left_out]), left_out))
     assert series(outcome, *fold_paths("val"), name="mse") == losses
     assert series(outcome, *fold_paths("val"), name="rmse") == pytest.approx(of_net, rel=1e-6)
@@ -139,16 +161,15 @@ def test_cross_validation_has_the_numbers_of_a_hand_written_loop(tmp_path: Path)
 
 
 def test_the_parts_of_the_folds_are_the_pool_and_the_test_split_stays(tmp_path: Path) -> None:
-    test = specs.evaluation(label="test")
-    outcome = run(
-        tmp_path, group("cv", specs.train(epochs=1), val(metrics=[]), test, for_each=FOLDS)
-    )
+    test = judge(label="test", record="all")
+    phases = (train(epochs=1, record="all"), val(metrics=[], record="all"), test)
+    outcome = run(tmp_path, group("cv", *phases, for_each=FOLDS))
     opened = open_run(outcome.folder.path)
     left_out = []
     for index in range(5):
-        known = opened.execution(f"cv.fold_{index}.train").arrow.column("sample_id").to_pylist()
-        judged = opened.execution(f"cv.fold_{index}.val").arrow.column("sample_id").to_pylist()
-        tested = opened.execution(f"cv.fold_{index}.test").arrow.column("sample_id").to_pylist()
+        known = sample_ids(opened, f"cv.fold_{index}.train")
+        judged = sample_ids(opened, f"cv.fold_{index}.val")
+        tested = sample_ids(opened, f"cv.fold_{index}.test")
         assert sorted(known + judged) == sorted(specs.rows_of(ROWS, "train"))
         assert tested == specs.rows_of(ROWS, "test").tolist()
         left_out += judged
@@ -156,8 +177,8 @@ def test_the_parts_of_the_folds_are_the_pool_and_the_test_split_stays(tmp_path: 
 
 
 def test_a_group_of_folds_leaves_the_state_as_it_was(tmp_path: Path) -> None:
-    folds = group("cv", specs.train(), specs.fit(), val(), for_each=FOLDS)
-    before, after = specs.train(label="before"), specs.train(label="after")
+    folds = group("cv", train(), fit(), val(), for_each=FOLDS)
+    before, after = train(label="before"), train(label="after")
     outcome = run(tmp_path, before, folds, after)
     alone = run(tmp_path, before, after)
     assert specs.same_weights(outcome.state.nodes["Net"], alone.state.nodes["Net"])
@@ -170,23 +191,23 @@ def test_a_group_of_folds_leaves_the_state_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_fold_begins_with_what_was_trained_before_the_group(tmp_path: Path) -> None:
-    folds = group("cv", specs.train(epochs=1), for_each={**FOLDS, "n": 2})
-    outcome = run(tmp_path, specs.train(label="before"), folds)
+    folds = group("cv", train(epochs=1), for_each={**FOLDS, "n": 2})
+    outcome = run(tmp_path, train(label="before"), folds)
     first = [
         specs.values(outcome, f"cv.fold_{index}.train", "mse", whole=False)[0] for index in (0, 1)
     ]
     net = hand_net()
     hand_training(net, specs.rows_of(ROWS, "train"))
-    for (train, _), found in zip(cut(specs.rows_of(ROWS, "train"), 2, 3), first, strict=True):
-        x, y = tensors(train)
-        batch = specs.epoch_order(len(train), 0)[:32]
+    for (known, _), found in zip(cut(specs.rows_of(ROWS, "train"), 2, 3), first, strict=True):
+        x, y = tensors(known)
+        batch = specs.epoch_order(len(known), 0)[:32]
         assert nn.functional.mse_loss(net(x[batch]), y[batch]).item() == found
 
 
 def test_the_same_plan_has_the_same_bits(tmp_path: Path) -> None:
     sampler = {"use": "simple", "batch_size": 16, "shuffle": True}
     folds = {"use": "folds", "n": 3}
-    phases = (specs.train(sampler=sampler), specs.fit(), val())
+    phases = (train(sampler=sampler), fit(), val())
     one, other = (run(tmp_path, group("cv", *phases, for_each=folds)) for _ in range(2))
     assert one.run_file.plan_id == other.run_file.plan_id
     values = [[row["value"] for row in specs.metrics(outcome)] for outcome in (one, other)]
@@ -194,7 +215,7 @@ def test_the_same_plan_has_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_seeds_have_other_weights_and_leave_them(tmp_path: Path) -> None:
-    phases = (specs.train(epochs=1), specs.evaluation())
+    phases = (train(epochs=1), judge())
     outcome = run(tmp_path, group("again", *phases, for_each={"use": "seeds", "n": 2}))
     plan = open_run(outcome.folder.path).plan
     found = [specs.values(outcome, f"again.seed_{index}.eval", "mse") for index in range(2)]
@@ -212,25 +233,22 @@ def test_seeds_have_other_weights_and_leave_them(tmp_path: Path) -> None:
 
 def test_folds_inside_seeds_and_folds_inside_folds(tmp_path: Path) -> None:
     inner = group(
-        "in", specs.fit(), val(losses=[], metrics=["ridge_rmse"]), for_each={"use": "folds", "n": 2}
+        "in",
+        fit(),
+        val(losses=[], metrics=["ridge_rmse"], record="all"),
+        for_each={"use": "folds", "n": 2},
     )
-    outer = group(
-        "out", inner, specs.fit(label="whole"), for_each={"use": "folds", "n": 3, "seed": 1}
-    )
+    outer = group("out", inner, fit(label="whole"), for_each={"use": "folds", "n": 3, "seed": 1})
     outcome = run(tmp_path, group("seeds", outer, for_each={"use": "seeds", "n": 2}))
     opened = open_run(outcome.folder.path)
-    pool = set(specs.rows_of(ROWS, "train"))
+    pool = specs.rows_of(ROWS, "train")
     for seed in range(2):
-        for (train, _), index in zip(cut(np.array(sorted(pool)), 3, 1), range(3), strict=True):
+        for index, (known, _) in enumerate(cut(pool, 3, 1)):
             path = f"seeds.seed_{seed}.out.fold_{index}.in"
             judged = [
-                row
-                for part in range(2)
-                for row in opened.execution(f"{path}.fold_{part}.val")
-                .arrow.column("sample_id")
-                .to_pylist()
+                row for part in range(2) for row in sample_ids(opened, f"{path}.fold_{part}.val")
             ]
-            assert sorted(judged) == sorted(train.tolist())
+            assert sorted(judged) == sorted(known.tolist())
     [spread] = opened.spreads()
     assert (spread.phase, spread.over, spread.planned) == (
         "seeds.out.in.val",
@@ -240,8 +258,8 @@ def test_folds_inside_seeds_and_folds_inside_folds(tmp_path: Path) -> None:
 
 
 def test_spreads_are_the_mean_and_the_deviation_over_folds(tmp_path: Path) -> None:
-    phases = (specs.fit(), val(losses=[], metrics=["ridge_rmse"]))
-    outcome = run(tmp_path, group("cv", *phases, for_each=FOLDS), specs.fit())
+    phases = (fit(), val(losses=[], metrics=["ridge_rmse"]))
+    outcome = run(tmp_path, group("cv", *phases, for_each=FOLDS), fit())
     values = series(outcome, *fold_paths("val"), name="ridge_rmse")
     [spread] = open_run(outcome.folder.path).spreads()
     assert (spread.phase, spread.split, spread.node, spread.name) == (
@@ -259,13 +277,14 @@ def test_spreads_are_the_mean_and_the_deviation_over_folds(tmp_path: Path) -> No
 
 
 def test_repeat_goes_on_with_the_weights_until_the_condition_holds(tmp_path: Path) -> None:
-    whole = run(tmp_path, group("tune", specs.train(), specs.evaluation(), repeat={"max": 4}))
+    whole = run(tmp_path, group("tune", train(), judge(), repeat={"max": 4}))
     losses = [specs.values(whole, f"tune.pass_{index}.eval", "mse")[0] for index in range(4)]
     assert losses == sorted(losses, reverse=True)
     assert set(statuses(whole).values()) == {Status.COMPLETED}
     until = f"eval/mse <= {losses[1]!r}"
     repeat = {"max": 4, "until": until}
-    outcome = run(tmp_path, group("tune", specs.train(), specs.evaluation(), repeat=repeat))
+    phases = (train(record="last"), judge(record="all"))
+    outcome = run(tmp_path, group("tune", *phases, repeat=repeat))
     assert [path for path, status in statuses(outcome).items() if status is Status.COMPLETED] == [
         "tune.pass_0.train",
         "tune.pass_0.eval",
@@ -303,15 +322,15 @@ def test_repeat_goes_on_with_the_weights_until_the_condition_holds(tmp_path: Pat
 def test_when_decides_whether_a_phase_is_run(
     tmp_path: Path, condition: str, status: Status
 ) -> None:
-    again = specs.train(label="again", when=condition)
-    outcome = run(tmp_path, specs.train(), specs.evaluation(), again)
+    again = train(label="again", when=condition)
+    outcome = run(tmp_path, train(), judge(), again)
     assert statuses(outcome)["again"] is status
 
 
 def test_when_on_a_group_and_on_what_was_skipped(tmp_path: Path) -> None:
-    never = group("never", specs.evaluation(), when="train/mse < 0")
-    after = specs.evaluation(label="after", when="never.eval/mse > 0")
-    outcome = run(tmp_path, specs.train(), never, after)
+    never = group("never", judge(), when="train/mse < 0")
+    after = judge(label="after", when="never.eval/mse > 0")
+    outcome = run(tmp_path, train(), never, after)
     assert list(statuses(outcome).values()) == [Status.COMPLETED, Status.SKIPPED, Status.SKIPPED]
 
 
@@ -320,26 +339,23 @@ def test_a_condition_sees_the_epoch_that_early_stopping_kept(tmp_path: Path) -> 
         {"use": "evaluation", "split": "test"},
         {"use": "early_stopping", "monitor": "test_mse", "restore_best": True, "patience": 20},
     ]
-    train = specs.train(epochs=12, callbacks=callbacks)
+    watched = train(epochs=12, callbacks=callbacks)
     diverging = {"use": "sgd", "lr": 0.5}
-    alone = run(tmp_path, train, optimizer=diverging)
+    alone = run(tmp_path, watched, optimizer=diverging)
     losses = specs.values(alone, "train", "test_mse")
     best = min(losses)
     assert losses[-1] > best
-    again = specs.evaluation(when=f"train/test_mse == {best!r}")
-    outcome = run(tmp_path, train, again, optimizer=diverging)
+    again = judge(when=f"train/test_mse == {best!r}")
+    outcome = run(tmp_path, watched, again, optimizer=diverging)
     assert statuses(outcome)["eval"] is Status.COMPLETED
 
 
 def test_a_condition_on_what_is_no_number_does_not_hold(tmp_path: Path) -> None:
-    again = [
-        specs.evaluation(label=name, when=f"eval/mse {op} 0")
-        for name, op in (("a", "<"), ("b", ">="))
-    ]
+    again = [judge(label=name, when=f"eval/mse {op} 0") for name, op in (("a", "<"), ("b", ">="))]
     outcome = run(
         tmp_path,
-        specs.train(epochs=9),
-        specs.evaluation(),
+        train(epochs=9),
+        judge(),
         *again,
         optimizer={"use": "sgd", "lr": 1e9},
     )
@@ -349,18 +365,21 @@ def test_a_condition_on_what_is_no_number_does_not_hold(tmp_path: Path) -> None:
 LONG_RUN = """
 import sys
 from pathlib import Path
-from tests.run import specs, test_course
-test_course.run(
-    Path(sys.argv[1]),
-    test_course.group(
-        "cv", specs.train(epochs=30), specs.fit(), test_course.val(), for_each={"use": "folds", "n": 20}
-    ),
-)
+from tests.run import test_course
+test_course.long_run(Path(sys.argv[1]))
 """
 
 
-def finished(root: Path) -> Sequence[Path]:
-    return list((root / "tests").glob("[!.]*/tables/execution-cv.fold_2.val.parquet"))
+def long_run(root: Path) -> Outcome:
+    """Eight folds that take a while."""
+    phases = (train(epochs=20, record="none"), val(metrics=["rmse"], record="none"))
+    return run(root, group("cv", *phases, for_each={"use": "folds", "n": 8}))
+
+
+def folds_done(root: Path) -> list[Path]:
+    """The folder of the run once its second fold is over."""
+    files = (root / "tests").glob("[!.]*/run.json")
+    return [file.parent for file in files if '"cv.fold_2.train"' in file.read_text()]
 
 
 @pytest.mark.timeout(180)
@@ -370,17 +389,14 @@ def test_a_run_that_is_killed_between_folds_can_be_read(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[2],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([".", *sys.path])},
     )
-    while not finished(tmp_path):
+    while not folds_done(tmp_path):
         assert child.poll() is None
-        time.sleep(0.02)
+        time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    opened = open_run(finished(tmp_path)[0].parents[1])
+    opened = open_run(folds_done(tmp_path)[0])
     assert opened.status is Status.INTERRUPTED
     [spread] = [spread for spread in opened.spreads() if spread.name == "rmse"]
-    assert 3 <= len(spread.values) < spread.planned == 20
-    whole = run(
-        tmp_path / "whole",
-        group("cv", specs.train(epochs=30), specs.fit(), val(), for_each={"use": "folds", "n": 20}),
-    )
-    assert spread.values[:3] == tuple(series(whole, *fold_paths("val", 3), name="rmse"))
+    assert 2 <= len(spread.values) < spread.planned == 8
+    paths = [f"cv.fold_{index}.val" for index in range(len(spread.values))]
+    assert spread.values == tuple(series(long_run(tmp_path / "whole"), *paths, name="rmse"))

@@ -48,9 +48,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         some = "" if len(self.values) == self.planned else f"{len(self.values)} of "
-        return (
-            f"{self.phase}: {self.name} {self.mean:.4g} ± {self.deviation:.2g} over {some}{self.over}"
-        )
+        return f"{self.phase}: {self.name} {self.mean:.4g} ± {self.deviation:.2g} over {some}{self.over}"
 
 
 def spreads(phases: Iterable[Phase], last: pa.Table) -> list[Spread]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Path
 
 Labels = tuple[str, ...]
+_MOST_LISTED = 12
 
 
 class _Earlier(msgspec.Struct, frozen=True):
@@ -118,7 +119,8 @@ class Conditions:
             if one != other:
                 break
             cut += 1
-        return _name(earlier.step, cut, every=False)
+        inner = earlier.step.passes[_common(earlier, around) :]
+        return _name(earlier.step, cut, every=any(each.kind != "pass" for each in inner))
 
     def _guard(
         self, condition: Condition, place: Path, found: list[_Earlier], *, holds: bool

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.components.repetition import Folds
 from specplan.data.split import fold_sizes
 from specplan.plan.model import Fold, Split
 from specplan.plan.streams import written_seed_of
@@ -14,7 +15,6 @@ from specplan.spec.wording import did_you_mean, quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from specplan.components.repetition import Folds
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.data import FeatureSet
     from specplan.spec.diagnostics import Path
@@ -57,7 +57,8 @@ class Cutter:
         feature_set = self._feature_set(folds, place)
         if folds.train == folds.val:
             message = f"`train` and `val` are both called `{folds.val}`"
-            self._context.error("SP304", message, (*place, "val"))
+            written = "val" if folds.train == Folds().train else "train"
+            self._context.error("SP304", message, (*place, written))
             return None
         if feature_set is None:
             return None

@@ -44,10 +44,9 @@ def split_rows(sizes: Mapping[str, int], seed: int) -> dict[str, NDArray[np.int6
     return rows
 
 
-def fold_sizes(rows: int, n: int) -> tuple[int, ...]:
-    """Rows of each of `n` parts: the first have one more where the rows do not divide."""
-    size, more = divmod(rows, n)
-    return (size + 1,) * more + (size,) * (n - more)
+def fold_size(rows: int, n: int, index: int) -> int:
+    """Rows of part `index` of `n`: the first parts have one more where the rows do not divide."""
+    return rows // n + (index < rows % n)
 
 
 def fold_rows(
@@ -63,7 +62,6 @@ def fold_rows(
     order = np.sort(pool)
     if seed is not None:
         np.random.default_rng(seed).shuffle(order)
-    sizes = fold_sizes(len(order), n)
-    start = sum(sizes[:index])
-    end = start + sizes[index]
+    start = index * (len(order) // n) + min(index, len(order) % n)
+    end = start + fold_size(len(order), n, index)
     return np.concatenate([order[:start], order[end:]]), order[start:end]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from specplan.data.split import fold_sizes
+from specplan.data.split import fold_size
 from specplan.errors import PlanError
 
 if TYPE_CHECKING:
@@ -94,6 +94,6 @@ def _check_sizes(data: Data, fold: Fold, place: str) -> None:
     expect(place, "pools unknown splits", that=known)
     rows = sum(sizes[name] for name in fold.of) if fold.of else data.rows
     expect(place, "has more folds than rows", that=fold.n <= rows)
-    left_out = fold_sizes(rows, fold.n)[fold.index]
+    left_out = fold_size(rows, fold.n, fold.index)
     right = (fold.train.rows, fold.val.rows) == (rows - left_out, left_out)
     expect(place, "has parts of other sizes", that=right)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.components.repetition import Folds
-from specplan.data.split import fold_sizes
+from specplan.data.split import fold_size
 from specplan.plan.model import Fold, Split
 from specplan.plan.streams import written_seed_of
 from specplan.spec.wording import did_you_mean, quoted
@@ -73,7 +73,7 @@ class Cutter:
                 self._context.error("SP716", message, (*place, "n"), hint=f"at most {rows} can")
                 rows = None
             else:
-                parts = list(fold_sizes(rows, folds.n))
+                parts = [fold_size(rows, folds.n, index) for index in range(folds.n)]
         seed = self._seed(folds, feature_set, group)
         pooled = frozenset(of or ()) | (outer.pooled if outer is not None else frozenset())
         cuts = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from specplan.errors import PlanError
 from specplan.plan.canonical import read_plan, write_plan
@@ -77,9 +78,11 @@ def test_every_phase_knows_where_the_spec_says_it(compiled: Compiled) -> None:
 def test_conditions_are_resolved(compiled: Compiled) -> None:
     *_, second, third, test = compiled.plan.phases
     when = Guard(phases=("deep.fold_0.net",), metric="val_mse", op="<", value=2.0, holds=True)
-    until = {"metric": "forest_r2", "op": ">", "value": 0.9, "holds": False}
-    assert second.guards == (when, Guard(phases=("trees.pass_0.forest",), **until))
-    assert third.guards == (when, Guard(phases=("trees.pass_1.forest",), **until))
+    until = Guard(
+        phases=("trees.pass_0.forest",), metric="forest_r2", op=">", value=0.9, holds=False
+    )
+    assert second.guards == (when, until)
+    assert third.guards == (when, replace(until, phases=("trees.pass_1.forest",)))
     assert [guard.phases for guard in test.guards] == [
         tuple(f"trees.pass_{index}.forest" for index in range(3))
     ]

@@ -93,16 +93,6 @@ def test_a_pass_of_folds_has_seeds_of_its_own(compiled: Compiled) -> None:
     assert len(seeds) == 3
 
 
-def test_a_phase_that_learns_from_what_its_fold_leaves_out(folder: Path, spec_text: str) -> None:
-    text = spec_text.replace(*EDITS[0]).replace("        split: train\n", "")
-    (folder / "spec.yaml").write_text(text, encoding="utf-8")
-    [warning] = compile_path(folder / "spec.yaml").warnings
-    assert (warning.code, warning.origin.line) == ("SP717", 47)
-    assert warning.message == (
-        "this phase learns from all rows, also from those that `val` leaves out"
-    )
-
-
 def _phase(value: dict[str, Any], number: int) -> dict[str, Any]:
     phase: dict[str, Any] = value["phases"][number]
     return phase

@@ -12,7 +12,7 @@ import rfc8785
 from blake3 import blake3
 
 from specplan.errors import PlanError
-from specplan.plan.model import PLAN_VERSION, Compiled, Plan
+from specplan.plan.model import PLAN_VERSION, Compiled, Plan, is_plan
 from specplan.plan.upgrade import completed, upgraded
 
 if TYPE_CHECKING:
@@ -181,15 +181,6 @@ def _unknown_version(path: Path, version: int) -> str:
     if version > PLAN_VERSION:
         message += "\nhint: a newer specplan wrote it"
     return message
-
-
-def is_plan(value: Any) -> bool:
-    """Whether the plain value of a JSON file is a plan; a spec has a list under `plan`."""
-    return (
-        isinstance(value, dict)
-        and type(value.get("plan")) is int
-        and isinstance(value.get("id"), str)
-    )
 
 
 def write_atomically(path: Path, content: bytes) -> None:

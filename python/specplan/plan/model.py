@@ -405,3 +405,12 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     origins: Mapping[str, Origin] = {}
     spec: Mapping[str, Any] | None = None
     written_id: str | None = None
+
+
+def is_plan(value: Any) -> bool:
+    """Whether the plain value of a JSON file is a plan; a spec has a list under `plan`."""
+    return (
+        isinstance(value, dict)
+        and type(value.get("plan")) is int
+        and isinstance(value.get("id"), str)
+    )

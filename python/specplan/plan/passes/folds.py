@@ -43,10 +43,12 @@ class Cutter:
 
     Attributes:
         folds: what the plan says of each fold, by FeatureSet and path.
+        pooled: the splits that were cut, by FeatureSet; None for all rows.
     """
 
     def __init__(self, context: Context, data: Mapping[str, FeatureSet]) -> None:
         self.folds: dict[str, dict[str, Fold]] = {label: {} for label in data}
+        self.pooled: dict[str, set[str | None]] = {label: set() for label in data}
         self._context = context
         self._data = data
 
@@ -65,6 +67,7 @@ class Cutter:
         outer = around.get(feature_set)
         sizes = outer.sizes if outer is not None else self._data[feature_set].splits
         of = self._pooled(folds, place, feature_set, sizes, outer)
+        self.pooled[feature_set].update(of or (None,))
         rows = self._rows(feature_set, of, sizes)
         parts: list[int | None] = [None] * folds.n
         if rows is not None:

@@ -1,95 +1,83 @@
-"""Pass: what each phase computes, trains, fits, evaluates and records."""
+"""Pass: the phases in order, and what each of them does."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.components.component import Component
-from specplan.components.sampler import Simple
-from specplan.plan.model import Eval, Fit, Record, Sampler, Train
 from specplan.plan.passes.activity import Activity
-from specplan.plan.passes.callbacks import early_stopping, evaluations
-from specplan.plan.passes.components import as_plan
-from specplan.plan.passes.objectives import Chosen
+from specplan.plan.passes.phase import PhaseScheduler
 from specplan.plan.passes.unroll import Unrolling
-from specplan.plan.streams import written_seed_of
-from specplan.spec.model import LONGEST_NAME, EvalSpec, FitSpec, GroupSpec, TrainSpec
-from specplan.spec.wording import did_you_mean, quoted
+from specplan.spec.model import LONGEST_NAME, GroupSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from specplan.plan.model import Fold, Phase
-    from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
-    from specplan.plan.passes.data import FeatureSet
-    from specplan.plan.passes.graph import Wired
-    from specplan.plan.passes.objectives import Objectives
-    from specplan.plan.passes.unroll import Step
+    from specplan.plan.passes.outline import Outline
+    from specplan.plan.passes.phase import Parts
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import Entry
 
-_SAMPLE_ID_DTYPE = "int64"
-_NOUNS = {"losses": "loss", "metrics": "metric"}
-_TOTALS = {TrainSpec: "train_loss", EvalSpec: "eval_loss", FitSpec: "fit_loss"}
 
-
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the passes before this one found."""
-
-    resolved: Resolved
-    data: dict[str, FeatureSet]
-    wired: Wired
-    objectives: Objectives
-
-
-class Scheduled(msgspec.Struct, frozen=True, kw_only=True):
-    """The phases in order, and what they need besides.
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+    """The phases of every pass in order.
 
     Attributes:
-        places: the path in the spec of each phase.
+        phases: those that are free of faults; `places` are their paths in the spec.
+        outlines: all of them, of passes that are alike only the first.
         folds: what the splits are in the passes of a cross-validation, by FeatureSet and pass.
+        pooled: splits that are cut into folds, by FeatureSet; None for all rows.
     """
 
     phases: tuple[Phase, ...]
     places: tuple[Path, ...]
+    outlines: tuple[Outline, ...]
+    activity: Activity
     folds: dict[str, dict[str, Fold]]
+    pooled: dict[str, set[str | None]]
 
 
-def schedule(context: Context, parts: Parts) -> Scheduled:
-    """Every phase of every pass that is free of faults, in order."""
+def schedule(context: Context, parts: Parts) -> Schedule:
+    """Schedule every phase of every pass."""
+    activity = Activity(context, parts.wired)
     if len(context.spec.experiment.id) > LONGEST_NAME:
         message = f"the id has {len(context.spec.experiment.id)} characters"
         context.error("SP207", message, ("experiment", "id"), hint=f"it may have {LONGEST_NAME}")
     _check_labels(context)
-    activity = Activity(context, parts.wired)
     unrolling = Unrolling(context, parts.resolved, parts.data, activity)
     built: list[tuple[Phase, Path]] = []
+    outlines: list[Outline] = []
     known = len(context.diagnostics)
     for step in unrolling.steps():
         if len(step.path) > LONGEST_NAME and step.passes:
-            _too_long(context, step.path, (*step.place, "label"))
-        phase = PhaseScheduler(context, parts, activity, step).phase()
+            _refuse_length(context, step.path, (*step.place, "label"))
+        scheduler = PhaseScheduler(context, parts, activity, step)
+        phase = scheduler.phase()
         unrolling.scheduled(step, phase)
+        if not step.alike:
+            outlines.append(scheduler.outline)
         if phase is not None:
             built.append((phase, step.place))
         if step.again:
             context.forget_again(known)
         known = len(context.diagnostics)
-    if not unrolling.refused:
-        activity.warn_of_unused(parts.data)
-    return Scheduled(
+    return Schedule(
         phases=tuple(phase for phase, _ in built),
         places=tuple(place for _, place in built),
+        outlines=tuple(outlines),
+        activity=activity,
         folds=unrolling.folds,
+        pooled=unrolling.pooled,
     )
 
 
 def _check_labels(context: Context) -> None:
     places: dict[tuple[str, ...], Path] = {}
-    for entry, path, labels in _entries(context.spec.plan, ("plan",), ()):
+    entries = list(_entries(context.spec.plan, ("plan",), ()))
+    for entry, path, labels in entries:
         key = "group" if isinstance(entry, GroupSpec) else "label"
         if labels in places:
             message = f"label `{labels[-1]}` is used twice in this group"
@@ -97,10 +85,16 @@ def _check_labels(context: Context) -> None:
             context.error("SP304", message, (*path, key), also=also)
         places.setdefault(labels, (*path, key))
         if len(".".join(labels)) > LONGEST_NAME:
-            _too_long(context, ".".join(labels), (*path, key))
+            _refuse_length(context, ".".join(labels), (*path, key))
+        if isinstance(entry, GroupSpec) and not entry.do and not context.damaged((*path, "do")):
+            context.warning("SP618", f"group `{entry.group}` has no phases", (*path, "do"))
+    if all(isinstance(entry, GroupSpec) for entry, _, _ in entries) and not context.damaged(
+        ("plan",)
+    ):
+        context.error("SP204", "the plan has no phases", ("plan",))
 
 
-def _too_long(context: Context, path: str, place: Path) -> None:
+def _refuse_length(context: Context, path: str, place: Path) -> None:
     message = f"the labels of this phase and its groups have {len(path)} characters"
     hint = f"together they may have {LONGEST_NAME}"
     context.error("SP207", message, place, hint=hint)
@@ -117,291 +111,3 @@ def _entries(
             yield from _entries(entry.do, (*place, "do"), labels)
         else:
             yield entry, place, (*around, entry.label)
-
-
-class PhaseScheduler:
-    """Schedules one phase; whatever is missing because of a fault makes the phase None."""
-
-    def __init__(
-        self,
-        context: Context,
-        parts: Parts,
-        activity: Activity,
-        step: Step,
-    ) -> None:
-        self.context = context
-        self.resolved = parts.resolved
-        self.data = parts.data
-        self.wired = parts.wired
-        self.objectives = parts.objectives
-        self.activity = activity
-        self.step = step
-        self.spec = step.spec
-        self.path = step.place
-        self.label = step.path
-
-    def phase(self) -> Phase | None:
-        """The phase as the plan writes it."""
-        losses = self.choose("losses", self.spec.losses, (*self.path, "losses"))
-        metrics = (
-            Chosen()
-            if isinstance(self.spec, TrainSpec)
-            else self.choose("metrics", self.spec.metrics, (*self.path, "metrics"))
-        )
-        self._check_names(losses, metrics)
-        active = self._active()
-        match self.spec:
-            case TrainSpec():
-                return self._train(self.spec, losses, active)
-            case EvalSpec():
-                return self._eval(self.spec, losses, metrics, active)
-            case FitSpec():
-                return self._fit(self.spec, losses, metrics, active)
-
-    def choose(self, section: str, labels: tuple[str, ...], path: Path) -> Chosen:
-        """The objectives that a list names."""
-        known = self.objectives.losses if section == "losses" else self.objectives.metrics
-        chosen: dict[str, Any] = {}
-        complete = True
-        for index, label in enumerate(labels):
-            place = (*path, index)
-            if label not in known and self.context.lost((section, label)):
-                complete = False
-            elif label not in known:
-                message = (
-                    f"there is no {_NOUNS[section]} `{label}`; known: {quoted(known) or 'none'}"
-                )
-                self.context.error("SP301", message, place, hint=did_you_mean(label, known))
-                complete = False
-            elif label in chosen:
-                self.context.error("SP304", f"`{label}` is listed twice", place)
-            else:
-                chosen[label] = known[label]
-        return Chosen(
-            objectives=tuple(item for item in chosen.values() if item is not None),
-            labels=tuple(chosen),
-            reads=frozenset(
-                node for label in chosen for node in self.objectives.reads[section, label]
-            ),
-            outputs=frozenset(
-                node for label in chosen for node in self.objectives.outputs[section, label]
-            ),
-            complete=complete and None not in chosen.values(),
-        )
-
-    def rows(self, feature_set: str, split: str | None, path: Path) -> int | None:
-        """Rows of a split, or of all; None where they are not known."""
-        known = self.data[feature_set]
-        if split is None:
-            return known.rows
-        cut = self.step.cuts.get(feature_set)
-        sizes = known.splits if cut is None else cut.sizes
-        damaged = self.step.uncertain or self.context.damaged(("data", feature_set, "splits"))
-        if split not in sizes and damaged:
-            return None
-        if split not in sizes:
-            also = [(("data", feature_set), "the FeatureSet")]
-            names = quoted(sizes) or "no splits"
-            message = f"split `{split}` is not defined; {feature_set} has {names}"
-            hint = did_you_mean(split, sizes)
-            self.context.error("SP303", message, path, hint=hint, also=also)
-            return None
-        return sizes[split]
-
-    def _active(self) -> tuple[str, ...] | None:
-        if self.spec.active is None:
-            return None
-        nodes = self.context.spec.graph.nodes
-        for index, label in enumerate(self.spec.active):
-            if label not in nodes and not self.context.lost(("graph", "nodes", label)):
-                message = f"there is no node `{label}`; known: {quoted(nodes)}"
-                place = (*self.path, "active", index)
-                self.context.error("SP301", message, place, hint=did_you_mean(label, nodes))
-                self.activity.knows_all_fits = False
-        return tuple(label for label in self.spec.active if label in nodes)
-
-    def _check_active(self, chosen: tuple[str, ...], purpose: str) -> None:
-        place = (*self.path, "active")
-        if chosen or self.spec.active is None or self.context.reported(place):
-            return
-        # A node of a cycle is in no order; the cycle is the fault.
-        ordered = set(self.wired.order).issuperset(self.spec.active)
-        if ordered and not self.context.damaged(("graph",)):
-            self.context.error("SP607", f"`active` leaves nothing {purpose}", place)
-
-    def _check_names(self, losses: Chosen, metrics: Chosen) -> None:
-        total = (_TOTALS[type(self.spec)],) if losses.labels else ()
-        for section, labels, others in (
-            ("losses", losses.labels, (*total, *metrics.labels)),
-            ("metrics", metrics.labels, total),
-        ):
-            for label in labels:
-                if label in others:
-                    message = f"this phase would record two series called `{label}`"
-                    hint = f"rename the {_NOUNS[section]}"
-                    self.context.error("SP304", message, (*self.path, section), hint=hint)
-
-    def _source(self, nodes: tuple[str, ...]) -> str | None:
-        """The one FeatureSet that a phase reads."""
-        names = sorted({name for label in nodes for name in self.wired.feature_sets[label]})
-        if len(names) > 1:
-            message = f"this phase reads several FeatureSets: {quoted(names)}"
-            hint = "list nodes of one FeatureSet in `active`, or their losses only"
-            self.context.error("SP307", message, self.path, hint=hint)
-            return None
-        if not names and len(self.data) == 1:
-            # A node's input is faulty, but the split can still be checked.
-            names = list(self.data)
-        return names[0] if names else None
-
-    def _warn_of_leak(self, source: str | None) -> None:
-        """Warn of a phase that learns from the rows that its fold leaves out."""
-        cut = self.step.cuts.get(source) if source is not None else None
-        if cut is None or (self.spec.split is not None and self.spec.split not in cut.pooled):
-            return
-        read = "all rows" if self.spec.split is None else f"split `{self.spec.split}`"
-        message = f"this phase learns from {read}, also from those that `{cut.names[1]}` leaves out"
-        place = self.path if self.spec.split is None else (*self.path, "split")
-        self.context.warning("SP717", message, place)
-
-    def _rows(self, source: str | None) -> int | None:
-        return self.rows(source, self.spec.split, (*self.path, "split")) if source else None
-
-    def _common(
-        self,
-        source: str | None,
-        rows: int | None,
-        nodes: tuple[str, ...],
-        losses: Chosen,
-        metrics: Chosen,
-        recorded: set[str],
-    ) -> dict[str, Any] | None:
-        """The fields that every phase has, but `steps`."""
-        known = self.wired.nodes.keys() >= set(nodes)
-        if source is None or rows is None or not (losses.complete and metrics.complete and known):
-            return None
-        keeps = self.spec.record != "none"
-        return {
-            "path": self.label,
-            "data": source,
-            "split": self.spec.split,
-            "rows": rows,
-            "nodes": nodes,
-            "losses": losses.objectives,
-            "metrics": metrics.objectives,
-            "record": self.spec.record,
-            "records": self._records(source, nodes, recorded) if keeps else (),
-            "passes": self.step.passes,
-            "guards": self.step.guards,
-        }
-
-    def _records(
-        self, source: str, nodes: tuple[str, ...], recorded: set[str]
-    ) -> tuple[Record, ...]:
-        records = [Record(node=source, field="sample_id", dtype=_SAMPLE_ID_DTYPE, shape=())]
-        for label in nodes:
-            if label not in recorded:
-                continue
-            node = self.wired.nodes[label]
-            records.append(Record(node=label, field="outputs", dtype=node.dtype, shape=node.shape))
-            if node.target is not None:
-                target = node.target
-                records.append(
-                    Record(node=label, field="targets", dtype=target.dtype, shape=target.shape)
-                )
-        return tuple(records)
-
-    def _train(
-        self, spec: TrainSpec, losses: Chosen, active: tuple[str, ...] | None
-    ) -> Phase | None:
-        nodes = self.activity.needed({*losses.reads, *(active or ())})
-        trainable = self.activity.trainable(losses.outputs, active, self.path)
-        self._check_active(trainable, "to train")
-        self.activity.check_fitted(nodes, (), self.path, self.step.guards)
-        source = self._source(nodes)
-        self._warn_of_leak(source)
-        rows = self._rows(source)
-        common = self._common(source, rows, nodes, losses, Chosen(), losses.carriers)
-        between = evaluations(self, spec, losses, source)
-        stopping = early_stopping(self, spec, losses)
-        optimizer = self._optimizer()
-        sampler = self.resolved.get((*self.path, "sampler"))
-        if not isinstance(sampler, Simple) or rows is None:
-            return None
-        steps = self._steps(sampler, rows)
-        if common is None or between is None or optimizer is None:
-            return None
-        if not trainable or not steps:
-            return None
-        return Train(
-            **common,
-            steps=steps,
-            epochs=spec.epochs,
-            sampler=self._sampler(sampler),
-            trainable=trainable,
-            optimizer=as_plan(optimizer),
-            evaluations=between,
-            early_stopping=stopping,
-        )
-
-    def _optimizer(self) -> Component | None:
-        place = ("graph", "optimizer")
-        if self.context.spec.graph.optimizer is None and not self.context.lost(place):
-            message = "a train phase needs an optimizer: `graph` has none"
-            hint = "such as `optimizer: {use: adam, lr: 1e-3}` in `graph`"
-            self.context.error("SP204", message, self.path, hint=hint)
-            return None
-        optimizer = self.resolved.get(place)
-        return optimizer if isinstance(optimizer, Component) else None
-
-    def _steps(self, sampler: Simple, rows: int) -> int:
-        if not sampler.drop_last:
-            return -(-rows // sampler.batch_size)
-        steps = rows // sampler.batch_size
-        if steps == 0:
-            message = (
-                f"batch_size {sampler.batch_size} with drop_last leaves no batch for {rows} rows"
-            )
-            self.context.error("SP702", message, (*self.path, "sampler", "batch_size"))
-        return steps
-
-    def _sampler(self, sampler: Simple) -> Sampler:
-        seed = sampler.seed
-        if seed is None:
-            seed = written_seed_of(self.context.spec.run.seed, f"phase/{self.label}/sampler")
-        return Sampler(component=as_plan(msgspec.structs.replace(sampler, seed=seed)), seed=seed)
-
-    def _eval(
-        self, spec: EvalSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None
-    ) -> Phase | None:
-        wanted = {*losses.reads, *metrics.reads, *(active or ())} or set(self.wired.order)
-        nodes = self.activity.needed(wanted)
-        self.activity.check_fitted(nodes, (), self.path, self.step.guards)
-        recorded = losses.carriers | metrics.carriers | self.activity.sinks(nodes)
-        source = self._source(nodes)
-        rows = self._rows(source)
-        common = self._common(source, rows, nodes, losses, metrics, recorded)
-        if common is None:
-            return None
-        steps = -(-common["rows"] // (spec.batch_size or common["rows"]))
-        return Eval(**common, steps=steps, batch_size=spec.batch_size)
-
-    def _fit(
-        self, spec: FitSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None
-    ) -> Phase | None:
-        read = losses.reads | metrics.reads
-        scope = self.activity.needed(self.wired.order if active is None else active)
-        fitted = self.activity.fitted(
-            scope, active, self.path, label=self.label, freeze=spec.freeze_after_fit
-        )
-        self._check_active(fitted, "to fit")
-        nodes = self.activity.needed({*fitted, *read})
-        self.activity.check_fitted(nodes, fitted, self.path, self.step.guards)
-        recorded = losses.carriers | metrics.carriers
-        source = self._source(nodes)
-        self._warn_of_leak(source)
-        rows = self._rows(source)
-        common = self._common(source, rows, nodes, losses, metrics, recorded)
-        if common is None or not fitted:
-            return None
-        return Fit(**common, steps=1, fitted=fitted, freeze_after_fit=spec.freeze_after_fit)

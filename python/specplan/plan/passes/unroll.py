@@ -36,6 +36,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         cuts: by FeatureSet, the splits of the innermost fold that cuts it.
         uncertain: whether a fault hides which splits there are.
         again: whether the same phases were looked at before, in another pass.
+        alike: whether a pass before says all there is to say of these phases. Of passes that go on from one
+            another the second is not like the first.
     """
 
     labels: tuple[str, ...] = ()
@@ -45,6 +47,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     cuts: dict[str, Cut] = {}
     uncertain: bool = False
     again: bool = False
+    alike: bool = False
 
 
 class Step(Scope, frozen=True, kw_only=True):
@@ -62,11 +65,7 @@ class Step(Scope, frozen=True, kw_only=True):
 class Unrolling:
     """Gives the phases one after the other; each has to be scheduled before the next is asked for.
 
-    What a condition names must have been scheduled, and what is fitted is followed along.
-
-    Attributes:
-        refused: whether there are too many phases to look at them.
-    """
+    What a condition names must have been scheduled, and what is fitted is followed along."""
 
     def __init__(
         self,
@@ -80,12 +79,16 @@ class Unrolling:
         self._activity = activity
         self._cutter = Cutter(context, data)
         self._conditions = Conditions(context)
-        self.refused = False
 
     @property
     def folds(self) -> dict[str, dict[str, Fold]]:
         """The folds that were cut, by FeatureSet and path of the pass."""
         return self._cutter.folds
+
+    @property
+    def pooled(self) -> dict[str, set[str | None]]:
+        """The splits that are cut into folds, by FeatureSet; None for all rows."""
+        return self._cutter.pooled
 
     def steps(self) -> Iterator[Step]:
         """Every phase of every pass; none where there are too many."""
@@ -96,7 +99,6 @@ class Unrolling:
             message = f"the plan would have {sum(counts):,} phases, most of them in this entry"
             hint = f"it may have {MOST_PHASES:,}; groups inside groups multiply"
             self._context.error("SP715", message, ("plan", largest), hint=hint)
-            self.refused = True
             return
         yield from self._entries(spec.plan, ("plan",), Scope())
 
@@ -199,4 +201,5 @@ def _in_pass(scope: Scope, number: Pass) -> Scope:
         pass_labels=scope.pass_labels | {len(scope.labels)},
         passes=(*scope.passes, number),
         again=scope.again or number.index > 0,
+        alike=scope.alike or number.index > (1 if number.kind == "pass" else 0),
     )

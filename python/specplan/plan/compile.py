@@ -9,7 +9,7 @@ import msgspec
 from specplan.components.component import Component
 from specplan.plan.analyse import analyse
 from specplan.plan.canonical import canonical
-from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
+from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results, Surroundings
 from specplan.plan.passes.components import as_plan
 from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.load import from_mapping, load
@@ -121,5 +121,6 @@ def _plan(spec: Spec, parts: Parts, schedule: Schedule) -> Plan:
         ),
         phases=schedule.phases,
         results=Results(**msgspec.structs.asdict(spec.results)),
+        code=Surroundings(**msgspec.structs.asdict(spec.code), dirty_git=spec.run.dirty_git),
     )
     return canonical(plan)

@@ -162,22 +162,38 @@ class Activity:
         `guards` are those of the phase: what it reads must be fitted wherever it is run.
         """
         self.used.update(nodes)
+        computing = self.models("sklearn", nodes)
         conditions = frozenset(guards)
-        for label in self.models("sklearn", nodes):
-            fits = self._fitted.setdefault(label, [])
-            if label in fitting:
-                fits.append(conditions)
-            elif self.knows_all_fits and not fits:
-                message = f"this phase reads {label} before any fit phase fits it"
-                self._context.error(
-                    "SP703", message, path, hint=f"put a fit phase for {label} before"
-                )
-                fits.append(frozenset())
-            elif self.knows_all_fits and not any(conditions.issuperset(fit) for fit in fits):
-                message = f"this phase reads {label}, which only phases fit that may be skipped"
-                hint = "give this phase the same `when`, or put both into a group that has it"
-                self._context.error("SP714", message, path, hint=hint)
-                fits.append(frozenset())
+        reading = [label for label in computing if label not in fitting]
+        # A loss that no gradient can lower is the fault, not what it reads.
+        if self.knows_all_fits and not self._context.reported((*path, "losses")):
+            self._check_fits(reading, conditions, path)
+        for label in computing:
+            # One that was told of is not told of again.
+            fit = conditions if label in fitting else frozenset()
+            if label in fitting or not self._is_fitted(label, conditions):
+                self._fitted.setdefault(label, []).append(fit)
+
+    def _check_fits(self, reading: list[str], conditions: frozenset[Guard], path: Path) -> None:
+        unfitted = [label for label in reading if not self._fitted.get(label)]
+        unsure = [
+            label
+            for label in reading
+            if label not in unfitted and not self._is_fitted(label, conditions)
+        ]
+        if unfitted:
+            names, them = _listed(unfitted)
+            message = f"this phase reads {names} before any fit phase fits {them}"
+            hint = f"put a fit phase for {names} before"
+            self._context.error("SP703", message, path, hint=hint)
+        if unsure:
+            names, _ = _listed(unsure)
+            message = f"this phase reads {names}, which only phases fit that may be skipped"
+            hint = "give this phase the same `when`, or put both into a group that has it"
+            self._context.error("SP714", message, path, hint=hint)
+
+    def _is_fitted(self, label: str, conditions: frozenset[Guard]) -> bool:
+        return any(conditions.issuperset(fit) for fit in self._fitted.get(label, ()))
 
     def known_fits(self) -> Fits:
         """What is fitted and frozen by now, to `go_back` to."""
@@ -192,6 +208,11 @@ class Activity:
     def reached(self, labels: Iterable[str]) -> set[str]:
         """The nodes to which gradients flow from the outputs of `labels`, theirs included."""
         return reachable(self._crossed, labels)
+
+
+def _listed(labels: list[str]) -> tuple[str, str]:
+    """Nodes in a sentence, and the pronoun for them."""
+    return (quoted(labels), "them") if len(labels) > 1 else (labels[0], "it")
 
 
 def _backend(node: NodeSpec) -> Backend:

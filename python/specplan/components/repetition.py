@@ -30,10 +30,18 @@ class Folds(Component, frozen=True, tag="folds"):
         ),
     ] = None
     train: Annotated[
-        str, Meta(description="What the rows of the other parts are called inside the group.")
+        str,
+        Meta(
+            description="What the rows of the other parts are called inside the group.",
+            examples=["known"],
+        ),
     ] = "train"
     val: Annotated[
-        str, Meta(description="What the part that is left out is called inside the group.")
+        str,
+        Meta(
+            description="What the part that is left out is called inside the group.",
+            examples=["judged"],
+        ),
     ] = "val"
     shuffle: Annotated[
         bool,

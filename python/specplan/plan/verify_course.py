@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from specplan.data.split import fold_size
+from specplan.data.folds import fold_size
 from specplan.errors import PlanError
 
 if TYPE_CHECKING:

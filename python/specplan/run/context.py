@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from specplan.data.split import fold_rows, split_rows
+from specplan.data.folds import fold_rows
 from specplan.run.program import Split
 
 if TYPE_CHECKING:
@@ -44,19 +44,18 @@ def split_of(plan: Plan, tables: Mapping[str, Table], phase: Phase, name: str | 
     """The rows that a phase reads under the name of a split, or all rows for None."""
     data, table = plan.data[phase.data], tables[phase.data]
     if name is None:
-        return Split(table, None, data.rows)
-    positions = _positions(data, data.fold_of(phase.passes), name)
+        return Split(table, None, table.rows)
+    positions = _positions(data, table, data.fold_of(phase.passes), name)
     return Split(table, positions, len(positions))
 
 
-def _positions(data: Data, fold: Fold | None, name: str) -> NDArray[np.int64]:
+def _positions(data: Data, table: Table, fold: Fold | None, name: str) -> NDArray[np.int64]:
     if fold is None:
-        assert data.splitter is not None
-        return split_rows(data.sizes, data.splitter.args["seed"])[name]
+        return table.splits[name]
     outside = None if fold.within is None else data.folds[fold.within]
     if name not in (fold.train.name, fold.val.name):
-        return _positions(data, outside, name)
-    pooled = [_positions(data, outside, other) for other in fold.of]
-    pool = np.concatenate(pooled) if pooled else np.arange(data.rows)
+        return _positions(data, table, outside, name)
+    pooled = [_positions(data, table, outside, other) for other in fold.of]
+    pool = np.concatenate(pooled) if pooled else np.arange(table.rows)
     train, val = fold_rows(pool, fold.n, fold.index, fold.seed)
     return val if name == fold.val.name else train

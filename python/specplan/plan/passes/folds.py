@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.components.repetition import Folds
-from specplan.data.split import fold_size
+from specplan.data.folds import fold_size
 from specplan.plan.model import Fold, Split
 from specplan.plan.streams import written_seed_of
 from specplan.spec.wording import did_you_mean, quoted

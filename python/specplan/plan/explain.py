@@ -167,16 +167,12 @@ def _path_in_first_passes(phase: Phase) -> str:
 
 def _phase(phase: Phase, number: int, same_as: int) -> Iterator[str]:
     if same_as != number:
-        yield f"phase {number} {phase.path}: as phase {same_as}, {_count(phase.rows, 'row')}"
+        yield f"phase {number} {phase.path}: as phase {same_as}, {count(phase.rows, 'row')}"
         yield from map(_guard, phase.guards)
         return
     split = "all rows" if phase.split is None else f"split {phase.split}"
-<<<<<<< HEAD
-    yield f"phase {number} {phase.path}: {_KINDS[type(phase)]} {phase.data}, {split}, {_count(phase.rows, 'row')}"
-    yield from map(_guard, phase.guards)
-=======
     yield f"phase {number} {phase.path}: {_KINDS[type(phase)]} {phase.data}, {split}, {count(phase.rows, 'row')}"
->>>>>>> main
+    yield from map(_guard, phase.guards)
     match phase:
         case Train():
             yield from _train(phase)

@@ -136,7 +136,7 @@ def test_nothing_differs() -> None:
 
 EXEMPT = ("experiment", "results", "code")
 POOL: list[Any] = [
-    1, "x", {}, [1], ["x"], {"x": [1]}, {"use": "x"}, {"value": "x", "dtype": "x", "shape": []},
+    1, "x", {}, [1], ["x"], {"x": [1]}, {"use": "x"}, {"digest": "x"}, {"value": "x", "dtype": "x", "shape": []},
     {"monitor": "x", "mode": "min", "patience": 1, "min_delta": 0, "restore_best": True},
     [{"label": "x", "component": {"use": "x"}, "node": "x", "arguments": []}],
     [{"node": "x", "field": "outputs", "dtype": "x", "shape": []}],

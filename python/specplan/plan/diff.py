@@ -282,7 +282,9 @@ def _component(place: str, old: Value, new: Value) -> Iterator[Change]:
         yield Change(place=place, before=old["use"], after=new["use"])
         return
     yield from fields(place, old["args"], new["args"])
-    yield from fields(place, old, new, but=("use", "args"))
+    digests = ({"code": (value["code"] or {}).get("digest")} for value in (old, new))
+    yield from fields(place, *digests)
+    yield from fields(place, old, new, but=("use", "args", "code"))
 
 
 def fields(place: str, old: Value, new: Value, *, but: Iterable[str] = ()) -> Iterator[Change]:

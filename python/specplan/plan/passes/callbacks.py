@@ -217,7 +217,7 @@ def _evaluation(
     metrics = phase.choose("metrics", component.metrics, (*path, "metrics"))
     rows = phase.rows(source, component.split, (*path, "split")) if source else None
     nodes = phase.activity.needed(losses.reads | metrics.reads)
-    phase.activity.check_fitted(nodes, (), path)
+    phase.activity.check_fitted(nodes, (), path, phase.step.guards)
     phase.measured.append(Measured(path=path, split=component.split, nodes=nodes))
     read = phase.wired.feature_sets(nodes)
     if source and read not in ([], [source]):

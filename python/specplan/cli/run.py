@@ -15,7 +15,14 @@ from specplan.cli.arguments import (
 )
 from specplan.cli.diagnose import read_or_compile, warn_of_space, write_diagnostics
 from specplan.cli.display import choose_display
-from specplan.cli.show import losses, summary, write_json, write_last_metrics, write_places
+from specplan.cli.show import (
+    losses,
+    summary,
+    write_json,
+    write_last_metrics,
+    write_places,
+    write_spreads,
+)
 from specplan.errors import SpecError
 
 if TYPE_CHECKING:
@@ -63,8 +70,9 @@ def command(
     from specplan.store.root import runs_root
 
     place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
+    display = choose_display(quiet=quiet)
     try:
-        outcome = run_plan(compiled, root=place, display=choose_display(quiet=quiet), trust=trust)
+        outcome = run_plan(compiled, root=place, display=display, trust=trust)
     except SpecError as error:  # a configuration is not what the function of a call wants
         write_diagnostics(error.diagnostics, spec, "human")
         raise click.exceptions.Exit(1) from error
@@ -80,6 +88,7 @@ def write_outcome(outcome: Outcome, *, as_json: bool) -> None:
         write_json(summary(run))
     else:
         write_last_metrics(run)
+        write_spreads(run)
         write_places(run)
     if (lost := losses(outcome.run_file.statistics)) is not None:
         click.echo(f"warning: the run is complete, but {lost} could not be written", err=True)

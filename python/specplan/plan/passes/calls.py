@@ -14,15 +14,16 @@ from specplan.plan.passes.own_code import code_of, written_use
 
 if TYPE_CHECKING:
     from specplan.plan.passes.context import Context
+    from specplan.plan.passes.unroll import Step
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import CallSpec
 
 SIGNATURE = "write `def run(helper: ExperimentHelper, cfg: Configuration)`"
 
 
-def call(context: Context, spec: CallSpec, path: Path, label: str) -> Call | None:
+def call(context: Context, spec: CallSpec, step: Step) -> Call | None:
     """The phase as the plan writes it; None where there is no such function."""
-    place = (*path, "use")
+    place = (*step.place, "use")
     reference = parse(spec.use)
     if reference is None:
         message = f"`{spec.use}` does not name a function"
@@ -41,7 +42,13 @@ def call(context: Context, spec: CallSpec, path: Path, label: str) -> Call | Non
     function = Component(
         use=written_use(source), args=spec.config, code=code_of(source, context.folder)
     )
-    return Call(path=label, function=function, words=spec.args)
+    return Call(
+        path=step.path,
+        function=function,
+        words=spec.args,
+        passes=step.passes,
+        guards=step.guards,
+    )
 
 
 def check_surroundings(context: Context) -> None:

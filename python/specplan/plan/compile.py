@@ -28,10 +28,11 @@ from specplan.spec.model import to_value
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from specplan.plan.model import Phase
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.phase import Parts
     from specplan.plan.passes.schedule import Schedule
@@ -115,7 +116,7 @@ def compile_document(
     )
 
 
-def _surroundings(spec: Spec, phases: tuple[Phase, ...]) -> Surroundings:
+def _surroundings(spec: Spec, phases: Iterable[Phase]) -> Surroundings:
     found = Surroundings(dirty_git=spec.run.dirty_git, pre_experiment=spec.code.pre_experiment)
     if found.pre_experiment is None and not any(isinstance(phase, Call) for phase in phases):
         return found  # components of the user's say themselves where they are

@@ -5,12 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from specplan.code.definition import defined
-from specplan.code.source import find
 from specplan.components.reference import module_reference, parse
 from specplan.errors import CodeError
 from specplan.plan.model import Call, Component
-from specplan.plan.passes.own_code import code_of, written_use
 
 if TYPE_CHECKING:
     from specplan.plan.passes.context import Context
@@ -23,6 +20,11 @@ SIGNATURE = "write `def run(helper: ExperimentHelper, cfg: Configuration)`"
 
 def call(context: Context, spec: CallSpec, step: Step) -> Call | None:
     """The phase as the plan writes it; None where there is no such function."""
+    # Reading source takes modules of Python that most specs do without.
+    from specplan.code.definition import defined
+    from specplan.code.source import find
+    from specplan.plan.passes.own_code import code_of, written_use
+
     place = (*step.place, "use")
     reference = parse(spec.use)
     if reference is None:
@@ -59,6 +61,8 @@ def check_surroundings(context: Context) -> None:
             context.error("SP110", f"`{folder}` is no folder", place)
     named = context.spec.code.pre_experiment
     if named is not None and not context.damaged(("code",)):
+        from specplan.code.source import find
+
         try:
             find(module_reference(named), folder=context.folder, pythonpath=context.pythonpath)
         except CodeError as error:

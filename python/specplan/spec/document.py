@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from specplan.spec.source import Source
+from specplan.spec.wording import in_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -96,6 +98,13 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
                 source, inner = place
                 return source.origin(inner, path=path)
         return None
+
+    def written(self, path: Path, value: object) -> str:
+        """`value` in the language of the text in which the value at `path` stands."""
+        source, _ = self.places.find(path)
+        return (
+            json.dumps(value, ensure_ascii=False) if source.language == "json" else in_yaml(value)
+        )
 
     def source_line(self, origin: Origin) -> str | None:
         """The line of text that `origin` begins on; None where it is in no text of these."""

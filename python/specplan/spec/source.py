@@ -27,6 +27,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     Attributes:
         name: how diagnostics call the file; None for a mapping.
         file: the file itself, as an absolute path; None for a mapping.
+        language: what it is written in; YAML for a mapping.
         folder: the folder from which relative paths in the text start, as an absolute path.
         problems: faults of the text. Where there are any, `value` may be incomplete.
     """
@@ -35,6 +36,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     file: FilePath | None
     folder: FilePath
     value: Any
+    language: Literal["json", "yaml"] = "yaml"
     lines: tuple[str, ...] = ()
     text: Text | None = None
     problems: tuple[Diagnostic, ...] = ()
@@ -66,12 +68,14 @@ def read(file: FilePath) -> Source:
     file = file.absolute()
     name = displayed(file)
     content = _decoded(name, _bytes(file, name))
-    text = parse_text(content, _format(file, content))
+    language = _language(file, content)
+    text = parse_text(content, language)
     return Source(
         name=name,
         file=file,
         folder=file.parent,
         value=text.value,
+        language=language,
         lines=tuple(_LINE_BREAK.split(content)),
         text=text,
         problems=tuple(_diagnostic(name, problem) for problem in text.problems),
@@ -136,7 +140,7 @@ def _decoded(name: str, content: bytes) -> str:
     raise SpecError([problem])
 
 
-def _format(file: FilePath, content: str) -> Literal["json", "yaml"]:
+def _language(file: FilePath, content: str) -> Literal["json", "yaml"]:
     suffix = file.suffix.lower()
     if suffix == ".json":
         return "json"

@@ -147,7 +147,7 @@ BASELINE = "by hand in torch"
 
 def main() -> None:
     """Print the table."""
-    chosen = options("The digits example", rounds=9, quick=3)
+    chosen = options("The digits example", rounds=5, quick=3)
     contenders = {
         BASELINE: by_hand(stream=False),
         "plan, record none": by_plan("none"),

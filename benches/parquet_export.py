@@ -114,7 +114,7 @@ def measure(data: Data, rounds: int) -> Measured:
 
 def main() -> None:
     """Print a table for each kind of values, and the goals."""
-    chosen = options("Parquet", rounds=7, quick=2)
+    chosen = options("Parquet", rounds=4, quick=2)
     columns = [
         Column("processor", "CPU of all threads, ms", PYARROW),
         Column("clock", "clock, ms", PYARROW),

@@ -192,7 +192,7 @@ def growing(powers: Sequence[int], rounds: int) -> list[Goal]:
 
 def main() -> None:
     """Print both tables and the goals."""
-    chosen = options("Reading", rounds=7, quick=3)
+    chosen = options("Reading", rounds=4, quick=2)
     size = min(chosen.size, 128) if chosen.quick else chosen.size
     found = []
     if chosen.only in "formats":

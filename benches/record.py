@@ -55,7 +55,7 @@ class Size(NamedTuple):
     width: int
     flood: int
     paused: int
-    seconds: float = 0.6
+    seconds: float = 0.4
 
 
 SIZES = [
@@ -197,7 +197,7 @@ def limits(size: Size, flooded: Measured, with_pause: Measured) -> list[Goal]:
 
 def main() -> None:
     """Print both tables of each size, and the goals."""
-    chosen = options("Recording", rounds=9, quick=2)
+    chosen = options("Recording", rounds=4, quick=2)
     torch.set_num_threads(1)
     found: list[Goal] = []
     for size in [less(each) for each in SIZES] if chosen.quick else SIZES:

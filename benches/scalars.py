@@ -135,7 +135,7 @@ def contender(name: str, calls: int) -> Contender:
 
 def main() -> None:
     """Print the table, the latency and the goals."""
-    chosen = options("Scalars", rounds=5, quick=1)
+    chosen = options("Scalars", rounds=3, quick=1)
     calls = CALLS // 2 if chosen.quick else CALLS
     contenders = [contender(name, calls) for name in LOGGERS if chosen.only in name]
     measured = interleave(contenders, rounds=chosen.rounds)

@@ -269,7 +269,7 @@ def limits(size: Size, steps: Steps) -> list[Goal]:
 
 def main() -> None:
     """Print a table of each network, and the goals."""
-    chosen = options("A training loop", rounds=25, quick=5)
+    chosen = options("A training loop", rounds=9, quick=3)
     found = []
     for size in SIZES:
         if chosen.only in size.name:

@@ -107,13 +107,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     def beside(self, key: str) -> object:
         """The value under another key of the same mapping; None where there is none."""
         value: Any = self.document.value
-        for part in (*self.path[:-1], key):
-            if not isinstance(value, dict | list) or (
-                isinstance(value, dict) and part not in value
-            ):
-                return None
+        for part in self.path[:-1]:
             value = value[part]
-        return value
+        return value.get(key) if isinstance(value, dict) else None
 
     def written(self, value: object) -> str:
         """`value` in the language of the text."""

@@ -146,3 +146,69 @@ def test_a_plan_is_no_spec(mlx: Mlx, project: Path, verb: str) -> None:
     assert (
         "`line.plan.json` is a plan already; `mlx explain` prints it and `mlx run`" in result.stderr
     )
+
+
+def test_overrides_of_each_verb(mlx: Mlx, project: Path) -> None:
+    override = ("-c", "plan.train.epochs=1", "--conf", "experiment.id=other")
+    assert mlx("validate", "line.json", *override, folder=project).returncode == 0
+    assert mlx("compile", "line.json", *override, folder=project).returncode == 0
+    plan = json.loads((project / "line.plan.json").read_text())
+    assert plan["phases"][0]["epochs"] == 1
+    assert plan["experiment"]["id"] == "other"
+    explained = mlx("explain", "line.json", *override, folder=project)
+    assert "1 epoch" in explained.stdout
+    ran = mlx("run", "line.json", *override, "--quiet", "--json", folder=project)
+    assert ran.returncode == 0
+    (run,) = (project / "runs/other").iterdir()
+    assert json.loads((run / "spec.json").read_text())["plan"][0]["epochs"] == 1
+
+
+def test_wrong_overrides_of_each_verb(mlx: Mlx, project: Path) -> None:
+    for verb in ("compile", "validate", "explain", "run"):
+        result = mlx(verb, "line.json", "-c", "plan.trian.epochs=1", folder=project)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == (
+            "-c:1:6: error[SP103]: `plan` has no item `trian`; it has `train`, `test`\n"
+            "    1 | plan.trian.epochs=1\n"
+            "      |      ^^^^^\n"
+            "hint: did you mean `train`?\n"
+            "\n"
+            "1 error in line.json\n"
+        )
+
+
+def test_an_override_that_the_compiler_refuses(mlx: Mlx, project: Path) -> None:
+    result = mlx("compile", "line.json", "-c", "plan.train.split=valid", folder=project)
+    assert result.returncode == 1
+    assert result.stderr.startswith("-c:1:18: error[SP303]: ")
+    assert "    1 | plan.train.split=valid\n      |                  ^^^^^\n" in result.stderr
+
+
+def test_files_under_and_over(mlx: Mlx, project: Path) -> None:
+    (project / "pre.yaml").write_text("results: {dir: elsewhere}\nrun: {seed: 5, threads: 2}\n")
+    (project / "post.yaml").write_text("run: {seed: 7}\n")
+    options = ("--pre-yaml", "pre.yaml", "--post-yaml", "post.yaml")
+    assert mlx("compile", "line.json", *options, folder=project).returncode == 0
+    plan = json.loads((project / "line.plan.json").read_text())
+    assert plan["numerics"]["seed"] == 7
+    assert plan["numerics"]["threads"] == 1
+    assert plan["results"]["dir"] == "elsewhere"
+    missing = mlx("compile", "line.json", "--pre-yaml", "per.yaml", folder=project)
+    assert missing.returncode == 2
+    assert "did you mean `pre.yaml`?" in missing.stderr
+
+
+def test_a_plan_cannot_be_overridden(mlx: Mlx, project: Path) -> None:
+    assert mlx("compile", "line.json", folder=project).returncode == 0
+    for verb in ("explain", "run"):
+        result = mlx(verb, "line.plan.json", "-c", "run.seed=1", folder=project)
+        assert result.returncode == 2
+        assert "`line.plan.json` is a plan, which does not change" in result.stderr
+
+
+def test_the_map_names_parts_that_an_override_gave(mlx: Mlx, project: Path) -> None:
+    override = ("-c", "losses.l1={use: l1, node: MLP}", "-c", "plan.train.losses.1=l1")
+    assert mlx("compile", "line.json", *override, folder=project).returncode == 0
+    places = json.loads((project / "line.plan.map.json").read_text())
+    assert places["/phases/0/losses/0"]["file"] == "line.json"
+    assert places["/phases/0/losses/1"] == {"file": "-c", "line": 1, "column": 11}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
+from specplan.spec.composition import Composition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +41,47 @@ class ExistingFile(click.ParamType[Path]):
 def spec_argument(function: F) -> F:
     """SPEC, a file that exists."""
     return click.argument("spec", type=ExistingFile(), metavar="SPEC")(function)
+
+
+def composition_options(function: F) -> F:
+    """-c, --pre-yaml and --post-yaml: what is laid over and under SPEC, as the argument `composition`."""
+
+    @click.option(
+        "-c",
+        "--conf",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Replace a value of the spec, as in `-c plan.train.epochs=5`. May be repeated.",
+    )
+    @click.option(
+        "--pre-yaml",
+        "pre",
+        type=ExistingFile(),
+        multiple=True,
+        metavar="FILE",
+        help="A file that SPEC is laid over. May be repeated.",
+    )
+    @click.option(
+        "--post-yaml",
+        "post",
+        type=ExistingFile(),
+        multiple=True,
+        metavar="FILE",
+        help="A file that is laid over SPEC. May be repeated.",
+    )
+    @functools.wraps(function)
+    def composed(
+        *arguments: Any,
+        overrides: tuple[str, ...],
+        pre: tuple[Path, ...],
+        post: tuple[Path, ...],
+        **options: Any,
+    ) -> Any:
+        composition = Composition(pre=pre, post=post, overrides=overrides)
+        return function(*arguments, composition=composition, **options)
+
+    return cast("F", composed)
 
 
 def error_format_option(function: F) -> F:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import error_format_option, spec_argument
+from specplan.cli.arguments import composition_options, error_format_option, spec_argument
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
+
+if TYPE_CHECKING:
+    from specplan.spec.composition import Composition
 
 
 @click.command()
@@ -20,8 +24,11 @@ from specplan.cli.diagnose import compile_or_exit, refuse_plan
     help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
 )
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
+@composition_options
 @error_format_option
-def command(spec: Path, output: Path | None, explain: bool, error_format: str) -> None:
+def command(
+    spec: Path, output: Path | None, explain: bool, composition: Composition, error_format: str
+) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
 
     Every error of the spec is listed at once, each with its file, line and column.
@@ -30,11 +37,12 @@ def command(spec: Path, output: Path | None, explain: bool, error_format: str) -
     Example:
       mlx compile spec.json --explain
       mlx compile spec.yaml -o plans/first.plan.json
+      mlx compile spec.yaml -c plan.train.epochs=5
     """
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
-    compiled = compile_or_exit(spec, error_format)
+    compiled = compile_or_exit(spec, error_format, composition)
 
     from specplan.plan.canonical import write_map, write_plan
 

@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.plan.model import Compiled
+    from specplan.spec.composition import Composition
     from specplan.spec.diagnostics import Diagnostic
 
 
-def compile_or_exit(path: Path, error_format: str) -> Compiled:
+def compile_or_exit(path: Path, error_format: str, composition: Composition) -> Compiled:
     """Compile a spec; where it is wrong, write every diagnostic and end with exit code 1."""
     from specplan.plan.compile import compile_path
 
     try:
-        compiled = compile_path(path)
+        compiled = compile_path(path, composition)
     except SpecError as error:
         write_diagnostics(error.diagnostics, path, error_format)
         raise click.exceptions.Exit(1) from error
@@ -30,11 +31,18 @@ def compile_or_exit(path: Path, error_format: str) -> Compiled:
     return compiled
 
 
-def read_or_compile(path: Path) -> Compiled:
+def read_or_compile(path: Path, composition: Composition) -> Compiled:
     """The plan in a plan file, or what a spec compiles to."""
     from specplan.plan.canonical import read_plan
 
-    return read_plan(path) if _holds_plan(path) else compile_or_exit(path, "human")
+    if not _holds_plan(path):
+        return compile_or_exit(path, "human", composition)
+    if composition:
+        raise click.UsageError(
+            f"`{path}` is a plan, which does not change; "
+            "-c, --pre-yaml and --post-yaml are for specs"
+        )
+    return read_plan(path)
 
 
 def refuse_plan(path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import root_option, spec_argument
+from specplan.cli.arguments import composition_options, root_option, spec_argument
 from specplan.cli.diagnose import read_or_compile
 from specplan.cli.display import choose_display
 from specplan.cli.show import losses, summary, write_json, write_last_metrics, write_places
@@ -14,13 +14,18 @@ from specplan.cli.show import losses, summary, write_json, write_last_metrics, w
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from specplan.spec.composition import Composition
+
 
 @click.command()
 @spec_argument
+@composition_options
 @root_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
-def command(spec: Path, root: Path | None, quiet: bool, as_json: bool) -> None:
+def command(
+    spec: Path, composition: Composition, root: Path | None, quiet: bool, as_json: bool
+) -> None:
     """Run SPEC, a spec or a plan, and print its last metrics and where the results are.
 
     Ctrl-C ends a run cleanly: what was recorded until then is kept.
@@ -28,9 +33,10 @@ def command(spec: Path, root: Path | None, quiet: bool, as_json: bool) -> None:
     \b
     Example:
       mlx run spec.json
+      mlx run spec.json -c plan.train.epochs=5 -c graph.optimizer.lr=1e-2
       mlx run spec.plan.json --root results --quiet
     """
-    compiled = read_or_compile(spec)
+    compiled = read_or_compile(spec, composition)
 
     from specplan.run.run import run_plan
     from specplan.store.root import runs_root

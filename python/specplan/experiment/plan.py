@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,7 @@ class Plan:
 def compile(  # noqa: A001 -- it is called specplan.compile
     spec: str | os.PathLike[str] | Mapping[str, Any],
     *,
+    overrides: Iterable[str] = (),
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
 ) -> Plan:
     """Compile a spec to a plan.
@@ -108,19 +109,23 @@ def compile(  # noqa: A001 -- it is called specplan.compile
     Args:
         spec: path of a JSON or YAML spec; or a spec as a mapping, whose relative paths start at the
             current folder.
+        overrides: `KEY=VALUE`, values that replace those of the spec: `plan.train.epochs=5`.
         tables: columns of `memory` sources, by the name under which the spec calls them.
 
     Raises:
         SpecError: with everything that is wrong.
-        TypeError: `spec` is neither a path nor a mapping.
+        TypeError: `spec` is neither a path nor a mapping, or `overrides` are no list of texts.
     """
     from specplan.plan.compile import compile_mapping, compile_path
+    from specplan.spec.arguments import checked_list
+    from specplan.spec.composition import Composition
 
+    composition = Composition(overrides=tuple(checked_list("overrides", overrides)))
     if isinstance(spec, str | os.PathLike):
-        return Plan(compile_path(spec))
+        return Plan(compile_path(spec, composition))
     if not isinstance(spec, Mapping):
         raise TypeError(f"a spec is the path of a file or a mapping, not {type(spec).__name__}")
-    return Plan(compile_mapping(spec, tables=tables))
+    return Plan(compile_mapping(spec, composition=composition, tables=tables))
 
 
 def open(  # noqa: A001 -- it is called specplan.open

@@ -59,12 +59,12 @@ def write_map(compiled: Compiled, path: Path) -> None:
     """Write, beside the plan at `path`, where its spec says what it holds: `plan.map.json`.
 
     Keys are JSON pointers into the plan; files are relative to the folder of the plan. Parts that a
-    Python program gave have no place.
+    Python program gave have no place; the file of those that an override gave is `-c`.
     """
     folder = path.parent.resolve()
     places: dict[str, Any] = {
         pointer: {
-            "file": Path(os.path.relpath(Path(origin.file).resolve(), folder)).as_posix(),
+            "file": origin.file if origin.text is not None else _relative(origin.file, folder),
             "line": origin.line,
             "column": origin.column,
         }
@@ -161,6 +161,10 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _relative(file: str, folder: Path) -> str:
+    return Path(os.path.relpath(Path(file).resolve(), folder)).as_posix()
 
 
 def _moved(text: str, before: Path, after: Path) -> str:

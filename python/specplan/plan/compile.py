@@ -13,6 +13,7 @@ from specplan.plan.mend import Mended, mend
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
 from specplan.plan.passes import components, data, graph, objectives, schedule
 from specplan.plan.passes.context import Context
+from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.diagnostics import in_text_order
 from specplan.spec.load import from_mapping, load
 from specplan.spec.model import to_value
@@ -33,19 +34,22 @@ if TYPE_CHECKING:
     from specplan.spec.model import Spec
 
 
-def compile_path(path: str | os.PathLike[str]) -> Compiled:
-    """Compile a JSON or YAML file.
+def compile_path(
+    path: str | os.PathLike[str], composition: Composition = NOTHING_ADDED
+) -> Compiled:
+    """Compile a JSON or YAML file, with what is laid over and under it.
 
     Raises:
         SpecError: with everything that is wrong, in the order of the text.
     """
-    return compile_document(load(path))
+    return compile_document(load(path, composition))
 
 
 def compile_mapping(
     mapping: Mapping[str, Any],
     *,
     folder: str | os.PathLike[str] | None = None,
+    composition: Composition = NOTHING_ADDED,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     fitted: Collection[str] = (),
 ) -> Compiled:
@@ -53,13 +57,14 @@ def compile_mapping(
 
     Args:
         folder: where relative paths in the spec start; by default the current folder.
+        composition: what is laid over and under the spec.
         tables: columns of `memory` sources, by the name under which the spec calls them.
         fitted: nodes that are fitted before the first phase, in the state that the plan will go on from.
 
     Raises:
         SpecError: with everything that is wrong.
     """
-    document = from_mapping(mapping, folder=folder)
+    document = from_mapping(mapping, folder=folder, composition=composition)
     return compile_document(document, tables=tables, fitted=fitted)
 
 

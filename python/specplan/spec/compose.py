@@ -1,12 +1,10 @@
-"""Imports and parameters: several texts become one value whose parts know where they came from.
+"""Several texts become one value whose parts know where they came from.
 
-`imports: [base.yaml]` lays the file over what it names: imported files first, in order and depth
-first, the importing file last. Mappings are merged key by key; everything else, lists and
-references to parameters included, is replaced. Paths in `imports`, `source.path` and `results.dir`
-are relative to the file that they are written in; those of imported files are rewritten to start
-from the folder of the document.
-
+Files are laid over each other (`specplan.spec.layers`), then overrides are applied (`specplan.spec.override`), then
 `{$: params.x}` is replaced by the value of that parameter, whole. `x-` keys are free.
+
+Paths in `source.path` and `results.dir` are relative to the file that they are written in, those of overrides to the
+spec; they are rewritten to start from the folder of the document.
 """
 
 from __future__ import annotations
@@ -17,204 +15,148 @@ import os
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from msgspec.structs import replace
 
 from specplan.errors import SpecError
-from specplan.spec.diagnostics import Diagnostic, in_text_order
-from specplan.spec.document import Document, Places
+from specplan.spec.composition import NOTHING_ADDED, Composition
+from specplan.spec.diagnostics import Diagnostic, format_path, in_text_order
+from specplan.spec.document import Document
+from specplan.spec.layers import REFERENCE, Layers, is_reference
 from specplan.spec.model import SPEC_VERSION
-from specplan.spec.source import Source, displayed, read, similar_file
+from specplan.spec.override import Overrides
 from specplan.spec.wording import did_you_mean, kind_of, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path as FilePath
 
     from specplan.spec.diagnostics import Path
-    from specplan.spec.document import Place
+    from specplan.spec.layers import Layer
+    from specplan.spec.source import Source
+    from specplan.spec.trace import Trace
 
 _NOT_IN_THE_VALUE = ("imports", "params", "$schema")
-REFERENCE = "$"
 LARGEST_INTEGER = 2**53 - 1
 """Plans are canonical JSON, whose numbers are those of float64."""
+MOST_COPIES = 1_000_000
+"""Values that parameters put in, all together: a list of a million items may be named a million times."""
 
 _PREFIX = "params."
 
 
-def compose(source: Source) -> Document:
-    """Read what `source` imports, merge it, and put the parameters in.
+def compose(source: Source, composition: Composition = NOTHING_ADDED) -> Document:
+    """Read what `source` imports, lay the files over each other, and put overrides and parameters in.
 
     Raises:
-        SpecError: the text of a file is faulty, an import is missing or circular, or the spec is
-            for a newer program.
+        SpecError: the text of a file or an override is faulty, an import is missing or circular, or the
+            spec is for a newer program.
     """
-    imports = _Imports()
-    layer = imports.layer(source, ())
-    if imports.problems:
-        raise SpecError(in_text_order(imports.problems, source.name))
-    settling = _Settling(layer)
-    value = settling.settle()
-    _start_paths_from(source.folder, value, settling.places)
+    layers = Layers()
+    overrides = Overrides(composition.overrides, source.folder)
+    layer = layers.stacked(source, composition)
+    fatal = [*layers.problems, *overrides.problems, *_of_newer_programs(layers.sources)]
+    if fatal:
+        raise SpecError(in_text_order(fatal, source.name))
+    settling = _Settling(overrides.over(layer))
+    value, trace = settling.settle()
+    _start_paths_from(source.folder, value, trace)
+    problems = [*overrides.problems, *settling.problems]
     return Document(
         value=value,
-        sources=(source, *(other for other in imports.sources if other is not source)),
-        places=settling.places,
-        references=settling.references,
-        problems=tuple(settling.problems),
+        sources=_first(source, [*layers.sources, *overrides.sources]),
+        trace=trace,
+        written=settling.written,
+        problems=tuple(problems or _without_effect(overrides, settling.used)),
     )
 
 
-class _Layer(msgspec.Struct, frozen=True):
-    """The value of a file with what it imports."""
+def compose_configuration(source: Source, composition: Composition = NOTHING_ADDED) -> Document:
+    """The same for a configuration that is no spec: it has no version, no parameters and no free keys.
 
-    value: dict[str, Any]
-    places: Places
+    A file may name its only import as its `parent`, which is deprecated: `warnings` of the document.
+
+    Raises:
+        SpecError: the text of a file or an override is faulty, an import is missing or circular, or an
+            override leads nowhere.
+    """
+    layers = Layers(with_parent=True)
+    overrides = Overrides(composition.overrides, source.folder)
+    layer = layers.stacked(source, composition)
+    if not layers.problems and not overrides.problems:
+        layer = overrides.over(layer)
+    problems = [*layers.problems, *overrides.problems]
+    if problems:
+        raise SpecError(in_text_order([*problems, *layers.warnings], source.name))
+    return Document(
+        value=copy.deepcopy(layer.value),
+        sources=_first(source, [*layers.sources, *overrides.sources]),
+        trace=layer.trace,
+        written=layer.value,
+        warnings=tuple(layers.warnings),
+    )
 
 
-class _Imports:
-    """Reads files and lays them over each other."""
+def _first(source: Source, sources: list[Source]) -> tuple[Source, ...]:
+    return (source, *(other for other in sources if other is not source))
 
-    def __init__(self) -> None:
-        self.problems: list[Diagnostic] = []
-        self.sources: list[Source] = []
-        self._layers: dict[FilePath, _Layer | None] = {}
 
-    def layer(self, source: Source, importing: tuple[FilePath, ...]) -> _Layer:
-        """`source` over its imports; `importing` are the files on the way to it, and itself."""
-        self.sources.append(source)
-        self.problems += source.problems
-        places = Places({(): (source, ())})
-        if source.file is not None and not importing:
-            importing = (source.file.resolve(),)
-        if not isinstance(source.value, dict):
-            if not source.problems:
-                self._report(
-                    source, (), "SP202", f"expected mapping, found {kind_of(source.value)}"
-                )
-            return _Layer({}, places)
-        self._check_version(source)
-        result = _Layer({}, places)
-        for path, name in self._names(source):
-            below = self._imported(source, path, name, importing)
-            if below is not None:
-                result = _over(result, below)
-        return _over(result, _Layer(source.value, places))
-
-    def _names(self, source: Source) -> list[tuple[Path, str]]:
-        names = source.value.get("imports", [])
-        if not isinstance(names, list):
-            self._report(
-                source,
-                ("imports",),
-                "SP202",
-                f"expected list of files, found {kind_of(names)}",
-                hint="write `imports: [base.yaml]`",
-            )
-            return []
-        valid: list[tuple[Path, str]] = []
-        for index, name in enumerate(names):
-            path = ("imports", index)
-            if isinstance(name, str):
-                valid.append((path, name))
-            else:
-                self._report(
-                    source, path, "SP202", f"expected path of a file, found {kind_of(name)}"
-                )
-        return valid
-
-    def _imported(
-        self, source: Source, path: Path, name: str, importing: tuple[FilePath, ...]
-    ) -> _Layer | None:
-        file = source.folder / name
-        resolved = file.resolve()
-        if resolved in importing:
-            cycle = [*importing[importing.index(resolved) :], resolved]
-            chain = " -> ".join(f"`{displayed(step)}`" for step in cycle)
-            self._report(source, path, "SP102", f"imports form a cycle: {chain}")
-            return None
-        if not file.is_file():
-            what = "is not a file" if file.exists() else "not found"
-            similar = similar_file(file)
-            hint = None
-            if similar is not None:
-                hint = f"did you mean `{PurePath(name).with_name(similar.name)}`?"
-            self._report(source, path, "SP101", f"import `{name}` {what}", hint=hint)
-            return None
-        if resolved not in self._layers:
-            try:
-                imported = read(file)
-            except SpecError as error:
-                self.problems += error.diagnostics
-                self._layers[resolved] = None
-            else:
-                self._layers[resolved] = self.layer(imported, (*importing, resolved))
-        return self._layers[resolved]
-
-    def _check_version(self, source: Source) -> None:
-        version = source.value.get("specplan")
+def _of_newer_programs(sources: list[Source]) -> Iterator[Diagnostic]:
+    for source in sources:
+        version = source.value.get("specplan") if isinstance(source.value, dict) else None
         if isinstance(version, int) and version > SPEC_VERSION:
-            self._report(
-                source,
-                ("specplan",),
-                "SP205",
-                f"specplan {version} is newer than this program reads ({SPEC_VERSION})",
+            yield Diagnostic(
+                code="SP205",
+                message=f"specplan {version} is newer than this program reads ({SPEC_VERSION})",
+                origin=source.origin(("specplan",), path=("specplan",)),
                 hint="install a newer specplan",
             )
 
-    def _report(
-        self, source: Source, path: Path, code: str, message: str, *, hint: str | None = None
-    ) -> None:
-        origin = source.origin(path, path=path)
-        self.problems.append(Diagnostic(code=code, message=message, origin=origin, hint=hint))
 
-
-def _over(base: _Layer, above: _Layer) -> _Layer:
-    """`above` laid over `base`."""
-    places = dict(above.places.by_path)
-
-    def merged(below: dict[str, Any], over: dict[str, Any], path: Path) -> dict[str, Any]:
-        result = {}
-        for key in below | over:
-            here = (*path, key)
-            if key not in over:
-                result[key] = below[key]
-                places.update(
-                    {here + rest: place for rest, place in base.places.below(here).items()}
-                )
-            elif key in below and _merges(below[key]) and _merges(over[key]):
-                result[key] = merged(below[key], over[key], here)
-            else:
-                result[key] = over[key]
-        return result
-
-    return _Layer(merged(base.value, above.value, ()), Places(places))
-
-
-def _merges(value: object) -> bool:
-    return isinstance(value, dict) and REFERENCE not in value
+def _without_effect(overrides: Overrides, used: set[Path]) -> Iterator[Diagnostic]:
+    """Overrides of parameters that nothing refers to: the run would not be the one that was asked for."""
+    names = {str(path[1]) for path in used}
+    for source, path in overrides.applied:
+        met = any(path[: len(target)] == target[: len(path)] for target in used)
+        if path[0] == "params" and not met:
+            here = format_path(path)
+            hint = did_you_mean(str(path[1]), names) if len(path) > 1 else None
+            yield Diagnostic(
+                code="SP107",
+                message=f"nothing in the spec uses `{here}`",
+                origin=source.origin(path, path=path, key=True),
+                hint=hint or f"a value uses it with `{{$: {here}}}`",
+            )
 
 
 class _Settling:
-    """Puts parameters in, takes out what is not part of the spec, and refuses numbers that no plan can hold."""
+    """Puts parameters in, takes out what is not part of the spec, and refuses numbers that no plan can hold.
 
-    def __init__(self, layer: _Layer) -> None:
-        self.places = layer.places
-        self.references: dict[Path, Place] = {}
+    Attributes:
+        written: the value as it was before.
+        used: the parameters that were put in.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        self.written = layer.value
         self.problems: list[Diagnostic] = []
-        self._value = layer.value
+        self.used: set[Path] = set()
+        self._trace = layer.trace
         self._params: dict[str, Any] = {}
+        self._put_in: dict[Path, Trace] = {}
+        self._copies = 0
 
-    def settle(self) -> dict[str, Any]:
-        params = self._value.get("params", {})
+    def settle(self) -> tuple[dict[str, Any], Trace]:
+        params = self.written.get("params", {})
         if isinstance(params, dict):
             self._params = self._plain_params(params, ("params",))
         else:
             self._report(("params",), "SP202", f"expected mapping, found {kind_of(params)}")
-        value = {key: item for key, item in self._value.items() if key not in _NOT_IN_THE_VALUE}
+        value = {key: item for key, item in self.written.items() if key not in _NOT_IN_THE_VALUE}
         settled: dict[str, Any] = self._settled(value, ())
-        return settled
+        return settled, self._trace.grafted(self._put_in)
 
     def _plain_params(self, value: Any, path: Path) -> Any:
-        if isinstance(value, dict) and REFERENCE in value:
+        if isinstance(value, dict) and is_reference(value):
             self._report(path, "SP106", "a parameter cannot refer to another parameter")
             return None
         if isinstance(value, dict):
@@ -226,7 +168,7 @@ class _Settling:
 
     def _settled(self, value: Any, path: Path) -> Any:
         if isinstance(value, dict):
-            if REFERENCE in value:
+            if is_reference(value):
                 return self._parameter(value, path)
             return {
                 key: self._settled(item, (*path, key))
@@ -250,10 +192,15 @@ class _Settling:
                 self._unknown_parameter(name, value, inner, (*path, REFERENCE))
                 return reference
             value, inner = value[name], (*inner, name)
-        self.references[path] = self.places.find(path)
-        places = self.places.below(inner)
-        self.places.by_path.update({path + rest: place for rest, place in places.items()})
-        return _without_free_keys(copy.deepcopy(value))
+        self.used.add(inner)
+        if self._copies > MOST_COPIES:
+            return None
+        self._copies += _count(value)
+        if self._copies > MOST_COPIES:
+            self._report(path, "SP003", f"parameters put in more than {MOST_COPIES:,} values")
+            return None
+        self._put_in[path] = replace(self._trace.at(inner), reference=self._trace.at(path))
+        return _without_free_keys(value)
 
     def _unknown_parameter(self, name: str, value: Any, inner: Path, path: Path) -> None:
         known = sorted(value) if isinstance(value, dict) else []
@@ -271,12 +218,13 @@ class _Settling:
             self._report(path, "SP006", message)
 
     def _report(self, path: Path, code: str, message: str, *, hint: str | None = None) -> None:
-        source, inner = self.places.find(path)
-        origin = source.origin(inner, path=path)
+        trace = self._trace.at(path)
+        origin = trace.source.origin(trace.inner, path=path)
         self.problems.append(Diagnostic(code=code, message=message, origin=origin, hint=hint))
 
 
 def _without_free_keys(value: Any) -> Any:
+    """A copy without the keys that begin with `x-`."""
     if isinstance(value, dict):
         return {k: _without_free_keys(v) for k, v in value.items() if not k.startswith("x-")}
     if isinstance(value, list):
@@ -284,14 +232,20 @@ def _without_free_keys(value: Any) -> Any:
     return value
 
 
-def _start_paths_from(folder: FilePath, value: dict[str, Any], places: Places) -> None:
+def _count(value: Any) -> int:
+    """Number of values, this one included."""
+    if isinstance(value, dict):
+        return 1 + sum(map(_count, value.values()))
+    return 1 + sum(map(_count, value)) if isinstance(value, list) else 1
+
+
+def _start_paths_from(folder: FilePath, value: dict[str, Any], trace: Trace) -> None:
     """Rewrite relative paths that were written in files of other folders, in place."""
 
     def rewrite(owner: object, key: str, path: Path) -> None:
         if not isinstance(owner, dict) or not isinstance(owner.get(key), str):
             return
-        source, _ = places.find((*path, key))
-        start = source.folder
+        start = trace.at((*path, key)).source.folder
         if start != folder and not PurePath(owner[key]).is_absolute():
             moved = os.path.relpath(start / owner[key], folder)
             owner[key] = moved.replace(os.sep, "/")

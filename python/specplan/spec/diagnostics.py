@@ -17,7 +17,8 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """A place in a text. Lines and columns count from 1, columns in characters; ends are exclusive.
 
     `file` is None for a spec that was given as a Python mapping; then only `path` says where.
-    `line` is 0 where a file as a whole is meant.
+    `line` is 0 where a file as a whole is meant. `text` is the line itself where it is in no file:
+    what is given with `-c`.
     """
 
     file: str | None
@@ -26,6 +27,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     end_line: int = 0
     end_column: int = 0
     path: Path = ()
+    text: str | None = None
 
     def __str__(self) -> str:
         if self.file is None:

@@ -8,40 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.spec.source import Source
+from specplan.spec.diagnostics import Origin
+from specplan.spec.trace import Step, Trace, chain, holds
 from specplan.spec.wording import in_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
-    from specplan.spec.diagnostics import Diagnostic, Origin, Path
-
-Place = tuple[Source, tuple[str | int, ...]]
-"""A text, and the path of a value in it."""
-
-
-class Places(msgspec.Struct, frozen=True):
-    """Where the values of a composed document stand.
-
-    Sparse: a value without an entry stands in the text of the nearest value around it that has one.
-    The root always has one.
-    """
-
-    by_path: dict[Path, Place]
-
-    def find(self, path: Path) -> Place:
-        """The place of the value at `path`."""
-        length = next(n for n in range(len(path), -1, -1) if path[:n] in self.by_path)
-        source, inner = self.by_path[path[:length]]
-        return source, inner + path[length:]
-
-    def below(self, path: Path) -> dict[Path, Place]:
-        """The place of the value at `path`, and the entries below it, with paths from there on."""
-        length = len(path)
-        entries = {
-            entry[length:]: place for entry, place in self.by_path.items() if entry[:length] == path
-        }
-        return {(): self.find(path)} | entries
+    from specplan.spec.diagnostics import Diagnostic, Path
+    from specplan.spec.source import Source
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -51,16 +26,18 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         value: mappings, lists, strings, numbers, booleans and None; imports and parameters are
             resolved, `imports`, `params`, `$schema` and `x-` keys are gone.
         sources: the texts; the first is the one that was asked for.
-        places: where each value stands.
-        references: where `{$: params.x}` was written, by the path of the value that replaced it.
+        trace: where each value stands, and what it replaced.
+        written: the value before parameters were put in, with everything that is gone from `value`.
         problems: faults of the composition that did not make the rest of the value meaningless.
+        warnings: what is odd, and not wrong, in the texts of a configuration.
     """
 
     value: Any
     sources: tuple[Source, ...]
-    places: Places
-    references: dict[Path, Place] = {}
+    trace: Trace
+    written: dict[str, Any]
     problems: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def folder(self) -> FilePath:
@@ -81,9 +58,41 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
         A value that came through `{$: params.x}` is written where the parameter is.
         """
-        place = self.references.get(path) if key else None
-        source, inner = place or self.places.find(path)
-        return source.origin(inner, path=path, key=key)
+        trace = self.trace.at(path)
+        if key and trace.reference is not None:
+            trace = trace.reference
+        return trace.source.origin(trace.inner, path=path, key=key)
+
+    def chain(self, path: Path) -> tuple[Step, ...]:
+        """Every value that the place at `path` had while the spec was composed, oldest first.
+
+        The default of the language or of a component is the oldest; empty where there is nothing.
+        """
+        steps = self._defaults(path)
+        if holds(self.value, path) or holds(self.written, path):
+            steps += chain(self.trace, path)
+        return steps
+
+    def _defaults(self, path: Path) -> tuple[Step, ...]:
+        # The schema is read only where someone asks for defaults.
+        from specplan.spec.defaults import declared
+
+        key = declared(self.value, path[:-1]).get(str(path[-1])) if path else None
+        if key is None or key.default is msgspec.UNSET:
+            return ()
+        return (
+            Step(
+                cause="default",
+                origin=Origin(file=None, path=path),
+                value=key.default,
+                owner=key.owner,
+                description=key.description,
+            ),
+        )
+
+    def start(self, path: Path) -> FilePath:
+        """The folder from which a relative path that is written at `path` starts."""
+        return self.trace.at(path).source.folder
 
     def reference(self, path: Path) -> Origin | None:
         """Where the `{$: params.x}` stands that put the value at `path` in; None where none did.
@@ -92,19 +101,16 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """
         if self.sources[0].file is None:
             return None
-        for length in range(len(path), 0, -1):
-            place = self.references.get(path[:length])
-            if place is not None:
-                source, inner = place
-                return source.origin(inner, path=path)
-        return None
+        reference = self.trace.reference_at(path)
+        if reference is None:
+            return None
+        return reference.source.origin(reference.inner, path=path)
 
-    def written(self, path: Path, value: object) -> str:
+    def in_language(self, path: Path, value: object) -> str:
         """`value` in the language of the text in which the value at `path` stands."""
-        source, _ = self.places.find(path)
-        return (
-            json.dumps(value, ensure_ascii=False) if source.language == "json" else in_yaml(value)
-        )
+        if self.trace.at(path).source.language == "json":
+            return json.dumps(value, ensure_ascii=False)
+        return in_yaml(value)
 
     def source_line(self, origin: Origin) -> str | None:
         """The line of text that `origin` begins on; None where it is in no text of these."""

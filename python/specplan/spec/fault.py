@@ -13,7 +13,6 @@ from jsonschema.validators import extend
 
 from specplan.components import COMPONENTS
 from specplan.spec.diagnostics import Diagnostic, Label
-from specplan.spec.suggestion import fix_of
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -113,7 +112,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     def written(self, value: object) -> str:
         """`value` in the language of the text."""
-        return self.document.written(self.path, value)
+        return self.document.in_language(self.path, value)
 
     @property
     def name(self) -> str:
@@ -136,12 +135,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
         """The diagnostic of this fault, and where the parameter is used that the value comes from."""
         reference = self.document.reference(self.path)
         labels = () if reference is None else (Label(origin=reference, text="used here"),)
-        place = origin or self.document.origin(self.path)
         return Diagnostic(
             code=code,
             message=self.schema.get("errorMessage", message),
-            origin=place,
-            hint=None if hint is None else str(hint),
+            origin=origin or self.document.origin(self.path),
+            hint=hint,
             labels=labels,
-            fix=fix_of(hint, place, self.document.source_line(place)),
         )

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
-from specplan.spec.compose import compose
-from specplan.spec.diagnostics import format_path
+from specplan.errors import SpecError
+from specplan.spec.compose import compose, compose_configuration
+from specplan.spec.composition import NOTHING_ADDED, Composition
+from specplan.spec.diagnostics import Diagnostic, Origin, format_path
 from specplan.spec.model import SPEC_VERSION
 from specplan.spec.source import Source, read
 
@@ -16,18 +18,36 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Path
     from specplan.spec.document import Document
 
+DEEPEST = 64
+"""Levels of nesting; the parser of texts takes no more either."""
 
-def load(path: str | os.PathLike[str]) -> Document:
+
+def load(path: str | os.PathLike[str], composition: Composition = NOTHING_ADDED) -> Document:
     """Read a spec with everything that it imports.
 
     Raises:
         SpecError: a file is missing or unreadable, or its text is not JSON or YAML 1.2.
     """
-    return compose(read(FilePath(path)))
+    return compose(read(FilePath(path)), composition)
+
+
+def load_configuration(
+    path: str | os.PathLike[str], composition: Composition = NOTHING_ADDED
+) -> Document:
+    """Read a configuration, of which nothing has to be as in a spec, with everything that it imports.
+
+    Raises:
+        SpecError: a file is missing or unreadable, its text is not JSON or YAML 1.2, or an override leads
+            nowhere.
+    """
+    return compose_configuration(read(FilePath(path)), composition)
 
 
 def from_mapping(
-    mapping: Mapping[str, Any], *, folder: str | os.PathLike[str] | None = None
+    mapping: Mapping[str, Any],
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    composition: Composition = NOTHING_ADDED,
 ) -> Document:
     """A spec that a Python program holds. `mapping` is copied; the version key may be left out.
 
@@ -36,14 +56,21 @@ def from_mapping(
 
     Raises:
         TypeError: `mapping` holds something that JSON cannot write.
-        SpecError: something that it imports is missing or unreadable.
+        SpecError: it is nested too deeply, something that it imports is missing or unreadable, or an
+            override is faulty.
     """
     value = {"specplan": SPEC_VERSION} | _plain(mapping, ())
     start = FilePath("." if folder is None else folder).absolute()
-    return compose(Source(name=None, file=None, folder=start, value=value))
+    source = Source(name=None, file=None, folder=start, value=value)
+    return compose(source, composition)
 
 
 def _plain(value: object, path: Path) -> Any:
+    if len(path) > DEEPEST:
+        message = f"nesting deeper than {DEEPEST}"
+        raise SpecError(
+            [Diagnostic(code="SP003", message=message, origin=Origin(file=None, path=path))]
+        )
     # numpy.float64, enum.StrEnum and the like become the plain type: validation is strict.
     match value:
         case None | bool():

@@ -23,16 +23,17 @@ def render(diagnostic: Diagnostic, document: Document | None = None) -> str:
     """
     parts = [
         f"{diagnostic.origin}: {diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}",
-        *_snippet(diagnostic.origin, document),
+        *snippet(diagnostic.origin, document),
     ]
     for label in diagnostic.labels:
-        parts += [f"{label.origin}: {label.text}", *_snippet(label.origin, document)]
+        parts += [f"{label.origin}: {label.text}", *snippet(label.origin, document)]
     if diagnostic.hint is not None:
         parts.append(f"hint: {diagnostic.hint}")
     return "\n".join(parts)
 
 
-def _snippet(origin: Origin, document: Document | None) -> list[str]:
+def snippet(origin: Origin, document: Document | None = None) -> list[str]:
+    """The line that `origin` begins on, with carets under it; no lines where it is in no text."""
     line = _line(origin, document)
     if line is None:
         return []
@@ -57,6 +58,8 @@ def _clipped(line: str, start: int, end: int) -> tuple[str, int, int]:
 
 
 def _line(origin: Origin, document: Document | None) -> str | None:
+    if origin.text is not None:
+        return origin.text
     if document is not None:
         return document.source_line(origin)
     if origin.file is None or not origin.line:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -14,19 +17,44 @@ from specplan.spec.diagnostics import Diagnostic, Label, Origin
 from specplan.spec.suggest import closest
 
 if TYPE_CHECKING:
-    from specplan._native import Problem, Span, Text
+    from collections.abc import Sequence
+
+    from specplan._native import Problem
     from specplan.spec.diagnostics import Path
 
+LONGEST_FILE = 16 * 1024 * 1024
+"""Bytes; the parser takes no text that is longer."""
+
 _SUFFIXES = (".json", ".yaml", ".yml")
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
+LINE_BREAK = re.compile(r"\r\n|\n|\r")
+
+
+class Range(Protocol):
+    """A place in a text. Lines and columns count from 1; the end is exclusive."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+    @property
+    def end_line(self) -> int: ...
+    @property
+    def end_column(self) -> int: ...
+
+
+class Places(Protocol):
+    """Knows where the values and keys of a text stand; None for what is not in it."""
+
+    def value_span(self, path: Sequence[str | int], /) -> Range | None: ...
+    def key_span(self, path: Sequence[str | int], /) -> Range | None: ...
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One text, or a mapping that a Python program gave.
 
     Attributes:
-        name: how diagnostics call the file; None for a mapping.
-        file: the file itself, as an absolute path; None for a mapping.
+        name: how diagnostics call the text; None for a mapping.
+        file: the file itself, as an absolute path; None for what is in no file.
         language: what it is written in; YAML for a mapping.
         folder: the folder from which relative paths in the text start, as an absolute path.
         problems: faults of the text. Where there are any, `value` may be incomplete.
@@ -38,7 +66,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     value: Any
     language: Literal["json", "yaml"] = "yaml"
     lines: tuple[str, ...] = ()
-    text: Text | None = None
+    text: Places | None = None
     problems: tuple[Diagnostic, ...] = ()
 
     def origin(self, inner: Path, *, path: Path, key: bool = False) -> Origin:
@@ -54,7 +82,18 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             if span is None and not inner:
                 return Origin(file=self.name, path=path)
             inner = inner[:-1]
-        return _origin(self.name, span, path)
+        return _origin(self.name, span, path, line=self.line(span.line))
+
+    def line(self, number: int) -> str | None:
+        """A line of a text that is in no file; None for others, which everyone can read."""
+        return self.lines[number - 1] if self.file is None and self.lines else None
+
+    def value_at(self, inner: Path) -> Any:
+        """What the text says at `inner`, which is in it."""
+        value = self.value
+        for part in inner:
+            value = value[part]
+        return value
 
 
 def read(file: FilePath) -> Source:
@@ -76,9 +115,9 @@ def read(file: FilePath) -> Source:
         folder=file.parent,
         value=text.value,
         language=language,
-        lines=tuple(_LINE_BREAK.split(content)),
+        lines=tuple(LINE_BREAK.split(content)),
         text=text,
-        problems=tuple(_diagnostic(name, problem) for problem in text.problems),
+        problems=tuple(diagnosed(problem, name) for problem in text.problems),
     )
 
 
@@ -92,14 +131,19 @@ def displayed(file: FilePath) -> str:
 def lines_of(file: FilePath) -> tuple[str, ...]:
     """The lines of a file for display; none where it cannot be read."""
     try:
-        return tuple(_LINE_BREAK.split(file.read_bytes().decode(errors="replace")))
+        return tuple(LINE_BREAK.split(file.read_bytes().decode(errors="replace")))
     except OSError:
         return ()
 
 
 def _bytes(file: FilePath, name: str) -> bytes:
+    hint = None
+    code = "SP007"
     try:
-        return file.read_bytes()
+        content = _regular_bytes(file)
+        if len(content) <= LONGEST_FILE:
+            return content
+        code, message = "SP003", f"the file is larger than {LONGEST_FILE // 1024**2} MiB"
     except FileNotFoundError:
         similar = similar_file(file)
         message = "there is no such file"
@@ -107,9 +151,24 @@ def _bytes(file: FilePath, name: str) -> bytes:
     except IsADirectoryError:
         message, hint = "this is a folder, not a file", "name a JSON or YAML file in it"
     except OSError as error:
-        message, hint = f"the file cannot be read: {error.strerror}", None
-    problem = Diagnostic(code="SP007", message=message, origin=Origin(file=name), hint=hint)
+        message = f"the file cannot be read: {error.strerror}"
+    problem = Diagnostic(code=code, message=message, origin=Origin(file=name), hint=hint)
     raise SpecError([problem])
+
+
+def _regular_bytes(file: FilePath) -> bytes:
+    """At most one byte more than a file may have: a device, or a pipe, may have no end."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is a device or a pipe")
+        with os.fdopen(descriptor, "rb", closefd=False) as opened:
+            return opened.read(LONGEST_FILE + 1)
+    finally:
+        os.close(descriptor)
 
 
 def similar_file(file: FilePath) -> FilePath | None:
@@ -127,7 +186,7 @@ def _decoded(name: str, content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        before = _LINE_BREAK.split(content[: error.start].decode())
+        before = LINE_BREAK.split(content[: error.start].decode())
         line, column = len(before), len(before[-1]) + 1
         problem = Diagnostic(
             code="SP005",
@@ -149,20 +208,26 @@ def _language(file: FilePath, content: str) -> Literal["json", "yaml"]:
     return "json" if content.lstrip("\ufeff \t\r\n").startswith(("{", "[")) else "yaml"
 
 
-def _diagnostic(name: str, problem: Problem) -> Diagnostic:
+def diagnosed(problem: Problem, name: str, lines: Sequence[str] | None = None) -> Diagnostic:
+    """A fault of a text; `lines` are those of a text that is in no file."""
+
+    def origin(span: Range) -> Origin:
+        line = None if lines is None else lines[span.line - 1]
+        return _origin(name, span, (), line=line)
+
     labels: tuple[Label, ...] = ()
     if problem.related is not None:
         text, span = problem.related
-        labels = (Label(origin=_origin(name, span, ()), text=text),)
+        labels = (Label(origin=origin(span), text=text),)
     return Diagnostic(
         code=problem.code,
         message=problem.message,
-        origin=_origin(name, problem.span, ()),
+        origin=origin(problem.span),
         labels=labels,
     )
 
 
-def _origin(name: str | None, span: Span, path: Path) -> Origin:
+def _origin(name: str | None, span: Range, path: Path, *, line: str | None = None) -> Origin:
     return Origin(
         file=name,
         line=span.line,
@@ -170,4 +235,5 @@ def _origin(name: str | None, span: Span, path: Path) -> Origin:
         end_line=span.end_line,
         end_column=span.end_column,
         path=path,
+        text=line,
     )

@@ -46,7 +46,7 @@ def _section(item: Code) -> str:
     parts = [f"## {item.code}\n", f"**{_title(item)[0].upper()}{_title(item)[1:]}.**\n", item.text]
     if item.wrong:
         golden = (GOLDEN / f"{item.code}.txt").read_text(encoding="utf-8")
-        language = "json" if item.name.endswith(".json") else "yaml"
+        language = "json" if item.name.endswith(".json") else "sh" if item.command else "yaml"
         right = textwrap.dedent(item.right)
         parts += [f"```text\n{golden}```\n", f"Right:\n\n```{language}\n{right}```\n"]
     return "\n".join(parts)

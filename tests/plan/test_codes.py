@@ -15,6 +15,7 @@ import pytest
 from specplan.errors import DataError, SpecError
 from specplan.plan.compile import compile_path
 from specplan.spec.codes import codes, look_up
+from specplan.spec.composition import Composition
 from specplan.spec.render import render
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ GOLDEN = ROOT / "tests/golden/codes"
 CODES = codes()
 WITHOUT_EXAMPLE = {
     "SP007": "there is no spec to show",
+    "SP108": "a spec has no `parent`",
+    "SP109": "a spec has no `parent`",
     "SP900": "no spec is known that has it",
 }
 EXAMPLES = [code for code in CODES if code not in WITHOUT_EXAMPLE]
@@ -40,26 +43,28 @@ def sources() -> Iterator[str]:
             yield file.read_text(encoding="utf-8")
 
 
-def write(entry: Code, excerpt: str, spec: str) -> str:
-    """Write the spec of an example; its name comes back."""
-    for name, text in entry.files.items():
-        Path(name).write_text(text, encoding="utf-8")
-    if entry.name:
+def compiled(
+    entry: Code, excerpt: str, spec: str
+) -> tuple[Compiled | None, tuple[Diagnostic, ...]]:
+    """What is said of an example: of a file, or of the base spec with an override."""
+    overrides: tuple[str, ...] = ()
+    for before, after in entry.given:
+        assert before in spec, before
+        spec = spec.replace(before, after)
+    if entry.command:
+        assert excerpt.startswith("mlx compile spec.yaml -c ")
+        overrides = (excerpt.rpartition(" -c ")[2].strip(),)
+    elif entry.name:
         spec = excerpt
     else:
-        for before, after in entry.given:
-            assert before in spec, before
-            spec = spec.replace(before, after)
         assert spec.count(entry.right) == 1, entry.right
         spec = spec.replace(entry.right, excerpt)
+    for name, text in entry.files.items():
+        Path(name).write_text(text, encoding="utf-8")
     name = entry.name or "spec.yaml"
     Path(name).write_text(spec, encoding=entry.encoding)
-    return name
-
-
-def compiled(name: str) -> tuple[Compiled | None, tuple[Diagnostic, ...]]:
     try:
-        result = compile_path(name)
+        result = compile_path(name, Composition(overrides=overrides))
     except SpecError as error:
         return None, error.diagnostics
     return result, result.warnings
@@ -80,7 +85,7 @@ def test_wrong_example(
 ) -> None:
     monkeypatch.chdir(folder)
     entry = look_up(code)
-    result, found = compiled(write(entry, entry.wrong, spec_text))
+    result, found = compiled(entry, entry.wrong, spec_text)
     if entry.run:
         assert found == ()
         assert result is not None
@@ -102,7 +107,7 @@ def test_right_example(
 ) -> None:
     monkeypatch.chdir(folder)
     entry = look_up(code)
-    result, found = compiled(write(entry, entry.right, spec_text))
+    result, found = compiled(entry, entry.right, spec_text)
     assert result is not None
     assert found == ()
 

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from specplan._native import parse_text
 from specplan.errors import SpecError
 from specplan.spec.load import load
 from specplan.spec.render import render
@@ -20,7 +22,7 @@ GOLDEN = Path(__file__).parent.parent / "golden/wording"
 SPEC = """\
 specplan: 1
 run: {seed: 1, deterministic: true}
-params: {rate: 0.01}
+params: {rate: 0.01, width: 8}
 data:
   Sensor:
     source: {use: parquet, path: data/sensor.parquet}
@@ -104,7 +106,7 @@ MISTAKES = {
         " {use: evaluation, split: test, losses: [mse]}",
     ),
     "record_true": ("record: last", "record: true"),
-    "no_space_after_colon": ("label: train\n", "label: train\n    'x-note': 1\n    epochs:3\n"),
+    "no_space_after_colon": ("    epochs: 3\n", "    epochs:3\n"),
     "no_space_in_braces": ("{use: adam, lr: 0.001}", "{use:adam, lr: 0.001}"),
     "no_space_in_mapping": ("optimizer: {use: adam, lr: 0.001}", "optimizer:\n    use:adam"),
     "nodes_without_nodes": ("  nodes:\n    Net:\n      model", "  Net:\n      model"),
@@ -138,6 +140,37 @@ MISTAKES = {
 }
 
 
+SLIPS = {
+    "tab": ("    features", "\tfeatures"),
+    "space_after_colon": ("    label: train\n", "    label:train\n"),
+    "open_list": ("[voltage, current]", "[voltage, current"),
+    "open_mapping": ("{use: mlp, hidden_dim: 8}", "{use: mlp, hidden_dim: 8"),
+    "open_string": ("path: data/sensor.parquet}", 'path: "data/sensor.parquet}'),
+    "indentation_of_item": ("  - {phase: eval", " - {phase: eval"),
+    "indentation_of_key": ("    targets: [soh]", "     targets: [soh]"),
+    "colon_in_value": ("run: {seed", "experiment:\n  title: a: b\nrun: {seed"),
+    "no_colon": ("    record: last", "    record last"),
+    "equals": ("    record: last", "    record = last"),
+    "not_evaluated": ("hidden_dim: 8", "hidden_dim: ${params.width}"),
+    "decimal_comma": ("test: 0.2}", "test: 0,2}"),
+    "key_twice": ("    record: last", "    record: last\n    label: train"),
+}
+JSON_SLIPS = {
+    "missing_comma": ('"specplan": 1,', '"specplan": 1'),
+    "trailing_comma": ('"dir": "runs"', '"dir": "runs",'),
+    "comment": ('"specplan": 1,', '"specplan": 1, // version'),
+    "single_quotes": ('"use": "mlp"', "'use': 'mlp'"),
+    "bare_key": ('"hidden_dim": 8', "hidden_dim: 8"),
+    "python_literal": ('"shuffle": true', '"shuffle": True'),
+    "open_list": ('"current"\n      ]', '"current"'),
+    "wrong_bracket": ('"current"\n      ]', '"current"\n      }'),
+    "open_string": ('"label": "train"', '"label": "train'),
+    "equals": ('"epochs": 3', '"epochs" = 3'),
+    "decimal_comma": ('"test": 0.2', '"test": 0,2'),
+    "bare_word": ('"record": "last"', '"record": last'),
+}
+
+
 def errors_of(text: str, name: str = "spec.yaml") -> SpecError:
     Path(name).write_text(text, encoding="utf-8")
     with pytest.raises(SpecError) as caught:
@@ -157,3 +190,24 @@ def test_text(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         golden.write_text(rendered, encoding="utf-8")
     assert rendered == golden.read_text(encoding="utf-8")
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("name", [*SLIPS, *(f"json_{name}" for name in JSON_SLIPS)])
+def test_a_slip_of_the_text_hides_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text, slips, rate, file = SPEC, SLIPS, ("lr: 0.001", "lr: fast"), "spec.yaml"
+    if name.startswith("json_"):
+        text = json.dumps(parse_text(SPEC, "yaml").value, indent=2)
+        slips, rate, file = JSON_SLIPS, ('"lr": 0.001', '"lr": "fast"'), "spec.json"
+    before, after = slips[name.removeprefix("json_")]
+    assert text.count(before) == 1, before
+    found = errors_of(text.replace(before, after).replace(*rate), file).diagnostics
+    rendered = "\n\n".join(map(render, found)) + "\n"
+    golden = GOLDEN.parent / f"slips/{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(rendered, encoding="utf-8")
+    assert rendered == golden.read_text(encoding="utf-8")
+    assert [item.code[:5] for item in found].count("SP202") == 1
+    assert len(found) == 2

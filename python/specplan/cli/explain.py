@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from specplan.cli.arguments import ExistingFile, composition_options
 from specplan.cli.diagnose import read_or_compile, refuse_plan, write_diagnostics
 from specplan.cli.show import write_json
 from specplan.errors import SpecError
+
+if TYPE_CHECKING:
+    from specplan.spec.composition import Composition
 
 
 class CodeOrFile(ExistingFile):
@@ -33,8 +37,6 @@ class CodeOrFile(ExistingFile):
             hint = f"\nhint: {near}" if near else ""
             self.fail(f"there is no code `{code}`; docs/errors.md has all{hint}", param, ctx)
         return Path(code)
-
-    from specplan.spec.composition import Composition
 
 
 @click.command()
@@ -81,8 +83,8 @@ def _explain_value(spec: Path, address: str, composition: Composition, *, as_jso
     refuse_plan(spec)
     try:
         document = load(spec, composition)
-        if document.problems:
-            raise SpecError(document.problems)
+        if document.problems or document.slips:
+            raise SpecError([*document.slips, *document.problems])
     except SpecError as error:
         write_diagnostics(error.diagnostics, spec, "human")
         raise click.exceptions.Exit(1) from error

@@ -21,7 +21,7 @@ class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `wrong` and `right` are whole lines that replace each other in the spec of the examples
     (`tests/plan/conftest.py`), after `given` was replaced in it; or with `name`, the whole text of a
-    file of that name. A code without them cannot be shown by a spec.
+    file of that name; or commands for that spec. A code without them cannot be shown by a spec.
 
     Attributes:
         title: what is wrong, in a few words.
@@ -43,6 +43,11 @@ class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     files: dict[str, str] = {}
     encoding: str = "utf-8"
     run: bool = False
+
+    @property
+    def command(self) -> bool:
+        """Whether `wrong` and `right` are commands and not parts of a spec."""
+        return self.wrong.startswith("mlx ")
 
 
 def codes() -> list[str]:

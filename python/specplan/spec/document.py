@@ -29,6 +29,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         trace: where each value stands, and what it replaced.
         written: the value before parameters were put in, with everything that is gone from `value`.
         problems: faults of the composition that did not make the rest of the value meaningless.
+        slips: faults of the texts, after which it was plain how to read on, or the text is cut.
         warnings: what is odd, and not wrong, in the texts of a configuration.
     """
 
@@ -37,6 +38,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     trace: Trace
     written: dict[str, Any]
     problems: tuple[Diagnostic, ...] = ()
+    slips: tuple[Diagnostic, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
 
     @property
@@ -111,6 +113,18 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         if self.trace.at(path).source.language == "json":
             return json.dumps(value, ensure_ascii=False)
         return in_yaml(value)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a text ends, in part or as a whole, at a fault."""
+        return any(source.cut is not None for source in self.sources)
+
+    def cut_before(self, origin: Origin) -> bool:
+        """Whether the text was not read any more where `origin` ends, so that nothing can be said of it."""
+        for source in self.sources:
+            if source.name == origin.file and source.cut is not None:
+                return (origin.end_line, origin.end_column) > source.cut
+        return False
 
     def source_line(self, origin: Origin) -> str | None:
         """The line of text that `origin` begins on; None where it is in no text of these."""

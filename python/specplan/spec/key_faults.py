@@ -148,7 +148,14 @@ def _meaning_of_key(fault: Fault, key: str) -> str | None:
         hint = belongs(schema(), key, fault.schema)
         if hint is not None:
             return hint
-    return did_you_mean(key, fault.free_keys)
+    return did_you_mean(key, fault.free_keys) or _there_already(fault, key)
+
+
+def _there_already(fault: Fault, key: str) -> str | None:
+    meant = near(key, [known for known in fault.known_keys if known in fault.value])
+    if meant is None:
+        return None
+    return f"did you mean `{meant}`, which is there already?"
 
 
 def meant_key(fault: Fault, key: str) -> str | None:

@@ -108,7 +108,7 @@ impl Scanner<'_> {
     }
 
     /// Report what cannot be read; everything that is open ends here.
-    fn stop(&mut self, problem: Problem) {
+    pub(super) fn stop(&mut self, problem: Problem) {
         self.report(problem);
         self.cut = Some(self.cut.unwrap_or(self.offset).min(self.offset));
         self.stopped = true;
@@ -203,8 +203,13 @@ impl Scanner<'_> {
                     return false;
                 }
                 Some(b']' | b'}') => {
-                    let message = format!("expected ',' or '{}' here", char::from(close));
-                    self.unclosed(self.here(), &message);
+                    let text = char::from(close);
+                    let message = format!("expected ',' or '{text}' here");
+                    let (label, opener) = self.opened_here();
+                    let before = self.offset..self.offset;
+                    let problem = Problem::syntax(self.here(), message).related(label, opener);
+                    let hint = format!("write `{text}` before it");
+                    self.report(problem.hint(hint).edit(before, text));
                     return false;
                 }
                 Some(b',') => {

@@ -129,6 +129,7 @@ impl Scanner<'_> {
                     if quote == b'\'' {
                         self.slips.single_quotes(start..self.offset, &text);
                     }
+                    self.check_end_of_string(start);
                     return text;
                 }
                 Some(b'\\') => text.push(self.read_escape(quote)),
@@ -141,6 +142,15 @@ impl Scanner<'_> {
                     self.offset += 1;
                 }
             }
+        }
+    }
+
+    /// Where a word follows at once, the quote that seems to end this string begins another.
+    fn check_end_of_string(&mut self, start: usize) {
+        let next = self.bytes.get(self.offset);
+        if next.is_some_and(|next| next.is_ascii_alphanumeric() || *next == b'_') {
+            let message = "a quote is missing in or before this string";
+            self.stop(Problem::syntax(start..self.offset, message));
         }
     }
 

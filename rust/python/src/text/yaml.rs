@@ -365,9 +365,16 @@ impl<'s> Builder<'s> {
         match &mut collection.contents {
             Contents::List(items) => items.push(node),
             Contents::Map {
-                key: key @ None, ..
+                map,
+                key: key @ None,
             } => {
-                *key = Some(check_key(node, self.source.text(), &mut self.problems)?);
+                *key = match decimal_comma(map, &node, self.source.text()) {
+                    Some(problem) => {
+                        self.problems.add(problem)?;
+                        Some(Key::Refused)
+                    }
+                    None => Some(check_key(node, self.source.text(), &mut self.problems)?),
+                };
             }
             Contents::Map { map, key } => {
                 if let Some(Key::Usable(name, range)) = key.take() {
@@ -413,6 +420,26 @@ impl<'s> Builder<'s> {
             None => Problem::syntax(range, explain(info)),
         }
     }
+}
+
+/// `{lr: 0,001}`: two members to YAML. The number gets its point.
+fn decimal_comma(map: &mut Map, key: &Node, text: &str) -> Option<Problem> {
+    let last = map.last_mut()?;
+    let range = last.range.start..key.range.end;
+    let written = text.get(range.clone())?;
+    let mut digits = text[key.range.clone()].bytes();
+    let is_number = matches!(last.value, Value::Integer(_)) && written.contains(',');
+    if !is_number
+        || last.range.end + 1 != key.range.start
+        || !digits.all(|digit| digit.is_ascii_digit())
+    {
+        return None;
+    }
+    let meant = written.replace(',', ".");
+    last.value = Value::Float(meant.parse().ok()?);
+    last.range = range.clone();
+    let problem = Problem::syntax(range.clone(), "a number has a point, not a comma");
+    Some(problem.hint(format!("write `{meant}`")).edit(range, meant))
 }
 
 fn check_key(node: Node, text: &str, problems: &mut Problems) -> Result<Key, Problem> {

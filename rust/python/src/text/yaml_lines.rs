@@ -80,7 +80,8 @@ impl<'t> Lines<'t> {
             }
             problem
         };
-        [2, 4, 8, 1].map(of_space).into()
+        // Of two widths that do as well, the last is taken.
+        [1, 8, 2, 4].map(of_space).into()
     }
 
     /// The line, and what hangs on it, with the indentation of one above.
@@ -252,6 +253,31 @@ impl Line<'_> {
         )
     }
 
+    /// `"C:\data"`: a backslash in double quotes begins an escape.
+    pub(super) fn escape(&self) -> Option<Problem> {
+        let (start, content) = self.content();
+        let open = content.find('"')?;
+        let bytes = content.as_bytes();
+        let mut wrong = Vec::new();
+        let mut offset = open + 1;
+        while offset + 1 < bytes.len() {
+            if bytes[offset] != b'\\' {
+                offset += 1;
+                continue;
+            }
+            if !b"0abtnvfre \"/\\N_LPxuU".contains(&bytes[offset + 1]) {
+                wrong.push(start + offset..start + offset + 1);
+            }
+            offset += 2;
+        }
+        let first = wrong.first()?.clone();
+        let message = "YAML does not know this escape; in single quotes a backslash is itself";
+        let place = first.start..first.end + 1;
+        let problem = Problem::syntax(place, message).hint("write `\\\\`");
+        let edits = wrong.into_iter();
+        Some(edits.fold(problem, |problem, range| problem.edit(range, "\\\\")))
+    }
+
     fn brackets(&self) -> (Vec<(usize, char)>, Option<usize>) {
         let (start, content) = self.content();
         let mut open: Vec<(usize, char)> = Vec::new();
@@ -327,10 +353,12 @@ impl Line<'_> {
         let (start, content) = self.content();
         let key = self.key().unwrap_or_default();
         let value = content[key.len()..].trim_start_matches([':', ' ']);
-        let first = value
-            .chars()
-            .next()
-            .filter(|first| "@`%*&!|>".contains(*first))?;
+        let mut letters = value.chars();
+        let (first, second) = (letters.next()?, letters.next());
+        let is_alias = second.is_some_and(|second| second.is_alphanumeric() || second == '_');
+        if !"@`%*".contains(first) || first == '*' && is_alias {
+            return None;
+        }
         if value.contains('"') {
             return None;
         }

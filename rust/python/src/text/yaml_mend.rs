@@ -37,11 +37,6 @@ impl Shifts {
     }
 }
 
-/// A way to mend one slip. Its problem has the edits in the coordinates of the text that it is for.
-pub(super) struct Candidate {
-    pub(super) problem: Problem,
-}
-
 /// The text without its slips; none where the first of them cannot be mended.
 pub(super) fn mend(text: &str, stopped: usize) -> Option<Mended> {
     if text.len() > LONGEST {
@@ -74,20 +69,21 @@ pub(super) fn mend(text: &str, stopped: usize) -> Option<Mended> {
     (!mended.problems.is_empty()).then_some(mended)
 }
 
-/// The first mend that leads beyond the line of `stopped`, and where the parser stops next.
+/// The problem whose edits lead beyond the line of `stopped`, and where the parser stops next.
 fn improve(text: &str, stopped: usize) -> Option<(String, Problem, Option<usize>)> {
     let lines = Lines::new(text);
     let line = lines.at(stopped);
-    let end = line.end;
-    candidates(&lines, &line)
-        .into_iter()
-        .find_map(|Candidate { problem }| {
-            let mended = applied(text, &problem.edits);
-            let next = stops_at(&mended);
-            let moved = mended.len() as isize - text.len() as isize;
-            let goes_on = next.is_none_or(|next| next as isize - moved > end as isize);
-            goes_on.then_some((mended, problem, next))
-        })
+    let try_out = |problem: Problem| {
+        let mended = applied(text, &problem.edits);
+        let next = stops_at(&mended);
+        let moved = mended.len() as isize - text.len() as isize;
+        let goes_on = next.is_none_or(|next| next as isize - moved > line.end as isize);
+        goes_on.then_some((mended, problem, next))
+    };
+    // How wide a tab was meant to be shows in how far the parser gets.
+    let tabs = lines.tabs(&line).into_iter().filter_map(try_out);
+    let furthest = tabs.max_by_key(|(_, _, next)| next.unwrap_or(usize::MAX));
+    furthest.or_else(|| candidates(&lines, &line).into_iter().find_map(try_out))
 }
 
 fn applied(text: &str, edits: &[(Range<usize>, String)]) -> String {
@@ -108,15 +104,16 @@ fn stops_at(text: &str) -> Option<usize> {
     })
 }
 
-fn candidates<'t>(lines: &Lines<'t>, stopped: &Line<'t>) -> Vec<Candidate> {
+/// What may be wrong, the likeliest first, each with the edits that mend it.
+fn candidates<'t>(lines: &Lines<'t>, stopped: &Line<'t>) -> Vec<Problem> {
     let near: Vec<Line<'t>> = lines.from_here_up(stopped, 4);
     let mut found = Vec::new();
-    found.extend(lines.tabs(stopped));
-    let rules: [fn(&Line<'t>) -> Option<Problem>; 7] = [
+    let rules: [fn(&Line<'t>) -> Option<Problem>; 8] = [
         Line::evaluated,
         Line::tab_after_colon,
         Line::no_space_after_colon,
         Line::no_colon,
+        Line::escape,
         Line::open_string,
         Line::open_bracket,
         Line::reserved,
@@ -128,7 +125,4 @@ fn candidates<'t>(lines: &Lines<'t>, stopped: &Line<'t>) -> Vec<Candidate> {
     found.extend(stopped.colon_in_value());
     found.extend(lines.indentations(stopped));
     found
-        .into_iter()
-        .map(|problem| Candidate { problem })
-        .collect()
 }

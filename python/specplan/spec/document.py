@@ -123,7 +123,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Whether the text was not read any more where `origin` ends, so that nothing can be said of it."""
         for source in self.sources:
             if source.name == origin.file and source.cut is not None:
-                return (origin.end_line, origin.end_column) > source.cut
+                return (origin.end_line, origin.end_column) >= source.cut
         return False
 
     def source_line(self, origin: Origin) -> str | None:

@@ -97,7 +97,7 @@ def test_errors_as_json(mlx: Mlx, project: Path) -> None:
     errors: list[dict[str, Any]] = json.loads(result.stdout)
     assert [error["line"] for error in errors] == [10, 17]
     assert errors[1]["hint"] == "did you mean `batch_size`?"
-    assert errors[1]["origin"]["path"] == ["plan", 0, "batchsize"]
+    assert errors[1]["pointer"] == "/plan/0/batchsize"
     fine = mlx("compile", "line.json", "--format", "json", folder=project)
     assert (fine.returncode, json.loads(fine.stdout)) == (0, [])
 
@@ -126,10 +126,48 @@ def test_bytes_that_are_no_text(mlx: Mlx, project: Path) -> None:
 
 
 def test_validate_needs_no_data(mlx: Mlx, project: Path) -> None:
-    (project / "line.parquet").unlink()
     result = mlx("validate", "line.json", folder=project)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "line.json: no errors\n")
+    (project / "line.parquet").unlink()
+    result = mlx("validate", "line.json", folder=project)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == (
+        "line.json: no errors; columns and rows of `line.parquet` were not checked: not found\n"
+    )
     assert mlx("compile", "line.json", folder=project).returncode == 1
+
+
+def test_validate_finds_what_the_data_do_not_tell(
+    mlx: Mlx, project: Path, spec: dict[str, Any]
+) -> None:
+    (project / "line.parquet").unlink()
+    spec["plan"][1]["split"] = "tset"
+    spec["graph"]["nodes"]["MLP"]["model"]["output_shape"] = [1]
+    spec["losses"]["mse"]["use"] = "cross_entropy"
+    (project / "wrong.json").write_text(json.dumps(spec, indent=1))
+    result = mlx("validate", "wrong.json", folder=project)
+    assert result.returncode == 1
+    assert "error[SP303]: split `tset` is not defined" in result.stderr
+    assert "error[SP651]: loss mse: cross_entropy needs outputs" in result.stderr
+    assert result.stderr.endswith("2 errors in wrong.json\n")
+
+
+def test_strict(mlx: Mlx, project: Path, spec: dict[str, Any]) -> None:
+    spec["metrics"] = {"r2": {"use": "r2", "node": "MLP"}}
+    (project / "odd.json").write_text(json.dumps(spec, indent=1))
+    for verb in ("validate", "compile", "run"):
+        result = mlx(verb, "odd.json", folder=project)
+        assert result.returncode == 0
+        assert "warning[SP306]: no phase uses metric r2" in result.stderr
+        assert "1 warning in odd.json\n" in result.stderr
+        refused = mlx(verb, "odd.json", "--strict", folder=project)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert result.stderr.replace("warning", "error").startswith(refused.stderr)
+        assert mlx(verb, "line.json", "--strict", folder=project).returncode == 0
+    odd, fine = sorted((project / "runs/line").iterdir())
+    said = "warning[SP306]: no phase uses metric r2\n"
+    assert (odd / "logs/warnings.txt").read_text().endswith(said)
+    assert not (fine / "logs").exists()
 
 
 def test_schema(mlx: Mlx) -> None:

@@ -60,6 +60,20 @@ def test_a_file_and_a_mapping_of_one_meaning_are_one_plan(
     assert specplan.compile(path).id == specplan.compile(str(path)).id == specplan.compile(spec).id
 
 
+def test_overrides_of_a_file_and_of_a_mapping(spec: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "spec.json"
+    path.write_text(json.dumps({"specplan": 1, **spec}))
+    overrides = ["plan.train.sampler.batch_size=4", "experiment.id=other"]
+    plans = [specplan.compile(source, overrides=overrides) for source in (path, spec)]
+    assert [plan.model.experiment.id for plan in plans] == ["other", "other"]
+    assert plans[0].id == plans[1].id != specplan.compile(spec).id
+    with pytest.raises(specplan.SpecError, match=r"^-c:1:6: error\[SP103\]"):
+        specplan.compile(spec, overrides=["plan.trian.epochs=3"])
+    for wrong in ("run.seed=1", [1]):
+        with pytest.raises(TypeError, match="override"):
+            specplan.compile(spec, overrides=wrong)  # type: ignore[arg-type]
+
+
 def test_a_plan_is_written_and_read(spec: dict[str, Any], tmp_path: Path) -> None:
     plan = specplan.compile(spec)
     plan.save(tmp_path / "plan.json")

@@ -6,12 +6,23 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
+import rfc8785
 
 from specplan.errors import PlanError
-from specplan.plan.canonical import plan_bytes, plan_id, read_plan, write_map, write_plan
+from specplan.plan.canonical import (
+    id_of_written,
+    plain,
+    plan_bytes,
+    plan_id,
+    read_plan,
+    write_map,
+    write_plan,
+)
 from specplan.plan.compile import compile_mapping, compile_path
+from specplan.plan.model import PLAN_VERSION, Plan
 from specplan.spec.load import load
 
 if TYPE_CHECKING:
@@ -201,6 +212,16 @@ def test_map(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert places["/phases/1/losses/1"]["line"] == 37
 
 
+def test_defaults_are_left_out() -> None:
+    plan = compiled_of(spec()).plan
+    value = plain(plan)
+    assert value["plan"] == PLAN_VERSION
+    assert "weight" not in value["phases"][0]["losses"][0]
+    assert "args" not in value["phases"][0]["losses"][0]["component"]
+    assert value["graph"]["optimizer"]["args"]["amsgrad"] is False
+    assert msgspec.convert(value, Plan) == plan
+
+
 def _edit(text: str) -> str:
     return text.replace('"lr":0.01', '"lr":0.02')
 
@@ -212,13 +233,13 @@ def _edit(text: str) -> str:
         (lambda text: text[:-9], "is not JSON: Input data was truncated"),
         (lambda _: "[" * 100_000, "is not JSON: maximum recursion depth exceeded"),
         (lambda _: "[1]", "is not a plan; a plan has the keys `plan` and `id`"),
-        (lambda text: text.replace('"plan":1', '"plan":2'), "is a plan of version 2"),
-        (lambda text: text.replace('"plan":1', '"plan":0'), "is a plan of version 0"),
         (
-            lambda text: text.replace('"rows":28,', '"rows":"28",', 1),
-            "is not a valid plan: Expected `int`, got `str` - at `$.phases[0].rows`",
+            lambda text: text.replace('"plan":2', '"plan":3'),
+            "is a plan of version 3, this program reads 1 to 2\nhint: a newer specplan wrote it",
         ),
+        (lambda text: text.replace('"plan":2', '"plan":0'), "is a plan of version 0, this program"),
         (lambda text: text.replace('"seed":7', '"seed":1e999'), "is not"),
+        (lambda text: text.replace('"seed":7', '"seed":9007199254740993'), "is not a valid plan"),
     ],
 )
 def test_files_that_are_no_plans(folder: Path, change: Callable[[str], str], message: str) -> None:
@@ -228,6 +249,47 @@ def test_files_that_are_no_plans(folder: Path, change: Callable[[str], str], mes
     with pytest.raises(PlanError) as caught:
         read_plan(path)
     assert str(caught.value).startswith(f"{path}: {message}")
+
+
+def _add_guards(value: dict[str, Any]) -> None:
+    value["phases"][0]["gurads"] = ["val_mse < 1"]
+
+
+def _rows_as_text(value: dict[str, Any]) -> None:
+    value["phases"][0]["rows"] = "28"
+
+
+def _no_data(value: dict[str, Any]) -> None:
+    value["data"] = [{"source": 1}]
+
+
+def _no_source(value: dict[str, Any]) -> None:
+    value["data"]["Cells"] = 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_add_guards, "Object contains unknown field `gurads` - at `$.phases[0]`"),
+        (_rows_as_text, "Expected `int`, got `str` - at `$.phases[0].rows`"),
+        (_no_data, "Expected `object`, got `array` - at `$.data`"),
+        (_no_source, "Expected `object`, got `int` - at `$.data[...]`"),
+    ],
+)
+@pytest.mark.parametrize("version", range(1, PLAN_VERSION + 1))
+def test_plans_that_only_another_program_can_read(
+    folder: Path, version: int, change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    value = plain(compile_path(folder / "spec.yaml").plan) | {"plan": version}
+    change(value)
+    path = folder / "plan.json"
+    path.write_bytes(rfc8785.dumps(value | {"id": id_of_written(value)}))
+    with pytest.raises(PlanError) as caught:
+        read_plan(path)
+    assert str(caught.value) == (
+        f"{path}: this program cannot read it: {message}\n"
+        "hint: a newer specplan may have written it"
+    )
 
 
 def test_a_plan_that_is_missing(tmp_path: Path) -> None:

@@ -255,6 +255,13 @@ def test_steps_of_an_eval_in_batches(tables: Mapping[str, Columns]) -> None:
     assert [record.node for record in phase.records] == ["Sensor", "Net", "Net"]
 
 
+def test_a_plan_of_empty_groups(tables: Mapping[str, Columns]) -> None:
+    spec = mlp_spec()
+    spec["plan"] = [{"group": "none", "do": []}]
+    with pytest.raises(SpecError, match=r"plan: error\[SP204\]: the plan has no phases"):
+        compile_mapping(spec, tables=tables)
+
+
 def test_warnings_of_what_is_not_used(tables: Mapping[str, Columns]) -> None:
     spec = mlp_spec()
     spec["graph"]["nodes"]["Idle"] = {
@@ -266,6 +273,7 @@ def test_warnings_of_what_is_not_used(tables: Mapping[str, Columns]) -> None:
     assert [str(warning) for warning in warnings] == [
         "data.Sensor.features[1]: warning[SP306]: no node reads column `current` of Sensor",
         "data.Sensor.targets[1]: warning[SP306]: no node reads column `kind` of Sensor",
+        "data.Sensor.splits.ratios.test: warning[SP306]: no phase reads split `test` of Sensor",
         "data.Other: warning[SP306]: no node reads FeatureSet Other",
         "graph.nodes.Idle: warning[SP306]: node Idle is used by no phase",
     ]

@@ -79,6 +79,7 @@ ONE_FAULT: dict[str, Edits] = {
     "SP304_early_stopping_twice": (
         ("        record: last", "          - {use: early_stopping, monitor: mse}\n        record: last"),
     ),
+    "SP304_active_twice": (("active: [Forest]", "active: [Forest, Forest]"),),
     "SP305_cycle": (("input: [Cells.curve, Cells.temperature]", "input: Head"),),
     "SP305_itself": (("input: [Enc, Scaled]", "input: [Fuse, Enc, Scaled]"),),
     "SP307_nodes_without_merge": (
@@ -164,11 +165,17 @@ ONE_FAULT: dict[str, Edits] = {
         ("        losses: [mse, ce]\n", "        losses: [mse, ce]\n        active: [Enc, Head]\n"),
         ("record: last", "record: none"),
     ),
+    "SP607_behind_scikit_learn": (
+        ("input: Cells.curve\n    Fuse", "input: Enc\n    Fuse"),
+        ("input: [Enc, Scaled]", "input: [Cells.curve, Scaled]"),
+        ("        losses: [mse, ce]\n", "        losses: [mse, ce]\n        active: [Enc, Head]\n"),
+    ),
     "SP607_fit_of_torch": (("active: [Scaled]", "active: [Scaled, Enc]"),),
     "SP607_frozen": (("active: [Forest],", "active: [Forest, Scaled],"),),
     "SP607_nothing_to_fit": (
         ("  - {phase: eval", "  - {phase: fit, label: again, split: train}\n  - {phase: eval"),
     ),
+    "SP612_no_weight": (("node: Head}\n  ce", "node: Head, weight: 0}\n  ce"), ("weight: 0.5", "weight: 0")),
     "SP651_sizes": (("model: {use: mlp}\n", "model: {use: mlp, output_shape: [2]}\n"), (", metrics: [rmse]", ""), ("metrics: [rmse, ", "metrics: ["), ("  rmse: {use: rmse, node: Head}\n", "")),
     "SP651_metric": (("rmse: {use: rmse, node: Head}", "rmse: {use: rmse, node: Classes}"),),
     "SP651_logits": (
@@ -185,6 +192,15 @@ ONE_FAULT: dict[str, Edits] = {
         ("sklearn.ensemble:RandomForestRegressor", "sklearn.ensemble:RandomForestClassifier"),
     ),
     "SP654_logits_of_sklearn": (("ce: {use: cross_entropy, node: Classes,", "ce: {use: cross_entropy, node: Forest,"), ("losses: [mse, ce]\n", "losses: [mse]\n")),
+    "SP654_labels": (
+        ("  optimizer", "    Tree: {model: {use: \"sklearn.tree:DecisionTreeClassifier\"}, input: Cells.curve, target: Cells.kind}\n  optimizer"),
+        ("ce: {use: cross_entropy, node: Classes,", "ce: {use: bce_with_logits, node: Tree,"),
+        ("losses: [mse, ce]\n", "losses: [mse]\n"),
+        ("active: [Forest]", "active: [Forest, Tree]"),
+    ),
+    "SP654_swapped": (("node: Classes, weight", "node: Classes, args: [targets, outputs], weight"),),
+    "SP655_too_rare": (("every_n_epochs: 2", "every_n_epochs: 5"),),
+    "SP655_impatient": (("every_n_epochs: 2", "every_n_epochs: 3"),),
     "SP655_monitor": (("monitor: val_mse", "monitor: val_mes"),),
     "SP657_no_targets": (("mse: {use: mse, node: Head}", "mse: {use: mse, node: Enc}"),),
     "SP657_with_itself": (("mse: {use: mse, node: Head}", "mse: {use: mse, node: Head, args: [outputs, outputs]}"),),

@@ -15,6 +15,7 @@ from specplan.results.repair import repair_run
 from specplan.results.verify import verify_run
 from specplan.store.layout import RunFolder
 from tests.results.damaging import damage, digests, flip, keep_artifacts
+from tests.store.forged import forge_watermark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,18 @@ def test_repair_of_a_whole_run_is_a_copy(damaged: RunFolder, tmp_path: Path) -> 
     assert {
         name for name in digests(copy.path) if not name.startswith(("records/", "tables/"))
     } == others
+
+
+def test_repair_counts_no_numbers_that_a_forged_watermark_promises(
+    damaged: RunFolder, tmp_path: Path
+) -> None:
+    forge_watermark(damaged.records / "watermark", sequence=1 << 60, durable=0)
+    channel = damaged.records / "train.MLP.default.outputs"
+    (index,) = channel.glob("index-*.arrow")
+    index.unlink()
+    repair = repair_run(damaged, tmp_path / "copy")
+    assert repair.metric_rows == 33
+    assert f"records 33 to {1 << 60}: no file has them" in repair.left_out
 
 
 def test_repair_leaves_out_what_is_damaged_and_nothing_else(

@@ -264,6 +264,8 @@ WRONG = {
     "SP201_key": ["run.sed=5"],
     "SP202_type": ["plan.fit.epochs=many"],
     "SP206_bound": ["plan.fit.epochs=0"],
+    "SP206_replaced": ["plan.fit.sampler.batch_size=0"],
+    "SP206_replaced_parameter": ["params.lr=-1"],
     "SP401_component": ["graph.optimizer={use: adma}"],
     "SP403_argument": ["params.model.hiden_dim=64"],
     "many": ["plan.fti.epochs=5", "run.seed=x", "plan.deep.test.losses=[]", "grph.x.y=1"],

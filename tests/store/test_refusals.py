@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from specplan._native import StoreReader
+from specplan._native import Store, StoreReader
 from specplan.errors import StoreError
 from tests.store.records import channel, create
 
@@ -36,6 +36,9 @@ def test_wrong_arrays(tmp_path: Path) -> None:
         TypeError, match=r"^expected an array, a CPU tensor or a buffer, got `list`$"
     ):
         values.record([1.0], 0, 0)
+    masked = np.ma.masked_array(np.zeros((2, 4), np.float32), mask=np.eye(2, 4, dtype=bool))
+    with pytest.raises(TypeError, match=r"^a masked array cannot be recorded: .* `\.filled\(0\)`$"):
+        values.record(masked, 0, 0)
     with pytest.raises(ValueError, match="unknown dtype `float31`; known: bool, "):
         channel(store, dtype="float31")
     with pytest.raises(ValueError, match=r"is float32 \[4\], not float32 \[5\]"):
@@ -102,6 +105,15 @@ def test_a_closed_store_refuses(tmp_path: Path) -> None:
     ):
         with pytest.raises(StoreError, match=r"is closed$"):
             call()
+
+
+def test_wrong_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"^the path of a store is empty$"):
+        Store.create("", run_id="run")
+    with pytest.raises(ValueError, match=r"^sessions are numbered from 1$"):
+        Store.create("store", run_id="run", session=0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_without_a_store(tmp_path: Path) -> None:

@@ -97,6 +97,11 @@ def error_format_option(function: F) -> F:
     )(function)
 
 
+def strict_option(function: F) -> F:
+    """--strict, warnings are errors."""
+    return click.option("--strict", is_flag=True, help="Treat warnings as errors.")(function)
+
+
 def root_option(function: F) -> F:
     """--root, the folder of all runs."""
     return click.option(

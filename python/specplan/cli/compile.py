@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import composition_options, error_format_option, spec_argument
+from specplan.cli.arguments import (
+    composition_options,
+    error_format_option,
+    spec_argument,
+    strict_option,
+)
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
 
 if TYPE_CHECKING:
@@ -25,9 +30,15 @@ if TYPE_CHECKING:
 )
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
 @composition_options
+@strict_option
 @error_format_option
 def command(
-    spec: Path, output: Path | None, explain: bool, composition: Composition, error_format: str
+    spec: Path,
+    output: Path | None,
+    explain: bool,
+    composition: Composition,
+    strict: bool,
+    error_format: str,
 ) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
 
@@ -44,7 +55,7 @@ def command(
             f"--explain and --format {error_format} both write to stdout; choose one"
         )
     refuse_plan(spec)
-    compiled = compile_or_exit(spec, error_format, composition)
+    compiled = compile_or_exit(spec, error_format, composition, strict=strict)
 
     from specplan.plan.canonical import write_map, write_plan
 

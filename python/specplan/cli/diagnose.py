@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Diagnostic
 
 
-def compile_or_exit(path: Path, error_format: str, composition: Composition) -> Compiled:
+def compile_or_exit(
+    path: Path, error_format: str, composition: Composition, *, strict: bool = False
+) -> Compiled:
     """Compile a spec; where it is wrong, write every diagnostic and end with exit code 1."""
     from specplan.plan.compile import compile_path
 
     try:
-        compiled = compile_path(path, composition)
+        compiled = compile_path(path, composition, strict=strict)
     except SpecError as error:
         write_diagnostics(error.diagnostics, path, error_format)
         raise click.exceptions.Exit(1) from error
@@ -33,17 +35,17 @@ def compile_or_exit(path: Path, error_format: str, composition: Composition) -> 
     return compiled
 
 
-def read_or_compile(path: Path, composition: Composition) -> Compiled:
+def read_or_compile(path: Path, composition: Composition, *, strict: bool = False) -> Compiled:
     """The plan in a plan file, or what a spec compiles to."""
-    from specplan.plan.canonical import read_plan
-
     if not _holds_plan(path):
-        return compile_or_exit(path, "human", composition)
+        return compile_or_exit(path, "human", composition, strict=strict)
     if composition:
         raise click.UsageError(
             f"`{path}` is a plan, which does not change; "
             "-c, --pre-yaml and --post-yaml are for specs"
         )
+    from specplan.plan.canonical import read_plan
+
     return read_plan(path)
 
 
@@ -56,7 +58,7 @@ def refuse_plan(path: Path) -> None:
 
 
 def _holds_plan(path: Path) -> bool:
-    from specplan.plan.canonical import is_plan
+    from specplan.plan.model import is_plan
 
     if path.suffix != ".json":
         return False

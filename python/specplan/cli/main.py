@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 VERBS = {
     "compile": "Turn a spec into a plan.",
     "explain": "Print what a spec or a plan would run.",
-    "validate": "Check a spec, without its data.",
+    "validate": "Check a spec, also without its data.",
     "schema": "Print the JSON schema of specs.",
     "run": "Run a spec or a plan.",
     "list": "List the runs below a root.",

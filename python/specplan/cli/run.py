@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import composition_options, root_option, spec_argument
+from specplan.cli.arguments import (
+    composition_options,
+    root_option,
+    spec_argument,
+    strict_option,
+)
 from specplan.cli.diagnose import read_or_compile
 from specplan.cli.display import choose_display
 from specplan.cli.show import losses, summary, write_json, write_last_metrics, write_places
@@ -21,10 +26,16 @@ if TYPE_CHECKING:
 @spec_argument
 @composition_options
 @root_option
+@strict_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 def command(
-    spec: Path, composition: Composition, root: Path | None, quiet: bool, as_json: bool
+    spec: Path,
+    composition: Composition,
+    root: Path | None,
+    strict: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Run SPEC, a spec or a plan, and print its last metrics and where the results are.
 
@@ -36,7 +47,7 @@ def command(
       mlx run spec.json -c plan.train.epochs=5 -c graph.optimizer.lr=1e-2
       mlx run spec.plan.json --root results --quiet
     """
-    compiled = read_or_compile(spec, composition)
+    compiled = read_or_compile(spec, composition, strict=strict)
 
     from specplan.run.run import run_plan
     from specplan.store.root import runs_root

@@ -120,7 +120,11 @@ def compile(  # noqa: A001 -- it is called specplan.compile
     from specplan.spec.arguments import checked_list
     from specplan.spec.composition import Composition
 
-    composition = Composition(overrides=tuple(checked_list("overrides", overrides)))
+    texts = checked_list("overrides", overrides)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"an override is a text `KEY=VALUE`, not {type(text).__name__}")
+    composition = Composition(overrides=tuple(texts))
     if isinstance(spec, str | os.PathLike):
         return Plan(compile_path(spec, composition))
     if not isinstance(spec, Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ import rfc8785
 from blake3 import blake3
 
 from specplan.errors import PlanError
-from specplan.plan.model import PLAN_VERSION, Compiled, Plan
+from specplan.plan.model import PLAN_VERSION, Compiled, Plan, is_plan
+from specplan.plan.upgrade import completed, upgraded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +24,15 @@ _SOURCE_NAMES = ("path", "name")
 _PLAN = msgspec.json.Decoder(Plan)
 
 
+def plain(plan: Plan) -> dict[str, Any]:
+    """The plan as plain values, without fields that have their default."""
+    value: dict[str, Any] = _without_defaults(plan)
+    return {**value, "plan": plan.plan}
+
+
 def plan_bytes(plan: Plan) -> bytes:
     """The plan as RFC 8785 canonical JSON."""
-    return rfc8785.dumps(msgspec.to_builtins(plan))
+    return rfc8785.dumps(plain(plan))
 
 
 def canonical(plan: Plan) -> Plan:
@@ -39,13 +47,51 @@ def plan_id(plan: Plan) -> str:
     Left out are the id itself, the names of the experiment, where and how results are written, and where a
     source is found (its path or name); what a source holds is in, by its digest.
     """
-    value = msgspec.to_builtins(plan)
-    for key in _NAMES:
-        value.pop(key, None)
-    for data in value["data"].values():
-        for key in _SOURCE_NAMES:
-            data["source"].pop(key, None)
-    return f"b3:{blake3(rfc8785.dumps(value)).hexdigest()}"
+    return id_of_written(plain(plan))
+
+
+def id_of_written(value: dict[str, Any]) -> str:
+    """The id of the plain value of a plan of any version, as it was written; what is no plan has one as well."""
+    meaning = {key: item for key, item in value.items() if key not in _NAMES}
+    if isinstance(value.get("data"), dict):
+        meaning["data"] = {label: _without_names(data) for label, data in value["data"].items()}
+    return f"b3:{blake3(rfc8785.dumps(meaning)).hexdigest()}"
+
+
+def _without_names(data: Any) -> Any:
+    if not isinstance(data, dict) or not isinstance(data.get("source"), dict):
+        return data
+    source = {key: item for key, item in data["source"].items() if key not in _SOURCE_NAMES}
+    return {**data, "source": source}
+
+
+def _without_defaults(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        config = value.__struct_config__
+        tag = {} if config.tag_field is None else {config.tag_field: config.tag}
+        fields = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
+        return tag | {
+            name: _without_defaults(item) for name, item, default in fields if item != default
+        }
+    if isinstance(value, dict):
+        return {key: _without_defaults(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_without_defaults(item) for item in value]
+    return value
+
+
+@functools.cache
+def _defaults(part: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
+    """The name of each field, with its default or what equals nothing."""
+    return tuple(
+        (
+            field.name,
+            field.default
+            if field.default_factory is msgspec.NODEFAULT
+            else field.default_factory(),
+        )
+        for field in msgspec.structs.fields(part)
+    )
 
 
 def write_plan(compiled: Compiled, path: Path) -> None:
@@ -92,7 +138,7 @@ def write_spec(compiled: Compiled, path: Path) -> None:
 
 
 def read_plan(path: Path) -> Compiled:
-    """Read a plan file.
+    """Read a plan file. What an older program wrote becomes a plan of the present version, with its own id.
 
     Raises:
         PlanError: it is missing, is no plan, is newer than this program, or was changed after it was
@@ -108,33 +154,33 @@ def read_plan(path: Path) -> Compiled:
         raise PlanError(f"{path}: is not JSON: {error}") from error
     if not is_plan(value):
         raise PlanError(f"{path}: is not a plan; a plan has the keys `plan` and `id`")
-    if value["plan"] != PLAN_VERSION:
-        raise PlanError(
-            f"{path}: is a plan of version {value['plan']}, this program reads {PLAN_VERSION}"
-        )
+    if not 1 <= value["plan"] <= PLAN_VERSION:
+        raise PlanError(_unknown_version(path, value["plan"]))
     try:
-        plan = msgspec.convert(value, Plan)
-    except msgspec.ValidationError as error:
+        found = id_of_written(value)
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
         raise PlanError(f"{path}: is not a valid plan: {error}") from error
-    try:
-        found = plan_id(plan)
-    except rfc8785.CanonicalizationError as error:
-        raise PlanError(f"{path}: is not a valid plan: {error}") from error
-    if found != plan.id:
+    if found != value["id"]:
         raise PlanError(
             f"{path}: the contents do not match the id; a plan cannot be edited, "
             "change the spec and compile it again"
         )
-    return Compiled(plan=plan, folder=path.parent)
+    try:
+        plan = canonical(completed(msgspec.convert(upgraded(value), Plan)))
+    except msgspec.ValidationError as error:
+        # Its id is right, so that nobody edited it.
+        raise PlanError(
+            f"{path}: this program cannot read it: {error}\n"
+            "hint: a newer specplan may have written it"
+        ) from error
+    return Compiled(plan=plan, folder=path.parent, written_id=value["id"])
 
 
-def is_plan(value: Any) -> bool:
-    """Whether the plain value of a JSON file is a plan; a spec has a list under `plan`."""
-    return (
-        isinstance(value, dict)
-        and type(value.get("plan")) is int
-        and isinstance(value.get("id"), str)
-    )
+def _unknown_version(path: Path, version: int) -> str:
+    message = f"{path}: is a plan of version {version}, this program reads 1 to {PLAN_VERSION}"
+    if version > PLAN_VERSION:
+        message += "\nhint: a newer specplan wrote it"
+    return message
 
 
 def write_atomically(path: Path, content: bytes) -> None:

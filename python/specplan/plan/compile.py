@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.components.component import Component
-from specplan.errors import SpecError
+from specplan.plan.analyse import analyse
 from specplan.plan.canonical import canonical
-from specplan.plan.mend import Mended, mend
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
-from specplan.plan.passes import components, data, graph, objectives, schedule
-from specplan.plan.passes.context import Context
+from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.schedule import phase_places
 from specplan.spec.composition import NOTHING_ADDED, Composition
-from specplan.spec.diagnostics import in_text_order
 from specplan.spec.load import from_mapping, load
 from specplan.spec.model import to_value
-from specplan.spec.validate import validate
 
 if TYPE_CHECKING:
     import os
@@ -26,23 +23,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.plan.model import Phase
-    from specplan.plan.passes.components import Resolved
-    from specplan.plan.passes.data import FeatureSet
-    from specplan.plan.passes.graph import Wired
-    from specplan.spec.diagnostics import Diagnostic, Origin, Path
+    from specplan.plan.passes.context import Context
+    from specplan.plan.passes.phase import Parts
+    from specplan.spec.diagnostics import Origin
     from specplan.spec.document import Document
     from specplan.spec.model import Spec
 
 
 def compile_path(
-    path: str | os.PathLike[str], composition: Composition = NOTHING_ADDED
+    path: str | os.PathLike[str],
+    composition: Composition = NOTHING_ADDED,
+    *,
+    strict: bool = False,
 ) -> Compiled:
-    """Compile a JSON or YAML file, with what is laid over and under it.
+    """Compile a JSON or YAML file, with what is laid over and under it; `strict` makes warnings errors.
 
     Raises:
         SpecError: with everything that is wrong, in the order of the text.
     """
-    return compile_document(load(path, composition))
+    return compile_document(load(path, composition), strict=strict)
 
 
 def compile_mapping(
@@ -51,7 +50,7 @@ def compile_mapping(
     folder: str | os.PathLike[str] | None = None,
     composition: Composition = NOTHING_ADDED,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
-    fitted: Collection[str] = (),
+    fitted: Collection[str] | None = None,
 ) -> Compiled:
     """Compile a spec that a Python program holds.
 
@@ -59,7 +58,8 @@ def compile_mapping(
         folder: where relative paths in the spec start; by default the current folder.
         composition: what is laid over and under the spec.
         tables: columns of `memory` sources, by the name under which the spec calls them.
-        fitted: nodes that are fitted before the first phase, in the state that the plan will go on from.
+        fitted: nodes that are fitted before the first phase, in the state that the plan will go on
+            from; None where it starts from fresh nodes.
 
     Raises:
         SpecError: with everything that is wrong.
@@ -72,57 +72,20 @@ def compile_document(
     document: Document,
     *,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
-    fitted: Collection[str] = (),
+    fitted: Collection[str] | None = None,
+    strict: bool = False,
 ) -> Compiled:
     """Compile a document. Raises SpecError with everything that is wrong, in the order of the text."""
-    faults: tuple[Diagnostic, ...] = ()
-    try:
-        mended: Mended | None = Mended(spec=validate(document))
-    except SpecError as error:
-        faults = error.diagnostics
-        places = [fault.origin.path for fault in faults if fault not in document.slips]
-        mended = None if document.is_cut else mend(document, places)
-    if mended is None:
-        raise SpecError(faults)
-    context = Context(document=document, mended=mended, tables=tables or {}, fitted=fitted)
-    resolved = components.resolve(context)
-    bound = data.bind(context, resolved)
-    wired = graph.wire(context, resolved, bound)
-    goals = objectives.check(context, resolved, wired)
-    parts = schedule.Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
-    phases = schedule.schedule(context, parts)
-    found = _in_order([*faults, *context.diagnostics], document)
-    errors = [diagnostic for diagnostic in found if diagnostic.severity == "error"]
-    if errors:
-        raise SpecError(errors if faults else found)
+    analysis = analyse(document, tables=tables, fitted=fitted, strict=strict)
+    context, phases = analysis.context, analysis.schedule.phases
     return Compiled(
-        plan=_plan(mended.spec, resolved, bound, wired, phases),
+        plan=_plan(context.spec, analysis.parts, phases),
         folder=document.folder,
         tables=tables or {},
-        warnings=tuple(found),
+        warnings=analysis.warnings,
         origins=_origins(context, phases),
-        spec=to_value(mended.spec),
+        spec=to_value(context.spec),
     )
-
-
-def _in_order(diagnostics: list[Diagnostic], document: Document) -> list[Diagnostic]:
-    """By place in the text, or in the mapping where there is no text."""
-    by_path = sorted(diagnostics, key=lambda item: _position(document.value, item.origin.path))
-    return in_text_order(by_path, document.sources[0].name)
-
-
-def _position(value: Any, path: Path) -> tuple[int, ...]:
-    position: list[int] = []
-    for part in path:
-        if isinstance(value, dict):
-            known: list[Any] = list(value)
-        else:
-            known = list(range(len(value))) if isinstance(value, list) else []
-        if part not in known:
-            break
-        position.append(known.index(part))
-        value = value[part]
-    return tuple(position)
 
 
 def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
@@ -130,7 +93,7 @@ def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
     origins = {f"/data/{label}": context.origin(("data", label)) for label in spec.data}
     for label in spec.graph.nodes:
         origins[f"/graph/nodes/{label}"] = context.origin(("graph", "nodes", label))
-    places = schedule.phase_places(spec)
+    places = phase_places(spec)
     for index, (phase, place) in enumerate(zip(phases, places, strict=True)):
         origins[f"/phases/{index}"] = context.origin(place)
         for position, loss in enumerate(phase.losses):
@@ -139,25 +102,19 @@ def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
     return origins
 
 
-def _plan(
-    spec: Spec,
-    resolved: Resolved,
-    bound: dict[str, FeatureSet],
-    wired: Wired,
-    phases: tuple[Phase, ...],
-) -> Plan:
-    optimizer = resolved.get(("graph", "optimizer"))
+def _plan(spec: Spec, parts: Parts, phases: tuple[Phase, ...]) -> Plan:
+    optimizer = parts.resolved.get(("graph", "optimizer"))
     plan = Plan(
         id="",
         experiment=Experiment(**msgspec.structs.asdict(spec.experiment)),
         numerics=Numerics(
             seed=spec.run.seed, threads=spec.run.threads, deterministic=spec.run.deterministic
         ),
-        data={label: known.data for label, known in bound.items() if known.data is not None},
+        data={label: known.data for label, known in parts.data.items() if known.data is not None},
         graph=Graph(
-            nodes=wired.nodes,
-            order=wired.order,
-            optimizer=components.as_plan(optimizer) if isinstance(optimizer, Component) else None,
+            nodes=parts.wired.nodes,
+            order=parts.wired.order,
+            optimizer=as_plan(optimizer) if isinstance(optimizer, Component) else None,
         ),
         phases=phases,
         results=Results(**msgspec.structs.asdict(spec.results)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from blake3 import blake3
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +40,7 @@ def read_memory_header(columns: Mapping[str, NDArray[Any]]) -> MemoryHeader:
         MemoryTableError: the arrays differ in length, or hold something that is no table column.
     """
     import numpy as np
+    from blake3 import blake3
 
     digest = blake3()
     headers: list[MemoryColumn] = []

@@ -43,17 +43,6 @@ class Mended(msgspec.Struct, frozen=True, kw_only=True):
         """The path in the document of what stands at `path` in the spec."""
         return _original(path, self.kept)
 
-    def lost(self, path: Path) -> bool:
-        """Whether a fault took out the value at `path`, or one around it."""
-        place = self.original(path)
-        return any(place[: len(removed)] == removed for removed in self.removed)
-
-    def damaged(self, path: Path) -> bool:
-        """Whether a fault took out the value at `path`, or one around or inside it."""
-        place = self.original(path)
-        inside = any(removed[: len(place)] == place for removed in self.removed)
-        return inside or self.lost(path)
-
 
 def mend(document: Document, faults: Iterable[Path]) -> Mended | None:
     """Take the values at `faults` out, and what is faulty without them; None where nothing is left."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from specplan.spec.diagnostics import Diagnostic, Origin
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 
 Shape = tuple[int, ...]
 RecordMode = Literal["all", "last", "none"]
@@ -27,7 +27,11 @@ OnError = Literal["stop", "drop"]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the parts of a plan."""
+    """Base of the parts of a plan.
+
+    Fields that have their default are left out of files and of the id (`canonical.plain`). So a field can
+    be added to a version with a default that says what was done before, and never gets another default.
+    """
 
 
 class Component(_Part, frozen=True, kw_only=True):
@@ -284,6 +288,8 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
             plan that was read from a file.
         spec: the composed spec as plain values with the defaults of the language; None for a plan that
             was read from a file.
+        written_id: the id that the plan has in the file from which it was read, None without one. It is
+            another than the plan's where an older program wrote the file.
     """
 
     plan: Plan
@@ -292,3 +298,13 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[Diagnostic, ...] = ()
     origins: Mapping[str, Origin] = {}
     spec: Mapping[str, Any] | None = None
+    written_id: str | None = None
+
+
+def is_plan(value: Any) -> bool:
+    """Whether the plain value of a JSON file is a plan; a spec has a list under `plan`."""
+    return (
+        isinstance(value, dict)
+        and type(value.get("plan")) is int
+        and isinstance(value.get("id"), str)
+    )

@@ -133,8 +133,8 @@ def _check_constant(folder: RunFolder, run_file: RunFile | None, path: Path) -> 
         if not matches_checksum(content):
             raise RunError("it does not match its checksum")
     elif path == folder.plan_file:
-        plan = read_plan(path).plan
-        if run_file is not None and run_file.plan_id != plan.id:
+        written_id = read_plan(path).written_id
+        if run_file is not None and run_file.plan_id != written_id:
             raise PlanError(f"{path}: it is not the plan of the run, which is {run_file.plan_id}")
     else:
         try:

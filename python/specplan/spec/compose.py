@@ -66,6 +66,7 @@ def compose(source: Source, composition: Composition = NOTHING_ADDED) -> Documen
         sources=_first(source, [*layers.sources, *overrides.sources]),
         trace=trace,
         written=settling.written,
+        unused_parameters=tuple(settling.unused_parameters(source)),
         problems=tuple(problems or _without_effect(overrides, settling.used)),
         slips=tuple(layers.slips),
     )
@@ -155,6 +156,17 @@ class _Settling:
         value = {key: item for key, item in self.written.items() if key not in _NOT_IN_THE_VALUE}
         settled: dict[str, Any] = self._settled(value, ())
         return settled, self._trace.grafted(self._put_in)
+
+    def unused_parameters(self, source: Source) -> Iterator[Path]:
+        """Parameters in the text of `source` that nothing refers to.
+
+        Those of an imported file are for all that import it, some of which may not need them.
+        """
+        used = {path[1] for path in self.used}
+        for name in self._params:
+            path: Path = ("params", name)
+            if name not in used and self._trace.at(path).source is source:
+                yield path
 
     def _plain_params(self, value: Any, path: Path) -> Any:
         if isinstance(value, dict) and is_reference(value):

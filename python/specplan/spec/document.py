@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.spec.diagnostics import Origin
+from specplan.spec.diagnostics import Label, Origin
 from specplan.spec.trace import Step, Trace, chain, holds
 from specplan.spec.wording import in_yaml
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from specplan.spec.diagnostics import Diagnostic, Path
     from specplan.spec.source import Source
+    from specplan.spec.trace import Cause
+
+_OPTIONS: dict[Cause, str] = {"override": "-c", "post": "--post-yaml"}
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -28,6 +31,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         sources: the texts; the first is the one that was asked for.
         trace: where each value stands, and what it replaced.
         written: the value before parameters were put in, with everything that is gone from `value`.
+        unused_parameters: parameters of the first text that no `{$: params.x}` refers to.
         problems: faults of the composition that did not make the rest of the value meaningless.
         slips: faults of the texts, after which it was plain how to read on, or the text is cut.
         warnings: what is odd, and not wrong, in the texts of a configuration.
@@ -37,6 +41,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     sources: tuple[Source, ...]
     trace: Trace
     written: dict[str, Any]
+    unused_parameters: tuple[Path, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
     slips: tuple[Diagnostic, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
@@ -91,6 +96,19 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
                 description=key.description,
             ),
         )
+
+    def replaced(self, path: Path) -> Label | None:
+        """What the value at `path` took the place of, where it was given with `-c` or `--post-yaml`.
+
+        Who sees only the new value in a diagnostic may not know that it is not the one of the file.
+        """
+        trace = self.trace.at(path)
+        option = _OPTIONS.get(trace.cause)
+        if option is None or not trace.replaced:
+            return None
+        before = trace.replaced[-1]
+        origin = before.source.origin(before.inner, path=before.inner)
+        return Label(origin=origin, text=f"replaced by `{option}`")
 
     def start(self, path: Path) -> FilePath:
         """The folder from which a relative path that is written at `path` starts."""

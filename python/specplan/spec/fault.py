@@ -134,7 +134,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Diagnostic:
         """The diagnostic of this fault, and where the parameter is used that the value comes from."""
         reference = self.document.reference(self.path)
-        labels = () if reference is None else (Label(origin=reference, text="used here"),)
+        used = None if reference is None else Label(origin=reference, text="used here")
+        replaced = self.document.replaced(self.path)
+        labels = tuple(label for label in (used, replaced) if label is not None)
         return Diagnostic(
             code=code,
             message=self.schema.get("errorMessage", message),

@@ -66,9 +66,11 @@ class Overrides:
         self.applied: list[tuple[Source, Path]] = []
         self.problems: list[Diagnostic] = []
         self._folder = folder
-        self._lines: list[str] = []
-        for text in texts:
-            self._lines += LINE_BREAK.split(text.encode(errors="replace").decode())
+        self._lines = tuple(
+            line
+            for text in texts
+            for line in LINE_BREAK.split(text.encode(errors="replace").decode())
+        )
         self._overrides: list[Override] = []
         line = 1
         for text in texts:
@@ -174,7 +176,7 @@ class Overrides:
             file=None,
             folder=self._folder,
             value=_nested(override.value, whole),
-            lines=tuple(self._lines),
+            lines=self._lines,
             text=_Places(path=whole, spans=tuple(spans), span=override.span, text=override.text),
         )
         self.applied.append((source, whole))

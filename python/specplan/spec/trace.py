@@ -33,7 +33,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     description: str | None = None
 
 
-class Trace(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+# There are as many as values, and no cycles: the garbage collector would take half the time of composing.
+class Trace(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     """Where a value stands, and the values in it that stand elsewhere.
 
     Attributes:

@@ -97,7 +97,7 @@ def _one_for_each_cause(faults: list[Diagnostic]) -> list[Diagnostic]:
             same[0],
             labels=tuple(
                 sorted(
-                    (label for fault in same for label in fault.labels),
+                    dict.fromkeys(label for fault in same for label in fault.labels),
                     key=lambda label: (label.origin.line, label.origin.column),
                 )
             ),

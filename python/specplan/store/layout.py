@@ -82,6 +82,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.logs / "error.txt"
 
     @property
+    def warnings_log(self) -> Path:
+        """What the compiler warned of; absent where there was nothing."""
+        return self.logs / "warnings.txt"
+
+    @property
     def reserve(self) -> Path:
         """Room on the disk for the last change of run.json, while the run goes on."""
         return self.path / ".reserve"

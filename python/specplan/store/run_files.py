@@ -127,6 +127,7 @@ def create_run(
         write_spec(compiled, aside.spec_file)
         write_plan(compiled, aside.plan_file)
         write_map(compiled, aside.plan_file)
+        _write_warnings(compiled, aside)
         write_atomically(aside.environment_file, encode_checked(environment))
         run_file = RunFile(
             run_id=run_id,
@@ -147,6 +148,13 @@ def create_run(
         aside.path.rename(folder.path)
         sync_folder(experiments)
     return Journal(folder, run_file, drops=plan.results.on_error == "drop")
+
+
+def _write_warnings(compiled: Compiled, folder: RunFolder) -> None:
+    if compiled.warnings:
+        folder.logs.mkdir()
+        text = "".join(f"{warning}\n" for warning in compiled.warnings)
+        write_atomically(folder.warnings_log, text.encode())
 
 
 @contextmanager

@@ -69,6 +69,7 @@ pub(crate) fn view<'py>(
     expected: Expected<'_>,
 ) -> PyResult<ArrayView<'py>> {
     if let Ok(array) = array.cast::<PyUntypedArray>() {
+        refuse_masked(array)?;
         return numpy_view(array, value_type, value_type, expected);
     }
     if let Some(torch) = Torch::of(array)? {
@@ -86,6 +87,21 @@ pub(crate) fn view<'py>(
         .import(intern!(array.py(), "numpy"))?
         .call_method1("asarray", (array,))?;
     numpy_view(array.cast()?, value_type, value_type, expected)
+}
+
+/// The values under a mask are there, and not meant.
+fn refuse_masked(array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
+    if array.is_exact_instance_of::<PyUntypedArray>() {
+        return Ok(());
+    }
+    let numpy = array.py().import(intern!(array.py(), "numpy"))?;
+    let masked = numpy.getattr("ma")?.getattr("MaskedArray")?;
+    if array.is_instance(&masked)? {
+        return Err(PyTypeError::new_err(
+            "a masked array cannot be recorded: say what stands for the hidden values, as in `.filled(0)`",
+        ));
+    }
+    Ok(())
 }
 
 /// `stored` is how numpy names the type: they differ for bfloat16, which it does not have.

@@ -68,16 +68,16 @@ impl Store {
         durability: &str,
         on_error: &str,
     ) -> PyResult<Self> {
-        let options = Options {
+        let options = options(
             run_id,
             session,
             staging_bytes,
-            flush_interval: Duration::from_millis(flush_milliseconds),
-            durability: Durability::parse(durability).map_err(Failure::from)?,
-            on_error: OnError::parse(on_error).map_err(Failure::from)?,
-        };
-        Self::start(py, || {
-            specplan_store::Store::create(Path::new(&path), &options)
+            flush_milliseconds,
+            durability,
+            on_error,
+        )?;
+        Self::start(py, &path, |folder| {
+            specplan_store::Store::create(folder, &options)
         })
     }
 
@@ -94,16 +94,16 @@ impl Store {
         durability: &str,
         on_error: &str,
     ) -> PyResult<Self> {
-        let options = Options {
-            run_id: String::new(),
+        let options = options(
+            String::new(),
             session,
             staging_bytes,
-            flush_interval: Duration::from_millis(flush_milliseconds),
-            durability: Durability::parse(durability).map_err(Failure::from)?,
-            on_error: OnError::parse(on_error).map_err(Failure::from)?,
-        };
-        Self::start(py, || {
-            specplan_store::Store::open(Path::new(&path), &options, rewind_to)
+            flush_milliseconds,
+            durability,
+            on_error,
+        )?;
+        Self::start(py, &path, |folder| {
+            specplan_store::Store::open(folder, &options, rewind_to)
         })
     }
 
@@ -228,12 +228,38 @@ impl Store {
 impl Store {
     fn start(
         py: Python<'_>,
-        start: impl FnOnce() -> specplan_store::Result<specplan_store::Store> + Send,
+        path: &str,
+        start: impl FnOnce(&Path) -> specplan_store::Result<specplan_store::Store> + Send,
     ) -> PyResult<Self> {
-        let store = Arc::new(py.detach(start).map_err(Failure::from)?);
+        if path.is_empty() {
+            return Err(PyValueError::new_err("the path of a store is empty"));
+        }
+        let started = py.detach(|| start(Path::new(path)));
+        let store = Arc::new(started.map_err(Failure::from)?);
         close_at_exit(py, &store)?;
         Ok(Self(store))
     }
+}
+
+fn options(
+    run_id: String,
+    session: u32,
+    staging_bytes: usize,
+    flush_milliseconds: u64,
+    durability: &str,
+    on_error: &str,
+) -> PyResult<Options> {
+    if session == 0 {
+        return Err(PyValueError::new_err("sessions are numbered from 1"));
+    }
+    Ok(Options {
+        run_id,
+        session,
+        staging_bytes,
+        flush_interval: Duration::from_millis(flush_milliseconds),
+        durability: Durability::parse(durability).map_err(Failure::from)?,
+        on_error: OnError::parse(on_error).map_err(Failure::from)?,
+    })
 }
 
 type SeriesLabels = (String, Option<String>, Option<String>, String);

@@ -38,3 +38,13 @@ pub(crate) fn create_folder(folder: &Path) -> Result<()> {
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     sync_file(folder)
 }
+
+/// The paths in a folder, in order of their names.
+pub(crate) fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).context("list", folder)? {
+        paths.push(entry.context("list", folder)?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}

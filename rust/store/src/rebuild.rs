@@ -34,7 +34,9 @@ impl Scan {
         for gap in gaps {
             let (before, after) = gap.between;
             let last = after.min(self.watermark.sequence + 1);
-            let numbers: Vec<u64> = (before + 1..last).filter(missing).collect();
+            // A damaged watermark can leave more numbers missing than there is time to count.
+            let enough = gap.batches.len() + 1;
+            let numbers: Vec<u64> = (before + 1..last).filter(missing).take(enough).collect();
             if numbers.len() == gap.batches.len() {
                 let named = gap.batches.iter().zip(numbers);
                 batches.extend(named.map(|(batch, sequence)| BatchEntry {

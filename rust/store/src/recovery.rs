@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::chunk::{cut_rows, seal};
 use crate::description::{ChannelDescription, StoreDescription, read_description};
-use crate::disk::{sync_file, sync_folder};
+use crate::disk::{listed, sync_file, sync_folder};
 use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, WATERMARK_FILE, chunk_path, file_number, index_path};
 use crate::growing_files::FilesEnd;
@@ -122,7 +122,7 @@ fn put_in_order(folder: &Path, state: &State, all: &[MappedFiles]) -> Result<()>
 
 /// Remove channels that lost their descriptions: they were not on disk, and nor were the records.
 fn remove_undescribed(folder: &Path, state: &State) -> Result<()> {
-    for path in entries(folder)? {
+    for path in listed(folder)? {
         let known = path == state.metrics.mapped_files().folder()
             || state
                 .channels
@@ -136,7 +136,7 @@ fn remove_undescribed(folder: &Path, state: &State) -> Result<()> {
                 || file_number(path, chunk_path).is_some()
                 || file_number(path, index_path).is_some()
         };
-        if entries(&path)?.iter().any(is_of_channel) {
+        if listed(&path)?.iter().any(is_of_channel) {
             fs::remove_dir_all(&path).context("remove", &path)?;
         }
     }
@@ -148,20 +148,13 @@ fn remove_beyond(files: &MappedFiles) -> Result<()> {
     if !files.folder().exists() {
         return Ok(());
     }
-    for path in entries(files.folder())? {
+    for path in listed(files.folder())? {
         let number = file_number(&path, files.path_of());
         if number.is_some_and(|number| number as usize >= files.files().len()) {
             fs::remove_file(&path).context("remove", &path)?;
         }
     }
     Ok(())
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let listed = fs::read_dir(folder).context("list", folder)?;
-    listed
-        .map(|entry| Ok(entry.context("list", folder)?.path()))
-        .collect()
 }
 
 /// Seal what a crash left open, and put on disk what only the memory of the system may hold.

@@ -3,7 +3,6 @@
 //! A reader gives up at the first file that is not as it should be. This goes on, for those who want to know all
 //! that is wrong, or to save what can be saved.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +10,8 @@ use crate::chunk::{LAST_CHUNK_BYTES, chunk_bytes};
 use crate::chunk_map::ChunkMap;
 use crate::columns::{Columns, Extent};
 use crate::description::StoreDescription;
-use crate::error::{IoContext, Result, StoreError};
+use crate::disk::listed;
+use crate::error::{Result, StoreError};
 use crate::findings::{Findings, Keep};
 use crate::fixed_parts::check_fixed_parts;
 use crate::folder::{METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path, file_number};
@@ -102,7 +102,7 @@ impl Scan {
     }
 
     fn look(&mut self, folder: &Path, findings: &mut Findings) -> Result<()> {
-        for path in sorted(folder)? {
+        for path in listed(folder)? {
             if !path.is_dir() {
                 continue;
             }
@@ -119,14 +119,21 @@ impl Scan {
         Ok(())
     }
 
-    /// Take numbers from those that are missing.
+    /// Take numbers, which are sorted, from those that are missing.
     pub(crate) fn remove_missing(&mut self, found: &[u64]) {
-        let missing = self.missing.iter().flat_map(|range| range.0..=range.1);
         let mut left: Vec<(u64, u64)> = Vec::new();
-        for number in missing.filter(|number| found.binary_search(number).is_err()) {
-            match left.last_mut() {
-                Some(last) if last.1 + 1 == number => last.1 = number,
-                _ => left.push((number, number)),
+        for &(first, last) in &self.missing {
+            let inside = found.partition_point(|number| *number < first)
+                ..found.partition_point(|number| *number <= last);
+            let mut start = Some(first);
+            for &number in &found[inside] {
+                if let Some(start) = start.filter(|start| *start < number) {
+                    left.push((start, number - 1));
+                }
+                start = number.checked_add(1);
+            }
+            if let Some(start) = start.filter(|start| *start <= last) {
+                left.push((start, last));
             }
         }
         self.missing = left;
@@ -255,7 +262,7 @@ pub(crate) fn scan_files(
     watermark: &Watermark,
     findings: &mut Findings,
 ) -> Result<Vec<ScannedFile>> {
-    let names = sorted(folder)?;
+    let names = listed(folder)?;
     let mut found = Vec::new();
     let mut end = 0;
     for number in 0..highest(&names, path) {
@@ -309,13 +316,4 @@ pub(crate) fn scan_files(
 fn highest(names: &[PathBuf], path: fn(&Path, u32) -> PathBuf) -> u32 {
     let numbers = names.iter().filter_map(|name| file_number(name, path));
     numbers.max().map_or(0, |number| number + 1)
-}
-
-pub(crate) fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).context("list", folder)? {
-        paths.push(entry.context("list", folder)?.path());
-    }
-    paths.sort();
-    Ok(paths)
 }

@@ -8,6 +8,7 @@ use crate::chunk::{FIRST_CHUNK_BYTES, chunk_bytes};
 use crate::chunk_map::ChunkMap;
 use crate::columns::Extent;
 use crate::description::{ChannelDescription, read_description};
+use crate::disk::listed;
 use crate::error::{Result, StoreError};
 use crate::findings::{Findings, Keep};
 use crate::folder::{CHANNEL_FILE, chunk_path, index_path};
@@ -15,7 +16,7 @@ use crate::implied::implied_description;
 use crate::index_row::{BatchEntry, IndexRow, index_column, index_columns};
 use crate::kind::Kind;
 use crate::rows::Rows;
-use crate::scan::{ScannedFile, scan_files, sorted};
+use crate::scan::{ScannedFile, scan_files};
 use crate::watermark::Watermark;
 
 /// A channel of a store that may be damaged.
@@ -239,7 +240,7 @@ impl ScannedChannel {
 /// What the channel of a folder holds. None if it has neither a description nor chunks.
 fn describe(folder: &Path, findings: &mut Findings) -> Result<Option<ChannelDescription>> {
     let path = folder.join(CHANNEL_FILE);
-    let chunks: Vec<PathBuf> = sorted(folder)?
+    let chunks: Vec<PathBuf> = listed(folder)?
         .into_iter()
         .filter(|path| {
             path.extension()

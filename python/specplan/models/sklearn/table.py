@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -50,7 +50,7 @@ class _Table(msgspec.Struct, frozen=True):
 @functools.cache
 def estimators() -> dict[str, Estimator]:
     """Every estimator that a spec can name, by `module:Class`."""
-    text = files("specplan.models.sklearn").joinpath("estimators.json").read_bytes()
+    text = Path(__file__).with_name("estimators.json").read_bytes()
     return msgspec.json.decode(text, type=_Table).estimators
 
 

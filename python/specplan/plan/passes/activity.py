@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from specplan.plan.passes.components import is_sklearn
+from specplan.plan.passes.order import reachable
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from specplan.plan.passes.context import Context
-    from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.graph import Wired
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import NodeSpec
@@ -21,7 +21,12 @@ Backend = Literal["torch", "sklearn", "merge", "unknown"]
 
 
 class Activity:
-    """Follows the nodes through the phases, which must be asked for in order."""
+    """Follows the nodes through the phases, which must be asked for in order.
+
+    Attributes:
+        knows_all_fits: whether a node that no phase fitted is known to be unfitted.
+        used: nodes that compute in any phase so far.
+    """
 
     def __init__(self, context: Context, wired: Wired) -> None:
         self._context = context
@@ -33,13 +38,17 @@ class Activity:
             for label, node in context.spec.graph.nodes.items()
         }
         self.knows_all_fits = not context.damaged(("plan",))
+        self._crossed: dict[str, tuple[str, ...]] = {
+            label: () if self._backends[label] == "sklearn" else before
+            for label, before in wired.upstream.items()
+        }
         self._fitted = set(context.fitted)
         self._frozen: dict[str, str] = {}
-        self._used: set[str] = set()
+        self.used: set[str] = set()
 
     def needed(self, labels: Iterable[str]) -> tuple[str, ...]:
         """`labels` and all that they read, in order; without nodes of a cycle."""
-        found = self._upstream(labels, through=("torch", "sklearn", "merge", "unknown"))
+        found = reachable(self._wired.upstream, labels)
         return tuple(label for label in self._wired.order if label in found)
 
     def sinks(self, nodes: tuple[str, ...]) -> set[str]:
@@ -52,10 +61,10 @@ class Activity:
         return tuple(label for label in among if self._backends[label] == backend)
 
     def trainable(
-        self, losses: Iterable[str], active: tuple[str, ...] | None, path: Path
+        self, losses: Collection[str], active: tuple[str, ...] | None, path: Path
     ) -> tuple[str, ...]:
         """The torch nodes that a train phase changes: those of `active` that its losses reach."""
-        reached = self._upstream(losses, through=("torch", "merge", "unknown"))
+        reached = self.reached(losses)
         ordered = tuple(label for label in self._wired.order if label in reached)
         trained = self.models("torch", ordered)
         if active is None:
@@ -67,9 +76,26 @@ class Activity:
                 message = f"{label} is a scikit-learn node, it cannot be active in a train phase"
                 self._context.error("SP606", message, place, hint="fit it in a fit phase")
             elif self._backends[label] == "torch" and label not in reached:
-                message = f"no loss of this phase reaches {label}, so it cannot be trained here"
-                self._context.error("SP607", message, place)
+                self._refuse_unreached(label, losses, place)
         return tuple(label for label in trained if label in active)
+
+    def _refuse_unreached(self, label: str, losses: Collection[str], place: Path) -> None:
+        message = f"no loss of this phase reaches {label}, so it cannot be trained here"
+        read = reachable(self._wired.upstream, losses)
+        between = next(
+            (
+                other
+                for other in self.models("sklearn", self._wired.order)
+                if other in read and label in reachable(self._wired.upstream, [other])
+            ),
+            None,
+        )
+        if between is None:
+            self._context.error("SP607", message, place)
+            return
+        message = f"no gradient reaches {label}: {between} of scikit-learn is on the way"
+        also = [(("graph", "nodes", between), "gradients end here")]
+        self._context.error("SP607", message, place, also=also)
 
     def _check_something_trains(
         self, trained: tuple[str, ...], reached: tuple[str, ...], path: Path
@@ -120,7 +146,7 @@ class Activity:
 
     def check_fitted(self, nodes: tuple[str, ...], fitting: tuple[str, ...], path: Path) -> None:
         """Report nodes that compute before any phase fits them, and remember those that are fitted."""
-        self._used.update(nodes)
+        self.used.update(nodes)
         for label in self.models("sklearn", nodes):
             if self.knows_all_fits and label not in self._fitted and label not in fitting:
                 message = f"this phase reads {label} before any fit phase fits it"
@@ -129,47 +155,9 @@ class Activity:
                 )
             self._fitted.add(label)
 
-    def warn_of_unused(self, data: dict[str, FeatureSet]) -> None:
-        """Warn of nodes that no phase needs, and of FeatureSets and columns that no node reads."""
-        for label in self._wired.order:
-            if label not in self._used:
-                path: Path = ("graph", "nodes", label)
-                self._context.warning("SP306", f"node {label} is used by no phase", path)
-        read: set[tuple[str, str]] = set()
-        for node in self._wired.nodes.values():
-            for value in (*node.inputs, *((node.target,) if node.target else ())):
-                owner = value.value.partition(".")[0]
-                read.update((owner, column) for column in value.columns)
-        if len(self._wired.nodes) == len(self._backends):
-            self._warn_of_unread(data, read)
-
-    def _warn_of_unread(self, data: dict[str, FeatureSet], read: set[tuple[str, str]]) -> None:
-        owners = {owner for owner, _ in read}
-        for label in data:
-            if label not in owners:
-                message = f"no node reads FeatureSet {label}"
-                self._context.warning("SP306", message, ("data", label))
-                continue
-            spec = self._context.spec.data[label]
-            for domain, columns in (("features", spec.features), ("targets", spec.targets)):
-                for index, column in enumerate(columns):
-                    known = data[label].columns[column] is not None
-                    if known and (label, column) not in read:
-                        place: Path = ("data", label, domain, index)
-                        message = f"no node reads column `{column}` of {label}"
-                        self._context.warning("SP306", message, place)
-
-    def _upstream(self, labels: Iterable[str], through: tuple[Backend, ...]) -> set[str]:
-        found: set[str] = set()
-        waiting = [label for label in labels if label in self._wired.upstream]
-        while waiting:
-            label = waiting.pop()
-            if label in found:
-                continue
-            found.add(label)
-            if self._backends[label] in through:
-                waiting += self._wired.upstream[label]
-        return found
+    def reached(self, labels: Iterable[str]) -> set[str]:
+        """The nodes to which gradients flow from the outputs of `labels`, theirs included."""
+        return reachable(self._crossed, labels)
 
 
 def _backend(node: NodeSpec) -> Backend:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from specplan.components.callback import EarlyStopping as EarlyStoppingComponent
 from specplan.components.callback import Evaluation as EvaluationComponent
+from specplan.components.metric import R2, Accuracy
 from specplan.plan.model import EarlyStopping, Evaluation
+from specplan.plan.passes.outline import Measured
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from specplan.plan.passes.objectives import Chosen
-    from specplan.plan.passes.schedule import PhaseScheduler
+    from specplan.plan.passes.phase import PhaseScheduler
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import TrainSpec
 
 _TRAIN_LOSS = "train_loss"
+
+
+class _Series(NamedTuple):
+    """How often a value comes, and from which evaluation."""
+
+    every: int
+    evaluation: Path | None
+
+
+_EVERY_EPOCH = _Series(every=1, evaluation=None)
 
 
 def evaluations(
@@ -47,10 +59,12 @@ def evaluations(
 def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> EarlyStopping | None:
     """The early stopping of a train phase, if it has one."""
     callbacks = list(_callbacks(phase, spec))
-    produced = [_TRAIN_LOSS, *losses.labels]
-    for component, _ in callbacks:
+    series = dict.fromkeys([_TRAIN_LOSS, *losses.labels], _EVERY_EPOCH)
+    for component, path in callbacks:
         if isinstance(component, EvaluationComponent):
-            produced += _names(component, losses.labels)
+            names = _names(component, losses.labels)
+            series |= dict.fromkeys(names, _Series(component.every_n_epochs, path))
+    monitored: set[Path | None] = set()
     found: EarlyStopping | None = None
     for component, path in callbacks:
         if not isinstance(component, EarlyStoppingComponent):
@@ -59,13 +73,18 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
             phase.context.error("SP304", "this phase has two callbacks early_stopping", path)
         # A faulty callback or loss list might have produced the name.
         uncertain = phase.context.damaged((*phase.path, "callbacks")) or not losses.complete
-        if component.monitor not in produced and not uncertain:
+        if component.monitor in series:
+            monitored.add(series[component.monitor].evaluation)
+            # The number of epochs may be what is wrong, under this key or another.
+            if not phase.context.damaged(phase.path):
+                _check_pace(phase, spec, component, series[component.monitor], path)
+        elif not uncertain:
             message = (
                 f"early_stopping monitors `{component.monitor}`, which no epoch produces; "
-                f"produced: {quoted(produced)}"
+                f"produced: {quoted(series)}"
             )
-            hint = did_you_mean(component.monitor, produced)
-            if component.monitor.startswith("val_") and len(produced) == 1 + len(losses.labels):
+            hint = did_you_mean(component.monitor, series)
+            if component.monitor.startswith("val_") and len(series) == 1 + len(losses.labels):
                 hint = "add the callback `{use: evaluation, split: val}`"
             phase.context.error("SP655", message, (*path, "monitor"), hint=hint)
         found = EarlyStopping(
@@ -75,7 +94,86 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
             min_delta=component.min_delta,
             restore_best=component.restore_best,
         )
+    for component, path in callbacks:
+        if isinstance(component, EvaluationComponent) and path not in monitored:
+            _warn_of_rare_evaluation(phase, spec, component, path)
     return found
+
+
+def _check_pace(
+    phase: PhaseScheduler,
+    spec: TrainSpec,
+    stopping: EarlyStoppingComponent,
+    series: _Series,
+    path: Path,
+) -> None:
+    """Whether values come early and often enough to stop by, and which of them are better."""
+    name, patience = stopping.monitor, stopping.patience
+    if series.every > spec.epochs:
+        message = (
+            f"early_stopping monitors `{name}`, which comes every {series.every} epochs, "
+            f"and the phase has {_epochs(spec.epochs)}"
+        )
+        _pace_error(phase, series, message, (*path, "monitor"))
+    elif patience < series.every:
+        message = (
+            f"early_stopping would end the phase after {_epochs(patience)} without an improvement, "
+            f"before the first `{name}`, which comes every {series.every} epochs"
+        )
+        _pace_error(phase, series, message, (*path, "patience"))
+    elif patience >= spec.epochs and not stopping.restore_best:
+        message = (
+            f"a phase of {_epochs(spec.epochs)} cannot stop early "
+            f"after {_epochs(patience)} without an improvement"
+        )
+        also = [((*phase.path, "epochs"), "the epochs of the phase")]
+        phase.context.warning("SP659", message, (*path, "patience"), also=also)
+    better = _better(phase, spec, name)
+    if better is not None and better != stopping.mode:
+        written = spec.callbacks[int(path[-1])]
+        direction, way = ("higher", "falls") if better == "max" else ("lower", "rises")
+        message = (
+            f"`mode: {stopping.mode}` stops when `{name}` no longer {way}, "
+            f"but the {direction} it is the better"
+        )
+        place = (*path, "mode" if "mode" in written else "monitor")
+        phase.context.warning("SP658", message, place, hint=f"`mode: {better}`")
+
+
+def _pace_error(phase: PhaseScheduler, series: _Series, message: str, path: Path) -> None:
+    assert series.evaluation is not None, "losses come every epoch"
+    also = [((*series.evaluation, "every_n_epochs"), "this evaluation")]
+    phase.context.error("SP655", message, path, also=also)
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'s' if number > 1 else ''}"
+
+
+def _better(phase: PhaseScheduler, spec: TrainSpec, name: str) -> Literal["min", "max"] | None:
+    """Which values of a series are better; None where it depends."""
+    context = phase.context
+    for component, _ in _callbacks(phase, spec):
+        if not isinstance(component, EvaluationComponent):
+            continue
+        label = name.removeprefix(f"{component.as_ or component.split}_")
+        if label != name and label in component.metrics:
+            metric = phase.resolved.get(("metrics", label))
+            return "max" if isinstance(metric, Accuracy | R2) else "min"
+    weights = [loss.weight for loss in context.spec.losses.values()]
+    return "min" if all(weight >= 0 for weight in weights) else None
+
+
+def _warn_of_rare_evaluation(
+    phase: PhaseScheduler, spec: TrainSpec, component: EvaluationComponent, path: Path
+) -> None:
+    every = component.every_n_epochs
+    if every > spec.epochs:
+        message = (
+            f"an evaluation every {every} epochs never runs in a phase of {_epochs(spec.epochs)}"
+        )
+        also = [((*phase.path, "epochs"), "the epochs of the phase")]
+        phase.context.warning("SP660", message, (*path, "every_n_epochs"), also=also)
 
 
 def _callbacks(phase: PhaseScheduler, spec: TrainSpec) -> Iterator[tuple[object | None, Path]]:
@@ -107,9 +205,10 @@ def _evaluation(
     rows = phase.rows(source, component.split, (*path, "split")) if source else None
     nodes = phase.activity.needed(losses.reads | metrics.reads)
     phase.activity.check_fitted(nodes, (), path)
-    read = {name for label in nodes for name in phase.wired.feature_sets[label]}
-    if source and read - {source}:
-        message = f"the phase reads {source}, this evaluation reads {quoted(sorted(read))}"
+    phase.measured.append(Measured(path=path, split=component.split, nodes=nodes))
+    read = phase.wired.feature_sets(nodes)
+    if source and read not in ([], [source]):
+        message = f"the phase reads {source}, this evaluation reads {quoted(read)}"
         phase.context.error("SP307", message, path)
         return None
     if not losses.labels and not metrics.labels and losses.complete and metrics.complete:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from specplan.spec.diagnostics import Diagnostic, Label
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,6 +24,11 @@ class Context:
     A pass reports a fault once, where it is, and leaves what depends on it out of its result; later
     passes are silent about what is missing. `lost` and `damaged` tell what the document's own faults
     took out before the first pass.
+
+    Attributes:
+        fresh: whether the plan starts from untrained nodes; otherwise it goes on from a state in which
+            `fitted` are fitted and anything may be trained.
+        needs_data: whether a source that is not there is a fault; otherwise it is added to `unread`.
     """
 
     def __init__(
@@ -30,27 +37,48 @@ class Context:
         document: Document,
         mended: Mended,
         tables: Mapping[str, Mapping[str, NDArray[Any]]],
-        fitted: Collection[str] = (),
+        fitted: Collection[str] | None = None,
+        needs_data: bool = True,
     ) -> None:
         self.spec = mended.spec
         self.folder = document.folder
         self.tables = tables
-        self.lost = mended.lost
-        self.damaged = mended.damaged
-        self.fitted = frozenset(fitted)
+        self.fresh = fitted is None
+        self.fitted = frozenset(fitted or ())
+        self.needs_data = needs_data
+        self.unread: list[str] = []
         self.diagnostics: list[Diagnostic] = []
         self._document = document
         self._mended = mended
+        self._around_removed = _around(mended.removed)
+        self._around_faults: set[Path] = set()
 
-    def origin(self, path: Path) -> Origin:
-        """Where the value at `path` of the spec is written."""
-        return self._document.origin(self._mended.original(path))
+    @property
+    def right(self) -> bool:
+        """Whether no fault was found, in the document or by a pass."""
+        return not self._mended.removed and not self._around_faults
+
+    @property
+    def unused_parameters(self) -> tuple[Path, ...]:
+        """Parameters of the spec that nothing refers to."""
+        return self._document.unused_parameters
+
+    def origin(self, path: Path, *, key: bool = False) -> Origin:
+        """Where the value at `path` of the spec is written, or the key that it stands under."""
+        return self._document.origin(self._mended.original(path), key=key)
+
+    def lost(self, path: Path) -> bool:
+        """Whether a fault took out the value at `path`, or one around it."""
+        place = self._mended.original(path)
+        return any(place[:length] in self._mended.removed for length in range(len(place) + 1))
+
+    def damaged(self, path: Path) -> bool:
+        """Whether a fault took out the value at `path`, or one around or inside it."""
+        return self._mended.original(path) in self._around_removed or self.lost(path)
 
     def reported(self, path: Path) -> bool:
         """Whether a fault was found at `path` or inside it."""
-        place = self._mended.original(path)
-        found = (diagnostic.origin.path for diagnostic in self.diagnostics)
-        return self.damaged(path) or any(inner[: len(place)] == place for inner in found)
+        return self.damaged(path) or self._mended.original(path) in self._around_faults
 
     def error(
         self,
@@ -60,17 +88,54 @@ class Context:
         *,
         hint: str | None = None,
         also: Sequence[tuple[Path, str]] = (),
+        key: bool = False,
     ) -> None:
-        """Report a fault at `path`; `also` are other places that explain it."""
-        labels = tuple(Label(origin=self.origin(place), text=text) for place, text in also)
-        self.diagnostics.append(
-            Diagnostic(
-                code=code, message=message, origin=self.origin(path), hint=hint, labels=labels
-            )
+        """Report a fault at `path`, with `key` at the key there; `also` are other places that explain it."""
+        fault = self._diagnostic(code, message, path, hint, also, key=key)
+        self.diagnostics.append(fault)
+        self._around_faults |= _around([fault.origin.path])
+
+    def warning(
+        self,
+        code: str,
+        message: str,
+        path: Path,
+        *,
+        hint: str | None = None,
+        also: Sequence[tuple[Path, str]] = (),
+        key: bool = False,
+    ) -> None:
+        """Report something odd that is not wrong, as `error` reports a fault."""
+        odd = self._diagnostic(code, message, path, hint, also, key=key)
+        self.diagnostics.append(msgspec.structs.replace(odd, severity="warning"))
+
+    def _diagnostic(
+        self,
+        code: str,
+        message: str,
+        path: Path,
+        hint: str | None,
+        also: Sequence[tuple[Path, str]],
+        *,
+        key: bool,
+    ) -> Diagnostic:
+        labels = [
+            Label(origin=self.origin(place, key=_has_name(place)), text=text)
+            for place, text in also
+        ]
+        replaced = self._document.replaced(self._mended.original(path))
+        labels += [] if replaced is None else [replaced]
+        origin = self.origin(path, key=key)
+        return Diagnostic(
+            code=code, message=message, origin=origin, hint=hint, labels=tuple(labels)
         )
 
-    def warning(self, code: str, message: str, path: Path) -> None:
-        """Report something odd that is not wrong."""
-        self.diagnostics.append(
-            Diagnostic(code=code, message=message, origin=self.origin(path), severity="warning")
-        )
+
+def _has_name(path: Path) -> bool:
+    """Whether `path` leads to a FeatureSet, a node, a loss or a metric, which its key says best."""
+    return len(path) == (3 if path[0] == "graph" else 2) and path[0] != "plan"
+
+
+def _around(paths: Iterable[Path]) -> set[Path]:
+    """`paths` and every path that leads to one of them."""
+    return {path[:length] for path in paths for length in range(len(path) + 1)}

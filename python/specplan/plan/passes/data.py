@@ -125,6 +125,9 @@ def _open_file(
 ) -> _Table | None:
     place = (*path, "path")
     file = context.folder / source.path
+    if not file.exists() and not context.needs_data:
+        context.unread.append(f"`{source.path}`")
+        return None
     if not file.is_file():
         context.error("SP501", f"{source.path} not found", place, hint=_beside(file))
         return None
@@ -153,6 +156,9 @@ def _beside(file: FilePath) -> str | None:
 def _open_memory(context: Context, name: str, path: Path) -> _Table | None:
     place = (*path, "name")
     table = context.tables.get(name)
+    if table is None and not context.needs_data:
+        context.unread.append(f"table `{name}`")
+        return None
     if table is None:
         message = f"no table is bound to `{name}`; bound: {quoted(context.tables) or 'none'}"
         context.error("SP501", message, place, hint=did_you_mean(name, context.tables))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -14,6 +13,7 @@ from specplan.components.model import Cnn, Mlp
 from specplan.plan.dtypes import common_dtype, is_class
 from specplan.plan.model import Component, Node, Read
 from specplan.plan.passes.components import SklearnModel, as_plan
+from specplan.plan.passes.order import in_order
 from specplan.plan.passes.references import ColumnsOf, NodeOf, references, resolve_target
 from specplan.plan.shapes import (
     LARGEST_SIZE,
@@ -28,6 +28,8 @@ from specplan.plan.shapes import (
 from specplan.plan.streams import written_seed_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from specplan.plan.model import Shape
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
@@ -44,15 +46,21 @@ class Wired(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         order: the nodes in topological order, those of equal rank by name; without cycles and
             what depends on them.
-        nodes: every node whose output is known.
+        nodes: every node of which all is known.
+        outputs: what nodes give, also of those that say it themselves where their input is not known.
+        columns: for each node of `order`, the columns that it reads itself.
         upstream: for each node of `order`, the nodes that it reads.
-        feature_sets: for each node of `order`, the FeatureSets that it reads itself.
     """
 
     order: tuple[str, ...]
     nodes: dict[str, Node]
+    outputs: dict[str, Output]
+    columns: dict[str, tuple[ColumnsOf, ...]]
     upstream: dict[str, tuple[str, ...]]
-    feature_sets: dict[str, frozenset[str]]
+
+    def feature_sets(self, labels: Iterable[str]) -> list[str]:
+        """The FeatureSets that some nodes read themselves, by name."""
+        return sorted({read.feature_set for label in labels for read in self.columns[label]})
 
 
 def wire(context: Context, resolved: Resolved, data: dict[str, FeatureSet]) -> Wired:
@@ -68,68 +76,48 @@ def wire(context: Context, resolved: Resolved, data: dict[str, FeatureSet]) -> W
         label: tuple(dict.fromkeys(read.node for read in reads or () if isinstance(read, NodeOf)))
         for label, reads in inputs.items()
     }
-    order = _ordered(context, upstream)
+    order = in_order(context, upstream)
+    classifying = {
+        loss.node
+        for name, loss in context.spec.losses.items()
+        if isinstance(resolved.get(("losses", name)), CrossEntropy)
+    }
     nodes: dict[str, Node] = {}
-    feature_sets: dict[str, frozenset[str]] = {}
+    outputs: dict[str, Output] = {}
+    columns: dict[str, tuple[ColumnsOf, ...]] = {}
     for label in order:
         target = resolve_target(context, label, data)
         reads = inputs[label]
-        columns = [read for read in (*(reads or ()), target) if isinstance(read, ColumnsOf)]
-        feature_sets[label] = frozenset(read.feature_set for read in columns)
-        builder = _Builder(context, resolved, data, nodes, label, target)
+        columns[label] = tuple(
+            read for read in (*(reads or ()), target) if isinstance(read, ColumnsOf)
+        )
+        builder = _Builder(
+            context, resolved, data, outputs, label, target, classifies=label in classifying
+        )
         node = builder.build(reads) if reads is not None else None
         if node is not None and max(prod(node.shape), node.parameters) > LARGEST_SIZE:
             size = f"{node.parameters} parameters, and rows of the shape {show(node.shape)}"
             message = f"{label} has {size}; both can be at most {LARGEST_SIZE}"
             context.error("SP602", message, ("graph", "nodes", label))
-            node = None
+            continue
         if node is not None:
             nodes[label] = node
+            outputs[label] = Output(node.backend, node.dtype, node.shape)
+        elif (declared := builder.declared()) is not None:
+            outputs[label] = declared
     return Wired(
         order=order,
         nodes=nodes,
+        outputs=outputs,
+        columns=columns,
         upstream={label: upstream[label] for label in order},
-        feature_sets=feature_sets,
     )
 
 
-def _ordered(context: Context, upstream: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    waiting = {label: set(before) for label, before in upstream.items()}
-    ready = [label for label, before in waiting.items() if not before]
-    heapq.heapify(ready)
-    order: list[str] = []
-    while ready:
-        label = heapq.heappop(ready)
-        order.append(label)
-        del waiting[label]
-        for other, before in waiting.items():
-            if label in before:
-                before.remove(label)
-                if not before:
-                    heapq.heappush(ready, other)
-    reported: set[str] = set()
-    for label in sorted(waiting):
-        cycle = _cycle(label, waiting)
-        if reported.isdisjoint(cycle):
-            reported.update(cycle)
-            path = ("graph", "nodes", cycle[0], "input")
-            context.error("SP305", f"nodes form a cycle: {' -> '.join(cycle)}", path)
-    return tuple(order)
+class Output(msgspec.Struct, frozen=True):
+    """What a column or a node gives, before it is cast or viewed."""
 
-
-def _cycle(label: str, waiting: dict[str, set[str]]) -> list[str]:
-    """The cycle that one reaches from `label` against the flow, in the direction of the flow."""
-    walk = [label]
-    while walk.count(walk[-1]) == 1:
-        walk.append(min(waiting[walk[-1]]))
-    cycle = walk[walk.index(walk[-1]) :][::-1]
-    first = cycle.index(min(cycle))
-    return [*cycle[first:-1], *cycle[:first], cycle[first]]
-
-
-class _Output(msgspec.Struct, frozen=True):
-    """What a reference gives before it is cast or viewed."""
-
+    backend: Literal["data", "torch", "sklearn", "merge"]
     dtype: str
     shape: Shape
 
@@ -142,24 +130,22 @@ class _Builder:
         context: Context,
         resolved: Resolved,
         data: dict[str, FeatureSet],
-        nodes: dict[str, Node],
+        outputs: dict[str, Output],
         label: str,
         target: Reference | None,
+        *,
+        classifies: bool,
     ) -> None:
         self.context = context
         self.data = data
-        self.nodes = nodes
+        self.outputs = outputs
         self.label = label
         self.path: Path = ("graph", "nodes", label)
         self.spec = context.spec.graph.nodes[label]
         self.model = resolved.get((*self.path, "model"))
         self.merge = resolved.get((*self.path, "merge"))
         self.target = target
-        self.losses = [
-            resolved.get(("losses", loss))
-            for loss, spec in context.spec.losses.items()
-            if spec.node == label
-        ]
+        self.classifies = classifies
 
     def build(self, reads: tuple[Reference, ...]) -> Node | None:
         outputs = [self._output(read) for read in reads]
@@ -174,19 +160,24 @@ class _Builder:
                 return self._sklearn(self.model, reads[0], outputs[0])
         return None
 
-    def _output(self, read: Reference) -> _Output | None:
+    def declared(self) -> Output | None:
+        """What the node says that it gives, whatever it reads."""
+        if isinstance(self.model, Mlp | Cnn) and self.model.output_shape is not None:
+            return Output("torch", TORCH_DTYPE, self.model.output_shape)
+        return None
+
+    def _output(self, read: Reference) -> Output | None:
         if isinstance(read, NodeOf):
-            node = self.nodes.get(read.node)
-            return _Output(node.dtype, node.shape) if node else None
+            return self.outputs.get(read.node)
         columns = [self.data[read.feature_set].columns[name] for name in read.columns]
         known = [column for column in columns if column is not None]
         if len(known) < len(columns):
             return None
         dtype = common_dtype(*(column.dtype for column in known))
         if not read.joined:
-            return _Output(dtype, known[0].shape)
+            return Output("data", dtype, known[0].shape)
         try:
-            return _Output(dtype, concat_shape([column.shape for column in known], -1))
+            return Output("data", dtype, concat_shape([column.shape for column in known], -1))
         except ShapeError as error:
             self._error("SP601", f"{self.label}: {error}", "input", f"columns of `{read.value}`")
             return None
@@ -199,7 +190,7 @@ class _Builder:
         return Read(value=read.value, columns=columns, dtype=dtype, shape=shape)
 
     def _concat(
-        self, merge: Concat, reads: tuple[Reference, ...], outputs: list[_Output | None]
+        self, merge: Concat, reads: tuple[Reference, ...], outputs: list[Output | None]
     ) -> Node | None:
         known = [output for output in outputs if output is not None]
         if len(known) < len(outputs):
@@ -210,10 +201,7 @@ class _Builder:
             values = ", ".join(f"`{read.value}`" for read in reads)
             self._error("SP601", f"{self.label}: {error}", "input", f"the inputs are {values}")
             return None
-        trained = any(
-            isinstance(read, NodeOf) and self.nodes[read.node].dtype == TORCH_DTYPE
-            for read in reads
-        )
+        trained = any(output.backend != "data" and output.dtype == TORCH_DTYPE for output in known)
         dtype = TORCH_DTYPE if trained else common_dtype(*(output.dtype for output in known))
         inputs = tuple(
             self._read(read, dtype, as_row(output.shape))
@@ -228,7 +216,7 @@ class _Builder:
             shape=shape,
         )
 
-    def _torch(self, model: Mlp | Cnn, read: Reference, output: _Output) -> Node | None:
+    def _torch(self, model: Mlp | Cnn, read: Reference, output: Output) -> Node | None:
         shape = self._output_shape(model)
         try:
             if isinstance(model, Cnn):
@@ -247,14 +235,11 @@ class _Builder:
             backend="torch",
             component=as_plan(msgspec.structs.replace(model, output_shape=shape)),
             inputs=(self._read(read, TORCH_DTYPE, output.shape),),
-            target=self._target_read(shape, classes=self._classifies()),
+            target=self._target_read(shape, classes=self.classifies),
             dtype=TORCH_DTYPE,
             shape=shape,
             parameters=parameters,
         )
-
-    def _classifies(self) -> bool:
-        return any(isinstance(loss, CrossEntropy) for loss in self.losses)
 
     def _lost_target(self) -> bool:
         return self.context.lost((*self.path, "target"))
@@ -262,7 +247,7 @@ class _Builder:
     def _output_shape(self, model: Mlp | Cnn) -> Shape | None:
         if model.output_shape is not None:
             return model.output_shape
-        if self._classifies():
+        if self.classifies:
             message = f"{self.label} needs `output_shape`: its loss cross_entropy reads one logit per class"
             self._error("SP605", message, "model", "`output_shape: [n]` for n classes")
             return None
@@ -282,7 +267,7 @@ class _Builder:
         same = prod(target.shape) == prod(output_shape) and not classes
         return self._read(self.target, target.dtype, output_shape if same else target.shape)
 
-    def _sklearn(self, model: SklearnModel, read: Reference, output: _Output) -> Node | None:
+    def _sklearn(self, model: SklearnModel, read: Reference, output: Output) -> Node | None:
         inputs = (self._read(read, output.dtype, (prod(output.shape),)),)
         component = self._estimator(model)
         if model.estimator.kind == "transformer":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from specplan.components.component import Component
-from specplan.components.loss import CrossEntropy
+from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy
 from specplan.components.metric import Accuracy
 from specplan.plan.dtypes import is_class, is_float
 from specplan.plan.model import Argument, Objective
@@ -71,6 +71,7 @@ class _Value(msgspec.Struct, frozen=True):
 
     node: str
     field: Field
+    backend: str
     dtype: str
     shape: Shape
 
@@ -124,7 +125,9 @@ class _Checker:
         self.nodes = tuple(dict.fromkeys([self.spec.node, *(node for node, _ in named)]))
         self.outputs = tuple(node for node, field in named if field == "outputs")
         first, second = (self._value(node, field) for node, field in named)
-        if self.component is None or first is None or second is None:
+        if self.component is None or first is None or not self._can_judge(self.component, first):
+            return None
+        if second is None:
             return None
         arguments = self._arguments(self.component, first, second)
         if arguments is None:
@@ -182,18 +185,47 @@ class _Checker:
         return named
 
     def _value(self, label: str, field: Field) -> _Value | None:
-        node = self.wired.nodes.get(label)
         lost = self.context.lost(("graph", "nodes", label, "target"))
         target = self.context.spec.graph.nodes[label].target
         if field == "targets" and target is None and not lost:
             message = f"reads the targets of {label}, which has none"
             self._error("SP657", message, hint=f"give {label} a `target: FeatureSet.column`")
             return None
-        if node is None:
-            return None
         if field == "outputs":
-            return _Value(label, field, node.dtype, node.shape)
-        return _Value(label, field, node.target.dtype, node.target.shape) if node.target else None
+            known = self.wired.outputs.get(label)
+            return _Value(label, field, known.backend, known.dtype, known.shape) if known else None
+        node = self.wired.nodes.get(label)
+        if node is None or node.target is None:
+            return None
+        return _Value(label, field, "data", node.target.dtype, node.target.shape)
+
+    def _can_judge(self, component: Component, first: _Value) -> bool:
+        """Whether the first argument is one that the component reads, whatever the second is."""
+        logits = isinstance(component, CrossEntropy | BinaryCrossEntropyWithLogits)
+        if not logits and not (isinstance(component, Accuracy) and is_float(first.dtype)):
+            return True
+        name = component.__struct_config__.tag
+        if first.field == "targets":
+            message = f"{name} reads outputs, then targets; the first of `args` are targets"
+            self._error("SP654", message, key="args", hint="write `args: [outputs, targets]`")
+            return False
+        if first.backend == "sklearn" or not is_float(first.dtype):
+            message = f"{name} reads the logits of a torch node, {first.node} is scikit-learn's"
+            if not is_float(first.dtype):
+                message = f"{name} reads logits, {first.node} gives {first.dtype} labels"
+            self._error("SP654", message)
+            return False
+        classes = first.shape[0] if first.shape else 0
+        if classes < 2 and not isinstance(component, BinaryCrossEntropyWithLogits):
+            message = (
+                f"{name} needs outputs (B, classes, ...) of at least 2 classes, "
+                f"not {_described(first)}"
+            )
+            self._error(
+                "SP651", message, hint=f"give {first.node} `output_shape: [n]` for n classes"
+            )
+            return False
+        return True
 
     def _arguments(
         self, component: Component, first: _Value, second: _Value
@@ -221,8 +253,7 @@ class _Checker:
     def _size_hint(self, first: _Value, second: _Value) -> str | None:
         if first.field != "outputs" or second.field != "targets":
             return None
-        node = self.wired.nodes[first.node]
-        if node.backend != "torch":
+        if first.backend != "torch":
             return None
         if is_class(second.dtype) and prod(second.shape) == 1:
             name = "cross_entropy" if self.path[0] == "losses" else "accuracy"
@@ -230,23 +261,15 @@ class _Checker:
         return f"give {first.node} `output_shape: {list(second.shape or (1,))}`"
 
     def _logits(self, first: _Value, second: _Value, name: str) -> tuple[Argument, ...] | None:
-        if not is_float(first.dtype) or self.wired.nodes[first.node].backend == "sklearn":
-            message = f"{name} reads one logit per class, {first.node} gives {first.dtype} labels"
-            if is_float(first.dtype):
-                message = f"{name} reads the logits of a torch node, {first.node} is scikit-learn's"
-            self._error("SP654", message)
-            return None
         if not is_class(second.dtype):
             self._error("SP652", f"{name} needs integer class targets, {_typed(second)}")
             return None
-        if not first.shape or first.shape[0] < 2 or prod(second.shape) != prod(first.shape[1:]):
+        if prod(second.shape) != prod(first.shape[1:]):
             message = (
-                f"{name} needs outputs (B, classes, ...) and targets (B, ...) of at least 2 classes, "
+                f"{name} needs outputs (B, classes, ...) and targets (B, ...), "
                 f"not {_described(first)} and {_described(second)}"
             )
-            self._error(
-                "SP651", message, hint=f"give {first.node} `output_shape: [n]` for n classes"
-            )
+            self._error("SP651", message)
             return None
         return (
             _argument(first, first.dtype, first.shape),

@@ -1,0 +1,105 @@
+"""Phases whose measurements say less than they seem to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from specplan.spec.model import EvalSpec
+from specplan.spec.wording import quoted
+
+if TYPE_CHECKING:
+    from specplan.plan.passes.context import Context
+    from specplan.plan.passes.outline import Measured, Outline
+    from specplan.plan.passes.phase import Parts
+    from specplan.plan.passes.schedule import Schedule
+
+
+def warn_of_evaluation(context: Context, parts: Parts, schedule: Schedule) -> set[str]:
+    """Warn of rows that are learned from and measured, and of phases that tell nothing new.
+
+    Returns the FeatureSets of which a phase reads rows that it should not.
+    """
+    misread: set[str] = set()
+    for label, feature_set in parts.data.items():
+        outlines = [outline for outline in schedule.outlines if outline.source == label]
+        splits = tuple(feature_set.splits)
+        if len(splits) > 1 and _measures_what_was_learned(context, outlines, splits):
+            misread.add(label)
+    _warn_of_repetition(context, schedule.outlines)
+    return misread
+
+
+def _measures_what_was_learned(
+    context: Context, outlines: list[Outline], splits: tuple[str, ...]
+) -> bool:
+    learners = [outline for outline in outlines if outline.learning]
+    measured = [(outline, item) for outline in outlines for item in outline.measured]
+    if _learns_from_all(context, learners, [item for _, item in measured]):
+        return True
+    taught_by = [_teacher(learners, item) for _, item in measured]
+    if None in taught_by:
+        return False
+    for (outline, item), learner in zip(measured, taught_by, strict=True):
+        if isinstance(outline.spec, EvalSpec) and learner is not None:
+            message = (
+                f"split `{item.split}` is the one that `{learner.label}` learns from, "
+                "and no other is measured"
+            )
+            also = [((*learner.path, "split"), "learned from here")]
+            others = quoted(name for name in splits if name != item.split)
+            hint = f"rows that it has not seen are in {others}"
+            context.warning("SP615", message, (*item.path, "split"), hint=hint, also=also)
+            return True
+    return False
+
+
+def _learns_from_all(context: Context, learners: list[Outline], measured: list[Measured]) -> bool:
+    for learner in learners:
+        for item in measured:
+            if learner.spec.split is None and item.split is not None and _taught(learner, item):
+                message = (
+                    f"this phase learns from all rows, also from split `{item.split}`, "
+                    "on which what it learned is measured"
+                )
+                also = [((*item.path, "split"), "measured here")]
+                hint = "say which rows to learn from, such as `split: train`"
+                context.warning("SP615", message, learner.place, hint=hint, also=also)
+                return True
+    return False
+
+
+def _teacher(learners: list[Outline], measured: Measured) -> Outline | None:
+    """A phase that learned what is measured from the very rows on which it is."""
+    for learner in learners:
+        if learner.spec.split == measured.split and _taught(learner, measured):
+            return learner
+    return None
+
+
+def _taught(learner: Outline, measurement: Measured) -> bool:
+    return not set(learner.learning).isdisjoint(measurement.nodes)
+
+
+def _warn_of_repetition(context: Context, outlines: tuple[Outline, ...]) -> None:
+    since: list[Outline] = []
+    for outline in outlines:
+        if outline.learning:
+            since = []
+        if not isinstance(outline.spec, EvalSpec):
+            continue
+        spec = outline.spec
+        if spec.record == "none" and not spec.losses and not spec.metrics:
+            message = "this phase measures nothing and records nothing"
+            hint = "name `losses` or `metrics`"
+            context.warning("SP616", message, outline.place, hint=hint)
+            continue
+        same = replace(spec, label="_")
+        for before in since:
+            if replace(before.spec, label="_") == same and before.path != outline.path:
+                message = f"this phase repeats `{before.label}`: nothing learns between them"
+                also = [(before.place, "the same phase")]
+                context.warning("SP617", message, outline.place, also=also)
+                break
+        since.append(outline)

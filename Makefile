@@ -82,6 +82,11 @@ bench-peers: setup ## Install what the benches compare with into .venv-bench
 		&& $(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(" + repr(sysconfig.get_path("purelib")) + ")")' \
 			> $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth)
 
+.PHONY: editors
+editors: setup ## Drive the JSON and the YAML language server with the schema (needs node and npm)
+	$(call step,Install the language servers,npm install --prefix tools/editors --no-package-lock --no-audit --no-fund)
+	$(call step,Drive the language servers,$(BIN)/python -m pytest -m editor tests/editor)
+
 .PHONY: torture
 torture: setup ## Run the long tier of the fault harness, and write its figures into docs/reliability.md
 	$(BIN)/python -m tests.torture

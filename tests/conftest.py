@@ -9,22 +9,32 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LEFT_OUT = pytest.StashKey[int]()
+ASKED_FOR = {
+    "gpu": "a CUDA device",
+    "editor": "language servers, which `make editors` installs",
+}
+"""Markers of tests that need what few machines have, and run only where `-m` names them."""
+
+LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that need a CUDA device run only where they are asked for: `pytest -m gpu`."""
-    if "gpu" in config.option.markexpr:
-        return
-    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
-    config.stash[LEFT_OUT] = len(on_gpu)
-    if on_gpu:
-        config.hook.pytest_deselected(items=on_gpu)
-        items[:] = [item for item in items if item not in on_gpu]
+    """Leave out what nobody asked for."""
+    config.stash[LEFT_OUT] = counts = {}
+    for marker in ASKED_FOR:
+        left_out = [item for item in items if item.get_closest_marker(marker)]
+        if marker not in config.option.markexpr and left_out:
+            counts[marker] = len(left_out)
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
 
 
-def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str:
+def pytest_report_collectionfinish(
+    config: pytest.Config, items: Sequence[pytest.Item]
+) -> list[str]:
     """Say why tests were left out."""
     del items
-    count = config.stash.get(LEFT_OUT, 0)
-    return f"{count} tests need a CUDA device: -m gpu runs them" if count else ""
+    return [
+        f"{count} tests need {ASKED_FOR[marker]}: -m {marker} runs them"
+        for marker, count in config.stash.get(LEFT_OUT, {}).items()
+    ]

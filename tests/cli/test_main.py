@@ -36,6 +36,7 @@ Options:
   -h, --help  Show this message and exit.
 
 Commands:
+  init      Write a first spec, with the schema for editors.
   compile   Turn a spec into a plan.
   explain   Print what a spec or a plan would run.
   validate  Check a spec, also without its data.
@@ -76,7 +77,7 @@ def test_an_unknown_verb_is_wrong_usage(mlx: Mlx) -> None:
     result = mlx("complie", "spec.json")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.endswith(
-        "Error: unknown command `complie`; known: compile, explain, validate, schema, run, list, "
+        "Error: unknown command `complie`; known: init, compile, explain, validate, schema, run, list, "
         "show, metrics, export, verify, repair\nhint: did you mean `compile`?\n"
     )
 

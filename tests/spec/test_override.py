@@ -248,6 +248,7 @@ WRONG = {
     "SP103_imports": ["imports.0=base.yaml"],
     "SP103_key": ["graph.nodes.MPL.model.use=cnn"],
     "SP103_label": ["plan.fti.epochs=5"],
+    "SP103_label_of_a_phase_in_a_group": ["plan.test.batch_size=5"],
     "SP103_label_in_group": ["plan.deep.tset.batch_size=5"],
     "SP103_parameter": ["graph.nodes.MLP.model.hidden_dim=5"],
     "SP103_scalar": ["params.lr.start=5"],

@@ -77,6 +77,33 @@ def test_every_property_is_described() -> None:
             assert value.get("description") or referred.get("description"), (owner["title"], name)
 
 
+def test_every_property_has_an_example() -> None:
+    experiment = schema("experiment.schema.json")
+    definitions = experiment["$defs"]
+
+    def shows_itself(value: dict[str, Any]) -> bool:
+        """Whether the schema lists the values, or refers to one that says what goes in."""
+        return bool(
+            value.keys() & {"examples", "const", "enum"}
+            or value.get("type") == "boolean"
+            or ("else" in value and shows_itself(value["else"]))
+            or "$ref" in value
+        )
+
+    for owner in [experiment, *definitions.values()]:
+        for name, value in owner.get("properties", {}).items():
+            assert value is True or shows_itself(value), (owner["title"], name)
+
+
+def test_examples_are_what_they_illustrate() -> None:
+    experiment = schema("experiment.schema.json")
+    definitions = experiment["$defs"]
+    for part in parts(experiment):
+        validator = Draft202012Validator({"$defs": definitions, **part})
+        for example in part.get("examples", []):
+            assert [error.message for error in validator.iter_errors(example)] == []
+
+
 def test_unions_are_told_apart_by_a_name() -> None:
     keywords = {key for part in parts(schema("experiment.schema.json")) for key in part}
     assert not keywords & {"oneOf", "anyOf"}

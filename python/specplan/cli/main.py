@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 VERBS = {
+    "init": "Write a first spec, with the schema for editors.",
     "compile": "Turn a spec into a plan.",
     "explain": "Print what a spec or a plan would run.",
     "validate": "Check a spec, also without its data.",

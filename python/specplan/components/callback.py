@@ -16,18 +16,26 @@ class Evaluation(Component, frozen=True, tag="evaluation"):
     split: Annotated[str, Meta(description="Split to evaluate.", examples=["val"])]
     losses: Annotated[
         tuple[str, ...] | None,
-        Meta(description="Labels of the losses; by default those of the phase."),
+        Meta(
+            description="Labels of the losses; by default those of the phase.", examples=[["mse"]]
+        ),
     ] = None
-    metrics: Annotated[tuple[str, ...], Meta(description="Labels of metrics to compute.")] = ()
-    every_n_epochs: Annotated[Positive, Meta(description="Epochs between two evaluations.")] = 1
+    metrics: Annotated[
+        tuple[str, ...], Meta(description="Labels of metrics to compute.", examples=[["rmse"]])
+    ] = ()
+    every_n_epochs: Annotated[
+        Positive, Meta(description="Epochs between two evaluations.", examples=[5])
+    ] = 1
     as_: Annotated[
         str | None,
         Meta(
-            description="First part of the names of what is recorded; by default the split's name."
+            description="First part of the names of what is recorded; by default the split's name.",
+            examples=["val"],
         ),
     ] = msgspec.field(name="as", default=None)
     batch_size: Annotated[
-        Positive | None, Meta(description="Rows at a time; by default the whole split.")
+        Positive | None,
+        Meta(description="Rows at a time; by default the whole split.", examples=[256]),
     ] = None
 
 
@@ -39,10 +47,11 @@ class EarlyStopping(Component, frozen=True, tag="early_stopping"):
     ] = "val_loss"
     mode: Annotated[Literal["min", "max"], Meta(description="Which direction is better.")] = "min"
     patience: Annotated[
-        Positive, Meta(description="Epochs without improvement after which to stop.")
+        Positive, Meta(description="Epochs without improvement after which to stop.", examples=[10])
     ] = 5
     min_delta: Annotated[
-        float, Meta(ge=0, description="Smallest change that counts as an improvement.")
+        float,
+        Meta(ge=0, description="Smallest change that counts as an improvement.", examples=[1e-4]),
     ] = 0.0
     restore_best: Annotated[
         bool, Meta(description="Whether the weights of the best epoch are put back at the end.")

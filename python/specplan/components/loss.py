@@ -20,20 +20,25 @@ class L1(Component, frozen=True, tag="l1"):
 class SmoothL1(Component, frozen=True, tag="smooth_l1"):
     """Squared below `beta`, absolute above."""
 
-    beta: Annotated[float, Meta(ge=0, description="Where the two forms meet.")] = 1.0
+    beta: Annotated[float, Meta(ge=0, description="Where the two forms meet.", examples=[0.5])] = (
+        1.0
+    )
 
 
 class Huber(Component, frozen=True, tag="huber"):
     """Squared below `delta`, absolute above, scaled by `delta`."""
 
-    delta: Annotated[float, Meta(gt=0, description="Where the two forms meet.")] = 1.0
+    delta: Annotated[float, Meta(gt=0, description="Where the two forms meet.", examples=[0.5])] = (
+        1.0
+    )
 
 
 class CrossEntropy(Component, frozen=True, tag="cross_entropy"):
     """Cross entropy between logits of shape (classes,) and an integer class of shape ()."""
 
     label_smoothing: Annotated[
-        Probability, Meta(description="Share of the target that is spread over all classes.")
+        Probability,
+        Meta(description="Share of the target that is spread over all classes.", examples=[0.1]),
     ] = 0.0
 
 

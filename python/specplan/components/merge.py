@@ -13,5 +13,9 @@ class Concat(Component, frozen=True, tag="concat"):
     """Concatenate the inputs along one axis of a row."""
 
     axis: Annotated[
-        int, Meta(description="Axis of one row, the batch axis not counted; negative from the end.")
+        int,
+        Meta(
+            description="Axis of one row, the batch axis not counted; negative from the end.",
+            examples=[0],
+        ),
     ] = -1

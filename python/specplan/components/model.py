@@ -22,7 +22,8 @@ OutputShape = Annotated[
     ),
 ]
 Dropout = Annotated[
-    Probability, Meta(description="Probability of zeroing a hidden value while training.")
+    Probability,
+    Meta(description="Probability of zeroing a hidden value while training.", examples=[0.1]),
 ]
 
 
@@ -30,8 +31,12 @@ class Mlp(Component, frozen=True, tag="mlp"):
     """A multi-layer perceptron: the row is flattened, then `n_layers` hidden linear layers and one output layer."""
 
     output_shape: OutputShape = None
-    n_layers: Annotated[int, Meta(ge=0, le=MOST_LAYERS, description="Number of hidden layers.")] = 2
-    hidden_dim: Annotated[Positive, Meta(description="Width of each hidden layer.")] = 32
+    n_layers: Annotated[
+        int, Meta(ge=0, le=MOST_LAYERS, description="Number of hidden layers.", examples=[3])
+    ] = 2
+    hidden_dim: Annotated[
+        Positive, Meta(description="Width of each hidden layer.", examples=[128])
+    ] = 32
     activation: Activation = "relu"
     dropout: Dropout = 0.0
 
@@ -45,14 +50,25 @@ class Cnn(Component, frozen=True, tag="cnn"):
 
     output_shape: OutputShape = None
     n_layers: Annotated[
-        int, Meta(ge=1, le=MOST_LAYERS, description="Number of convolution blocks.")
+        int, Meta(ge=1, le=MOST_LAYERS, description="Number of convolution blocks.", examples=[3])
     ] = 2
-    hidden_dim: Annotated[Positive, Meta(description="Channels of each convolution.")] = 16
-    kernel_size: Annotated[Positive, Meta(description="Width of the kernel on every axis.")] = 3
-    stride: Annotated[Positive, Meta(description="Step of the kernel on every axis.")] = 1
-    padding: Annotated[int, Meta(ge=0, description="Zeros added at both ends of every axis.")] = 1
+    hidden_dim: Annotated[
+        Positive, Meta(description="Channels of each convolution.", examples=[32])
+    ] = 16
+    kernel_size: Annotated[
+        Positive, Meta(description="Width of the kernel on every axis.", examples=[5])
+    ] = 3
+    stride: Annotated[
+        Positive, Meta(description="Step of the kernel on every axis.", examples=[2])
+    ] = 1
+    padding: Annotated[
+        int, Meta(ge=0, description="Zeros added at both ends of every axis.", examples=[0])
+    ] = 1
     pooling: Annotated[
-        Positive, Meta(description="Width of the max pooling after each activation; 1 is none.")
+        Positive,
+        Meta(
+            description="Width of the max pooling after each activation; 1 is none.", examples=[2]
+        ),
     ] = 1
     activation: Activation = "relu"
     dropout: Dropout = 0.0

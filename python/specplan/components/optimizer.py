@@ -8,20 +8,27 @@ from msgspec import Meta
 
 from specplan.components.component import Component, NonNegative
 
-WeightDecay = Annotated[NonNegative, Meta(description="Factor of the weight decay.")]
+WeightDecay = Annotated[
+    NonNegative, Meta(description="Factor of the weight decay.", examples=[1e-4])
+]
 Betas = Annotated[
     tuple[float, float],
-    Meta(description="Decay rates of the running mean and square of the gradient."),
+    Meta(
+        description="Decay rates of the running mean and square of the gradient.",
+        examples=[[0.9, 0.98]],
+    ),
 ]
-Eps = Annotated[NonNegative, Meta(description="Added to the denominator.")]
+Eps = Annotated[NonNegative, Meta(description="Added to the denominator.", examples=[1e-6])]
 
 
 class SGD(Component, frozen=True, tag="sgd"):
     """Stochastic gradient descent."""
 
     lr: Annotated[NonNegative, Meta(description="Learning rate.", examples=[0.01])] = 1e-3
-    momentum: Annotated[NonNegative, Meta(description="Factor of the momentum.")] = 0.0
-    dampening: Annotated[float, Meta(description="Damping of the momentum.")] = 0.0
+    momentum: Annotated[
+        NonNegative, Meta(description="Factor of the momentum.", examples=[0.9])
+    ] = 0.0
+    dampening: Annotated[float, Meta(description="Damping of the momentum.", examples=[0.1])] = 0.0
     weight_decay: WeightDecay = 0.0
     nesterov: Annotated[bool, Meta(description="Whether to use Nesterov momentum.")] = False
 
@@ -50,10 +57,14 @@ class RMSprop(Component, frozen=True, tag="rmsprop"):
     """RMSprop (Hinton, 2012)."""
 
     lr: Annotated[NonNegative, Meta(description="Learning rate.", examples=[0.01])] = 1e-2
-    alpha: Annotated[NonNegative, Meta(description="Smoothing of the squared gradient.")] = 0.99
+    alpha: Annotated[
+        NonNegative, Meta(description="Smoothing of the squared gradient.", examples=[0.9])
+    ] = 0.99
     eps: Eps = 1e-8
     weight_decay: WeightDecay = 0.0
-    momentum: Annotated[NonNegative, Meta(description="Factor of the momentum.")] = 0.0
+    momentum: Annotated[
+        NonNegative, Meta(description="Factor of the momentum.", examples=[0.9])
+    ] = 0.0
     centered: Annotated[
         bool, Meta(description="Whether to normalise by the estimated variance.")
     ] = False

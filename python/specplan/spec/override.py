@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 NAME = "-c"
 """How diagnostics call the text of all overrides, in which each begins a line."""
 
+_LONGEST_HINT = 60
 _READ_BEFORE = ("imports", "parent")
 # What can be a number, a boolean or null. Of these nothing has another meaning to YAML, as `- a` and `a: b` have.
 _WORD = re.compile(r"~|[-+]?\.?\w[\w.+-]*", re.ASCII)
@@ -144,8 +145,10 @@ class Overrides:
         return written, None
 
     def _refuse_key(self, text: str, origin: Origin) -> None:
+        hint: str | None
         if "=" not in text:
-            message, hint = "an override is KEY=VALUE, and here is no `=`", f"write `{text}=VALUE`"
+            message = "an override is KEY=VALUE, and here is no `=`"
+            hint = f"write `{text}=VALUE`" if len(text) <= _LONGEST_HINT else None
         else:
             message = "not a KEY: keys and indexes with `.` between them, as in `plan.0.epochs`"
             hint = "write a key that holds `.`, `=` or a bracket as `[key]`"

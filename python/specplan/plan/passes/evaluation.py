@@ -36,37 +36,47 @@ def _measures_what_was_learned(
 ) -> bool:
     learners = [outline for outline in outlines if outline.learning]
     measured = [(outline, item) for outline in outlines for item in outline.measured]
-    if _learns_from_all(context, learners, [item for _, item in measured]):
-        return True
-    taught_by = [_teacher(learners, item) for _, item in measured]
-    if None in taught_by:
-        return False
-    for (outline, item), learner in zip(measured, taught_by, strict=True):
-        if isinstance(outline.spec, EvalSpec) and learner is not None:
-            message = (
-                f"split `{item.split}` is the one that `{learner.label}` learns from, "
-                "and no other is measured"
-            )
-            also = [((*learner.path, "split"), "learned from here")]
-            others = quoted(name for name in splits if name != item.split)
-            hint = f"rows that it has not seen are in {others}"
+    for learner in learners:
+        for outline, item in measured:
+            if _taught(learner, item) and _reads_too_much(context, learner, outline, item):
+                return True
+    seen = [(outline, item, _teacher(learners, item)) for outline, item in measured]
+    all_seen = all(teacher is not None for *_, teacher in seen)
+    held_out = {learner.spec.split for learner in learners} - {item.split for _, item in measured}
+    for outline, item, teacher in seen:
+        # What a phase measures on its own rows, and the score of a `train` split, is there to compare with.
+        if teacher is None or item.split is None or teacher.path == outline.path:
+            continue
+        if all_seen or (held_out and "train" not in str(item.split)):
+            message = f"split `{item.split}` measures what `{teacher.label}` learned from it"
+            also = [((*teacher.path, "split"), "learned from here")]
+            rest = quoted(name for name in splits if name != item.split)
+            hint = f"measure another split: {rest}"
             context.warning("SP615", message, (*item.path, "split"), hint=hint, also=also)
             return True
     return False
 
 
-def _learns_from_all(context: Context, learners: list[Outline], measured: list[Measured]) -> bool:
-    for learner in learners:
-        for item in measured:
-            if learner.spec.split is None and item.split is not None and _taught(learner, item):
-                message = (
-                    f"this phase learns from all rows, also from split `{item.split}`, "
-                    "on which what it learned is measured"
-                )
-                also = [((*item.path, "split"), "measured here")]
-                hint = "say which rows to learn from, such as `split: train`"
-                context.warning("SP615", message, learner.place, hint=hint, also=also)
-                return True
+def _reads_too_much(
+    context: Context, learner: Outline, outline: Outline, measured: Measured
+) -> bool:
+    """Warn where all rows are read, of which some should only be measured, or only be learned from."""
+    learned, judged = learner.spec.split, measured.split
+    if learned is None and judged is not None:
+        message = (
+            f"this phase learns from all rows, also from split `{judged}`, "
+            "on which what it learned is measured"
+        )
+        also = [((*measured.path, "split"), "measured here")]
+        hint = "say which rows to learn from, such as `split: train`"
+        context.warning("SP615", message, learner.place, hint=hint, also=also)
+        return True
+    if learned is not None and judged is None and (outline.losses.labels or outline.metrics.labels):
+        message = f"this phase measures all rows, also split `{learned}` that was learned from"
+        also = [((*learner.path, "split"), "learned from here")]
+        hint = "say which rows to measure, such as `split: test`"
+        context.warning("SP615", message, outline.place, hint=hint, also=also)
+        return True
     return False
 
 

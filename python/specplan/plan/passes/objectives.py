@@ -187,6 +187,8 @@ class _Checker:
     def _value(self, label: str, field: Field) -> _Value | None:
         lost = self.context.lost(("graph", "nodes", label, "target"))
         target = self.context.spec.graph.nodes[label].target
+        if self.context.reported(("graph", "nodes", label, "model")):
+            lost = True
         if field == "targets" and target is None and not lost:
             message = f"reads the targets of {label}, which has none"
             self._error("SP657", message, hint=f"give {label} a `target: FeatureSet.column`")

@@ -209,7 +209,7 @@ class _Builder:
         if len(reads) == 1:
             message = f"{self.label} merges one value, `{reads[0].value}`"
             hint = "list several in `input`, or let others read it directly"
-            self.context.warning("SP619", message, (*self.path, "input"), hint=hint)
+            self.context.warning("SP649", message, (*self.path, "input"), hint=hint)
         try:
             shape = concat_shape([output.shape for output in known], merge.axis)
         except ShapeError:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import (
+    check_data_option,
+    code_options,
     composition_options,
     error_format_option,
     spec_argument,
@@ -16,6 +18,7 @@ from specplan.cli.arguments import (
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
 
 if TYPE_CHECKING:
+    from specplan.plan.passes.context import CodeUse
     from specplan.spec.composition import Composition
 
 
@@ -28,19 +31,25 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
 )
+@check_data_option
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
 @composition_options
+@code_options
 @strict_option
 @error_format_option
 def command(
     spec: Path,
     output: Path | None,
+    check_data: bool,
     explain: bool,
     composition: Composition,
+    code: CodeUse,
     strict: bool,
     error_format: str,
 ) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
+
+    Code of your own is read and not imported, unless you say --check-imports.
 
     Every error of the spec is listed at once, each with its file, line and column.
 
@@ -55,7 +64,9 @@ def command(
             f"--explain and --format {error_format} both write to stdout; choose one"
         )
     refuse_plan(spec)
-    compiled = compile_or_exit(spec, error_format, composition, strict=strict)
+    compiled = compile_or_exit(
+        spec, error_format, composition, check_data=check_data, strict=strict, code=code
+    )
 
     from specplan.plan.canonical import write_map, write_plan
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from specplan.components import COMPONENTS
+from specplan.components.plugins import plugins
+from specplan.components.reference import OPEN_KINDS, parse
 from specplan.spec import hints
 from specplan.spec.diagnostics import Diagnostic
 from specplan.spec.fault import objections
@@ -17,6 +19,7 @@ from specplan.spec.wording import did_you_mean, kind_of, shown, with_article
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from specplan.components import Kind
     from specplan.spec.diagnostics import Path
     from specplan.spec.document import Document
     from specplan.spec.fault import Fault
@@ -94,7 +97,9 @@ def _conversion(fault: Fault, expected: set[str]) -> str | None:
 def _not_a_choice(fault: Fault) -> Iterator[Diagnostic]:
     value, choices = fault.value, [str(choice) for choice in fault.expected]
     if fault.path[-1] == "use":
-        yield _unknown_component(fault, choices)
+        kind = next(kind for kind, known in COMPONENTS.items() if list(known) == choices)
+        if value not in plugins(kind):
+            yield _unknown_component(fault, kind)
         return
     listed = choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
     yield fault.diagnostic(
@@ -113,26 +118,30 @@ def _choice(value: object, choices: list[str]) -> str | None:
     return did_you_mean(value, choices) if isinstance(value, str) else None
 
 
-def _unknown_component(fault: Fault, known: list[str]) -> Diagnostic:
+_OWN = "`module:Class` or `./file.py:Class`"
+
+
+def _unknown_component(fault: Fault, kind: Kind) -> Diagnostic:
     value = fault.value
-    kind = next(kind for kind, by_name in COMPONENTS.items() if list(by_name) == known)
+    known, installed = list(COMPONENTS[kind]), list(plugins(kind))
     hint = None
     if not isinstance(value, str):
         message = f"`use` is {kind_of(value)}, not the name of {_kind_name(kind)}"
-    elif set(value) & set(":/."):
-        message = (
-            f"`{value}`: classes of your own are not supported in this version of the language"
-        )
-        hint = hints.for_unknown_source(value, fault.beside("path")) if kind == "source" else None
+    elif ":" in value:
+        message = f"`{value}`: {_kind_name(kind)} cannot be code of your own"
+    elif set(value) & set("/.") and kind in OPEN_KINDS:
+        message = f"`{value}` is not {_kind_name(kind)}"
+        hint = f"code of your own is {_OWN}"
     else:
         message = f"`{value}` is not {_kind_name(kind)}"
         hint = (
-            did_you_mean(value, known)
+            did_you_mean(value, [*known, *installed])
             or _of_another_kind(value)
             or (hints.for_unknown_source(value, fault.beside("path")) if kind == "source" else None)
             or (hints.for_unknown_model(value) if kind == "model" else None)
         )
-    return fault.diagnostic("SP401", f"{message}; built in: {', '.join(known)}", hint=hint)
+    more = f"; installed: {', '.join(installed)}" if installed else ""
+    return fault.diagnostic("SP401", f"{message}; built in: {', '.join(known)}{more}", hint=hint)
 
 
 def _of_another_kind(name: str) -> str | None:
@@ -145,6 +154,12 @@ def _kind_name(kind: str) -> str:
 
 
 def _wrong_pattern(fault: Fault) -> Iterator[Diagnostic]:
+    if fault.path and fault.path[-1] == "use" and not fault.value.startswith("sklearn"):
+        message = f"`{fault.value}` is not code of your own: {_OWN}"
+        meant = f"./{fault.value}"
+        hint = f"did you mean `{meant}`?" if parse(meant) else "for example `./nets.py:Net`"
+        yield fault.diagnostic("SP401", message, hint=hint)
+        return
     if fault.path and fault.path[-1] == "use":
         yield fault.diagnostic(
             "SP401",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 import msgspec
 
-from specplan.errors import SpecError
+from specplan.errors import RunError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +71,27 @@ def refuse_plan(path: Path) -> None:
         raise click.UsageError(
             f"`{path}` is a plan already; `mlx explain` prints it and `mlx run` runs it"
         )
+
+
+def warn_of_space(compiled: Compiled, path: Path, root: Path | None) -> None:
+    """Write a warning where the disk on which a run would be has too little room for it.
+
+    Raises:
+        PlanError: the plan does not hold together.
+    """
+    from specplan.plan.cost import space_warning
+    from specplan.plan.verify import verify
+    from specplan.store.root import runs_root
+
+    verify(compiled.plan)
+    try:
+        place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
+    except RunError:
+        # `mlx run` refuses such a folder, and says how else to run it.
+        return
+    warning = space_warning(compiled, place)
+    if warning is not None:
+        write_diagnostics([warning], path, "human")
 
 
 def _holds_plan(path: Path) -> bool:

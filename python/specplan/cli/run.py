@@ -13,7 +13,7 @@ from specplan.cli.arguments import (
     strict_option,
     trust_option,
 )
-from specplan.cli.diagnose import read_or_compile
+from specplan.cli.diagnose import read_or_compile, warn_of_space
 from specplan.cli.display import choose_display
 from specplan.cli.show import losses, summary, write_json, write_last_metrics, write_places
 
@@ -55,6 +55,7 @@ def command(
 
     code = CodeUse(imports="needed", trust=trust)
     compiled = read_or_compile(spec, composition, strict=strict, code=code)
+    warn_of_space(compiled, spec, root)
 
     from specplan.run.run import run_plan
     from specplan.store.root import runs_root

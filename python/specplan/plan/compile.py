@@ -58,6 +58,7 @@ def compile_mapping(
     composition: Composition = NOTHING_ADDED,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     fitted: Collection[str] | None = None,
+    strict: bool = False,
     check_data: bool = False,
 ) -> Compiled:
     """Compile a spec that a Python program holds.
@@ -68,13 +69,16 @@ def compile_mapping(
         tables: columns of `memory` sources, by the name under which the spec calls them.
         fitted: nodes that are fitted before the first phase, in the state that the plan will go on
             from; None where it starts from fresh nodes.
+        strict: whether warnings are errors.
         check_data: look at the rows of large files as well.
 
     Raises:
         SpecError: with everything that is wrong.
     """
     document = from_mapping(mapping, folder=folder, composition=composition)
-    return compile_document(document, tables=tables, fitted=fitted, check_data=check_data)
+    return compile_document(
+        document, tables=tables, fitted=fitted, strict=strict, check_data=check_data
+    )
 
 
 def compile_document(

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from specplan.components.reference import as_file_reference, file_references
 from specplan.errors import SpecError
 from specplan.spec.composition import NOTHING_ADDED, Composition
+from specplan.spec.defaults import declared
 from specplan.spec.diagnostics import Diagnostic, format_path, in_text_order
 from specplan.spec.document import Document
 from specplan.spec.layers import REFERENCE, Layers, is_reference
@@ -53,7 +54,7 @@ def compose(source: Source, composition: Composition = NOTHING_ADDED) -> Documen
             spec is for a newer program.
     """
     layers = Layers()
-    overrides = Overrides(composition.overrides, source.folder)
+    overrides = Overrides(composition.overrides, source.folder, declared)
     layer = layers.stacked(source, composition)
     fatal = [*layers.problems, *overrides.problems, *_of_newer_programs(layers.sources)]
     if fatal or any(not isinstance(part.value, dict) for part in layers.sources):

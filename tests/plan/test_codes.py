@@ -99,7 +99,7 @@ def test_wrong_example(
     if entry.run:
         assert found == ()
         assert result is not None
-        rendered = f"error: {refusal_of_run(result)}\n"
+        rendered = f"{refusal_of_run(result)}\n"
         assert entry.code in rendered
     else:
         found = tuple(item for item in found if item.severity == entry.severity)

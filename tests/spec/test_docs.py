@@ -2,22 +2,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from specplan.spec.load import load
 from specplan.spec.validate import validate
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs/spec.md").read_text(encoding="utf-8")
-
-
-def sources() -> Iterator[str]:
-    for folder, pattern in (("python/specplan", "*.py"), ("rust/python/src/text", "*.rs")):
-        for file in (ROOT / folder).rglob(pattern):
-            yield file.read_text(encoding="utf-8")
 
 
 def test_the_example_is_right(tmp_path: Path) -> None:
@@ -25,6 +15,7 @@ def test_the_example_is_right(tmp_path: Path) -> None:
     assert example is not None
     (tmp_path / "spec.yaml").write_text(example[1], encoding="utf-8")
     assert validate(load(tmp_path / "spec.yaml")).experiment.id == "soh-mlp"
+<<<<<<< HEAD
 
 
 def test_every_code_is_explained() -> None:
@@ -56,3 +47,5 @@ def test_every_code_has_a_wrong_spec() -> None:
     # tests/golden/run_experiment
     without |= {"SP112", "SP116", "SP117"}
     assert explained - shown == without
+=======
+>>>>>>> main

@@ -29,14 +29,9 @@ def test_with_data(name: str, folder: Path) -> None:
     ids=lambda file: f"{file.parent.name}/{file.name}",
 )
 def test_without_data(file: Path, tmp_path: Path) -> None:
-<<<<<<< HEAD
     shutil.copytree(CODE, tmp_path, dirs_exist_ok=True)
     for beside in (file, *file.parent.glob("*.py")):
         shutil.copy(beside, tmp_path)
-=======
-    for beside in (file, *file.parent.glob("*.py")):
-        shutil.copy(beside, tmp_path)
->>>>>>> main
     found = analyse(load(tmp_path / file.name), needs_data=False, strict=True)
     assert found.warnings == ()
     assert len(found.unread) == len(found.context.spec.data)

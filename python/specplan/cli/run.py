@@ -15,7 +15,14 @@ from specplan.cli.arguments import (
 )
 from specplan.cli.diagnose import read_or_compile, warn_of_space
 from specplan.cli.display import choose_display
-from specplan.cli.show import losses, summary, write_json, write_last_metrics, write_places
+from specplan.cli.show import (
+    losses,
+    summary,
+    write_json,
+    write_last_metrics,
+    write_places,
+    write_spreads,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,4 +82,5 @@ def _write_outcome(folder: Path, *, as_json: bool) -> None:
         write_json(summary(run))
     else:
         write_last_metrics(run)
+        write_spreads(run)
         write_places(run)

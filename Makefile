@@ -60,9 +60,10 @@ format: setup ## Format the code and mend what the linters can mend
 	cargo fmt --all
 
 .PHONY: generate
-generate: setup ## Write the generated files anew: schemas, pages of components and fields, the table of estimators
+generate: setup ## Write the generated files anew: schemas, the pages of components, errors and fields, the table of estimators
 	$(BIN)/python tools/generate_schemas.py
 	$(BIN)/python tools/generate_components_page.py
+	$(BIN)/python tools/generate_errors_page.py
 	$(BIN)/python tools/generate_fields_page.py
 	$(BIN)/python tools/generate_estimators.py
 

@@ -41,7 +41,13 @@ SCHEMA_NAMES = ["experiment.schema.json", "plan.schema.json", "record.schema.jso
 
 
 @pytest.mark.parametrize(
-    "tool", ["generate_schemas.py", "generate_components_page.py", "generate_fields_page.py"]
+    "tool",
+    [
+        "generate_schemas.py",
+        "generate_components_page.py",
+        "generate_errors_page.py",
+        "generate_fields_page.py",
+    ],
 )
 def test_generated_files_are_up_to_date(tool: str) -> None:
     command = [sys.executable, str(ROOT / "tools" / tool), "--check"]

@@ -68,7 +68,8 @@ def command(
     from specplan.store.root import runs_root
 
     place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
-    outcome = run_plan(compiled, root=place, display=choose_display(quiet=quiet))
+    display = choose_display(quiet=quiet)
+    outcome = run_plan(compiled, root=place, display=display, trust=trust)
     _write_outcome(outcome.folder.path, as_json=as_json)
     if (lost := losses(outcome.run_file.statistics)) is not None:
         click.echo(f"warning: the run is complete, but {lost} could not be written", err=True)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from specplan.components.callback import EarlyStopping as EarlyStopping
     from specplan.data.feature_set import FeatureSet as FeatureSet
     from specplan.errors import DataError as DataError
+    from specplan.errors import DirtyGitError as DirtyGitError
     from specplan.errors import PlanError as PlanError
     from specplan.errors import RunError as RunError
     from specplan.errors import SpecError as SpecError
@@ -34,10 +35,13 @@ if TYPE_CHECKING:
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
     from specplan.samplers import SimpleSampler as SimpleSampler
+    from specplan.spec.model import DirtyGitAction as DirtyGitAction
 
 _MODULES = {
     "AppliedLoss": "experiment.loss",
     "DataError": "errors",
+    "DirtyGitAction": "spec.model",
+    "DirtyGitError": "errors",
     "EarlyStopping": "components.callback",
     "EvalPhase": "experiment.eval_phase",
     "Evaluation": "experiment.evaluation",
@@ -69,6 +73,8 @@ _MODULES = {
 __all__ = [
     "AppliedLoss",
     "DataError",
+    "DirtyGitAction",
+    "DirtyGitError",
     "EarlyStopping",
     "EvalPhase",
     "Evaluation",

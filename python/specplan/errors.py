@@ -5,6 +5,7 @@
     ├── PlanError          a plan file is damaged, was changed by hand, or is newer than this program
     ├── DataError          data are missing, damaged, changed, or hold what the plan cannot take
     ├── RunError           a run cannot be found, started or finished
+    │   └── DirtyGitError  a run may not start, as the repository has uncommitted changes
     └── StoreError         records are damaged, or could not be written
 
 Wrong arguments of a Python call are `TypeError` or `ValueError`, as everywhere in Python.
@@ -46,6 +47,10 @@ class DataError(SpecplanError):
 
 class RunError(SpecplanError):
     """A run cannot be found, started or finished."""
+
+
+class DirtyGitError(RunError):
+    """A run may not start: the repository has uncommitted changes, and `dirty_git` is `error`."""
 
 
 class StoreError(SpecplanError):

@@ -209,7 +209,7 @@ def test_unknown_metrics(mlx: Mlx, finished: Path) -> None:
 def test_list(mlx: Mlx, finished: Path) -> None:
     (run,) = (finished / "runs/line").iterdir()
     lines = mlx("list", folder=finished).stdout.splitlines()
-    assert lines[0].split() == ["experiment", "run", "version", "status", "started", "plan"]
+    assert lines[0].split() == ["experiment", "run", "version", "status", "host", "started", "plan"]
     assert lines[1].split()[:4] == ["line", run.name, "1", "completed"]
     (entry,) = json.loads(mlx("list", "line", "--json", folder=finished).stdout)
     assert entry["folder"] == f"runs/line/{run.name}"

@@ -215,6 +215,16 @@ def test_parent_is_deprecated() -> None:
     )
 
 
+def test_the_suffix_of_an_import_may_be_left_out() -> None:
+    assert configuration(base="a: 1\n", main="imports: [base]\n").value["a"] == 1
+    with pytest.raises(SpecError) as caught:
+        configuration(main="imports: [bsae]\n")
+    (problem,) = caught.value.diagnostics
+    assert (problem.code, problem.hint) == ("SP101", "did you mean `base.yaml`?")
+    with pytest.raises(SpecError):
+        load("main.yaml")
+
+
 def test_parent_beside_imports() -> None:
     with pytest.raises(SpecError) as caught:
         configuration(base="a: 1\n", main="parent: base.yaml\nimports: [base.yaml]\n")

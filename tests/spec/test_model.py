@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import typing
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,8 @@ def of_field(annotation: Any) -> st.SearchStrategy[Any]:
         return SEVERAL_TEXTS
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return parts(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return st.sampled_from(annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated and typing.get_origin(arguments[0]) is tuple:
         if arguments[0] == tuple[str, ...]:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
 import threading
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from specplan.store.checked_json import matches_checksum
 from specplan.store.run_file import RunFile, Status
@@ -30,6 +32,21 @@ def test_runs_of_the_same_second_get_their_own_folder_and_version(tmp_path: Path
     assert len({journal.folder.path for journal in journals}) == 8
     assert sorted(journal.run_file.version for journal in journals) == list(range(1, 9))
     assert not list((tmp_path / "tests").glob(".*"))
+
+
+def test_a_timestamp_gives_each_run_an_experiment_of_its_own(tmp_path: Path) -> None:
+    compiled = specs.compiled(specs.train())
+    names = replace(compiled.plan.experiment, add_timestamp=True)
+    stamped = replace(compiled, plan=replace(compiled.plan, experiment=names))
+    journals = [create_run(tmp_path, stamped, environment={}, versions={}) for _ in range(3)]
+    experiments = [journal.run_file.experiment for journal in journals]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(experiments)
+    assert len(set(experiments)) == 3
+    for journal in journals:
+        name = journal.folder.path.parent.name
+        assert journal.run_file.experiment == name
+        assert re.fullmatch(r"tests-\d{8}-\d{6}(\.\d)?", name)
+        assert journal.run_file.version == 1
 
 
 def test_run_json_is_whole_at_every_change(tmp_path: Path) -> None:

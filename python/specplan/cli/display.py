@@ -41,8 +41,9 @@ class Lines:
         self._folder: Path | None = None
 
     def run_started(self, plan: Plan, run_id: str, folder: Path) -> None:
+        del plan  # a timestamp may have made the name longer
         self._folder = folder
-        self._write(f"run {plan.experiment.id}/{run_id} in {folder}")
+        self._write(f"run {folder.parent.name}/{run_id} in {folder}")
 
     def phase_started(self, phase: Phase) -> None:
         self._last_line = float("-inf")

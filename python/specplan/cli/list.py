@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from specplan.store.layout import RunFolder
 
-HEADER = ("experiment", "run", "version", "status", "started", "plan")
+HEADER = ("experiment", "run", "version", "status", "host", "started", "plan")
 
 
 @click.command()
@@ -66,6 +66,7 @@ def _row(folder: RunFolder) -> dict[str, str | int] | None:
         "run": run_file.run_id,
         "version": run_file.version,
         "status": status_now(run_file).value,
+        "host": run_file.sessions[-1].host,
         "started": run_file.created_at,
         "plan": run_file.plan_id,
         "folder": str(folder.path),

@@ -53,8 +53,9 @@ class Progress:
         self._folder: Path | None = None
 
     def run_started(self, plan: Plan, run_id: str, folder: Path) -> None:
+        del plan  # a timestamp may have made the name longer
         self._folder = folder
-        self._print(f"run {plan.experiment.id}/{run_id} in {folder}")
+        self._print(f"run {folder.parent.name}/{run_id} in {folder}")
         self._bars.start()
 
     def phase_started(self, phase: Phase) -> None:

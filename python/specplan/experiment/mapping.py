@@ -39,7 +39,7 @@ def spec_of(
     return {
         "specplan": SPEC_VERSION,
         "experiment": {"id": label},
-        "run": {"seed": seed},
+        "run": {"seed": seed, "dirty_git": "ignore"},
         "data": {name: _data(feature_set) for name, feature_set in _feature_sets(graph).items()},
         "graph": {"nodes": nodes, **optimizer},
         "losses": _losses(phases),

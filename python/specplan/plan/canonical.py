@@ -14,11 +14,12 @@ from blake3 import blake3
 from specplan.errors import PlanError
 from specplan.plan.model import PLAN_VERSION, Compiled, Plan, is_plan
 from specplan.plan.upgrade import completed, upgraded
+from specplan.spec.model import names_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NAMES = ("id", "experiment", "results")
+_NAMES = ("id", "experiment", "results", "code")
 _SOURCE_NAMES = ("path", "name")
 # Made with the module: msgspec crashes where two threads are the first to decode a type.
 _PLAN = msgspec.json.Decoder(Plan)
@@ -44,8 +45,8 @@ def canonical(plan: Plan) -> Plan:
 def plan_id(plan: Plan) -> str:
     """`b3:` and the BLAKE3 of the canonical plan without what does not change a result.
 
-    Left out are the id itself, the names of the experiment, where and how results are written, and where a
-    source is found (its path or name); what a source holds is in, by its digest.
+    Left out are the id itself, the names of the experiment, where and how results are written, what surrounds
+    code of the user's, and where a source is found (its path or name); what a source holds is in, by its digest.
     """
     return id_of_written(plain(plan))
 
@@ -134,6 +135,10 @@ def write_spec(compiled: Compiled, path: Path) -> None:
     for owner, key in (*((source, "path") for source in sources), (spec["results"], "dir")):
         if owner.get(key) is not None:
             owner[key] = _moved(owner[key], before, folder)
+    code = spec["code"]
+    code["pythonpath"] = [_moved(text, before, folder) for text in code["pythonpath"]]
+    if code["pre_experiment"] is not None and names_file(code["pre_experiment"]):
+        code["pre_experiment"] = _moved(code["pre_experiment"], before, folder)
     write_atomically(path, msgspec.json.format(msgspec.json.encode(spec), indent=2) + b"\n")
 
 
@@ -231,4 +236,7 @@ def _with_paths(plan: Plan, move: Callable[[str], str]) -> Plan:
     results = plan.results
     if results.dir is not None:
         results = msgspec.structs.replace(results, dir=move(results.dir))
-    return msgspec.structs.replace(plan, data=data, results=results)
+    code = msgspec.structs.replace(plan.code, pythonpath=tuple(map(move, plan.code.pythonpath)))
+    if code.pre_experiment is not None and names_file(code.pre_experiment):
+        code = msgspec.structs.replace(code, pre_experiment=move(code.pre_experiment))
+    return msgspec.structs.replace(plan, data=data, results=results, code=code)

@@ -9,7 +9,7 @@ import msgspec
 from specplan.components.component import Component
 from specplan.plan.analyse import analyse
 from specplan.plan.canonical import canonical
-from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
+from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results, Surroundings
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.schedule import phase_places
 from specplan.spec.composition import NOTHING_ADDED, Composition
@@ -118,5 +118,6 @@ def _plan(spec: Spec, parts: Parts, phases: tuple[Phase, ...]) -> Plan:
         ),
         phases=phases,
         results=Results(**msgspec.structs.asdict(spec.results)),
+        code=Surroundings(**msgspec.structs.asdict(spec.code), dirty_git=spec.run.dirty_git),
     )
     return canonical(plan)

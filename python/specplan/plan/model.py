@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from specplan.spec.model import DirtyGitAction
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -46,8 +48,11 @@ class Experiment(_Part, frozen=True, kw_only=True):
 
     id: str
     title: str = ""
+    subtitle: str = ""
     description: str = ""
+    paper: str = ""
     tags: dict[str, str | None] = {}
+    add_timestamp: bool = False
 
 
 class Numerics(_Part, frozen=True, kw_only=True):
@@ -264,6 +269,20 @@ class Results(_Part, frozen=True, kw_only=True):
     on_error: OnError = "stop"
 
 
+class Surroundings(_Part, frozen=True, kw_only=True):
+    """What has to hold around the code of the user's that a run calls. Never part of the id.
+
+    Attributes:
+        pythonpath: folders in which modules are looked for, relative to the plan's folder.
+        pre_experiment: file, or name of a module, that runs before any other code of the user's.
+        dirty_git: what uncommitted changes do to a run that is about to begin.
+    """
+
+    pythonpath: tuple[str, ...] = (".",)
+    pre_experiment: str | None = None
+    dirty_git: DirtyGitAction = DirtyGitAction.WARN
+
+
 class Plan(_Part, frozen=True, kw_only=True):
     """A compiled experiment."""
 
@@ -275,6 +294,7 @@ class Plan(_Part, frozen=True, kw_only=True):
     graph: Graph
     phases: tuple[Phase, ...]
     results: Results = Results()
+    code: Surroundings = Surroundings()
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from specplan.run.context import Context
 from specplan.run.environment import environment, versions
 from specplan.run.evaluate import evaluate
 from specplan.run.fit import fit
+from specplan.run.git import check_clean, git_state
 from specplan.run.interruption import interruptible
 from specplan.run.numerics import in_force, seeded
 from specplan.run.outcome import Outcome
@@ -51,6 +52,7 @@ def run_plan(
 
     Raises:
         PlanError: the plan does not hold together, or names what this installation lacks.
+        DirtyGitError: the repository has uncommitted changes, and the plan allows none.
         DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
             values that a node cannot read or a loss cannot judge.
         RunError: an exception ended the run, which is marked failed; it is the cause.
@@ -60,15 +62,15 @@ def run_plan(
     """
     plan = compiled.plan
     verify(plan)
+    git = git_state(compiled.folder, without=[root])
+    check_clean(git, plan.code.dirty_git)
     tables = read_tables(compiled)
     check_targets(plan, tables)
     with in_force(plan.numerics), interruptible() as interruption:
         live = State() if state is None else state
         live.add_nodes(plan)
         found = versions()
-        journal = create_run(
-            root, compiled, environment=environment(compiled.folder, found), versions=found
-        )
+        journal = create_run(root, compiled, environment=environment(git, found), versions=found)
         context = Context(
             plan=plan,
             tables=tables,

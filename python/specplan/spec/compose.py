@@ -22,7 +22,7 @@ from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.diagnostics import Diagnostic, format_path, in_text_order
 from specplan.spec.document import Document
 from specplan.spec.layers import REFERENCE, Layers, is_reference
-from specplan.spec.model import SPEC_VERSION
+from specplan.spec.model import SPEC_VERSION, names_file
 from specplan.spec.override import Overrides
 from specplan.spec.wording import did_you_mean, kind_of, quoted
 
@@ -80,7 +80,7 @@ def compose_configuration(source: Source, composition: Composition = NOTHING_ADD
         SpecError: the text of a file or an override is faulty, an import is missing or circular, or an
             override leads nowhere.
     """
-    layers = Layers(with_parent=True)
+    layers = Layers(of_specs=False)
     overrides = Overrides(composition.overrides, source.folder)
     layer = layers.stacked(source, composition)
     if not layers.problems and not overrides.problems:
@@ -254,8 +254,10 @@ def _count(value: Any) -> int:
 def _start_paths_from(folder: FilePath, value: dict[str, Any], trace: Trace) -> None:
     """Rewrite relative paths that were written in files of other folders, in place."""
 
-    def rewrite(owner: object, key: str, path: Path) -> None:
-        if not isinstance(owner, dict) or not isinstance(owner.get(key), str):
+    def rewrite(owner: Any, key: str | int, path: Path) -> None:
+        held = isinstance(owner, dict) and key in owner
+        listed = isinstance(owner, list) and isinstance(key, int)
+        if not (held or listed) or not isinstance(owner[key], str):
             return
         start = trace.at((*path, key)).source.folder
         if start != folder and not PurePath(owner[key]).is_absolute():
@@ -263,6 +265,13 @@ def _start_paths_from(folder: FilePath, value: dict[str, Any], trace: Trace) -> 
             owner[key] = moved.replace(os.sep, "/")
 
     rewrite(value.get("results"), "dir", ("results",))
+    code = value.get("code")
+    if isinstance(code, dict):
+        folders = code.get("pythonpath")
+        for index in range(len(folders) if isinstance(folders, list) else 0):
+            rewrite(folders, index, ("code", "pythonpath"))
+        if isinstance(code.get("pre_experiment"), str) and names_file(code["pre_experiment"]):
+            rewrite(code, "pre_experiment", ("code",))
     data = value.get("data")
     if isinstance(data, dict):
         for name, feature_set in data.items():

@@ -50,12 +50,12 @@ class Layers:
         warnings: what is odd in them.
     """
 
-    def __init__(self, *, with_parent: bool = False) -> None:
-        """With `with_parent`, a file may also name a single import as its `parent`."""
+    def __init__(self, *, of_specs: bool = True) -> None:
+        """Files that are no specs may name a single import as `parent`, and leave `.yaml` out of names."""
         self.sources: list[Source] = []
         self.problems: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
-        self._with_parent = with_parent
+        self._of_specs = of_specs
         self._imported_layers: dict[FilePath, Layer | None] = {}
 
     def stacked(self, source: Source, composition: Composition) -> Layer:
@@ -99,7 +99,7 @@ class Layers:
         return _over(result, Layer(source.value, own.trace))
 
     def _names(self, source: Source) -> list[tuple[Path, str]]:
-        if self._with_parent and "parent" in source.value:
+        if not self._of_specs and "parent" in source.value:
             return self._parent(source)
         names = source.value.get("imports", [])
         if not isinstance(names, list):
@@ -158,6 +158,8 @@ class Layers:
     ) -> Layer | None:
         try:
             file = source.folder / name
+            if not self._of_specs and not file.suffix and not file.exists():
+                file = file.with_suffix(".yaml")
             resolved = _resolved(file)
             found, exists = file.is_file(), file.exists()
         except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ What the user said, with the defaults of the language filled in. A component sta
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -36,8 +37,19 @@ class ExperimentSpec(_Object, frozen=True, kw_only=True):
 
     id: Label
     title: str = ""
+    subtitle: str = ""
     description: str = ""
+    paper: str = ""
     tags: dict[str, str | None] = {}
+    add_timestamp: bool = False
+
+
+class DirtyGitAction(enum.StrEnum):
+    """What happens when the repository of an experiment has uncommitted changes as a run begins."""
+
+    IGNORE = "ignore"
+    WARN = "warn"
+    ERROR = "error"
 
 
 class RunSpec(_Object, frozen=True, kw_only=True):
@@ -46,6 +58,19 @@ class RunSpec(_Object, frozen=True, kw_only=True):
     seed: int = 42
     threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] | None = None
     deterministic: bool = True
+    dirty_git: DirtyGitAction = DirtyGitAction.WARN
+
+
+def names_file(code: str) -> bool:
+    """Whether code is named by its file, and not as a module."""
+    return "/" in code or code.endswith(".py")
+
+
+class CodeSpec(_Object, frozen=True, kw_only=True):
+    """Where code of the user's is found, and what runs before it. Never part of the plan's id."""
+
+    pythonpath: tuple[str, ...] = (".",)
+    pre_experiment: str | None = None
 
 
 class FeatureSetSpec(_Object, frozen=True, kw_only=True):
@@ -164,6 +189,7 @@ class Spec(_Object, frozen=True, kw_only=True):
 
     experiment: ExperimentSpec
     run: RunSpec = RunSpec()
+    code: CodeSpec = CodeSpec()
     data: dict[Label, FeatureSetSpec]
     graph: GraphSpec
     losses: dict[Label, LossSpec] = {}

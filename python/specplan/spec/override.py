@@ -152,6 +152,11 @@ class Overrides:
         self._report("SP105", message, origin, hint=hint)
 
     def _applied(self, override: Override, layer: Layer) -> Layer:
+        if override.names[0] in _READ_BEFORE:
+            message = f"`{override.names[0]}` is read before overrides are applied"
+            instead = "`--pre-yaml FILE` lays the spec over another file"
+            self._report("SP103", message, override.spans[0], path=override.names, hint=instead)
+            return layer
         path: Path = ()
         spans: list[Range] = []
         value: Any = layer.value
@@ -165,8 +170,13 @@ class Overrides:
         fault = _obstacle(value, path, names)
         if fault is not None:
             place = override.spans[len(override.names) - len(names) + fault.position]
-            hint, whole = fault.missing.hint, (*path, *names)
-            self._report(fault.missing.code, fault.missing.message, place, path=whole, hint=hint)
+            self._report(
+                fault.missing.code,
+                fault.missing.message,
+                place,
+                path=(*path, *names),
+                hint=fault.missing.hint,
+            )
             return layer
         made = _made(value, names)
         whole = path + made
@@ -225,11 +235,6 @@ class _Obstacle(msgspec.Struct, frozen=True):
 
 def _obstacle(value: Any, path: Path, names: list[str]) -> _Obstacle | None:
     """Why the value at `path` cannot get a new one below `names`; None where it can."""
-    first = path[0] if path else names[0]
-    if first in _READ_BEFORE:
-        hint = "`--pre-yaml FILE` lays the spec over another file"
-        message = f"`{first}` is read before overrides are applied"
-        return _Obstacle(Missing("SP103", message, hint), position=-len(path))
     if not names:
         return None
     if isinstance(value, list):

@@ -112,11 +112,19 @@ def create_run(
     """Create the folder of a new run. It appears whole: with run.json, plan and environment.
 
     The run's id is the time in UTC, with a suffix where another run began in the same second; its
-    version counts the runs of the experiment.
+    version counts the runs of the experiment. With `add_timestamp` the experiment has the time in its
+    name as well, and so one run.
     """
     plan = compiled.plan
-    experiments = experiment_folder(root, plan.experiment.id)
-    experiments.mkdir(parents=True, exist_ok=True)
+    now = datetime.now(UTC)
+    name = plan.experiment.id
+    root.mkdir(parents=True, exist_ok=True)
+    if plan.experiment.add_timestamp:
+        with _locked(root):
+            name = f"{name}-{_free_id(root, now, before=f'{name}-')}"
+            experiment_folder(root, name).mkdir()
+    experiments = experiment_folder(root, name)
+    experiments.mkdir(exist_ok=True)
     with _locked(experiments):
         now = datetime.now(UTC)
         run_id = _free_id(experiments, now)
@@ -131,7 +139,7 @@ def create_run(
         write_atomically(aside.environment_file, encode_checked(environment))
         run_file = RunFile(
             run_id=run_id,
-            experiment=plan.experiment.id,
+            experiment=name,
             version=version,
             plan_id=plan.id,
             status=Status.RUNNING,
@@ -172,12 +180,13 @@ def _runs(experiments: Path) -> set[str]:
     return {path.parent.name for path in experiments.glob("[!.]*/run.json")}
 
 
-def _free_id(experiments: Path, now: datetime) -> str:
+def _free_id(folder: Path, now: datetime, *, before: str = "") -> str:
+    """The time, with a suffix where `folder` has it already behind `before`."""
     second = f"{now:%Y%m%d-%H%M%S}"
     for number in count():
-        run_id = f"{second}.{number}" if number else second
-        if not (experiments / run_id).exists():
-            return run_id
+        moment = f"{second}.{number}" if number else second
+        if not (folder / f"{before}{moment}").exists():
+            return moment
     raise AssertionError
 
 

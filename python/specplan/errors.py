@@ -2,6 +2,7 @@
 
     SpecplanError
     ├── SpecError          a spec is wrong; carries every diagnostic
+    ├── CodeError          code that a spec names is missing, not trusted, changed, or not what it should be
     ├── PlanError          a plan file is damaged, was changed by hand, or is newer than this program
     ├── DataError          data are missing, damaged, changed, or hold what the plan cannot take
     ├── RunError           a run cannot be found, started or finished
@@ -37,12 +38,56 @@ class SpecError(SpecplanError):
         super().__init__("\n".join(str(diagnostic) for diagnostic in self.diagnostics))
 
 
+class CodeError(SpecplanError):
+    """Code that a spec names is missing, is not trusted, changed, or is not what it should be.
+
+    Attributes:
+        code: of the diagnostic that says so where the place in the spec is known.
+        message: what is wrong, without the hint.
+        hint: what to do.
+    """
+
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+        self.code = code
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{message}\nhint: {hint}" if hint else message)
+
+
 class PlanError(SpecplanError):
     """A plan file is damaged, was changed by hand, or is newer than this program."""
 
 
 class DataError(SpecplanError):
-    """Data are missing, damaged, not those that were compiled, or hold what the plan cannot take."""
+    """Data are missing, damaged, not those that were compiled, or hold what the plan cannot take.
+
+    Attributes:
+        message: what is wrong, without code, place and hint.
+        code: of the fault, where it has one.
+        pointer: JSON pointer to the part of the plan that reads the data.
+        column: the column that holds it.
+        diagnostic: the fault with its place in the spec, where that is known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        pointer: str | None = None,
+        column: str | None = None,
+        hint: str | None = None,
+        diagnostic: Diagnostic | None = None,
+    ) -> None:
+        self.message = message
+        self.code = code
+        self.pointer = pointer
+        self.column = column
+        self.hint = hint
+        self.diagnostic = diagnostic
+        said = f"{code}: {message}" if code else message
+        said = f"{said}\nhint: {hint}" if hint else said
+        super().__init__(said if diagnostic is None else str(diagnostic))
 
 
 class RunError(SpecplanError):

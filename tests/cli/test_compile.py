@@ -68,7 +68,8 @@ def test_explain(mlx: Mlx, project: Path) -> None:
     assert EXPLAINED in of_plan.stdout
     (project / "line.plan.json").unlink()
     explained = mlx("explain", "line.json", folder=project)
-    assert explained.stdout == compiled.stdout
+    bill = mlx("plan", "line.json", folder=project)
+    assert compiled.stdout == f"{explained.stdout}\n{bill.stdout}"
     assert explained.stderr == ""
     assert EXPLAINED in explained.stdout
     assert not (project / "line.plan.json").exists()
@@ -76,7 +77,7 @@ def test_explain(mlx: Mlx, project: Path) -> None:
 
 def test_every_error_at_once(mlx: Mlx, project: Path) -> None:
     (project / "wrong.yaml").write_text(WRONG)
-    for verb in ("compile", "validate", "explain", "run"):
+    for verb in ("compile", "validate", "explain", "plan", "run"):
         result = mlx(verb, "wrong.yaml", folder=project)
         assert (result.returncode, result.stdout) == (1, "")
         lines = result.stderr.splitlines()

@@ -53,12 +53,32 @@ OF_SMALL: dict[str, Edits] = {
         ("  net: {use: mse, node: Net}\n", ""),
         ("losses: [forest, net]", "losses: [forest]"),
     ),
+    "SP506_equal_rows": (("data/cells.parquet", "data/twice.parquet"), ("{use: random, ratios", "{use: ordered, ratios")),
+    "SP513_uneven_groups": (("test: 0.2}}", "test: 0.2}, group_by: uneven, seed: 22}\n    tags: [uneven]"),),
+    "SP514_not_finite": (
+        ("features: [curve]", "features: [curve, unclear]"),
+        ("Forest:\n      model: {use: \"sklearn.ensemble:RandomForestRegressor\"}\n      input: Cells.curve", "Forest:\n      model: {use: \"sklearn.ensemble:RandomForestRegressor\"}\n      input: [Cells.curve, Cells.unclear]"),
+    ),
     "SP608_no_training": (
         ("  - {phase: train, label: train, split: train, losses: [net], sampler: {use: simple, batch_size: 8}}\n", ""),
         ("  optimizer: {use: adam}\n", ""),
     ),
+    "SP706_batch_size": (("batch_size: 8", "batch_size: 64"),),
     "SP615_same_split": (("label: test, split: test", "label: test, split: train"),),
     "SP615_trained_on_test": (("label: train, split: train", "label: train, split: test"), ("label: grow, split: train", "label: grow, split: test")),
+    "SP306_splits": (
+        ("label: train, split: train", "label: train"), ("label: grow, split: train", "label: grow"),
+        ("label: test, split: test", "label: test"),
+    ),
+    "SP610_teacher": (
+        ("  net: {use: mse, node: Net}", "  net: {use: mse, node: Net, args: [outputs, Teacher.outputs]}\n  teach: {use: mse, node: Teacher}"),
+        ("    Net:", "    Teacher: {model: {use: mlp}, input: Cells.curve, target: Cells.soh}\n    Net:"),
+        ("losses: [net], sampler", "losses: [net], active: [Net], sampler"),
+        ("  - {phase: eval", "  - {phase: train, label: teach, split: train, losses: [teach], sampler: {use: simple}}\n  - {phase: eval"),
+    ),
+    "SP615_measures_all": (("label: test, split: test", "label: test"),),
+    "SP615_learns_from_test": (("label: grow, split: train", "label: grow, split: test"),),
+    "SP619_given_answer": (("    Net:\n      model: {use: mlp}\n      input: Cells.curve", "    Net:\n      model: {use: mlp}\n      input: Cells.soh"),),
     "SP656_of_scikit_learn": (("losses: [net], sampler", "losses: [forest, net], sampler"),),
     "SP656_trained_before": (
         ("  - {phase: eval", "  - {phase: train, label: again, split: train, active: [Net], losses: [net, other], sampler: {use: simple}}\n  - {phase: eval"),
@@ -89,6 +109,12 @@ OF_ALL: dict[str, Edits] = {
     "SP610_fitted_before": (
         ("  - {phase: fit, label: forest, split: train, active: [Forest], metrics: [forest_r2]}\n", ""),
         ("  - group", "  - {phase: fit, label: forest, split: train, active: [Forest], metrics: [forest_r2]}\n  - group"),
+    ),
+    "SP610_trained_before": (
+        ("  - {phase: fit, label: forest", "  - {phase: train, label: more, split: train, active: [Enc], losses: [again], sampler: {use: simple}}\n  - {phase: fit, label: forest"),
+        ("  ce:", "  again: {use: mse, node: Dec}\n  ce:"),
+        ("  optimizer", "    Dec: {model: {use: mlp}, input: Enc, target: Cells.curve}\n  optimizer"),
+        ("        losses: [mse, ce]\n", "        losses: [mse, ce, again]\n"),
     ),
     "SP611_evaluated_before": (
         ("  - {phase: eval, label: test, split: test, losses: [mse, ce], metrics: [rmse, accuracy, forest_r2]}\n", ""),

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from specplan.errors import SpecplanError
 from specplan.spec.address import parts_of, step
 from specplan.spec.composition import Composition
 from specplan.spec.diagnostics import format_path
 from specplan.spec.load import from_mapping, load_configuration
+from specplan.spec.provenance import as_text, provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,3 +115,17 @@ def test_every_place_has_an_address(value: Any) -> None:
             for key in inside:
                 found = found[key]
         assert found == item
+
+
+@given(
+    st.dictionaries(st.sampled_from(["plan", "graph", "run", "params", "losses"]), VALUES),
+    st.sampled_from(["plan", "plan.a", "graph.nodes.a.model", "run.seed", "losses.b", "params"]),
+    st.text(alphabet="abuse.[]01= -", max_size=6),
+)
+def test_any_address_is_explained_or_refused(spec: dict[str, Any], start: str, end: str) -> None:
+    document = from_mapping(spec)
+    try:
+        text = as_text(provenance(document, start + end))
+    except SpecplanError as error:
+        text = str(error)
+    assert " = " in text.partition("\n")[0] or "`" in text

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import (
+    check_data_option,
+    code_options,
     composition_options,
     error_format_option,
     spec_argument,
     strict_option,
 )
-from specplan.cli.diagnose import compile_or_exit, refuse_plan
+from specplan.cli.diagnose import compile_or_exit, refuse_plan, warn_of_space
 
 if TYPE_CHECKING:
+    from specplan.plan.passes.context import CodeUse
     from specplan.spec.composition import Composition
 
 
@@ -28,19 +31,25 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
 )
-@click.option("--explain", is_flag=True, help="Print the plan as text as well.")
+@check_data_option
+@click.option("--explain", is_flag=True, help="Print the plan as text, and its bill, as well.")
 @composition_options
+@code_options
 @strict_option
 @error_format_option
 def command(
     spec: Path,
     output: Path | None,
+    check_data: bool,
     explain: bool,
     composition: Composition,
+    code: CodeUse,
     strict: bool,
     error_format: str,
 ) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
+
+    Code of your own is read and not imported, unless you say --check-imports.
 
     Every error of the spec is listed at once, each with its file, line and column.
 
@@ -53,15 +62,21 @@ def command(
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
-    compiled = compile_or_exit(spec, error_format, composition, strict=strict)
+    compiled = compile_or_exit(
+        spec, error_format, composition, check_data=check_data, strict=strict, code=code
+    )
 
     from specplan.plan.canonical import write_map, write_plan
 
     target = spec.with_suffix(".plan.json") if output is None else output
     write_plan(compiled, target)
     write_map(compiled, target)
+    warn_of_space(compiled, spec, None)
     if explain:
+        from specplan.plan.cost import cost
+        from specplan.plan.cost_text import cost_text
         from specplan.plan.explain import explain as explain_plan
 
-        click.echo(explain_plan(compiled.plan), nl=False)
+        click.echo(explain_plan(compiled.plan))
+        click.echo(cost_text(cost(compiled.plan)), nl=False)
     click.echo(f"wrote {target} ({compiled.plan.id})", err=True)

@@ -7,25 +7,35 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from specplan.errors import SpecError
+from specplan.errors import RunError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from specplan.plan.model import Compiled
+    from specplan.plan.passes.context import CodeUse
     from specplan.spec.composition import Composition
     from specplan.spec.diagnostics import Diagnostic
 
 
 def compile_or_exit(
-    path: Path, error_format: str, composition: Composition, *, strict: bool = False
+    path: Path,
+    error_format: str,
+    composition: Composition,
+    *,
+    check_data: bool = False,
+    strict: bool = False,
+    code: CodeUse | None = None,
 ) -> Compiled:
     """Compile a spec; where it is wrong, write every diagnostic and end with exit code 1."""
     from specplan.plan.compile import compile_path
+    from specplan.plan.passes.context import READ_ONLY
 
     try:
-        compiled = compile_path(path, composition, strict=strict)
+        compiled = compile_path(
+            path, composition, check_data=check_data, strict=strict, code=code or READ_ONLY
+        )
     except SpecError as error:
         write_diagnostics(error.diagnostics, path, error_format)
         raise click.exceptions.Exit(1) from error
@@ -33,10 +43,16 @@ def compile_or_exit(
     return compiled
 
 
-def read_or_compile(path: Path, composition: Composition, *, strict: bool = False) -> Compiled:
+def read_or_compile(
+    path: Path,
+    composition: Composition,
+    *,
+    strict: bool = False,
+    code: CodeUse | None = None,
+) -> Compiled:
     """The plan in a plan file, or what a spec compiles to."""
     if not _holds_plan(path):
-        return compile_or_exit(path, "human", composition, strict=strict)
+        return compile_or_exit(path, "human", composition, strict=strict, code=code)
     if composition:
         raise click.UsageError(
             f"`{path}` is a plan, which does not change; "
@@ -53,6 +69,27 @@ def refuse_plan(path: Path) -> None:
         raise click.UsageError(
             f"`{path}` is a plan already; `mlx explain` prints it and `mlx run` runs it"
         )
+
+
+def warn_of_space(compiled: Compiled, path: Path, root: Path | None) -> None:
+    """Write a warning where the disk on which a run would be has too little room for it.
+
+    Raises:
+        PlanError: the plan does not hold together.
+    """
+    from specplan.plan.cost import space_warning
+    from specplan.plan.verify import verify
+    from specplan.store.root import runs_root
+
+    verify(compiled.plan)
+    try:
+        place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
+    except RunError:
+        # `mlx run` refuses such a folder, and says how else to run it.
+        return
+    warning = space_warning(compiled, place)
+    if warning is not None:
+        write_diagnostics([warning], path, "human")
 
 
 def _holds_plan(path: Path) -> bool:

@@ -9,11 +9,11 @@ import click
 import msgspec
 
 from specplan.cli.arguments import root_option
-from specplan.cli.tables import write_fields, write_table
+from specplan.cli.tables import write_fields, write_section
 from specplan.plan.model import Train
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from specplan.plan.model import Phase
@@ -91,13 +91,13 @@ def write_last_metrics(run: Run) -> None:
 
     last = last_values(run.metrics().arrow, run.run_file.kept_epochs)
     rows = plain_rows(last.select(METRIC_COLUMNS))
-    _write_section("metrics", METRIC_COLUMNS, [[*map(cell_text, row.values())] for row in rows])
+    write_section("metrics", METRIC_COLUMNS, [[*map(cell_text, row.values())] for row in rows])
 
 
 def write_places(run: Run) -> None:
     """Where the results are, and a line that reads them, to stdout."""
     tables = _tables(run)
-    _write_section("tables", ("file", "rows"), [[str(path), str(rows)] for path, rows in tables])
+    write_section("tables", ("file", "rows"), [[str(path), str(rows)] for path, rows in tables])
     query = (
         f'polars.scan_parquet("{tables[0][0]}").collect()'
         if tables
@@ -156,7 +156,7 @@ def _write_plan(run: Run) -> None:
         kept = str(run.run_file.kept_epochs.get(phase.path, ""))
         numbers = (str(phase.rows), _steps(phase), epoch, kept)
         rows.append([phase.path, _kind(phase), phase.split or "", *numbers, status])
-    _write_section("phases", PHASE_COLUMNS, rows)
+    write_section("phases", PHASE_COLUMNS, rows)
     for timing in run.phases:
         if timing.ending is not None:
             click.echo(f"{timing.path}: {timing.ending}")
@@ -164,12 +164,12 @@ def _write_plan(run: Run) -> None:
 
 def _write_records(run: Run) -> None:
     rows = [[_record_text(record[name]) for name in RECORD_COLUMNS] for record in _records(run)]
-    _write_section("records", RECORD_COLUMNS, rows)
+    write_section("records", RECORD_COLUMNS, rows)
 
 
 def _write_artifacts(run: Run) -> None:
     rows = [["" if cell is None else str(cell) for cell in row.values()] for row in _artifacts(run)]
-    _write_section("artifacts", ARTIFACT_COLUMNS, rows)
+    write_section("artifacts", ARTIFACT_COLUMNS, rows)
 
 
 def _artifacts(run: Run) -> list[dict[str, Any]]:
@@ -185,13 +185,6 @@ def _artifacts(run: Run) -> list[dict[str, Any]]:
         }
         for name, artifact in artifacts.items()
     ]
-
-
-def _write_section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    if rows:
-        click.echo()
-        click.secho(title, bold=True)
-        write_table(header, rows)
 
 
 def _records(run: Run) -> list[dict[str, Any]]:

@@ -11,18 +11,32 @@ import msgspec
 import rfc8785
 from blake3 import blake3
 
+from specplan.components.reference import as_file_reference, file_references
 from specplan.errors import PlanError
 from specplan.plan.model import PLAN_VERSION, Compiled, Plan, is_plan
 from specplan.plan.upgrade import completed, upgraded
+from specplan.spec.diagnostics import Origin
 from specplan.spec.model import names_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-_NAMES = ("id", "experiment", "results", "code")
+NAMES = ("id", "experiment", "results", "code")
+"""Parts of a plan that change no result: they are left out of its id."""
 _SOURCE_NAMES = ("path", "name")
 # Made with the module: msgspec crashes where two threads are the first to decode a type.
 _PLAN = msgspec.json.Decoder(Plan)
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a map."""
+
+    file: str
+    line: int
+    column: int
+
+
+_MAP = msgspec.json.Decoder(dict[str, _Place])
 
 
 def plain(plan: Plan) -> dict[str, Any]:
@@ -46,17 +60,32 @@ def plan_id(plan: Plan) -> str:
     """`b3:` and the BLAKE3 of the canonical plan without what does not change a result.
 
     Left out are the id itself, the names of the experiment, where and how results are written, what surrounds
-    code of the user's, and where a source is found (its path or name); what a source holds is in, by its digest.
+    code of the user, and where a source or code of the user is found; what is there is in, by its digest.
     """
     return id_of_written(plain(plan))
 
 
 def id_of_written(value: dict[str, Any]) -> str:
     """The id of the plain value of a plan of any version, as it was written; what is no plan has one as well."""
-    meaning = {key: item for key, item in value.items() if key not in _NAMES}
+    meaning = {key: item for key, item in value.items() if key not in NAMES}
     if isinstance(value.get("data"), dict):
         meaning["data"] = {label: _without_names(data) for label, data in value["data"].items()}
-    return f"b3:{blake3(rfc8785.dumps(meaning)).hexdigest()}"
+    return f"b3:{blake3(rfc8785.dumps(_without_places(meaning))).hexdigest()}"
+
+
+def _without_places(value: Any) -> Any:
+    """Without the folders of code of the user, and the size of models, which is known only where one was run."""
+    if isinstance(value, list):
+        return [_without_places(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    rest = {key: item if key == "args" else _without_places(item) for key, item in value.items()}
+    if "use" in rest and isinstance(rest.get("code"), dict):
+        rest["code"] = {key: item for key, item in rest["code"].items() if key != "paths"}
+    component = rest.get("component")
+    if isinstance(component, dict) and "code" in component:
+        rest.pop("parameters", None)
+    return rest
 
 
 def _without_names(data: Any) -> Any:
@@ -93,6 +122,19 @@ def _defaults(part: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
         )
         for field in msgspec.structs.fields(part)
     )
+
+
+def _own_components(value: Any) -> Iterator[dict[str, Any]]:
+    """The components in a plain plan that are code of the user."""
+    if isinstance(value, dict):
+        if value.get("code") and "use" in value:
+            yield value
+        for key, item in value.items():
+            if key != "args":
+                yield from _own_components(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _own_components(item)
 
 
 def write_plan(compiled: Compiled, path: Path) -> None:
@@ -135,6 +177,8 @@ def write_spec(compiled: Compiled, path: Path) -> None:
     for owner, key in (*((source, "path") for source in sources), (spec["results"], "dir")):
         if owner.get(key) is not None:
             owner[key] = _moved(owner[key], before, folder)
+    for owner, _ in file_references(spec):
+        owner["use"] = as_file_reference(_moved(owner["use"], before, folder))
     code = spec["code"]
     code["pythonpath"] = [_moved(text, before, folder) for text in code["pythonpath"]]
     if code["pre_experiment"] is not None and names_file(code["pre_experiment"]):
@@ -178,7 +222,7 @@ def read_plan(path: Path) -> Compiled:
             f"{path}: this program cannot read it: {error}\n"
             "hint: a newer specplan may have written it"
         ) from error
-    return Compiled(plan=plan, folder=path.parent, written_id=value["id"])
+    return Compiled(plan=plan, folder=path.parent, written_id=value["id"], origins=_read_map(path))
 
 
 def _unknown_version(path: Path, version: int) -> str:
@@ -186,6 +230,29 @@ def _unknown_version(path: Path, version: int) -> str:
     if version > PLAN_VERSION:
         message += "\nhint: a newer specplan wrote it"
     return message
+
+
+def pointer_to(*parts: str) -> str:
+    """JSON pointer to a part of a plan."""
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _read_map(path: Path) -> dict[str, Origin]:
+    """What the map beside a plan says; nothing where there is none, or none that can be read.
+
+    The map only tells where messages point to, and a plan is whole without it.
+    """
+    beside = path.with_suffix(".map.json")
+    try:
+        places = _MAP.decode(beside.read_bytes())
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    return {
+        pointer: Origin(
+            file=os.path.relpath(path.parent / place.file), line=place.line, column=place.column
+        )
+        for pointer, place in places.items()
+    }
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -236,7 +303,15 @@ def _with_paths(plan: Plan, move: Callable[[str], str]) -> Plan:
     results = plan.results
     if results.dir is not None:
         results = msgspec.structs.replace(results, dir=move(results.dir))
-    code = msgspec.structs.replace(plan.code, pythonpath=tuple(map(move, plan.code.pythonpath)))
-    if code.pre_experiment is not None and names_file(code.pre_experiment):
-        code = msgspec.structs.replace(code, pre_experiment=move(code.pre_experiment))
-    return msgspec.structs.replace(plan, data=data, results=results, code=code)
+    surroundings = plan.code
+    pythonpath = tuple(map(move, surroundings.pythonpath))
+    surroundings = msgspec.structs.replace(surroundings, pythonpath=pythonpath)
+    if surroundings.pre_experiment is not None and names_file(surroundings.pre_experiment):
+        moved_file = move(surroundings.pre_experiment)
+        surroundings = msgspec.structs.replace(surroundings, pre_experiment=moved_file)
+    moved = msgspec.structs.replace(plan, data=data, results=results, code=surroundings)
+    value = msgspec.to_builtins(moved)
+    own = list(_own_components(value))
+    for component in own:
+        component["code"]["paths"] = [move(path) for path in component["code"].get("paths", ())]
+    return msgspec.convert(value, Plan) if own else moved

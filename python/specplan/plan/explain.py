@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from specplan.models.sklearn.table import estimators
+from specplan.plan.amounts import count, size
 from specplan.plan.dtypes import item_size
 from specplan.plan.model import Eval, Fit, Train
 from specplan.plan.shapes import show
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 # docs/format.md: the epoch and batch of each row, and the index row of each batch, of every channel.
 _KEY_BYTES = 8
 _INDEX_BYTES = 40
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def explain(plan: Plan) -> str:
@@ -52,7 +52,7 @@ def _numerics(plan: Plan) -> str:
     numerics = plan.numerics
     threads = "threads of the machine"
     if numerics.threads is not None:
-        threads = _count(numerics.threads, "thread")
+        threads = count(numerics.threads, "thread")
     exact = ", deterministic" if numerics.deterministic else ""
     return f"seed {numerics.seed}, {numerics.device}, {numerics.dtype}, {threads}{exact}"
 
@@ -65,18 +65,31 @@ def _results(plan: Plan) -> str:
 def _data(label: str, data: Data) -> Iterator[str]:
     source = data.source
     where = source.path if source.path is not None else source.name
-    yield f"data {label}: {_count(data.rows, 'row')}, {source.use} {where}"
+    yield f"data {label}: {count(data.rows, 'row')}, {source.use} {where}"
     for name, column in data.columns.items():
         yield f"  {name}: {column.dtype} {show(column.shape)}, {column.domain}"
     if data.splitter is not None:
         sizes = ", ".join(f"{name} {rows}" for name, rows in data.sizes.items())
-        seed = data.splitter.args.get("seed")
-        yield f"  splits by {data.splitter.use} with seed {seed}: {sizes}"
+        yield f"  splits by {_splitter(data.splitter)}: {sizes}"
+
+
+def _splitter(splitter: Component) -> str:
+    args = splitter.args
+    seed = f" with seed {args['seed']}" if "seed" in args else ""
+    by = "".join(
+        f", {what} {', '.join(args[parameter])}"
+        for parameter, what in (("group_by", "groups of"), ("stratify_by", "strata of"))
+        if args.get(parameter)
+    )
+    column = f" {args['column']}" if "column" in args else ""
+    return f"{splitter.use}{column}{seed}{by}"
 
 
 def _graph(plan: Plan) -> Iterator[str]:
-    total = sum(node.parameters for node in plan.graph.nodes.values())
-    yield f"graph: {_count(len(plan.graph.order), 'node')}, {_count(total, 'parameter')}"
+    known = [node.parameters for node in plan.graph.nodes.values()]
+    total = count(sum(number or 0 for number in known), "parameter")
+    more = " and those of models that were not run" if None in known else ""
+    yield f"graph: {count(len(plan.graph.order), 'node')}, {total}{more}"
     for label in plan.graph.order:
         yield from _node(plan, label, plan.graph.nodes[label])
     if plan.graph.optimizer is not None:
@@ -87,7 +100,7 @@ def _node(plan: Plan, label: str, node: Node) -> Iterator[str]:
     yield f"  {label}: {_component(node.component)}"
     for read in node.inputs:
         yield f"    reads {_read(plan, read)}"
-    parameters = f", {_count(node.parameters, 'parameter')}" if node.parameters else ""
+    parameters = f", {count(node.parameters, 'parameter')}" if node.parameters else ""
     yield f"    gives {node.dtype} {show(node.shape)}{parameters}"
     if node.target is not None:
         yield f"    target {_read(plan, node.target)}"
@@ -119,7 +132,7 @@ def _stored(plan: Plan, read: Read) -> tuple[list[str], Shape]:
 
 def _phase(phase: Phase, number: int) -> Iterator[str]:
     split = "all rows" if phase.split is None else f"split {phase.split}"
-    yield f"phase {number} {phase.path}: {_KINDS[type(phase)]} {phase.data}, {split}, {_count(phase.rows, 'row')}"
+    yield f"phase {number} {phase.path}: {_KINDS[type(phase)]} {phase.data}, {split}, {count(phase.rows, 'row')}"
     match phase:
         case Train():
             yield from _train(phase)
@@ -144,7 +157,7 @@ _KINDS: dict[type[Any], str] = {Train: "train on", Eval: "evaluate on", Fit: "fi
 
 def _train(phase: Train) -> Iterator[str]:
     steps = phase.epochs * phase.steps
-    yield f"  {_count(phase.epochs, 'epoch')} of {_count(phase.steps, 'step')}, {_count(steps, 'step')} in all"
+    yield f"  {count(phase.epochs, 'epoch')} of {count(phase.steps, 'step')}, {count(steps, 'step')} in all"
     yield f"  sampler {_component(phase.sampler.component)}"
     yield f"  trains {_names(phase.trainable)}"
     others = tuple(label for label in phase.nodes if label not in phase.trainable)
@@ -159,13 +172,13 @@ def _between(phase: Train) -> Iterator[str]:
         labels = [item.label for item in (*evaluation.losses, *evaluation.metrics)]
         total = [f"{evaluation.name}_loss"] if evaluation.losses else []
         series = ", ".join([*total, *(f"{evaluation.name}_{label}" for label in labels)])
-        yield f"  {when}: evaluate split {evaluation.split}, {_count(evaluation.rows, 'row')}: {series}"
+        yield f"  {when}: evaluate split {evaluation.split}, {count(evaluation.rows, 'row')}: {series}"
     stopping = phase.early_stopping
     if stopping is not None:
         back = ", then the best weights are put back" if stopping.restore_best else ""
         yield (
             f"  stops when {stopping.monitor} ({stopping.mode}) has not improved by more than "
-            f"{stopping.min_delta:g} for {_count(stopping.patience, 'epoch')}{back}"
+            f"{stopping.min_delta:g} for {count(stopping.patience, 'epoch')}{back}"
         )
 
 
@@ -195,11 +208,11 @@ def _recorded(phase: Phase) -> Iterator[str]:
         if phase.record == "all" or phase.early_stopping is not None:
             rows, batches = rows * phase.epochs, batches * phase.epochs
         kept = " of the last epoch" if phase.record == "last" else " of each epoch"
-    size = sum(
+    total = sum(
         rows * (_row_bytes(record) + _KEY_BYTES) + batches * _INDEX_BYTES
         for record in phase.records
     )
-    yield f"  records {values}{kept}: about {_bytes(size)}"
+    yield f"  records {values}{kept}: about {size(total)}"
 
 
 def _row_bytes(record: Record) -> int:
@@ -217,8 +230,9 @@ def _component(component: Component) -> str:
     }
     parts = [f"{name}={_argument(value)}" for name, value in shown.items()]
     if len(shown) < len(args):
-        parts.append(_count(len(args) - len(shown), "default"))
-    return f"{component.use}({', '.join(parts)})" if parts else component.use
+        parts.append(count(len(args) - len(shown), "default"))
+    own = f", code {component.code.digest[:11]}" if component.code is not None else ""
+    return (f"{component.use}({', '.join(parts)})" if parts else component.use) + own
 
 
 def _argument(value: Any) -> str:
@@ -240,16 +254,3 @@ def _argument(value: Any) -> str:
 
 def _names(labels: tuple[str, ...]) -> str:
     return ", ".join(labels)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def _bytes(size: int) -> str:
-    amount = float(size)
-    for unit in _UNITS:
-        if amount < 1024 or unit == _UNITS[-1]:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    raise AssertionError

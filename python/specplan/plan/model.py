@@ -36,11 +36,29 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
 
+class Code(_Part, frozen=True, kw_only=True):
+    """Code of the user's that a component is.
+
+    Attributes:
+        digest: of the text of all modules that it imports below `paths`.
+        paths: the folders in which they are looked for, relative to the plan's folder; none for an
+            installed package. Never part of the id.
+    """
+
+    digest: str
+    paths: tuple[str, ...] = ()
+
+
 class Component(_Part, frozen=True, kw_only=True):
-    """A component with every argument written out."""
+    """A component with every argument written out.
+
+    `use` of one with `code` is `module:Class`, or `./file.py:Class` of a file in the first of its paths;
+    defaults that are no literals are left to the code.
+    """
 
     use: str
     args: dict[str, Any] = {}
+    code: Code | None = None
 
 
 class Experiment(_Part, frozen=True, kw_only=True):
@@ -135,8 +153,9 @@ class Node(_Part, frozen=True, kw_only=True):
     dtype: str
     shape: Shape
     """Shape of one row of the output."""
-    parameters: int = 0
-    """Number of trainable parameters; 0 for nodes that are fitted or that merge."""
+    parameters: int | None = 0
+    """Number of parameters; 0 for nodes that are fitted or that merge, None for a model of the user's that was
+    not built. Never part of the id of a plan where the node has code."""
 
 
 class Graph(_Part, frozen=True, kw_only=True):
@@ -304,10 +323,11 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
         folder: the folder from which the plan's relative paths start.
         tables: columns of `memory` sources, by the name under which they are bound.
         warnings: what the compiler found odd but not wrong.
-        origins: where the spec says what the plan holds, by JSON pointer into the plan; empty for a
-            plan that was read from a file.
+        origins: where the spec says what the plan holds, by JSON pointer into the plan; of a plan that was
+            read from a file, what the map beside it says.
         spec: the composed spec as plain values with the defaults of the language; None for a plan that
             was read from a file.
+        looked_at: FeatureSets of which every row was looked at, and what is odd in them told.
         written_id: the id that the plan has in the file from which it was read, None without one. It is
             another than the plan's where an older program wrote the file.
     """
@@ -318,6 +338,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[Diagnostic, ...] = ()
     origins: Mapping[str, Origin] = {}
     spec: Mapping[str, Any] | None = None
+    looked_at: frozenset[str] = frozenset()
     written_id: str | None = None
 
 

@@ -6,18 +6,22 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from specplan.errors import RunError, SpecplanError, StoreError
+from specplan.errors import DataError, RunError, SpecplanError, StoreError
 from specplan.plan.model import Eval, Fit, Train
+from specplan.plan.own_code import admit
 from specplan.plan.streams import seed_of
 from specplan.plan.verify import verify
+from specplan.run.builder import Builder
 from specplan.run.context import Context
 from specplan.run.environment import environment, versions
 from specplan.run.evaluate import evaluate
 from specplan.run.fit import fit
 from specplan.run.git import check_clean, git_state
 from specplan.run.interruption import interruptible
+from specplan.run.located import located
 from specplan.run.numerics import in_force, seeded
 from specplan.run.outcome import Outcome
+from specplan.run.rows import check_rows
 from specplan.run.state import State
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
@@ -42,19 +46,27 @@ PHASES: Mapping[type[Phase], Callable[[Any, Context], dict[str, float]]] = {
 
 
 def run_plan(
-    compiled: Compiled, *, root: Path, display: Display, state: State | None = None
+    compiled: Compiled,
+    *,
+    root: Path,
+    display: Display,
+    state: State | None = None,
+    trust: bool = False,
 ) -> Outcome:
     """Run every phase of a plan and write a run folder below `root`.
 
     `state` is that of an earlier outcome, whose weights, estimators and optimizer are gone on with;
     without it everything starts fresh. Data are read and checked before the folder is made, so a
-    plan whose data are not there leaves no run behind.
+    plan whose data are not there leaves no run behind. `trust` is the word of the user that the code
+    which the plan names may run.
 
     Raises:
+        CodeError: code of the user that the plan names is missing, changed or not trusted.
         PlanError: the plan does not hold together, or names what this installation lacks.
         DirtyGitError: the repository has uncommitted changes, and the plan allows none.
         DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
-            values that a node cannot read or a loss cannot judge.
+            values that a node cannot read or a loss cannot judge. It has its place in the spec, where
+            that is known.
         RunError: an exception ended the run, which is marked failed; it is the cause.
         StoreError: the records could not be written.
         KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM, at the end of the step; what was
@@ -64,10 +76,16 @@ def run_plan(
     verify(plan)
     git = git_state(compiled.folder, without=[root])
     check_clean(git, plan.code.dirty_git)
-    tables = read_tables(compiled)
-    check_targets(plan, tables)
+    admitted = admit(compiled, trust=trust)
+    try:
+        tables = read_tables(compiled)
+        check_targets(plan, tables)
+        warnings = check_rows(compiled, tables)
+    except DataError as error:
+        raise located(error, compiled) from error
     with in_force(plan.numerics), interruptible() as interruption:
         live = State() if state is None else state
+        live.builder = Builder(admitted)
         live.add_nodes(plan)
         found = versions()
         journal = create_run(root, compiled, environment=environment(git, found), versions=found)
@@ -81,6 +99,8 @@ def run_plan(
             interruption=interruption,
         )
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
+        for warning in warnings:
+            display.warned(warning)
         _run_to_end(context)
     return Outcome(folder=journal.folder, run_file=journal.run_file, state=live)
 

@@ -104,8 +104,24 @@ def missing(value: Any, path: Path, name: str, *, also: Iterable[str] = ()) -> M
     return Missing(
         "SP103" if known else "SP104",
         f"{where} has no item `{name}`{_listed(known)}",
-        did_you_mean(name, known) or "an item of a list is named by its index, from 0",
+        _meant(value, name, known) or "an item of a list is named by its index, from 0",
     )
+
+
+def _meant(items: list[Any], name: str, known: list[str]) -> str | None:
+    inside = _in_groups(items, name)
+    return f"did you mean `{inside}`?" if inside is not None else did_you_mean(name, known)
+
+
+def _in_groups(items: list[Any], name: str) -> str | None:
+    """The address of an item of that name in the groups of a list; None where there is none."""
+    for item in items:
+        if isinstance(item, dict) and _is_group(item):
+            called = _called(item["do"], name)
+            inside = name if called else _in_groups(item["do"], name)
+            if inside is not None:
+                return f"{item['group']}.{inside}"
+    return None
 
 
 def names_in(value: Any) -> list[str]:

@@ -119,8 +119,13 @@ def _in_short(child: Provenance) -> str:
     *before, last = child.chain
     if last.cause == "default":
         return f"default of {last.owner}"
-    replaced = [str(item.origin) for item in before if item.cause != "default"]
-    return f"{last.origin}" + (f", replaces {replaced[-1]}" if replaced else "")
+    text = str(last.origin)
+    if before and before[-1].cause not in ("default", "parameter"):
+        text += f", replaces {before[-1].origin}"
+    for item in before:
+        if item.cause == "parameter":
+            text += f", used at {item.origin}"
+    return text
 
 
 def _short(value: Any) -> str:

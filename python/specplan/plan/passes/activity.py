@@ -147,13 +147,19 @@ class Activity:
     def check_fitted(self, nodes: tuple[str, ...], fitting: tuple[str, ...], path: Path) -> None:
         """Report nodes that compute before any phase fits them, and remember those that are fitted."""
         self.used.update(nodes)
-        for label in self.models("sklearn", nodes):
-            if self.knows_all_fits and label not in self._fitted and label not in fitting:
-                message = f"this phase reads {label} before any fit phase fits it"
-                self._context.error(
-                    "SP703", message, path, hint=f"put a fit phase for {label} before"
-                )
-            self._fitted.add(label)
+        computing = self.models("sklearn", nodes)
+        known = {*self._fitted, *fitting}
+        unfitted = [label for label in computing if label not in known]
+        # A loss that no gradient can lower is the fault, not what it reads.
+        refused = self._context.reported((*path, "losses"))
+        if unfitted and self.knows_all_fits and not refused:
+            names, them = unfitted[0], "it"
+            if len(unfitted) > 1:
+                names, them = quoted(unfitted), "them"
+            message = f"this phase reads {names} before any fit phase fits {them}"
+            hint = f"put a fit phase for {names} before"
+            self._context.error("SP703", message, path, hint=hint)
+        self._fitted.update(computing)
 
     def reached(self, labels: Iterable[str]) -> set[str]:
         """The nodes to which gradients flow from the outputs of `labels`, theirs included."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy
 from specplan.components.metric import Accuracy, MeanAbsoluteError
 from specplan.plan.passes.components import SklearnModel
+from specplan.plan.passes.own_component import OwnCode
 
 if TYPE_CHECKING:
     from specplan.plan.passes.components import Resolved
@@ -37,21 +38,25 @@ def warn_of_classes(context: Context, resolved: Resolved) -> None:
         model = resolved.get(("graph", "nodes", label, "model"))
         if isinstance(model, SklearnModel) and model.estimator.kind == "classifier" and node.target:
             classes.setdefault(node.target, ("graph", "nodes", label))
+    told: set[str] = set()
     for path, objective in objectives.items():
         component = resolved[path]
-        # The mean distance between classes that have an order is a usual measure.
-        if isinstance(component, (*_CLASSIFYING, *_OF_LOGITS, MeanAbsoluteError)):
+        # The mean distance between classes that have an order is a usual measure; what code of the user does
+        # is not known.
+        if isinstance(component, (*_CLASSIFYING, *_OF_LOGITS, MeanAbsoluteError, OwnCode)):
             continue
-        if objective.args != ("outputs", "targets"):
+        if objective.args != ("outputs", "targets") or objective.node in told:
             continue
         name = objective.component["use"]
         target = spec.graph.nodes[objective.node].target
         if objective.node in logits:
             message = f"{name} compares logits with targets: {objective.node} gives logits"
             also = [(logits[objective.node], "this loss reads logits")]
+            told.add(objective.node)
             context.warning("SP662", message, (*path, "use"), also=also)
         elif target in classes:
             message = f"{name} takes the classes in `{target}` for amounts"
             also = [(classes[target], "reads classes")]
             hint = "`cross_entropy` and `accuracy` compare classes"
+            told.add(objective.node)
             context.warning("SP661", message, (*path, "use"), hint=hint, also=also)

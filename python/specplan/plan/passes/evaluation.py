@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from specplan.plan.passes.order import reachable
 from specplan.spec.model import EvalSpec
 from specplan.spec.wording import quoted
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from specplan.plan.passes.outline import Measured, Outline
     from specplan.plan.passes.phase import Parts
     from specplan.plan.passes.schedule import Schedule
+    from specplan.spec.diagnostics import Path
 
 
 def warn_of_evaluation(context: Context, parts: Parts, schedule: Schedule) -> set[str]:
@@ -28,6 +30,7 @@ def warn_of_evaluation(context: Context, parts: Parts, schedule: Schedule) -> se
         if len(splits) > 1 and _measures_what_was_learned(context, outlines, splits):
             misread.add(label)
     _warn_of_repetition(context, schedule.outlines)
+    _warn_of_given_answers(context, parts)
     return misread
 
 
@@ -36,37 +39,47 @@ def _measures_what_was_learned(
 ) -> bool:
     learners = [outline for outline in outlines if outline.learning]
     measured = [(outline, item) for outline in outlines for item in outline.measured]
-    if _learns_from_all(context, learners, [item for _, item in measured]):
-        return True
-    taught_by = [_teacher(learners, item) for _, item in measured]
-    if None in taught_by:
-        return False
-    for (outline, item), learner in zip(measured, taught_by, strict=True):
-        if isinstance(outline.spec, EvalSpec) and learner is not None:
-            message = (
-                f"split `{item.split}` is the one that `{learner.label}` learns from, "
-                "and no other is measured"
-            )
-            also = [((*learner.path, "split"), "learned from here")]
-            others = quoted(name for name in splits if name != item.split)
-            hint = f"rows that it has not seen are in {others}"
+    for learner in learners:
+        for outline, item in measured:
+            if _taught(learner, item) and _reads_too_much(context, learner, outline, item):
+                return True
+    seen = [(outline, item, _teacher(learners, item)) for outline, item in measured]
+    all_seen = all(teacher is not None for *_, teacher in seen)
+    held_out = {learner.spec.split for learner in learners} - {item.split for _, item in measured}
+    for outline, item, teacher in seen:
+        # What a phase measures on its own rows, and the score of a `train` split, is there to compare with.
+        if teacher is None or item.split is None or teacher.path == outline.path:
+            continue
+        if all_seen or (held_out and "train" not in str(item.split)):
+            message = f"split `{item.split}` measures what `{teacher.label}` learned from it"
+            also = [((*teacher.path, "split"), "learned from here")]
+            rest = quoted(name for name in splits if name != item.split)
+            hint = f"measure another split: {rest}"
             context.warning("SP615", message, (*item.path, "split"), hint=hint, also=also)
             return True
     return False
 
 
-def _learns_from_all(context: Context, learners: list[Outline], measured: list[Measured]) -> bool:
-    for learner in learners:
-        for item in measured:
-            if learner.spec.split is None and item.split is not None and _taught(learner, item):
-                message = (
-                    f"this phase learns from all rows, also from split `{item.split}`, "
-                    "on which what it learned is measured"
-                )
-                also = [((*item.path, "split"), "measured here")]
-                hint = "say which rows to learn from, such as `split: train`"
-                context.warning("SP615", message, learner.place, hint=hint, also=also)
-                return True
+def _reads_too_much(
+    context: Context, learner: Outline, outline: Outline, measured: Measured
+) -> bool:
+    """Warn where all rows are read, of which some should only be measured, or only be learned from."""
+    learned, judged = learner.spec.split, measured.split
+    if learned is None and judged is not None:
+        message = (
+            f"this phase learns from all rows, also from split `{judged}`, "
+            "on which what it learned is measured"
+        )
+        also = [((*measured.path, "split"), "measured here")]
+        hint = "say which rows to learn from, such as `split: train`"
+        context.warning("SP615", message, learner.place, hint=hint, also=also)
+        return True
+    if learned is not None and judged is None and (outline.losses.labels or outline.metrics.labels):
+        message = f"this phase measures all rows, also split `{learned}` that was learned from"
+        also = [((*learner.path, "split"), "learned from here")]
+        hint = "say which rows to measure, such as `split: test`"
+        context.warning("SP615", message, outline.place, hint=hint, also=also)
+        return True
     return False
 
 
@@ -103,3 +116,31 @@ def _warn_of_repetition(context: Context, outlines: tuple[Outline, ...]) -> None
                 context.warning("SP617", message, outline.place, also=also)
                 break
         since.append(outline)
+
+
+def _warn_of_given_answers(context: Context, parts: Parts) -> None:
+    """Nodes that read the column that they learn to give, where it is one of the targets."""
+    nodes, data = context.spec.graph.nodes, context.spec.data
+    readers: dict[str, list[tuple[str, Path]]] = {}
+    for label, node in nodes.items():
+        path: Path = ("graph", "nodes", label, "input")
+        if isinstance(node.input, str):
+            readers.setdefault(node.input, []).append((label, path))
+        else:
+            for index, text in enumerate(node.input):
+                readers.setdefault(text, []).append((label, (*path, index)))
+    told: set[Path] = set()
+    for label, node in nodes.items():
+        if node.target is None or node.target not in readers:
+            continue
+        owner, _, column = node.target.partition(".")
+        if column not in data[owner].targets:
+            continue
+        for other, place in readers[node.target]:
+            if other in reachable(parts.wired.upstream, [label]) and place not in told:
+                told.add(place)
+                who = "it" if label == other else f"{other} before it"
+                message = f"{label} learns to give `{node.target}`, and {who} reads that"
+                also = [(("graph", "nodes", label, "target"), "the target")]
+                context.warning("SP619", message, place, also=also)
+                break

@@ -1,4 +1,4 @@
-"""Nodes that no phase trains, losses that train nothing, and phases in an order that undoes their work."""
+"""Nodes that no phase trains, and losses that train nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from specplan.components.component import Component
 from specplan.plan.passes.order import reachable
-from specplan.spec.model import FitSpec, TrainSpec
+from specplan.spec.model import TrainSpec
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def warn_of_training(context: Context, parts: Parts, schedule: Schedule) -> None:
-    """Warn of what learns nothing, or the wrong thing."""
+    """Warn of what learns nothing."""
     _Training(context, parts, schedule).warn()
 
 
@@ -43,8 +43,6 @@ class _Training:
         untrained = self._untrained()
         self._warn_of_untrained(untrained)
         self._warn_of_losses(untrained)
-        self._warn_of_stale_fits()
-        self._warn_of_early_evaluation()
 
     def _warn_of_optimizer(self) -> None:
         optimizer = self.parts.resolved.get(("graph", "optimizer"))
@@ -161,62 +159,6 @@ class _Training:
     ) -> None:
         place = ("graph", "nodes", label)
         self.context.warning(code, message, place, hint=hint, also=also, key=True)
-
-    def _warn_of_stale_fits(self) -> None:
-        """A node fitted to what others gave, which is used after those have changed."""
-        fits: dict[str, Outline] = {}
-        stale: dict[str, tuple[Outline, Outline]] = {}
-        told: set[tuple[Path, Path]] = set()
-        for outline in self.outlines:
-            if isinstance(outline.spec, FitSpec):
-                for label in outline.learning:
-                    fits[label] = outline
-                    stale.pop(label, None)
-            for label, fit in fits.items():
-                changed = not self._read_by(label).isdisjoint(outline.learning)
-                if changed and label not in outline.learning:
-                    stale.setdefault(label, (fit, outline))
-            used = {*outline.nodes, *(name for item in outline.measured for name in item.nodes)}
-            for label in used.intersection(stale):
-                fit, change = stale[label]
-                if (fit.path, change.path) not in told:
-                    told.add((fit.path, change.path))
-                    self._warn_of_stale_fit(label, fit, change)
-
-    def _warn_of_stale_fit(self, label: str, fit: Outline, change: Outline) -> None:
-        changed = [name for name in change.learning if name in self._read_by(label)]
-        verb = "trains" if isinstance(change.spec, TrainSpec) else "fits"
-        message = (
-            f"this phase fits {label} to the outputs of {quoted(changed)}, "
-            f"which `{change.label}` {verb} after it"
-        )
-        hint = f"put it after `{change.label}`"
-        also = [(change.place, f"{verb} {quoted(changed)}")]
-        self.context.warning("SP610", message, fit.place, hint=hint, also=also)
-
-    def _warn_of_early_evaluation(self) -> None:
-        """Phases that evaluate a node before it is trained, where none does after."""
-        first_trained: dict[str, int] = {}
-        last_measured: dict[str, int] = {}
-        for index, outline in enumerate(self.outlines):
-            for label in outline.learning:
-                first_trained.setdefault(label, index)
-            for item in outline.measured:
-                last_measured.update(dict.fromkeys(item.nodes, index))
-        told: set[int] = set()
-        for label in self.activity.models("torch", self.parts.wired.order):
-            measured, trained = last_measured.get(label), first_trained.get(label)
-            if measured is None or trained is None or measured >= trained or measured in told:
-                continue
-            told.add(measured)
-            outline, change = self.outlines[measured], self.outlines[trained]
-            message = (
-                f"this phase evaluates {label} before `{change.label}` trains it, "
-                "and nothing evaluates it after"
-            )
-            also = [(change.place, f"trains {label}")]
-            hint = f"put it after `{change.label}`"
-            self.context.warning("SP611", message, outline.place, hint=hint, also=also)
 
 
 def _untrained_message(labels: list[str]) -> str:

@@ -29,13 +29,19 @@ def warn_of_unused(
     """
     _nodes(context, parts, schedule)
     _columns(context, parts)
-    _splits(context, parts, schedule, misread)
-    _objectives(context, parts, schedule)
+    trains = any(isinstance(outline.spec, TrainSpec) for outline in schedule.outlines)
+    # Without a train phase for nodes that need one, more is unused, and it was said why.
+    if trains or not schedule.activity.models("torch", schedule.activity.used):
+        _splits(context, parts, schedule, misread)
+        _objectives(context, parts, schedule)
+        _optimizer(context, trains=trains)
     for path in context.unused_parameters:
         message = f"nothing refers to the parameter `{path[1]}`"
         hint = f"`{{$: params.{path[1]}}}` stands for its value"
         context.warning(_CODE, message, path, hint=hint, key=True)
-    trains = any(isinstance(outline.spec, TrainSpec) for outline in schedule.outlines)
+
+
+def _optimizer(context: Context, *, trains: bool) -> None:
     if context.spec.graph.optimizer is not None and not trains:
         message = "no phase trains, so nothing uses the optimizer"
         context.warning(_CODE, message, ("graph", "optimizer"), key=True)
@@ -76,15 +82,20 @@ def _splits(context: Context, parts: Parts, schedule: Schedule, misread: Collect
     read: dict[str, set[str | None]] = {}
     for outline in schedule.outlines:
         if outline.source is not None:
-            splits = (outline.spec.split, *(measured.split for measured in outline.measured))
-            read.setdefault(outline.source, set()).update(splits)
+            found = {outline.spec.split, *(measured.split for measured in outline.measured)}
+            read.setdefault(outline.source, set()).update(found)
     for label, found in read.items():
-        unread = [name for name in parts.data[label].splits if name not in found]
-        # A phase that reads all rows reads those of every split.
-        if not unread or None in found or label in misread:
+        splits = parts.data[label].splits
+        unread = [name for name in splits if name not in found]
+        if not unread or label in misread:
+            continue
+        if len(unread) == len(splits):
+            message = f"no phase reads a split of {label}, they all read every row"
+            context.warning(_CODE, message, ("data", label, "splits"), key=True)
             continue
         message = f"no phase reads split {quoted(unread)} of {label}"
-        context.warning(_CODE, message, ("data", label, "splits", "ratios", unread[0]), key=True)
+        place = ("data", label, "splits", "ratios", unread[0])
+        context.warning(_CODE, message, place, key=True)
 
 
 def _objectives(context: Context, parts: Parts, schedule: Schedule) -> None:

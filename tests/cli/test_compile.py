@@ -156,7 +156,7 @@ def test_validate_finds_what_the_data_do_not_tell(
 def test_strict(mlx: Mlx, project: Path, spec: dict[str, Any]) -> None:
     spec["metrics"] = {"r2": {"use": "r2", "node": "MLP"}}
     (project / "odd.json").write_text(json.dumps(spec, indent=1))
-    for verb in ("validate", "compile", "run"):
+    for verb in ("validate", "compile", "plan", "run"):
         result = mlx(verb, "odd.json", folder=project)
         assert result.returncode == 0
         assert "warning[SP306]: no phase uses metric r2" in result.stderr

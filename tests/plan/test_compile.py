@@ -288,7 +288,8 @@ def test_warnings_of_what_is_not_used(tables: Mapping[str, Columns]) -> None:
         ),
         (
             {"soh": np.ones(50, complex)},
-            "error[SP508]: table `sensor`: column `soh` has items of type complex128",
+            "error[SP508]: table `sensor`: column `soh` has items of type complex128; "
+            "they can be numbers, booleans or text",
         ),
         (
             {"soh": np.float64(1)},

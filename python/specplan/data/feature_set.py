@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from specplan.components.split import RandomSplit
+from specplan.data.column_array import column_array
 from specplan.data.context import active_context, checked_label
 from specplan.data.keys import keys_of
 from specplan.data.split import CutError, cut, in_cut_order
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Domain = Literal["features", "targets", "tags"]
-_KINDS = "biufU"
 Keys = str | list[str] | tuple[str, ...]
 
 
@@ -329,14 +329,12 @@ def _column(label: str, name: str, data: Mapping[str, Any]) -> NDArray[Any]:
     if not isinstance(rows, np.ndarray):
         rows = checked_list(f"FeatureSet `{label}`: column `{name}`", rows)
         _check_shapes(label, name, rows)
-    array = np.array(rows, order="C")
-    if array.ndim == 0 or not len(array):
+    if not len(np.atleast_1d(rows)):
         raise ValueError(f"FeatureSet `{label}`: column `{name}` has no rows")
-    if array.dtype.kind not in _KINDS:
-        raise ValueError(
-            f"FeatureSet `{label}`: column `{name}` has items of type {array.dtype}; "
-            "they can be numbers, booleans or text"
-        )
+    try:
+        array = np.array(column_array(rows), order="C")
+    except ValueError as error:
+        raise ValueError(f"FeatureSet `{label}`: column `{name}` {error}") from None
     array.flags.writeable = False
     return array
 

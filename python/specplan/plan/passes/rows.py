@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 SMALL_BYTES = 8 << 20
 """A file that is no larger is looked at unasked. Reading it takes a few hundredths of a second."""
 
+_HINTS = {
+    "SP507": "all rows of a column have one shape: pad or cut the lists where the data are made",
+    "SP505": "fill it in, or leave the row out, where the data are made",
+}
+
 
 def look(
     context: Context,
@@ -63,8 +68,12 @@ def _scan(context: Context, feature_set: FeatureSet, columns: ColumnsRead) -> Ro
     try:
         return scan_rows(str(table.file), table.source.use, wanted, data.rows)
     except DataError as error:
-        message = str(error).replace(str(table.file), table.called)
-        context.error("SP508", message, ("data", feature_set.label, "source"))
+        message = error.message.replace(str(table.file), table.called)
+        if error.column is None:
+            context.error("SP508", message, ("data", feature_set.label, "source"))
+        else:
+            place = _place(context, feature_set.label, error.column)
+            context.error(error.code or "SP507", message, place, hint=_HINTS.get(error.code or ""))
         return None
 
 

@@ -83,8 +83,8 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
         keys = _keys(rows.table, key_columns(splitter))
         found = cut(splitter, rows.rows, keys)
     except DataError as error:
-        message = str(error).replace(str(rows.table.file), rows.table.called)
-        context.error("SP508", message, rows.path)
+        message = error.message.replace(str(rows.table.file), rows.table.called)
+        context.error(error.code or "SP508", message, rows.path)
         return Splits(splitter=plan, sizes=sizes)
     except CutError as error:
         place = (*rows.path, *error.place)

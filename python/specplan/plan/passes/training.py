@@ -1,10 +1,11 @@
-"""Nodes that no phase trains, and losses that train nothing."""
+"""Nodes that no phase trains, losses that train nothing, and rows that are never read."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from specplan.components.component import Component
+from specplan.components.sampler import Simple
 from specplan.plan.passes.order import reachable
 from specplan.spec.model import TrainSpec
 from specplan.spec.wording import quoted
@@ -43,12 +44,32 @@ class _Training:
         untrained = self._untrained()
         self._warn_of_untrained(untrained)
         self._warn_of_losses(untrained)
+        self._warn_of_rows_left_out()
 
     def _warn_of_optimizer(self) -> None:
         optimizer = self.parts.resolved.get(("graph", "optimizer"))
         if self.trains and isinstance(optimizer, Component) and getattr(optimizer, "lr", 1) == 0:
             message = "`lr` is 0, so no train phase changes a weight"
             self.context.warning("SP614", message, ("graph", "optimizer", "lr"))
+
+    def _warn_of_rows_left_out(self) -> None:
+        for outline in self.trains:
+            sampler = self.parts.resolved.get((*outline.path, "sampler"))
+            if not isinstance(sampler, Simple) or not sampler.drop_last or outline.source is None:
+                continue
+            data, split = self.parts.data[outline.source], outline.spec.split
+            rows = data.rows if split is None else data.splits.get(split)
+            left = (rows or 0) % sampler.batch_size
+            if left and not (sampler.shuffle and sampler.reshuffle):
+                message = (
+                    f"`drop_last` leaves the same {left} of {rows} rows out of every epoch: "
+                    "they are never learned from"
+                )
+                place = (*outline.path, "sampler", "drop_last")
+                hint = "`shuffle: true` leaves out others in each epoch"
+                if sampler.shuffle:
+                    hint = "without `reshuffle: false` each epoch leaves out others"
+                self.context.warning("SP620", message, place, hint=hint)
 
     def _warn_of_losses(self, untrained: list[str]) -> None:
         negative: set[str] = set()

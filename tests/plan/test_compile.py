@@ -334,6 +334,7 @@ def test_compiling_loads_no_heavy_library(folder: Path) -> None:
         "from specplan.plan.compile import compile_path\n"
         f"compile_path({str(folder / 'spec.yaml')!r})\n"
         "heavy = {'torch', 'pyarrow', 'pandas', 'sklearn', 'numpy', 'jsonschema', 'matplotlib'}\n"
+        "heavy |= {'importlib.metadata', 'specplan.code.source'}\n"
         "print(sorted(heavy & sys.modules.keys()))\n"
     )
     done = subprocess.run(

@@ -88,6 +88,16 @@ OF_SMALL: dict[str, Edits] = {
         ("  net: {use", "  other: {use: mse, node: Other}\n  net: {use"),
         ("    Net:", "    Other: {model: {use: mlp}, input: Cells.curve, target: Cells.soh}\n    Net:"),
     ),
+    "SP717_pooled_split": (
+        (
+            "  - {phase: eval, label: test",
+            "  - group: cv\n    for_each: {use: folds, train: known, val: judged, of: [train]}\n    do:\n"
+            "      - {phase: fit, label: grow, split: train, active: [Forest]}\n"
+            "      - {phase: eval, label: judge, split: judged, losses: [forest]}\n"
+            "  - {phase: eval, label: test",
+        ),
+        ("active: [Forest], losses: [forest]}", "active: [Forest], losses: [forest], freeze_after_fit: false}"),
+    ),
 }  # fmt: skip
 
 OF_ALL: dict[str, Edits] = {

@@ -241,6 +241,56 @@ ONE_FAULT: dict[str, Edits] = {
     "SP703_not_fitted": (
         ("  - {phase: fit, label: forest, split: train, active: [Forest], metrics: [forest_r2]}\n", ""),
     ),
+    "SP204_data_of_folds": (
+        ("group: deep", "group: deep\n    for_each: {use: folds}"),
+        ("graph:\n", "  Other: {source: {use: parquet, path: data/cells.parquet}, features: [pair]}\ngraph:\n"),
+    ),
+    "SP301_data_of_folds": (("group: deep", "group: deep\n    for_each: {use: folds, data: Cell}"),),
+    "SP303_pooled": (("group: deep", "group: deep\n    for_each: {use: folds, of: [train, vall]}"),),
+    "SP303_nothing_to_pool": (
+        ("group: deep", "group: deep\n    for_each: {use: folds, train: known, val: judged}"),
+    ),
+    "SP303_rows_of_the_outer_fold": (
+        (
+            "group: deep",
+            "group: outer\n    for_each: {use: folds, train: known, val: judged, of: [train, val]}\n"
+            "    do:\n    - group: deep\n      for_each: {use: folds, of: [train]}",
+        ),
+        ("    do:\n      - phase: train", "      do:\n      - phase: train"),
+    ),
+    "SP304_parts_of_folds": (("group: deep", "group: deep\n    for_each: {use: folds, train: val}"),),
+    "SP304_pooled_twice": (("group: deep", "group: deep\n    for_each: {use: folds, of: [val, train, val]}"),),
+    "SP207_long_pass": (
+        ("group: deep", f"group: {'g' * 95}\n    repeat: {{max: 2}}"),
+        ("label: net", f"label: {'n' * 100}"),
+    ),
+    "SP710_no_comparison": (("label: forest,", "label: forest, when: deep.net/mse,"),),
+    "SP710_no_phase": (("label: forest,", "label: forest, when: mse < 1,"),),
+    "SP710_operator": (("label: forest,", "label: forest, when: deep.net/mse => 1,"),),
+    "SP710_number": (("label: forest,", "label: forest, when: 'deep.net/mse < ce',"),),
+    "SP710_two_comparisons": (
+        ("label: forest,", "label: forest, when: \"deep.net/mse < 1 and deep.net/ce < 1\","),
+    ),
+    "SP711_phase": (("label: forest,", "label: forest, when: deep.ned/mse < 1,"),),
+    "SP711_later": (("label: forest,", "label: forest, when: test/mse < 1,"),),
+    "SP712_metric": (("label: forest,", "label: forest, when: deep.net/val_mes < 1,"),),
+    "SP713_several_folds": (
+        ("group: deep", "group: deep\n    for_each: {use: folds}"),
+        ("label: forest,", "label: forest, when: deep.net/mse < 1,"),
+    ),
+    "SP713_until_outside": (
+        ("active: [Scaled], record: none}", "active: [Scaled], record: none}\n  - {phase: eval, label: before, losses: [mse]}"),
+        ("group: deep", "group: deep\n    repeat: {max: 3, until: before/mse < 1}"),
+    ),
+    "SP713_until_skipped": (
+        ("  - group: deep", "  - {phase: eval, label: before, losses: [mse]}\n  - group: deep\n    repeat: {max: 3, until: net/mse < 1}"),
+        ("label: net", "label: net\n        when: before/mse > 1"),
+    ),
+    "SP714_may_be_skipped": (("label: forest,", "label: forest, when: deep.net/mse < 1,"),),
+    "SP715_too_many": (
+        ("group: deep", "group: deep\n    repeat: {max: 10000}"),
+    ),
+    "SP716_more_folds_than_rows": (("group: deep", "group: deep\n    for_each: {use: folds, n: 37}"),),
 }  # fmt: skip
 
 MANY_FAULTS: dict[str, Edits] = {
@@ -259,6 +309,17 @@ MANY_FAULTS: dict[str, Edits] = {
         ("input: [Cells.curve, Cells.temperature]", "input: Cells.features"),
         ("pooling: 2}", "pooling: 5}"),
         ("batch_size: 8", "batch_size: 80, drop_last: true"),
+    ),
+    "many_in_each_fold": (
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3}"),
+        ("split: val,", "split: vall,"),
+        ("monitor: val_mse", "monitor: vall_mes"),
+        ("label: forest,", "label: forest, when: deep.fold_3.net/mse < 1,"),
+    ),
+    "many_behind_lost_folds": (
+        ("group: deep", "group: deep\n    for_each: {use: fold, train: known}"),
+        ("        split: train\n        epochs", "        split: known\n        epochs"),
+        ("label: test, split: test", "label: test, split: tset"),
     ),
     "many_behind_a_lost_phase": (
         ("{phase: fit, label: scale", "{phase: fit, lable: scale"),

@@ -49,6 +49,7 @@ def command(run: str, root: Path | None, as_json: bool) -> None:
         _write_plan(opened)
         _write_records(opened)
         write_last_metrics(opened)
+        write_spreads(opened)
         _write_artifacts(opened)
         write_places(opened)
 
@@ -73,6 +74,14 @@ def summary(run: Run) -> dict[str, Any]:
         "kept_epochs": run_file.kept_epochs,
         "statistics": run.statistics,
         "metrics": plain_rows(last_values(run.metrics().arrow, run_file.kept_epochs)),
+        "spreads": [
+            {
+                **msgspec.structs.asdict(spread),
+                "mean": spread.mean,
+                "deviation": spread.deviation,
+            }
+            for spread in run.spreads()
+        ],
         "records": _records(run),
         "artifacts": _artifacts(run),
         "tables": [{"path": str(path), "rows": rows} for path, rows in _tables(run)],
@@ -92,6 +101,15 @@ def write_last_metrics(run: Run) -> None:
     last = last_values(run.metrics().arrow, run.run_file.kept_epochs)
     rows = plain_rows(last.select(METRIC_COLUMNS))
     write_section("metrics", METRIC_COLUMNS, [[*map(cell_text, row.values())] for row in rows])
+
+
+def write_spreads(run: Run) -> None:
+    """Mean and deviation of the metrics over folds and seeds, one line each, to stdout."""
+    lines = [str(spread) for spread in run.spreads()]
+    if lines:
+        click.echo()
+        click.secho("over passes", bold=True)
+        click.echo("\n".join(lines))
 
 
 def write_places(run: Run) -> None:
@@ -160,6 +178,8 @@ def _write_plan(run: Run) -> None:
     for timing in run.phases:
         if timing.ending is not None:
             click.echo(f"{timing.path}: {timing.ending}")
+        if timing.reason is not None:
+            click.echo(f"{timing.path}: skipped, {timing.reason}")
 
 
 def _write_records(run: Run) -> None:

@@ -96,7 +96,7 @@ def analyse(
         oddities.warn(context, parts, scheduled)
     looked_at: frozenset[str] = frozenset()
     if needs_data:
-        looked_at = rows.look(context, bound, wired.nodes, scheduled.phases, check_data=check_data)
+        looked_at = rows.look(context, bound, wired.nodes, scheduled, check_data=check_data)
     found = _in_order([*faults, *context.diagnostics], document)
     if strict:
         found = [msgspec.structs.replace(item, severity="error") for item in found]

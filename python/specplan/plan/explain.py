@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from specplan.plan.model import (
         Component,
         Data,
+        Fold,
+        Guard,
         Node,
         Objective,
         Phase,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         Read,
         Record,
         Shape,
+        Split,
     )
 
 # docs/format.md: the epoch and batch of each row, and the index row of each batch, of every channel.
@@ -43,8 +46,10 @@ def explain(plan: Plan) -> str:
     for label, data in plan.data.items():
         lines += ["", *_data(label, data)]
     lines += ["", *_graph(plan)]
+    numbers: dict[str, int] = {}
     for number, phase in enumerate(plan.phases, start=1):
-        lines += ["", *_phase(phase, number)]
+        numbers[phase.path] = number
+        lines += ["", *_phase(phase, number, numbers[_path_in_first_passes(phase)])]
     return "\n".join(lines) + "\n"
 
 
@@ -71,6 +76,28 @@ def _data(label: str, data: Data) -> Iterator[str]:
     if data.splitter is not None:
         sizes = ", ".join(f"{name} {rows}" for name, rows in data.sizes.items())
         yield f"  splits by {_splitter(data.splitter)}: {sizes}"
+    yield from _folds(data)
+
+
+def _folds(data: Data) -> Iterator[str]:
+    groups: dict[str, list[Fold]] = {}
+    for path, fold in data.folds.items():
+        groups.setdefault(path.rpartition(".")[0], []).append(fold)
+    for group, folds in groups.items():
+        cut = ", ".join(folds[0].of) or "all rows"
+        order = "" if folds[0].seed is None else f", shuffled with seed {folds[0].seed}"
+        sizes = [f"{first.name} {_range(rows)}" for first, rows in _parts(folds)]
+        yield f"  {group} cuts {cut} into {len(folds)} folds{order}: {', '.join(sizes)}"
+
+
+def _parts(folds: list[Fold]) -> Iterator[tuple[Split, list[int]]]:
+    yield folds[0].train, [fold.train.rows for fold in folds]
+    yield folds[0].val, [fold.val.rows for fold in folds]
+
+
+def _range(numbers: list[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def _splitter(splitter: Component) -> str:
@@ -130,9 +157,22 @@ def _stored(plan: Plan, read: Read) -> tuple[list[str], Shape]:
     return dtypes, (*rows[0][:-1], sum(row[-1] for row in rows))
 
 
-def _phase(phase: Phase, number: int) -> Iterator[str]:
+def _path_in_first_passes(phase: Phase) -> str:
+    """The path of the phase that this one is another pass of; its own in the first passes."""
+    labels = phase.path.split(".")
+    for each in phase.passes:
+        labels[each.group.count(".") + 1] = f"{each.kind}_0"
+    return ".".join(labels)
+
+
+def _phase(phase: Phase, number: int, same_as: int) -> Iterator[str]:
+    if same_as != number:
+        yield f"phase {number} {phase.path}: as phase {same_as}, {count(phase.rows, 'row')}"
+        yield from map(_guard, phase.guards)
+        return
     split = "all rows" if phase.split is None else f"split {phase.split}"
     yield f"phase {number} {phase.path}: {_KINDS[type(phase)]} {phase.data}, {split}, {count(phase.rows, 'row')}"
+    yield from map(_guard, phase.guards)
     match phase:
         case Train():
             yield from _train(phase)
@@ -150,6 +190,14 @@ def _phase(phase: Phase, number: int) -> Iterator[str]:
     if isinstance(phase, Train):
         yield from _between(phase)
     yield from _recorded(phase)
+
+
+def _guard(guard: Guard) -> str:
+    where = guard.phases[0]
+    if len(guard.phases) > 1:
+        where = f"the last of {where} to {guard.phases[-1]} that was run"
+    no = "" if guard.holds else "not "
+    return f"  runs if {guard.metric} of {where} is {no}{guard.op} {guard.value:g}"
 
 
 _KINDS: dict[type[Any], str] = {Train: "train on", Eval: "evaluate on", Fit: "fit to"}

@@ -110,6 +110,24 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """The folder from which a relative path that is written at `path` starts."""
         return self.trace.at(path).source.folder
 
+    def origin_within(self, path: Path, start: int, end: int) -> Origin:
+        """Where characters of the string at `path` are written.
+
+        It is the whole string where that is written otherwise than it reads, as with escapes.
+        """
+        origin = self.origin(path)
+        line = self.source_line(origin)
+        if line is None or origin.end_line != origin.line:
+            return origin
+        text = self.value
+        for part in path:
+            text = text[part]
+        offset = line[origin.column - 1 : origin.end_column - 1].find(text)
+        if offset < 0:
+            return origin
+        first = origin.column + offset
+        return msgspec.structs.replace(origin, column=first + start, end_column=first + end)
+
     def reference(self, path: Path) -> Origin | None:
         """Where the `{$: params.x}` stands that put the value at `path` in; None where none did.
 

@@ -220,7 +220,7 @@ def _not_a_choice(fault: _Fault) -> Iterator[Diagnostic]:
     value, choices = fault.value, [str(choice) for choice in fault.expected]
     if fault.path[-1] == "use":
         kind = next(kind for kind, known in COMPONENTS.items() if list(known) == choices)
-        if value not in plugins(kind):
+        if not isinstance(value, str) or value not in plugins(kind):
             yield _unknown_component(fault, kind)
         return
     listed = choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"

@@ -50,7 +50,7 @@ def _check_component(kind: Kind, component: ComponentSpec) -> None:
     if kind in OPEN_KINDS and isinstance(use, str) and parse(use) is not None:
         return
     declaration = COMPONENTS[kind].get(use) if isinstance(use, str) else None
-    if declaration is None and use in plugins(kind):
+    if declaration is None and isinstance(use, str) and use in plugins(kind):
         return
     if declaration is None:
         msg = f"Expected a {kind}, got {use!r}"

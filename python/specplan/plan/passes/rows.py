@@ -11,12 +11,13 @@ from specplan.errors import DataError
 from specplan.plan.reads import columns_read, splits_read
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from specplan._native import RowScan
-    from specplan.plan.model import Node, Phase
+    from specplan.plan.model import Node
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.data import FeatureSet
+    from specplan.plan.passes.schedule import Schedule
     from specplan.plan.reads import ColumnsRead
     from specplan.spec.diagnostics import Path
 
@@ -33,7 +34,7 @@ def look(
     context: Context,
     bound: Mapping[str, FeatureSet],
     nodes: Mapping[str, Node],
-    phases: Iterable[Phase],
+    scheduled: Schedule,
     *,
     check_data: bool,
 ) -> frozenset[str]:
@@ -42,7 +43,7 @@ def look(
     Returns the labels of the FeatureSets that were looked at; the run looks at the others. A table in
     memory is left to the run: the program that holds it compiles for every phase that it runs.
     """
-    splits = splits_read(phases)
+    splits = splits_read(scheduled.phases, scheduled.folds)
     seen = []
     for label, columns in columns_read(nodes).items():
         feature_set = bound[label]

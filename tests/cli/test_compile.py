@@ -96,9 +96,9 @@ def test_errors_as_json(mlx: Mlx, project: Path) -> None:
     result = mlx("compile", "wrong.yaml", "--format", "json", folder=project)
     assert (result.returncode, result.stderr) == (1, "")
     errors: list[dict[str, Any]] = json.loads(result.stdout)
-    assert [error["origin"]["line"] for error in errors] == [10, 17]
+    assert [error["line"] for error in errors] == [10, 17]
     assert errors[1]["hint"] == "did you mean `batch_size`?"
-    assert errors[1]["origin"]["path"] == ["plan", 0, "batchsize"]
+    assert errors[1]["pointer"] == "/plan/0/batchsize"
     fine = mlx("compile", "line.json", "--format", "json", folder=project)
     assert (fine.returncode, json.loads(fine.stdout)) == (0, [])
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from specplan.plan.compile import compile_path
 from specplan.spec.render import render
 
 GOLDEN = Path(__file__).parent.parent / "golden/compile_errors"
-PASSES = Path(__file__).parents[2] / "python/specplan/plan/passes"
 
 Edits = tuple[tuple[str, str], ...]
 
@@ -353,17 +351,6 @@ def test_rendered_text(
     if name in ONE_FAULT:
         assert [item.code for item in errors] == [name[:5]]
     assert not any((item.hint or item.message).endswith(".") for item in errors)
-
-
-def test_every_code_of_the_passes_is_here() -> None:
-    used = {
-        code
-        for file in (*PASSES.glob("*.py"), PASSES.parents[1] / "data/split.py")
-        for code in re.findall(r'"(SP\d{3})"', file.read_text())
-    }
-    odd = {file.name[:5] for file in GOLDEN.with_name("compile_warnings").iterdir()}
-    # What only running a model shows is in tests/plan/test_own_model.py.
-    assert used - {"SP604"} <= odd | {name[:5] for name in ONE_FAULT}
 
 
 def test_no_text_without_its_case() -> None:

@@ -37,7 +37,9 @@ def parts(value: Any) -> Iterator[dict[str, Any]]:
             yield from parts(part)
 
 
-@pytest.mark.parametrize("tool", ["generate_schemas.py", "generate_components_page.py"])
+@pytest.mark.parametrize(
+    "tool", ["generate_schemas.py", "generate_components_page.py", "generate_errors_page.py"]
+)
 def test_generated_files_are_up_to_date(tool: str) -> None:
     command = [sys.executable, str(ROOT / "tools" / tool), "--check"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)

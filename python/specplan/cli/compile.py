@@ -59,8 +59,10 @@ def command(
       mlx compile spec.yaml -o plans/first.plan.json
       mlx compile spec.yaml -c plan.train.epochs=5
     """
-    if explain and error_format == "json":
-        raise click.UsageError("--explain and --format json both write to stdout; choose one")
+    if explain and error_format != "human":
+        raise click.UsageError(
+            f"--explain and --format {error_format} both write to stdout; choose one"
+        )
     refuse_plan(spec)
     compiled = compile_or_exit(
         spec, error_format, composition, check_data=check_data, strict=strict, code=code

@@ -91,7 +91,9 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
         uncertain = phase.context.damaged((*phase.path, "callbacks")) or not losses.complete
         if component.monitor in series:
             monitored.add(series[component.monitor].evaluation)
-            _check_pace(phase, spec, component, series[component.monitor], path)
+            # The number of epochs may be what is wrong, under this key or another.
+            if not phase.context.damaged(phase.path):
+                _check_pace(phase, spec, component, series[component.monitor], path)
         elif not uncertain:
             message = (
                 f"early_stopping monitors `{component.monitor}`, which no epoch produces; "

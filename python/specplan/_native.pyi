@@ -153,6 +153,7 @@ class Leak:
     example: tuple[int, int]
     """The lowest such row of `second`, and the lowest of `first` that it equals."""
 
+@final
 class RowScan:
     """One look at every value of some columns; keeps 16 bytes a row."""
 

@@ -212,7 +212,7 @@ def test_a_phase_that_may_end_early_is_counted_whole() -> None:
     stopping = {"use": "early_stopping", "monitor": "train_loss", "patience": 1}
     [may, _] = cost(_two_phases([stopping])).phases
     [may_not, _] = cost(_two_phases([])).phases
-    assert may.may_end_early == ("early stopping on train_loss",)
+    assert may.may_end_early == ("early stopping on train_loss may end it sooner",)
     assert (may.steps, may.flops) == (may_not.steps, may_not.flops)
 
 

@@ -136,6 +136,10 @@ def test_nothing_differs() -> None:
 
 EXEMPT = ("experiment", "results", "code")
 POOL: list[Any] = [
+    {"x": {"n": 2, "index": 0, "seed": None, "of": [], "within": None,
+           "train": {"name": "x", "rows": 1}, "val": {"name": "x", "rows": 1}}},
+    [{"group": "x", "kind": "fold", "index": 0, "of": 2}],
+    [{"phases": ["x"], "metric": "x", "op": "<", "value": 1, "holds": True}],
     1, "x", {}, [1], ["x"], {"x": [1]}, {"use": "x"}, {"digest": "x"}, {"value": "x", "dtype": "x", "shape": []},
     {"monitor": "x", "mode": "min", "patience": 1, "min_delta": 0, "restore_best": True},
     [{"label": "x", "component": {"use": "x"}, "node": "x", "arguments": []}],

@@ -32,7 +32,7 @@ class PhaseCost(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path, phase: label and kind; rows: of its split; batch_size: rows of a batch.
         epochs: 1 for phases that go through their rows once; steps: batches of all epochs.
-        may_end_early: what may end it sooner, in words; empty if nothing does.
+        may_end_early: what may end or skip it, in words; empty if nothing does.
         trained: parameters that the optimizer changes; parameters: of all nodes that compute.
         flops_forward: floating-point operations of one forward pass over all rows.
         flops: of the whole phase, backward passes and evaluations between epochs among them.
@@ -123,6 +123,7 @@ def _of_phase(plan: Plan, phase: Phase, memory: Memory, recorded: RecordedBytes)
         memory=memory,
         recorded=recorded,
         computed_once=computed_once(plan, phase) if phase.steps > 1 else (),
+        may_end_early=_conditions(phase),
     )
     return _with_training(found, plan, phase) if isinstance(phase, Train) else found
 
@@ -141,7 +142,7 @@ def _with_training(found: PhaseCost, plan: Plan, phase: Train) -> PhaseCost:
         found,
         epochs=phase.epochs,
         steps=steps,
-        may_end_early=_early_ends(phase),
+        may_end_early=(*_early_ends(phase), *found.may_end_early),
         trained=sum(plan.graph.nodes[label].parameters or 0 for label in phase.trainable),
         flops=total,
         uncounted=tuple(label for label in computing if not known(plan.graph.nodes[label])),
@@ -151,7 +152,12 @@ def _with_training(found: PhaseCost, plan: Plan, phase: Train) -> PhaseCost:
 
 def _early_ends(phase: Train) -> tuple[str, ...]:
     stopping = phase.early_stopping
-    return () if stopping is None else (f"early stopping on {stopping.monitor}",)
+    return () if stopping is None else (f"early stopping on {stopping.monitor} may end it sooner",)
+
+
+def _conditions(phase: Phase) -> tuple[str, ...]:
+    metrics = dict.fromkeys(guard.metric for guard in phase.guards)
+    return tuple(f"a condition on {metric} may skip it" for metric in metrics)
 
 
 def space_warning(compiled: Compiled, root: Path) -> Diagnostic | None:

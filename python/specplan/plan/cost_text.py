@@ -88,6 +88,6 @@ def _said_of(phase: PhaseCost) -> Iterator[str]:
         each = f"{batches:,} batches" if batches > 1 else "1 batch"
         yield f"{count(phase.epochs, 'epoch')} of {each} of {count(phase.batch_size, 'row')}"
     if phase.may_end_early:
-        yield f"* at most, {' or '.join(phase.may_end_early)} may end it sooner"
+        yield f"* at most, {', '.join(phase.may_end_early)}"
     if phase.computed_once:
         yield f"{', '.join(phase.computed_once)} computed once for all rows, not in each step"

@@ -13,7 +13,7 @@ from specplan.components.split import RandomSplit
 from specplan.data.column_array import column_array
 from specplan.data.context import active_context, checked_label
 from specplan.data.keys import keys_of
-from specplan.data.split import CutError, cut
+from specplan.data.split import CutError, cut, in_cut_order
 from specplan.spec.arguments import checked_int, checked_list, checked_number
 from specplan.spec.wording import choices, quoted
 
@@ -141,8 +141,8 @@ class FeatureSet:
     ) -> None:
         """Divide the rows at random.
 
-        The rows are shuffled by `numpy.random.default_rng(seed)` and cut consecutively, in the order
-        of `ratios`; sizes are rounded by largest remainder.
+        The rows are shuffled by `numpy.random.default_rng(seed)` and cut consecutively:
+        `train`, `val` and `test` first, then the others by name. Sizes are rounded by largest remainder.
 
         Args:
             ratios: share of the rows in each split; the shares sum to 1.
@@ -180,6 +180,7 @@ class FeatureSet:
         strata = self._key_columns("stratify_by", stratify_by)
         if groups and strata:
             raise ValueError("`group_by` and `stratify_by` cannot be had together")
+        ratios = in_cut_order(ratios)
         self._random_splits = RandomSplits(
             ratios=ratios,
             group_by=groups,

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import torch
 from rounds import Column, Contender, folder, interleave, options, table
 
-from specplan.data.split import split_rows, split_sizes
+from specplan.components.split import RandomSplit
+from specplan.data.split import cut
 from specplan.plan.compile import compile_mapping
 from specplan.run.display import Silent
 from specplan.run.run import run_plan
@@ -70,7 +71,7 @@ def by_hand(*, stream: bool) -> Callable[[], dict[str, float]]:
     )
     digits = torch.from_numpy(rows["digit"].to_numpy().astype(np.int64))
     ratios = {"train": 0.7, "val": 0.15, "test": 0.15}
-    train = split_rows(split_sizes(ratios, len(digits)), 13)["train"]
+    train = cut(RandomSplit(ratios=ratios, seed=13), len(digits), None).rows()["train"]
     images, digits = images[train], digits[train]
 
     def once() -> dict[str, float]:

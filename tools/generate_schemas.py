@@ -114,17 +114,21 @@ def _component(use: str, declared: Schema, beside: Schema) -> Schema:
 
 
 def _without_union(schema: Schema) -> Schema:
-    """`X or null` as one schema: with `anyOf`, a validator cannot say what is wrong."""
+    """`X or null` as one schema, inside it too: with `anyOf`, a validator cannot say what is wrong."""
+    for keyword in ("items", "additionalProperties"):
+        if isinstance(schema.get(keyword), dict):
+            schema = {**schema, keyword: _without_union(schema[keyword])}
     members = schema.get("anyOf")
     if members is None:
         return schema
     merged: Schema = {}
     types = []
     for member in members:
-        merged |= member
+        merged |= _without_union(member)
         types.append(member["type"])
     rest = {key: value for key, value in schema.items() if key != "anyOf"}
-    return {"description": rest.pop("description"), **merged, "type": types, **rest}
+    described = {key: rest.pop(key) for key in ("description",) if key in rest}
+    return {**described, **merged, "type": types, **rest}
 
 
 def _admit_free_keys(schema: Any) -> None:

@@ -79,6 +79,91 @@ def read_table_header(path: str, format: Literal["parquet", "arrow"]) -> TableHe
         DataError: the file is missing, is not of this format, or is damaged.
     """
 
+# ---- rows of tables --------------------------------------------------------------------------
+
+@final
+class Keys:
+    """The key of each row: equal values of some columns are one key, numbered as they come first."""
+
+    counts: list[int]
+    """Rows of each key."""
+    rows: int
+    def __new__(cls, columns: Sequence[tuple[bytes, Sequence[str]]]) -> Self:
+        """From each column's codes, native unsigned integers of 32 bits, and the texts that they stand for."""
+    def texts(self, key: int) -> list[str]:
+        """The values that a key stands for, one of each column. Raises IndexError."""
+
+def read_keys(path: str, format: Literal["parquet", "arrow"], columns: Sequence[str]) -> Keys:
+    """The keys that columns of text, integers or booleans make.
+
+    Raises:
+        DataError: the file cannot be read, or a column holds something else or a null.
+    """
+
+@final
+class Division:
+    """The rows of each split."""
+
+    def __new__(
+        cls,
+        rows: int,
+        cells: Sequence[int],
+        splits: int,
+        *,
+        keys: Keys | None = None,
+        seed: int | None = None,
+    ) -> Self:
+        """Deal out rows: `cells` says, key by key, how many rows of the key each split gets.
+
+        Rows come shuffled as by `numpy.random.default_rng(seed)`, in order for None; the first of a
+        key go to the first split. Raises ValueError where cells and rows do not add up.
+        """
+    def split(self, index: int) -> NDArray[np.int64]:
+        """The rows of one split, in the order in which they were dealt out. Raises IndexError."""
+
+def shuffled(rows: int, seed: int) -> list[int]:
+    """What `numpy.random.default_rng(seed).shuffle(numpy.arange(rows))` gives."""
+
+@final
+class ColumnScan:
+    """What was found in one column of numbers."""
+
+    not_finite: int
+    """How many values are NaN or infinite."""
+    first_not_finite: int | None
+    """The row of the first of them."""
+    has_fractions: bool
+    """Whether a value is no whole number."""
+
+@final
+class Leak:
+    """Rows of the split `second` that are also in the split `first`, which comes before it."""
+
+    first: int
+    second: int
+    rows: int
+    example: tuple[int, int]
+    """The lowest such row of `second`, and the lowest of `first` that it equals."""
+
+class RowScan:
+    """One look at every value of some columns; keeps 16 bytes a row."""
+
+    columns: list[ColumnScan]
+    def __new__(cls, rows: int) -> Self: ...
+    def add(self, dtype: str, rows: Buffer) -> None:
+        """Look at a whole column of contiguous rows; `dtype` is numpy's name. Raises ValueError."""
+    def compare(self, division: Division) -> tuple[int, list[Leak]]:
+        """How many rows differ, and what splits share, bit by bit. The scan is over then."""
+
+def scan_rows(
+    path: str, format: Literal["parquet", "arrow"], columns: Sequence[tuple[str, int]], rows: int
+) -> RowScan:
+    """Scan columns of a file; each name comes with its elements in a row.
+
+    Raises:
+        DataError: the file cannot be read, a row has a null or another number of elements.
+    """
+
 # ---- the record store: writing -----------------------------------------------------------------
 
 @final

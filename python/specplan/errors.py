@@ -42,7 +42,35 @@ class PlanError(SpecplanError):
 
 
 class DataError(SpecplanError):
-    """Data are missing, damaged, not those that were compiled, or hold what the plan cannot take."""
+    """Data are missing, damaged, not those that were compiled, or hold what the plan cannot take.
+
+    Attributes:
+        message: what is wrong, without code, place and hint.
+        code: of the fault, where it has one.
+        pointer: JSON pointer to the part of the plan that reads the data.
+        column: the column that holds it.
+        diagnostic: the fault with its place in the spec, where that is known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        pointer: str | None = None,
+        column: str | None = None,
+        hint: str | None = None,
+        diagnostic: Diagnostic | None = None,
+    ) -> None:
+        self.message = message
+        self.code = code
+        self.pointer = pointer
+        self.column = column
+        self.hint = hint
+        self.diagnostic = diagnostic
+        said = f"{code}: {message}" if code else message
+        said = f"{said}\nhint: {hint}" if hint else said
+        super().__init__(said if diagnostic is None else str(diagnostic))
 
 
 class RunError(SpecplanError):

@@ -111,7 +111,7 @@ def test_data_that_changed_since(mlx: Mlx, project: Path) -> None:
     frame.head(20).write_parquet(project / "line.parquet")
     result = mlx("run", "line.plan.json", folder=project)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith("error: ")
+    assert result.stderr.startswith("line.json:12:17: error[SP502]: FeatureSet `Data`: ")
     assert "line.parquet" in result.stderr
     assert "Traceback" not in result.stderr
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from specplan import Experiment, FeatureSet
-from specplan.data.split import split_rows
 
 
 @pytest.fixture(autouse=True)
@@ -106,21 +105,59 @@ def test_a_random_split_cuts_by_largest_remainder() -> None:
     splits = found.random_splits
     assert splits is not None
     assert splits.sizes == {"train": 8, "val": 2, "test": 1}
-    rows = split_rows(splits.sizes, 1)
-    assert sorted(np.concatenate(list(rows.values()))) == list(range(11))
 
 
 @pytest.mark.parametrize(
     ("ratios", "message"),
     [
         ({"train": 0.5, "test": 0.4}, "the ratios of the splits must sum to 1, not 0.9"),
-        ({"train": 0.99, "test": 0.01}, "split `test` would have no rows: 0.01 of 10 rows"),
+        ({"train": 0.99, "test": 0.01}, "FeatureSet `Sensor`: split `test` gets 0 of 10 rows"),
         ({"train": 1.5, "test": -0.5}, "split `train`: a ratio is above 0 and at most 1, not 1.5"),
     ],
 )
 def test_ratios_that_make_no_splits_are_refused(ratios: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         feature_set().split_random(ratios, seed=1)
+
+
+def test_groups_stay_together_and_strata_keep_their_shares() -> None:
+    found = feature_set()
+    found.split_random({"train": 0.5, "test": 0.5}, seed=1, group_by="y")
+    splits = found.random_splits
+    assert splits is not None
+    assert splits.group_by == ("y",)
+    assert splits.sizes == {"train": 5, "test": 5}
+    strata = FeatureSet.from_dict("Strata", {"x": list(range(8)), "y": [0, 0, 1, 1] * 2}, "x", "y")
+    strata.split_random({"train": 0.5, "test": 0.5}, stratify_by=["y"])
+    assert strata.random_splits is not None
+    assert strata.random_splits.sizes == {"train": 4, "test": 4}
+
+
+def test_the_sizes_of_groups_depend_on_a_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    found = feature_set()
+    found.split_random({"train": 0.5, "test": 0.5}, group_by="y")
+    assert found.available_splits == ["train", "test"]
+    found.visualize()
+    assert "  train  as the run's seed says\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"group_by": "sites"}, "group_by: FeatureSet `Sensor` has no key `sites`; it has: "
+         "`x`, `y`, `site`; did you mean `site`?"),
+        ({"stratify_by": "x"}, "stratify_by: `x` has rows of float64 (2,); it needs text, integers or "
+         "booleans, one a row"),
+        ({"group_by": "site", "stratify_by": "y"}, "`group_by` and `stratify_by` cannot be had together"),
+        ({"stratify_by": "y"}, "FeatureSet `Sensor`: only 1 row with `y` 0, too few for 2 splits\n"
+         "hint: `stratify_by` is for classes of which each split can have a row; 10 of 10 values have as few"),
+    ],
+)  # fmt: skip
+def test_columns_that_make_no_groups_or_strata(keys: dict[str, str], message: str) -> None:
+    found = feature_set()
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        found.split_random({"train": 0.5, "test": 0.5}, 1, **keys)
+    assert found.available_splits == []
 
 
 def test_a_feature_set_is_split_once() -> None:

@@ -96,6 +96,12 @@ def table() -> pa.Table:
             "soh": random.normal(size=ROWS),
             "kind": random.integers(0, 3, size=ROWS),
             "name": [f"cell{row}" for row in range(ROWS)],
+            "batch": [f"b{row % 8}" for row in range(ROWS)],
+            "fold": [row // 10 for row in range(ROWS)],
+            "uneven": [max(row - 23, 0) for row in range(ROWS)],
+            "rare": [row == 3 for row in range(ROWS)],
+            "spotty": [None if row == 5 else "x" for row in range(ROWS)],
+            "unclear": [float("nan") if row in (17, 30) else float(row) for row in range(ROWS)],
             "gaps": gaps,
             "ragged": ragged,
             "holes": pa.array([[1.0, None if row == 3 else 2.0] for row in range(ROWS)]),
@@ -110,6 +116,7 @@ def folder(tmp_path: Path, table: pa.Table) -> Path:
     pq.write_table(table, tmp_path / "data/cells.parquet")
     (tmp_path / "data/text.parquet").write_text("no table", encoding="utf-8")
     pq.write_table(table.slice(0, 0), tmp_path / "data/empty.parquet")
+    pq.write_table(pa.concat_tables([table, table.slice(0, 9)]), tmp_path / "data/twice.parquet")
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
     return tmp_path
 

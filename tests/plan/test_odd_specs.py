@@ -53,10 +53,17 @@ OF_SMALL: dict[str, Edits] = {
         ("  net: {use: mse, node: Net}\n", ""),
         ("losses: [forest, net]", "losses: [forest]"),
     ),
+    "SP506_equal_rows": (("data/cells.parquet", "data/twice.parquet"), ("{use: random, ratios", "{use: ordered, ratios")),
+    "SP513_uneven_groups": (("test: 0.2}}", "test: 0.2}, group_by: uneven, seed: 22}\n    tags: [uneven]"),),
+    "SP514_not_finite": (
+        ("features: [curve]", "features: [curve, unclear]"),
+        ("Forest:\n      model: {use: \"sklearn.ensemble:RandomForestRegressor\"}\n      input: Cells.curve", "Forest:\n      model: {use: \"sklearn.ensemble:RandomForestRegressor\"}\n      input: [Cells.curve, Cells.unclear]"),
+    ),
     "SP608_no_training": (
         ("  - {phase: train, label: train, split: train, losses: [net], sampler: {use: simple, batch_size: 8}}\n", ""),
         ("  optimizer: {use: adam}\n", ""),
     ),
+    "SP706_batch_size": (("batch_size: 8", "batch_size: 64"),),
     "SP615_same_split": (("label: test, split: test", "label: test, split: train"),),
     "SP615_trained_on_test": (("label: train, split: train", "label: train, split: test"), ("label: grow, split: train", "label: grow, split: test")),
     "SP306_splits": (

@@ -107,6 +107,10 @@ ONE_FAULT: dict[str, Edits] = {
     "SP503_ratios": (("test: 0.1}", "test: 0.2}"),),
     "SP504_empty_split": (("train: 0.7, val: 0.2, test: 0.1", "train: 0.98, val: 0.01, test: 0.01"),),
     "SP505_nulls": (("targets: [soh,", "targets: [gaps, soh,"),),
+    "SP302_group_not_listed": (("    tags: [name]", "    tags: [name]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, group_by: batch}")),
+    "SP302_group": (("    tags: [name]", "    tags: [name, batch, fold, rare]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, group_by: [bach]}")),
+    "SP504_too_few_groups": (("    tags: [name]", "    tags: [name, batch, fold, rare]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, group_by: rare}")),
+    "SP505_nulls_in_groups": (("    tags: [name]", "    tags: [name, spotty]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, group_by: spotty}")),
     "SP507_too_large": (("shapes: {image: [1, 8, 8]}", "shapes: {image: [1, 8, 8], ragged: [1099511627776, 2]}"), ("temperature, image]", "temperature, image, ragged]")),
     "SP505_nulls_in_lists": (("targets: [soh,", "targets: [holes, soh,"),),
     "SP507_strings": (("temperature, image]", "temperature, image, name]"), ("    tags: [name]\n", "")),
@@ -114,6 +118,15 @@ ONE_FAULT: dict[str, Edits] = {
     "SP507_shape": (("[1, 8, 8]", "[1, 8, 9]"),),
     "SP508_no_table": (("data/cells.parquet", "data/text.parquet"),),
     "SP508_no_rows": (("data/cells.parquet", "data/empty.parquet"),),
+    "SP509_float_stratum": (("    tags: [name]", "    tags: [name, batch, fold, rare]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, stratify_by: soh}")),
+    "SP509_list_group": (("    tags: [name]", "    tags: [name, pair]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, group_by: pair}")),
+    "SP510_groups_and_strata": (("    tags: [name]", "    tags: [name, batch, fold, rare]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, group_by: batch, stratify_by: kind}")),
+    "SP511_rare_stratum": (("    tags: [name]", "    tags: [name, batch, fold, rare]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, stratify_by: [rare]}")),
+    "SP512_no_such_value": (("    tags: [name]", "    tags: [name, batch, fold, rare]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: column, column: fold, splits: {train: [0, 1], val: [2], test: [4]}}")),
+    "SP504_no_value": (("    tags: [name]", "    tags: [name, batch, fold, rare]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: column, column: fold, splits: {train: [0, 1], val: [], test: [2, 3]}}")),
+    "SP512_value_twice": (("    tags: [name]", "    tags: [name, batch, fold, rare]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: column, column: fold, splits: {train: [0, 1], val: [2, 1], test: [3]}}")),
+    "SP512_values_left": (("    tags: [name]", "    tags: [name, batch, fold, rare]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: column, column: fold, splits: {train: [0], val: [2], test: [3]}}")),
+    "SP514_not_finite": (("targets: [soh,", "targets: [unclear, soh,"), ("target: Cells.soh\n    C", "target: Cells.unclear\n    C")),
     "SP601_concat": (("input: [Enc, Scaled]", "input: [Enc, Cells.image]"),),
     "SP601_columns": (("input: [Cells.curve, Cells.temperature]", "input: Cells.features"),),
     "SP602_cnn_of_vectors": (("input: Cells.image", "input: Cells.curve"),),
@@ -269,7 +282,7 @@ def test_rendered_text(
 def test_every_code_of_the_passes_is_here() -> None:
     used = {
         code
-        for file in PASSES.glob("*.py")
+        for file in (*PASSES.glob("*.py"), PASSES.parents[1] / "data/split.py")
         for code in re.findall(r'"(SP\d{3})"', file.read_text())
     }
     odd = {file.name[:5] for file in GOLDEN.with_name("compile_warnings").iterdir()}

@@ -20,7 +20,6 @@ from specplan._native import StoreReader
 from specplan.errors import DataError, RunError
 from specplan.plan.canonical import read_plan
 from specplan.plan.compile import compile_mapping, compile_path
-from specplan.plan.model import Split
 from specplan.run.display import Silent
 from specplan.run.run import run_plan
 from specplan.store.layout import RunFolder
@@ -257,7 +256,7 @@ def test_a_plan_that_describes_its_data_wrongly(
     compiled = specs.compiled(specs.evaluation(split=None))
     data = compiled.plan.data["Set"]
     if part == "rows":
-        data = replace(data, rows=value, splits=(Split(name="all", rows=value),))
+        data = replace(data, rows=value, splits=(), splitter=None)
     else:
         column = replace(data.columns["x"], dtype=value)
         data = replace(data, columns={**data.columns, "x": column})

@@ -28,7 +28,7 @@ def classifier(columns: dict[str, Any], *phases: dict[str, Any]) -> Compiled:
 
 def message(value: int, row: int) -> str:
     return (
-        f"SP653: `Set.y` holds the class {value} in row {row}, but node `Net` has 10 outputs; "
+        f"data.Set.targets[0]: error[SP653]: `Set.y` holds the class {value} in row {row}, but node `Net` has 10 outputs; "
         "allowed: 0 to 9\n"
         "hint: give Net `output_shape: [n]` for n classes, which count from 0"
     )
@@ -80,7 +80,9 @@ def test_a_target_that_is_no_probability(tmp_path: Path) -> None:
     plan = specs.compiled(specs.train(), specs.evaluation(), columns=columns, losses=losses)
     with pytest.raises(DataError) as error:
         specs.run(plan, tmp_path)
-    assert str(error.value) == "SP653: `Set.y` is 1.5 in row 49; bce_with_logits takes 0 to 1"
+    assert str(error.value) == (
+        "data.Set.targets[0]: error[SP653]: `Set.y` is 1.5 in row 49; bce_with_logits takes 0 to 1"
+    )
 
 
 def test_a_value_that_float32_cannot_hold(tmp_path: Path) -> None:

@@ -96,6 +96,15 @@ def error_format_option(function: F) -> F:
     )(function)
 
 
+def check_data_option(function: F) -> F:
+    """--check-data, which looks at every row."""
+    return click.option(
+        "--check-data",
+        is_flag=True,
+        help="Look at every row of large files too: equal rows in several splits, NaN.",
+    )(function)
+
+
 def strict_option(function: F) -> F:
     """--strict, warnings are errors."""
     return click.option("--strict", is_flag=True, help="Treat warnings as errors.")(function)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import (
+    check_data_option,
     composition_options,
     error_format_option,
     spec_argument,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
 )
+@check_data_option
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
 @composition_options
 @strict_option
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 def command(
     spec: Path,
     output: Path | None,
+    check_data: bool,
     explain: bool,
     composition: Composition,
     strict: bool,
@@ -53,7 +56,9 @@ def command(
     if explain and error_format == "json":
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
-    compiled = compile_or_exit(spec, error_format, composition, strict=strict)
+    compiled = compile_or_exit(
+        spec, error_format, composition, check_data=check_data, strict=strict
+    )
 
     from specplan.plan.canonical import write_map, write_plan
 

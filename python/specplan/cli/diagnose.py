@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 
 def compile_or_exit(
-    path: Path, error_format: str, composition: Composition, *, strict: bool = False
+    path: Path,
+    error_format: str,
+    composition: Composition,
+    *,
+    check_data: bool = False,
+    strict: bool = False,
 ) -> Compiled:
     """Compile a spec; where it is wrong, write every diagnostic and end with exit code 1."""
     from specplan.plan.compile import compile_path
 
     try:
-        compiled = compile_path(path, composition, strict=strict)
+        compiled = compile_path(path, composition, check_data=check_data, strict=strict)
     except SpecError as error:
         write_diagnostics(error.diagnostics, path, error_format)
         raise click.exceptions.Exit(1) from error

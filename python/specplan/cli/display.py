@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from specplan.plan.model import Train
 from specplan.run.display import Display, Silent
+from specplan.spec.render import render
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Phase, Plan
     from specplan.run.early_stopping import Ending
+    from specplan.spec.diagnostics import Diagnostic
 
 SECONDS_BETWEEN_LINES = 1.0
 
@@ -44,6 +46,9 @@ class Lines:
         del plan  # a timestamp may have made the name longer
         self._folder = folder
         self._write(f"run {folder.parent.name}/{run_id} in {folder}")
+
+    def warned(self, warning: Diagnostic) -> None:
+        self._write(render(warning))
 
     def phase_started(self, phase: Phase) -> None:
         self._last_line = float("-inf")

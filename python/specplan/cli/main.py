@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from specplan.errors import SpecplanError
+from specplan.errors import DataError, SpecplanError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,21 +152,36 @@ def _invoke(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         click.echo(err=True)
         return 128 + signal.SIGINT
-    except SpecplanError as error:
-        message = str(error)
+    except DataError as error:
+        message = _data_fault(error)
         cause: BaseException = error
+    except SpecplanError as error:
+        message = f"error: {error}"
+        cause = error
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        message = f"error: {said}"
         cause = error
     except Exception as error:  # noqa: BLE001 - the one place where a fault of ours meets the user
-        message = f"internal error: {type(error).__name__}: {error}\nhint: --debug shows where"
+        message = (
+            f"error: internal error: {type(error).__name__}: {error}\nhint: --debug shows where"
+        )
         cause = error
     if meta.get("specplan.debug"):
         traceback.print_exception(cause)
-    click.echo(f"error: {message}", err=True)
+    click.echo(message, err=True)
     return 1
+
+
+def _data_fault(error: DataError) -> str:
+    """With the line of the spec that it concerns, as a fault of the spec has it."""
+    if error.diagnostic is None:
+        return f"error: {error}"
+    from specplan.spec.render import render
+
+    return render(error.diagnostic)
 
 
 def _abandon_stdout() -> int:

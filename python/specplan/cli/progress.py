@@ -19,6 +19,7 @@ from rich.text import Text
 
 from specplan.cli.display import end_line, phase_line, values_text
 from specplan.plan.model import Train
+from specplan.spec.render import render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Phase, Plan
     from specplan.run.early_stopping import Ending
+    from specplan.spec.diagnostics import Diagnostic
     from specplan.store.run_file import Status
 
 # Metrics are cut to what is left of a line. Otherwise they take the room of the bar and the counts.
@@ -57,6 +59,9 @@ class Progress:
         self._folder = folder
         self._print(f"run {folder.parent.name}/{run_id} in {folder}")
         self._bars.start()
+
+    def warned(self, warning: Diagnostic) -> None:
+        self._print(render(warning))
 
     def phase_started(self, phase: Phase) -> None:
         self._print(phase_line(phase))

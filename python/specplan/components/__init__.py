@@ -30,7 +30,7 @@ from specplan.components.model import Cnn, Mlp
 from specplan.components.optimizer import SGD, Adam, AdamW, RMSprop
 from specplan.components.sampler import Simple
 from specplan.components.source import ArrowFile, MemoryTable, ParquetFile
-from specplan.components.split import RandomSplit
+from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ def _by_name(*classes: type[Component]) -> Mapping[str, type[Component]]:
 
 COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
     "source": _by_name(ParquetFile, ArrowFile, MemoryTable),
-    "split": _by_name(RandomSplit),
+    "split": _by_name(RandomSplit, OrderedSplit, ColumnSplit),
     "sampler": _by_name(Simple),
     "model": _by_name(Mlp, Cnn),
     "merge": _by_name(Concat),

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from specplan.components.component import Component
 
+Ratios = Annotated[
+    dict[str, Annotated[float, Meta(gt=0, le=1)]],
+    Meta(
+        min_length=1,
+        description="Share of the rows in each split; the shares sum to 1. "
+        "Sizes are rounded by largest remainder; the splits are cut in the order in which they are written.",
+        examples=[{"train": 0.8, "test": 0.2}],
+    ),
+]
+Leaks = Annotated[
+    Literal["warn", "allow"],
+    Meta(
+        description="Whether equal rows in several splits are worth a warning (SP506).",
+        examples=["allow"],
+    ),
+]
+Value = str | int | bool
+
 
 class RandomSplit(Component, frozen=True, tag="random"):
     """Shuffle the rows with `numpy.random.default_rng(seed)` and cut them consecutively."""
 
-    ratios: Annotated[
-        dict[str, Annotated[float, Meta(gt=0, le=1)]],
+    ratios: Ratios
+    group_by: Annotated[
+        str | tuple[str, ...],
         Meta(
-            min_length=1,
-            description="Share of the rows in each split; the shares sum to 1. "
-            "Sizes are rounded by largest remainder; the splits are cut in the order in which they are written.",
-            examples=[{"train": 0.8, "test": 0.2}],
+            description="Column, or list of columns, of text, integers or booleans: rows that agree in them "
+            "stay together. The groups are shuffled and cut where the sizes come nearest to the ratios; "
+            "each split gets at least one.",
+            examples=["cell_id"],
         ),
-    ]
+    ] = ()
+    stratify_by: Annotated[
+        str | tuple[str, ...],
+        Meta(
+            description="Column, or list of columns, of text, integers or booleans: each split gets its share "
+            "of the rows with each value, up to one row. Not together with `group_by`.",
+            examples=["label"],
+        ),
+    ] = ()
     seed: Annotated[
         int | None,
         Meta(
@@ -28,3 +55,35 @@ class RandomSplit(Component, frozen=True, tag="random"):
             examples=[13],
         ),
     ] = None
+    leaks: Leaks = "warn"
+
+
+class OrderedSplit(Component, frozen=True, tag="ordered"):
+    """Cut the rows consecutively as they are, without a shuffle: the past from the future in a time series."""
+
+    ratios: Ratios
+    leaks: Leaks = "warn"
+
+
+class ColumnSplit(Component, frozen=True, tag="column"):
+    """Divide the rows by the value of a column, such as the number of a fold."""
+
+    column: Annotated[
+        str,
+        Meta(
+            description="Column of text, integers or booleans whose value tells the split of a row.",
+            examples=["fold"],
+        ),
+    ]
+    splits: Annotated[
+        dict[str, tuple[Value, ...]],
+        Meta(
+            min_length=1,
+            description="Values of the rows in each split. Each value that the column has is in one of them.",
+            examples=[{"train": [0, 1, 2], "test": [3]}],
+        ),
+    ]
+    leaks: Leaks = "warn"
+
+
+Splitter = RandomSplit | OrderedSplit | ColumnSplit

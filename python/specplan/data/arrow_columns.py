@@ -39,8 +39,8 @@ def read_columns(
             name: _to_numpy(path, name, table.column(name), shape) for name, shape in shapes.items()
         }
     except (pa.ArrowException, OSError) as exception:
-        msg = f"`{path}` cannot be read: {exception}"
-        raise DataError(msg) from exception
+        message = f"`{path}` cannot be read: {exception}"
+        raise DataError(message, code="SP508") from exception
 
 
 def _open_parquet(path: Path, columns: list[str]) -> pa.Table:
@@ -77,8 +77,8 @@ def _chunk_to_numpy(
     while True:
         if values.null_count:
             row = first_row + _first_null(values) // elements_per_row
-            msg = f"`{path}`: column `{name}` has a null in row {row}; nulls cannot be used"
-            raise DataError(msg)
+            message = f"`{path}`: column `{name}` has a null in row {row}; nulls cannot be used"
+            raise DataError(message, code="SP505", column=name)
         if not _is_list(values.type):
             break
         expected = _expected_length(values, shape, nested)
@@ -87,11 +87,11 @@ def _chunk_to_numpy(
         elements_per_row *= expected
         values = values.flatten()
     if elements_per_row != prod(shape):
-        msg = (
+        message = (
             f"`{path}`: column `{name}` has {elements_per_row} elements in a row, "
             f"the plan says shape {shape} ({prod(shape)} elements)"
         )
-        raise DataError(msg)
+        raise DataError(message, code="SP507", column=name)
     array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
     if array.dtype == object:
         array = array.astype(str)
@@ -129,11 +129,11 @@ def _check_lengths(
     wrong = np.flatnonzero(lengths != expected)
     if wrong.size:
         row = first_row + int(wrong[0]) // (lists_per_row or 1)
-        msg = (
+        message = (
             f"`{path}`: column `{name}`, row {row} has a list of {lengths[wrong[0]]} elements "
             f"where shape {shape} needs {expected}"
         )
-        raise DataError(msg)
+        raise DataError(message, code="SP507", column=name)
 
 
 def _first_null(values: pa.Array) -> int:

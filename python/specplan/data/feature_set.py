@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
+from specplan.components.split import RandomSplit
 from specplan.data.context import active_context, checked_label
-from specplan.data.split import split_sizes
+from specplan.data.keys import keys_of
+from specplan.data.split import CutError, cut
 from specplan.spec.arguments import checked_int, checked_list, checked_number
 from specplan.spec.wording import choices, quoted
 
@@ -40,11 +42,16 @@ class FeatureSetReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RandomSplits(msgspec.Struct, frozen=True, kw_only=True):
-    """How the rows are divided: `ratios` as given, and the rows of each split."""
+    """How the rows are divided: what was given, and the rows of each split.
+
+    A number of rows is None where it depends on a seed that only the run has.
+    """
 
     ratios: dict[str, float]
+    group_by: tuple[str, ...]
+    stratify_by: tuple[str, ...]
     seed: int | None
-    sizes: dict[str, int]
+    sizes: dict[str, int | None]
 
 
 class FeatureSet:
@@ -124,7 +131,14 @@ class FeatureSet:
         """What `split_random` made; None before."""
         return self._random_splits
 
-    def split_random(self, ratios: Mapping[str, float], seed: int | None = None) -> None:
+    def split_random(
+        self,
+        ratios: Mapping[str, float],
+        seed: int | None = None,
+        *,
+        group_by: Keys | None = None,
+        stratify_by: Keys | None = None,
+    ) -> None:
         """Divide the rows at random.
 
         The rows are shuffled by `numpy.random.default_rng(seed)` and cut consecutively, in the order
@@ -133,11 +147,14 @@ class FeatureSet:
         Args:
             ratios: share of the rows in each split; the shares sum to 1.
             seed: seed of the shuffle, at least 0; without it, one is derived from the seed of the run.
+            group_by: keys of which rows that agree in them stay together, in one split.
+            stratify_by: keys of which each value has its share in each split, up to one row.
 
         Raises:
             TypeError: `ratios` is no mapping of labels to numbers, or the seed is no int.
             ValueError: the seed is negative, the shares are not positive or do not sum to 1, a split would have no rows,
-                or the FeatureSet is split already.
+                a key names no column that can make groups or strata, a stratum has fewer rows than there
+                are splits, or the FeatureSet is split already.
         """
         if not isinstance(ratios, Mapping):
             raise TypeError(f"ratios is a mapping of split to share, not {type(ratios).__name__}")
@@ -159,13 +176,52 @@ class FeatureSet:
         total = math.fsum(ratios.values())
         if abs(total - 1) > 1e-9:
             raise ValueError(f"the ratios of the splits must sum to 1, not {total:g}")
-        sizes = split_sizes(ratios, len(self))
-        for name, rows in sizes.items():
-            if not rows:
+        groups = self._key_columns("group_by", group_by)
+        strata = self._key_columns("stratify_by", stratify_by)
+        if groups and strata:
+            raise ValueError("`group_by` and `stratify_by` cannot be had together")
+        self._random_splits = RandomSplits(
+            ratios=ratios,
+            group_by=groups,
+            stratify_by=strata,
+            seed=seed,
+            sizes=self._sizes(ratios, groups, strata, seed),
+        )
+
+    def _sizes(
+        self,
+        ratios: dict[str, float],
+        groups: tuple[str, ...],
+        strata: tuple[str, ...],
+        seed: int | None,
+    ) -> dict[str, int | None]:
+        splitter = RandomSplit(
+            ratios=ratios, group_by=groups, stratify_by=strata, seed=0 if seed is None else seed
+        )
+        columns = [self._columns[name] for name in groups or strata]
+        try:
+            sizes = cut(splitter, len(self), keys_of(columns) if columns else None).sizes
+        except CutError as error:
+            raise ValueError(f"FeatureSet `{self.label}`: {error}") from None
+        if groups and seed is None:
+            return dict.fromkeys(sizes)
+        return dict(sizes)
+
+    def _key_columns(self, parameter: str, keys: Keys | None) -> tuple[str, ...]:
+        names = _listed(keys)
+        for name in names:
+            if name not in self._columns:
                 raise ValueError(
-                    f"split `{name}` would have no rows: {ratios[name]:g} of {len(self)} rows"
+                    f"{parameter}: FeatureSet `{self.label}` has no key `{name}`; "
+                    f"it has: {choices(name, self._columns)}"
                 )
-        self._random_splits = RandomSplits(ratios=ratios, seed=seed, sizes=sizes)
+            column = self._columns[name]
+            if column.ndim > 1 or column.dtype.kind == "f":
+                raise ValueError(
+                    f"{parameter}: `{name}` has rows of {column.dtype} {column.shape[1:]}; "
+                    "it needs text, integers or booleans, one a row"
+                )
+        return tuple(names)
 
     def check_split(self, split: str | None) -> None:
         """Raise ValueError unless `split` is one of the splits, or None for all rows."""
@@ -213,7 +269,7 @@ class FeatureSet:
             f"{self.label}: {len(self)} rows",
             *_aligned([["column", "kind", "dtype", "row shape"], *rows]),
             *(
-                _aligned([["split", "rows"], *([name, str(n)] for name, n in splits.items())])
+                _aligned([["split", "rows"], *([name, _shown(n)] for name, n in splits.items())])
                 if splits
                 else []
             ),
@@ -246,6 +302,10 @@ class FeatureSet:
             f"FeatureSet(label={self.label!r}, rows={len(self)}, {kinds}, "
             f"splits={self.available_splits})"
         )
+
+
+def _shown(rows: int | None) -> str:
+    return "as the run's seed says" if rows is None else str(rows)
 
 
 def _listed(keys: Keys | None) -> list[str]:

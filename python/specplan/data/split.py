@@ -1,15 +1,107 @@
-"""Dividing rows into named splits."""
+"""Dividing rows into named splits.
+
+What a split is made of is decided by counts alone: how many rows of each key (each group, stratum or
+value) go to each split. So the compiler knows the sizes of splits that it has read no rows of, and the
+rows themselves are dealt out in one place, by `Division` of the extension.
+"""
 
 from __future__ import annotations
 
 import math
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from specplan._native import Division, Keys, shuffled
+from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
+from specplan.spec.suggest import closest
+from specplan.spec.wording import quoted
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from specplan.components.split import Splitter, Value
+
+
+class CutError(ValueError):
+    """Rows that cannot be divided as they are to be.
+
+    Attributes:
+        place: path of what is wrong, from the splitter on.
+    """
+
+    def __init__(
+        self, code: str, message: str, place: tuple[str | int, ...], *, hint: str | None = None
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.place = place
+        self.hint = hint
+        super().__init__(f"{message}\nhint: {hint}" if hint else message)
+
+
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows of each key go to each split, key by key; without keys all rows have the same."""
+
+    sizes: dict[str, int]
+    cells: Sequence[int]
+    keys: Keys | None
+    seed: int | None
+
+    def division(self) -> Division:
+        """The rows of the splits, in the order of `sizes`."""
+        rows = sum(self.sizes.values())
+        return Division(rows, self.cells, len(self.sizes), keys=self.keys, seed=self.seed)
+
+    def rows(self) -> dict[str, NDArray[np.int64]]:
+        """The row numbers of each split, in the order in which they were dealt out."""
+        division = self.division()
+        return {name: division.split(index) for index, name in enumerate(self.sizes)}
+
+
+def key_columns(splitter: Splitter) -> tuple[str, ...]:
+    """The columns whose values decide what goes where."""
+    match splitter:
+        case RandomSplit(group_by=group_by, stratify_by=stratify_by):
+            return listed(group_by) or listed(stratify_by)
+        case ColumnSplit(column=column):
+            return (column,)
+    return ()
+
+
+def listed(columns: str | tuple[str, ...]) -> tuple[str, ...]:
+    """One column, or several."""
+    return (columns,) if isinstance(columns, str) else columns
+
+
+def cut(splitter: Splitter, rows: int, keys: Keys | None) -> Cut:
+    """Decide what goes where. `keys` are those of `key_columns`; a random split has its seed.
+
+    Raises:
+        CutError: a split would have no rows, a stratum is too small, or values and splits do not match.
+    """
+    match splitter:
+        case ColumnSplit():
+            assert keys is not None
+            return _by_value(splitter, keys)
+        case OrderedSplit(ratios=ratios):
+            sizes = _filled(ratios, rows)
+            return Cut(sizes=sizes, cells=list(sizes.values()), keys=None, seed=None)
+        case RandomSplit(ratios=ratios, seed=seed):
+            assert seed is not None
+            if keys is None:
+                sizes = _filled(ratios, rows)
+                return Cut(sizes=sizes, cells=list(sizes.values()), keys=None, seed=seed)
+            cells = (
+                _group_cells(splitter, keys.counts, seed)
+                if splitter.group_by
+                else _stratum_cells(splitter, keys)
+            )
+            return Cut(sizes=_sizes(ratios, cells), cells=cells, keys=keys, seed=seed)
 
 
 def split_sizes(ratios: Mapping[str, float], rows: int) -> dict[str, int]:
@@ -27,18 +119,132 @@ def split_sizes(ratios: Mapping[str, float], rows: int) -> dict[str, int]:
     return sizes
 
 
-def split_rows(sizes: Mapping[str, int], seed: int) -> dict[str, NDArray[np.int64]]:
-    """Row numbers of each split: a shuffle by `numpy.random.default_rng(seed)`, cut in the order of `sizes`.
+def _filled(ratios: Mapping[str, float], rows: int) -> dict[str, int]:
+    sizes = split_sizes(ratios, rows)
+    for name, size in sizes.items():
+        if not size:
+            message = f"split `{name}` gets 0 of {rows} rows"
+            raise CutError("SP504", message, ("ratios", name))
+    return sizes
 
-    The rows of a split keep the order of the shuffle.
-    """
-    import numpy as np
 
-    order = np.arange(sum(sizes.values()), dtype=np.int64)
-    np.random.default_rng(seed).shuffle(order)
-    rows: dict[str, NDArray[np.int64]] = {}
-    start = 0
-    for name in sizes:
-        rows[name] = order[start : start + sizes[name]]
-        start += sizes[name]
-    return rows
+def _sizes(names: Mapping[str, object], cells: Sequence[int]) -> dict[str, int]:
+    return {name: sum(cells[index :: len(names)]) for index, name in enumerate(names)}
+
+
+def _group_cells(splitter: RandomSplit, counts: Sequence[int], seed: int) -> list[int]:
+    """Shuffled groups, cut consecutively where their rows come nearest to the ratios."""
+    splits, groups = len(splitter.ratios), len(counts)
+    if groups < splits:
+        said = quoted(listed(splitter.group_by))
+        plural = "s" if groups > 1 else ""
+        empty = list(splitter.ratios)[groups]
+        message = f"split `{empty}` gets no group: {said} has {groups} group{plural}"
+        hint = f"{splits} splits need at least {splits} groups"
+        raise CutError("SP504", message, ("ratios", empty), hint=hint)
+    order = shuffled(groups, seed)
+    # The rows of the first n groups, for each n.
+    reached = list(accumulate((counts[group] for group in order), initial=0))
+    wanted = [share * reached[-1] for share in accumulate(splitter.ratios.values())]
+    ends = [0]
+    for split, rows in enumerate(wanted[:-1], 1):
+        # Each split gets a group, those after it too.
+        possible = range(ends[-1] + 1, groups - splits + split + 1)
+        ends.append(min(possible, key=lambda end: abs(reached[end] - rows)))
+    ends.append(groups)
+    cells = [0] * (groups * splits)
+    for split, (start, end) in enumerate(pairwise(ends)):
+        for group in order[start:end]:
+            cells[group * splits + split] = counts[group]
+    return cells
+
+
+def _stratum_cells(splitter: RandomSplit, keys: Keys) -> list[int]:
+    """Of each stratum the whole rows of its shares; what is left over goes where most is missing so far."""
+    shares = list(splitter.ratios.values())
+    cells: list[int] = []
+    missing = [0.0] * len(shares)
+    for key, rows in enumerate(keys.counts):
+        if rows < len(shares):
+            raise _too_small(splitter, keys, key, rows)
+        exact = [share * rows for share in shares]
+        whole = [math.floor(round(part, 6)) for part in exact]
+        missing = [
+            before + part - got for before, part, got in zip(missing, exact, whole, strict=True)
+        ]
+        over = rows - sum(whole)
+        # A share that is whole gets no row more: each is rounded up or down.
+        able = [split for split, got in enumerate(whole) if round(exact[split], 6) > got]
+        for split in sorted(able, key=lambda split: -round(missing[split], 6))[:over]:
+            whole[split] += 1
+            missing[split] -= 1
+        cells += whole
+    sizes = _sizes(splitter.ratios, cells)
+    for name, size in sizes.items():
+        if not size:
+            message = f"split `{name}` gets 0 of {sum(cells)} rows"
+            raise CutError("SP504", message, ("ratios", name))
+    return cells
+
+
+def _too_small(splitter: RandomSplit, keys: Keys, key: int, rows: int) -> CutError:
+    columns = listed(splitter.stratify_by)
+    said = ", ".join(
+        f"`{name}` {text}" for name, text in zip(columns, keys.texts(key), strict=True)
+    )
+    plural = "s" if rows > 1 else ""
+    number = len(splitter.ratios)
+    message = f"only {rows} row{plural} with {said}, too few for {number} splits"
+    few = sum(count < number for count in keys.counts)
+    others = f"; {few} of {len(keys.counts)} values have as few" if few > 1 else ""
+    hint = "`stratify_by` is for classes of which each split can have a row" + others
+    return CutError("SP511", message, ("stratify_by",), hint=hint)
+
+
+def _by_value(splitter: ColumnSplit, keys: Keys) -> Cut:
+    names = list(splitter.splits)
+    found = {keys.texts(key)[0]: key for key in range(len(keys.counts))}
+    split_of: dict[int, int] = {}
+    for split, (name, values) in enumerate(splitter.splits.items()):
+        if not values:
+            message = f"split `{name}` gets no value of `{splitter.column}`"
+            raise CutError("SP504", message, ("splits", name))
+        for index, value in enumerate(values):
+            place = ("splits", name, index)
+            key = found.get(_text(value))
+            if key is None:
+                raise _no_such_value(splitter.column, value, found, place)
+            if key in split_of:
+                message = f"the value {value} of `{splitter.column}` is in `{names[split_of[key]]}` already"
+                raise CutError("SP512", message, place)
+            split_of[key] = split
+    left = [text for text, key in found.items() if key not in split_of]
+    if left:
+        rows = sum(keys.counts[found[text]] for text in left)
+        message = (
+            f"no split has the rows with {_some(left)} in `{splitter.column}`, which are {rows}"
+        )
+        hint = f"name every value, in a split of their own if need be: `held_out: [{left[0]}]`"
+        raise CutError("SP512", message, ("splits",), hint=hint)
+    cells = [0] * (len(keys.counts) * len(names))
+    for key, split in split_of.items():
+        cells[key * len(names) + split] = keys.counts[key]
+    return Cut(sizes=_sizes(splitter.splits, cells), cells=cells, keys=keys, seed=None)
+
+
+def _no_such_value(
+    column: str, value: Value, found: Mapping[str, int], place: tuple[str | int, ...]
+) -> CutError:
+    message = f"no row has {value} in `{column}`; it has {_some(list(found))}"
+    near = closest(_text(value), found)
+    return CutError("SP512", message, place, hint=f"did you mean `{near}`?" if near else None)
+
+
+def _text(value: Value) -> str:
+    """A value of a spec as the extension writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _some(texts: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return quoted(texts[:most]) + more

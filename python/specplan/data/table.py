@@ -9,6 +9,7 @@ import numpy as np
 
 from specplan._native import read_table_header
 from specplan.data.arrow_columns import read_columns
+from specplan.data.beside import beside
 from specplan.errors import DataError
 from specplan.spec.wording import quoted
 
@@ -18,12 +19,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from specplan.data.split import Cut
+
+
+COMPILE_AGAIN = "compile the spec again"
+
 
 class Table(msgspec.Struct, frozen=True):
-    """Some columns of one table. Files may be mapped, so arrays are to be taken as read-only."""
+    """Some columns of one table, how its rows are divided, and the row numbers of its splits.
+
+    Files may be mapped, so arrays are to be taken as read-only.
+    """
 
     rows: int
     columns: Mapping[str, NDArray[Any]]
+    cut: Cut | None = None
+    splits: Mapping[str, NDArray[np.int64]] = {}
 
     def read(
         self,
@@ -59,7 +70,8 @@ def cast(rows: NDArray[Any], dtype: str, columns: Sequence[str]) -> NDArray[Any]
         with np.errstate(over="raise"):
             return np.ascontiguousarray(rows, dtype=dtype)
     except FloatingPointError:
-        raise DataError(f"{quoted(columns)} has values beyond the range of {dtype}") from None
+        message = f"{quoted(columns)} has values beyond the range of {dtype}"
+        raise DataError(message, code="SP507", column=columns[0]) from None
 
 
 def read_file(
@@ -76,16 +88,15 @@ def read_file(
             a null or has another shape.
     """
     if not path.is_file():
-        msg = f"there is no file `{path}`"
-        raise DataError(msg)
+        raise DataError(f"there is no file `{path}`", code="SP501", hint=beside(path))
     header = read_table_header(str(path), format)
     if header.digest != digest:
-        msg = (
+        message = (
             f"`{path}` changed since the plan was compiled (its header is {header.digest[:15]}…, "
-            f"the plan says {digest[:15]}…)\nhint: compile the spec again"
+            f"the plan says {digest[:15]}…)"
         )
-        raise DataError(msg)
+        raise DataError(message, code="SP502", hint=COMPILE_AGAIN)
     missing = shapes.keys() - {column.name for column in header.columns}
     if missing:
-        raise DataError(f"`{path}` has no column {quoted(sorted(missing))}")
+        raise DataError(f"`{path}` has no column {quoted(sorted(missing))}", code="SP302")
     return read_columns(path, format, shapes)

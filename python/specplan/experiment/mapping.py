@@ -90,6 +90,9 @@ def _data(feature_set: FeatureSet) -> dict[str, Any]:
     splits = feature_set.random_splits
     if splits is not None:
         section["splits"] = {"use": "random", "ratios": splits.ratios, "seed": splits.seed}
+        for parameter in ("group_by", "stratify_by"):
+            if columns := getattr(splits, parameter):
+                section["splits"][parameter] = list(columns)
     return section
 
 

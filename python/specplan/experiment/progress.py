@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, TypedDict
 
 from rich.console import Console
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from specplan.plan.model import Phase, Plan
     from specplan.run.display import Display
     from specplan.run.early_stopping import Ending
+    from specplan.spec.diagnostics import Diagnostic
     from specplan.store.run_file import Status
 
 # Metrics are cut to what is left of a line. Otherwise they take the room of the bars and the counts.
@@ -74,6 +76,10 @@ class Watched:
     def run_started(self, plan: Plan, run_id: str, folder: Path) -> None:
         """Remember the folder."""
         self.folder = folder
+
+    def warned(self, warning: Diagnostic) -> None:
+        """Warn as Python does: a program may turn it into an error."""
+        warnings.warn(str(warning), stacklevel=2)
 
     def phase_started(self, phase: Phase) -> None:
         """Put up the bars of the phase."""

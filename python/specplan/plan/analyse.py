@@ -8,7 +8,7 @@ import msgspec
 
 from specplan.errors import SpecError
 from specplan.plan.mend import Mended, mend
-from specplan.plan.passes import components, data, graph, objectives, oddities, schedule
+from specplan.plan.passes import components, data, graph, objectives, oddities, rows, schedule
 from specplan.plan.passes.context import Context
 from specplan.plan.passes.phase import Parts
 from specplan.spec.diagnostics import Diagnostic, in_text_order
@@ -30,6 +30,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         warnings: what is odd but not wrong, in the order of the text.
         unread: sources that were not there, where they need not be.
+        looked_at: FeatureSets of which every row was looked at.
     """
 
     context: Context
@@ -37,6 +38,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Schedule
     warnings: tuple[Diagnostic, ...]
     unread: tuple[str, ...]
+    looked_at: frozenset[str]
 
 
 def analyse(
@@ -45,6 +47,7 @@ def analyse(
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     fitted: Collection[str] | None = None,
     needs_data: bool = True,
+    check_data: bool = False,
     strict: bool = False,
 ) -> Analysis:
     """Run every pass.
@@ -54,7 +57,8 @@ def analyse(
         fitted: nodes that are fitted before the first phase, in the state that the plan will go on
             from; None where it starts from fresh nodes.
         needs_data: whether a source that is not there is an error. Otherwise what depends on its
-            header is not checked.
+            header is not checked, and no row is looked at.
+        check_data: look at the rows of large files as well.
         strict: whether warnings are errors.
 
     Raises:
@@ -83,6 +87,9 @@ def analyse(
     scheduled = schedule.schedule(context, parts)
     if context.right:
         oddities.warn(context, parts, scheduled)
+    looked_at: frozenset[str] = frozenset()
+    if needs_data:
+        looked_at = rows.look(context, bound, wired.nodes, scheduled.phases, check_data=check_data)
     found = _in_order([*faults, *context.diagnostics], document)
     if strict:
         found = [msgspec.structs.replace(item, severity="error") for item in found]
@@ -95,6 +102,7 @@ def analyse(
         schedule=scheduled,
         warnings=tuple(found),
         unread=tuple(context.unread),
+        looked_at=looked_at,
     )
 
 

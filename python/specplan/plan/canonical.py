@@ -14,6 +14,7 @@ from blake3 import blake3
 from specplan.errors import PlanError
 from specplan.plan.model import PLAN_VERSION, Compiled, Plan, is_plan
 from specplan.plan.upgrade import completed, upgraded
+from specplan.spec.diagnostics import Origin
 from specplan.spec.model import names_file
 
 if TYPE_CHECKING:
@@ -23,6 +24,17 @@ _NAMES = ("id", "experiment", "results", "code")
 _SOURCE_NAMES = ("path", "name")
 # Made with the module: msgspec crashes where two threads are the first to decode a type.
 _PLAN = msgspec.json.Decoder(Plan)
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a map."""
+
+    file: str
+    line: int
+    column: int
+
+
+_MAP = msgspec.json.Decoder(dict[str, _Place])
 
 
 def plain(plan: Plan) -> dict[str, Any]:
@@ -178,7 +190,7 @@ def read_plan(path: Path) -> Compiled:
             f"{path}: this program cannot read it: {error}\n"
             "hint: a newer specplan may have written it"
         ) from error
-    return Compiled(plan=plan, folder=path.parent, written_id=value["id"])
+    return Compiled(plan=plan, folder=path.parent, written_id=value["id"], origins=_read_map(path))
 
 
 def _unknown_version(path: Path, version: int) -> str:
@@ -186,6 +198,29 @@ def _unknown_version(path: Path, version: int) -> str:
     if version > PLAN_VERSION:
         message += "\nhint: a newer specplan wrote it"
     return message
+
+
+def pointer_to(*parts: str) -> str:
+    """JSON pointer to a part of a plan."""
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _read_map(path: Path) -> dict[str, Origin]:
+    """What the map beside a plan says; nothing where there is none, or none that can be read.
+
+    The map only tells where messages point to, and a plan is whole without it.
+    """
+    beside = path.with_suffix(".map.json")
+    try:
+        places = _MAP.decode(beside.read_bytes())
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    return {
+        pointer: Origin(
+            file=os.path.relpath(path.parent / place.file), line=place.line, column=place.column
+        )
+        for pointer, place in places.items()
+    }
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from specplan.components.component import Component
 from specplan.plan.analyse import analyse
-from specplan.plan.canonical import canonical
+from specplan.plan.canonical import canonical, pointer_to
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results, Surroundings
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.schedule import phase_places
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from specplan.plan.model import Phase
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.phase import Parts
-    from specplan.spec.diagnostics import Origin
+    from specplan.spec.diagnostics import Origin, Path
     from specplan.spec.document import Document
     from specplan.spec.model import Spec
 
@@ -34,14 +34,17 @@ def compile_path(
     path: str | os.PathLike[str],
     composition: Composition = NOTHING_ADDED,
     *,
+    check_data: bool = False,
     strict: bool = False,
 ) -> Compiled:
     """Compile a JSON or YAML file, with what is laid over and under it; `strict` makes warnings errors.
 
+    With `check_data` the rows of large files are looked at as well.
+
     Raises:
         SpecError: with everything that is wrong, in the order of the text.
     """
-    return compile_document(load(path, composition), strict=strict)
+    return compile_document(load(path, composition), check_data=check_data, strict=strict)
 
 
 def compile_mapping(
@@ -51,6 +54,7 @@ def compile_mapping(
     composition: Composition = NOTHING_ADDED,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     fitted: Collection[str] | None = None,
+    check_data: bool = False,
 ) -> Compiled:
     """Compile a spec that a Python program holds.
 
@@ -60,12 +64,13 @@ def compile_mapping(
         tables: columns of `memory` sources, by the name under which the spec calls them.
         fitted: nodes that are fitted before the first phase, in the state that the plan will go on
             from; None where it starts from fresh nodes.
+        check_data: look at the rows of large files as well.
 
     Raises:
         SpecError: with everything that is wrong.
     """
     document = from_mapping(mapping, folder=folder, composition=composition)
-    return compile_document(document, tables=tables, fitted=fitted)
+    return compile_document(document, tables=tables, fitted=fitted, check_data=check_data)
 
 
 def compile_document(
@@ -73,10 +78,11 @@ def compile_document(
     *,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     fitted: Collection[str] | None = None,
+    check_data: bool = False,
     strict: bool = False,
 ) -> Compiled:
     """Compile a document. Raises SpecError with everything that is wrong, in the order of the text."""
-    analysis = analyse(document, tables=tables, fitted=fitted, strict=strict)
+    analysis = analyse(document, tables=tables, fitted=fitted, check_data=check_data, strict=strict)
     context, phases = analysis.context, analysis.schedule.phases
     return Compiled(
         plan=_plan(context.spec, analysis.parts, phases),
@@ -85,12 +91,23 @@ def compile_document(
         warnings=analysis.warnings,
         origins=_origins(context, phases),
         spec=to_value(context.spec),
+        looked_at=analysis.looked_at,
     )
 
 
 def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
     spec = context.spec
-    origins = {f"/data/{label}": context.origin(("data", label)) for label in spec.data}
+    origins: dict[str, Origin] = {}
+    for label, feature_set in spec.data.items():
+        place: Path = ("data", label)
+        origins[pointer_to("data", label)] = context.origin(place)
+        origins[pointer_to("data", label, "source")] = context.origin((*place, "source"))
+        if feature_set.splits is not None:
+            origins[pointer_to("data", label, "splitter")] = context.origin((*place, "splits"))
+        for domain in ("features", "targets", "tags"):
+            for index, name in enumerate(getattr(feature_set, domain)):
+                pointer = pointer_to("data", label, "columns", name)
+                origins[pointer] = context.origin((*place, domain, index))
     for label in spec.graph.nodes:
         origins[f"/graph/nodes/{label}"] = context.origin(("graph", "nodes", label))
     places = phase_places(spec)

@@ -70,8 +70,19 @@ def _data(label: str, data: Data) -> Iterator[str]:
         yield f"  {name}: {column.dtype} {show(column.shape)}, {column.domain}"
     if data.splitter is not None:
         sizes = ", ".join(f"{name} {rows}" for name, rows in data.sizes.items())
-        seed = data.splitter.args.get("seed")
-        yield f"  splits by {data.splitter.use} with seed {seed}: {sizes}"
+        yield f"  splits by {_splitter(data.splitter)}: {sizes}"
+
+
+def _splitter(splitter: Component) -> str:
+    args = splitter.args
+    seed = f" with seed {args['seed']}" if "seed" in args else ""
+    by = "".join(
+        f", {what} {', '.join(args[parameter])}"
+        for parameter, what in (("group_by", "groups of"), ("stratify_by", "strata of"))
+        if args.get(parameter)
+    )
+    column = f" {args['column']}" if "column" in args else ""
+    return f"{splitter.use}{column}{seed}{by}"
 
 
 def _graph(plan: Plan) -> Iterator[str]:

@@ -304,10 +304,11 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
         folder: the folder from which the plan's relative paths start.
         tables: columns of `memory` sources, by the name under which they are bound.
         warnings: what the compiler found odd but not wrong.
-        origins: where the spec says what the plan holds, by JSON pointer into the plan; empty for a
-            plan that was read from a file.
+        origins: where the spec says what the plan holds, by JSON pointer into the plan; of a plan that was
+            read from a file, what the map beside it says.
         spec: the composed spec as plain values with the defaults of the language; None for a plan that
             was read from a file.
+        looked_at: FeatureSets of which every row was looked at, and what is odd in them told.
         written_id: the id that the plan has in the file from which it was read, None without one. It is
             another than the plan's where an older program wrote the file.
     """
@@ -318,6 +319,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[Diagnostic, ...] = ()
     origins: Mapping[str, Origin] = {}
     spec: Mapping[str, Any] | None = None
+    looked_at: frozenset[str] = frozenset()
     written_id: str | None = None
 
 

@@ -14,6 +14,8 @@ import msgspec
 from specplan.components import COMPONENTS
 from specplan.components.merge import Concat
 from specplan.components.model import Cnn, Mlp
+from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
+from specplan.data.split import key_columns
 from specplan.errors import PlanError
 from specplan.models.sklearn import table
 from specplan.plan.dtypes import NUMBERS
@@ -128,14 +130,26 @@ def _check_data(data: Data, place: str) -> None:
         place, "does not say how it is split", that=not data.splits or data.splitter is not None
     )
     if data.splitter is not None:
-        _check_component("split", data.splitter, place)
-        _check_seed(data.splitter.args.get("seed"), place)
+        splitter = _check_component("split", data.splitter, place)
+        if "seed" in data.splitter.args:
+            _check_seed(data.splitter.args["seed"], place)
+        assert isinstance(splitter, RandomSplit | OrderedSplit | ColumnSplit)
+        names = splitter.splits if isinstance(splitter, ColumnSplit) else splitter.ratios
+        _expect(
+            place,
+            "has other splits than it says",
+            that=not data.splits or names.keys() == data.sizes.keys(),
+        )
+        known = data.columns.keys() >= set(key_columns(splitter))
+        _expect(place, "is split by a column that it does not have", that=known)
     for name, column in data.columns.items():
         _check_shape(column.shape, f"{place}.{name}")
 
 
 def _check_seed(seed: object, place: str) -> None:
-    _expect(place, f"has the impossible seed {seed}", that=isinstance(seed, int) and seed >= 0)
+    _expect(
+        place, f"has the impossible seed {seed}", that=isinstance(seed, int) and 0 <= seed < 1 << 64
+    )
 
 
 def _check_graph(plan: Plan) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.data.split import split_rows
 from specplan.run.program import Split
 
 if TYPE_CHECKING:
@@ -34,14 +33,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     def split(self, feature_set: str, name: str | None) -> Split:
         """The rows of one split, or all rows for None."""
-        return split_of(self.plan, self.tables, feature_set, name)
+        return split_of(self.tables, feature_set, name)
 
 
-def split_of(plan: Plan, tables: Mapping[str, Table], feature_set: str, name: str | None) -> Split:
+def split_of(tables: Mapping[str, Table], feature_set: str, name: str | None) -> Split:
     """The rows of one split of a FeatureSet, or all rows for None."""
-    data, table = plan.data[feature_set], tables[feature_set]
+    table = tables[feature_set]
     if name is None:
-        return Split(table, None, data.rows)
-    assert data.splitter is not None
-    positions = split_rows(data.sizes, data.splitter.args["seed"])[name]
+        return Split(table, None, table.rows)
+    positions = table.splits[name]
     return Split(table, positions, len(positions))

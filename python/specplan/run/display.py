@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Phase, Plan
     from specplan.run.early_stopping import Ending
+    from specplan.spec.diagnostics import Diagnostic
     from specplan.store.run_file import Status
 
 
@@ -18,6 +19,9 @@ class Display(Protocol):
 
     def run_started(self, plan: Plan, run_id: str, folder: Path) -> None:
         """The run folder exists and is being written."""
+
+    def warned(self, warning: Diagnostic) -> None:
+        """The data have something odd that the compiler has not told. Called before the first phase."""
 
     def phase_started(self, phase: Phase) -> None:
         """A phase begins."""
@@ -42,6 +46,7 @@ class Silent:
     """Shows nothing."""
 
     def run_started(self, plan: Plan, run_id: str, folder: Path) -> None: ...
+    def warned(self, warning: Diagnostic) -> None: ...
     def phase_started(self, phase: Phase) -> None: ...
     def progressed(self, phase: Phase, epoch: int, step: int) -> None: ...
     def epoch_ended(self, phase: Phase, epoch: int, values: Mapping[str, float]) -> None: ...

@@ -6,7 +6,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from specplan.errors import RunError, SpecplanError, StoreError
+from specplan.errors import DataError, RunError, SpecplanError, StoreError
 from specplan.plan.model import Eval, Fit, Train
 from specplan.plan.streams import seed_of
 from specplan.plan.verify import verify
@@ -16,8 +16,10 @@ from specplan.run.evaluate import evaluate
 from specplan.run.fit import fit
 from specplan.run.git import check_clean, git_state
 from specplan.run.interruption import interruptible
+from specplan.run.located import located
 from specplan.run.numerics import in_force, seeded
 from specplan.run.outcome import Outcome
+from specplan.run.rows import check_rows
 from specplan.run.state import State
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
@@ -54,7 +56,8 @@ def run_plan(
         PlanError: the plan does not hold together, or names what this installation lacks.
         DirtyGitError: the repository has uncommitted changes, and the plan allows none.
         DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
-            values that a node cannot read or a loss cannot judge.
+            values that a node cannot read or a loss cannot judge. It has its place in the spec, where
+            that is known.
         RunError: an exception ended the run, which is marked failed; it is the cause.
         StoreError: the records could not be written.
         KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM, at the end of the step; what was
@@ -64,8 +67,12 @@ def run_plan(
     verify(plan)
     git = git_state(compiled.folder, without=[root])
     check_clean(git, plan.code.dirty_git)
-    tables = read_tables(compiled)
-    check_targets(plan, tables)
+    try:
+        tables = read_tables(compiled)
+        check_targets(plan, tables)
+        warnings = check_rows(compiled, tables)
+    except DataError as error:
+        raise located(error, compiled) from error
     with in_force(plan.numerics), interruptible() as interruption:
         live = State() if state is None else state
         live.add_nodes(plan)
@@ -81,6 +88,8 @@ def run_plan(
             interruption=interruption,
         )
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
+        for warning in warnings:
+            display.warned(warning)
         _run_to_end(context)
     return Outcome(folder=journal.folder, run_file=journal.run_file, state=live)
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import numpy as np
 
-from specplan.data.table import Table, read_file
+from specplan._native import read_keys
+from specplan.components import COMPONENTS
+from specplan.data.keys import keys_of
+from specplan.data.split import CutError, cut, key_columns
+from specplan.data.table import COMPILE_AGAIN, Table, read_file
 from specplan.errors import DataError
+from specplan.plan.canonical import pointer_to
 from specplan.plan.memory import read_memory_header
+from specplan.plan.reads import columns_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from specplan._native import Keys
+    from specplan.components.split import Splitter
+    from specplan.data.split import Cut
     from specplan.plan.model import Compiled, Data, Plan, Source
 
 
@@ -23,7 +33,8 @@ def read_tables(compiled: Compiled) -> dict[str, Table]:
 
     Raises:
         DataError: a file is missing, damaged or not the one that was compiled; rows do not have the
-            shape that the plan says; or a memory table is not bound in this process.
+            shape that the plan says, or cannot be divided as it says; or a memory table is not bound in
+            this process.
     """
     return {
         name: _read_table(name, compiled.plan.data[name], columns, compiled)
@@ -31,15 +42,9 @@ def read_tables(compiled: Compiled) -> dict[str, Table]:
     }
 
 
-def _used_columns(plan: Plan) -> dict[str, list[str]]:
-    used: dict[str, dict[str, None]] = {phase.data: {} for phase in plan.phases}
-    for node in plan.graph.nodes.values():
-        targets = () if node.target is None else (node.target,)
-        for read in (*node.inputs, *targets):
-            if read.columns:
-                feature_set = read.value.partition(".")[0]
-                used.setdefault(feature_set, {}).update(dict.fromkeys(read.columns))
-    return {name: list(columns) for name, columns in used.items()}
+def _used_columns(plan: Plan) -> dict[str, tuple[str, ...]]:
+    used = {phase.data: () for phase in plan.phases}
+    return used | {name: read.all for name, read in columns_read(plan.graph.nodes).items()}
 
 
 def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compiled) -> Table:
@@ -54,18 +59,73 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
             path = compiled.folder / source.path
             arrays = read_file(path, source.use, digest=source.digest, shapes=shapes)
     except DataError as error:
-        msg = f"FeatureSet `{name}`: {error}"
-        raise DataError(msg) from error
+        raise _of(name, error) from error
     for column, array in arrays.items():
         expected = data.columns[column].dtype
         if len(array) != data.rows:
-            found = f"has {len(array)} rows, the plan says {data.rows}"
+            other = f"has {len(array)} rows, the plan says {data.rows}"
         elif array.dtype.name != expected:
-            found = f"is {array.dtype}, the plan says {expected}"
+            other = f"is {array.dtype}, the plan says {expected}"
         else:
             continue
-        raise DataError(f"FeatureSet `{name}`: `{column}` {found}")
-    return Table(data.rows, arrays)
+        message = f"`{column}` {other}"
+        raise _of(name, DataError(message, code="SP502", column=column, hint=COMPILE_AGAIN))
+    try:
+        found = _cut(name, data, compiled)
+    except DataError as error:
+        raise _of(name, error) from error
+    return Table(data.rows, arrays, found, found.rows() if found else {})
+
+
+def _of(name: str, error: DataError) -> DataError:
+    """The error, with the part of the plan that it concerns."""
+    pointer = error.pointer
+    if pointer is None and error.column is not None:
+        pointer = pointer_to("data", name, "columns", error.column)
+    return DataError(
+        f"FeatureSet `{name}`: {error.message}",
+        code=error.code,
+        pointer=pointer or pointer_to("data", name, "source"),
+        column=error.column,
+        hint=error.hint,
+    )
+
+
+def _cut(name: str, data: Data, compiled: Compiled) -> Cut | None:
+    if data.splitter is None or not data.splits:
+        return None
+    place = pointer_to("data", name, "splitter")
+    declaration = COMPONENTS["split"][data.splitter.use]
+    arguments = {
+        # A plan keeps the keys of its mappings in no order: that of the splits counts.
+        name: {split: value[split] for split in data.sizes} if isinstance(value, dict) else value
+        for name, value in data.splitter.args.items()
+    }
+    splitter = cast(
+        "Splitter", msgspec.convert({**arguments, "use": data.splitter.use}, declaration)
+    )
+    try:
+        found = cut(splitter, data.rows, _keys(splitter, data.source, compiled))
+    except CutError as error:
+        raise DataError(error.message, code=error.code, pointer=place, hint=error.hint) from error
+    if found.sizes != data.sizes or sum(found.sizes.values()) != data.rows:
+        said = ", ".join(f"`{column}`" for column in key_columns(splitter))
+        message = (
+            f"the values of {said} changed since the plan was compiled, and the splits with them"
+        )
+        raise DataError(message, code="SP502", pointer=place, hint=COMPILE_AGAIN)
+    return found
+
+
+def _keys(splitter: Splitter, source: Source, compiled: Compiled) -> Keys | None:
+    names = key_columns(splitter)
+    if not names:
+        return None
+    if source.use == "memory":
+        assert source.name is not None
+        return keys_of(compiled.tables[source.name][name] for name in names)
+    assert source.path is not None
+    return read_keys(str(compiled.folder / source.path), source.use, names)
 
 
 def _memory_table(
@@ -74,14 +134,12 @@ def _memory_table(
     assert source.name is not None
     if source.name not in tables:
         bound = ", ".join(f"`{name}`" for name in tables) or "none"
-        msg = (
-            f"the memory table `{source.name}` is not bound here; bound: {bound}\n"
-            "hint: a plan that reads memory tables runs only in a program that holds them"
-        )
-        raise DataError(msg)
+        message = f"the memory table `{source.name}` is not bound here; bound: {bound}"
+        hint = "a plan that reads memory tables runs only in a program that holds them"
+        raise DataError(message, code="SP501", hint=hint)
     table = tables[source.name]
     held = {name: table[name] for name in columns if name in table}
     if read_memory_header(held).digest != source.digest:
-        msg = f"the memory table `{source.name}` changed since the plan was compiled"
-        raise DataError(msg)
+        message = f"the memory table `{source.name}` changed since the plan was compiled"
+        raise DataError(message, code="SP502", hint=COMPILE_AGAIN)
     return table

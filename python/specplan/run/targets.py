@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specplan.errors import DataError
+from specplan.plan.canonical import pointer_to
 from specplan.plan.model import Train
 from specplan.run.context import split_of
 
@@ -36,14 +37,17 @@ def check_targets(plan: Plan, tables: Mapping[str, Table]) -> None:
             target = plan.graph.nodes[argument.node].target
             if refusal is None or argument.field != "targets" or target is None:
                 continue
-            read = split_of(plan, tables, feature_set, split)
+            read = split_of(tables, feature_set, split)
             rows = np.arange(read.rows) if read.positions is None else np.sort(read.positions)
             values = read.table.read(target.columns, rows, dtype=target.dtype, shape=target.shape)
             values = values.reshape(len(rows), -1)
             wrong, explain = refusal(values, other)
             if wrong.any():
                 row, element = np.argwhere(wrong)[0]
-                raise DataError(explain(target.value, values[row, element], rows[row]))
+                message, hint = explain(target.value, values[row, element], rows[row])
+                column = target.columns[0]
+                place = pointer_to("data", feature_set, "columns", column)
+                raise DataError(message, code="SP653", pointer=place, column=column, hint=hint)
 
 
 def _losses(plan: Plan) -> Iterator[tuple[str, str | None, Objective]]:
@@ -55,26 +59,26 @@ def _losses(plan: Plan) -> Iterator[tuple[str, str | None, Objective]]:
                 yield phase.data, evaluation.split, loss
 
 
-Refused = tuple["NDArray[np.bool_]", "Callable[[str, Any, int], str]"]
-"""Which values are refused, and what is said of one by column, value and row."""
+Refused = tuple["NDArray[np.bool_]", "Callable[[str, Any, int], tuple[str, str | None]]"]
+"""Which values are refused, and what is said of one by column, value and row: a message, and a hint."""
 
 
 def _no_class(values: NDArray[Any], outputs: Argument) -> Refused:
     node, number = outputs.node, outputs.shape[0]
 
-    def explain(column: str, value: Any, row: int) -> str:
-        return (
-            f"SP653: `{column}` holds the class {value} in row {row}, "
-            f"but node `{node}` has {number} outputs; allowed: 0 to {number - 1}\n"
-            f"hint: give {node} `output_shape: [n]` for n classes, which count from 0"
+    def explain(column: str, value: Any, row: int) -> tuple[str, str]:
+        message = (
+            f"`{column}` holds the class {value} in row {row}, "
+            f"but node `{node}` has {number} outputs; allowed: 0 to {number - 1}"
         )
+        return message, f"give {node} `output_shape: [n]` for n classes, which count from 0"
 
     return (values < 0) | (values >= number), explain
 
 
 def _no_probability(values: NDArray[Any], _outputs: Argument) -> Refused:
-    def explain(column: str, value: Any, row: int) -> str:
-        return f"SP653: `{column}` is {value} in row {row}; bce_with_logits takes 0 to 1"
+    def explain(column: str, value: Any, row: int) -> tuple[str, None]:
+        return f"`{column}` is {value} in row {row}; bce_with_logits takes 0 to 1", None
 
     return (values < 0) | (values > 1), explain
 

@@ -52,15 +52,7 @@ pub(crate) fn read_table_header(
     path: PathBuf,
     format: &str,
 ) -> PyResult<TableHeader> {
-    let format = match format {
-        "parquet" => TableFormat::Parquet,
-        "arrow" => TableFormat::Arrow,
-        _ => {
-            return Err(PyValueError::new_err(format!(
-                "format is {format:?}, must be 'parquet' or 'arrow'"
-            )));
-        }
-    };
+    let format = table_format(format)?;
     let header = py
         .detach(|| header::read_table_header(&path, format))
         .map_err(|error| DataError::new_err(error.to_string()))?;
@@ -86,4 +78,14 @@ fn wrap(py: Python<'_>, column: header::ColumnHeader) -> PyResult<Py<ColumnHeade
         nulls: column.nulls,
     };
     Py::new(py, header)
+}
+
+pub(crate) fn table_format(name: &str) -> PyResult<TableFormat> {
+    match name {
+        "parquet" => Ok(TableFormat::Parquet),
+        "arrow" => Ok(TableFormat::Arrow),
+        _ => Err(PyValueError::new_err(format!(
+            "format is {name:?}, must be 'parquet' or 'arrow'"
+        ))),
+    }
 }

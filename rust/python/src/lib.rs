@@ -8,6 +8,7 @@ mod headers;
 mod memory;
 mod ragged;
 mod reader;
+mod rows;
 mod slot;
 mod store;
 mod text;
@@ -29,6 +30,8 @@ mod _native {
     use crate::ragged::{RaggedChannel, RaggedReader};
     #[pymodule_export]
     use crate::reader::{ChannelReader, StoreReader, TensorReader};
+    #[pymodule_export]
+    use crate::rows::{ColumnScan, Division, Keys, Leak, RowScan, read_keys, scan_rows, shuffled};
     #[pymodule_export]
     use crate::slot::Slot;
     #[pymodule_export]

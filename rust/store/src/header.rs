@@ -82,6 +82,14 @@ pub enum HeaderError {
         /// What is wrong.
         reason: String,
     },
+    /// A column holds what cannot be used as it was to be used.
+    #[error("{}: {reason}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What it holds, and where.
+        reason: String,
+    },
 }
 
 /// Reads the footer of a table file, and of an Arrow file the message headers, which hold the rows.
@@ -103,18 +111,20 @@ pub fn read_table_header(path: &Path, format: TableFormat) -> Result<TableHeader
 }
 
 /// An error before its path is known.
-enum Fault {
+#[derive(Debug)]
+pub(crate) enum Fault {
     System(io::Error),
     Format(&'static str, String),
     Damaged(String),
+    Unusable(String),
 }
 
 impl Fault {
-    fn damaged(reason: impl Into<String>) -> Self {
+    pub(crate) fn damaged(reason: impl Into<String>) -> Self {
         Fault::Damaged(reason.into())
     }
 
-    fn at(self, path: &Path) -> HeaderError {
+    pub(crate) fn at(self, path: &Path) -> HeaderError {
         let path = path.to_path_buf();
         match self {
             Fault::System(source) if source.kind() == io::ErrorKind::NotFound => {
@@ -127,6 +137,7 @@ impl Fault {
                 reason,
             },
             Fault::Damaged(reason) => HeaderError::Damaged { path, reason },
+            Fault::Unusable(reason) => HeaderError::Unusable { path, reason },
         }
     }
 }
@@ -137,13 +148,17 @@ impl From<io::Error> for Fault {
     }
 }
 
-struct TableFile {
+pub(crate) struct TableFile {
     file: File,
     size: u64,
 }
 
 impl TableFile {
-    fn open(path: &Path) -> Result<Self, Fault> {
+    pub(crate) fn into_file(self) -> File {
+        self.file
+    }
+
+    pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {

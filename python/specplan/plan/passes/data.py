@@ -9,31 +9,31 @@ import msgspec
 
 from specplan._native import read_table_header
 from specplan.components.source import ArrowFile, MemoryTable, ParquetFile
-from specplan.components.split import RandomSplit
-from specplan.data.split import split_sizes
+from specplan.data.beside import beside
 from specplan.errors import DataError
 from specplan.plan.dtypes import NUMBERS
 from specplan.plan.memory import MemoryTableError, read_memory_header
 from specplan.plan.model import Column, Data, Source, Split
-from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.splits import Rows, divide
 from specplan.plan.shapes import LARGEST_SIZE, show
-from specplan.plan.streams import written_seed_of
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path as FilePath
 
+    from numpy.typing import NDArray
+
     from specplan._native import ColumnHeader, TableHeader
+    from specplan.data.split import Cut
     from specplan.plan.memory import MemoryColumn, MemoryHeader
-    from specplan.plan.model import Component, Shape
+    from specplan.plan.model import Shape
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import FeatureSetSpec
 
 Domain = Literal["features", "targets", "tags"]
-_RATIO_TOLERANCE = 1e-9
 
 
 class FeatureSet(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +43,8 @@ class FeatureSet(msgspec.Struct, frozen=True, kw_only=True):
         columns: every column that the spec lists; None for one whose type is not known.
         rows: None where the file could not be read.
         splits: rows of each split that is defined; None where the number is not known.
+        table: where the rows are; None where it could not be read.
+        cut: how the rows are divided; None where they are not, or not as the spec says.
         data: the part of the plan; None if anything is missing.
     """
 
@@ -51,15 +53,24 @@ class FeatureSet(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, Column | None]
     rows: int | None
     splits: dict[str, int | None]
+    table: Table | None
+    cut: Cut | None
     data: Data | None
 
 
-class _Table(msgspec.Struct, frozen=True):
-    """The header of a source, and the part of the plan that names it."""
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """The header of a source, and the part of the plan that names it.
+
+    Attributes:
+        called: what messages call it.
+        file: None for a table in memory, whose columns are `arrays`.
+    """
 
     header: TableHeader | MemoryHeader
     source: Source
     called: str
+    file: FilePath | None = None
+    arrays: Mapping[str, NDArray[Any]] = {}
 
 
 def bind(context: Context, resolved: Resolved) -> dict[str, FeatureSet]:
@@ -80,16 +91,18 @@ def _feature_set(
     if table and rows == 0:
         context.error("SP508", f"{table.called} has no rows", (*path, "source"))
         rows = None
-    splitter, splits = _splits(context, resolved, label, spec, rows)
+    splits = divide(
+        context, resolved, Rows(label=label, spec=spec, table=table, rows=rows, columns=columns)
+    )
     known = {name: column for name, column in columns.items() if column is not None}
-    counted = {name: size for name, size in splits.items() if size is not None}
-    complete = len(known) == len(columns) and len(counted) == len(splits)
+    counted = {name: size for name, size in splits.sizes.items() if size is not None}
+    complete = len(known) == len(columns) and len(counted) == len(splits.sizes)
     data = (
         Data(
             source=table.source,
             rows=rows,
             columns=known,
-            splitter=splitter,
+            splitter=splits.splitter,
             splits=tuple(Split(name=name, rows=size) for name, size in counted.items()),
         )
         if table and rows is not None and complete
@@ -100,12 +113,14 @@ def _feature_set(
         features=spec.features,
         columns=columns,
         rows=rows,
-        splits=splits,
+        splits=splits.sizes,
+        table=table,
+        cut=splits.cut,
         data=data,
     )
 
 
-def _open(context: Context, resolved: Resolved, path: Path) -> _Table | None:
+def _open(context: Context, resolved: Resolved, path: Path) -> Table | None:
     place = (*path, "source")
     match resolved.get(place):
         case ParquetFile() as source:
@@ -122,14 +137,14 @@ def _open_file(
     source: ParquetFile | ArrowFile,
     format: Literal["parquet", "arrow"],
     path: Path,
-) -> _Table | None:
+) -> Table | None:
     place = (*path, "path")
     file = context.folder / source.path
     if not file.exists() and not context.needs_data:
         context.unread.append(f"`{source.path}`")
         return None
     if not file.is_file():
-        context.error("SP501", f"{source.path} not found", place, hint=_beside(file))
+        context.error("SP501", f"{source.path} not found", place, hint=beside(file))
         return None
     try:
         header = read_table_header(str(file), format)
@@ -142,18 +157,10 @@ def _open_file(
         digest=header.digest,
         shapes=source.shapes,
     )
-    return _Table(header, described, source.path)
+    return Table(header=header, source=described, called=source.path, file=file)
 
 
-def _beside(file: FilePath) -> str | None:
-    if file.is_dir():
-        return "this is a folder, not a file"
-    if not file.parent.is_dir():
-        return "the folder does not exist"
-    return did_you_mean(file.name, sorted(entry.name for entry in file.parent.iterdir()))
-
-
-def _open_memory(context: Context, name: str, path: Path) -> _Table | None:
+def _open_memory(context: Context, name: str, path: Path) -> Table | None:
     place = (*path, "name")
     table = context.tables.get(name)
     if table is None and not context.needs_data:
@@ -173,11 +180,12 @@ def _open_memory(context: Context, name: str, path: Path) -> _Table | None:
     except MemoryTableError as error:
         context.error("SP508", f"table `{name}`: {error}", place)
         return None
-    return _Table(header, Source(use="memory", name=name, digest=header.digest), f"table `{name}`")
+    source = Source(use="memory", name=name, digest=header.digest)
+    return Table(header=header, source=source, called=f"table `{name}`", arrays=table)
 
 
 def _columns(
-    context: Context, spec: FeatureSetSpec, path: Path, table: _Table | None
+    context: Context, spec: FeatureSetSpec, path: Path, table: Table | None
 ) -> dict[str, Column | None]:
     columns: dict[str, Column | None] = {}
     headers = {header.name: header for header in table.header.columns} if table else {}
@@ -216,7 +224,7 @@ def _column(
     context: Context,
     domain: Domain,
     header: ColumnHeader | MemoryColumn,
-    table: _Table,
+    table: Table,
     place: Path,
 ) -> Column | None:
     name = header.name
@@ -237,7 +245,7 @@ def _column(
 
 
 def _shape(
-    context: Context, header: ColumnHeader | MemoryColumn, table: _Table, place: Path
+    context: Context, header: ColumnHeader | MemoryColumn, table: Table, place: Path
 ) -> Shape | None:
     declared = table.source.shapes.get(header.name)
     if declared is None:
@@ -267,41 +275,10 @@ def _shape(
 
 
 def _check_shapes(
-    context: Context, table: _Table, columns: dict[str, Column | None], path: Path
+    context: Context, table: Table, columns: dict[str, Column | None], path: Path
 ) -> None:
     for name in table.source.shapes:
         if name not in columns:
             message = f"`shapes` names `{name}`, which is no column here; known: {quoted(columns)}"
             place = (*path, "source", "shapes", name)
             context.error("SP302", message, place, hint=did_you_mean(name, columns))
-
-
-def _splits(
-    context: Context,
-    resolved: Resolved,
-    label: str,
-    spec: FeatureSetSpec,
-    rows: int | None,
-) -> tuple[Component | None, dict[str, int | None]]:
-    path: Path = ("data", label, "splits")
-    split = resolved.get(path)
-    if not isinstance(split, RandomSplit):
-        # A split component that is faulty still says which names are defined.
-        written: Any = spec.splits.get("ratios") if spec.splits else None
-        return None, dict.fromkeys(written) if isinstance(written, dict) else {}
-    place = (*path, "ratios")
-    total = sum(split.ratios.values())
-    if abs(total - 1) > _RATIO_TOLERANCE:
-        context.error("SP503", f"split ratios sum to {total:g}, must sum to 1", place)
-        return None, dict.fromkeys(split.ratios)
-    seed = split.seed
-    if seed is None:
-        seed = written_seed_of(context.spec.run.seed, f"split/{label}")
-    splitter = as_plan(msgspec.structs.replace(split, seed=seed))
-    if rows is None:
-        return splitter, dict.fromkeys(split.ratios)
-    sizes = split_sizes(split.ratios, rows)
-    for name, size in sizes.items():
-        if size == 0:
-            context.error("SP504", f"split `{name}` gets 0 of {rows} rows", (*place, name))
-    return splitter, {name: size or None for name, size in sizes.items()}

@@ -300,6 +300,12 @@ class PhaseScheduler:
 
     def _steps(self, sampler: Simple, rows: int) -> int:
         if not sampler.drop_last:
+            if sampler.batch_size > rows:
+                message = (
+                    f"batch_size {sampler.batch_size} is more than the {rows} rows of an epoch"
+                )
+                place = (*self.path, "sampler", "batch_size")
+                self.context.warning("SP706", message, place, hint="each epoch is one step")
             return -(-rows // sampler.batch_size)
         steps = rows // sampler.batch_size
         if steps == 0:

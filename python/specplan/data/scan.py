@@ -1,0 +1,60 @@
+"""What one look at every row of a FeatureSet shows, and how it is said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from specplan.spec.wording import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from specplan._native import ColumnScan, Leak, RowScan
+    from specplan.data.split import Cut
+
+LEAK_HINT = (
+    "keep rows of one origin together with `group_by`, or say `leaks: allow` if they may be equal"
+)
+# Where fewer rows differ, they are of a few kinds and coincide by chance.
+_LEAST_DISTINCT = 0.1
+
+
+def leak(scan: RowScan, inputs: int, cut: Cut, read: Collection[str | None]) -> str | None:
+    """What to warn of where rows of one split are in another; None where there is nothing.
+
+    `scan` is of the inputs, of which there are so many, and then the targets; it is over afterwards.
+    Only splits in `read` count. Rows of whole numbers, and those of few kinds, coincide by chance.
+    """
+    if not any(column.has_fractions for column in scan.columns[:inputs]):
+        return None
+    distinct, leaks = scan.compare(cut.division())
+    names = list(cut.sizes)
+    leaks = [leak for leak in leaks if {names[leak.first], names[leak.second]} <= set(read)]
+    if not leaks or distinct < _LEAST_DISTINCT * sum(cut.sizes.values()):
+        return None
+    return "; ".join(_said(leak, names) for leak in leaks)
+
+
+def _said(leak: Leak, names: Sequence[str]) -> str:
+    one = leak.rows == 1
+    later, earlier = leak.example
+    return (
+        f"{leak.rows} {'row' if one else 'rows'} of `{names[leak.second]}` {'is' if one else 'are'} "
+        f"also in `{names[leak.first]}`, {'where' if one else 'such as'} row {later} "
+        f"{'of the data equals' if one else 'of the data, which equals'} row {earlier}"
+    )
+
+
+def not_finite(name: str, column: ColumnScan) -> str:
+    """What to say of a column with values that are not finite."""
+    if column.not_finite == 1:
+        return f"column `{name}` is not finite in row {column.first_not_finite}"
+    return (
+        f"column `{name}` has {column.not_finite} values that are not finite, "
+        f"the first in row {column.first_not_finite}"
+    )
+
+
+def quoted_splits(names: Collection[str]) -> str:
+    """Names of splits for a message."""
+    return quoted(sorted(names))

@@ -1,0 +1,100 @@
+"""Pass: one look at the rows themselves, where it costs little or is asked for."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from specplan._native import scan_rows
+from specplan.data.scan import LEAK_HINT, leak, not_finite
+from specplan.errors import DataError
+from specplan.plan.reads import columns_read, splits_read
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from specplan._native import RowScan
+    from specplan.plan.model import Node, Phase
+    from specplan.plan.passes.context import Context
+    from specplan.plan.passes.data import FeatureSet
+    from specplan.plan.reads import ColumnsRead
+    from specplan.spec.diagnostics import Path
+
+SMALL_BYTES = 8 << 20
+"""A file that is no larger is looked at unasked. Reading it takes a few hundredths of a second."""
+
+
+def look(
+    context: Context,
+    bound: Mapping[str, FeatureSet],
+    nodes: Mapping[str, Node],
+    phases: Iterable[Phase],
+    *,
+    check_data: bool,
+) -> frozenset[str]:
+    """Report equal rows in several splits, and values that are not finite.
+
+    Returns the labels of the FeatureSets that were looked at; the run looks at the others. A table in
+    memory is left to the run: the program that holds it compiles for every phase that it runs.
+    """
+    splits = splits_read(phases)
+    seen = []
+    for label, columns in columns_read(nodes).items():
+        feature_set = bound[label]
+        table = feature_set.table
+        if label not in splits or table is None or table.file is None or feature_set.data is None:
+            continue
+        if not check_data and table.file.stat().st_size > SMALL_BYTES:
+            continue
+        scan = _scan(context, feature_set, columns)
+        if scan is not None:
+            _report(context, feature_set, columns, scan, splits[label])
+            seen.append(label)
+    return frozenset(seen)
+
+
+def _scan(context: Context, feature_set: FeatureSet, columns: ColumnsRead) -> RowScan | None:
+    table, data = feature_set.table, feature_set.data
+    assert table is not None
+    assert table.file is not None
+    assert data is not None
+    assert table.source.use != "memory"
+    wanted = [(name, prod(data.columns[name].shape)) for name in columns.all]
+    try:
+        return scan_rows(str(table.file), table.source.use, wanted, data.rows)
+    except DataError as error:
+        message = str(error).replace(str(table.file), table.called)
+        context.error("SP508", message, ("data", feature_set.label, "source"))
+        return None
+
+
+def _report(
+    context: Context,
+    feature_set: FeatureSet,
+    columns: ColumnsRead,
+    scan: RowScan,
+    splits: Collection[str | None],
+) -> None:
+    whole = None in splits or set(feature_set.splits) <= set(splits)
+    for name, column in zip(columns.all, scan.columns, strict=True):
+        if column.not_finite:
+            message, place = not_finite(name, column), _place(context, feature_set.label, name)
+            # Which rows are in a split is not asked here: the run refuses those that it reads.
+            if name in columns.finite and whole:
+                context.error("SP514", message, place)
+            else:
+                context.warning("SP514", message, place)
+    splitter = feature_set.data.splitter if feature_set.data else None
+    if feature_set.cut is None or splitter is None or splitter.args["leaks"] == "allow":
+        return
+    found = leak(scan, len(columns.inputs), feature_set.cut, splits)
+    if found is not None:
+        path: Path = ("data", feature_set.label, "splits")
+        context.warning("SP506", found, path, hint=LEAK_HINT)
+
+
+def _place(context: Context, label: str, name: str) -> Path:
+    spec = context.spec.data[label]
+    domain = "features" if name in spec.features else "targets"
+    names = spec.features if domain == "features" else spec.targets
+    return ("data", label, domain, names.index(name))

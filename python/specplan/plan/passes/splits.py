@@ -1,0 +1,192 @@
+"""Pass: how the rows of a FeatureSet are divided. Reads the columns that decide it, and no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan._native import read_keys
+from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
+from specplan.data.split import Cut, CutError, cut, key_columns, listed
+from specplan.errors import DataError
+from specplan.plan.passes.components import as_plan
+from specplan.plan.streams import written_seed_of
+from specplan.spec.wording import did_you_mean, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from specplan._native import Keys
+    from specplan.components.split import Splitter
+    from specplan.plan.model import Column, Component
+    from specplan.plan.passes.components import Resolved
+    from specplan.plan.passes.context import Context
+    from specplan.plan.passes.data import Table
+    from specplan.spec.diagnostics import Path
+    from specplan.spec.model import FeatureSetSpec
+
+_RATIO_TOLERANCE = 1e-9
+# A split that gets this many times more or fewer rows than its ratio says is worth a warning.
+_FAR_OFF = 2
+
+
+class Splits(msgspec.Struct, frozen=True, kw_only=True):
+    """How rows are divided, as far as it is known.
+
+    Attributes:
+        splitter: the part of the plan.
+        sizes: rows of each split that is defined; None where the number is not known.
+    """
+
+    splitter: Component | None = None
+    sizes: dict[str, int | None] = {}
+    cut: Cut | None = None
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """What the division needs to know of a FeatureSet. `rows` is None where nothing could be read."""
+
+    label: str
+    spec: FeatureSetSpec
+    table: Table | None
+    rows: int | None
+    columns: Mapping[str, Column | None]
+
+    @property
+    def path(self) -> Path:
+        """Where the splitter stands."""
+        return ("data", self.label, "splits")
+
+
+def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
+    """Check the splitter of a FeatureSet, and decide which rows go where."""
+    written: Any = rows.spec.splits or {}
+    names = written.get("splits" if written.get("use") == "column" else "ratios")
+    # A split component that is faulty still says which names are defined.
+    sizes: dict[str, int | None] = dict.fromkeys(names) if isinstance(names, dict) else {}
+    splitter = resolved.get(rows.path)
+    if not isinstance(splitter, RandomSplit | OrderedSplit | ColumnSplit):
+        return Splits(sizes=sizes)
+    if not _ratios_add_up(context, splitter, rows.path):
+        return Splits(sizes=sizes)
+    if isinstance(splitter, RandomSplit):
+        splitter = _complete(context, splitter, rows.label)
+    keyed = _check_columns(context, splitter, rows)
+    plan = as_plan(splitter)
+    seed_is_wrong = isinstance(splitter, RandomSplit) and (splitter.seed or 0) < 0
+    if seed_is_wrong or not keyed or rows.rows is None or rows.table is None:
+        return Splits(splitter=plan, sizes=sizes)
+    try:
+        keys = _keys(rows.table, key_columns(splitter))
+        found = cut(splitter, rows.rows, keys)
+    except DataError as error:
+        message = str(error).replace(str(rows.table.file), rows.table.called)
+        context.error("SP508", message, rows.path)
+        return Splits(splitter=plan, sizes=sizes)
+    except CutError as error:
+        place = (*rows.path, *error.place)
+        context.error(error.code, error.message, place, hint=error.hint)
+        return Splits(splitter=plan, sizes=sizes)
+    if isinstance(splitter, RandomSplit) and splitter.group_by:
+        _check_shares(context, splitter, found, rows)
+    return Splits(splitter=plan, sizes=dict(found.sizes), cut=found)
+
+
+def _complete(context: Context, splitter: RandomSplit, label: str) -> RandomSplit:
+    seed = splitter.seed
+    if seed is None:
+        seed = written_seed_of(context.spec.run.seed, f"split/{label}")
+    return msgspec.structs.replace(
+        splitter,
+        seed=seed,
+        group_by=listed(splitter.group_by),
+        stratify_by=listed(splitter.stratify_by),
+    )
+
+
+def _ratios_add_up(context: Context, splitter: Splitter, path: Path) -> bool:
+    if isinstance(splitter, ColumnSplit):
+        return True
+    total = sum(splitter.ratios.values())
+    if abs(total - 1) <= _RATIO_TOLERANCE:
+        return True
+    message = f"split ratios sum to {total:g}, must sum to 1"
+    context.error("SP503", message, (*path, "ratios"))
+    return False
+
+
+def _check_columns(context: Context, splitter: Splitter, rows: Rows) -> bool:
+    if isinstance(splitter, RandomSplit) and splitter.group_by and splitter.stratify_by:
+        message = "`group_by` and `stratify_by` cannot be had together"
+        also = [((*rows.path, "group_by"), "groups are kept together here")]
+        context.error("SP510", message, (*rows.path, "stratify_by"), also=also)
+        return False
+    usable = [
+        _check_column(context, parameter, name, place, rows)
+        for parameter, name, place in _named_columns(splitter, rows)
+    ]
+    return all(usable)
+
+
+def _named_columns(splitter: Splitter, rows: Rows) -> Iterator[tuple[str, str, Path]]:
+    for parameter in ("group_by", "stratify_by", "column"):
+        columns = listed(getattr(splitter, parameter, ()))
+        written = rows.spec.splits[parameter] if columns and rows.spec.splits else None
+        for index, name in enumerate(columns):
+            place = (*rows.path, parameter)
+            yield parameter, name, place if isinstance(written, str) else (*place, index)
+
+
+def _check_column(context: Context, parameter: str, name: str, place: Path, rows: Rows) -> bool:
+    if name not in rows.columns:
+        held = [header.name for header in rows.table.header.columns] if rows.table else []
+        hint = did_you_mean(name, rows.columns)
+        if name in held:
+            hint = "the data have it: list it in `tags`"
+        message = f"FeatureSet `{rows.label}` has no column `{name}`; it has {quoted(rows.columns)}"
+        context.error("SP302", message, place, hint=hint)
+        return False
+    column = rows.columns[name]
+    if column is None or rows.table is None:
+        return False
+    if column.shape or not _is_key(column.dtype):
+        what = f"lists of {column.dtype}" if column.shape else column.dtype
+        message = f"column `{name}` is {what}; `{parameter}` needs text, integers or booleans"
+        hint = "put the class or group of a row into a column of its own, in `tags`"
+        context.error("SP509", message, place, hint=hint)
+        return False
+    nulls = next(header.nulls for header in rows.table.header.columns if header.name == name)
+    if nulls:
+        plural = "s" if nulls > 1 else ""
+        context.error("SP505", f"column `{name}` has {nulls} null{plural}", place)
+    return not nulls
+
+
+def _is_key(dtype: str) -> bool:
+    return dtype in ("string", "bool") or dtype.startswith(
+        ("int", "uint", "other: dictionary<values=string", "other: dictionary<values=int")
+    )
+
+
+def _keys(table: Table, names: tuple[str, ...]) -> Keys | None:
+    if not names:
+        return None
+    if table.file is not None:
+        assert table.source.use != "memory"
+        return read_keys(str(table.file), table.source.use, names)
+    from specplan.data.keys import keys_of
+
+    return keys_of(table.arrays[name] for name in names)
+
+
+def _check_shares(context: Context, splitter: RandomSplit, found: Cut, rows: Rows) -> None:
+    total = sum(found.sizes.values())
+    for name, ratio in splitter.ratios.items():
+        size = found.sizes[name]
+        if size * _FAR_OFF < ratio * total or size > ratio * total * _FAR_OFF:
+            message = (
+                f"split `{name}` has {size} of {total} rows where its ratio says {ratio * total:.0f}: "
+                f"the groups of {quoted(listed(splitter.group_by))} differ too much in size"
+            )
+            context.warning("SP513", message, (*rows.path, "ratios", name))

@@ -1,0 +1,77 @@
+"""What the phases of a plan read of each FeatureSet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from specplan.plan.model import Train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from specplan.plan.model import Node, Phase
+
+
+class ColumnsRead(msgspec.Struct, frozen=True, kw_only=True):
+    """Columns of one FeatureSet that nodes read, in the order in which they do.
+
+    Attributes:
+        finite: those in which no value may be NaN or infinite, because a torch node or a target reads them.
+    """
+
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...]
+    finite: frozenset[str]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Inputs and targets, each once."""
+        return tuple(dict.fromkeys((*self.inputs, *self.targets)))
+
+
+def columns_read(nodes: Mapping[str, Node]) -> dict[str, ColumnsRead]:
+    """The columns that `nodes` read, by FeatureSet."""
+    inputs: dict[str, dict[str, None]] = {}
+    targets: dict[str, dict[str, None]] = {}
+    finite: dict[str, set[str]] = {}
+    for label, node in nodes.items():
+        strict = "torch" in _readers(label, nodes)
+        for read in node.inputs:
+            if read.columns:
+                name = read.value.partition(".")[0]
+                inputs.setdefault(name, {}).update(dict.fromkeys(read.columns))
+                finite.setdefault(name, set()).update(read.columns if strict else ())
+        if node.target is not None:
+            name = node.target.value.partition(".")[0]
+            targets.setdefault(name, {}).update(dict.fromkeys(node.target.columns))
+            finite.setdefault(name, set()).update(node.target.columns)
+    return {
+        name: ColumnsRead(
+            inputs=tuple(inputs.get(name, ())),
+            targets=tuple(targets.get(name, ())),
+            finite=frozenset(finite[name]),
+        )
+        for name in finite
+    }
+
+
+def _readers(label: str, nodes: Mapping[str, Node]) -> Iterator[str]:
+    """The backends of the nodes that meet the inputs of a node as they are: a merge passes them on."""
+    if nodes[label].backend != "merge":
+        yield nodes[label].backend
+        return
+    for other, node in nodes.items():
+        if any(not read.columns and read.value == label for read in node.inputs):
+            yield from _readers(other, nodes)
+
+
+def splits_read(phases: Iterable[Phase]) -> dict[str, set[str | None]]:
+    """The splits that phases read, by FeatureSet; None stands for all rows."""
+    found: dict[str, set[str | None]] = {}
+    for phase in phases:
+        found.setdefault(phase.data, set()).add(phase.split)
+        if isinstance(phase, Train):
+            found[phase.data].update(evaluation.split for evaluation in phase.evaluations)
+    return found

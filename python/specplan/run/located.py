@@ -1,0 +1,49 @@
+"""Faults of the data with the place in the spec that they concern."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from specplan.errors import DataError
+from specplan.spec.diagnostics import Diagnostic, Origin
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from specplan.plan.model import Compiled
+
+UNKNOWN = Origin(file=None, path=("(plan)",))
+
+
+def located(error: DataError, compiled: Compiled) -> DataError:
+    """The error with its place in the spec; as it is where the place is not known."""
+    origin = _origin(error.pointer, compiled)
+    if error.code is None or origin is None:
+        return error
+    diagnostic = Diagnostic(code=error.code, message=error.message, origin=origin, hint=error.hint)
+    return DataError(
+        error.message,
+        code=error.code,
+        pointer=error.pointer,
+        column=error.column,
+        hint=error.hint,
+        diagnostic=diagnostic,
+    )
+
+
+def warning(
+    code: str, message: str, pointer: str, compiled: Compiled, *, hint: str | None = None
+) -> Diagnostic:
+    """A warning that concerns the part of the plan at `pointer`."""
+    severity: Literal["warning"] = "warning"
+    origin = _origin(pointer, compiled) or UNKNOWN
+    return Diagnostic(code=code, message=message, origin=origin, severity=severity, hint=hint)
+
+
+def _origin(pointer: str | None, compiled: Compiled) -> Origin | None:
+    """The place of the nearest part of the plan around `pointer` that has one."""
+    while pointer:
+        if pointer in compiled.origins:
+            return compiled.origins[pointer]
+        pointer = pointer.rpartition("/")[0]
+    return None

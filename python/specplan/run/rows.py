@@ -1,0 +1,92 @@
+"""The look at every row that a run reads, before anything is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from specplan._native import RowScan
+from specplan.data.scan import LEAK_HINT, leak, not_finite
+from specplan.errors import DataError
+from specplan.plan.canonical import pointer_to
+from specplan.plan.reads import columns_read, splits_read
+from specplan.run.context import split_of
+from specplan.run.located import warning
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from specplan.data.table import Table
+    from specplan.plan.model import Compiled
+    from specplan.spec.diagnostics import Diagnostic
+
+
+def check_rows(compiled: Compiled, tables: Mapping[str, Table]) -> tuple[Diagnostic, ...]:
+    """Warnings of equal rows in several splits, and of values that are not finite.
+
+    What the compiler has warned of already is not said again.
+
+    Raises:
+        DataError: a phase reads a value that is not finite into a torch node or as a target.
+    """
+    return tuple(_found(compiled, tables))
+
+
+def _found(compiled: Compiled, tables: Mapping[str, Table]) -> Iterator[Diagnostic]:
+    plan = compiled.plan
+    splits = splits_read(plan.phases)
+    for label, columns in columns_read(plan.graph.nodes).items():
+        table, read = tables[label], splits.get(label, set())
+        scan = RowScan(table.rows)
+        for name in columns.all:
+            scan.add(*_bytes(table.columns[name]))
+        for name, column in zip(columns.all, scan.columns, strict=True):
+            if not column.not_finite:
+                continue
+            if name in columns.finite:
+                _refuse(label, name, tables, read)
+            if label not in compiled.looked_at:
+                place = pointer_to("data", label, "columns", name)
+                yield warning("SP514", not_finite(name, column), place, compiled)
+        if table.cut is None or label in compiled.looked_at:
+            continue
+        splitter = plan.data[label].splitter
+        if splitter is None or splitter.args["leaks"] == "allow":
+            continue
+        found = leak(scan, len(columns.inputs), table.cut, read)
+        if found is not None:
+            place = pointer_to("data", label, "splitter")
+            yield warning("SP506", found, place, compiled, hint=LEAK_HINT)
+
+
+def _bytes(column: NDArray[Any]) -> tuple[str, memoryview]:
+    native = np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("="))
+    return native.dtype.name, native.reshape(-1).view(np.uint8).data
+
+
+def _refuse(
+    label: str, name: str, tables: Mapping[str, Table], splits: Collection[str | None]
+) -> None:
+    """Raise DataError if a row of `splits` has a value in the column `name` that is not finite."""
+    values = tables[label].columns[name]
+    wrong = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    for split in sorted(splits, key=str):
+        positions = split_of(tables, label, split).positions
+        rows = np.flatnonzero(wrong) if positions is None else np.sort(positions[wrong[positions]])
+        if not len(rows):
+            continue
+        row = values[rows[0]].reshape(-1)
+        value = row[~np.isfinite(row)][0]
+        where = f" of `{split}`" if split is not None else ""
+        more = f", the first of {len(rows)} rows{where}" if len(rows) > 1 else where
+        message = f"column `{name}` is {value} in row {rows[0]}{more}"
+        raise DataError(
+            message,
+            code="SP514",
+            pointer=pointer_to("data", label, "columns", name),
+            column=name,
+            hint="leave such rows out or fill them in: one of them makes every weight NaN",
+        )

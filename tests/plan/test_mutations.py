@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import random
 import re
@@ -12,10 +14,12 @@ import pytest
 
 from specplan.errors import SpecError
 from specplan.plan.compile import compile_path
+from specplan.spec.render import render
 from tests.plan.mutations.layers import split, write
 from tests.plan.mutations.mutants import Mutant, mutants, mutations, right_specs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from specplan.spec.diagnostics import Diagnostic
@@ -94,12 +98,15 @@ def _first(hint: str | None) -> str | None:
     return match.group(1) if match else None
 
 
-def test_there_are_many(folder: Path) -> None:
+def test_there_are_many_and_layers_change_nothing(folder: Path) -> None:
     assert len(mutations()) >= 60
     assert len(right_specs()) >= 15
     for number, value in enumerate(right_specs().values()):
         top, _ = write(split(value, seed=number), folder)
-        assert compile_path(top, strict=True).warnings == ()
+        (folder / "whole.json").write_text(json.dumps(value))
+        compiled = compile_path(top, strict=True)
+        assert compiled.warnings == ()
+        assert compiled.plan.id == compile_path(folder / "whole.json").plan.id
     for mutation in mutations():
         assert next(mutants(mutation), None) is not None, mutation
 
@@ -127,7 +134,60 @@ def test_every_mutant_is_caught(folder: Path) -> None:
     assert shares["with the right suggestion"] >= 0.9, report
 
 
-def share(values: Any) -> float:
+def share(values: Iterable[bool]) -> float:
     """The share of what is true."""
     known = list(values)
     return sum(known) / len(known)
+
+
+JUNK: list[Any] = [
+    None, True, 0, -1, 2.5, 1e308, 2**53, 10**400, "", "x", "Cells.", ".", "Cells.curve", "a" * 300, "1e-3",
+    "\N{WARNING SIGN}", [], {}, [[]], [None], {"": 1}, {"use": "mlp"}, {"use": []}, {"$": "params.x"},
+    {"$": 1}, {"group": "g", "do": []}, {"phase": "train"}, ["Cells.curve", "Cells.curve"], {"x-": 1},
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_junk_is_an_error_or_right_and_never_a_crash(folder: Path) -> None:
+    generator = random.Random(0)
+    specs = right_specs()
+    for _ in range(200 if MOST else 5000):
+        value = copy.deepcopy(generator.choice(list(specs.values())))
+        said = [spoil(value, generator) for _ in range(generator.choice([1, 1, 2, 4]))]
+        (folder / "junk.json").write_text(json.dumps(value))
+        found: tuple[Diagnostic, ...] = ()
+        try:
+            compile_path(folder / "junk.json")
+        except SpecError as error:
+            found = error.diagnostics
+        except Exception as exception:
+            raise AssertionError(f"{type(exception).__name__} after {said}") from exception
+        assert not {one.code for one in found} & {"SP900", "SP901"}, said
+        assert all(map(render, found))
+
+
+def spoil(value: dict[str, Any], generator: random.Random) -> str:
+    """Replace, add or remove something somewhere; returns what was done."""
+    owner: Any = value
+    path: list[object] = []
+    while True:
+        keys = list(owner) if isinstance(owner, dict) else list(range(len(owner)))
+        if not keys:
+            return "nothing"
+        key = generator.choice(keys)
+        path.append(key)
+        if isinstance(owner[key], dict | list) and owner[key] and generator.random() < 0.75:
+            owner = owner[key]
+            continue
+        junk = generator.choice(JUNK)
+        match generator.randrange(4):
+            case 0:
+                del owner[key]
+                return f"del {path}"
+            case 1 if isinstance(owner, dict):
+                owner[generator.choice(["x", "use", "label", "phase", "group", "do", "$"])] = junk
+                return f"beside {path}: {junk!r}"
+            case _:
+                owner[key] = junk
+                return f"{path} = {junk!r}"

@@ -34,7 +34,9 @@ def split(value: dict[str, Any], seed: int) -> tuple[dict[str, Any], ...]:
 
     def put(whole: dict[str, Any], parts: tuple[dict[str, Any], ...], among: list[int]) -> None:
         for key, item in whole.items():
-            if isinstance(item, dict) and item and len(among) > 1 and generator.random() < 0.7:
+            # Splits are cut in the order in which their ratios are written: that mapping stays whole.
+            parted = isinstance(item, dict) and item and key != "ratios" and len(among) > 1
+            if parted and generator.random() < 0.7:
                 inner: tuple[dict[str, Any], ...] = ({}, {}, {})
                 put(item, inner, sorted(generator.sample(range(3), generator.choice([1, 2, 3]))))
                 for part, piece in zip(parts, inner, strict=True):

@@ -1,4 +1,4 @@
-"""Which tests run."""
+"""Which tests run, and that none of them touches the settings of who runs them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 ASKED_FOR = {
     "gpu": "a CUDA device",
@@ -16,6 +17,16 @@ ASKED_FOR = {
 """Markers of tests that need what few machines have, and run only where `-m` names them."""
 
 LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trust that is given in a test, and what it finds out about models, ends with it."""
+    folder: Path = tmp_path_factory.mktemp("settings")
+    monkeypatch.setenv("SPECPLAN_CONFIG", str(folder / "config"))
+    monkeypatch.setenv("SPECPLAN_CACHE", str(folder / "cache"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -27,6 +27,7 @@ LAYERS = (
     "plan",
     "data",
     "models",
+    "code",
     "spec",
     "components",
     "errors",

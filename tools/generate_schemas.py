@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from specplan.components import COMPONENTS, KINDS, Kind
+from specplan.components.reference import OPEN_KINDS, REFERENCE
 from specplan.plan.model import Plan
 from specplan.spec.validate import SKLEARN_NAME
 
@@ -71,18 +72,22 @@ def _add_components(definitions: Schema, kind: Kind, declared: Schema) -> None:
 
 def _use(kind: Kind) -> Schema:
     components = COMPONENTS[kind]
-    names = {
+    names: Schema = {
         "enum": list(components),
         "enumDescriptions": [
             inspect.cleandoc(cls.__doc__ or "").partition("\n")[0] for cls in components.values()
         ],
     }
     description = f"Name of the {'splitter' if kind == 'split' else kind}."
+    if kind in OPEN_KINDS:
+        description += " Code of your own is `module:Class` or `./file.py:Class`."
+        own = {"pattern": f"^{REFERENCE}$"}
+        names = {"type": "string", "if": {"pattern": ":"}, "then": own, "else": names}
     if kind != "model":
         return {"description": description, **names}
     return {
         "description": f"{description} A scikit-learn estimator is `sklearn.MODULE:CLASS`.",
-        "examples": ["mlp", "sklearn.linear_model:Ridge"],
+        "examples": ["mlp", "sklearn.linear_model:Ridge", "./nets.py:Net"],
         "type": "string",
         "if": {"pattern": "^sklearn"},
         "then": {"pattern": f"^{SKLEARN_NAME.pattern}$"},

@@ -2,6 +2,7 @@
 
     SpecplanError
     ├── SpecError          a spec is wrong; carries every diagnostic
+    ├── CodeError          code that a spec names is missing, not trusted, changed, or not what it should be
     ├── PlanError          a plan file is damaged, was changed by hand, or is newer than this program
     ├── DataError          data are missing, damaged, changed, or hold what the plan cannot take
     ├── RunError           a run cannot be found, started or finished
@@ -35,6 +36,22 @@ class SpecError(SpecplanError):
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(str(diagnostic) for diagnostic in self.diagnostics))
+
+
+class CodeError(SpecplanError):
+    """Code that a spec names is missing, is not trusted, changed, or is not what it should be.
+
+    Attributes:
+        code: of the diagnostic that says so where the place in the spec is known.
+        message: what is wrong, without the hint.
+        hint: what to do.
+    """
+
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+        self.code = code
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{message}\nhint: {hint}" if hint else message)
 
 
 class PlanError(SpecplanError):

@@ -41,6 +41,7 @@ Commands:
   explain   Print what a spec or a plan would run.
   validate  Check a spec, also without its data.
   schema    Print the JSON schema of specs.
+  trust     Trust code of your own, so that runs may execute it.
   run       Run a spec or a plan.
   list      List the runs below a root.
   show      Show how a run stands and what it recorded.
@@ -77,7 +78,7 @@ def test_an_unknown_verb_is_wrong_usage(mlx: Mlx) -> None:
     result = mlx("complie", "spec.json")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.endswith(
-        "Error: unknown command `complie`; known: init, compile, explain, validate, schema, run, list, "
+        "Error: unknown command `complie`; known: init, compile, explain, validate, schema, trust, run, list, "
         "show, metrics, export, verify, repair\nhint: did you mean `compile`?\n"
     )
 

@@ -76,6 +76,49 @@ results: {dir: runs}
 """
 
 
+NETS = """\
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+Path(__file__).with_name("imported").touch()
+
+
+class Mode(enum.Enum):
+    FAST = "fast"
+    EXACT = "exact"
+
+
+class Net(nn.Module):
+    \"\"\"One layer.\"\"\"
+
+    def __init__(
+        self,
+        width: int,
+        bias: bool = True,
+        act: Literal["relu", "tanh"] = "relu",
+        sizes: list[int] | None = None,
+        mode: Mode = Mode.FAST,
+    ) -> None:
+        super().__init__()
+        self.layer = nn.LazyLinear(width, bias=bias)
+
+
+@dataclass
+class Options:
+    rate: float = 0.5
+
+
+def huber(outputs, targets, delta: float = 1.0):
+    return nn.functional.huber_loss(outputs, targets, delta=delta)
+"""
+
+
 @pytest.fixture(scope="session")
 def table() -> pa.Table:
     """Columns of every kind that the passes tell apart."""
@@ -111,11 +154,13 @@ def table() -> pa.Table:
 
 @pytest.fixture
 def folder(tmp_path: Path, table: pa.Table) -> Path:
-    """A folder with `spec.yaml` and the data that it names."""
+    """A folder with `spec.yaml`, the data that it names, and code that it could name."""
     (tmp_path / "data").mkdir()
     pq.write_table(table, tmp_path / "data/cells.parquet")
     (tmp_path / "data/text.parquet").write_text("no table", encoding="utf-8")
     pq.write_table(table.slice(0, 0), tmp_path / "data/empty.parquet")
+    (tmp_path / "nets.py").write_text(NETS, encoding="utf-8")
+    (tmp_path / "broken.py").write_text("class Net(:\n", encoding="utf-8")
     pq.write_table(pa.concat_tables([table, table.slice(0, 9)]), tmp_path / "data/twice.parquet")
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
     return tmp_path

@@ -101,6 +101,21 @@ ONE_FAULT: dict[str, Edits] = {
     "SP403_python_only": (
         ("RandomForestRegressor\", n_est", "BaggingRegressor\", estimator: tree, n_est"),
     ),
+    "SP202_own_argument": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "nets:Net", width: "4"}'),),
+    "SP202_own_item": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "nets:Net", width: 4, sizes: [1, two]}'),),
+    "SP203_own_choice": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "nets:Net", width: 4, act: rleu}'),),
+    "SP203_own_member": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "nets:Net", width: 4, mode: exat}'),),
+    "SP204_own_argument": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "./nets.py:Net"}'),),
+    "SP401_own_class": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "./nets.py:Nett", width: 4}'),),
+    "SP402_module": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "net:Net", width: 4}'),),
+    "SP402_file": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "./net.py:Net", width: 4}'),),
+    "SP403_own_argument": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "nets:Net", width: 4, bais: true}'),),
+    "SP406_function": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "nets:huber", delta: 2}'),),
+    "SP406_standard_library": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "os:system", command: ls}'),),
+    "SP406_builtins": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "builtins:exec"}'),),
+    "SP408_no_python": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "broken:Net"}'),),
+    "SP409_not_own": (("input: [Cells.curve, Cells.temperature]", "input: [Cells.curve, Cells.temperature]\n      output_shape: [4]"),),
+    "SP605_own_model": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "nets:Net", width: 4}'),),
     "SP501_missing": (("data/cells.parquet", "data/cell.parquet"),),
     "SP501_folder": (("data/cells.parquet", "data"),),
     "SP501_no_folder": (("data/cells.parquet", "date/cells.parquet"),),
@@ -286,7 +301,8 @@ def test_every_code_of_the_passes_is_here() -> None:
         for code in re.findall(r'"(SP\d{3})"', file.read_text())
     }
     odd = {file.name[:5] for file in GOLDEN.with_name("compile_warnings").iterdir()}
-    assert used == odd | {name[:5] for name in ONE_FAULT}
+    # What only running a model shows is in tests/plan/test_own_model.py.
+    assert used - {"SP604"} <= odd | {name[:5] for name in ONE_FAULT}
 
 
 def test_no_text_without_its_case() -> None:

@@ -39,6 +39,7 @@ def test_every_code_has_a_wrong_spec() -> None:
     golden = [ROOT / "tests/golden" / name for name in names]
     shown = {file.name[:5] for folder in (corpus, *golden) for file in folder.iterdir()}
     explained = set(re.findall(r"^\| (SP\d{3}) \|", PAGE, re.MULTILINE))
-    # A missing file is no file of the corpus, `parent` is no key of a spec, SP653 needs the data, and
-    # an inconsistency cannot be written down.
-    assert explained - shown == {"SP007", "SP108", "SP109", "SP502", "SP653", "SP900"}
+    # A missing file is no file of the corpus, `parent` is no key of a spec, SP653 needs the data, trust and
+    # models are looked at by `mlx run`, and an inconsistency cannot be written down.
+    without = {"SP007", "SP108", "SP109", "SP404", "SP405", "SP502", "SP604", "SP653", "SP900"}
+    assert explained - shown == without

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +99,7 @@ def get(document: Document, *path: str | int) -> Any:
         ("data.Data.source.shapes[x.y]", ("data", "Data", "source", "shapes", "x.y")),
         ("plan.fit.losses.1", ("plan", 0, "losses", 1)),
         ("plan.2.label", ("plan", 2, "label")),
+        ("data.Data.tags.0", ("data", "Data", "tags", 0)),
         ("graph.optimizer.betas.0", ("graph", "optimizer", "betas", 0)),
     ],
 )
@@ -235,6 +238,27 @@ def test_each_override_is_a_line_of_one_text() -> None:
     origin = document.origin(("run", "threads"))
     assert (str(origin), origin.end_column, origin.text) == ("-c:4:13", 16, "run.threads=two")
     assert document.source_line(origin) == "run.threads=two"
+
+
+def test_the_examples_of_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs/spec.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^(-c .+?)(?:  .*)?$", page, re.MULTILINE)
+    overrides = tuple(shlex.split(line)[1] for line in lines)
+    spec = {
+        "params": {"lr": 0.1},
+        "graph": {"optimizer": {"use": "sgd", "lr": {"$": "params.lr"}}},
+        "data": {"Cells": {"source": {"use": "parquet", "path": "cells.parquet"}}},
+        "losses": {"mse": {"use": "mse", "node": "MLP"}},
+        "plan": [
+            {"label": "train", "losses": ["mse"], "callbacks": [{"use": "early_stopping"}]},
+            {"group": "deep", "do": [{"label": "fit", "sampler": {"use": "simple"}}]},
+        ],
+    }
+    assert len(overrides) == 7
+    for override in overrides:
+        document = from_mapping(spec, composition=Composition(overrides=(override,)))
+        assert document.problems == ()
+        assert any(source.name == "-c" for source in document.sources)
 
 
 WRONG = {

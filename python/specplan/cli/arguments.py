@@ -96,6 +96,34 @@ def error_format_option(function: F) -> F:
     )(function)
 
 
+def trust_option(function: F) -> F:
+    """--trust, that code of the user may run."""
+    return click.option(
+        "--trust",
+        is_flag=True,
+        help="Trust the code that SPEC names, for this call only. `mlx trust` is for longer.",
+    )(function)
+
+
+def code_options(function: F) -> F:
+    """--check-imports and --trust: what may be done with code of the user, as the argument `code`."""
+
+    @click.option(
+        "--check-imports",
+        is_flag=True,
+        help="Also run models of your own on a few rows, in another process. They have to be trusted.",
+    )
+    @trust_option
+    @functools.wraps(function)
+    def allowed(*arguments: Any, check_imports: bool, trust: bool, **options: Any) -> Any:
+        from specplan.plan.passes.context import CodeUse
+
+        code = CodeUse(imports="always" if check_imports else "never", trust=trust)
+        return function(*arguments, code=code, **options)
+
+    return cast("F", allowed)
+
+
 def check_data_option(function: F) -> F:
     """--check-data, which looks at every row."""
     return click.option(

@@ -9,6 +9,7 @@ import click
 
 from specplan.cli.arguments import (
     check_data_option,
+    code_options,
     composition_options,
     error_format_option,
     spec_argument,
@@ -17,6 +18,7 @@ from specplan.cli.arguments import (
 from specplan.cli.diagnose import compile_or_exit, refuse_plan
 
 if TYPE_CHECKING:
+    from specplan.plan.passes.context import CodeUse
     from specplan.spec.composition import Composition
 
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 @check_data_option
 @click.option("--explain", is_flag=True, help="Print the plan as text as well.")
 @composition_options
+@code_options
 @strict_option
 @error_format_option
 def command(
@@ -40,10 +43,13 @@ def command(
     check_data: bool,
     explain: bool,
     composition: Composition,
+    code: CodeUse,
     strict: bool,
     error_format: str,
 ) -> None:
     """Turn a spec into a plan: everything resolved, nothing run.
+
+    Code of your own is read and not imported, unless you say --check-imports.
 
     Every error of the spec is listed at once, each with its file, line and column.
 
@@ -57,7 +63,7 @@ def command(
         raise click.UsageError("--explain and --format json both write to stdout; choose one")
     refuse_plan(spec)
     compiled = compile_or_exit(
-        spec, error_format, composition, check_data=check_data, strict=strict
+        spec, error_format, composition, check_data=check_data, strict=strict, code=code
     )
 
     from specplan.plan.canonical import write_map, write_plan

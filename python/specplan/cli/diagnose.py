@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.plan.model import Compiled
+    from specplan.plan.passes.context import CodeUse
     from specplan.spec.composition import Composition
     from specplan.spec.diagnostics import Diagnostic
 
@@ -25,12 +26,16 @@ def compile_or_exit(
     *,
     check_data: bool = False,
     strict: bool = False,
+    code: CodeUse | None = None,
 ) -> Compiled:
     """Compile a spec; where it is wrong, write every diagnostic and end with exit code 1."""
     from specplan.plan.compile import compile_path
+    from specplan.plan.passes.context import READ_ONLY
 
     try:
-        compiled = compile_path(path, composition, check_data=check_data, strict=strict)
+        compiled = compile_path(
+            path, composition, check_data=check_data, strict=strict, code=code or READ_ONLY
+        )
     except SpecError as error:
         write_diagnostics(error.diagnostics, path, error_format)
         raise click.exceptions.Exit(1) from error
@@ -38,10 +43,16 @@ def compile_or_exit(
     return compiled
 
 
-def read_or_compile(path: Path, composition: Composition, *, strict: bool = False) -> Compiled:
+def read_or_compile(
+    path: Path,
+    composition: Composition,
+    *,
+    strict: bool = False,
+    code: CodeUse | None = None,
+) -> Compiled:
     """The plan in a plan file, or what a spec compiles to."""
     if not _holds_plan(path):
-        return compile_or_exit(path, "human", composition, strict=strict)
+        return compile_or_exit(path, "human", composition, strict=strict, code=code)
     if composition:
         raise click.UsageError(
             f"`{path}` is a plan, which does not change; "

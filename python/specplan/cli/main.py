@@ -26,6 +26,7 @@ VERBS = {
     "explain": "Print what a spec or a plan would run.",
     "validate": "Check a spec, also without its data.",
     "schema": "Print the JSON schema of specs.",
+    "trust": "Trust code of your own, so that runs may execute it.",
     "run": "Run a spec or a plan.",
     "list": "List the runs below a root.",
     "show": "Show how a run stands and what it recorded.",

@@ -11,6 +11,7 @@ from specplan.cli.arguments import (
     root_option,
     spec_argument,
     strict_option,
+    trust_option,
 )
 from specplan.cli.diagnose import read_or_compile
 from specplan.cli.display import choose_display
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @composition_options
 @root_option
 @strict_option
+@trust_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 def command(
@@ -34,12 +36,14 @@ def command(
     composition: Composition,
     root: Path | None,
     strict: bool,
+    trust: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Run SPEC, a spec or a plan, and print its last metrics and where the results are.
 
-    Ctrl-C ends a run cleanly: what was recorded until then is kept.
+    Ctrl-C ends a run cleanly: what was recorded until then is kept. Code of your own that SPEC names runs
+    only where you trust it, see `mlx trust`.
 
     \b
     Example:
@@ -47,7 +51,10 @@ def command(
       mlx run spec.json -c plan.train.epochs=5 -c graph.optimizer.lr=1e-2
       mlx run spec.plan.json --root results --quiet
     """
-    compiled = read_or_compile(spec, composition, strict=strict)
+    from specplan.plan.passes.context import CodeUse
+
+    code = CodeUse(imports="needed", trust=trust)
+    compiled = read_or_compile(spec, composition, strict=strict, code=code)
 
     from specplan.run.run import run_plan
     from specplan.store.root import runs_root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 
 import click
@@ -11,9 +12,18 @@ import click
 def command() -> None:
     """Print the JSON schema of specs, for editors and checkers.
 
+    Components of installed packages are part of it.
+
     \b
     Example:
       mlx schema > experiment.schema.json
     """
-    schema = files("specplan").joinpath("_schemas", "experiment.schema.json")
-    click.echo(schema.read_text(encoding="utf-8"), nl=False)
+    from specplan.components.plugins import plugins
+    from specplan.components.reference import OPEN_KINDS
+
+    text = files("specplan").joinpath("_schemas", "experiment.schema.json").read_text("utf-8")
+    if any(plugins(kind) for kind in OPEN_KINDS):
+        from specplan.code.schema import with_plugins
+
+        text = json.dumps(with_plugins(json.loads(text)), indent=2, ensure_ascii=False) + "\n"
+    click.echo(text, nl=False)

@@ -9,7 +9,7 @@ import msgspec
 from specplan.errors import SpecError
 from specplan.plan.mend import Mended, mend
 from specplan.plan.passes import components, data, graph, objectives, oddities, rows, schedule
-from specplan.plan.passes.context import Context
+from specplan.plan.passes.context import READ_ONLY, CodeUse, Context
 from specplan.plan.passes.phase import Parts
 from specplan.spec.diagnostics import Diagnostic, in_text_order
 from specplan.spec.validate import validate
@@ -49,6 +49,7 @@ def analyse(
     needs_data: bool = True,
     check_data: bool = False,
     strict: bool = False,
+    code: CodeUse = READ_ONLY,
 ) -> Analysis:
     """Run every pass.
 
@@ -60,6 +61,7 @@ def analyse(
             header is not checked, and no row is looked at.
         check_data: look at the rows of large files as well.
         strict: whether warnings are errors.
+        code: what may be done with code of the user.
 
     Raises:
         SpecError: with everything that is wrong, in the order of the text.
@@ -78,10 +80,15 @@ def analyse(
         tables=tables or {},
         fitted=fitted,
         needs_data=needs_data,
+        code=code,
     )
     resolved = components.resolve(context)
     bound = data.bind(context, resolved)
-    wired = graph.wire(context, resolved, bound)
+    try:
+        wired = graph.wire(context, resolved, bound)
+    finally:
+        if context.prober is not None:
+            context.prober.close()
     goals = objectives.check(context, resolved, wired)
     parts = Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
     scheduled = schedule.schedule(context, parts)

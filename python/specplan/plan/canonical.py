@@ -11,6 +11,7 @@ import msgspec
 import rfc8785
 from blake3 import blake3
 
+from specplan.components.reference import as_file_reference, file_references
 from specplan.errors import PlanError
 from specplan.plan.model import PLAN_VERSION, Compiled, Plan, is_plan
 from specplan.plan.upgrade import completed, upgraded
@@ -18,7 +19,7 @@ from specplan.spec.diagnostics import Origin
 from specplan.spec.model import names_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _NAMES = ("id", "experiment", "results", "code")
 _SOURCE_NAMES = ("path", "name")
@@ -58,7 +59,7 @@ def plan_id(plan: Plan) -> str:
     """`b3:` and the BLAKE3 of the canonical plan without what does not change a result.
 
     Left out are the id itself, the names of the experiment, where and how results are written, what surrounds
-    code of the user's, and where a source is found (its path or name); what a source holds is in, by its digest.
+    code of the user, and where a source or code of the user is found; what is there is in, by its digest.
     """
     return id_of_written(plain(plan))
 
@@ -68,7 +69,22 @@ def id_of_written(value: dict[str, Any]) -> str:
     meaning = {key: item for key, item in value.items() if key not in _NAMES}
     if isinstance(value.get("data"), dict):
         meaning["data"] = {label: _without_names(data) for label, data in value["data"].items()}
-    return f"b3:{blake3(rfc8785.dumps(meaning)).hexdigest()}"
+    return f"b3:{blake3(rfc8785.dumps(_without_places(meaning))).hexdigest()}"
+
+
+def _without_places(value: Any) -> Any:
+    """Without the folders of code of the user, and the size of models, which is known only where one was run."""
+    if isinstance(value, list):
+        return [_without_places(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    rest = {key: item if key == "args" else _without_places(item) for key, item in value.items()}
+    if "use" in rest and isinstance(rest.get("code"), dict):
+        rest["code"] = {key: item for key, item in rest["code"].items() if key != "paths"}
+    component = rest.get("component")
+    if isinstance(component, dict) and "code" in component:
+        rest.pop("parameters", None)
+    return rest
 
 
 def _without_names(data: Any) -> Any:
@@ -105,6 +121,19 @@ def _defaults(part: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
         )
         for field in msgspec.structs.fields(part)
     )
+
+
+def _own_components(value: Any) -> Iterator[dict[str, Any]]:
+    """The components in a plain plan that are code of the user."""
+    if isinstance(value, dict):
+        if value.get("code") and "use" in value:
+            yield value
+        for key, item in value.items():
+            if key != "args":
+                yield from _own_components(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _own_components(item)
 
 
 def write_plan(compiled: Compiled, path: Path) -> None:
@@ -147,6 +176,8 @@ def write_spec(compiled: Compiled, path: Path) -> None:
     for owner, key in (*((source, "path") for source in sources), (spec["results"], "dir")):
         if owner.get(key) is not None:
             owner[key] = _moved(owner[key], before, folder)
+    for owner, _ in file_references(spec):
+        owner["use"] = as_file_reference(_moved(owner["use"], before, folder))
     code = spec["code"]
     code["pythonpath"] = [_moved(text, before, folder) for text in code["pythonpath"]]
     if code["pre_experiment"] is not None and names_file(code["pre_experiment"]):
@@ -271,7 +302,15 @@ def _with_paths(plan: Plan, move: Callable[[str], str]) -> Plan:
     results = plan.results
     if results.dir is not None:
         results = msgspec.structs.replace(results, dir=move(results.dir))
-    code = msgspec.structs.replace(plan.code, pythonpath=tuple(map(move, plan.code.pythonpath)))
-    if code.pre_experiment is not None and names_file(code.pre_experiment):
-        code = msgspec.structs.replace(code, pre_experiment=move(code.pre_experiment))
-    return msgspec.structs.replace(plan, data=data, results=results, code=code)
+    surroundings = plan.code
+    pythonpath = tuple(map(move, surroundings.pythonpath))
+    surroundings = msgspec.structs.replace(surroundings, pythonpath=pythonpath)
+    if surroundings.pre_experiment is not None and names_file(surroundings.pre_experiment):
+        moved_file = move(surroundings.pre_experiment)
+        surroundings = msgspec.structs.replace(surroundings, pre_experiment=moved_file)
+    moved = msgspec.structs.replace(plan, data=data, results=results, code=surroundings)
+    value = msgspec.to_builtins(moved)
+    own = list(_own_components(value))
+    for component in own:
+        component["code"]["paths"] = [move(path) for path in component["code"].get("paths", ())]
+    return msgspec.convert(value, Plan) if own else moved

@@ -11,6 +11,8 @@ from specplan.plan.analyse import analyse
 from specplan.plan.canonical import canonical, pointer_to
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results, Surroundings
 from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.context import READ_ONLY, CodeUse
+from specplan.plan.passes.own_component import OwnCode
 from specplan.plan.passes.schedule import phase_places
 from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.load import from_mapping, load
@@ -36,6 +38,7 @@ def compile_path(
     *,
     check_data: bool = False,
     strict: bool = False,
+    code: CodeUse = READ_ONLY,
 ) -> Compiled:
     """Compile a JSON or YAML file, with what is laid over and under it; `strict` makes warnings errors.
 
@@ -44,7 +47,8 @@ def compile_path(
     Raises:
         SpecError: with everything that is wrong, in the order of the text.
     """
-    return compile_document(load(path, composition), check_data=check_data, strict=strict)
+    document = load(path, composition)
+    return compile_document(document, check_data=check_data, strict=strict, code=code)
 
 
 def compile_mapping(
@@ -80,9 +84,12 @@ def compile_document(
     fitted: Collection[str] | None = None,
     check_data: bool = False,
     strict: bool = False,
+    code: CodeUse = READ_ONLY,
 ) -> Compiled:
     """Compile a document. Raises SpecError with everything that is wrong, in the order of the text."""
-    analysis = analyse(document, tables=tables, fitted=fitted, check_data=check_data, strict=strict)
+    analysis = analyse(
+        document, tables=tables, fitted=fitted, check_data=check_data, strict=strict, code=code
+    )
     context, phases = analysis.context, analysis.schedule.phases
     return Compiled(
         plan=_plan(context.spec, analysis.parts, phases),
@@ -131,7 +138,7 @@ def _plan(spec: Spec, parts: Parts, phases: tuple[Phase, ...]) -> Plan:
         graph=Graph(
             nodes=parts.wired.nodes,
             order=parts.wired.order,
-            optimizer=as_plan(optimizer) if isinstance(optimizer, Component) else None,
+            optimizer=as_plan(optimizer) if isinstance(optimizer, Component | OwnCode) else None,
         ),
         phases=phases,
         results=Results(**msgspec.structs.asdict(spec.results)),

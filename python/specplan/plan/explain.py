@@ -86,8 +86,10 @@ def _splitter(splitter: Component) -> str:
 
 
 def _graph(plan: Plan) -> Iterator[str]:
-    total = sum(node.parameters for node in plan.graph.nodes.values())
-    yield f"graph: {_count(len(plan.graph.order), 'node')}, {_count(total, 'parameter')}"
+    known = [node.parameters for node in plan.graph.nodes.values()]
+    total = _count(sum(number or 0 for number in known), "parameter")
+    more = " and those of models that were not run" if None in known else ""
+    yield f"graph: {_count(len(plan.graph.order), 'node')}, {total}{more}"
     for label in plan.graph.order:
         yield from _node(plan, label, plan.graph.nodes[label])
     if plan.graph.optimizer is not None:
@@ -229,7 +231,8 @@ def _component(component: Component) -> str:
     parts = [f"{name}={_argument(value)}" for name, value in shown.items()]
     if len(shown) < len(args):
         parts.append(_count(len(args) - len(shown), "default"))
-    return f"{component.use}({', '.join(parts)})" if parts else component.use
+    own = f", code {component.code.digest[:11]}" if component.code is not None else ""
+    return (f"{component.use}({', '.join(parts)})" if parts else component.use) + own
 
 
 def _argument(value: Any) -> str:

@@ -36,11 +36,29 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
 
+class Code(_Part, frozen=True, kw_only=True):
+    """Code of the user's that a component is.
+
+    Attributes:
+        digest: of the text of all modules that it imports below `paths`.
+        paths: the folders in which they are looked for, relative to the plan's folder; none for an
+            installed package. Never part of the id.
+    """
+
+    digest: str
+    paths: tuple[str, ...] = ()
+
+
 class Component(_Part, frozen=True, kw_only=True):
-    """A component with every argument written out."""
+    """A component with every argument written out.
+
+    `use` of one with `code` is `module:Class`, or `./file.py:Class` of a file in the first of its paths;
+    defaults that are no literals are left to the code.
+    """
 
     use: str
     args: dict[str, Any] = {}
+    code: Code | None = None
 
 
 class Experiment(_Part, frozen=True, kw_only=True):
@@ -135,8 +153,9 @@ class Node(_Part, frozen=True, kw_only=True):
     dtype: str
     shape: Shape
     """Shape of one row of the output."""
-    parameters: int = 0
-    """Number of trainable parameters; 0 for nodes that are fitted or that merge."""
+    parameters: int | None = 0
+    """Number of parameters; 0 for nodes that are fitted or that merge, None for a model of the user's that was
+    not built. Never part of the id of a plan where the node has code."""
 
 
 class Graph(_Part, frozen=True, kw_only=True):

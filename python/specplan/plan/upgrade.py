@@ -41,6 +41,8 @@ def completed(plan: Plan) -> Plan:
     """
     value = msgspec.to_builtins(plan)
     for kinds, component in _components(value):
+        if component["code"] is not None:
+            continue
         component["args"] = {**_defaults(kinds, component["use"]), **component["args"]}
     return msgspec.convert(value, Plan)
 

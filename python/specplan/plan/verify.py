@@ -14,6 +14,7 @@ import msgspec
 from specplan.components import COMPONENTS
 from specplan.components.merge import Concat
 from specplan.components.model import Cnn, Mlp
+from specplan.components.reference import OPEN_KINDS, parse
 from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
 from specplan.data.split import key_columns
 from specplan.errors import PlanError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from specplan.components import Kind
     from specplan.components.component import Component as Declared
     from specplan.plan.model import (
+        Code,
         Component,
         Data,
         Evaluation,
@@ -92,7 +94,11 @@ def _check_shape(shape: Shape, place: str) -> None:
     _expect(place, f"has the impossible shape {shape}", that=possible)
 
 
-def _check_component(kind: Kind, component: Component, place: str) -> Declared:
+def _check_component(kind: Kind, component: Component, place: str) -> Declared | None:
+    """The declared component; None for code of the user, whose arguments are checked with the code."""
+    if component.code is not None:
+        _check_code(kind, component, component.code, place)
+        return None
     declaration = COMPONENTS[kind].get(component.use)
     if declaration is None:
         raise PlanError(f"{place} names the unknown {kind} `{component.use}`")
@@ -103,6 +109,14 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared:
     complete = component.args.keys() == set(declaration.__struct_encode_fields__)
     _expect(place, f"leaves arguments of `{component.use}` open", that=complete)
     return found
+
+
+def _check_code(kind: Kind, component: Component, code: Code, place: str) -> None:
+    reference = parse(component.use)
+    named = kind in OPEN_KINDS and reference is not None
+    _expect(place, f"names the impossible {kind} `{component.use}`", that=named)
+    whole = reference is None or bool(code.paths) or not reference.is_file
+    _expect(place, f"does not say where `{component.use}` is", that=whole)
 
 
 def _check_estimator(component: Component, place: str) -> None:
@@ -184,10 +198,11 @@ def _check_node(node: Node, place: str) -> None:
         made = _made(_check_component(kind, node.component, place), node)
     except ShapeError as error:
         raise PlanError(f"{place}: {error}") from None
-    _expect(place, f"does not give rows of the shape {node.shape}", that=made == node.shape)
+    own = node.component.code is not None
+    _expect(place, f"does not give rows of the shape {node.shape}", that=own or made == node.shape)
 
 
-def _made(component: Declared, node: Node) -> Shape | None:
+def _made(component: Declared | None, node: Node) -> Shape | None:
     """The shape that a model or merge gives a row. Raises ShapeError where it cannot read its inputs."""
     match component:
         case Concat():

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from specplan.run.batches import batches
-from specplan.run.metrics import METRICS
 from specplan.run.objectives import weighted_sum
 from specplan.run.program import Program
 from specplan.run.progress import Progress
@@ -46,9 +45,7 @@ class Evaluator:
         self._objectives = losses
         self._losses = program.losses(losses)
         self._total = weighted_sum(losses) if losses else None
-        self._metrics = [
-            (METRICS[metric.component.use], program.arguments(metric)) for metric in metrics
-        ]
+        self._metrics = [(program.metric(metric), program.arguments(metric)) for metric in metrics]
         self._kept = sorted({register for _, read in self._metrics for register in read})
         self._interruption = interruption
 

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from specplan.data.table import cast
-from specplan.models.torch.losses import build_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -81,7 +80,7 @@ class Program:
         """A function of the registers that gives the value of each loss, not weighted."""
         bound = [
             (
-                build_loss(objective.component.use, objective.component.args),
+                self._state.builder.loss(objective),
                 itemgetter(*self.arguments(objective)),
             )
             for objective in objectives
@@ -90,6 +89,10 @@ class Program:
             [(function, arguments)] = bound
             return lambda registers: [function(*arguments(registers))]
         return lambda registers: [function(*arguments(registers)) for function, arguments in bound]
+
+    def metric(self, objective: Objective) -> Callable[..., float]:
+        """A function of all outputs and targets of the split."""
+        return self._state.builder.metric(objective)
 
     def arguments(self, objective: Objective) -> list[int]:
         """The registers that a loss or metric reads."""
@@ -166,7 +169,9 @@ class Program:
         inputs = [self._input(read) for read in node.inputs]
         constant = all(register >= 0 for register in inputs)
         if node.backend == "torch":
-            operate = _torch(self._state.nodes[label], inputs[0], self._next_computed())
+            operate = self._state.builder.forward(
+                label, node, self._state.nodes[label], inputs[0], self._next_computed()
+            )
             self._known[label] = -self._computed
             self.operations.append(operate)
             return
@@ -201,13 +206,6 @@ class Program:
         return self._split.table.read(
             target.columns, self._split.positions, dtype=target.dtype, shape=target.shape
         )
-
-
-def _torch(module: nn.Module, source: int, destination: int) -> Callable[[Registers], None]:
-    def operate(registers: Registers) -> None:
-        registers[destination] = module(registers[source])
-
-    return operate
 
 
 def _view(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.errors import DataError, RunError, SpecplanError, StoreError
 from specplan.plan.model import Eval, Fit, Train
+from specplan.plan.own_code import admit
 from specplan.plan.streams import seed_of
 from specplan.plan.verify import verify
+from specplan.run.builder import Builder
 from specplan.run.context import Context
 from specplan.run.environment import environment, versions
 from specplan.run.evaluate import evaluate
@@ -44,15 +46,22 @@ PHASES: Mapping[type[Phase], Callable[[Any, Context], dict[str, float]]] = {
 
 
 def run_plan(
-    compiled: Compiled, *, root: Path, display: Display, state: State | None = None
+    compiled: Compiled,
+    *,
+    root: Path,
+    display: Display,
+    state: State | None = None,
+    trust: bool = False,
 ) -> Outcome:
     """Run every phase of a plan and write a run folder below `root`.
 
     `state` is that of an earlier outcome, whose weights, estimators and optimizer are gone on with;
     without it everything starts fresh. Data are read and checked before the folder is made, so a
-    plan whose data are not there leaves no run behind.
+    plan whose data are not there leaves no run behind. `trust` is the word of the user that the code
+    which the plan names may run.
 
     Raises:
+        CodeError: code of the user that the plan names is missing, changed or not trusted.
         PlanError: the plan does not hold together, or names what this installation lacks.
         DirtyGitError: the repository has uncommitted changes, and the plan allows none.
         DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
@@ -67,6 +76,7 @@ def run_plan(
     verify(plan)
     git = git_state(compiled.folder, without=[root])
     check_clean(git, plan.code.dirty_git)
+    admitted = admit(compiled, trust=trust)
     try:
         tables = read_tables(compiled)
         check_targets(plan, tables)
@@ -75,6 +85,7 @@ def run_plan(
         raise located(error, compiled) from error
     with in_force(plan.numerics), interruptible() as interruption:
         live = State() if state is None else state
+        live.builder = Builder(admitted)
         live.add_nodes(plan)
         found = versions()
         journal = create_run(root, compiled, environment=environment(git, found), versions=found)

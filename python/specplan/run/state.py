@@ -10,12 +10,11 @@ import torch
 from torch import nn
 
 from specplan.errors import RunError
-from specplan.models.torch.build import build_module
-from specplan.models.torch.optimizers import build_optimizer
 from specplan.plan.streams import seed_of
+from specplan.run.builder import Builder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from specplan.plan.model import Component, Node, Plan
 
@@ -41,13 +40,16 @@ class State:
             same objects for the whole life of the state, estimators are replaced when they are fitted.
         optimizer: None until the first train phase.
         steps: optimizer steps done so far.
+        builder: makes what the components of the plan that is run are.
     """
 
     def __init__(self) -> None:
+        self.builder = Builder()
         self.nodes: dict[str, LiveNode] = {}
         self.optimizer: torch.optim.Optimizer | None = None
         self.steps = 0
         self._described: dict[str, Node] = {}
+        self._fixed: set[int] = set()
 
     def add_nodes(self, plan: Plan) -> None:
         """Build the nodes of `plan` that are not here yet. Modules are left in eval mode, with gradients.
@@ -59,7 +61,7 @@ class State:
         for label in plan.graph.order:
             node = plan.graph.nodes[label]
             if label not in self._described:
-                live = _built(label, node, seed_of(plan.numerics.seed, f"init/{label}"))
+                live = self._built(label, node, seed_of(plan.numerics.seed, f"init/{label}"))
                 if live is not None:
                     self.nodes[label] = live
             elif _description(self._described[label]) != _description(node):
@@ -71,7 +73,8 @@ class State:
             self._described[label] = node
         for module in self.modules().values():
             module.eval()
-            module.requires_grad_(requires_grad=True)
+            for parameter in module.parameters():
+                parameter.requires_grad_(id(parameter) not in self._fixed)
 
     def modules(self) -> dict[str, nn.Module]:
         """The torch nodes, in order of creation."""
@@ -81,13 +84,34 @@ class State:
         """The one optimizer of all modules, created at the first call and extended by modules that came later."""
         parameters = [p for module in self.modules().values() for p in module.parameters()]
         if self.optimizer is None:
-            self.optimizer = build_optimizer(component.use, component.args, parameters)
+            self.optimizer = self.builder.optimizer(component, parameters)
             return self.optimizer
         known = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
         new = [p for p in parameters if id(p) not in known]
         if new:
             self.optimizer.add_param_group({"params": new})
         return self.optimizer
+
+    def _built(self, label: str, node: Node, seed: int) -> LiveNode | None:
+        try:
+            match node.backend:
+                case "torch":
+                    return self._module(node, seed)
+                case "sklearn":
+                    return _estimator(node)
+                case "merge":
+                    return None
+        except (MemoryError, RuntimeError) as error:
+            # torch says with a RuntimeError that it gets no memory.
+            raise RunError(f"node `{label}` cannot be built: {error}") from error
+
+    def _module(self, node: Node, seed: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = self.builder.module(node)
+        # What a model of the user freezes itself is never trained.
+        self._fixed |= {id(p) for p in module.parameters() if not p.requires_grad}
+        return module
 
     def capture(self) -> Snapshot:
         """Put aside weights, estimators, optimizer, step count and torch's global generator."""
@@ -120,40 +144,10 @@ class State:
         torch.set_rng_state(snapshot.generator)
 
 
-def _built(label: str, node: Node, seed: int) -> LiveNode | None:
-    try:
-        return _BUILDERS[node.backend](node, seed)
-    except (MemoryError, RuntimeError) as error:
-        # torch says with a RuntimeError that it gets no memory.
-        raise RunError(f"node `{label}` cannot be built: {error}") from error
-
-
-def _torch_node(node: Node, seed: int) -> LiveNode:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build_module(
-            node.component.use,
-            node.component.args,
-            input_shape=node.inputs[0].shape,
-            output_shape=node.shape,
-        )
-
-
-def _sklearn_node(node: Node, _seed: int) -> LiveNode:
+def _estimator(node: Node) -> LiveNode:
     from specplan.models.sklearn.build import build_estimator
 
     return build_estimator(node.component.use, node.component.args)
-
-
-def _merge_node(_node: Node, _seed: int) -> None:
-    return None
-
-
-_BUILDERS: Mapping[str, Callable[[Node, int], LiveNode]] = {
-    "torch": _torch_node,
-    "sklearn": _sklearn_node,
-    "merge": _merge_node,
-}
 
 
 def _description(node: Node) -> tuple[object, ...]:

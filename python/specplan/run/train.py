@@ -72,13 +72,14 @@ def _modules(phase: Train, context: Context) -> tuple[list[nn.Module], list[nn.M
 @contextmanager
 def _frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Without gradients of their own; a gradient still passes through to nodes before them."""
-    for module in modules:
-        module.requires_grad_(requires_grad=False)
+    trained = [p for module in modules for p in module.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad = False
     try:
         yield
     finally:
-        for module in modules:
-            module.requires_grad_(requires_grad=True)
+        for parameter in trained:
+            parameter.requires_grad = True
 
 
 def _compile_epoch(

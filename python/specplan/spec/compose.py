@@ -3,7 +3,7 @@
 Files are laid over each other (`specplan.spec.layers`), then overrides are applied (`specplan.spec.override`), then
 `{$: params.x}` is replaced by the value of that parameter, whole. `x-` keys are free.
 
-Paths in `source.path` and `results.dir` are relative to the file that they are written in, those of overrides to the
+Paths in `source.path`, `results.dir` and `use: ./file.py:Class` are relative to the file that they are written in, those of overrides to the
 spec; they are rewritten to start from the folder of the document.
 """
 
@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from specplan.components.reference import as_file_reference, file_references
 from specplan.errors import SpecError
 from specplan.spec.composition import NOTHING_ADDED, Composition
+from specplan.spec.defaults import declared
 from specplan.spec.diagnostics import Diagnostic, format_path, in_text_order
 from specplan.spec.document import Document
 from specplan.spec.layers import REFERENCE, Layers, is_reference
@@ -52,7 +54,7 @@ def compose(source: Source, composition: Composition = NOTHING_ADDED) -> Documen
             spec is for a newer program.
     """
     layers = Layers()
-    overrides = Overrides(composition.overrides, source.folder)
+    overrides = Overrides(composition.overrides, source.folder, declared)
     layer = layers.stacked(source, composition)
     fatal = [*layers.problems, *overrides.problems, *_of_newer_programs(layers.sources)]
     if fatal:
@@ -264,6 +266,9 @@ def _start_paths_from(folder: FilePath, value: dict[str, Any], trace: Trace) -> 
             moved = os.path.relpath(start / owner[key], folder)
             owner[key] = moved.replace(os.sep, "/")
 
+    for owner, path in list(file_references(value)):
+        rewrite(owner, "use", path)
+        owner["use"] = as_file_reference(owner["use"])
     rewrite(value.get("results"), "dir", ("results",))
     code = value.get("code")
     if isinstance(code, dict):

@@ -12,6 +12,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
 from specplan.components import COMPONENTS
+from specplan.components.plugins import plugins
+from specplan.components.reference import OPEN_KINDS, parse
 from specplan.spec.diagnostics import Diagnostic, Label
 from specplan.spec.suggest import closest
 from specplan.spec.wording import did_you_mean, kind_of, quoted, shown, with_article
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from jsonschema.protocols import Validator
 
+    from specplan.components import Kind
     from specplan.spec.diagnostics import Origin, Path
     from specplan.spec.document import Document
 
@@ -216,7 +219,9 @@ def _type_in_quotes(text: str) -> set[str]:
 def _not_a_choice(fault: _Fault) -> Iterator[Diagnostic]:
     value, choices = fault.value, [str(choice) for choice in fault.expected]
     if fault.path[-1] == "use":
-        yield _unknown_component(fault, choices)
+        kind = next(kind for kind, known in COMPONENTS.items() if list(known) == choices)
+        if value not in plugins(kind):
+            yield _unknown_component(fault, kind)
         return
     listed = choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
     hint = None
@@ -225,20 +230,25 @@ def _not_a_choice(fault: _Fault) -> Iterator[Diagnostic]:
     yield fault.diagnostic("SP203", f"{fault.name} is {shown(value)}; expected {listed}", hint=hint)
 
 
-def _unknown_component(fault: _Fault, known: list[str]) -> Diagnostic:
+_OWN = "`module:Class` or `./file.py:Class`"
+
+
+def _unknown_component(fault: _Fault, kind: Kind) -> Diagnostic:
     value = fault.value
-    kind = next(kind for kind, by_name in COMPONENTS.items() if list(by_name) == known)
+    known, installed = list(COMPONENTS[kind]), list(plugins(kind))
     hint = None
     if not isinstance(value, str):
         message = f"`use` is {kind_of(value)}, not the name of {_kind_name(kind)}"
-    elif set(value) & set(":/."):
-        message = (
-            f"`{value}`: classes of your own are not supported in this version of the language"
-        )
+    elif ":" in value:
+        message = f"`{value}`: {_kind_name(kind)} cannot be code of your own"
+    elif set(value) & set("/.") and kind in OPEN_KINDS:
+        message = f"`{value}` is not {_kind_name(kind)}"
+        hint = f"code of your own is {_OWN}"
     else:
         message = f"`{value}` is not {_kind_name(kind)}"
-        hint = did_you_mean(value, known) or _of_another_kind(value)
-    return fault.diagnostic("SP401", f"{message}; built in: {', '.join(known)}", hint=hint)
+        hint = did_you_mean(value, [*known, *installed]) or _of_another_kind(value)
+    more = f"; installed: {', '.join(installed)}" if installed else ""
+    return fault.diagnostic("SP401", f"{message}; built in: {', '.join(known)}{more}", hint=hint)
 
 
 def _of_another_kind(name: str) -> str | None:
@@ -251,6 +261,12 @@ def _kind_name(kind: str) -> str:
 
 
 def _wrong_pattern(fault: _Fault) -> Iterator[Diagnostic]:
+    if fault.path and fault.path[-1] == "use" and not fault.value.startswith("sklearn"):
+        message = f"`{fault.value}` is not code of your own: {_OWN}"
+        meant = f"./{fault.value}"
+        hint = f"did you mean `{meant}`?" if parse(meant) else "for example `./nets.py:Net`"
+        yield fault.diagnostic("SP401", message, hint=hint)
+        return
     if fault.path and fault.path[-1] == "use":
         yield fault.diagnostic(
             "SP401",

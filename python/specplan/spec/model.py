@@ -90,6 +90,7 @@ class NodeSpec(_Object, frozen=True, kw_only=True):
     merge: ComponentSpec | None = None
     input: str | tuple[str, ...]
     target: str | None = None
+    output_shape: tuple[Annotated[int, Meta(ge=1)], ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.merge is None):

@@ -7,6 +7,7 @@ begins with `[`, `{` or a quote, what YAML reads there. A scalar is taken whole:
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,7 +22,7 @@ from specplan.spec.suggest import closest
 from specplan.spec.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path as FilePath
 
     from specplan._native import Text
@@ -62,11 +63,17 @@ class Overrides:
         problems: what is wrong with the others.
     """
 
-    def __init__(self, texts: Sequence[str], folder: FilePath) -> None:
-        """Relative paths in values start at `folder`."""
+    def __init__(
+        self,
+        texts: Sequence[str],
+        folder: FilePath,
+        keys: Callable[[Any, Path], Collection[str]] = lambda _, __: (),
+    ) -> None:
+        """Relative paths in values start at `folder`; `keys` are those that the place at a path may have."""
         self.applied: list[tuple[Source, Path]] = []
         self.problems: list[Diagnostic] = []
         self._folder = folder
+        self._keys = keys
         self._lines = tuple(
             line
             for text in texts
@@ -170,7 +177,8 @@ class Overrides:
             for part in found:
                 value = value[part]
             del names[0]
-        fault = _obstacle(value, path, names)
+        known = partial(self._keys, layer.value, path)
+        fault = _obstacle(value, path, names, known)
         if fault is not None:
             place = override.spans[len(override.names) - len(names) + fault.position]
             self._report(
@@ -236,7 +244,9 @@ class _Obstacle(msgspec.Struct, frozen=True):
     position: int = 0
 
 
-def _obstacle(value: Any, path: Path, names: list[str]) -> _Obstacle | None:
+def _obstacle(
+    value: Any, path: Path, names: list[str], known: Callable[[], Collection[str]]
+) -> _Obstacle | None:
     """Why the value at `path` cannot get a new one below `names`; None where it can."""
     if not names:
         return None
@@ -244,8 +254,9 @@ def _obstacle(value: Any, path: Path, names: list[str]) -> _Obstacle | None:
         fits = names[0] == str(len(value))
     else:
         fits = isinstance(value, dict) and not is_reference(value)
-        # A mapping that is made on the way to a value is more often a slip than a wish.
-        fits = fits and (len(names) == 1 or closest(names[0], names_in(value)) is None)
+        if fits and len(names) > 1 and closest(names[0], names_in(value)) is not None:
+            # What is made on the way to a value under almost the name of another is rather a slip.
+            fits = names[0] in known()
     if not fits:
         obstacle = missing(value, path, names[0])
         if isinstance(value, list) and obstacle.hint is None:

@@ -9,6 +9,8 @@ import msgspec
 from msgspec.structs import replace
 
 from specplan.components import COMPONENTS
+from specplan.components.plugins import plugins
+from specplan.components.reference import OPEN_KINDS, parse
 from specplan.errors import SpecError
 from specplan.spec.diagnostics import Diagnostic, Origin, in_text_order
 from specplan.spec.model import components_of, from_value
@@ -45,7 +47,11 @@ def _check_component(kind: Kind, component: ComponentSpec) -> None:
     use = component.get("use")
     if kind == "model" and isinstance(use, str) and SKLEARN_NAME.fullmatch(use):
         return
+    if kind in OPEN_KINDS and isinstance(use, str) and parse(use) is not None:
+        return
     declaration = COMPONENTS[kind].get(use) if isinstance(use, str) else None
+    if declaration is None and use in plugins(kind):
+        return
     if declaration is None:
         msg = f"Expected a {kind}, got {use!r}"
         raise msgspec.ValidationError(msg)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy
 from specplan.components.metric import Accuracy, MeanAbsoluteError
 from specplan.plan.passes.components import SklearnModel
+from specplan.plan.passes.own_component import OwnCode
 
 if TYPE_CHECKING:
     from specplan.plan.passes.components import Resolved
@@ -40,8 +41,9 @@ def warn_of_classes(context: Context, resolved: Resolved) -> None:
     told: set[str] = set()
     for path, objective in objectives.items():
         component = resolved[path]
-        # The mean distance between classes that have an order is a usual measure.
-        if isinstance(component, (*_CLASSIFYING, *_OF_LOGITS, MeanAbsoluteError)):
+        # The mean distance between classes that have an order is a usual measure; what code of the user does
+        # is not known.
+        if isinstance(component, (*_CLASSIFYING, *_OF_LOGITS, MeanAbsoluteError, OwnCode)):
             continue
         if objective.args != ("outputs", "targets") or objective.node in told:
             continue

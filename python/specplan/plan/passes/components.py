@@ -11,6 +11,7 @@ from specplan.components.component import Component
 from specplan.components.optimizer import SGD, Adam, AdamW
 from specplan.models.sklearn import table
 from specplan.plan.model import Component as PlanComponent
+from specplan.plan.passes.own_component import OwnCode
 from specplan.spec.model import components_of
 from specplan.spec.suggest import closest
 from specplan.spec.wording import did_you_mean, quoted
@@ -30,7 +31,7 @@ class SklearnModel(msgspec.Struct, frozen=True, kw_only=True):
     given: dict[str, Any]
 
 
-Resolved = dict["Path", Component | SklearnModel]
+Resolved = dict["Path", Component | SklearnModel | OwnCode]
 """What each component of the spec is, by its path. A faulty one is missing."""
 
 
@@ -40,14 +41,24 @@ def resolve(context: Context) -> Resolved:
     for path, kind, written in components_of(context.spec):
         if context.damaged(path):
             continue
-        component = (
-            _estimator(context, written, path)
-            if is_sklearn(written)
-            else _builtin(context, kind, written, path)
-        )
+        component = _resolved(context, kind, written, path)
         if component is not None:
             resolved[path] = component
     return resolved
+
+
+def _resolved(
+    context: Context, kind: Kind, written: ComponentSpec, path: Path
+) -> Component | SklearnModel | OwnCode | None:
+    if is_sklearn(written):
+        return _estimator(context, written, path)
+    use: str = written["use"]
+    if use in COMPONENTS[kind]:
+        return _builtin(context, kind, written, path)
+    # Reading source takes modules of Python that most specs do without.
+    from specplan.plan.passes.own_code import resolve_own
+
+    return resolve_own(context, kind, written, path)
 
 
 def is_sklearn(written: ComponentSpec) -> bool:
@@ -56,8 +67,10 @@ def is_sklearn(written: ComponentSpec) -> bool:
     return name.startswith("sklearn.")
 
 
-def as_plan(component: Component) -> PlanComponent:
+def as_plan(component: Component | OwnCode) -> PlanComponent:
     """A component as the plan writes it."""
+    if isinstance(component, OwnCode):
+        return component.component
     args = msgspec.to_builtins(component)
     use = args.pop("use")
     return PlanComponent(use=use, args=_lists(args))

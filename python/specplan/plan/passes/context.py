@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -10,12 +10,30 @@ from specplan.spec.diagnostics import Diagnostic, Label
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from pathlib import Path as FilePath
 
     from numpy.typing import NDArray
 
+    from specplan.code.probe import Prober
+    from specplan.code.trust import Refusal
     from specplan.plan.mend import Mended
     from specplan.spec.diagnostics import Origin, Path
     from specplan.spec.document import Document
+
+
+class CodeUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be done with code of the user.
+
+    Attributes:
+        imports: whether a child process may run models: never, to know what the plan needs, or to check all.
+        trust: whether the user says that the code may run, whatever was trusted before.
+    """
+
+    imports: Literal["never", "needed", "always"] = "never"
+    trust: bool = False
+
+
+READ_ONLY = CodeUse()
 
 
 class Context:
@@ -29,6 +47,8 @@ class Context:
         fresh: whether the plan starts from untrained nodes; otherwise it goes on from a state in which
             `fitted` are fitted and anything may be trained.
         needs_data: whether a source that is not there is a fault; otherwise it is added to `unread`.
+        code: what may be done with code of the user; prober: where it runs, once some did.
+        refused: why code may not run, of which several components may be part.
     """
 
     def __init__(
@@ -39,6 +59,7 @@ class Context:
         tables: Mapping[str, Mapping[str, NDArray[Any]]],
         fitted: Collection[str] | None = None,
         needs_data: bool = True,
+        code: CodeUse = READ_ONLY,
     ) -> None:
         self.spec = mended.spec
         self.folder = document.folder
@@ -47,6 +68,9 @@ class Context:
         self.fitted = frozenset(fitted or ())
         self.needs_data = needs_data
         self.unread: list[str] = []
+        self.code = code
+        self.prober: Prober | None = None
+        self.refused: set[Refusal] = set()
         self.diagnostics: list[Diagnostic] = []
         self._document = document
         self._mended = mended
@@ -57,6 +81,11 @@ class Context:
     def right(self) -> bool:
         """Whether no fault was found, in the document or by a pass."""
         return not self._mended.removed and not self._around_faults
+
+    @property
+    def pythonpath(self) -> tuple[FilePath, ...]:
+        """Where modules of the user are looked for."""
+        return tuple(self.folder / folder for folder in self.spec.code.pythonpath)
 
     @property
     def unused_parameters(self) -> tuple[Path, ...]:
@@ -88,10 +117,15 @@ class Context:
         *,
         hint: str | None = None,
         also: Sequence[tuple[Path, str]] = (),
+        labels: Sequence[Label] = (),
         key: bool = False,
     ) -> None:
-        """Report a fault at `path`, with `key` at the key there; `also` are other places that explain it."""
+        """Report a fault at `path`, with `key` at the key there.
+
+        `also` are other places of the spec that explain it, `labels` such places anywhere.
+        """
         fault = self._diagnostic(code, message, path, hint, also, key=key)
+        fault = msgspec.structs.replace(fault, labels=(*fault.labels, *labels))
         self.diagnostics.append(fault)
         self._around_faults |= _around([fault.origin.path])
 

@@ -14,6 +14,7 @@ from specplan.plan.dtypes import common_dtype, is_class
 from specplan.plan.model import Component, Node, Read
 from specplan.plan.passes.components import SklearnModel, as_plan
 from specplan.plan.passes.order import in_order
+from specplan.plan.passes.own_component import OwnCode
 from specplan.plan.passes.references import ColumnsOf, NodeOf, references, resolve_target
 from specplan.plan.shapes import (
     LARGEST_SIZE,
@@ -95,7 +96,7 @@ def wire(context: Context, resolved: Resolved, data: dict[str, FeatureSet]) -> W
             context, resolved, data, outputs, label, target, classifies=label in classifying
         )
         node = builder.build(reads) if reads is not None else None
-        if node is not None and max(prod(node.shape), node.parameters) > LARGEST_SIZE:
+        if node is not None and max(prod(node.shape), node.parameters or 0) > LARGEST_SIZE:
             size = f"{node.parameters} parameters, and rows of the shape {show(node.shape)}"
             message = f"{label} has {size}; both can be at most {LARGEST_SIZE}"
             context.error("SP602", message, ("graph", "nodes", label))
@@ -149,6 +150,11 @@ class _Builder:
 
     def build(self, reads: tuple[Reference, ...]) -> Node | None:
         outputs = [self._output(read) for read in reads]
+        known = self.model or self.merge
+        if self.spec.output_shape is not None and known and not isinstance(known, OwnCode):
+            message = f"{self.label}: `output_shape` beside a model is for models of your own"
+            self._error("SP409", message, "output_shape", "mlp and cnn take it as an argument")
+            return None
         if isinstance(self.merge, Concat):
             return self._concat(self.merge, reads, outputs)
         if len(reads) != 1 or outputs[0] is None:
@@ -158,12 +164,16 @@ class _Builder:
                 return self._torch(self.model, reads[0], outputs[0])
             case SklearnModel():
                 return self._sklearn(self.model, reads[0], outputs[0])
+            case OwnCode():
+                return self._own(self.model, reads[0], outputs[0])
         return None
 
     def declared(self) -> Output | None:
         """What the node says that it gives, whatever it reads."""
         if isinstance(self.model, Mlp | Cnn) and self.model.output_shape is not None:
             return Output("torch", TORCH_DTYPE, self.model.output_shape)
+        if isinstance(self.model, OwnCode) and self.spec.output_shape is not None:
+            return Output("torch", TORCH_DTYPE, self.spec.output_shape)
         return None
 
     def _output(self, read: Reference) -> Output | None:
@@ -239,6 +249,24 @@ class _Builder:
             dtype=TORCH_DTYPE,
             shape=shape,
             parameters=parameters,
+        )
+
+    def _own(self, model: OwnCode, read: Reference, output: Output) -> Node | None:
+        from specplan.plan.passes.own_model import own_model
+
+        target = self._output(self.target) if self.target else None
+        like = as_row(target.shape) if target and not self.classifies else None
+        found = own_model(self.context, self.label, model, output.shape, like)
+        if found is None:
+            return None
+        return Node(
+            backend="torch",
+            component=found.component,
+            inputs=(self._read(read, TORCH_DTYPE, output.shape),),
+            target=self._target_read(found.shape, classes=self.classifies),
+            dtype=TORCH_DTYPE,
+            shape=found.shape,
+            parameters=found.parameters,
         )
 
     def _lost_target(self) -> bool:

@@ -13,6 +13,7 @@ from specplan.components.metric import Accuracy
 from specplan.plan.dtypes import is_class, is_float
 from specplan.plan.model import Argument, Objective
 from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.own_component import OwnCode
 from specplan.plan.shapes import show
 from specplan.spec.wording import did_you_mean, quoted
 
@@ -113,7 +114,7 @@ class _Checker:
         self.spec = spec
         self.path: Path = (section, label)
         component = resolved.get(self.path)
-        self.component = component if isinstance(component, Component) else None
+        self.component = component if isinstance(component, Component | OwnCode) else None
         self.title = f"{'loss' if section == 'losses' else 'metric'} {label}"
         self.nodes: tuple[str, ...] = ()
         self.outputs: tuple[str, ...] = ()
@@ -201,11 +202,12 @@ class _Checker:
             return None
         return _Value(label, field, "data", node.target.dtype, node.target.shape)
 
-    def _can_judge(self, component: Component, first: _Value) -> bool:
+    def _can_judge(self, component: Component | OwnCode, first: _Value) -> bool:
         """Whether the first argument is one that the component reads, whatever the second is."""
         logits = isinstance(component, CrossEntropy | BinaryCrossEntropyWithLogits)
         if not logits and not (isinstance(component, Accuracy) and is_float(first.dtype)):
             return True
+        assert isinstance(component, Component)
         name = component.__struct_config__.tag
         if first.field == "targets":
             message = f"{name} reads outputs, then targets; the first of `args` are targets"
@@ -230,9 +232,11 @@ class _Checker:
         return True
 
     def _arguments(
-        self, component: Component, first: _Value, second: _Value
+        self, component: Component | OwnCode, first: _Value, second: _Value
     ) -> tuple[Argument, ...] | None:
         match component:
+            case OwnCode() if prod(first.shape) != prod(second.shape):
+                return self._as_they_are(first, second)
             case CrossEntropy():
                 return self._logits(first, second, "cross_entropy")
             case Accuracy():
@@ -245,6 +249,14 @@ class _Checker:
         return (
             _argument(first, dtype, first.shape),
             _argument(second, dtype, first.shape),
+        )
+
+    def _as_they_are(self, first: _Value, second: _Value) -> tuple[Argument, ...]:
+        """Values of different sizes, which only the user's own code can compare: classes stay classes."""
+        dtype = _METRIC_DTYPE if self.path[0] == "metrics" else self._loss_dtype(first, second)
+        return tuple(
+            _argument(value, _CLASS_DTYPE if is_class(value.dtype) else dtype, value.shape)
+            for value in (first, second)
         )
 
     def _loss_dtype(self, first: _Value, second: _Value) -> str:

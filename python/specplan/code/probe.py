@@ -1,0 +1,164 @@
+"""What a model of the user gives: seen by running it on a few rows in another process, and remembered.
+
+Nothing of this process changes: not its generators of random numbers, not its modules. The process that runs
+the code is ended when it takes too long.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+from blake3 import blake3
+
+CACHE = "SPECPLAN_CACHE"
+SECONDS = 120.0
+"""Time to import torch and the code, and to run the model."""
+
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from specplan.models.torch.probe import main; main()"
+)
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A model to run: where its source is, its arguments, and the shape of the rows that it reads."""
+
+    use: str
+    folder: str
+    pythonpath: tuple[str, ...]
+    digest: str
+    args: dict[str, Any]
+    input_shape: tuple[int, ...]
+
+
+class Gave(msgspec.Struct, frozen=True, kw_only=True, tag="gave"):
+    """Shape of one output row, and the number of parameters."""
+
+    shape: tuple[int, ...]
+    parameters: int
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """What went wrong, and in which line of the user's code."""
+
+    code: str
+    message: str
+
+
+_GAVE = msgspec.json.Decoder(Gave)
+_ANSWER: msgspec.json.Decoder[Gave | Failed] = msgspec.json.Decoder(Gave | Failed)
+
+
+class Prober:
+    """Runs models in one child process, which is started with the first of them."""
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._child: subprocess.Popen[bytes] | None = None
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as this
+
+    def probe(self, job: Job) -> Gave | Failed:
+        """Run a model on 2 and 3 rows."""
+        name = job.use.rpartition(":")[2]
+        child = self._child = self._child or _started(self._said)
+        assert child.stdin is not None
+        try:
+            child.stdin.write(msgspec.json.encode(job) + b"\n")
+            child.stdin.flush()
+        except BrokenPipeError:
+            return self._ended(child, name)
+        line = _line(child, time.monotonic() + self._seconds)
+        if line is None:
+            self._stop()
+            return failed(name, f"took longer than {self._seconds:g} seconds")
+        if not line:
+            return self._ended(child, name)
+        answer = _ANSWER.decode(line)
+        if isinstance(answer, Gave):
+            _remember(job, answer)
+        return answer
+
+    def close(self) -> None:
+        """End the child process, and whatever the code has started in its group."""
+        self._stop()
+        self._said.close()
+
+    def _stop(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            with child:
+                os.killpg(child.pid, signal.SIGKILL)
+
+    def _ended(self, child: subprocess.Popen[bytes], name: str) -> Failed:
+        self._child = None
+        with child:
+            code = child.wait()
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace").strip().rpartition("\n")[2]
+        return failed(name, f"ended its process with exit code {code}" + f": {said}" * bool(said))
+
+
+def failed(name: str, what: str) -> Failed:
+    """A model that was run, and what came of it."""
+    return Failed(code="SP604", message=f"`{name}` {what}")
+
+
+def remembered(job: Job) -> Gave | None:
+    """What this model gave when it was run last, with the same code and arguments on rows of the same shape."""
+    try:
+        return _GAVE.decode(_file(job).read_bytes())
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None  # it is run again, and written anew
+
+
+def _started(said: IO[bytes]) -> subprocess.Popen[bytes]:
+    path = msgspec.json.encode([os.path.abspath(entry) for entry in sys.path]).decode()  # noqa: PTH100 -- '' is the current folder
+    return subprocess.Popen(
+        [sys.executable, "-c", _START, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=said,
+        start_new_session=True,
+    )
+
+
+def _line(child: subprocess.Popen[bytes], until: float) -> bytes | None:
+    """The next line; empty where the child ended, None where it does not come in time."""
+    assert child.stdout is not None
+    descriptor = child.stdout.fileno()
+    read = b""
+    while not read.endswith(b"\n"):
+        ready, _, _ = select.select([descriptor], [], [], max(until - time.monotonic(), 0))
+        if not ready:
+            return None
+        part = os.read(descriptor, 65536)
+        if not part:
+            return b""
+        read += part
+    return read
+
+
+def _remember(job: Job, gave: Gave) -> None:
+    file = _file(job)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_suffix(f".{os.getpid()}")
+    beside.write_bytes(msgspec.json.encode(gave))
+    beside.replace(file)
+
+
+def _file(job: Job) -> Path:
+    own = os.environ.get(CACHE)
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(own) if own else Path(caches) / "specplan"
+    meaning = [job.use.rpartition(":")[2], job.digest, sorted(job.args.items()), job.input_shape]
+    name = blake3(msgspec.json.encode(meaning)).hexdigest()[:32]
+    return folder.expanduser() / "shapes" / f"{name}.json"

@@ -1,0 +1,69 @@
+"""References to code: `module:Class`, or a file beside the spec, `./file.py:Class`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from specplan.components import Kind
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_DOTTED = rf"{_NAME}(\.{_NAME})*"
+MODULE_REFERENCE = rf"{_DOTTED}:{_DOTTED}"
+FILE_REFERENCE = rf"\.\.?/[^:\\]+\.py:{_DOTTED}"
+REFERENCE = rf"({MODULE_REFERENCE}|{FILE_REFERENCE})"
+"""What `use` is for code of one's own, as a regular expression that JSON Schema understands too."""
+
+OPEN_KINDS: tuple[Kind, ...] = ("model", "loss", "metric", "optimizer")
+"""The kinds of component that can be code of one's own."""
+
+_REFERENCE = re.compile(REFERENCE)
+_LONGEST = 1000
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """A class or function: the module, or the path of the file, that holds it, and its name there."""
+
+    place: str
+    name: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether `place` is a path, relative to the folder of the spec."""
+        return self.place.startswith(".")
+
+    def __str__(self) -> str:
+        return f"{self.place}:{self.name}"
+
+
+def parse(use: str) -> Reference | None:
+    """The reference that is written as `use`; None where that is none."""
+    if len(use) > _LONGEST or not use.isprintable() or _REFERENCE.fullmatch(use) is None:
+        return None
+    place, _, name = use.rpartition(":")
+    return Reference(place, name)
+
+
+def file_references(
+    value: Any, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[dict[str, Any], tuple[str | int, ...]]]:
+    """Every mapping in the plain values of a spec whose `use` is a path, and where it stands."""
+    if isinstance(value, dict):
+        use = value.get("use")
+        if isinstance(use, str) and use.startswith(("./", "../")):
+            yield value, path
+        for key, item in value.items():
+            yield from file_references(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from file_references(item, (*path, index))
+
+
+def as_file_reference(text: str) -> str:
+    """`nets.py:Net` as `./nets.py:Net`, so that it is not taken for a module."""
+    return text if text.startswith(("./", "../", "/")) else f"./{text}"

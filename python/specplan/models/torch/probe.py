@@ -1,0 +1,87 @@
+"""The child process of `specplan.code.probe`: builds models of the user and runs them on a few rows."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+
+from specplan.code.load import place_of
+from specplan.code.probe import Failed, Gave, Job, failed
+from specplan.code.signature import signature
+from specplan.code.source import Source, find
+from specplan.components.reference import parse
+from specplan.errors import CodeError
+from specplan.models.torch import own
+
+_JOB = msgspec.json.Decoder(Job)
+
+
+def main() -> None:
+    """Answer the jobs of stdin, one in each line, on stdout. What the code prints goes nowhere."""
+    answers = os.dup(sys.stdout.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    torch.set_num_threads(1)
+    for line in sys.stdin.buffer:
+        os.write(answers, msgspec.json.encode(_answer(_JOB.decode(line))) + b"\n")
+
+
+def _answer(job: Job) -> Gave | Failed:
+    reference = parse(job.use)
+    assert reference is not None
+    try:
+        source = find(
+            reference,
+            folder=Path(job.folder),
+            pythonpath=[Path(path) for path in job.pythonpath],
+        )
+        if source.digest != job.digest:
+            return failed(reference.name, "changed while it was compiled")
+        declared = signature(source, "model")
+        given = own.arguments(source, declared, job.args)
+        make = own.imported(source, "model")
+        torch.manual_seed(0)
+        return _tried(source, make, given, job.input_shape)
+    except CodeError as error:
+        return Failed(code=error.code, message=error.message)
+
+
+def _tried(
+    source: Source, make: own.Make, given: dict[str, Any], input_shape: tuple[int, ...]
+) -> Gave | Failed:
+    name, stage = source.reference.name, "__init__"
+    try:
+        module: nn.Module = make(**given)
+        if any(isinstance(each, UninitializedParameter) for each in module.parameters()):
+            return failed(name, "has lazy layers; take `input_shape` and say their sizes")
+        stage = "forward"
+        shapes = {
+            _row_shape(name, module.train(mode), torch.randn(rows, *input_shape), rows)
+            for mode, rows in ((False, 2), (False, 3), (True, 3))
+        }
+    except CodeError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- whatever the code raises is the answer
+        place = f"{place_of(error, source)}: {type(error).__name__}: {error}"
+        return failed(name, f"failed in {stage}, {place}")
+    if len(shapes) > 1:
+        return failed(name, f"gives rows of different shapes: {sorted(shapes)}")
+    return Gave(shape=shapes.pop(), parameters=sum(each.numel() for each in module.parameters()))
+
+
+@torch.no_grad()
+def _row_shape(name: str, module: nn.Module, batch: Tensor, rows: int) -> tuple[int, ...]:
+    outputs = module(batch)
+    gives = f"`{name}` gives {own.described(outputs)}"
+    if not isinstance(outputs, Tensor) or outputs.shape[:1] != (rows,):
+        raise CodeError("SP604", f"{gives} for {rows} rows")
+    if outputs.dtype is not torch.float32:
+        raise CodeError("SP604", f"{gives}; a model gives float32")
+    return tuple(outputs.shape[1:])

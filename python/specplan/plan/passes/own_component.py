@@ -1,0 +1,29 @@
+"""A component that is code of the user, as the passes hand it on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from specplan.code.signature import Signature
+    from specplan.code.source import Source
+    from specplan.plan.model import Component
+
+FILLED = ("input_shape", "output_shape")
+"""Parameters of a model that the compiler fills in where a spec leaves them open."""
+
+
+class OwnCode(msgspec.Struct, frozen=True, kw_only=True):
+    """A component of the user's.
+
+    Attributes:
+        given: the arguments that the spec gives, as the plan writes them.
+        component: as the plan writes it, with the defaults that are literals.
+    """
+
+    source: Source
+    signature: Signature
+    given: dict[str, Any]
+    component: Component

@@ -1,0 +1,140 @@
+"""What components of a plan are while it runs, whether they are built in or code of the user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from specplan.code.load import place_of
+from specplan.errors import RunError, SpecplanError
+from specplan.models.torch import own
+from specplan.models.torch.build import build_module
+from specplan.models.torch.losses import build_loss
+from specplan.models.torch.optimizers import build_optimizer
+from specplan.run.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from specplan.components import Kind
+    from specplan.plan.model import Component, Node, Objective
+    from specplan.plan.own_code import Admitted
+
+    Registers = list[Any]
+
+
+class Builder:
+    """Makes modules, losses, metrics and optimizers.
+
+    Args:
+        admitted: the code of the user that may run, by kind, `use` and digest. It is imported here.
+
+    Raises:
+        CodeError: the code fails when it is imported, or is not what it is used as.
+    """
+
+    def __init__(self, admitted: Mapping[tuple[Kind, str, str], Admitted] | None = None) -> None:
+        self._admitted = admitted or {}
+        self._made = {
+            key: own.imported(code.source, code.kind) for key, code in self._admitted.items()
+        }
+
+    def module(self, node: Node) -> nn.Module:
+        """The module of a torch node, its weights drawn from torch's global generator."""
+        component = node.component
+        if component.code is None:
+            return build_module(
+                component.use,
+                component.args,
+                input_shape=node.inputs[0].shape,
+                output_shape=node.shape,
+            )
+        make, given = self._own("model", component)
+        module: nn.Module = self._guarded("model", component, lambda: make(**given))()
+        return module
+
+    def forward(
+        self, label: str, node: Node, module: nn.Module, source: int, destination: int
+    ) -> Callable[[Registers], None]:
+        """The operation that computes a torch node. What a model of the user gives is checked."""
+        if node.component.code is None:
+
+            def operate(registers: Registers) -> None:
+                registers[destination] = module(registers[source])
+
+            return operate
+
+        compute = self._guarded("model", node.component, module)
+        check = own.rows_of(node.shape, label)
+
+        def operate_own(registers: Registers) -> None:
+            rows = registers[source]
+            outputs = compute(rows)
+            check(outputs, len(rows))
+            registers[destination] = outputs
+
+        return operate_own
+
+    def loss(self, objective: Objective) -> Callable[..., Tensor]:
+        """A loss: a function of outputs and targets."""
+        component = objective.component
+        if component.code is None:
+            return build_loss(component.use, component.args)
+        make, given = self._own("loss", component)
+        made = self._guarded("loss", component, own.own_loss)(make, given, objective.label)
+        loss: Callable[..., Tensor] = self._guarded("loss", component, made)
+        return loss
+
+    def metric(self, objective: Objective) -> Callable[[NDArray[Any], NDArray[Any]], float]:
+        """A metric: a function of all outputs and targets of a split."""
+        component = objective.component
+        if component.code is None:
+            return METRICS[component.use]
+        make, given = self._own("metric", component)
+        metric: Callable[..., float] = self._guarded(
+            "metric", component, own.own_metric(make, given, objective.label)
+        )
+        return metric
+
+    def optimizer(
+        self, component: Component, parameters: Iterable[torch.nn.Parameter]
+    ) -> torch.optim.Optimizer:
+        """The optimizer of `parameters`, in their order."""
+        if component.code is None:
+            return build_optimizer(component.use, component.args, parameters)
+        make, given = self._own("optimizer", component)
+        optimizer: torch.optim.Optimizer = self._guarded("optimizer", component, make)(
+            parameters, **given
+        )
+        return optimizer
+
+    def _own(self, kind: Kind, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
+        key = _key(kind, component)
+        code = self._admitted[key]
+        return self._made[key], own.arguments(code.source, code.signature, component.args)
+
+    def _guarded(
+        self, kind: Kind, component: Component, function: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """`function`, whose exceptions name the line of the user's code that they come from."""
+        source = self._admitted[_key(kind, component)].source
+
+        def call(*arguments: Any, **given: Any) -> Any:
+            try:
+                return function(*arguments, **given)
+            except (SpecplanError, MemoryError):
+                raise
+            except Exception as error:
+                place = place_of(error, source)
+                message = f"{place}: {type(error).__name__}: {error}"
+                raise RunError(f"{kind} `{component.use}` failed, {message}") from error
+
+        return call
+
+
+def _key(kind: Kind, component: Component) -> tuple[Kind, str, str]:
+    assert component.code is not None
+    return kind, component.use, component.code.digest

@@ -1,0 +1,240 @@
+"""Models of the user are run in another process, where they are trusted, to see what they give.
+
+`UPDATE_GOLDEN=1 pytest tests/plan/test_own_model.py` writes the texts of the errors anew.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from specplan.code.probe import Failed, Gave, Job, Prober, remembered
+from specplan.code.source import find
+from specplan.code.trust import trust
+from specplan.components.reference import parse
+from specplan.errors import SpecError
+from specplan.plan.compile import compile_path
+from specplan.plan.passes.context import CodeUse
+from specplan.spec.render import render
+
+GOLDEN = Path(__file__).parent.parent / "golden/own_model_errors"
+MODEL = "{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}"
+CODE = """\
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+Path(__file__).with_name("imported").touch()
+print("nobody reads this")
+
+
+class Net(nn.Module):
+    def __init__(self, input_shape: tuple[int, ...], width: int = 3):
+        super().__init__()
+        self.layer = nn.Linear(input_shape[0], width)
+
+    def forward(self, rows):
+        return self.layer(rows)
+
+
+class Sized(Net):
+    def __init__(self, input_shape, output_shape):
+        super().__init__(input_shape, output_shape[0])
+
+
+class Unbuilt(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, "four")
+
+
+class Lazy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.LazyLinear(3)
+
+
+class Misfit(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+
+    def forward(self, rows):
+        return self.layer(rows)
+
+
+class Double(nn.Module):
+    def forward(self, rows):
+        return rows.double()
+
+
+class Several(nn.Module):
+    def forward(self, rows):
+        return rows, rows
+
+
+class Total(nn.Module):
+    def forward(self, rows):
+        return rows.sum()
+
+
+class Growing(nn.Module):
+    def forward(self, rows):
+        return torch.zeros(len(rows), len(rows))
+
+
+class Slow(nn.Module):
+    def forward(self, rows):
+        time.sleep(60)
+
+
+class Leaving(nn.Module):
+    def forward(self, rows):
+        os._exit(3)
+
+
+class Plain:
+    pass
+"""
+NEEDED, ALWAYS = CodeUse(imports="needed"), CodeUse(imports="always")
+
+FAULTS = {
+    "SP404_not_trusted": ('{use: "./mine.py:Net"}', False),
+    "SP604_other_shape": ('{use: "./mine.py:Net", width: 5}\n      output_shape: [4]', True),
+    "SP604_in_init": ('{use: "./mine.py:Unbuilt"}', True),
+    "SP604_in_forward": ('{use: "./mine.py:Misfit"}', True),
+    "SP604_lazy": ('{use: "./mine.py:Lazy"}', True),
+    "SP604_dtype": ('{use: "./mine.py:Double"}', True),
+    "SP604_several": ('{use: "./mine.py:Several"}', True),
+    "SP604_one_for_all": ('{use: "./mine.py:Total"}', True),
+    "SP604_growing": ('{use: "./mine.py:Growing"}', True),
+    "SP604_process": ('{use: "./mine.py:Leaving"}', True),
+    "SP406_no_module": ('{use: "./mine.py:Plain"}', True),
+}
+
+
+@pytest.fixture(autouse=True)
+def code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    file = folder / "mine.py"
+    file.write_text(CODE)
+    return file
+
+
+def job(folder: Path, name: str, **args: object) -> Job:
+    reference = parse(f"./mine.py:{name}")
+    assert reference is not None
+    source = find(reference, folder=folder, pythonpath=[folder])
+    return Job(
+        use=str(reference),
+        folder=str(folder),
+        pythonpath=(str(folder),),
+        digest=source.digest,
+        args={"input_shape": [11], **args},
+        input_shape=(11,),
+    )
+
+
+def write(folder: Path, text: str, model: str) -> None:
+    assert MODEL in text
+    (folder / "spec.yaml").write_text(text.replace(MODEL, model))
+
+
+def diagnostics(use: CodeUse) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        compile_path("spec.yaml", code=use)
+    return [render(item) for item in caught.value.diagnostics]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", FAULTS)
+def test_rendered_text(name: str, folder: Path, spec_text: str, code: Path) -> None:
+    model, trusted = FAULTS[name]
+    write(folder, spec_text, model)
+    if trusted:
+        trust(code)
+    rendered = "\n\n".join(diagnostics(ALWAYS)) + "\n"
+    golden = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(rendered, encoding="utf-8")
+    assert rendered == golden.read_text(encoding="utf-8")
+    assert set(re.findall(r"error\[(SP\d{3})\]", rendered)) == {name[:5]}
+
+
+def test_no_text_without_its_case() -> None:
+    assert {file.stem for file in GOLDEN.iterdir()} == {*FAULTS, "SP405_changed"}
+
+
+def test_changed_code_is_told_from_unknown_code(folder: Path, spec_text: str, code: Path) -> None:
+    write(folder, spec_text, '{use: "./mine.py:Net"}')
+    trust(code)
+    code.write_text(CODE + "# more\n")
+    rendered = "\n\n".join(diagnostics(NEEDED)) + "\n"
+    golden = GOLDEN / "SP405_changed.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(rendered, encoding="utf-8")
+    assert rendered == golden.read_text(encoding="utf-8")
+    assert not (folder / "imported").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_shape_is_seen_once_and_remembered(folder: Path, spec_text: str, code: Path) -> None:
+    write(folder, spec_text, '{use: "./mine.py:Net", width: 5}')
+    trust(code)
+    state = random.getstate()
+    node = compile_path("spec.yaml", code=NEEDED).plan.graph.nodes["Enc"]
+    assert (node.shape, node.parameters) == ((5,), 60)
+    assert state == random.getstate()
+    (folder / "imported").unlink()
+    again = compile_path("spec.yaml")
+    assert again.plan.graph.nodes["Enc"] == node
+    code.write_text(CODE.replace("width)", "width + 1)"))
+    assert [text.partition(":")[2][:25] for text in diagnostics(CodeUse())] == [
+        "14:20: error[SP605]: Enc:"
+    ]
+    assert not (folder / "imported").exists()
+
+
+def test_a_shape_that_is_said_needs_no_run(folder: Path, spec_text: str, code: Path) -> None:
+    write(folder, spec_text, '{use: "./mine.py:Net", width: 4}\n      output_shape: [4]')
+    trust(code)
+    said = compile_path("spec.yaml", code=NEEDED).plan
+    assert said.graph.nodes["Enc"].parameters is None
+    assert said.graph.nodes["Fuse"].shape == (14,)
+    assert not (folder / "imported").exists()
+
+
+def test_a_model_that_asks_for_shapes_gets_them(folder: Path, spec_text: str) -> None:
+    head = "model: {use: mlp}\n"
+    assert head in spec_text
+    mine = 'model: {use: "./mine.py:Sized"}\n'
+    (folder / "spec.yaml").write_text(spec_text.replace(head, mine))
+    node = compile_path("spec.yaml").plan.graph.nodes["Head"]
+    assert node.component.args == {"input_shape": [14], "output_shape": [1]}
+    assert node.shape == (1,)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_model_that_takes_too_long_is_ended_and_the_next_one_runs(folder: Path) -> None:
+    prober = Prober(seconds=60)
+    assert isinstance(prober.probe(job(folder, "Net")), Gave)
+    prober._seconds = 1.0
+    slow = msgspec.structs.replace(job(folder, "Slow"), args={})
+    assert prober.probe(slow) == Failed(code="SP604", message="`Slow` took longer than 1 seconds")
+    prober._seconds = 60.0
+    assert prober.probe(job(folder, "Net", width=2)) == Gave(shape=(2,), parameters=24)
+    prober.close()
+    assert remembered(job(folder, "Net", width=2)) == Gave(shape=(2,), parameters=24)
+    assert remembered(job(folder, "Net", width=4)) is None

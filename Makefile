@@ -60,9 +60,11 @@ format: setup ## Format the code and mend what the linters can mend
 	cargo fmt --all
 
 .PHONY: generate
-generate: setup ## Write the generated files anew: schemas, the page of components, the table of estimators
+generate: setup ## Write the generated files anew: schemas, the pages of components, errors and fields, the table of estimators
 	$(BIN)/python tools/generate_schemas.py
 	$(BIN)/python tools/generate_components_page.py
+	$(BIN)/python tools/generate_errors_page.py
+	$(BIN)/python tools/generate_fields_page.py
 	$(BIN)/python tools/generate_estimators.py
 
 # `make bench BENCHES=--quick` prints instead of writing; `make bench BENCHES=read` measures one section anew.

@@ -19,12 +19,20 @@ from specplan.components import COMPONENTS, KINDS, Kind
 from specplan.components.reference import OPEN_KINDS, REFERENCE
 from specplan.plan.model import Plan
 from specplan.spec.validate import SKLEARN_NAME
+from specplan.store.artifacts import ArtifactRow
+from specplan.store.run_file import RunFile
 
 ROOT = Path(__file__).resolve().parent.parent
 STRUCTURE = ROOT / "schemas/structure/experiment.json"
 EXPERIMENT = "schemas/experiment.schema.json"
-PACKAGED = "python/specplan/_schemas/experiment.schema.json"
 PLAN = "schemas/plan.schema.json"
+RECORD = "schemas/record.schema.json"
+PACKAGES = "python/specplan/_schemas"
+
+DESCRIPTIONS = ROOT / "schemas/structure/plan.json"
+RECORDS = ROOT / "schemas/structure/record.json"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+PHASES = ("Train", "Eval", "Fit")
 
 ANNOTATIONS = ("title", "description", "default", "examples")
 NOT_REFERABLE = ("$schema", "specplan", "imports", "params")
@@ -45,11 +53,42 @@ def experiment_schema() -> Schema:
 
 
 def plan_schema() -> Schema:
-    """The schema of a plan file, from its model."""
+    """The schema of a plan file, from its model and the descriptions of its fields."""
+    descriptions: dict[str, dict[str, str]] = json.loads(DESCRIPTIONS.read_text())
+    of_phases = descriptions.pop("Phase")
+    for name in PHASES:
+        descriptions[name] = {**of_phases, **descriptions[name]}
+    schema = msgspec.json.schema(Plan)
+    _describe(schema["$defs"], descriptions)
+    return {"$schema": DIALECT, **schema}
+
+
+def record_schema() -> Schema:
+    """The schema of run.json; under `$defs`, those of the other files and tables of a run."""
+    parts: Schema = json.loads(RECORDS.read_text())
+    _, definitions = msgspec.json.schema_components(
+        [RunFile, ArtifactRow], ref_template="#/$defs/{name}"
+    )
+    definitions["RunFile"]["properties"]["crc32"] = {"type": "integer"}
+    _describe(definitions, parts["descriptions"])
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **msgspec.json.schema(Plan),
+        "$schema": DIALECT,
+        "$ref": "#/$defs/RunFile",
+        "$defs": definitions | parts["definitions"],
     }
+
+
+def _describe(definitions: Schema, descriptions: dict[str, dict[str, str]]) -> None:
+    """Give each property its description; raises ValueError where one is missing or too much."""
+    for title, definition in definitions.items():
+        properties = definition.get("properties", {})
+        written = descriptions.get(title, {})
+        if differing := properties.keys() ^ written.keys():
+            names = ", ".join(f"{title}.{name}" for name in sorted(differing))
+            msg = f"schemas/structure/ has no description, or one too much, of {names}"
+            raise ValueError(msg)
+        for name, value in properties.items():
+            properties[name] = {"description": written[name], **value}
 
 
 def _add_components(definitions: Schema, kind: Kind, declared: Schema) -> None:
@@ -194,8 +233,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write schemas/*.schema.json.")
     parser.add_argument("--check", action="store_true", help="change nothing, report drift")
     check: bool = parser.parse_args().check
-    experiment = _text(experiment_schema())
-    texts = {EXPERIMENT: experiment, PACKAGED: experiment, PLAN: _text(plan_schema())}
+    schemas = {EXPERIMENT: experiment_schema(), PLAN: plan_schema(), RECORD: record_schema()}
+    texts = {name: _text(schema) for name, schema in schemas.items()}
+    texts |= {f"{PACKAGES}/{Path(name).name}": text for name, text in texts.items()}
     stale = []
     for name, text in texts.items():
         file = ROOT / name

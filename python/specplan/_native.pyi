@@ -29,14 +29,22 @@ class Problem:
     span: Span
     related: tuple[str, Span] | None
     """A second place and its label, such as where a key was first defined."""
+    hint: str | None
+    edits: list[tuple[Span, str]]
+    """What the hint says, done to the text."""
 
 @final
 class Text:
     """A parsed text: plain values, and where each of them stands."""
 
     value: Any
-    """dict, list, str, int, float, bool or None. None also when a problem made the text unreadable."""
+    """dict, list, str, int, float, bool or None. None also when a problem made the text unreadable.
+
+    Where it was plain what was meant instead of a mistake, that is what it holds.
+    """
     problems: list[Problem]
+    cut: Span | None
+    """The place from which on `value` is not what was meant; None where all of the text was read."""
     def value_span(self, path: Sequence[str | int]) -> Span | None:
         """Where the value at `path` stands; None where there is no such value."""
     def key_span(self, path: Sequence[str | int]) -> Span | None:
@@ -145,6 +153,7 @@ class Leak:
     example: tuple[int, int]
     """The lowest such row of `second`, and the lowest of `first` that it equals."""
 
+@final
 class RowScan:
     """One look at every value of some columns; keeps 16 bytes a row."""
 

@@ -68,7 +68,8 @@ def test_explain(mlx: Mlx, project: Path) -> None:
     assert EXPLAINED in of_plan.stdout
     (project / "line.plan.json").unlink()
     explained = mlx("explain", "line.json", folder=project)
-    assert explained.stdout == compiled.stdout
+    bill = mlx("plan", "line.json", folder=project)
+    assert compiled.stdout == f"{explained.stdout}\n{bill.stdout}"
     assert explained.stderr == ""
     assert EXPLAINED in explained.stdout
     assert not (project / "line.plan.json").exists()
@@ -76,7 +77,7 @@ def test_explain(mlx: Mlx, project: Path) -> None:
 
 def test_every_error_at_once(mlx: Mlx, project: Path) -> None:
     (project / "wrong.yaml").write_text(WRONG)
-    for verb in ("compile", "validate", "explain", "run"):
+    for verb in ("compile", "validate", "explain", "plan", "run"):
         result = mlx(verb, "wrong.yaml", folder=project)
         assert (result.returncode, result.stdout) == (1, "")
         lines = result.stderr.splitlines()
@@ -95,9 +96,9 @@ def test_errors_as_json(mlx: Mlx, project: Path) -> None:
     result = mlx("compile", "wrong.yaml", "--format", "json", folder=project)
     assert (result.returncode, result.stderr) == (1, "")
     errors: list[dict[str, Any]] = json.loads(result.stdout)
-    assert [error["origin"]["line"] for error in errors] == [10, 17]
+    assert [error["line"] for error in errors] == [10, 17]
     assert errors[1]["hint"] == "did you mean `batch_size`?"
-    assert errors[1]["origin"]["path"] == ["plan", 0, "batchsize"]
+    assert errors[1]["pointer"] == "/plan/0/batchsize"
     fine = mlx("compile", "line.json", "--format", "json", folder=project)
     assert (fine.returncode, json.loads(fine.stdout)) == (0, [])
 
@@ -155,7 +156,7 @@ def test_validate_finds_what_the_data_do_not_tell(
 def test_strict(mlx: Mlx, project: Path, spec: dict[str, Any]) -> None:
     spec["metrics"] = {"r2": {"use": "r2", "node": "MLP"}}
     (project / "odd.json").write_text(json.dumps(spec, indent=1))
-    for verb in ("validate", "compile", "run"):
+    for verb in ("validate", "compile", "plan", "run"):
         result = mlx(verb, "odd.json", folder=project)
         assert result.returncode == 0
         assert "warning[SP306]: no phase uses metric r2" in result.stderr

@@ -50,7 +50,7 @@ EXPLAINED = {
     "index": ["plan[1].do[0].losses.0"],
     "list": ["plan"],
     "mapping": ["graph.optimizer", "-c", "params.lr=1e-3", "-c", "graph.optimizer.momentum=0.9"],
-    "not_there_yet": ["run"],
+    "not_there_yet": ["results"],
     "override": ["plan.fit.sampler.batch_size", "-c", "plan.fit.sampler.batch_size=64"],
     "override_twice": ["run.seed", "-c", "run.seed=1", "-c", "run.seed=2"],
     "parameter": ["graph.optimizer.lr", "-c", "params.lr=1e-3"],
@@ -61,8 +61,8 @@ EXPLAINED = {
 UNKNOWN = {
     "plan.fti": "`plan` has no item `fti`; it has `fit`, `deep`\nhint: did you mean `fit`?",
     "plan.7": "`plan` has 2 items, and no item 7",
-    "run.sead": "`run` has no `sead`; it has `seed`, `threads`, `deterministic`\n"
-    "hint: did you mean `seed`?",
+    "graph.optimizer.momentun": "`graph.optimizer` has no `momentun`; it has `use`, `lr`, `momentum`, "
+    "`dampening`, `weight_decay`, `nesterov`\nhint: did you mean `momentum`?",
     "plan.fit.sampler.batchsize": "`plan[0].sampler` has no `batchsize`; it has `use`, `batch_size`, "
     "`shuffle`, `drop_last`, `seed`, `reshuffle`\nhint: did you mean `batch_size`?",
     "params.lr.x": "`params.lr` is number 0.01, and has no `x`",

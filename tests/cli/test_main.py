@@ -39,6 +39,8 @@ Commands:
   init      Write a first spec, with the schema for editors.
   compile   Turn a spec into a plan.
   explain   Print what a spec or a plan would run.
+  plan      Print what a run will take.
+  diff      Say what differs between two specs, plans or runs.
   validate  Check a spec, also without its data.
   schema    Print the JSON schema of specs.
   trust     Trust code of your own, so that runs may execute it.
@@ -78,8 +80,7 @@ def test_an_unknown_verb_is_wrong_usage(mlx: Mlx) -> None:
     result = mlx("complie", "spec.json")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.endswith(
-        "Error: unknown command `complie`; known: init, compile, explain, validate, schema, trust, run, list, "
-        "show, metrics, export, verify, repair\nhint: did you mean `compile`?\n"
+        f"Error: unknown command `complie`; known: {', '.join(VERBS)}\nhint: did you mean `compile`?\n"
     )
 
 

@@ -81,8 +81,7 @@ def test_what_was_passed_in_can_change_later() -> None:
         (
             {"x": [None], "y": [1]},
             ("x", "y"),
-            "FeatureSet `S`: column `x` has items of type object; "
-            "they can be numbers, booleans or text",
+            "FeatureSet `S`: column `x` holds objects: None in row 0; it can hold numbers, booleans or text",
         ),
     ],
 )

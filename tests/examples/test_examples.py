@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -258,3 +260,33 @@ def test_the_compiled_plan_is_complete_and_runs_alone(
     first = run("diabetes")
     assert series(again, "test", "mse") == series(first, "test", "mse")
     assert json.loads(plan.read_text())["id"] == json.loads((first / "plan.json").read_text())["id"]
+
+
+def test_own_model(folder: Path) -> None:
+    for name in ("spec.yaml", "nets.py"):
+        (folder / "own_model").mkdir(exist_ok=True)
+        shutil.copy(EXAMPLES / "own_model" / name, folder / "own_model")
+    code = runpy.run_path(str(EXAMPLES / "own_model/nets.py"))
+    table = pd.read_parquet(folder / "diabetes/data/diabetes.parquet")
+    inputs = torch.tensor(table[MEASUREMENTS].to_numpy(), dtype=torch.float32)
+    targets = torch.tensor(table[["progression"]].to_numpy(), dtype=torch.float32)
+    rows = split(len(table), train=0.7, val=0.15, test=0.15)
+    torch.manual_seed(seed_of(SEED, "init/Net"))
+    model = code["Gated"]((10,), (1,), hidden=8)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.2)
+    loss = partial(code["pinball"], quantile=0.9)
+    losses: list[float] = []
+    for epoch in range(40):
+        losses += train_epoch(
+            model, optimizer, loss, inputs, targets, rows["train"], epoch=epoch, batch_size=32
+        )
+    with torch.no_grad():
+        outputs = model(inputs[rows["test"]])
+    below = (targets[rows["test"]] < outputs).double().mean().item()
+
+    spec, root = folder / "own_model/spec.yaml", folder / "runs"
+    subprocess.run([MLX, "run", spec, "--trust", "--root", root], check=True, capture_output=True)
+    [run_folder] = (root / "own_model").iterdir()
+    assert series(run_folder, "train", "upper", of_batches=True) == losses
+    assert series(run_folder, "test", "below") == [below]
+    assert f"{below:.1%} of the patients".replace("%", " %") in stated("own_model")

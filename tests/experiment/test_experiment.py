@@ -51,7 +51,7 @@ def test_a_spec_is_made_of_plain_values(parts: Parts) -> None:
     assert parts.experiment.to_spec() == {
         "specplan": 1,
         "experiment": {"id": "exp"},
-        "run": {"seed": 42},
+        "run": {"seed": 42, "dirty_git": "ignore"},
         "data": {
             "Sensor": {
                 "source": {"use": "memory", "name": "Sensor"},

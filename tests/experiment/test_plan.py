@@ -74,6 +74,14 @@ def test_overrides_of_a_file_and_of_a_mapping(spec: dict[str, Any], tmp_path: Pa
             specplan.compile(spec, overrides=wrong)  # type: ignore[arg-type]
 
 
+def test_warnings_are_errors_where_that_is_asked_for(spec: dict[str, Any]) -> None:
+    spec["metrics"] = {"r2": {"use": "r2", "node": "Net"}}
+    [warning] = specplan.compile(spec).warnings
+    assert (warning.code, warning.severity) == ("SP306", "warning")
+    with pytest.raises(specplan.SpecError, match=r"error\[SP306\]: no phase uses metric r2"):
+        specplan.compile(spec, strict=True)
+
+
 def test_a_plan_is_written_and_read(spec: dict[str, Any], tmp_path: Path) -> None:
     plan = specplan.compile(spec)
     plan.save(tmp_path / "plan.json")

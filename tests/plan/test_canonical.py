@@ -85,10 +85,7 @@ def id_of(value: dict[str, Any], **columns: Any) -> str:
 
 def _reversed(value: Any) -> Any:
     if isinstance(value, dict):
-        # The ratios are the one mapping whose order has a meaning.
-        return {
-            key: value[key] if key == "ratios" else _reversed(value[key]) for key in reversed(value)
-        }
+        return {key: _reversed(value[key]) for key in reversed(value)}
     return [_reversed(item) for item in value] if isinstance(value, list) else value
 
 
@@ -113,13 +110,17 @@ SAME: dict[str, Callable[[dict[str, Any]], None]] = {
 }
 
 
-def _swap_ratios(value: dict[str, Any]) -> None:
-    splits = value["data"]["Sensor"]["splits"]
-    splits["ratios"] = dict(reversed(splits["ratios"].items()))
+def _past_first(value: dict[str, Any]) -> None:
+    value["data"]["Sensor"]["splits"] = {"use": "ordered", "ratios": {"train": 0.8, "test": 0.2}}
+
+
+def _future_first(value: dict[str, Any]) -> None:
+    value["data"]["Sensor"]["splits"] = {"use": "ordered", "ratios": {"test": 0.2, "train": 0.8}}
 
 
 OTHER: dict[str, Callable[[dict[str, Any]], None]] = {
-    "split order": _swap_ratios,
+    "past first": _past_first,
+    "future first": _future_first,
     "lr": lambda value: value["graph"]["optimizer"].update(lr=0.02),
     "seed": lambda value: value["run"].update(seed=43),
     "alpha": lambda value: value["graph"]["nodes"]["Ridge"]["model"].update(alpha=2),

@@ -79,12 +79,24 @@ OF_SMALL: dict[str, Edits] = {
     "SP615_measures_all": (("label: test, split: test", "label: test"),),
     "SP615_learns_from_test": (("label: grow, split: train", "label: grow, split: test"),),
     "SP619_given_answer": (("    Net:\n      model: {use: mlp}\n      input: Cells.curve", "    Net:\n      model: {use: mlp}\n      input: Cells.soh"),),
+    "SP620_in_order": (("batch_size: 8}}", "batch_size: 12, drop_last: true}}"),),
+    "SP620_one_shuffle": (("batch_size: 8}}", "batch_size: 12, drop_last: true, shuffle: true, reshuffle: false}}"),),
     "SP656_of_scikit_learn": (("losses: [net], sampler", "losses: [forest, net], sampler"),),
     "SP656_trained_before": (
         ("  - {phase: eval", "  - {phase: train, label: again, split: train, active: [Net], losses: [net, other], sampler: {use: simple}}\n  - {phase: eval"),
         ("losses: [net], sampler", "losses: [net, other], sampler"),
         ("  net: {use", "  other: {use: mse, node: Other}\n  net: {use"),
         ("    Net:", "    Other: {model: {use: mlp}, input: Cells.curve, target: Cells.soh}\n    Net:"),
+    ),
+    "SP717_pooled_split": (
+        (
+            "  - {phase: eval, label: test",
+            "  - group: cv\n    for_each: {use: folds, train: known, val: judged, of: [train]}\n    do:\n"
+            "      - {phase: fit, label: grow, split: train, active: [Forest]}\n"
+            "      - {phase: eval, label: judge, split: judged, losses: [forest]}\n"
+            "  - {phase: eval, label: test",
+        ),
+        ("active: [Forest], losses: [forest]}", "active: [Forest], losses: [forest], freeze_after_fit: false}"),
     ),
 }  # fmt: skip
 

@@ -116,6 +116,17 @@ def test_an_installed_component_compiles_and_runs_without_being_asked_about(tmp_
 
 
 @pytest.mark.usefixtures("_installed")
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_nobody_knows_which_values_of_its_metric_are_better(mode: str) -> None:
+    value = spec(width=7)
+    value["plan"][0]["callbacks"] = [
+        {"use": "evaluation", "split": "test", "metrics": ["worst"]},
+        {"use": "early_stopping", "monitor": "test_worst", "mode": mode, "patience": 1},
+    ]
+    assert compile_mapping(value, tables={"set": specs.regression()}).warnings == ()
+
+
+@pytest.mark.usefixtures("_installed")
 def test_what_lies_beside_a_spec_does_not_pass_for_what_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

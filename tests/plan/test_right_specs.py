@@ -28,7 +28,8 @@ def test_with_data(name: str, folder: Path) -> None:
     ids=lambda file: f"{file.parent.name}/{file.name}",
 )
 def test_without_data(file: Path, tmp_path: Path) -> None:
-    shutil.copy(file, tmp_path)
+    for beside in (file, *file.parent.glob("*.py")):
+        shutil.copy(beside, tmp_path)
     found = analyse(load(tmp_path / file.name), needs_data=False, strict=True)
     assert found.warnings == ()
     assert len(found.unread) == len(found.context.spec.data)

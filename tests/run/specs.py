@@ -15,7 +15,7 @@ from specplan.run.display import Silent
 from specplan.run.run import run_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from specplan.run.state import State
 
 ADAM = {"use": "adam", "lr": 1e-3}
+RANDOM = {"use": "random", "ratios": {"train": 0.8, "test": 0.2}, "seed": 13}
 MLP = {"use": "mlp", "n_layers": 2, "hidden_dim": 32}
 
 
@@ -73,6 +74,8 @@ def compiled(
     optimizer: Mapping[str, Any] = ADAM,
     losses: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
+    splits: Mapping[str, Any] | None = None,
+    tags: Sequence[str] = (),
 ) -> Compiled:
     """A graph over the columns `x` and `y`, split 80 : 20 into `train` and `test`."""
     spec = {
@@ -84,7 +87,8 @@ def compiled(
                 "source": {"use": "memory", "name": "set"},
                 "features": ["x"],
                 "targets": ["y"],
-                "splits": {"use": "random", "ratios": {"train": 0.8, "test": 0.2}, "seed": 13},
+                "tags": list(tags),
+                "splits": splits or RANDOM,
             }
         },
         "graph": {"nodes": nodes or {"Net": node(MLP)}, "optimizer": dict(optimizer)},

@@ -91,10 +91,24 @@ def test_bytes_that_are_not_text(tmp_path: Path) -> None:
 
 def test_faults_of_the_text_are_all_reported(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text('{"a": 1, "a": 2, "b": NaN}')
+    slips = load(tmp_path / "spec.json").slips
+    assert [problem.code for problem in slips] == ["SP002", "SP004"]
+    assert slips[0].labels[0].text == "first defined here"
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"PAR1\x15\x04", "this is a Parquet file, not a spec in JSON or YAML"),
+        (b"ARROW1\0\0", "this is an Arrow file, not a spec in JSON or YAML"),
+        (b"PK\x03\x04", "this is a zip archive, not a spec in JSON or YAML"),
+    ],
+)
+def test_another_file_in_place_of_a_spec(tmp_path: Path, start: bytes, message: str) -> None:
+    (tmp_path / "data.parquet").write_bytes(start + bytes(20))
     with pytest.raises(SpecError) as caught:
-        load(tmp_path / "spec.json")
-    assert [problem.code for problem in caught.value.diagnostics] == ["SP002", "SP004"]
-    assert caught.value.diagnostics[0].labels[0].text == "first defined here"
+        load(tmp_path / "data.parquet")
+    assert [problem.message for problem in caught.value.diagnostics] == [message]
 
 
 def test_mapping_becomes_plain() -> None:

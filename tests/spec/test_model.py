@@ -54,7 +54,8 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
         return simple.get(annotation, st.none())
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated and arguments[0] is int:
-        return st.integers(1, min(meta.le or LARGEST_INTEGER for meta in arguments[1:]))
+        least = max(meta.ge or 1 for meta in arguments[1:])
+        return st.integers(least, min(meta.le or LARGEST_INTEGER for meta in arguments[1:]))
     if origin is typing.Annotated:
         return values_of(arguments[0])
     if origin is typing.Literal:
@@ -125,12 +126,21 @@ def of_field(annotation: Any) -> st.SearchStrategy[Any]:
     return values_of(annotation)
 
 
+def group_of(inner: st.SearchStrategy[Entry]) -> dict[str, st.SearchStrategy[Any]]:
+    """What every group has."""
+    do = st.lists(inner, max_size=2).map(tuple)
+    return {"group": LABELS, "when": st.none() | TEXTS, "do": do}
+
+
 PHASES: st.SearchStrategy[Entry] = st.one_of(
     parts(model.TrainSpec), parts(model.EvalSpec), parts(model.FitSpec)
 )
 GROUPED: st.SearchStrategy[Entry] = st.recursive(
     PHASES,
-    lambda inner: st.builds(GroupSpec, group=LABELS, do=st.lists(inner, max_size=2).map(tuple)),
+    lambda inner: st.one_of(
+        st.builds(GroupSpec, for_each=components("repetition"), **group_of(inner)),
+        st.builds(GroupSpec, repeat=st.none() | parts(model.RepeatSpec), **group_of(inner)),
+    ),
     max_leaves=3,
 )
 ENTRIES = st.lists(GROUPED, min_size=1, max_size=2).map(tuple)

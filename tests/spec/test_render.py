@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,3 +108,17 @@ def test_what_controls_a_terminal_does_not_reach_it(tmp_path: Path) -> None:
         "    1 | a:    \N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER} b",
         "      |              ^",
     ]
+
+
+def test_colours_change_nothing_but_colours(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text("a: ^\nb: 2\n")
+    diagnostic = Diagnostic(
+        code="SP999",
+        message="wrong",
+        origin=on(1, 4, 5),
+        hint="write `1`",
+        labels=(Label(origin=on(2, 4, 5), text="because"),),
+    )
+    coloured = render(diagnostic, colour=True)
+    assert coloured.count("\x1b[1;31m") == 2
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == render(diagnostic)

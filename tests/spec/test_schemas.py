@@ -37,19 +37,31 @@ def parts(value: Any) -> Iterator[dict[str, Any]]:
             yield from parts(part)
 
 
-@pytest.mark.parametrize("tool", ["generate_schemas.py", "generate_components_page.py"])
+SCHEMA_NAMES = ["experiment.schema.json", "plan.schema.json", "record.schema.json"]
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        "generate_schemas.py",
+        "generate_components_page.py",
+        "generate_errors_page.py",
+        "generate_fields_page.py",
+    ],
+)
 def test_generated_files_are_up_to_date(tool: str) -> None:
     command = [sys.executable, str(ROOT / "tools" / tool), "--check"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (finished.returncode, finished.stderr) == (0, "")
 
 
-def test_the_package_has_the_same_schema() -> None:
-    packaged = ROOT / "python/specplan/_schemas/experiment.schema.json"
-    assert packaged.read_bytes() == (SCHEMAS / "experiment.schema.json").read_bytes()
+@pytest.mark.parametrize("name", SCHEMA_NAMES)
+def test_the_package_has_the_same_schema(name: str) -> None:
+    packaged = ROOT / "python/specplan/_schemas" / name
+    assert packaged.read_bytes() == (SCHEMAS / name).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["experiment.schema.json", "plan.schema.json"])
+@pytest.mark.parametrize("name", SCHEMA_NAMES)
 def test_schemas_are_schemas(name: str) -> None:
     Draft202012Validator.check_schema(schema(name))
 
@@ -100,6 +112,13 @@ def test_examples_are_what_they_illustrate() -> None:
         validator = Draft202012Validator({"$defs": definitions, **part})
         for example in part.get("examples", []):
             assert [error.message for error in validator.iter_errors(example)] == []
+
+
+@pytest.mark.parametrize("name", SCHEMA_NAMES[1:])
+def test_every_field_of_plans_and_records_is_described(name: str) -> None:
+    for title, definition in schema(name)["$defs"].items():
+        for field, value in definition.get("properties", {}).items():
+            assert value.get("description", "").endswith("."), (title, field)
 
 
 def test_unions_are_told_apart_by_a_name() -> None:

@@ -125,23 +125,36 @@ def test_json_value(text: str, value: Any) -> None:
     [
         ("", "SP001", "the file is empty", ""),
         (" \n", "SP001", "the file is empty", ""),
-        ('{"a": 1\n "b": 2}', "SP001", "expected ',' or '}' here; the object opened at 1:1", '"'),
-        ("[1, 2", "SP001", "expected ',' or ']' before the file ends; the array opened at 1:1", ""),
-        ('{"a": [1}', "SP001", "expected ',' or ']' here; the array opened at 1:7", "}"),
-        ('{"a"', "SP001", "expected ':' after the key \"a\" before the file ends", ""),
-        ('{"a" 1}', "SP001", "expected ':' after the key \"a\" here", "1"),
+        ('{"a": 1\n "b": 2}', "SP001", "a comma is missing here", ""),
+        ("[1 2]", "SP001", "a comma is missing here", ""),
+        ("[1; 2]", "SP001", "expected ',' here", ";"),
+        ("[1, 2", "SP001", "expected ',' or ']' before the file ends", ""),
+        ('{"a": [1}', "SP001", "expected ',' or ']' here", "}"),
+        ('{"a": [1}, "b": [2]}', "SP001", "expected ']' here", "}"),
+        ('{"a": [1, "b": 2}', "SP001", "expected ']' before this key", '"b"'),
+        ("[1]]", "SP001", "no bracket is open that this one could close", "]"),
+        ('{"a"', "SP001", "expected ':' after the key \"a\"", ""),
+        ('{"a" 1}', "SP001", "expected ':' after the key \"a\"", "1"),
+        ('{"a" = 1}', "SP001", "expected ':' here, not '='", "="),
+        ('{"a"}', "SP001", "expected ':' and a value after the key \"a\"", '"a"'),
+        ('{"a": 0,001}', "SP001", "a number has a point, not a comma", "0,001"),
+        ('{"a": @}', "SP001", "expected a value here", "@"),
+        ("[@]", "SP001", "expected a value here", "@"),
+        ("{@}", "SP001", "expected a key here", "@"),
+        ("[1 @]", "SP001", "expected ',' or ']' here", "@"),
         ('{"a":}', "SP001", "expected a value here", "}"),
-        ("{,}", "SP001", "expected a key here; the object opened at 1:1", ","),
+        ("{,}", "SP001", "nothing stands before this comma", ","),
         ('{"a": 1,}', "SP001", "JSON has no comma before '}'", ","),
         ("[1,]", "SP001", "JSON has no comma before ']'", ","),
         ("{a: 1}", "SP001", "keys are written in double quotes", "a"),
-        ("{'a': 1}", "SP001", "JSON strings are written in double quotes", "'"),
-        ("['é']", "SP001", "JSON strings are written in double quotes", "'"),
-        ("[1, // x\n2]", "SP001", "JSON has no comments", "/"),
-        ("1 # x", "SP001", "JSON has no comments", "#"),
+        ("{'a': 1}", "SP001", "JSON strings are written in double quotes", "'a'"),
+        ("['é', 'b']", "SP001", "JSON strings are written in double quotes", "'é'"),
+        ("[1, // x\n2]", "SP001", "JSON has no comments", "// x"),
+        ("[/* x */ 2]", "SP001", "JSON has no comments", "/* x */"),
+        ("1 # x", "SP001", "JSON has no comments", "# x"),
         ("[tru]", "SP001", "`tru` is not JSON; strings are written in double quotes", "tru"),
-        ("[True]", "SP001", "`True` is not JSON; write `true`", "True"),
-        ("[None]", "SP001", "`None` is not JSON; write `null`", "None"),
+        ("[True]", "SP001", "`True` is not JSON", "True"),
+        ("[None]", "SP001", "`None` is not JSON", "None"),
         ("[01]", "SP001", "`01` is not a number of JSON", "01"),
         ("[+1]", "SP001", "`+1` is not a number of JSON", "+1"),
         ("[.5]", "SP001", "`.5` is not a number of JSON", ".5"),
@@ -151,7 +164,7 @@ def test_json_value(text: str, value: Any) -> None:
         ("1 2", "SP001", "the value is complete; nothing may follow it", "2"),
         ('"a', "SP001", "this string is not closed on its line; a line break is written \\n", '"a'),
         (
-            '"a\n"',
+            '"a\n',
             "SP001",
             "this string is not closed on its line; a line break is written \\n",
             '"a',
@@ -350,23 +363,24 @@ def test_last_value_of_an_unfinished_block_is_in_it() -> None:
         ("", "SP001", "the file is empty", ""),
         ("# comment\n", "SP001", "the file is empty", ""),
         ("---\n", "SP001", "the file is empty", ""),
-        ("a: {b: 1\nc: 2", "SP001", "expected ',' or '}' here; the mapping opened at 1:4", ":"),
-        ("a: [1, [2]", "SP001", "expected ',' or ']' here; the list opened at 1:4", ""),
+        ("a: {b: 1\nc: 2", "SP001", "the mapping is not closed: expected '}' here", ""),
+        ("a: [1, [2]", "SP001", "the list is not closed: expected ']' here", ""),
+        ("a: b: c", "SP001", "a value that contains ': ' is written in quotes", "b: c"),
+        ("a:\n  b: 1\n c: 2", "SP001", "this line is indented by 1, which fits no line above", " "),
         (
-            "a: b: c",
+            "a:\n - b\n  - c\nd: 1\n e: 2",
             "SP001",
-            "a mapping cannot start here; check the indentation, or put a value that contains ': ' in quotes",
-            ":",
+            "this line is indented by 1, which fits no line above",
+            " ",
         ),
-        (
-            "a:\n  b: 1\n c: 2",
-            "SP001",
-            "expected a key here; is the indentation that of the lines above?",
-            "c",
-        ),
-        ('a: "b', "SP001", "this string is not closed", '"'),
-        ("a:\tb", "SP001", "':' is followed by a space, not a tab", "b"),
-        ("a: @b", "SP001", "unexpected character: `@'", "@"),
+        ("a: 1\nb:2\nc: 3", "SP001", "a space is missing after this colon", ":"),
+        ("a 1\nb: 2", "SP001", "a colon is missing after `a`", "a"),
+        ("a = 1\nb: 2", "SP001", "a colon is missing after `a`", "a"),
+        ('a: "b', "SP001", "this string is not closed", '"b'),
+        ("a:\tb", "SP001", "':' is followed by a space, not a tab", "\t"),
+        ("a: @b", "SP001", "`@` cannot begin a value", "@b"),
+        ("a: *.csv", "SP001", "`*` cannot begin a value", "*.csv"),
+        ("a: {b: ${c}}", "SP001", "`${...}` is not evaluated", "${c}"),
         ("a: *b", "SP001", "no anchor of this name stands above", "*"),
         ("a: &b [*b]", "SP001", "this alias stands inside the value that it names", "*b"),
         ("a: 1\n---\nb: 2", "SP001", "a second document starts here; a file holds one", "---"),
@@ -387,8 +401,8 @@ def test_last_value_of_an_unfinished_block_is_in_it() -> None:
             "b",
         ),
         ("a: - b", "SP001", "a list cannot start here; put it on a line of its own", "-"),
-        ("a:\n\tb: 1", "SP001", "indentation is made of spaces, not tabs", "b"),
-        ("a: [1, 2\nb: 3", "SP001", "a key cannot stand here; is a bracket above not closed?", ":"),
+        ("a:\n\tb: 1", "SP001", "indentation is made of spaces, not tabs", "\t"),
+        ("a: [1, 2\nb: 3", "SP001", "the list is not closed: expected ']' here", ""),
         ("? a\nb", "SP001", "expected ':' after this key", ""),
         ("a: [1,, 2]", "SP001", "expected a value here", ","),
         ("a: ]", "SP001", "no bracket is open that this one could close", "]"),
@@ -397,7 +411,7 @@ def test_last_value_of_an_unfinished_block_is_in_it() -> None:
             'a: "\\q"',
             "SP001",
             "YAML does not know this escape; in single quotes a backslash is itself",
-            '"',
+            "\\q",
         ),
         (
             "a: b # c\n  d",
@@ -531,9 +545,87 @@ def test_the_whole_text_has_no_key() -> None:
 
 
 def test_an_unreadable_text_has_no_places() -> None:
-    parsed = parse_text('{"a": 1', "json")
+    parsed = parse_text("@", "json")
     assert parsed.value is None
     assert parsed.value_span(()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "text_format", "value", "cut"),
+    [
+        ('{"a": 1, "b": {"c": 2', "json", {"a": 1, "b": {"c": 2}}, (1, 22)),
+        ('{"a": 1, "b": @, "c": 2}', "json", {"a": 1, "b": None}, (1, 15)),
+        ('{"a": 1}, "b": 2}', "json", {"a": 1}, (1, 8)),
+        ("a: 1\nb: {c: [2}\nd: 3\n", "yaml", {"a": 1, "b": {"c": [2]}}, (1, 1)),
+        ("a: 1\nb: !x!y z\nc: 3\n", "yaml", {"a": 1}, (1, 1)),
+    ],
+)
+def test_what_stands_before_a_fault_is_read(
+    text: str, text_format: Format, value: Any, cut: tuple[int, int] | None
+) -> None:
+    parsed = parse_text(text, text_format)
+    place = None if parsed.cut is None else (parsed.cut.line, parsed.cut.column)
+    assert (len(parsed.problems), parsed.value, place) == (1, value, cut)
+
+
+MEANT = {"a": [1, {"b": "c d"}], "e": 0.5, "f": True, "g": None}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": [1, {"b": "c d"}] "e": 0.5, "f": true, "g": null}',
+        '{"a": [1, {"b": "c d"},], "e": 0.5, "f": true, "g": null,}',
+        '{"a": [1 {"b": "c d"}], "e": .5, "f": True, "g": None}',
+        "{'a': [1, {b: 'c d'}], // e\n e: 0.5, f: true, g: null} # end",
+        '{"a" [1, {"b" = "c d"}], "e": 0,5, "f": TRUE; "g": null}',
+        '{"a": [1, {"b": "c d"], "e": 0.5, "f": true, "g": null}',
+        '{"a": [1, {"b": "c d"}, "e": 0.5, "f": true, "g": null}',
+        '{"a": [1, {"b": "c d\n}], "e": 0.5, "f": true, "g": null}',
+        '{"a": [1,, {"b": c d}], "e": 0.5, "f": true, "g": null}}',
+    ],
+)
+def test_json_is_read_as_it_was_meant(text: str) -> None:
+    parsed = parse_text(text, "json")
+    assert parsed.problems != []
+    assert (parsed.value, parsed.cut) == (MEANT, None)
+    assert parse_text(mended(text, parsed), "json").value == MEANT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a:\n  - 1\n  - b:c d\n    x: 1\ne: 0.5\nf: true\ng:\n".replace("    x: 1\n", ""),
+        "a: [1, {b: c d}\ne: 0.5\nf: true\ng:\n",
+        "a:\n\t- 1\n\t- b: c d\ne: 0.5\nf: true\ng:\n",
+        "a:\n  - 1\n   - b: c d\ne: 0.5\nf: true\ng:\n",
+        "a:\n  - 1\n  - b: c d\n e: 0.5\nf: true\ng:\n",
+        'a:\n  - 1\n  - b: "c d\ne: 0.5\nf: true\ng:\n',
+        "a: [1, {b: c d}]]\ne 0.5\nf = true\ng:\n",
+    ],
+)
+def test_yaml_is_read_as_it_was_meant(text: str) -> None:
+    parsed = parse_text(text, "yaml")
+    if parsed.problems:
+        assert (parsed.value, parsed.cut) == (MEANT, None)
+        assert parse_text(mended(text, parsed), "yaml").value == MEANT
+
+
+def mended(text: str, parsed: Text) -> str:
+    """The text with the edits of all its problems."""
+    lines = [0, *(match.end() for match in re.finditer("\n", text))]
+    edits = {
+        (
+            lines[span.line - 1] + span.column - 1,
+            lines[span.end_line - 1] + span.end_column - 1,
+            new,
+        )
+        for problem in parsed.problems
+        for span, new in problem.edits
+    }
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
 
 
 def test_unknown_format() -> None:

@@ -96,7 +96,8 @@ def test_faults_of_a_mapping_say_the_path() -> None:
         validate(from_mapping(value))
     assert str(caught.value) == (
         "plan[0].epocs: error[SP201]: unknown key `epocs`; known: active, callbacks, epochs, "
-        "label, losses, phase, record, sampler, split"
+        "label, losses, phase, record, sampler, split, when\n"
+        "hint: did you mean `epochs`, which is there already?"
     )
 
 

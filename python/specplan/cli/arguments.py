@@ -89,10 +89,11 @@ def error_format_option(function: F) -> F:
     return click.option(
         "--format",
         "error_format",
-        type=click.Choice(["human", "json"]),
+        type=click.Choice(["human", "json", "sarif", "github"]),
         default="human",
         show_default=True,
-        help="How errors are written: for people on stderr, or as one JSON array on stdout.",
+        help="How errors are written: for people on stderr, or on stdout as one JSON array, as SARIF 2.1.0, "
+        "or as workflow commands of GitHub.",
     )(function)
 
 

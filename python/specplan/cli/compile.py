@@ -15,7 +15,7 @@ from specplan.cli.arguments import (
     spec_argument,
     strict_option,
 )
-from specplan.cli.diagnose import compile_or_exit, refuse_plan
+from specplan.cli.diagnose import compile_or_exit, refuse_plan, warn_of_space
 
 if TYPE_CHECKING:
     from specplan.plan.passes.context import CodeUse
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     help="Where the plan goes. [default: beside the spec, as NAME.plan.json]",
 )
 @check_data_option
-@click.option("--explain", is_flag=True, help="Print the plan as text as well.")
+@click.option("--explain", is_flag=True, help="Print the plan as text, and its bill, as well.")
 @composition_options
 @code_options
 @strict_option
@@ -59,8 +59,10 @@ def command(
       mlx compile spec.yaml -o plans/first.plan.json
       mlx compile spec.yaml -c plan.train.epochs=5
     """
-    if explain and error_format == "json":
-        raise click.UsageError("--explain and --format json both write to stdout; choose one")
+    if explain and error_format != "human":
+        raise click.UsageError(
+            f"--explain and --format {error_format} both write to stdout; choose one"
+        )
     refuse_plan(spec)
     compiled = compile_or_exit(
         spec, error_format, composition, check_data=check_data, strict=strict, code=code
@@ -71,8 +73,12 @@ def command(
     target = spec.with_suffix(".plan.json") if output is None else output
     write_plan(compiled, target)
     write_map(compiled, target)
+    warn_of_space(compiled, spec, None)
     if explain:
+        from specplan.plan.cost import cost
+        from specplan.plan.cost_text import cost_text
         from specplan.plan.explain import explain as explain_plan
 
-        click.echo(explain_plan(compiled.plan), nl=False)
+        click.echo(explain_plan(compiled.plan))
+        click.echo(cost_text(cost(compiled.plan)), nl=False)
     click.echo(f"wrote {target} ({compiled.plan.id})", err=True)

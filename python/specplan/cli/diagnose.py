@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
 
 import click
 import msgspec
 
-from specplan.errors import SpecError
+from specplan.errors import RunError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +73,27 @@ def refuse_plan(path: Path) -> None:
         )
 
 
+def warn_of_space(compiled: Compiled, path: Path, root: Path | None) -> None:
+    """Write a warning where the disk on which a run would be has too little room for it.
+
+    Raises:
+        PlanError: the plan does not hold together.
+    """
+    from specplan.plan.cost import space_warning
+    from specplan.plan.verify import verify
+    from specplan.store.root import runs_root
+
+    verify(compiled.plan)
+    try:
+        place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
+    except RunError:
+        # `mlx run` refuses such a folder, and says how else to run it.
+        return
+    warning = space_warning(compiled, place)
+    if warning is not None:
+        write_diagnostics([warning], path, "human")
+
+
 def _holds_plan(path: Path) -> bool:
     from specplan.plan.model import is_plan
 
@@ -83,9 +106,9 @@ def _holds_plan(path: Path) -> bool:
 
 
 def write_diagnostics(diagnostics: Sequence[Diagnostic], path: Path, error_format: str) -> None:
-    """As text with the lines that it is about on stderr, or as a JSON array on stdout."""
-    if error_format == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(diagnostics), indent=2))
+    """As text with the lines that it is about on stderr, or for a program on stdout."""
+    if error_format != "human":
+        _write_for_programs(diagnostics, error_format)
         return
     if not diagnostics:
         return
@@ -96,6 +119,26 @@ def write_diagnostics(diagnostics: Sequence[Diagnostic], path: Path, error_forma
         for severity in ("error", "warning")
         if (count := sum(diagnostic.severity == severity for diagnostic in diagnostics))
     ]
+    colour = _has_colours(sys.stderr)
     for diagnostic in diagnostics:
-        click.echo(f"{render(diagnostic)}\n", err=True)
+        click.echo(f"{render(diagnostic, colour=colour)}\n", err=True)
     click.echo(f"{' and '.join(counts)} in {path}", err=True)
+
+
+def _write_for_programs(diagnostics: Sequence[Diagnostic], error_format: str) -> None:
+    from specplan._native import __version__
+    from specplan.spec.formats import as_github, as_json, as_sarif
+
+    if error_format == "github":
+        for line in as_github(diagnostics):
+            click.echo(line)
+        return
+    written: object = as_json(diagnostics)
+    if error_format == "sarif":
+        written = as_sarif(diagnostics, version=__version__)
+    click.echo(msgspec.json.format(msgspec.json.encode(written), indent=2))
+
+
+def _has_colours(stream: TextIO) -> bool:
+    """Whether a person looks at `stream` who wants colours (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -72,6 +72,9 @@ class Lines:
         self._write_last_epoch()
         self._write(f"{phase.path}: {ending}")
 
+    def phase_skipped(self, phase: Phase, reason: str) -> None:
+        self._write(skipped_line(phase, reason))
+
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
         self._write_last_epoch()
         shown = {} if isinstance(phase, Train) else values
@@ -103,6 +106,11 @@ def phase_line(phase: Phase) -> str:
     of = f" of {phase.data}.{phase.split}" if phase.split is not None else f" of {phase.data}"
     length = f", {phase.epochs} epochs of {phase.steps} steps" if isinstance(phase, Train) else ""
     return f"{phase.path}: {kind}, {phase.rows} rows{of}{length}"
+
+
+def skipped_line(phase: Phase, reason: str) -> str:
+    """A phase that is not run, and why."""
+    return f"{phase.path}: skipped, {reason}"
 
 
 def end_line(status: Status, folder: Path | None) -> str:

@@ -24,6 +24,8 @@ VERBS = {
     "init": "Write a first spec, with the schema for editors.",
     "compile": "Turn a spec into a plan.",
     "explain": "Print what a spec or a plan would run.",
+    "plan": "Print what a run will take.",
+    "diff": "Say what differs between two specs, plans or runs.",
     "validate": "Check a spec, also without its data.",
     "schema": "Print the JSON schema of specs.",
     "trust": "Trust code of your own, so that runs may execute it.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import root_option
-from specplan.cli.show import write_json
+from specplan.cli.show import write_json, write_spreads
 from specplan.cli.tables import write_table
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def command(
     if not everything:
         table = Table(last_values(table.arrow, opened.run_file.kept_epochs))
     WRITERS[table_format](table)
+    if table_format == "table" and not everything and (name, phase, split) == (None, None, None):
+        write_spreads(opened)
 
 
 def _write_table(table: Table) -> None:

@@ -17,7 +17,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
-from specplan.cli.display import end_line, phase_line, values_text
+from specplan.cli.display import end_line, phase_line, skipped_line, values_text
 from specplan.plan.model import Train
 from specplan.spec.render import render
 
@@ -82,6 +82,9 @@ class Progress:
 
     def training_stopped(self, phase: Phase, ending: Ending) -> None:
         self._print(f"{phase.path}: {ending}")
+
+    def phase_skipped(self, phase: Phase, reason: str) -> None:
+        self._print(skipped_line(phase, reason))
 
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
         del seconds  # the bar counts them itself

@@ -13,9 +13,16 @@ from specplan.cli.arguments import (
     strict_option,
     trust_option,
 )
-from specplan.cli.diagnose import read_or_compile
+from specplan.cli.diagnose import read_or_compile, warn_of_space
 from specplan.cli.display import choose_display
-from specplan.cli.show import losses, summary, write_json, write_last_metrics, write_places
+from specplan.cli.show import (
+    losses,
+    summary,
+    write_json,
+    write_last_metrics,
+    write_places,
+    write_spreads,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,12 +62,14 @@ def command(
 
     code = CodeUse(imports="needed", trust=trust)
     compiled = read_or_compile(spec, composition, strict=strict, code=code)
+    warn_of_space(compiled, spec, root)
 
     from specplan.run.run import run_plan
     from specplan.store.root import runs_root
 
     place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
-    outcome = run_plan(compiled, root=place, display=choose_display(quiet=quiet))
+    display = choose_display(quiet=quiet)
+    outcome = run_plan(compiled, root=place, display=display, trust=trust)
     _write_outcome(outcome.folder.path, as_json=as_json)
     if (lost := losses(outcome.run_file.statistics)) is not None:
         click.echo(f"warning: the run is complete, but {lost} could not be written", err=True)
@@ -74,4 +83,5 @@ def _write_outcome(folder: Path, *, as_json: bool) -> None:
         write_json(summary(run))
     else:
         write_last_metrics(run)
+        write_spreads(run)
         write_places(run)

@@ -9,20 +9,22 @@ import click
 
 
 @click.command()
-def command() -> None:
-    """Print the JSON schema of specs, for editors and checkers.
+@click.argument("of", type=click.Choice(["experiment", "plan", "record"]), default="experiment")
+def command(of: str) -> None:
+    """Print the JSON schema of specs, for editors and checkers; or that of plans, or of the files of a run.
 
-    Components of installed packages are part of it.
+    Components of installed packages are part of that of specs.
 
     \b
     Example:
       mlx schema > experiment.schema.json
+      mlx schema plan
     """
     from specplan.components.plugins import plugins
     from specplan.components.reference import OPEN_KINDS
 
-    text = files("specplan").joinpath("_schemas", "experiment.schema.json").read_text("utf-8")
-    if any(plugins(kind) for kind in OPEN_KINDS):
+    text = files("specplan").joinpath("_schemas", f"{of}.schema.json").read_text("utf-8")
+    if of == "experiment" and any(plugins(kind) for kind in OPEN_KINDS):
         from specplan.code.schema import with_plugins
 
         text = json.dumps(with_plugins(json.loads(text)), indent=2, ensure_ascii=False) + "\n"

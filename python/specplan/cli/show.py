@@ -9,11 +9,11 @@ import click
 import msgspec
 
 from specplan.cli.arguments import root_option
-from specplan.cli.tables import write_fields, write_table
+from specplan.cli.tables import write_fields, write_section
 from specplan.plan.model import Train
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from specplan.plan.model import Phase
@@ -49,6 +49,7 @@ def command(run: str, root: Path | None, as_json: bool) -> None:
         _write_plan(opened)
         _write_records(opened)
         write_last_metrics(opened)
+        write_spreads(opened)
         _write_artifacts(opened)
         write_places(opened)
 
@@ -73,6 +74,14 @@ def summary(run: Run) -> dict[str, Any]:
         "kept_epochs": run_file.kept_epochs,
         "statistics": run.statistics,
         "metrics": plain_rows(last_values(run.metrics().arrow, run_file.kept_epochs)),
+        "spreads": [
+            {
+                **msgspec.structs.asdict(spread),
+                "mean": spread.mean,
+                "deviation": spread.deviation,
+            }
+            for spread in run.spreads()
+        ],
         "records": _records(run),
         "artifacts": _artifacts(run),
         "tables": [{"path": str(path), "rows": rows} for path, rows in _tables(run)],
@@ -91,13 +100,22 @@ def write_last_metrics(run: Run) -> None:
 
     last = last_values(run.metrics().arrow, run.run_file.kept_epochs)
     rows = plain_rows(last.select(METRIC_COLUMNS))
-    _write_section("metrics", METRIC_COLUMNS, [[*map(cell_text, row.values())] for row in rows])
+    write_section("metrics", METRIC_COLUMNS, [[*map(cell_text, row.values())] for row in rows])
+
+
+def write_spreads(run: Run) -> None:
+    """Mean and deviation of the metrics over folds and seeds, one line each, to stdout."""
+    lines = [str(spread) for spread in run.spreads()]
+    if lines:
+        click.echo()
+        click.secho("over passes", bold=True)
+        click.echo("\n".join(lines))
 
 
 def write_places(run: Run) -> None:
     """Where the results are, and a line that reads them, to stdout."""
     tables = _tables(run)
-    _write_section("tables", ("file", "rows"), [[str(path), str(rows)] for path, rows in tables])
+    write_section("tables", ("file", "rows"), [[str(path), str(rows)] for path, rows in tables])
     query = (
         f'polars.scan_parquet("{tables[0][0]}").collect()'
         if tables
@@ -156,20 +174,22 @@ def _write_plan(run: Run) -> None:
         kept = str(run.run_file.kept_epochs.get(phase.path, ""))
         numbers = (str(phase.rows), _steps(phase), epoch, kept)
         rows.append([phase.path, _kind(phase), phase.split or "", *numbers, status])
-    _write_section("phases", PHASE_COLUMNS, rows)
+    write_section("phases", PHASE_COLUMNS, rows)
     for timing in run.phases:
         if timing.ending is not None:
             click.echo(f"{timing.path}: {timing.ending}")
+        if timing.reason is not None:
+            click.echo(f"{timing.path}: skipped, {timing.reason}")
 
 
 def _write_records(run: Run) -> None:
     rows = [[_record_text(record[name]) for name in RECORD_COLUMNS] for record in _records(run)]
-    _write_section("records", RECORD_COLUMNS, rows)
+    write_section("records", RECORD_COLUMNS, rows)
 
 
 def _write_artifacts(run: Run) -> None:
     rows = [["" if cell is None else str(cell) for cell in row.values()] for row in _artifacts(run)]
-    _write_section("artifacts", ARTIFACT_COLUMNS, rows)
+    write_section("artifacts", ARTIFACT_COLUMNS, rows)
 
 
 def _artifacts(run: Run) -> list[dict[str, Any]]:
@@ -185,13 +205,6 @@ def _artifacts(run: Run) -> list[dict[str, Any]]:
         }
         for name, artifact in artifacts.items()
     ]
-
-
-def _write_section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    if rows:
-        click.echo()
-        click.secho(title, bold=True)
-        write_table(header, rows)
 
 
 def _records(run: Run) -> list[dict[str, Any]]:

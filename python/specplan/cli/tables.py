@@ -21,6 +21,14 @@ def write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     click.echo("\n".join(lines))
 
 
+def write_section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table under a title to stdout, or nothing where it has no rows."""
+    if rows:
+        click.echo()
+        click.secho(title, bold=True)
+        write_table(header, rows)
+
+
 def write_fields(fields: Sequence[tuple[str, str]]) -> None:
     """Write names and values, one pair in a line, to stdout."""
     width = max(len(name) for name, _ in fields)

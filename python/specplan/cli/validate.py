@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,7 @@ from specplan.cli.diagnose import refuse_plan, write_diagnostics
 from specplan.errors import SpecError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Collection
 
     from specplan.spec.composition import Composition
 
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 @composition_options
 @strict_option
 @error_format_option
-def command(spec: Path, composition: Composition, strict: bool, error_format: str) -> None:
+@click.option(
+    "--watch", "watches", is_flag=True, help="Check again after each change, until Ctrl-C."
+)
+def command(
+    spec: Path, composition: Composition, strict: bool, error_format: str, watches: bool
+) -> None:
     """Check a spec as `mlx compile` does, and write nothing.
 
     Its data need not be there: what only their headers tell is then left unchecked, and the last
@@ -36,16 +42,46 @@ def command(spec: Path, composition: Composition, strict: bool, error_format: st
     Example:
       mlx validate spec.json
       mlx validate spec.yaml --strict --format json
+      mlx validate spec.yaml --watch
     """
+    if not watches:
+        if not _check(spec, composition, strict=strict, error_format=error_format):
+            raise click.exceptions.Exit(1)
+        return
+    from specplan.cli.watch import watch
+
+    def check() -> Collection[Path]:
+        read = {spec, *composition.pre, *composition.post}
+        _check(spec, composition, strict=strict, error_format=error_format, read=read)
+        return read
+
+    watch(check)
+
+
+def _check(
+    spec: Path,
+    composition: Composition,
+    *,
+    strict: bool,
+    error_format: str,
+    read: set[Path] | None = None,
+) -> bool:
+    """Whether a spec is right; says what is wrong, and adds the files of the spec to `read`."""
     from specplan.plan.analyse import analyse
     from specplan.spec.load import load
 
     refuse_plan(spec)
     try:
-        analysis = analyse(load(spec, composition), needs_data=False, strict=strict)
+        document = load(spec, composition)
+        if read is not None:
+            read.update(source.file for source in document.sources if source.file is not None)
+        analysis = analyse(document, needs_data=False, strict=strict)
     except SpecError as error:
         write_diagnostics(error.diagnostics, spec, error_format)
-        raise click.exceptions.Exit(1) from error
+        if read is not None:
+            read.update(Path(fault.origin.file) for fault in error.diagnostics if fault.origin.file)
+        return False
     write_diagnostics(analysis.warnings, spec, error_format)
     unchecked = f"; columns and rows of {', '.join(analysis.unread)} were not checked: not found"
     click.echo(f"{spec}: no errors{unchecked if analysis.unread else ''}", err=True)
+    return True

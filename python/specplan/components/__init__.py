@@ -28,6 +28,7 @@ from specplan.components.metric import (
 )
 from specplan.components.model import Cnn, Mlp
 from specplan.components.optimizer import SGD, Adam, AdamW, RMSprop
+from specplan.components.repetition import Folds, Seeds
 from specplan.components.sampler import Simple
 from specplan.components.source import ArrowFile, MemoryTable, ParquetFile
 from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
@@ -38,7 +39,16 @@ if TYPE_CHECKING:
     from specplan.components.component import Component
 
 Kind = Literal[
-    "source", "split", "sampler", "model", "merge", "loss", "optimizer", "metric", "callback"
+    "source",
+    "split",
+    "sampler",
+    "model",
+    "merge",
+    "loss",
+    "optimizer",
+    "metric",
+    "callback",
+    "repetition",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -61,4 +71,5 @@ COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
         Accuracy, MeanAbsoluteError, MeanSquaredErrorMetric, RootMeanSquaredError, R2
     ),
     "callback": _by_name(Evaluation, EarlyStopping),
+    "repetition": _by_name(Folds, Seeds),
 }

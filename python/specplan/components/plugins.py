@@ -12,7 +12,6 @@ not built in. Nothing is imported.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import sys
 from typing import TYPE_CHECKING
 
@@ -33,8 +32,10 @@ def plugins(kind: Kind) -> Mapping[str, Reference]:
 
 @functools.cache
 def _installed(_path: tuple[str, ...]) -> Mapping[Kind, Mapping[str, Reference]]:
+    from importlib.metadata import entry_points  # dear, and most specs name what is built in
+
     found: dict[Kind, dict[str, Reference]] = {}
-    for entry in importlib.metadata.entry_points(group=GROUP):
+    for entry in entry_points(group=GROUP):
         kind, _, name = entry.name.partition(".")
         reference = parse(entry.value)
         for known in OPEN_KINDS:

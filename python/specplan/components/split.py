@@ -8,15 +8,7 @@ from msgspec import Meta
 
 from specplan.components.component import Component
 
-Ratios = Annotated[
-    dict[str, Annotated[float, Meta(gt=0, le=1)]],
-    Meta(
-        min_length=1,
-        description="Share of the rows in each split; the shares sum to 1. "
-        "Sizes are rounded by largest remainder; the splits are cut in the order in which they are written.",
-        examples=[{"train": 0.8, "test": 0.2}],
-    ),
-]
+Share = Annotated[float, Meta(gt=0, le=1)]
 Leaks = Annotated[
     Literal["warn", "allow"],
     Meta(
@@ -30,7 +22,15 @@ Value = str | int | bool
 class RandomSplit(Component, frozen=True, tag="random"):
     """Shuffle the rows with `numpy.random.default_rng(seed)` and cut them consecutively."""
 
-    ratios: Ratios
+    ratios: Annotated[
+        dict[str, Share],
+        Meta(
+            min_length=1,
+            description="Share of the rows in each split; the shares sum to 1. Sizes are rounded by largest "
+            "remainder. However they are written, `train`, `val` and `test` are cut first, then the others by name.",
+            examples=[{"train": 0.8, "test": 0.2}],
+        ),
+    ]
     group_by: Annotated[
         str | tuple[str, ...],
         Meta(
@@ -61,7 +61,15 @@ class RandomSplit(Component, frozen=True, tag="random"):
 class OrderedSplit(Component, frozen=True, tag="ordered"):
     """Cut the rows consecutively as they are, without a shuffle: the past from the future in a time series."""
 
-    ratios: Ratios
+    ratios: Annotated[
+        dict[str, Share],
+        Meta(
+            min_length=1,
+            description="Share of the rows in each split; the shares sum to 1. Sizes are rounded by largest "
+            "remainder. The splits follow each other in the order in which they are written.",
+            examples=[{"past": 0.8, "future": 0.2}],
+        ),
+    ]
     leaks: Leaks = "warn"
 
 

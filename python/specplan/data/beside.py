@@ -9,6 +9,8 @@ from specplan.spec.wording import did_you_mean
 if TYPE_CHECKING:
     from pathlib import Path
 
+_START = 1024
+_MAGIC = ((b"PAR1", "parquet", "a Parquet"), (b"ARROW1", "arrow", "an Arrow"))
 _TABLES = (".parquet", ".arrow", ".feather")
 
 
@@ -19,6 +21,24 @@ def beside(file: Path) -> str | None:
     if not file.parent.is_dir():
         return "the folder does not exist"
     return did_you_mean(file.name, sorted(entry.name for entry in file.parent.iterdir()))
+
+
+def looks_like(file: Path, format: str) -> str | None:
+    """The hint for a file that is no table of `format`, which it is said to have."""
+    with file.open("rb") as opened:
+        start = opened.read(_START)
+    if not start:
+        return "the file is empty"
+    for magic, use, called in _MAGIC:
+        if start.startswith(magic) and use != format:
+            return f"it begins as {called} file does: `use: {use}`"
+    line = start.partition(b"\n")[0]
+    if line.isascii() and any(mark in line for mark in (b",", b";", b"\t")):
+        return (
+            "it looks like CSV, which says neither types nor shapes: "
+            "write it as Parquet, as `pandas.read_csv(path).to_parquet(path)` does"
+        )
+    return None
 
 
 def _in_folder(folder: Path) -> str:

@@ -10,9 +10,10 @@ import msgspec
 import numpy as np
 
 from specplan.components.split import RandomSplit
+from specplan.data.column_array import column_array
 from specplan.data.context import active_context, checked_label
 from specplan.data.keys import keys_of
-from specplan.data.split import CutError, cut
+from specplan.data.split import CutError, cut, in_cut_order
 from specplan.spec.arguments import checked_int, checked_list, checked_number
 from specplan.spec.wording import choices, quoted
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Domain = Literal["features", "targets", "tags"]
-_KINDS = "biufU"
 Keys = str | list[str] | tuple[str, ...]
 
 
@@ -141,8 +141,8 @@ class FeatureSet:
     ) -> None:
         """Divide the rows at random.
 
-        The rows are shuffled by `numpy.random.default_rng(seed)` and cut consecutively, in the order
-        of `ratios`; sizes are rounded by largest remainder.
+        The rows are shuffled by `numpy.random.default_rng(seed)` and cut consecutively:
+        `train`, `val` and `test` first, then the others by name. Sizes are rounded by largest remainder.
 
         Args:
             ratios: share of the rows in each split; the shares sum to 1.
@@ -180,6 +180,7 @@ class FeatureSet:
         strata = self._key_columns("stratify_by", stratify_by)
         if groups and strata:
             raise ValueError("`group_by` and `stratify_by` cannot be had together")
+        ratios = in_cut_order(ratios)
         self._random_splits = RandomSplits(
             ratios=ratios,
             group_by=groups,
@@ -328,14 +329,12 @@ def _column(label: str, name: str, data: Mapping[str, Any]) -> NDArray[Any]:
     if not isinstance(rows, np.ndarray):
         rows = checked_list(f"FeatureSet `{label}`: column `{name}`", rows)
         _check_shapes(label, name, rows)
-    array = np.array(rows, order="C")
-    if array.ndim == 0 or not len(array):
+    if not len(np.atleast_1d(rows)):
         raise ValueError(f"FeatureSet `{label}`: column `{name}` has no rows")
-    if array.dtype.kind not in _KINDS:
-        raise ValueError(
-            f"FeatureSet `{label}`: column `{name}` has items of type {array.dtype}; "
-            "they can be numbers, booleans or text"
-        )
+    try:
+        array = np.array(column_array(rows), order="C")
+    except ValueError as error:
+        raise ValueError(f"FeatureSet `{label}`: column `{name}` {error}") from None
     array.flags.writeable = False
     return array
 

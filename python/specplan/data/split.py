@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.components.split import Splitter, Value
+
+_FIRST = ("train", "val", "test")
+Item = TypeVar("Item")
 
 
 class CutError(ValueError):
@@ -61,6 +64,14 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
         """The row numbers of each split, in the order in which they were dealt out."""
         division = self.division()
         return {name: division.split(index) for index, name in enumerate(self.sizes)}
+
+
+def in_cut_order(by_split: Mapping[str, Item]) -> dict[str, Item]:
+    """`train`, `val` and `test` first, then the others by name: the order of keys in a text means nothing."""
+    ranks = {name: rank for rank, name in enumerate(_FIRST)}
+    return dict(
+        sorted(by_split.items(), key=lambda item: (ranks.get(item[0], len(_FIRST)), item[0]))
+    )
 
 
 def key_columns(splitter: Splitter) -> tuple[str, ...]:

@@ -103,6 +103,7 @@ def compile(  # noqa: A001 -- it is called specplan.compile
     *,
     overrides: Iterable[str] = (),
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+    strict: bool = False,
 ) -> Plan:
     """Compile a spec to a plan.
 
@@ -111,6 +112,7 @@ def compile(  # noqa: A001 -- it is called specplan.compile
             current folder.
         overrides: `KEY=VALUE`, values that replace those of the spec: `plan.train.epochs=5`.
         tables: columns of `memory` sources, by the name under which the spec calls them.
+        strict: whether warnings are errors; otherwise they are in `warnings` of the plan.
 
     Raises:
         SpecError: with everything that is wrong.
@@ -126,10 +128,10 @@ def compile(  # noqa: A001 -- it is called specplan.compile
             raise TypeError(f"an override is a text `KEY=VALUE`, not {type(text).__name__}")
     composition = Composition(overrides=tuple(texts))
     if isinstance(spec, str | os.PathLike):
-        return Plan(compile_path(spec, composition))
+        return Plan(compile_path(spec, composition, strict=strict))
     if not isinstance(spec, Mapping):
         raise TypeError(f"a spec is the path of a file or a mapping, not {type(spec).__name__}")
-    return Plan(compile_mapping(spec, composition=composition, tables=tables))
+    return Plan(compile_mapping(spec, composition=composition, tables=tables, strict=strict))
 
 
 def open(  # noqa: A001 -- it is called specplan.open

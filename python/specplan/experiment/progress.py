@@ -128,6 +128,9 @@ class Watched:
         if self._bars is not None:
             self._bars.console.print(f"{phase.path}: {ending}", markup=False, highlight=False)
 
+    def phase_skipped(self, phase: Phase, reason: str) -> None:
+        """Nothing to show: the history has it."""
+
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
         """Remember what was fitted, and take the bars down."""
         if isinstance(phase, Fit):

@@ -71,7 +71,8 @@ def analyse(
         mended: Mended | None = Mended(spec=validate(document))
     except SpecError as error:
         faults = error.diagnostics
-        mended = mend(document, [fault.origin.path for fault in faults])
+        places = [fault.origin.path for fault in faults if fault not in document.slips]
+        mended = None if document.is_cut else mend(document, places)
     if mended is None:
         raise SpecError(faults)
     context = Context(
@@ -96,7 +97,7 @@ def analyse(
         oddities.warn(context, parts, scheduled)
     looked_at: frozenset[str] = frozenset()
     if needs_data:
-        looked_at = rows.look(context, bound, wired.nodes, scheduled.phases, check_data=check_data)
+        looked_at = rows.look(context, bound, wired.nodes, scheduled, check_data=check_data)
     found = _in_order([*faults, *context.diagnostics], document)
     if strict:
         found = [msgspec.structs.replace(item, severity="error") for item in found]

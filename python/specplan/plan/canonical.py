@@ -21,7 +21,8 @@ from specplan.spec.model import names_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_NAMES = ("id", "experiment", "results", "code")
+NAMES = ("id", "experiment", "results", "code")
+"""Parts of a plan that change no result: they are left out of its id."""
 _SOURCE_NAMES = ("path", "name")
 # Made with the module: msgspec crashes where two threads are the first to decode a type.
 _PLAN = msgspec.json.Decoder(Plan)
@@ -66,7 +67,7 @@ def plan_id(plan: Plan) -> str:
 
 def id_of_written(value: dict[str, Any]) -> str:
     """The id of the plain value of a plan of any version, as it was written; what is no plan has one as well."""
-    meaning = {key: item for key, item in value.items() if key not in _NAMES}
+    meaning = {key: item for key, item in value.items() if key not in NAMES}
     if isinstance(value.get("data"), dict):
         meaning["data"] = {label: _without_names(data) for label, data in value["data"].items()}
     return f"b3:{blake3(rfc8785.dumps(_without_places(meaning))).hexdigest()}"

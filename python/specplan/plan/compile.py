@@ -13,7 +13,6 @@ from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Res
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.context import READ_ONLY, CodeUse
 from specplan.plan.passes.own_component import OwnCode
-from specplan.plan.passes.schedule import phase_places
 from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.load import from_mapping, load
 from specplan.spec.model import to_value
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from specplan.plan.model import Phase
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.phase import Parts
+    from specplan.plan.passes.schedule import Schedule
     from specplan.spec.diagnostics import Origin, Path
     from specplan.spec.document import Document
     from specplan.spec.model import Spec
@@ -58,6 +57,7 @@ def compile_mapping(
     composition: Composition = NOTHING_ADDED,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     fitted: Collection[str] | None = None,
+    strict: bool = False,
     check_data: bool = False,
 ) -> Compiled:
     """Compile a spec that a Python program holds.
@@ -68,13 +68,16 @@ def compile_mapping(
         tables: columns of `memory` sources, by the name under which the spec calls them.
         fitted: nodes that are fitted before the first phase, in the state that the plan will go on
             from; None where it starts from fresh nodes.
+        strict: whether warnings are errors.
         check_data: look at the rows of large files as well.
 
     Raises:
         SpecError: with everything that is wrong.
     """
     document = from_mapping(mapping, folder=folder, composition=composition)
-    return compile_document(document, tables=tables, fitted=fitted, check_data=check_data)
+    return compile_document(
+        document, tables=tables, fitted=fitted, strict=strict, check_data=check_data
+    )
 
 
 def compile_document(
@@ -90,19 +93,19 @@ def compile_document(
     analysis = analyse(
         document, tables=tables, fitted=fitted, check_data=check_data, strict=strict, code=code
     )
-    context, phases = analysis.context, analysis.schedule.phases
+    context = analysis.context
     return Compiled(
-        plan=_plan(context.spec, analysis.parts, phases),
+        plan=_plan(context.spec, analysis.parts, analysis.schedule),
         folder=document.folder,
         tables=tables or {},
         warnings=analysis.warnings,
-        origins=_origins(context, phases),
+        origins=_origins(context, analysis.schedule),
         spec=to_value(context.spec),
         looked_at=analysis.looked_at,
     )
 
 
-def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
+def _origins(context: Context, schedule: Schedule) -> dict[str, Origin]:
     spec = context.spec
     origins: dict[str, Origin] = {}
     for label, feature_set in spec.data.items():
@@ -117,16 +120,16 @@ def _origins(context: Context, phases: tuple[Phase, ...]) -> dict[str, Origin]:
                 origins[pointer] = context.origin((*place, domain, index))
     for label in spec.graph.nodes:
         origins[f"/graph/nodes/{label}"] = context.origin(("graph", "nodes", label))
-    places = phase_places(spec)
-    for index, (phase, place) in enumerate(zip(phases, places, strict=True)):
-        origins[f"/phases/{index}"] = context.origin(place)
+    placed = zip(schedule.phases, schedule.places, strict=True)
+    for index, (phase, written) in enumerate(placed):
+        origins[f"/phases/{index}"] = context.origin(written)
         for position, loss in enumerate(phase.losses):
             pointer = f"/phases/{index}/losses/{position}"
             origins[pointer] = context.origin(("losses", loss.label))
     return origins
 
 
-def _plan(spec: Spec, parts: Parts, phases: tuple[Phase, ...]) -> Plan:
+def _plan(spec: Spec, parts: Parts, schedule: Schedule) -> Plan:
     optimizer = parts.resolved.get(("graph", "optimizer"))
     plan = Plan(
         id="",
@@ -134,13 +137,17 @@ def _plan(spec: Spec, parts: Parts, phases: tuple[Phase, ...]) -> Plan:
         numerics=Numerics(
             seed=spec.run.seed, threads=spec.run.threads, deterministic=spec.run.deterministic
         ),
-        data={label: known.data for label, known in parts.data.items() if known.data is not None},
+        data={
+            label: msgspec.structs.replace(known.data, folds=schedule.folds[label])
+            for label, known in parts.data.items()
+            if known.data is not None
+        },
         graph=Graph(
             nodes=parts.wired.nodes,
             order=parts.wired.order,
             optimizer=as_plan(optimizer) if isinstance(optimizer, Component | OwnCode) else None,
         ),
-        phases=phases,
+        phases=schedule.phases,
         results=Results(**msgspec.structs.asdict(spec.results)),
         code=Surroundings(**msgspec.structs.asdict(spec.code), dirty_git=spec.run.dirty_git),
     )

@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from specplan.models.sklearn.table import estimators
+from specplan.plan.amounts import count, size
 from specplan.plan.dtypes import item_size
 from specplan.plan.model import Eval, Fit, Train
 from specplan.plan.shapes import show
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from specplan.plan.model import (
         Component,
         Data,
+        Fold,
+        Guard,
         Node,
         Objective,
         Phase,
@@ -23,12 +26,12 @@ if TYPE_CHECKING:
         Read,
         Record,
         Shape,
+        Split,
     )
 
 # docs/format.md: the epoch and batch of each row, and the index row of each batch, of every channel.
 _KEY_BYTES = 8
 _INDEX_BYTES = 40
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def explain(plan: Plan) -> str:
@@ -43,8 +46,10 @@ def explain(plan: Plan) -> str:
     for label, data in plan.data.items():
         lines += ["", *_data(label, data)]
     lines += ["", *_graph(plan)]
+    numbers: dict[str, int] = {}
     for number, phase in enumerate(plan.phases, start=1):
-        lines += ["", *_phase(phase, number)]
+        numbers[phase.path] = number
+        lines += ["", *_phase(phase, number, numbers[_path_in_first_passes(phase)])]
     return "\n".join(lines) + "\n"
 
 
@@ -52,7 +57,7 @@ def _numerics(plan: Plan) -> str:
     numerics = plan.numerics
     threads = "threads of the machine"
     if numerics.threads is not None:
-        threads = _count(numerics.threads, "thread")
+        threads = count(numerics.threads, "thread")
     exact = ", deterministic" if numerics.deterministic else ""
     return f"seed {numerics.seed}, {numerics.device}, {numerics.dtype}, {threads}{exact}"
 
@@ -65,12 +70,34 @@ def _results(plan: Plan) -> str:
 def _data(label: str, data: Data) -> Iterator[str]:
     source = data.source
     where = source.path if source.path is not None else source.name
-    yield f"data {label}: {_count(data.rows, 'row')}, {source.use} {where}"
+    yield f"data {label}: {count(data.rows, 'row')}, {source.use} {where}"
     for name, column in data.columns.items():
         yield f"  {name}: {column.dtype} {show(column.shape)}, {column.domain}"
     if data.splitter is not None:
         sizes = ", ".join(f"{name} {rows}" for name, rows in data.sizes.items())
         yield f"  splits by {_splitter(data.splitter)}: {sizes}"
+    yield from _folds(data)
+
+
+def _folds(data: Data) -> Iterator[str]:
+    groups: dict[str, list[Fold]] = {}
+    for path, fold in data.folds.items():
+        groups.setdefault(path.rpartition(".")[0], []).append(fold)
+    for group, folds in groups.items():
+        cut = ", ".join(folds[0].of) or "all rows"
+        order = "" if folds[0].seed is None else f", shuffled with seed {folds[0].seed}"
+        sizes = [f"{first.name} {_range(rows)}" for first, rows in _parts(folds)]
+        yield f"  {group} cuts {cut} into {len(folds)} folds{order}: {', '.join(sizes)}"
+
+
+def _parts(folds: list[Fold]) -> Iterator[tuple[Split, list[int]]]:
+    yield folds[0].train, [fold.train.rows for fold in folds]
+    yield folds[0].val, [fold.val.rows for fold in folds]
+
+
+def _range(numbers: list[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def _splitter(splitter: Component) -> str:
@@ -87,9 +114,9 @@ def _splitter(splitter: Component) -> str:
 
 def _graph(plan: Plan) -> Iterator[str]:
     known = [node.parameters for node in plan.graph.nodes.values()]
-    total = _count(sum(number or 0 for number in known), "parameter")
+    total = count(sum(number or 0 for number in known), "parameter")
     more = " and those of models that were not run" if None in known else ""
-    yield f"graph: {_count(len(plan.graph.order), 'node')}, {total}{more}"
+    yield f"graph: {count(len(plan.graph.order), 'node')}, {total}{more}"
     for label in plan.graph.order:
         yield from _node(plan, label, plan.graph.nodes[label])
     if plan.graph.optimizer is not None:
@@ -100,7 +127,7 @@ def _node(plan: Plan, label: str, node: Node) -> Iterator[str]:
     yield f"  {label}: {_component(node.component)}"
     for read in node.inputs:
         yield f"    reads {_read(plan, read)}"
-    parameters = f", {_count(node.parameters, 'parameter')}" if node.parameters else ""
+    parameters = f", {count(node.parameters, 'parameter')}" if node.parameters else ""
     yield f"    gives {node.dtype} {show(node.shape)}{parameters}"
     if node.target is not None:
         yield f"    target {_read(plan, node.target)}"
@@ -130,9 +157,22 @@ def _stored(plan: Plan, read: Read) -> tuple[list[str], Shape]:
     return dtypes, (*rows[0][:-1], sum(row[-1] for row in rows))
 
 
-def _phase(phase: Phase, number: int) -> Iterator[str]:
+def _path_in_first_passes(phase: Phase) -> str:
+    """The path of the phase that this one is another pass of; its own in the first passes."""
+    labels = phase.path.split(".")
+    for each in phase.passes:
+        labels[each.group.count(".") + 1] = f"{each.kind}_0"
+    return ".".join(labels)
+
+
+def _phase(phase: Phase, number: int, same_as: int) -> Iterator[str]:
+    if same_as != number:
+        yield f"phase {number} {phase.path}: as phase {same_as}, {count(phase.rows, 'row')}"
+        yield from map(_guard, phase.guards)
+        return
     split = "all rows" if phase.split is None else f"split {phase.split}"
-    yield f"phase {number} {phase.path}: {_KINDS[type(phase)]} {phase.data}, {split}, {_count(phase.rows, 'row')}"
+    yield f"phase {number} {phase.path}: {_KINDS[type(phase)]} {phase.data}, {split}, {count(phase.rows, 'row')}"
+    yield from map(_guard, phase.guards)
     match phase:
         case Train():
             yield from _train(phase)
@@ -152,12 +192,20 @@ def _phase(phase: Phase, number: int) -> Iterator[str]:
     yield from _recorded(phase)
 
 
+def _guard(guard: Guard) -> str:
+    where = guard.phases[0]
+    if len(guard.phases) > 1:
+        where = f"the last of {where} to {guard.phases[-1]} that was run"
+    no = "" if guard.holds else "not "
+    return f"  runs if {guard.metric} of {where} is {no}{guard.op} {guard.value:g}"
+
+
 _KINDS: dict[type[Any], str] = {Train: "train on", Eval: "evaluate on", Fit: "fit to"}
 
 
 def _train(phase: Train) -> Iterator[str]:
     steps = phase.epochs * phase.steps
-    yield f"  {_count(phase.epochs, 'epoch')} of {_count(phase.steps, 'step')}, {_count(steps, 'step')} in all"
+    yield f"  {count(phase.epochs, 'epoch')} of {count(phase.steps, 'step')}, {count(steps, 'step')} in all"
     yield f"  sampler {_component(phase.sampler.component)}"
     yield f"  trains {_names(phase.trainable)}"
     others = tuple(label for label in phase.nodes if label not in phase.trainable)
@@ -172,13 +220,13 @@ def _between(phase: Train) -> Iterator[str]:
         labels = [item.label for item in (*evaluation.losses, *evaluation.metrics)]
         total = [f"{evaluation.name}_loss"] if evaluation.losses else []
         series = ", ".join([*total, *(f"{evaluation.name}_{label}" for label in labels)])
-        yield f"  {when}: evaluate split {evaluation.split}, {_count(evaluation.rows, 'row')}: {series}"
+        yield f"  {when}: evaluate split {evaluation.split}, {count(evaluation.rows, 'row')}: {series}"
     stopping = phase.early_stopping
     if stopping is not None:
         back = ", then the best weights are put back" if stopping.restore_best else ""
         yield (
             f"  stops when {stopping.monitor} ({stopping.mode}) has not improved by more than "
-            f"{stopping.min_delta:g} for {_count(stopping.patience, 'epoch')}{back}"
+            f"{stopping.min_delta:g} for {count(stopping.patience, 'epoch')}{back}"
         )
 
 
@@ -208,11 +256,11 @@ def _recorded(phase: Phase) -> Iterator[str]:
         if phase.record == "all" or phase.early_stopping is not None:
             rows, batches = rows * phase.epochs, batches * phase.epochs
         kept = " of the last epoch" if phase.record == "last" else " of each epoch"
-    size = sum(
+    total = sum(
         rows * (_row_bytes(record) + _KEY_BYTES) + batches * _INDEX_BYTES
         for record in phase.records
     )
-    yield f"  records {values}{kept}: about {_bytes(size)}"
+    yield f"  records {values}{kept}: about {size(total)}"
 
 
 def _row_bytes(record: Record) -> int:
@@ -230,7 +278,7 @@ def _component(component: Component) -> str:
     }
     parts = [f"{name}={_argument(value)}" for name, value in shown.items()]
     if len(shown) < len(args):
-        parts.append(_count(len(args) - len(shown), "default"))
+        parts.append(count(len(args) - len(shown), "default"))
     own = f", code {component.code.digest[:11]}" if component.code is not None else ""
     return (f"{component.use}({', '.join(parts)})" if parts else component.use) + own
 
@@ -254,16 +302,3 @@ def _argument(value: Any) -> str:
 
 def _names(labels: tuple[str, ...]) -> str:
     return ", ".join(labels)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def _bytes(size: int) -> str:
-    amount = float(size)
-    for unit in _UNITS:
-        if amount < 1024 or unit == _UNITS[-1]:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    raise AssertionError

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 class MemoryTableError(ValueError):
-    """Arrays that are no table; the message says why."""
+    """Arrays that are no table; the message says why, `column` is the one to blame."""
+
+    def __init__(self, message: str, column: str) -> None:
+        self.column = column
+        super().__init__(message)
 
 
 class MemoryColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,20 +43,23 @@ def read_memory_header(columns: Mapping[str, NDArray[Any]]) -> MemoryHeader:
     Raises:
         MemoryTableError: the arrays differ in length, or hold something that is no table column.
     """
-    import numpy as np
     from blake3 import blake3
+
+    from specplan.data.column_array import column_array
 
     digest = blake3()
     headers: list[MemoryColumn] = []
     rows: int | None = None
     for name in sorted(columns):
-        array = np.asarray(columns[name])
-        if array.ndim == 0:
-            raise MemoryTableError(f"column `{name}` is a single value, not an array of rows")
+        try:
+            array = column_array(columns[name])
+        except ValueError as error:
+            raise MemoryTableError(f"column `{name}` {error}", name) from None
         rows = array.shape[0] if rows is None else rows
         if array.shape[0] != rows:
-            raise MemoryTableError(f"column `{name}` has {array.shape[0]} rows, others have {rows}")
-        dtype = _dtype(name, array)
+            message = f"column `{name}` has {array.shape[0]} rows, others have {rows}"
+            raise MemoryTableError(message, name)
+        dtype = _dtype(array)
         headers.append(MemoryColumn(name=name, dtype=dtype, shape=array.shape[1:], nulls=0))
         head = msgspec.json.encode([name, dtype, array.shape])
         digest.update(len(head).to_bytes(8, "little"))
@@ -61,14 +68,8 @@ def read_memory_header(columns: Mapping[str, NDArray[Any]]) -> MemoryHeader:
     return MemoryHeader(rows=rows or 0, columns=tuple(headers), digest=f"b3:{digest.hexdigest()}")
 
 
-def _dtype(name: str, array: NDArray[Any]) -> str:
-    if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
-        return array.dtype.newbyteorder("=").name
-    if array.dtype.kind in "UT":
-        return "string"
-    if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.flat):
-        return "string"
-    raise MemoryTableError(f"column `{name}` has items of type {array.dtype}")
+def _dtype(array: NDArray[Any]) -> str:
+    return array.dtype.newbyteorder("=").name if array.dtype.kind in "biuf" else "string"
 
 
 def _bytes(array: NDArray[Any]) -> bytes:

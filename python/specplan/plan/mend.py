@@ -50,7 +50,7 @@ def mend(document: Document, faults: Iterable[Path]) -> Mended | None:
     while () not in removed:
         kept: dict[Path, tuple[int, ...]] = {}
         value = _without(document.value, removed, (), kept)
-        rest = msgspec.structs.replace(document, value=value, problems=())
+        rest = msgspec.structs.replace(document, value=value, problems=(), slips=())
         try:
             spec = validate(rest)
         except SpecError as error:

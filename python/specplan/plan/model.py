@@ -13,7 +13,7 @@ import msgspec
 from specplan.spec.model import DirtyGitAction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -112,6 +112,52 @@ class Split(_Part, frozen=True, kw_only=True):
     rows: int
 
 
+class Pass(_Part, frozen=True, kw_only=True):
+    """One of the passes over a group that is run several times.
+
+    Before the first phase of each fold and each seed the state is put back to what it was when the
+    group began, and after the last phase of the group as well; what `pass` counts goes on from pass to
+    pass. Passes of a group follow each other in the plan.
+
+    Attributes:
+        group: path of the group; kind and index make the label of the pass that follows it.
+        of: number of passes.
+        seed: of a seed: the root seed of the initial weights of the torch nodes that the group trains.
+    """
+
+    group: str
+    kind: Literal["fold", "seed", "pass"]
+    index: int
+    of: int
+    seed: int | None = None
+
+    @property
+    def path(self) -> str:
+        """The first part of the paths of its phases."""
+        return f"{self.group}.{self.kind}_{self.index}"
+
+
+class Fold(_Part, frozen=True, kw_only=True):
+    """What the splits of a FeatureSet are in one pass of a cross-validation.
+
+    The rows of the splits `of`, in ascending order, are shuffled where there is a `seed` and cut into
+    `n` consecutive parts, the first of which have one row more where the rows do not divide. Part
+    `index` is `val`, the others in their order are `train`. Other splits are what they are outside.
+
+    Attributes:
+        of: splits as they are outside; empty for all rows.
+        within: the fold around it that cuts the same FeatureSet, by its path.
+    """
+
+    n: int
+    index: int
+    seed: int | None
+    of: tuple[str, ...]
+    within: str | None
+    train: Split
+    val: Split
+
+
 class Data(_Part, frozen=True, kw_only=True):
     """One FeatureSet."""
 
@@ -121,11 +167,27 @@ class Data(_Part, frozen=True, kw_only=True):
     splitter: Component | None = None
     splits: tuple[Split, ...] = ()
     """In the order in which they are cut from the shuffled rows."""
+    folds: dict[str, Fold] = {}
+    """By the path of the pass. Phases of the pass see its splits, and those of `within`."""
 
     @property
     def sizes(self) -> dict[str, int]:
         """Rows of each split by name, in the order of `splits`."""
         return {split.name: split.rows for split in self.splits}
+
+    def fold_of(self, passes: Iterable[Pass]) -> Fold | None:
+        """The innermost fold that cuts this FeatureSet, if one of `passes` does."""
+        found = None
+        for each in passes:
+            found = self.folds.get(each.path, found)
+        return found
+
+    def sizes_in(self, fold: Fold | None) -> dict[str, int]:
+        """Rows of each split as phases inside a fold see them."""
+        if fold is None:
+            return self.sizes
+        outside = self.sizes_in(self.folds[fold.within] if fold.within is not None else None)
+        return {**outside, fold.train.name: fold.train.rows, fold.val.name: fold.val.rows}
 
 
 class Read(_Part, frozen=True, kw_only=True):
@@ -214,6 +276,13 @@ class Evaluation(_Part, frozen=True, kw_only=True):
     every_n_epochs: int
     batch_size: int | None
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of the metrics that it records."""
+        total = ("loss",) if self.losses else ()
+        labels = (*total, *(each.label for each in (*self.losses, *self.metrics)))
+        return tuple(f"{self.name}_{label}" for label in labels)
+
 
 class EarlyStopping(_Part, frozen=True, kw_only=True):
     """When to stop a train phase."""
@@ -225,6 +294,24 @@ class EarlyStopping(_Part, frozen=True, kw_only=True):
     restore_best: bool
 
 
+class Guard(_Part, frozen=True, kw_only=True):
+    """A condition under which a phase is run, on what was measured before; otherwise it is skipped.
+
+    The metric is that of the last of `phases` that was run, as its end left it: of the epoch whose
+    weights a train phase kept. Where none of them was run the guarded phase is skipped; a metric that
+    was not measured compares as NaN does.
+
+    Attributes:
+        holds: what the comparison must be for the phase to be run.
+    """
+
+    phases: tuple[str, ...]
+    metric: str
+    op: Literal["<", "<=", ">", ">=", "=="]
+    value: float
+    holds: bool
+
+
 class _Phase(_Part, frozen=True, kw_only=True):
     """What every phase has.
 
@@ -234,6 +321,8 @@ class _Phase(_Part, frozen=True, kw_only=True):
         nodes: nodes that compute, in order.
         steps: steps of one epoch, or of the phase.
         record: which steps are recorded; records: what is recorded in them.
+        passes: the passes that it belongs to, from the outside in.
+        guards: conditions under which it is run.
     """
 
     path: str
@@ -246,6 +335,17 @@ class _Phase(_Part, frozen=True, kw_only=True):
     metrics: tuple[Objective, ...] = ()
     record: RecordMode
     records: tuple[Record, ...] = ()
+    passes: tuple[Pass, ...] = ()
+    guards: tuple[Guard, ...] = ()
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of the metrics that its end leaves."""
+        total = {"train": "train_loss", "eval": "eval_loss", "fit": "fit_loss"}
+        own = [each.label for each in (*self.losses, *self.metrics)]
+        if self.losses:
+            own.insert(0, total[str(self.__struct_config__.tag)])
+        return tuple(own)
 
 
 class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
@@ -257,6 +357,12 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
     optimizer: Component
     evaluations: tuple[Evaluation, ...] = ()
     early_stopping: EarlyStopping | None = None
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of the metrics that its end leaves: those of evaluations that an epoch reaches, too."""
+        reached = [each for each in self.evaluations if each.every_n_epochs <= self.epochs]
+        return (*super().measured, *(name for each in reached for name in each.measured))
 
 
 class Eval(_Phase, tag_field="phase", tag="eval", frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from specplan.plan.model import Train
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from specplan.plan.model import Node, Phase
+    from specplan.plan.model import Fold, Node, Phase
 
 
 class ColumnsRead(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,11 +67,29 @@ def _readers(label: str, nodes: Mapping[str, Node]) -> Iterator[str]:
             yield from _readers(other, nodes)
 
 
-def splits_read(phases: Iterable[Phase]) -> dict[str, set[str | None]]:
-    """The splits that phases read, by FeatureSet; None stands for all rows."""
+def splits_read(
+    phases: Iterable[Phase], folds: Mapping[str, Mapping[str, Fold]]
+) -> dict[str, set[str | None]]:
+    """The splits that phases read, by FeatureSet; None stands for all rows, and for a fold what it cuts."""
     found: dict[str, set[str | None]] = {}
     for phase in phases:
-        found.setdefault(phase.data, set()).add(phase.split)
+        splits = {phase.split}
         if isinstance(phase, Train):
-            found[phase.data].update(evaluation.split for evaluation in phase.evaluations)
+            splits.update(evaluation.split for evaluation in phase.evaluations)
+        known, fold = folds.get(phase.data, {}), None
+        for each in phase.passes:
+            fold = known.get(each.path, fold)
+        for split in splits:
+            found.setdefault(phase.data, set()).update(_whole(split, fold, known))
     return found
+
+
+def _whole(split: str | None, fold: Fold | None, folds: Mapping[str, Fold]) -> Iterator[str | None]:
+    """The splits that a phase inside a fold reads rows of."""
+    if fold is None or split is None:
+        yield split
+        return
+    outside = folds[fold.within] if fold.within is not None else None
+    pooled = fold.of or (None,) if split in (fold.train.name, fold.val.name) else (split,)
+    for other in pooled:
+        yield from _whole(other, outside, folds)

@@ -34,7 +34,12 @@ def mlp_parameters(model: Mlp, input_shape: Shape, output_shape: Shape) -> int:
 
 
 def cnn_features(model: Cnn, input_shape: Shape) -> Shape:
-    """Shape after the last convolution block.
+    """Shape after the last convolution block. Raises ShapeError as `cnn_sizes` does."""
+    return (model.hidden_dim, *cnn_sizes(model, input_shape)[-1][1])
+
+
+def cnn_sizes(model: Cnn, input_shape: Shape) -> list[tuple[Shape, Shape]]:
+    """Length, or height and width, after the convolution and after the pooling of each block.
 
     Raises:
         ShapeError: the rows are not (channels, length) or (channels, height, width), or a block
@@ -45,24 +50,24 @@ def cnn_features(model: Cnn, input_shape: Shape) -> Shape:
             f"cnn reads rows of shape (channels, length) or (channels, height, width), "
             f"not {show(input_shape)}"
         )
-    sizes = input_shape[1:]
+    sizes: list[tuple[Shape, Shape]] = []
+    before = input_shape[1:]
     for layer in range(model.n_layers):
-        before = sizes
-        sizes = tuple(
-            (size + 2 * model.padding - model.kernel_size) // model.stride + 1 for size in sizes
+        convolved = tuple(
+            (size + 2 * model.padding - model.kernel_size) // model.stride + 1 for size in before
         )
-        if min(sizes) < 1:
+        if min(convolved) < 1:
             raise ShapeError(
                 f"layer {layer} of cnn: kernel_size {model.kernel_size} with padding "
                 f"{model.padding} does not fit into {show(before)}"
             )
-        before = sizes
-        sizes = tuple(size // model.pooling for size in sizes)
-        if min(sizes) < 1:
+        before = tuple(size // model.pooling for size in convolved)
+        if min(before) < 1:
             raise ShapeError(
-                f"layer {layer} of cnn: pooling {model.pooling} leaves nothing of {show(before)}"
+                f"layer {layer} of cnn: pooling {model.pooling} leaves nothing of {show(convolved)}"
             )
-    return (model.hidden_dim, *sizes)
+        sizes.append((convolved, before))
+    return sizes
 
 
 def cnn_parameters(model: Cnn, input_shape: Shape, output_shape: Shape) -> int:

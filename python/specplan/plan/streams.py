@@ -1,7 +1,8 @@
 """Named streams of random numbers: every seed comes from the root seed and a name.
 
 Adding a node or a phase changes no other stream. Names in use: `init/<node>`, `split/<FeatureSet>`,
-`phase/<path>/sampler`, `phase/<path>/global`.
+`phase/<path>/sampler`, `phase/<path>/global`; `split/<FeatureSet>/<group>` and `seeds/<group>/<index>`
+of groups that are run for each fold or seed.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from specplan.models.sklearn import table
 from specplan.plan.dtypes import NUMBERS
 from specplan.plan.model import Eval, Fit, Train
 from specplan.plan.shapes import LARGEST_SIZE, ShapeError, cnn_features, concat_shape
+from specplan.plan.verify_course import check_course, check_folds, expect
 from specplan.spec.model import LONGEST_NAME, MOST_THREADS
 
 if TYPE_CHECKING:
@@ -56,33 +57,29 @@ def verify(plan: Plan) -> None:
     """
     name = plan.experiment.id
     named = _matches(_LABEL, name) and len(name) <= LONGEST_NAME
-    _expect("experiment.id", "is not a label", that=named)
+    expect("experiment.id", "is not a label", that=named)
     threads = plan.numerics.threads
-    _expect(
+    expect(
         "numerics",
         "has an impossible number of threads",
         that=threads is None or 1 <= threads <= MOST_THREADS,
     )
     for label, data in plan.data.items():
         place = f"data.{label}"
-        _expect(place, "is not a label", that=_matches(_LABEL, label))
-        _expect(place, "is also the name of a node", that=label not in plan.graph.nodes)
-        _expect(place, "has no rows", that=data.rows > 0)
+        expect(place, "is not a label", that=_matches(_LABEL, label))
+        expect(place, "is also the name of a node", that=label not in plan.graph.nodes)
+        expect(place, "has no rows", that=data.rows > 0)
         _check_data(data, place)
     _check_graph(plan)
+    check_course(plan)
     paths: set[str] = set()
     for index, phase in enumerate(plan.phases):
         place = f"phases[{index}]"
         named = _matches(_PHASE_PATH, phase.path) and len(phase.path) <= LONGEST_NAME
-        _expect(place, "has a path that is no label", that=named)
-        _expect(place, f"repeats the path {phase.path}", that=phase.path not in paths)
+        expect(place, "has a path that is no label", that=named)
+        expect(place, f"repeats the path {phase.path}", that=phase.path not in paths)
         paths.add(phase.path)
         _check_phase(plan, phase, place)
-
-
-def _expect(place: str, fault: str, *, that: bool) -> None:
-    if not that:
-        raise PlanError(f"{place} {fault}")
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> bool:
@@ -91,7 +88,7 @@ def _matches(pattern: re.Pattern[str], text: str) -> bool:
 
 def _check_shape(shape: Shape, place: str) -> None:
     possible = all(size > 0 for size in shape) and prod(shape) <= LARGEST_SIZE
-    _expect(place, f"has the impossible shape {shape}", that=possible)
+    expect(place, f"has the impossible shape {shape}", that=possible)
 
 
 def _check_component(kind: Kind, component: Component, place: str) -> Declared | None:
@@ -107,16 +104,16 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
     except msgspec.ValidationError as error:
         raise PlanError(f"{place} has wrong arguments for `{component.use}`: {error}") from None
     complete = component.args.keys() == set(declaration.__struct_encode_fields__)
-    _expect(place, f"leaves arguments of `{component.use}` open", that=complete)
+    expect(place, f"leaves arguments of `{component.use}` open", that=complete)
     return found
 
 
 def _check_code(kind: Kind, component: Component, code: Code, place: str) -> None:
     reference = parse(component.use)
     named = kind in OPEN_KINDS and reference is not None
-    _expect(place, f"names the impossible {kind} `{component.use}`", that=named)
+    expect(place, f"names the impossible {kind} `{component.use}`", that=named)
     whole = reference is None or bool(code.paths) or not reference.is_file
-    _expect(place, f"does not say where `{component.use}` is", that=whole)
+    expect(place, f"does not say where `{component.use}` is", that=whole)
 
 
 def _check_estimator(component: Component, place: str) -> None:
@@ -124,66 +121,63 @@ def _check_estimator(component: Component, place: str) -> None:
     if estimator is None:
         raise PlanError(f"{place} names the unknown estimator `{component.use}`")
     complete = component.args.keys() == estimator.parameters.keys()
-    _expect(place, f"has other arguments than those of `{component.use}`", that=complete)
+    expect(place, f"has other arguments than those of `{component.use}`", that=complete)
     try:
         arguments = table.decode_floats(component.args)
     except (TypeError, ValueError):
         raise PlanError(f"{place} has a `$float` that is no number") from None
     for name, value in arguments.items():
         takes = table.refusal(estimator, name, value)
-        _expect(place, f"gives `{component.use}` a wrong `{name}`", that=takes is None)
+        expect(place, f"gives `{component.use}` a wrong `{name}`", that=takes is None)
 
 
 def _check_data(data: Data, place: str) -> None:
     source = data.source
     found = source.name if source.use == "memory" else source.path
-    _expect(place, "does not say where its rows are", that=found is not None)
+    expect(place, "does not say where its rows are", that=found is not None)
     whole = sum(data.sizes.values()) == data.rows and min(data.sizes.values(), default=0) > 0
-    _expect(place, "has other splits", that=not data.splits or whole)
-    _expect(
-        place, "does not say how it is split", that=not data.splits or data.splitter is not None
-    )
+    expect(place, "has other splits", that=not data.splits or whole)
+    expect(place, "does not say how it is split", that=not data.splits or data.splitter is not None)
     if data.splitter is not None:
         splitter = _check_component("split", data.splitter, place)
         if "seed" in data.splitter.args:
             _check_seed(data.splitter.args["seed"], place)
         assert isinstance(splitter, RandomSplit | OrderedSplit | ColumnSplit)
         names = splitter.splits if isinstance(splitter, ColumnSplit) else splitter.ratios
-        _expect(
+        expect(
             place,
             "has other splits than it says",
             that=not data.splits or names.keys() == data.sizes.keys(),
         )
         known = data.columns.keys() >= set(key_columns(splitter))
-        _expect(place, "is split by a column that it does not have", that=known)
+        expect(place, "is split by a column that it does not have", that=known)
     for name, column in data.columns.items():
         _check_shape(column.shape, f"{place}.{name}")
+    check_folds(data, place)
 
 
 def _check_seed(seed: object, place: str) -> None:
-    _expect(
+    expect(
         place, f"has the impossible seed {seed}", that=isinstance(seed, int) and 0 <= seed < 1 << 64
     )
 
 
 def _check_graph(plan: Plan) -> None:
     nodes, order = plan.graph.nodes, plan.graph.order
-    _expect("graph.order", "does not list every node once", that=sorted(order) == sorted(nodes))
+    expect("graph.order", "does not list every node once", that=sorted(order) == sorted(nodes))
     before: set[str] = set()
     for label in order:
         node = nodes[label]
         place = f"graph.nodes.{label}"
-        _expect(place, "is not a label", that=_matches(_LABEL, label))
-        _expect(place, f"gives values of type {node.dtype}", that=node.dtype in NUMBERS)
+        expect(place, "is not a label", that=_matches(_LABEL, label))
+        expect(place, f"gives values of type {node.dtype}", that=node.dtype in NUMBERS)
         _check_shape(node.shape, place)
         many = node.backend == "merge"
-        _expect(
-            place, "has no input", that=len(node.inputs) == 1 or (many and len(node.inputs) > 1)
-        )
+        expect(place, "has no input", that=len(node.inputs) == 1 or (many and len(node.inputs) > 1))
         for read in node.inputs:
             _check_read(plan, read, before, place)
         if node.target is not None:
-            _expect(place, "has a target that is no column", that=bool(node.target.columns))
+            expect(place, "has a target that is no column", that=bool(node.target.columns))
             _check_read(plan, node.target, before, place)
         _check_node(node, place)
         before.add(label)
@@ -199,7 +193,7 @@ def _check_node(node: Node, place: str) -> None:
     except ShapeError as error:
         raise PlanError(f"{place}: {error}") from None
     own = node.component.code is not None
-    _expect(place, f"does not give rows of the shape {node.shape}", that=own or made == node.shape)
+    expect(place, f"does not give rows of the shape {node.shape}", that=own or made == node.shape)
 
 
 def _made(component: Declared | None, node: Node) -> Shape | None:
@@ -214,34 +208,35 @@ def _made(component: Declared | None, node: Node) -> Shape | None:
 
 def _check_read(plan: Plan, read: Read, before: set[str], place: str) -> None:
     _check_shape(read.shape, place)
-    _expect(place, f"reads values of type {read.dtype}", that=read.dtype in NUMBERS)
+    expect(place, f"reads values of type {read.dtype}", that=read.dtype in NUMBERS)
     if not read.columns:
-        _expect(
+        expect(
             place, f"reads {read.value}, which no node before it gives", that=read.value in before
         )
         elements = prod(plan.graph.nodes[read.value].shape)
     else:
         data = plan.data.get(read.value.partition(".")[0])
         known = data.columns if data else {}
-        _expect(place, f"reads the unknown {read.value}", that=known.keys() >= set(read.columns))
+        expect(place, f"reads the unknown {read.value}", that=known.keys() >= set(read.columns))
         for name in read.columns:
-            _expect(place, f"reads {name}, no numbers", that=known[name].dtype in NUMBERS)
+            expect(place, f"reads {name}, no numbers", that=known[name].dtype in NUMBERS)
         elements = sum(prod(known[name].shape) for name in read.columns)
-    _expect(
+    expect(
         place, f"reads {read.value} as the shape {read.shape}", that=elements == prod(read.shape)
     )
 
 
 def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
     data = plan.data.get(phase.data)
-    _expect(place, f"reads the unknown FeatureSet {phase.data}", that=data is not None)
+    expect(place, f"reads the unknown FeatureSet {phase.data}", that=data is not None)
     if data is None:
         return
-    rows = data.rows if phase.split is None else data.sizes.get(phase.split)
-    _expect(
+    sizes = data.sizes_in(data.fold_of(phase.passes))
+    rows = data.rows if phase.split is None else sizes.get(phase.split)
+    expect(
         place, f"reads the wrong rows of {phase.data}", that=phase.rows == rows and phase.rows > 0
     )
-    _expect(place, "has no steps", that=phase.steps > 0)
+    expect(place, "has no steps", that=phase.steps > 0)
     _check_nodes(plan, phase.nodes, phase.data, place)
     _check_objectives(plan, (*phase.losses, *phase.metrics), phase.nodes, place)
     _check_components_of(phase, place)
@@ -260,14 +255,15 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
 def _check_training(plan: Plan, phase: Train, place: str) -> None:
     _check_subset(phase.trainable, phase.nodes, place, "trains")
     _check_backends(plan, phase.trainable, "torch", place, "trains")
-    _expect(place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses))
+    expect(place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses))
     _check_component("sampler", phase.sampler.component, place)
     _check_seed(phase.sampler.seed, place)
     _check_component("optimizer", phase.optimizer, place)
     for evaluation in phase.evaluations:
-        size = plan.data[phase.data].sizes.get(evaluation.split)
-        _expect(place, f"evaluates the wrong {evaluation.split}", that=evaluation.rows == size)
-        _expect(place, "evaluates after no epoch", that=evaluation.every_n_epochs > 0)
+        data = plan.data[phase.data]
+        size = data.sizes_in(data.fold_of(phase.passes)).get(evaluation.split)
+        expect(place, f"evaluates the wrong {evaluation.split}", that=evaluation.rows == size)
+        expect(place, "evaluates after no epoch", that=evaluation.every_n_epochs > 0)
         _check_batch_size(evaluation, place)
         _check_nodes(plan, evaluation.nodes, phase.data, place)
         objectives = (*evaluation.losses, *evaluation.metrics)
@@ -283,16 +279,16 @@ def _check_record(plan: Plan, phase: Phase, record: Record, place: str) -> None:
         node = plan.graph.nodes.get(record.node)
         source = node.target if node and record.field == "targets" else node
         elements = prod(source.shape) if source else 0
-    _expect(place, f"records the unknown {record.node}", that=record.node in owners)
-    _expect(place, "records a role that is no label", that=_matches(_LABEL, record.role))
+    expect(place, f"records the unknown {record.node}", that=record.node in owners)
+    expect(place, "records a role that is no label", that=_matches(_LABEL, record.role))
     _check_shape(record.shape, place)
     fits = elements == prod(record.shape) and record.dtype in NUMBERS
-    _expect(place, f"records {record.field} of {record.node} as something else", that=fits)
+    expect(place, f"records {record.field} of {record.node} as something else", that=fits)
 
 
 def _check_batch_size(phase: Eval | Evaluation, place: str) -> None:
     size = phase.batch_size
-    _expect(place, "has an impossible batch_size", that=size is None or size > 0)
+    expect(place, "has an impossible batch_size", that=size is None or size > 0)
 
 
 def _check_components_of(phase: Phase | Evaluation, place: str) -> None:
@@ -306,18 +302,18 @@ def _check_backends(
     plan: Plan, labels: tuple[str, ...], backend: str, place: str, verb: str
 ) -> None:
     right = all(plan.graph.nodes[label].backend == backend for label in labels)
-    _expect(place, f"{verb} nodes that are not of {backend}, or none", that=right and bool(labels))
+    expect(place, f"{verb} nodes that are not of {backend}, or none", that=right and bool(labels))
 
 
 def _check_nodes(plan: Plan, nodes: tuple[str, ...], feature_set: str, place: str) -> None:
     positions = [plan.graph.order.index(label) for label in nodes if label in plan.graph.nodes]
-    _expect(place, "computes an unknown node", that=len(positions) == len(nodes))
-    _expect(place, "computes its nodes in another order", that=positions == sorted(set(positions)))
+    expect(place, "computes an unknown node", that=len(positions) == len(nodes))
+    expect(place, "computes its nodes in another order", that=positions == sorted(set(positions)))
     for label in nodes:
         for read in _reads(plan.graph.nodes[label]):
             known = set(nodes) if not read.columns else {feature_set}
             owner = read.value.partition(".")[0]
-            _expect(
+            expect(
                 place, f"does not compute {read.value}, which {label} reads", that=owner in known
             )
 
@@ -331,14 +327,14 @@ def _check_objectives(
 ) -> None:
     for objective in objectives:
         compares = f"does not compare two values for {objective.label}"
-        _expect(place, compares, that=len(objective.arguments) == 2)
+        expect(place, compares, that=len(objective.arguments) == 2)
         for argument in objective.arguments:
             _check_subset((argument.node,), nodes, place, f"computes {objective.label} from")
             node = plan.graph.nodes[argument.node]
             source = node.target if argument.field == "targets" else node
             held = source is not None and prod(source.shape) == prod(argument.shape)
-            _expect(place, f"gives {objective.label} the shape {argument.shape}", that=held)
-            _expect(
+            expect(place, f"gives {objective.label} the shape {argument.shape}", that=held)
+            expect(
                 place,
                 f"gives {objective.label} values of type {argument.dtype}",
                 that=argument.dtype in NUMBERS,
@@ -347,6 +343,6 @@ def _check_objectives(
 
 def _check_subset(some: Iterable[str], nodes: tuple[str, ...], place: str, verb: str) -> None:
     unknown = set(some) - set(nodes)
-    _expect(
+    expect(
         place, f"{verb} {', '.join(sorted(unknown))}, which it does not compute", that=not unknown
     )

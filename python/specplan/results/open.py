@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from specplan.plan.model import Plan
+    from specplan.results.passes import Spread
     from specplan.store.layout import RunFolder
     from specplan.store.run_file import PhaseTiming, RunFile
 
@@ -149,6 +150,19 @@ class Run:
             metrics = chosen
             where += f" on split `{label}`" if column == "split" else ""
         return Table(metrics)
+
+    def spreads(self) -> list[Spread]:
+        """Mean and deviation of each last metric over the folds or seeds of its phase.
+
+        Empty for a run without such phases. `str` of one is a line to read.
+        """
+        from specplan.results.metrics import last_values
+        from specplan.results.passes import spreads
+
+        if not any(phase.passes for phase in self.plan.phases):
+            return []
+        last = last_values(self._all_metrics(), self._run_file.kept_epochs)
+        return spreads(self.plan.phases, last)
 
     def execution(self, phase: str) -> Table:
         """What a phase recorded, one row per sample.

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
+from specplan.data.folds import fold_rows
 from specplan.run.program import Split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from specplan.data.table import Table
-    from specplan.plan.model import Plan
+    from specplan.plan.model import Data, Fold, Phase, Plan
     from specplan.run.display import Display
     from specplan.run.interruption import Interruption
     from specplan.run.state import State
@@ -31,15 +35,27 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     display: Display
     interruption: Interruption
 
-    def split(self, feature_set: str, name: str | None) -> Split:
-        """The rows of one split, or all rows for None."""
-        return split_of(self.tables, feature_set, name)
+    def split(self, phase: Phase, name: str | None) -> Split:
+        """The rows that a phase reads under the name of a split, or all rows for None."""
+        return split_of(self.plan, self.tables, phase, name)
 
 
-def split_of(tables: Mapping[str, Table], feature_set: str, name: str | None) -> Split:
-    """The rows of one split of a FeatureSet, or all rows for None."""
-    table = tables[feature_set]
+def split_of(plan: Plan, tables: Mapping[str, Table], phase: Phase, name: str | None) -> Split:
+    """The rows that a phase reads under the name of a split, or all rows for None."""
+    data, table = plan.data[phase.data], tables[phase.data]
     if name is None:
         return Split(table, None, table.rows)
-    positions = table.splits[name]
+    positions = _positions(data, table, data.fold_of(phase.passes), name)
     return Split(table, positions, len(positions))
+
+
+def _positions(data: Data, table: Table, fold: Fold | None, name: str) -> NDArray[np.int64]:
+    if fold is None:
+        return table.splits[name]
+    outside = None if fold.within is None else data.folds[fold.within]
+    if name not in (fold.train.name, fold.val.name):
+        return _positions(data, table, outside, name)
+    pooled = [_positions(data, table, outside, other) for other in fold.of]
+    pool = np.concatenate(pooled) if pooled else np.arange(table.rows)
+    train, val = fold_rows(pool, fold.n, fold.index, fold.seed)
+    return val if name == fold.val.name else train

@@ -87,9 +87,7 @@ class Stopper:
         Returns what that changed; None where every epoch was run and the last one's weights stay.
         """
         if self._snapshot is not None:
-            steps = self._state.steps
-            self._state.restore(self._snapshot)
-            self._state.steps = steps
+            self._state.go_back(self._snapshot)
         early = self.epochs < planned_epochs
         restored = self.kept_epoch if self.kept_epoch + 1 < self.epochs else None
         if self._rule is None or not (early or restored is not None):

@@ -81,7 +81,7 @@ class Evaluator:
 
 def evaluate(phase: Eval, context: Context) -> dict[str, float]:
     """Run an eval phase; returns what it measured, by name."""
-    split = context.split(phase.data, phase.split)
+    split = context.split(phase, phase.split)
     with torch.no_grad():
         program = Program(context.plan, context.state, split, phase.nodes)
     return measure(phase, program, context, batch_size=phase.batch_size, total="eval_loss")

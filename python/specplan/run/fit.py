@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def fit(phase: Fit, context: Context) -> dict[str, float]:
     """Run a fit phase; returns what it measured on the rows it fitted, by name."""
-    split = context.split(phase.data, phase.split)
+    split = context.split(phase, phase.split)
     with torch.no_grad():
         program = Program(context.plan, context.state, split, phase.nodes, fitted=phase.fitted)
     return measure(phase, program, context, batch_size=None, total="fit_loss")

@@ -11,7 +11,6 @@ from specplan.data.scan import LEAK_HINT, leak, not_finite
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
 from specplan.plan.reads import columns_read, splits_read
-from specplan.run.context import split_of
 from specplan.run.located import warning
 
 if TYPE_CHECKING:
@@ -37,7 +36,8 @@ def check_rows(compiled: Compiled, tables: Mapping[str, Table]) -> tuple[Diagnos
 
 def _found(compiled: Compiled, tables: Mapping[str, Table]) -> Iterator[Diagnostic]:
     plan = compiled.plan
-    splits = splits_read(plan.phases)
+    folds = {label: data.folds for label, data in plan.data.items()}
+    splits = splits_read(plan.phases, folds)
     for label, columns in columns_read(plan.graph.nodes).items():
         table, read = tables[label], splits.get(label, set())
         scan = RowScan(table.rows)
@@ -74,7 +74,7 @@ def _refuse(
     values = tables[label].columns[name]
     wrong = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
     for split in sorted(splits, key=str):
-        positions = split_of(tables, label, split).positions
+        positions = None if split is None else tables[label].splits[split]
         rows = np.flatnonzero(wrong) if positions is None else np.sort(positions[wrong[positions]])
         if not len(rows):
             continue

@@ -13,6 +13,7 @@ from specplan.plan.streams import seed_of
 from specplan.plan.verify import verify
 from specplan.run.builder import Builder
 from specplan.run.context import Context
+from specplan.run.course import Course
 from specplan.run.environment import environment, versions
 from specplan.run.evaluate import evaluate
 from specplan.run.fit import fit
@@ -118,8 +119,15 @@ def _recorder(journal: Journal, plan: Plan) -> Recorder:
 def _run_to_end(context: Context) -> None:
     """Run the phases; whatever happens, close the records and say in run.json how it ended."""
     try:
-        for phase in context.plan.phases:
-            _run_phase(phase, context)
+        course = Course(context.plan, context.state)
+        for position, phase in enumerate(context.plan.phases):
+            reason = course.begin(position)
+            if reason is None:
+                course.measured(phase, _run_phase(phase, context))
+            else:
+                context.journal.phase_skipped(phase.path, reason)
+                context.display.phase_skipped(phase, reason)
+            course.end(position)
         context.recorder.close()
         context.recorder.export_metrics()
     except (KeyboardInterrupt, SystemExit) as exception:
@@ -136,7 +144,7 @@ def _run_to_end(context: Context) -> None:
     context.display.run_ended(Status.COMPLETED, None)
 
 
-def _run_phase(phase: Phase, context: Context) -> None:
+def _run_phase(phase: Phase, context: Context) -> dict[str, float]:
     context.interruption.deliver()
     context.journal.phase_started(phase.path)
     context.display.phase_started(phase)
@@ -148,6 +156,7 @@ def _run_phase(phase: Phase, context: Context) -> None:
     _export(phase, context)
     context.journal.phase_ended(Status.COMPLETED)
     context.display.phase_ended(phase, seconds, values)
+    return values
 
 
 def _export(phase: Phase, context: Context) -> None:

@@ -14,7 +14,7 @@ from specplan.plan.streams import seed_of
 from specplan.run.builder import Builder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from specplan.plan.model import Component, Node, Plan
 
@@ -142,6 +142,22 @@ class State:
             self.optimizer.load_state_dict(copy.deepcopy(dict(values)))
         self.steps = snapshot.steps
         torch.set_rng_state(snapshot.generator)
+
+    def go_back(self, snapshot: Snapshot) -> None:
+        """Bring back what `capture` put aside, while the count of steps goes on."""
+        steps = self.steps
+        self.restore(snapshot)
+        self.steps = steps
+
+    def renew(self, plan: Plan, labels: Iterable[str], seed: int) -> None:
+        """Give torch nodes the initial weights that another root seed gives, and the optimizer no memory of them."""
+        modules = self.modules()
+        for label in labels:
+            fresh = self._module(plan.graph.nodes[label], seed_of(seed, f"init/{label}"))
+            modules[label].load_state_dict(fresh.state_dict())
+            if self.optimizer is not None:
+                for parameter in modules[label].parameters():
+                    self.optimizer.state.pop(parameter, None)
 
 
 def _estimator(node: Node) -> LiveNode:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.data.table import Table
-    from specplan.plan.model import Argument, Objective, Plan
+    from specplan.plan.model import Argument, Objective, Phase, Plan
 
 
 def check_targets(plan: Plan, tables: Mapping[str, Table]) -> None:
@@ -31,13 +31,13 @@ def check_targets(plan: Plan, tables: Mapping[str, Table]) -> None:
         DataError: a class is negative or has no output, or a target of a binary cross entropy is not in
             [0, 1]; names the first row that holds one.
     """
-    for feature_set, split, loss in _losses(plan):
+    for phase, split, loss in _losses(plan):
         refusal = _REFUSALS.get(loss.component.use)
         for argument, other in (loss.arguments, loss.arguments[::-1]):
             target = plan.graph.nodes[argument.node].target
             if refusal is None or argument.field != "targets" or target is None:
                 continue
-            read = split_of(tables, feature_set, split)
+            read = split_of(plan, tables, phase, split)
             rows = np.arange(read.rows) if read.positions is None else np.sort(read.positions)
             values = read.table.read(target.columns, rows, dtype=target.dtype, shape=target.shape)
             values = values.reshape(len(rows), -1)
@@ -46,17 +46,17 @@ def check_targets(plan: Plan, tables: Mapping[str, Table]) -> None:
                 row, element = np.argwhere(wrong)[0]
                 message, hint = explain(target.value, values[row, element], rows[row])
                 column = target.columns[0]
-                place = pointer_to("data", feature_set, "columns", column)
+                place = pointer_to("data", phase.data, "columns", column)
                 raise DataError(message, code="SP653", pointer=place, column=column, hint=hint)
 
 
-def _losses(plan: Plan) -> Iterator[tuple[str, str | None, Objective]]:
+def _losses(plan: Plan) -> Iterator[tuple[Phase, str | None, Objective]]:
     for phase in plan.phases:
         for loss in phase.losses:
-            yield phase.data, phase.split, loss
+            yield phase, phase.split, loss
         for evaluation in phase.evaluations if isinstance(phase, Train) else ():
             for loss in evaluation.losses:
-                yield phase.data, evaluation.split, loss
+                yield phase, evaluation.split, loss
 
 
 Refused = tuple["NDArray[np.bool_]", "Callable[[str, Any, int], tuple[str, str | None]]"]

@@ -31,16 +31,17 @@ if TYPE_CHECKING:
 
 
 def train(phase: Train, context: Context) -> dict[str, float]:
-    """Run a train phase; returns the values of its last epoch, by name."""
+    """Run a train phase; returns the last values, by name, up to the epoch whose weights it left behind."""
     trainable, frozen = _modules(phase, context)
     with _frozen(frozen):
-        split = context.split(phase.data, phase.split)
+        split = context.split(phase, phase.split)
         with torch.no_grad():
             program = Program(context.plan, context.state, split, phase.nodes)
             evaluations = [_Evaluation(each, phase, context) for each in phase.evaluations]
         run_epoch = _compile_epoch(phase, program, context)
         stopper = Stopper(phase.early_stopping, context.state)
-        values: dict[str, float] = {}
+        measured: dict[str, float] = {}
+        kept: dict[str, float] = {}
         for epoch in range(phase.epochs):
             for module in trainable:
                 module.train()
@@ -51,6 +52,9 @@ def train(phase: Train, context: Context) -> dict[str, float]:
                 values |= evaluation.run(epoch)
             context.display.epoch_ended(phase, epoch, values)
             stop = stopper.saw(epoch, values)
+            measured |= values
+            if stopper.kept_epoch == epoch:
+                kept = dict(measured)
             context.journal.epoch_kept(phase.path, stopper.kept_epoch)
             if stop:
                 break
@@ -58,7 +62,7 @@ def train(phase: Train, context: Context) -> dict[str, float]:
         if ending is not None:
             context.journal.training_stopped(str(ending))
             context.display.training_stopped(phase, ending)
-    return values
+    return kept
 
 
 def _modules(phase: Train, context: Context) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -143,7 +147,7 @@ class _Evaluation:
     def __init__(self, evaluation: Evaluation, phase: Train, context: Context) -> None:
         self._every = evaluation.every_n_epochs
         self._state = context.state
-        split = context.split(phase.data, evaluation.split)
+        split = context.split(phase, evaluation.split)
         self._evaluator = Evaluator(
             Program(context.plan, context.state, split, evaluation.nodes),
             batch_size=evaluation.batch_size,

@@ -57,8 +57,8 @@ def compose(source: Source, composition: Composition = NOTHING_ADDED) -> Documen
     overrides = Overrides(composition.overrides, source.folder, declared)
     layer = layers.stacked(source, composition)
     fatal = [*layers.problems, *overrides.problems, *_of_newer_programs(layers.sources)]
-    if fatal:
-        raise SpecError(in_text_order(fatal, source.name))
+    if fatal or any(not isinstance(part.value, dict) for part in layers.sources):
+        raise SpecError(in_text_order([*layers.slips, *fatal], source.name))
     settling = _Settling(overrides.over(layer))
     value, trace = settling.settle()
     _start_paths_from(source.folder, value, trace)
@@ -70,6 +70,7 @@ def compose(source: Source, composition: Composition = NOTHING_ADDED) -> Documen
         written=settling.written,
         unused_parameters=tuple(settling.unused_parameters(source)),
         problems=tuple(problems or _without_effect(overrides, settling.used)),
+        slips=tuple(layers.slips),
     )
 
 
@@ -87,7 +88,7 @@ def compose_configuration(source: Source, composition: Composition = NOTHING_ADD
     layer = layers.stacked(source, composition)
     if not layers.problems and not overrides.problems:
         layer = overrides.over(layer)
-    problems = [*layers.problems, *overrides.problems]
+    problems = [*layers.slips, *layers.problems, *overrides.problems]
     if problems:
         raise SpecError(in_text_order([*problems, *layers.warnings], source.name))
     return Document(

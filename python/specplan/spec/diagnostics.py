@@ -42,6 +42,25 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Edit(msgspec.Struct, frozen=True, kw_only=True):
+    """A text that replaces what stands at `origin`."""
+
+    origin: Origin
+    text: str
+
+
+class Fix(msgspec.Struct, frozen=True, kw_only=True):
+    """What the hint says, done to the text.
+
+    Attributes:
+        applicability: `safe` leaves no doubt about what was meant, `unsafe` is a guess, `display` is
+            only to be looked at.
+    """
+
+    edits: tuple[Edit, ...]
+    applicability: Literal["safe", "unsafe", "display"]
+
+
 class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
     """One fault: what is wrong and what is allowed, where, and one hint."""
 
@@ -51,6 +70,7 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
     severity: Literal["error", "warning"] = "error"
     hint: str | None = None
     labels: tuple[Label, ...] = ()
+    fix: Fix | None = None
 
     def __str__(self) -> str:
         hint = f"\nhint: {self.hint}" if self.hint else ""

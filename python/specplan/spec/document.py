@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import msgspec
 
 from specplan.spec.diagnostics import Label, Origin
 from specplan.spec.trace import Step, Trace, chain, holds
+from specplan.spec.wording import in_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -31,6 +33,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         written: the value before parameters were put in, with everything that is gone from `value`.
         unused_parameters: parameters of the first text that no `{$: params.x}` refers to.
         problems: faults of the composition that did not make the rest of the value meaningless.
+        slips: faults of the texts, after which it was plain how to read on, or the text is cut.
         warnings: what is odd, and not wrong, in the texts of a configuration.
     """
 
@@ -40,6 +43,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     written: dict[str, Any]
     unused_parameters: tuple[Path, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
+    slips: tuple[Diagnostic, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
 
     @property
@@ -110,6 +114,24 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """The folder from which a relative path that is written at `path` starts."""
         return self.trace.at(path).source.folder
 
+    def origin_within(self, path: Path, start: int, end: int) -> Origin:
+        """Where characters of the string at `path` are written.
+
+        It is the whole string where that is written otherwise than it reads, as with escapes.
+        """
+        origin = self.origin(path)
+        line = self.source_line(origin)
+        if line is None or origin.end_line != origin.line:
+            return origin
+        text = self.value
+        for part in path:
+            text = text[part]
+        offset = line[origin.column - 1 : origin.end_column - 1].find(text)
+        if offset < 0:
+            return origin
+        first = origin.column + offset
+        return msgspec.structs.replace(origin, column=first + start, end_column=first + end)
+
     def reference(self, path: Path) -> Origin | None:
         """Where the `{$: params.x}` stands that put the value at `path` in; None where none did.
 
@@ -121,6 +143,24 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         if reference is None:
             return None
         return reference.source.origin(reference.inner, path=path)
+
+    def in_language(self, path: Path, value: object) -> str:
+        """`value` in the language of the text in which the value at `path` stands."""
+        if self.trace.at(path).source.language == "json":
+            return json.dumps(value, ensure_ascii=False)
+        return in_yaml(value)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a text ends, in part or as a whole, at a fault."""
+        return any(source.cut is not None for source in self.sources)
+
+    def cut_before(self, origin: Origin) -> bool:
+        """Whether the text was not read any more where `origin` ends, so that nothing can be said of it."""
+        for source in self.sources:
+            if source.name == origin.file and source.cut is not None:
+                return (origin.end_line, origin.end_column) >= source.cut
+        return False
 
     def source_line(self, origin: Origin) -> str | None:
         """The line of text that `origin` begins on; None where it is in no text of these."""

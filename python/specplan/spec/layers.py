@@ -46,7 +46,8 @@ class Layers:
 
     Attributes:
         sources: the files, each once.
-        problems: what is wrong with them; where there are any, the layers are incomplete.
+        problems: what is wrong with how they lie over each other; then the layers are incomplete.
+        slips: what is wrong with their texts.
         warnings: what is odd in them.
     """
 
@@ -54,6 +55,7 @@ class Layers:
         """Files that are no specs may name a single import as `parent`, and leave `.yaml` out of names."""
         self.sources: list[Source] = []
         self.problems: list[Diagnostic] = []
+        self.slips: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
         self._of_specs = of_specs
         self._imported_layers: dict[FilePath, Layer | None] = {}
@@ -83,7 +85,7 @@ class Layers:
     def _layer(self, source: Source, cause: Cause, importing: tuple[FilePath, ...]) -> Layer:
         """`source` over its imports; `importing` are the files on the way to it, and itself."""
         self.sources.append(source)
-        self.problems += source.problems
+        self.slips += source.problems
         own = Layer({}, Trace(source=source, inner=(), cause=cause))
         if not isinstance(source.value, dict):
             if not source.problems:

@@ -136,6 +136,7 @@ class TrainSpec(_Object, tag_field="phase", tag="train", frozen=True, kw_only=Tr
     active: tuple[str, ...] | None = None
     callbacks: tuple[ComponentSpec, ...] = ()
     record: RecordMode = "all"
+    when: str | None = None
 
 
 class EvalSpec(_Object, tag_field="phase", tag="eval", frozen=True, kw_only=True):
@@ -148,6 +149,7 @@ class EvalSpec(_Object, tag_field="phase", tag="eval", frozen=True, kw_only=True
     active: tuple[str, ...] | None = None
     batch_size: Annotated[int, Meta(ge=1)] | None = None
     record: RecordMode = "all"
+    when: str | None = None
 
 
 class FitSpec(_Object, tag_field="phase", tag="fit", frozen=True, kw_only=True):
@@ -160,13 +162,29 @@ class FitSpec(_Object, tag_field="phase", tag="fit", frozen=True, kw_only=True):
     active: tuple[str, ...] | None = None
     freeze_after_fit: bool = True
     record: RecordMode = "all"
+    when: str | None = None
+
+
+class RepeatSpec(_Object, frozen=True, kw_only=True):
+    """How often a group is run, and the condition on a metric of the last pass that ends it."""
+
+    max: Annotated[int, Meta(ge=1)]
+    until: str | None = None
 
 
 class GroupSpec(_Object, tag_field="phase", tag="", frozen=True, kw_only=True):
     """Phases under one label. The tag is in no text: `from_value` adds it, `to_value` drops it."""
 
     group: Label
+    for_each: ComponentSpec | None = None
+    repeat: RepeatSpec | None = None
+    when: str | None = None
     do: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        if self.for_each is not None and self.repeat is not None:
+            msg = "a group has either `for_each` or `repeat`"
+            raise ValueError(msg)
 
 
 PhaseSpec = TrainSpec | EvalSpec | FitSpec
@@ -264,6 +282,8 @@ def _components_of_entries(
         here = (*path, index)
         match entry:
             case GroupSpec():
+                if entry.for_each is not None:
+                    yield (*here, "for_each"), "repetition", entry.for_each
                 yield from _components_of_entries(entry.do, (*here, "do"))
             case TrainSpec():
                 yield (*here, "sampler"), "sampler", entry.sampler
@@ -302,6 +322,9 @@ def _entry_tagged(entry: object) -> object:
 
 def _groups_untagged(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {"group": entry["group"], "do": _groups_untagged(entry["do"])} if "do" in entry else entry
+        {key: item for key, item in entry.items() if key != "phase"}
+        | {"do": _groups_untagged(entry["do"])}
+        if "do" in entry
+        else entry
         for entry in entries
     ]

@@ -9,32 +9,69 @@ from typing import TYPE_CHECKING
 from specplan.spec.source import lines_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from specplan.spec.diagnostics import Diagnostic, Origin
     from specplan.spec.document import Document
 
+_COLOURS = {
+    "error": "1;31",
+    "warning": "1;33",
+    "message": "1",
+    "label": "34",
+    "hint": "1;36",
+    "gutter": "34",
+}
 _TAB = "    "
 _LONGEST_LINE = 160
 
 
-def render(diagnostic: Diagnostic, document: Document | None = None) -> str:
+def render(
+    diagnostic: Diagnostic, document: Document | None = None, *, colour: bool = False
+) -> str:
     """The diagnostic with the lines it is about, as several lines without a last line break.
 
-    Without `document`, lines are taken from the file that the diagnostic names.
+    Without `document`, lines are taken from the file that the diagnostic names. With `colour`, it is
+    marked for a terminal.
     """
+    paint = _painted if colour else _plain
+    strong = diagnostic.severity
     parts = [
-        f"{diagnostic.origin}: {diagnostic.severity}[{diagnostic.code}]: {diagnostic.message}",
-        *snippet(diagnostic.origin, document),
+        f"{diagnostic.origin}: {paint(strong, f'{diagnostic.severity}[{diagnostic.code}]')}: "
+        f"{paint('message', diagnostic.message)}",
+        *_marked(snippet(diagnostic.origin, document), strong, paint),
     ]
     for label in diagnostic.labels:
-        parts += [f"{label.origin}: {label.text}", *snippet(label.origin, document)]
+        parts += [
+            f"{label.origin}: {label.text}",
+            *_marked(snippet(label.origin, document), "label", paint),
+        ]
     if diagnostic.hint is not None:
-        parts.append(f"hint: {diagnostic.hint}")
+        parts.append(f"{paint('hint', 'hint')}: {diagnostic.hint}")
     return "\n".join(parts)
+
+
+def _painted(role: str, text: str) -> str:
+    return f"\x1b[{_COLOURS[role]}m{text}\x1b[0m"
+
+
+def _plain(_: str, text: str) -> str:
+    return text
+
+
+def _marked(lines: list[str], role: str, paint: Callable[[str, str], str]) -> list[str]:
+    """The lines of a snippet; the gutter is told from the text, and the caret from both."""
+    marked = []
+    for line in lines:
+        gutter, bar, text = line.partition("| ")
+        shown = paint(role, text) if set(text) <= {" ", "^"} and "^" in text else text
+        marked.append(f"{paint('gutter', gutter + bar.rstrip())}{' ' if bar else ''}{shown}")
+    return marked
 
 
 def snippet(origin: Origin, document: Document | None = None) -> list[str]:
     """The line that `origin` begins on, with carets under it; no lines where it is in no text."""
-    line = _line(origin, document)
+    line = line_of(origin, document)
     if line is None:
         return []
     start = origin.column - 1
@@ -57,7 +94,8 @@ def _clipped(line: str, start: int, end: int) -> tuple[str, int, int]:
     return before + shown + after, start + moved, min(end + moved, len(before + shown))
 
 
-def _line(origin: Origin, document: Document | None) -> str | None:
+def line_of(origin: Origin, document: Document | None = None) -> str | None:
+    """The line that `origin` begins on; None where it is in no text, or that is gone."""
     if origin.text is not None:
         return origin.text
     if document is not None:

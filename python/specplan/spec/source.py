@@ -13,7 +13,7 @@ import msgspec
 
 from specplan._native import parse_text
 from specplan.errors import SpecError
-from specplan.spec.diagnostics import Diagnostic, Label, Origin
+from specplan.spec.diagnostics import Diagnostic, Edit, Fix, Label, Origin
 from specplan.spec.suggest import closest
 
 if TYPE_CHECKING:
@@ -55,17 +55,21 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     Attributes:
         name: how diagnostics call the text; None for a mapping.
         file: the file itself, as an absolute path; None for what is in no file.
+        language: what it is written in; YAML for a mapping.
         folder: the folder from which relative paths in the text start, as an absolute path.
-        problems: faults of the text. Where there are any, `value` may be incomplete.
+        problems: faults of the text. Where it was plain what was meant, `value` is that.
+        cut: line and column from which on `value` is not what was meant; None where all of it is.
     """
 
     name: str | None
     file: FilePath | None
     folder: FilePath
     value: Any
+    language: Literal["json", "yaml"] = "yaml"
     lines: tuple[str, ...] = ()
     text: Places | None = None
     problems: tuple[Diagnostic, ...] = ()
+    cut: tuple[int, int] | None = None
 
     def origin(self, inner: Path, *, path: Path, key: bool = False) -> Origin:
         """Where the value (or key) at `inner` of this text stands; `path` is its place in the spec.
@@ -105,15 +109,18 @@ def read(file: FilePath) -> Source:
     file = file.absolute()
     name = displayed(file)
     content = _decoded(name, _bytes(file, name))
-    text = parse_text(content, _format(file, content))
+    language = _language(file, content)
+    text = parse_text(content, language)
     return Source(
         name=name,
         file=file,
         folder=file.parent,
         value=text.value,
+        language=language,
         lines=tuple(LINE_BREAK.split(content)),
         text=text,
         problems=tuple(diagnosed(problem, name) for problem in text.problems),
+        cut=None if text.cut is None else (text.cut.line, text.cut.column),
     )
 
 
@@ -130,6 +137,22 @@ def lines_of(file: FilePath) -> tuple[str, ...]:
         return tuple(LINE_BREAK.split(file.read_bytes().decode(errors="replace")))
     except OSError:
         return ()
+
+
+_IN_A_SPEC = "a spec names it: `source: {{use: %s, path: {}}}`"
+_BINARY = {
+    b"PAR1": ("a Parquet file", _IN_A_SPEC % "parquet"),
+    b"ARROW1": ("an Arrow file", _IN_A_SPEC % "arrow"),
+    b"PK\x03\x04": ("a zip archive", "name a JSON or YAML file"),
+    b"\x1f\x8b": ("compressed with gzip", "unpack it first"),
+    b"\x80\x04\x95": ("a pickle", "name a JSON or YAML file"),
+    b"\x93NUMPY": ("an array of numpy", "name a JSON or YAML file"),
+    b"\x89PNG": ("an image", "name a JSON or YAML file"),
+    b"\x89HDF": ("an HDF5 file", "name a JSON or YAML file"),
+    b"\x7fELF": ("a program", "name a JSON or YAML file"),
+    b"SQLite": ("a database", "name a JSON or YAML file"),
+}
+"""What begins with these bytes, and what to do."""
 
 
 def _bytes(file: FilePath, name: str) -> bytes:
@@ -179,6 +202,15 @@ def similar_file(file: FilePath) -> FilePath | None:
 
 
 def _decoded(name: str, content: bytes) -> str:
+    for start, (what, hint) in _BINARY.items():
+        if content.startswith(start):
+            problem = Diagnostic(
+                code="SP005",
+                message=f"this is {what}, not a spec in JSON or YAML",
+                origin=Origin(file=name),
+                hint=hint.format(name),
+            )
+            raise SpecError([problem])
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -195,7 +227,7 @@ def _decoded(name: str, content: bytes) -> str:
     raise SpecError([problem])
 
 
-def _format(file: FilePath, content: str) -> Literal["json", "yaml"]:
+def _language(file: FilePath, content: str) -> Literal["json", "yaml"]:
     suffix = file.suffix.lower()
     if suffix == ".json":
         return "json"
@@ -215,11 +247,14 @@ def diagnosed(problem: Problem, name: str, lines: Sequence[str] | None = None) -
     if problem.related is not None:
         text, span = problem.related
         labels = (Label(origin=origin(span), text=text),)
+    edits = tuple(Edit(origin=origin(span), text=text) for span, text in problem.edits)
     return Diagnostic(
         code=problem.code,
         message=problem.message,
         origin=origin(problem.span),
+        hint=problem.hint,
         labels=labels,
+        fix=Fix(edits=edits, applicability="safe") if edits else None,
     )
 
 

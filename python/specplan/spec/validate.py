@@ -31,7 +31,7 @@ def validate(document: Document) -> Spec:
     Raises:
         SpecError: with every fault, in the order of the text.
     """
-    if document.problems:
+    if document.problems or document.slips:
         raise SpecError(_faults(document))
     try:
         spec = from_value(document.value, name=document.name)
@@ -50,7 +50,7 @@ def _check_component(kind: Kind, component: ComponentSpec) -> None:
     if kind in OPEN_KINDS and isinstance(use, str) and parse(use) is not None:
         return
     declaration = COMPONENTS[kind].get(use) if isinstance(use, str) else None
-    if declaration is None and use in plugins(kind):
+    if declaration is None and isinstance(use, str) and use in plugins(kind):
         return
     if declaration is None:
         msg = f"Expected a {kind}, got {use!r}"
@@ -67,9 +67,29 @@ def _faults(document: Document) -> list[Diagnostic]:
         fault
         for fault in schema_faults(document)
         if not any(fault.origin.path[: len(path)] == path for path in unresolved)
+        and not _follows_from_the_text(fault, document)
     ]
-    joined = _one_for_each_cause([*document.problems, *faults])
+    problems = [
+        problem for problem in document.problems if not _follows_from_the_text(problem, document)
+    ]
+    joined = _one_for_each_cause([*document.slips, *problems, *faults])
     return in_text_order(joined, document.sources[0].name)
+
+
+def _follows_from_the_text(fault: Diagnostic, document: Document) -> bool:
+    """Whether it may be a fault only because the text around it could not be read as it was meant."""
+    place = document.origin(fault.origin.path) if fault.code == "SP204" else fault.origin
+    return document.cut_before(place) or any(
+        _touch(slip.origin, fault.origin) for slip in document.slips if slip.code != "SP002"
+    )
+
+
+def _touch(first: Origin, second: Origin) -> bool:
+    return (
+        first.file == second.file
+        and (first.line, first.column) <= (second.end_line, second.end_column)
+        and (second.line, second.column) <= (first.end_line, first.end_column)
+    )
 
 
 def _one_for_each_cause(faults: list[Diagnostic]) -> list[Diagnostic]:

@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
-from specplan.spec.suggest import closest
+from specplan.spec.suggest import closest, same_but_for_case
+from specplan.spec.suggestion import Suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from specplan.spec.suggestion import Applicability
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """The hint for a name that is not known; None where no known name is near."""
     match = closest(name, known)
-    return f"did you mean `{match}`?" if match is not None else None
+    if match is None:
+        return None
+    sure: Applicability = "safe" if same_but_for_case(name, match) else "unsafe"
+    return Suggestion(f"did you mean `{match}`?", text=match, replaces=name, applicability=sure)
+
+
+def in_yaml(value: object) -> str:
+    """A value as YAML writes it on one line, with quotes only where they are needed."""
+    match value:
+        case dict():
+            members = ", ".join(f"{in_yaml(key)}: {in_yaml(item)}" for key, item in value.items())
+            return f"{{{members}}}"
+        case list():
+            return f"[{', '.join(map(in_yaml, value))}]"
+        case str() if _PLAIN.fullmatch(value) and value not in _RESERVED:
+            return value
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+_PLAIN = re.compile(r"[A-Za-z_./$][\w./$:+-]*(?<!:)")
+_RESERVED = {"true", "True", "TRUE", "false", "False", "FALSE", "null", "Null", "NULL"}
 
 
 def quoted(names: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Status(enum.StrEnum):
-    """How a run stands."""
+    """How a run stands, or a phase: only a phase is skipped."""
 
     CREATED = "created"
     RUNNING = "running"
@@ -21,6 +21,7 @@ class Status(enum.StrEnum):
     CANCELLED = "cancelled"
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,7 @@ class PhaseTiming(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         ending: how early stopping ended a train phase, in words; None where every epoch was run and the
             last one's weights stay.
+        reason: which condition kept a phase from being run; such a phase began and ended in one moment.
     """
 
     path: str
@@ -54,6 +56,7 @@ class PhaseTiming(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: str | None = None
     status: Status = Status.RUNNING
     ending: str | None = None
+    reason: str | None = None
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):

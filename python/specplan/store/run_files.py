@@ -58,6 +58,15 @@ class Journal:
         last = msgspec.structs.replace(last, ended_at=_now(), status=status)
         self._replace(phases=(*earlier, last))
 
+    def phase_skipped(self, path: str, reason: str) -> None:
+        """A phase is not run. Written with the next change."""
+        now = _now()
+        timing = PhaseTiming(
+            path=path, started_at=now, ended_at=now, status=Status.SKIPPED, reason=reason
+        )
+        phases = (*self.run_file.phases, timing)
+        self.run_file = msgspec.structs.replace(self.run_file, phases=phases)
+
     def is_open(self, path: str) -> bool:
         """Whether a phase has begun and not ended."""
         timings = self.run_file.phases

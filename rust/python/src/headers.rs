@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::PyValueError;
 use pyo3::import_exception;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 
 use specplan_store::header::{self, TableFormat};
 
@@ -55,7 +56,7 @@ pub(crate) fn read_table_header(
     let format = table_format(format)?;
     let header = py
         .detach(|| header::read_table_header(&path, format))
-        .map_err(|error| DataError::new_err(error.to_string()))?;
+        .map_err(|error| data_error(py, &error))?;
     let columns = header.columns.into_iter();
     Ok(TableHeader {
         rows: header.rows,
@@ -78,6 +79,19 @@ fn wrap(py: Python<'_>, column: header::ColumnHeader) -> PyResult<Py<ColumnHeade
         nulls: column.nulls,
     };
     Py::new(py, header)
+}
+
+/// A `DataError` that knows the column, where it is about one.
+pub(crate) fn data_error(py: Python<'_>, error: &header::HeaderError) -> PyErr {
+    let header::HeaderError::Unusable { column, code, .. } = error else {
+        return DataError::new_err(error.to_string());
+    };
+    let known = PyDict::new(py);
+    let made = known
+        .set_item("code", code)
+        .and_then(|()| known.set_item("column", column))
+        .and_then(|()| DataError::type_object(py).call((error.to_string(),), Some(&known)));
+    made.map_or_else(|failure| failure, PyErr::from_value)
 }
 
 pub(crate) fn table_format(name: &str) -> PyResult<TableFormat> {

@@ -5,14 +5,11 @@ use std::path::PathBuf;
 use numpy::PyArray1;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyIndexError, PyValueError};
-use pyo3::import_exception;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use specplan_store::KeyColumn;
 
-use crate::headers::table_format;
-
-import_exception!(specplan.errors, DataError);
+use crate::headers::{data_error, table_format};
 
 /// The key of each row.
 #[pyclass(frozen, module = "specplan._native")]
@@ -63,7 +60,7 @@ pub(crate) fn read_keys(
     let format = table_format(format)?;
     py.detach(|| specplan_store::read_keys(&path, format, &columns))
         .map(Keys)
-        .map_err(|error| DataError::new_err(error.to_string()))
+        .map_err(|error| data_error(py, &error))
 }
 
 /// The rows of each split.
@@ -198,5 +195,5 @@ pub(crate) fn scan_rows(
     let format = table_format(format)?;
     py.detach(|| specplan_store::scan_file(&path, format, &columns, rows))
         .map(RowScan)
-        .map_err(|error| DataError::new_err(error.to_string()))
+        .map_err(|error| data_error(py, &error))
 }

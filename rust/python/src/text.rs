@@ -8,14 +8,18 @@ use pyo3::types::{PyDict, PyList, PySlice, PyString};
 
 use problem::{Code, Problems};
 use source::Source;
-use tree::{Node, PathItem, Value};
+use tree::{Node, PathItem, Reading, Value};
 
 mod json;
+mod json_scalar;
+mod json_slips;
 mod problem;
 mod scalar;
 mod source;
 mod tree;
 mod yaml;
+mod yaml_lines;
+mod yaml_mend;
 mod yaml_message;
 mod yaml_place;
 
@@ -63,6 +67,8 @@ pub(crate) struct Problem {
     message: String,
     span: Span,
     related: Option<(&'static str, Span)>,
+    hint: Option<String>,
+    edits: Vec<(Span, String)>,
 }
 
 #[pymethods]
@@ -76,11 +82,16 @@ impl Problem {
 impl Problem {
     fn new(source: &Source, problem: problem::Problem) -> Self {
         let related = problem.related;
+        let edits = problem.edits.into_iter();
         Self {
             code: problem.code.name(),
             span: Span::new(source, &problem.range),
             related: related.map(|(label, range)| (label, Span::new(source, &range))),
             message: problem.message,
+            hint: problem.hint,
+            edits: edits
+                .map(|(range, text)| (Span::new(source, &range), text))
+                .collect(),
         }
     }
 }
@@ -92,6 +103,8 @@ pub(crate) struct Text {
     value: Py<PyAny>,
     #[pyo3(get)]
     problems: Py<PyList>,
+    #[pyo3(get)]
+    cut: Option<Span>,
     source: Source,
     root: Option<Node>,
 }
@@ -128,9 +141,9 @@ pub(crate) fn parse_text(text: &Bound<'_, PyString>, format: &str) -> PyResult<T
         Some(problem) => Err(problem),
         None => py.detach(|| read(&source, &mut problems)),
     };
-    let (root, last) = match result {
-        Ok(root) => (Some(root), None),
-        Err(problem) => (None, Some(problem)),
+    let (root, cut, last) = match result {
+        Ok(Reading { root, cut }) => (root, cut, None),
+        Err(problem) => (None, None, Some(problem)),
     };
     let mut problems: Vec<_> = problems.into_vec().into_iter().chain(last).collect();
     problems.sort_by_key(|problem| problem.range.start);
@@ -142,6 +155,7 @@ pub(crate) fn parse_text(text: &Bound<'_, PyString>, format: &str) -> PyResult<T
             None => py.None(),
         },
         problems: PyList::new(py, problems.collect::<Vec<_>>())?.unbind(),
+        cut: cut.map(|offset| Span::new(&source, &(offset..offset))),
         source,
         root,
     })

@@ -83,10 +83,14 @@ pub enum HeaderError {
         reason: String,
     },
     /// A column holds what cannot be used as it was to be used.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: column `{column}` {reason}", path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
+        /// The column.
+        column: String,
+        /// Code of the fault in the catalogue of diagnostics.
+        code: &'static str,
         /// What it holds, and where.
         reason: String,
     },
@@ -116,12 +120,29 @@ pub(crate) enum Fault {
     System(io::Error),
     Format(&'static str, String),
     Damaged(String),
-    Unusable(String),
+    Unusable {
+        column: String,
+        code: &'static str,
+        reason: String,
+    },
 }
 
 impl Fault {
     pub(crate) fn damaged(reason: impl Into<String>) -> Self {
         Fault::Damaged(reason.into())
+    }
+
+    pub(crate) fn unusable(code: &'static str, column: &str, reason: impl Into<String>) -> Self {
+        Fault::Unusable {
+            column: column.to_owned(),
+            code,
+            reason: reason.into(),
+        }
+    }
+
+    /// A null, which nothing can be computed with.
+    pub(crate) fn null(column: &str, row: u64) -> Self {
+        Self::unusable("SP505", column, format!("has a null in row {row}"))
     }
 
     pub(crate) fn at(self, path: &Path) -> HeaderError {
@@ -137,7 +158,16 @@ impl Fault {
                 reason,
             },
             Fault::Damaged(reason) => HeaderError::Damaged { path, reason },
-            Fault::Unusable(reason) => HeaderError::Unusable { path, reason },
+            Fault::Unusable {
+                column,
+                code,
+                reason,
+            } => HeaderError::Unusable {
+                path,
+                column,
+                code,
+                reason,
+            },
         }
     }
 }

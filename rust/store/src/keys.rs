@@ -104,7 +104,7 @@ pub fn read_keys(path: &Path, format: TableFormat, names: &[String]) -> Result<K
         .iter()
         .any(|column| column.codes.len() > u32::MAX as usize)
     {
-        return Err(Fault::Unusable("it has more than 2^32 rows".to_owned()).at(path));
+        return Err(Fault::damaged("it has more than 2^32 rows").at(path));
     }
     Ok(Keys::new(keys))
 }
@@ -136,9 +136,7 @@ impl ColumnReader {
     fn read(&mut self, array: &ArrayRef, name: &str, first_row: u64) -> Result<(), Fault> {
         if let Some(null) = first_null(array) {
             let row = first_row + null as u64;
-            return Err(Fault::Unusable(format!(
-                "column `{name}` has a null in row {row}"
-            )));
+            return Err(Fault::null(name, row));
         }
         let codes = self.codes(array, name)?;
         self.column.codes.extend(codes);
@@ -170,9 +168,8 @@ impl ColumnReader {
                 let dictionary = array.as_any_dictionary();
                 let values = dictionary.values();
                 if values.null_count() > 0 {
-                    return Err(Fault::Unusable(format!(
-                        "column `{name}` has nulls among its categories"
-                    )));
+                    let reason = "has nulls among its categories";
+                    return Err(Fault::unusable("SP505", name, reason));
                 }
                 let entries = self.codes(values, name)?;
                 dictionary
@@ -182,8 +179,8 @@ impl ColumnReader {
                     .collect()
             }
             other => {
-                let reason = format!("column `{name}` is {other}, not text, integers or booleans");
-                return Err(Fault::Unusable(reason));
+                let reason = format!("is {other}, not text, integers or booleans");
+                return Err(Fault::unusable("SP509", name, reason));
             }
         };
         Ok(codes)

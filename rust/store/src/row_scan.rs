@@ -255,10 +255,7 @@ fn flat(
     loop {
         let row_of = |index: usize| first_row + (index / per_row.max(1)) as u64;
         if let Some(null) = first_null(&values) {
-            let row = row_of(null);
-            return Err(Fault::Unusable(format!(
-                "column `{name}` has a null in row {row}"
-            )));
+            return Err(Fault::null(name, row_of(null)));
         }
         let (length, next) = match values.data_type() {
             DataType::FixedSizeList(_, length) => {
@@ -273,15 +270,12 @@ fn flat(
         values = next;
     }
     if per_row != elements && !array.is_empty() {
-        let reason =
-            format!("column `{name}` has {per_row} elements in row {first_row}, not {elements}");
-        return Err(Fault::Unusable(reason));
+        let reason = format!("has {per_row} elements in row {first_row}, not {elements}");
+        return Err(Fault::unusable("SP507", name, reason));
     }
     items(&values).ok_or_else(|| {
-        Fault::Unusable(format!(
-            "column `{name}` is {}, no numbers",
-            values.data_type()
-        ))
+        let reason = format!("is {}, no numbers", values.data_type());
+        Fault::unusable("SP507", name, reason)
     })
 }
 
@@ -295,13 +289,13 @@ fn even<O: OffsetSizeTrait>(
     let expected = if lists.is_empty() { 0 } else { length(0) };
     if let Some(other) = (0..lists.len()).find(|&index| length(index) != expected) {
         let reason = format!(
-            "column `{name}` has lists of different lengths: {} elements in row {}, {} in row {}",
+            "has lists of different lengths: {} elements in row {}, {} in row {}",
             expected,
             row_of(0),
             length(other),
             row_of(other)
         );
-        return Err(Fault::Unusable(reason));
+        return Err(Fault::unusable("SP507", name, reason));
     }
     let offsets = lists.value_offsets();
     let start = offsets.first().map_or(0, |offset| offset.as_usize());

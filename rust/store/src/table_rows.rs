@@ -24,7 +24,7 @@ pub(crate) fn read_rows(
     let mut pick = |batch: RecordBatch| {
         let columns = names.iter().map(|name| {
             let column = batch.column_by_name(name).cloned();
-            column.ok_or_else(|| Fault::Unusable(format!("it has no column `{name}`")))
+            column.ok_or_else(|| Fault::unusable("SP302", name, "is not there"))
         });
         take(first_row, &columns.collect::<Result<Vec<_>, _>>()?)?;
         first_row += batch.num_rows() as u64;

@@ -11,6 +11,7 @@ from specplan.spec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from specplan.plan.model import Guard
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.graph import Wired
     from specplan.spec.diagnostics import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Backend = Literal["torch", "sklearn", "merge", "unknown"]
 """`unknown` where a fault hides it."""
+Fits = tuple[dict[str, list[frozenset["Guard"]]], dict[str, str]]
+"""By node: the conditions under which it is fitted; the phase that froze it."""
 
 
 class Activity:
@@ -42,7 +45,10 @@ class Activity:
             label: () if self._backends[label] == "sklearn" else before
             for label, before in wired.upstream.items()
         }
-        self._fitted = set(context.fitted)
+        # For each node the guards of the phases that fit it: it is fitted wherever one of them is run.
+        self._fitted: dict[str, list[frozenset[Guard]]] = {
+            label: [frozenset()] for label in context.fitted
+        }
         self._frozen: dict[str, str] = {}
         self.used: set[str] = set()
 
@@ -144,26 +150,69 @@ class Activity:
             self._frozen |= dict.fromkeys(chosen, label)
         return chosen
 
-    def check_fitted(self, nodes: tuple[str, ...], fitting: tuple[str, ...], path: Path) -> None:
-        """Report nodes that compute before any phase fits them, and remember those that are fitted."""
+    def check_fitted(
+        self,
+        nodes: tuple[str, ...],
+        fitting: tuple[str, ...],
+        path: Path,
+        guards: tuple[Guard, ...] = (),
+    ) -> None:
+        """Report nodes that compute before any phase fits them, and remember those that are fitted.
+
+        `guards` are those of the phase: what it reads must be fitted wherever it is run.
+        """
         self.used.update(nodes)
         computing = self.models("sklearn", nodes)
-        known = {*self._fitted, *fitting}
-        unfitted = [label for label in computing if label not in known]
+        conditions = frozenset(guards)
+        reading = [label for label in computing if label not in fitting]
         # A loss that no gradient can lower is the fault, not what it reads.
-        refused = self._context.reported((*path, "losses"))
-        if unfitted and self.knows_all_fits and not refused:
-            names, them = unfitted[0], "it"
-            if len(unfitted) > 1:
-                names, them = quoted(unfitted), "them"
+        if self.knows_all_fits and not self._context.reported((*path, "losses")):
+            self._check_fits(reading, conditions, path)
+        for label in computing:
+            # One that was told of is not told of again.
+            fit = conditions if label in fitting else frozenset()
+            if label in fitting or not self._is_fitted(label, conditions):
+                self._fitted.setdefault(label, []).append(fit)
+
+    def _check_fits(self, reading: list[str], conditions: frozenset[Guard], path: Path) -> None:
+        unfitted = [label for label in reading if not self._fitted.get(label)]
+        unsure = [
+            label
+            for label in reading
+            if label not in unfitted and not self._is_fitted(label, conditions)
+        ]
+        if unfitted:
+            names, them = _listed(unfitted)
             message = f"this phase reads {names} before any fit phase fits {them}"
             hint = f"put a fit phase for {names} before"
             self._context.error("SP703", message, path, hint=hint)
-        self._fitted.update(computing)
+        if unsure:
+            names, _ = _listed(unsure)
+            message = f"this phase reads {names}, which only phases fit that may be skipped"
+            hint = "give this phase the same `when`, or put both into a group that has it"
+            self._context.error("SP714", message, path, hint=hint)
+
+    def _is_fitted(self, label: str, conditions: frozenset[Guard]) -> bool:
+        return any(conditions.issuperset(fit) for fit in self._fitted.get(label, ()))
+
+    def known_fits(self) -> Fits:
+        """What is fitted and frozen by now, to `go_back` to."""
+        return {label: list(fits) for label, fits in self._fitted.items()}, dict(self._frozen)
+
+    def go_back(self, known: Fits) -> None:
+        """Forget what was fitted and frozen since."""
+        fitted, frozen = known
+        self._fitted = {label: list(fits) for label, fits in fitted.items()}
+        self._frozen = dict(frozen)
 
     def reached(self, labels: Iterable[str]) -> set[str]:
         """The nodes to which gradients flow from the outputs of `labels`, theirs included."""
         return reachable(self._crossed, labels)
+
+
+def _listed(labels: list[str]) -> tuple[str, str]:
+    """Nodes in a sentence, and the pronoun for them."""
+    return (quoted(labels), "them") if len(labels) > 1 else (labels[0], "it")
 
 
 def _backend(node: NodeSpec) -> Backend:

@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from specplan.components.callback import EarlyStopping as EarlyStoppingComponent
 from specplan.components.callback import Evaluation as EvaluationComponent
-from specplan.components.metric import R2, Accuracy
+from specplan.components.metric import (
+    R2,
+    Accuracy,
+    MeanAbsoluteError,
+    MeanSquaredErrorMetric,
+    RootMeanSquaredError,
+)
 from specplan.plan.model import EarlyStopping, Evaluation
 from specplan.plan.passes.outline import Measured
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from specplan.plan.passes.objectives import Chosen
     from specplan.plan.passes.phase import PhaseScheduler
@@ -20,6 +26,16 @@ if TYPE_CHECKING:
     from specplan.spec.model import TrainSpec
 
 _TRAIN_LOSS = "train_loss"
+
+
+_BETTER: Mapping[type, Literal["min", "max"]] = {
+    Accuracy: "max",
+    R2: "max",
+    MeanSquaredErrorMetric: "min",
+    RootMeanSquaredError: "min",
+    MeanAbsoluteError: "min",
+}
+"""Which values of a metric are better, where that is known: a metric of the user's is not."""
 
 
 class _Series(NamedTuple):
@@ -75,7 +91,9 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
         uncertain = phase.context.reported((*phase.path, "callbacks")) or not losses.complete
         if component.monitor in series:
             monitored.add(series[component.monitor].evaluation)
-            _check_pace(phase, spec, component, series[component.monitor], path)
+            # The number of epochs may be what is wrong, under this key or another.
+            if not phase.context.damaged(phase.path):
+                _check_pace(phase, spec, component, series[component.monitor], path)
         elif not uncertain:
             message = (
                 f"early_stopping monitors `{component.monitor}`, which no epoch produces; "
@@ -156,8 +174,7 @@ def _better(phase: PhaseScheduler, spec: TrainSpec, name: str) -> Literal["min",
             continue
         label = name.removeprefix(f"{component.as_ or component.split}_")
         if label != name and label in component.metrics:
-            metric = phase.resolved.get(("metrics", label))
-            return "max" if isinstance(metric, Accuracy | R2) else "min"
+            return _BETTER.get(type(phase.resolved.get(("metrics", label))))
     weights = [loss.weight for loss in context.spec.losses.values()]
     return "min" if all(weight >= 0 for weight in weights) else None
 
@@ -202,7 +219,7 @@ def _evaluation(
     metrics = phase.choose("metrics", component.metrics, (*path, "metrics"))
     rows = phase.rows(source, component.split, (*path, "split")) if source else None
     nodes = phase.activity.needed(losses.reads | metrics.reads)
-    phase.activity.check_fitted(nodes, (), path)
+    phase.activity.check_fitted(nodes, (), path, phase.step.guards)
     phase.measured.append(Measured(path=path, split=component.split, nodes=nodes))
     read = phase.wired.feature_sets(nodes)
     if source and read not in ([], [source]):

@@ -25,6 +25,7 @@ def warn_of_classes(context: Context, resolved: Resolved) -> None:
         (section, label): item
         for section, items in (("losses", spec.losses), ("metrics", spec.metrics))
         for label, item in items.items()
+        if (section, label) in resolved
     }
     classes: dict[str, Path] = {}
     logits: dict[str, Path] = {}

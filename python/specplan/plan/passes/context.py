@@ -119,12 +119,16 @@ class Context:
         also: Sequence[tuple[Path, str]] = (),
         labels: Sequence[Label] = (),
         key: bool = False,
+        within: tuple[int, int] | None = None,
     ) -> None:
-        """Report a fault at `path`, with `key` at the key there.
+        """Report a fault at `path`, with `key` at the key there, `within` at characters of the string there.
 
         `also` are other places of the spec that explain it, `labels` such places anywhere.
         """
         fault = self._diagnostic(code, message, path, hint, also, key=key)
+        if within is not None:
+            origin = self._document.origin_within(self._mended.original(path), *within)
+            fault = msgspec.structs.replace(fault, origin=origin)
         fault = msgspec.structs.replace(fault, labels=(*fault.labels, *labels))
         self.diagnostics.append(fault)
         self._around_faults |= _around([fault.origin.path])
@@ -142,6 +146,18 @@ class Context:
         """Report something odd that is not wrong, as `error` reports a fault."""
         odd = self._diagnostic(code, message, path, hint, also, key=key)
         self.diagnostics.append(msgspec.structs.replace(odd, severity="warning"))
+
+    def forget_again(self, known: int) -> None:
+        """Drop what was found after the first `known` diagnostics and is among these, in other words.
+
+        A fault of a phase that is run several times is one fault.
+        """
+        found = self.diagnostics[known:]
+        if found:
+            before = {(item.code, item.origin) for item in self.diagnostics[:known]}
+            self.diagnostics[known:] = [
+                item for item in found if (item.code, item.origin) not in before
+            ]
 
     def _diagnostic(
         self,

@@ -9,7 +9,7 @@ import msgspec
 
 from specplan._native import read_table_header
 from specplan.components.source import ArrowFile, MemoryTable, ParquetFile
-from specplan.data.beside import beside
+from specplan.data.beside import beside, looks_like
 from specplan.errors import DataError
 from specplan.plan.dtypes import NUMBERS
 from specplan.plan.memory import MemoryTableError, read_memory_header
@@ -150,7 +150,8 @@ def _open_file(
     try:
         header = read_table_header(str(file), format)
     except DataError as error:
-        context.error("SP508", str(error).replace(str(file), source.path), place)
+        message = str(error).replace(str(file), source.path)
+        context.error("SP508", message, place, hint=looks_like(file, format))
         return None
     described = Source(
         use=format,
@@ -179,7 +180,13 @@ def _open_memory(context: Context, name: str, path: Path) -> Table | None:
             {column: values for column, values in table.items() if column in wanted}
         )
     except MemoryTableError as error:
-        context.error("SP508", f"table `{name}`: {error}", place)
+        domain = next(
+            domain
+            for domain in ("features", "targets", "tags")
+            if error.column in getattr(spec, domain)
+        )
+        at = ("data", label, domain, getattr(spec, domain).index(error.column))
+        context.error("SP508", f"table `{name}`: {error}", at)
         return None
     source = Source(use="memory", name=name, digest=header.digest)
     return Table(header=header, source=source, called=f"table `{name}`", arrays=table)

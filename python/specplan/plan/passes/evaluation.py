@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from specplan.plan.passes.order import reachable
 from specplan.spec.model import EvalSpec
 from specplan.spec.wording import quoted
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from specplan.plan.passes.outline import Measured, Outline
     from specplan.plan.passes.phase import Parts
     from specplan.plan.passes.schedule import Schedule
+    from specplan.spec.diagnostics import Path
 
 
 def warn_of_evaluation(context: Context, parts: Parts, schedule: Schedule) -> set[str]:
@@ -28,6 +30,7 @@ def warn_of_evaluation(context: Context, parts: Parts, schedule: Schedule) -> se
         if len(splits) > 1 and _measures_what_was_learned(context, outlines, splits):
             misread.add(label)
     _warn_of_repetition(context, schedule.outlines)
+    _warn_of_given_answers(context, parts)
     return misread
 
 
@@ -113,3 +116,31 @@ def _warn_of_repetition(context: Context, outlines: tuple[Outline, ...]) -> None
                 context.warning("SP617", message, outline.place, also=also)
                 break
         since.append(outline)
+
+
+def _warn_of_given_answers(context: Context, parts: Parts) -> None:
+    """Nodes that read the column that they learn to give, where it is one of the targets."""
+    nodes, data = context.spec.graph.nodes, context.spec.data
+    readers: dict[str, list[tuple[str, Path]]] = {}
+    for label, node in nodes.items():
+        path: Path = ("graph", "nodes", label, "input")
+        if isinstance(node.input, str):
+            readers.setdefault(node.input, []).append((label, path))
+        else:
+            for index, text in enumerate(node.input):
+                readers.setdefault(text, []).append((label, (*path, index)))
+    told: set[Path] = set()
+    for label, node in nodes.items():
+        if node.target is None or node.target not in readers:
+            continue
+        owner, _, column = node.target.partition(".")
+        if column not in data[owner].targets:
+            continue
+        for other, place in readers[node.target]:
+            if other in reachable(parts.wired.upstream, [label]) and place not in told:
+                told.add(place)
+                who = "it" if label == other else f"{other} before it"
+                message = f"{label} learns to give `{node.target}`, and {who} reads that"
+                also = [(("graph", "nodes", label, "target"), "the target")]
+                context.warning("SP619", message, place, also=also)
+                break

@@ -13,6 +13,7 @@ from specplan.components.model import Cnn, Mlp
 from specplan.plan.dtypes import common_dtype, is_class
 from specplan.plan.model import Component, Node, Read
 from specplan.plan.passes.components import SklearnModel, as_plan
+from specplan.plan.passes.joins import refused
 from specplan.plan.passes.order import in_order
 from specplan.plan.passes.own_component import OwnCode
 from specplan.plan.passes.references import ColumnsOf, NodeOf, references, resolve_target
@@ -186,11 +187,21 @@ class _Builder:
         dtype = common_dtype(*(column.dtype for column in known))
         if not read.joined:
             return Output("data", dtype, known[0].shape)
+        shapes = [column.shape for column in known]
         try:
-            return Output("data", dtype, concat_shape([column.shape for column in known], -1))
-        except ShapeError as error:
-            self._error("SP601", f"{self.label}: {error}", "input", f"columns of `{read.value}`")
+            return Output("data", dtype, concat_shape(shapes, -1))
+        except ShapeError:
+            self._refuse_join([f"{read.feature_set}.{name}" for name in read.columns], shapes, -1)
             return None
+
+    def _refuse_join(self, names: list[str], shapes: list[Shape], axis: int) -> None:
+        message, hint = refused(names, shapes, axis)
+        nodes = [
+            (name, shape) for name, shape in zip(names, shapes, strict=True) if name in self.outputs
+        ]
+        also = [(("graph", "nodes", name), f"gives {show(shape)}") for name, shape in nodes]
+        place = (*self.path, "input")
+        self.context.error("SP601", f"{self.label}: {message}", place, hint=hint, also=also)
 
     def _error(self, code: str, message: str, key: str, hint: str | None = None) -> None:
         self.context.error(code, message, (*self.path, key), hint=hint)
@@ -205,11 +216,15 @@ class _Builder:
         known = [output for output in outputs if output is not None]
         if len(known) < len(outputs):
             return None
+        if len(reads) == 1:
+            message = f"{self.label} merges one value, `{reads[0].value}`"
+            hint = "list several in `input`, or let others read it directly"
+            self.context.warning("SP649", message, (*self.path, "input"), hint=hint)
         try:
             shape = concat_shape([output.shape for output in known], merge.axis)
-        except ShapeError as error:
-            values = ", ".join(f"`{read.value}`" for read in reads)
-            self._error("SP601", f"{self.label}: {error}", "input", f"the inputs are {values}")
+        except ShapeError:
+            names = [read.value for read in reads]
+            self._refuse_join(names, [output.shape for output in known], merge.axis)
             return None
         trained = any(output.backend != "data" and output.dtype == TORCH_DTYPE for output in known)
         dtype = TORCH_DTYPE if trained else common_dtype(*(output.dtype for output in known))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from specplan.plan.passes.classes import warn_of_classes
 from specplan.plan.passes.evaluation import warn_of_evaluation
+from specplan.plan.passes.sequence import warn_of_sequence
 from specplan.plan.passes.training import warn_of_training
 from specplan.plan.passes.unused import warn_of_unused
 
@@ -22,6 +23,7 @@ def warn(context: Context, parts: Parts, schedule: Schedule) -> None:
     """Warn of everything odd, each cause once."""
     if context.fresh:
         warn_of_training(context, parts, schedule)
+        warn_of_sequence(context, parts, schedule)
         misread = warn_of_evaluation(context, parts, schedule)
         warn_of_unused(context, parts, schedule, misread=misread)
     warn_of_classes(context, parts.resolved)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.graph import Wired
     from specplan.plan.passes.objectives import Objectives
+    from specplan.plan.passes.unroll import Step
     from specplan.spec.diagnostics import Path
-    from specplan.spec.model import PhaseSpec
 
 _SAMPLE_ID_DTYPE = "int64"
 _NOUNS = {"losses": "loss", "metrics": "metric"}
@@ -51,9 +51,7 @@ class PhaseScheduler:
         context: Context,
         parts: Parts,
         activity: Activity,
-        spec: PhaseSpec,
-        path: Path,
-        label: str,
+        step: Step,
     ) -> None:
         self.context = context
         self.resolved = parts.resolved
@@ -61,9 +59,10 @@ class PhaseScheduler:
         self.wired = parts.wired
         self.objectives = parts.objectives
         self.activity = activity
-        self.spec = spec
-        self.path = path
-        self.label = label
+        self.step = step
+        self.spec = step.spec
+        self.path = step.place
+        self.label = step.path
         self.measured: list[Measured] = []
         self.outline: Outline
 
@@ -121,17 +120,20 @@ class PhaseScheduler:
         known = self.data[feature_set]
         if split is None:
             return known.rows
-        if split not in known.splits and self.context.damaged(("data", feature_set, "splits")):
+        cut = self.step.cuts.get(feature_set)
+        sizes = known.splits if cut is None else cut.sizes
+        uncertain = self.step.uncertain or self.context.damaged(("data", feature_set, "splits"))
+        if split not in sizes and uncertain:
             return None
-        if split not in known.splits:
+        if split not in sizes:
             place: Path = ("data", feature_set)
             also = [((*place, "splits"), "its splits")] if known.splits else [(place, "it")]
-            names = quoted(known.splits) or "no splits"
+            names = quoted(sizes) or "no splits"
             message = f"split `{split}` is not defined; {feature_set} has {names}"
-            hint = did_you_mean(split, known.splits)
+            hint = did_you_mean(split, sizes)
             self.context.error("SP303", message, path, hint=hint, also=also)
             return None
-        return known.splits[split]
+        return sizes[split]
 
     def _active(self) -> tuple[str, ...] | None:
         if self.spec.active is None:
@@ -182,6 +184,20 @@ class PhaseScheduler:
             names = list(self.data)
         return names[0] if names else None
 
+    def _warn_of_leak(self, source: str | None) -> None:
+        """Warn of a phase that learns from the rows that its fold leaves out."""
+        cut = self.step.cuts.get(source) if source is not None else None
+        if cut is None or (self.spec.split is not None and self.spec.split not in cut.pooled):
+            return
+        if self.spec.split is None and len(self.data[cut.feature_set].splits) > 1:
+            # Of splits that there are anyway, `warn_of_evaluation` says so where they are measured.
+            return
+        read = "all rows" if self.spec.split is None else f"split `{self.spec.split}`"
+        message = f"this phase learns from {read}, also from those that `{cut.names[1]}` leaves out"
+        key = "label" if self.spec.split is None else "split"
+        hint = f"learn from `{cut.names[0]}`"
+        self.context.warning("SP717", message, (*self.path, key), hint=hint)
+
     def _rows(self, source: str | None) -> int | None:
         return self.rows(source, self.spec.split, (*self.path, "split")) if source else None
 
@@ -209,6 +225,8 @@ class PhaseScheduler:
             "metrics": metrics.objectives,
             "record": self.spec.record,
             "records": self._records(source, nodes, recorded) if keeps else (),
+            "passes": self.step.passes,
+            "guards": self.step.guards,
         }
 
     def _outline(
@@ -254,8 +272,9 @@ class PhaseScheduler:
         trainable = self.activity.trainable(losses.outputs, active, self.path)
         self._check_active(trainable, "to train")
         self._check_weights(losses)
-        self.activity.check_fitted(nodes, (), self.path)
+        self.activity.check_fitted(nodes, (), self.path, self.step.guards)
         source = self._source(nodes)
+        self._warn_of_leak(source)
         rows = self._rows(source)
         common = self._common(source, rows, nodes, losses, Chosen(), losses.carriers)
         between = evaluations(self, spec, losses, source)
@@ -327,7 +346,7 @@ class PhaseScheduler:
     ) -> Phase | None:
         wanted = {*losses.reads, *metrics.reads, *(active or ())} or set(self.wired.order)
         nodes = self.activity.needed(wanted)
-        self.activity.check_fitted(nodes, (), self.path)
+        self.activity.check_fitted(nodes, (), self.path, self.step.guards)
         recorded = losses.carriers | metrics.carriers | self.activity.sinks(nodes)
         source = self._source(nodes)
         self.measured.append(Measured(path=self.path, split=spec.split, nodes=nodes))
@@ -349,9 +368,10 @@ class PhaseScheduler:
         )
         self._check_active(fitted, "to fit")
         nodes = self.activity.needed({*fitted, *read})
-        self.activity.check_fitted(nodes, fitted, self.path)
+        self.activity.check_fitted(nodes, fitted, self.path, self.step.guards)
         recorded = losses.carriers | metrics.carriers
         source = self._source(nodes)
+        self._warn_of_leak(source)
         self._outline(source, nodes, losses, metrics, learning=fitted)
         rows = self._rows(source)
         common = self._common(source, rows, nodes, losses, metrics, recorded)

@@ -11,24 +11,30 @@ from specplan.errors import DataError
 from specplan.plan.reads import columns_read, splits_read
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from specplan._native import RowScan
-    from specplan.plan.model import Node, Phase
+    from specplan.plan.model import Node
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.data import FeatureSet
+    from specplan.plan.passes.schedule import Schedule
     from specplan.plan.reads import ColumnsRead
     from specplan.spec.diagnostics import Path
 
 SMALL_BYTES = 8 << 20
 """A file that is no larger is looked at unasked. Reading it takes a few hundredths of a second."""
 
+_HINTS = {
+    "SP507": "all rows of a column have one shape: pad or cut the lists where the data are made",
+    "SP505": "fill it in, or leave the row out, where the data are made",
+}
+
 
 def look(
     context: Context,
     bound: Mapping[str, FeatureSet],
     nodes: Mapping[str, Node],
-    phases: Iterable[Phase],
+    scheduled: Schedule,
     *,
     check_data: bool,
 ) -> frozenset[str]:
@@ -37,7 +43,7 @@ def look(
     Returns the labels of the FeatureSets that were looked at; the run looks at the others. A table in
     memory is left to the run: the program that holds it compiles for every phase that it runs.
     """
-    splits = splits_read(phases)
+    splits = splits_read(scheduled.phases, scheduled.folds)
     seen = []
     for label, columns in columns_read(nodes).items():
         feature_set = bound[label]
@@ -63,8 +69,12 @@ def _scan(context: Context, feature_set: FeatureSet, columns: ColumnsRead) -> Ro
     try:
         return scan_rows(str(table.file), table.source.use, wanted, data.rows)
     except DataError as error:
-        message = str(error).replace(str(table.file), table.called)
-        context.error("SP508", message, ("data", feature_set.label, "source"))
+        message = error.message.replace(str(table.file), table.called)
+        if error.column is None:
+            context.error("SP508", message, ("data", feature_set.label, "source"))
+        else:
+            place = _place(context, feature_set.label, error.column)
+            context.error(error.code or "SP507", message, place, hint=_HINTS.get(error.code or ""))
         return None
 
 

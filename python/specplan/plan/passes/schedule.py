@@ -8,69 +8,96 @@ import msgspec
 
 from specplan.plan.passes.activity import Activity
 from specplan.plan.passes.phase import PhaseScheduler
+from specplan.plan.passes.unroll import Unrolling
 from specplan.spec.model import LONGEST_NAME, GroupSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from specplan.plan.model import Phase
+    from specplan.plan.model import Fold, Phase
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.outline import Outline
     from specplan.plan.passes.phase import Parts
     from specplan.spec.diagnostics import Path
-    from specplan.spec.model import Entry, Spec
+    from specplan.spec.model import Entry
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """The phases in order: all of them in outline, and those that are free of faults."""
+    """The phases of every pass in order.
+
+    Attributes:
+        phases: those that are free of faults; `places` are their paths in the spec.
+        outlines: all of them, of passes that are alike only the first.
+        folds: what the splits are in the passes of a cross-validation, by FeatureSet and pass.
+        pooled: splits that are cut into folds, by FeatureSet; None for all rows.
+    """
 
     phases: tuple[Phase, ...]
+    places: tuple[Path, ...]
     outlines: tuple[Outline, ...]
     activity: Activity
+    folds: dict[str, dict[str, Fold]]
+    pooled: dict[str, set[str | None]]
 
 
 def schedule(context: Context, parts: Parts) -> Schedule:
-    """Schedule every phase."""
+    """Schedule every phase of every pass."""
     activity = Activity(context, parts.wired)
     if len(context.spec.experiment.id) > LONGEST_NAME:
         message = f"the id has {len(context.spec.experiment.id)} characters"
         context.error("SP207", message, ("experiment", "id"), hint=f"it may have {LONGEST_NAME}")
-    places: dict[tuple[str, ...], Path] = {}
-    built: list[Phase] = []
+    _check_labels(context)
+    unrolling = Unrolling(context, parts.resolved, parts.data, activity)
+    built: list[tuple[Phase, Path]] = []
     outlines: list[Outline] = []
-    for entry, path, labels in _entries(context.spec.plan, ("plan",), ()):
+    known = len(context.diagnostics)
+    for step in unrolling.steps():
+        if len(step.path) > LONGEST_NAME and step.passes:
+            _refuse_length(context, step.path, (*step.place, "label"))
+        scheduler = PhaseScheduler(context, parts, activity, step)
+        phase = scheduler.phase()
+        unrolling.scheduled(step, phase)
+        if not step.alike:
+            outlines.append(scheduler.outline)
+        if phase is not None:
+            built.append((phase, step.place))
+        if step.again:
+            context.forget_again(known)
+        known = len(context.diagnostics)
+    return Schedule(
+        phases=tuple(phase for phase, _ in built),
+        places=tuple(place for _, place in built),
+        outlines=tuple(outlines),
+        activity=activity,
+        folds=unrolling.folds,
+        pooled=unrolling.pooled,
+    )
+
+
+def _check_labels(context: Context) -> None:
+    places: dict[tuple[str, ...], Path] = {}
+    entries = list(_entries(context.spec.plan, ("plan",), ()))
+    for entry, path, labels in entries:
         key = "group" if isinstance(entry, GroupSpec) else "label"
         if labels in places:
             message = f"label `{labels[-1]}` is used twice in this group"
             also = [(places[labels], "first used here")]
             context.error("SP304", message, (*path, key), also=also)
         places.setdefault(labels, (*path, key))
-        length = len(".".join(labels))
-        if length > LONGEST_NAME:
-            message = f"the labels of this phase and its groups have {length} characters"
-            hint = f"together they may have {LONGEST_NAME}"
-            context.error("SP207", message, (*path, key), hint=hint)
-        if isinstance(entry, GroupSpec):
-            if not entry.do and not context.damaged((*path, "do")):
-                context.warning("SP618", f"group `{entry.group}` has no phases", (*path, "do"))
-            continue
-        scheduler = PhaseScheduler(context, parts, activity, entry, path, ".".join(labels))
-        phase = scheduler.phase()
-        outlines.append(scheduler.outline)
-        if phase is not None:
-            built.append(phase)
-    if not phase_places(context.spec) and not context.damaged(("plan",)):
+        if len(".".join(labels)) > LONGEST_NAME:
+            _refuse_length(context, ".".join(labels), (*path, key))
+        if isinstance(entry, GroupSpec) and not entry.do and not context.damaged((*path, "do")):
+            context.warning("SP618", f"group `{entry.group}` has no phases", (*path, "do"))
+    if all(isinstance(entry, GroupSpec) for entry, _, _ in entries) and not context.damaged(
+        ("plan",)
+    ):
         context.error("SP204", "the plan has no phases", ("plan",))
-    return Schedule(phases=tuple(built), outlines=tuple(outlines), activity=activity)
 
 
-def phase_places(spec: Spec) -> list[Path]:
-    """The path in the spec of every phase, in order."""
-    return [
-        path
-        for entry, path, _ in _entries(spec.plan, ("plan",), ())
-        if not isinstance(entry, GroupSpec)
-    ]
+def _refuse_length(context: Context, path: str, place: Path) -> None:
+    message = f"the labels of this phase and its groups have {len(path)} characters"
+    hint = f"together they may have {LONGEST_NAME}"
+    context.error("SP207", message, place, hint=hint)
 
 
 def _entries(

@@ -8,7 +8,7 @@ import msgspec
 
 from specplan._native import read_keys
 from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
-from specplan.data.split import Cut, CutError, cut, key_columns, listed
+from specplan.data.split import Cut, CutError, cut, in_cut_order, key_columns, listed
 from specplan.errors import DataError
 from specplan.plan.passes.components import as_plan
 from specplan.plan.streams import written_seed_of
@@ -72,6 +72,8 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
         return Splits(sizes=sizes)
     if isinstance(splitter, RandomSplit):
         splitter = _complete(context, splitter, rows.label)
+    if isinstance(splitter, ColumnSplit):
+        splitter = msgspec.structs.replace(splitter, splits=in_cut_order(splitter.splits))
     keyed = _check_columns(context, splitter, rows)
     plan = as_plan(splitter)
     seed_is_wrong = isinstance(splitter, RandomSplit) and (splitter.seed or 0) < 0
@@ -81,8 +83,8 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
         keys = _keys(rows.table, key_columns(splitter))
         found = cut(splitter, rows.rows, keys)
     except DataError as error:
-        message = str(error).replace(str(rows.table.file), rows.table.called)
-        context.error("SP508", message, rows.path)
+        message = error.message.replace(str(rows.table.file), rows.table.called)
+        context.error(error.code or "SP508", message, rows.path)
         return Splits(splitter=plan, sizes=sizes)
     except CutError as error:
         place = (*rows.path, *error.place)
@@ -99,6 +101,7 @@ def _complete(context: Context, splitter: RandomSplit, label: str) -> RandomSpli
         seed = written_seed_of(context.spec.run.seed, f"split/{label}")
     return msgspec.structs.replace(
         splitter,
+        ratios=in_cut_order(splitter.ratios),
         seed=seed,
         group_by=listed(splitter.group_by),
         stratify_by=listed(splitter.stratify_by),

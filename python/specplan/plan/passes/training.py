@@ -1,12 +1,13 @@
-"""Nodes that no phase trains, losses that train nothing, and phases in an order that undoes their work."""
+"""Nodes that no phase trains, losses that train nothing, and rows that are never read."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from specplan.components.component import Component
+from specplan.components.sampler import Simple
 from specplan.plan.passes.order import reachable
-from specplan.spec.model import FitSpec, TrainSpec
+from specplan.spec.model import TrainSpec
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def warn_of_training(context: Context, parts: Parts, schedule: Schedule) -> None:
-    """Warn of what learns nothing, or the wrong thing."""
+    """Warn of what learns nothing."""
     _Training(context, parts, schedule).warn()
 
 
@@ -43,43 +44,32 @@ class _Training:
         untrained = self._untrained()
         self._warn_of_untrained(untrained)
         self._warn_of_losses(untrained)
-        self._warn_of_stale_nodes()
-        self._warn_of_untrained_sources()
-        self._warn_of_early_evaluation()
-        self._warn_of_given_answers()
-
-    def _warn_of_given_answers(self) -> None:
-        """Nodes that read the column that they learn to give, where it is one of the targets."""
-        nodes, data = self.context.spec.graph.nodes, self.context.spec.data
-        readers: dict[str, list[tuple[str, Path]]] = {}
-        for label, node in nodes.items():
-            path: Path = ("graph", "nodes", label, "input")
-            if isinstance(node.input, str):
-                readers.setdefault(node.input, []).append((label, path))
-            else:
-                for index, text in enumerate(node.input):
-                    readers.setdefault(text, []).append((label, (*path, index)))
-        told: set[Path] = set()
-        for label, node in nodes.items():
-            if node.target is None or node.target not in readers:
-                continue
-            owner, _, column = node.target.partition(".")
-            if column not in data[owner].targets:
-                continue
-            for other, place in readers[node.target]:
-                if other in self._read_by(label) and place not in told:
-                    told.add(place)
-                    who = "it" if label == other else f"{other} before it"
-                    message = f"{label} learns to give `{node.target}`, and {who} reads that"
-                    also = [(("graph", "nodes", label, "target"), "the target")]
-                    self.context.warning("SP619", message, place, also=also)
-                    break
+        self._warn_of_rows_left_out()
 
     def _warn_of_optimizer(self) -> None:
         optimizer = self.parts.resolved.get(("graph", "optimizer"))
         if self.trains and isinstance(optimizer, Component) and getattr(optimizer, "lr", 1) == 0:
             message = "`lr` is 0, so no train phase changes a weight"
             self.context.warning("SP614", message, ("graph", "optimizer", "lr"))
+
+    def _warn_of_rows_left_out(self) -> None:
+        for outline in self.trains:
+            sampler = self.parts.resolved.get((*outline.path, "sampler"))
+            if not isinstance(sampler, Simple) or not sampler.drop_last or outline.source is None:
+                continue
+            data, split = self.parts.data[outline.source], outline.spec.split
+            rows = data.rows if split is None else data.splits.get(split)
+            left = (rows or 0) % sampler.batch_size
+            if left and not (sampler.shuffle and sampler.reshuffle):
+                message = (
+                    f"`drop_last` leaves the same {left} of {rows} rows out of every epoch: "
+                    "they are never learned from"
+                )
+                place = (*outline.path, "sampler", "drop_last")
+                hint = "`shuffle: true` leaves out others in each epoch"
+                if sampler.shuffle:
+                    hint = "without `reshuffle: false` each epoch leaves out others"
+                self.context.warning("SP620", message, place, hint=hint)
 
     def _warn_of_losses(self, untrained: list[str]) -> None:
         negative: set[str] = set()
@@ -190,107 +180,6 @@ class _Training:
     ) -> None:
         place = ("graph", "nodes", label)
         self.context.warning(code, message, place, hint=hint, also=also, key=True)
-
-    def _warn_of_stale_nodes(self) -> None:
-        """Nodes that learned from what others gave, and are used after those have changed."""
-        learned: dict[str, Outline] = {}
-        stale: dict[str, tuple[Outline, Outline]] = {}
-        alternating: set[str] = set()
-        told: set[tuple[Path, Path]] = set()
-        for outline in self.outlines:
-            for label in outline.learning:
-                learned[label] = outline
-                if stale.pop(label, None) is not None:
-                    alternating.add(label)
-            for label in self._outdated(outline):
-                if label in learned:
-                    stale.setdefault(label, (learned[label], outline))
-            used = {*outline.nodes, *(name for item in outline.measured for name in item.nodes)}
-            for label in self.parts.wired.order:
-                if label not in used or label not in stale:
-                    continue
-                places = stale[label][0].path, stale[label][1].path
-                fitted = isinstance(stale[label][0].spec, FitSpec)
-                if places not in told and (fitted or label not in alternating):
-                    told.add(places)
-                    self._warn_of_stale_node(label, *stale[label])
-
-    def _warn_of_untrained_sources(self) -> None:
-        """Train phases that learn from what nodes give before another phase trains these."""
-        trained_at: dict[str, list[int]] = {}
-        for index, outline in enumerate(self.outlines):
-            for label in outline.learning:
-                trained_at.setdefault(label, []).append(index)
-        for index, outline in enumerate(self.outlines):
-            if not isinstance(outline.spec, TrainSpec):
-                continue
-            for label in self.activity.models("torch", outline.nodes):
-                later = trained_at.get(label, [-1])[0]
-                # Nodes that learn once more after that may well have been trained in turns.
-                again = any(trained_at[name][-1] >= later for name in outline.learning)
-                if later > index and not again:
-                    change = self.outlines[later]
-                    message = (
-                        f"this phase trains {quoted(outline.learning)} with the outputs of "
-                        f"`{label}`, which `{change.label}` trains after it"
-                    )
-                    also = [(change.place, f"trains `{label}`")]
-                    hint = f"put it after `{change.label}`"
-                    self.context.warning("SP610", message, outline.place, hint=hint, also=also)
-                    break
-
-    def _outdated(self, outline: Outline) -> list[str]:
-        """Nodes that read what a phase changes, unless they learn in it or its gradients pass them."""
-        changed = set(outline.learning)
-        if not changed:
-            return []
-        wired, minding = self.parts.wired, {*changed, *self.activity.models("torch", outline.nodes)}
-        outdated: list[str] = []
-        for label in wired.order:
-            if not changed.isdisjoint(wired.upstream[label]):
-                changed.add(label)
-                if label not in minding:
-                    outdated.append(label)
-        return outdated
-
-    def _warn_of_stale_node(self, label: str, phase: Outline, change: Outline) -> None:
-        changed = quoted(name for name in change.learning if name in self._read_by(label))
-        learns = "fits" if isinstance(phase.spec, FitSpec) else "trains"
-        changes = "fits" if isinstance(change.spec, FitSpec) else "trains"
-        message = (
-            f"this phase {learns} {label} on the outputs of {changed}, "
-            f"which `{change.label}` {changes} after it"
-        )
-        hint = f"put it after `{change.label}`"
-        also = [(change.place, f"{changes} {changed}")]
-        self.context.warning("SP610", message, phase.place, hint=hint, also=also)
-
-    def _warn_of_early_evaluation(self) -> None:
-        """Splits on which a node is evaluated before it is trained, and not after."""
-        first_trained: dict[str, int] = {}
-        last_measured: dict[tuple[str, str | None], int] = {}
-        for index, outline in enumerate(self.outlines):
-            for label in outline.learning:
-                first_trained.setdefault(label, index)
-            for item in outline.measured:
-                last_measured.update({(label, item.split): index for label in item.nodes})
-        told: set[int] = set()
-        for (label, split), index in last_measured.items():
-            trained = first_trained.get(label, -1)
-            if index >= trained or index in told or not self.activity.models("torch", [label]):
-                continue
-            outline, change = self.outlines[index], self.outlines[trained]
-            if not outline.losses.labels and not outline.metrics.labels:
-                continue
-            told.add(index)
-            rows = "" if split is None else f" on `{split}`"
-            message = (
-                f"this phase evaluates {label}{rows} before `{change.label}` trains it, "
-                "and nothing does so after"
-            )
-            also = [(change.place, f"trains {label}")]
-            hint = f"put it after `{change.label}`"
-            self.context.warning("SP611", message, outline.place, hint=hint, also=also)
 
 
 def _untrained_message(labels: list[str]) -> str:

@@ -85,6 +85,7 @@ def _splits(context: Context, parts: Parts, schedule: Schedule, misread: Collect
             found = {outline.spec.split, *(measured.split for measured in outline.measured)}
             read.setdefault(outline.source, set()).update(found)
     for label, found in read.items():
+        found.update(schedule.pooled[label])
         splits = parts.data[label].splits
         unread = [name for name in splits if name not in found]
         if not unread or label in misread:

@@ -1,345 +1,435 @@
-//! Strict JSON (RFC 8259) with the place of every value.
+//! JSON (RFC 8259) with the place of every value. What is not JSON is reported, and where it is plain what was meant,
+//! reading goes on.
 //!
 //! Not read through the YAML parser: that one refuses surrogate pairs and takes comments, single quotes and bare words.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::json_slips::{Slips, count};
 use super::problem::{Code, DEPTH, Problem, Problems};
-use super::scalar::{self, shortened};
+use super::scalar::shortened;
 use super::source::Source;
-use super::tree::{Map, Member, Node, Value};
+use super::tree::{Map, Member, Node, Reading, Value};
 
-pub(super) fn read(source: &Source, problems: &mut Problems) -> Result<Node, Problem> {
+pub(super) fn read(source: &Source, problems: &mut Problems) -> Result<Reading, Problem> {
     let mut scanner = Scanner {
         source,
         bytes: source.text().as_bytes(),
         offset: 0,
+        open: Vec::new(),
+        slips: Slips::default(),
         problems,
+        cut: None,
+        stopped: false,
+        comma_forgiven: false,
     };
     scanner.read_document()
 }
 
-struct Scanner<'s> {
-    source: &'s Source,
-    bytes: &'s [u8],
-    offset: usize,
+pub(super) struct Scanner<'s> {
+    pub(super) source: &'s Source,
+    pub(super) bytes: &'s [u8],
+    pub(super) offset: usize,
+    /// Where the brackets stand that are open.
+    open: Vec<usize>,
+    pub(super) slips: Slips,
     problems: &'s mut Problems,
+    /// From here on the value is not what was meant.
+    cut: Option<usize>,
+    stopped: bool,
+    /// A bracket that was not closed is reported; the comma behind it is missing for the same reason.
+    comma_forgiven: bool,
 }
 
 impl Scanner<'_> {
-    fn read_document(&mut self) -> Result<Node, Problem> {
+    fn read_document(&mut self) -> Result<Reading, Problem> {
         if self.source.text().starts_with('\u{feff}') {
             self.offset = '\u{feff}'.len_utf8();
         }
         if self.peek().is_none() {
             return Err(Problem::empty());
         }
-        let node = self.read_value(0, "a value")?;
-        match self.peek() {
-            None => Ok(node),
-            Some(b'#' | b'/') => Err(self.unexpected("nothing")),
-            Some(_) => {
-                let range = self.source.character(self.offset);
-                Err(Problem::syntax(
-                    range,
-                    "the value is complete; nothing may follow it",
-                ))
-            }
-        }
-    }
-
-    /// The next byte that is no white space.
-    fn peek(&mut self) -> Option<u8> {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.bytes.get(self.offset) {
-            self.offset += 1;
-        }
-        self.bytes.get(self.offset).copied()
-    }
-
-    fn unexpected(&self, expected: &str) -> Problem {
-        let range = self.source.character(self.offset);
-        match self.bytes.get(self.offset) {
-            Some(b'#' | b'/') => Problem::syntax(range, "JSON has no comments"),
-            Some(b'\'') => Problem::syntax(range, "JSON strings are written in double quotes"),
-            Some(_) => Problem::syntax(range, format!("expected {expected} here")),
-            None => Problem::syntax(range, format!("expected {expected} before the file ends")),
-        }
-    }
-
-    fn unclosed(&self, expected: &str, name: &str, label: &'static str, start: usize) -> Problem {
-        let mut problem = self.unexpected(expected);
-        if !problem.message.starts_with("expected") {
-            return problem;
-        }
-        let place = self.source.place(start);
-        problem.message = format!("{}; the {name} opened at {place}", problem.message);
-        problem.related(label, start..start + 1)
-    }
-
-    fn read_value(&mut self, depth: usize, expected: &str) -> Result<Node, Problem> {
-        match self.peek() {
-            Some(b'{') => self.read_object(depth),
-            Some(b'[') => self.read_array(depth),
-            Some(b'"') => {
-                let start = self.offset;
-                let text = self.read_string()?;
-                Ok(self.node(start, Value::String(text)))
-            }
-            Some(byte) if is_word(byte) => self.read_word(),
-            _ => Err(self.unexpected(expected)),
-        }
-    }
-
-    fn node(&self, start: usize, value: Value) -> Node {
-        Node {
-            range: start..self.offset,
-            value,
-        }
-    }
-
-    fn open(&mut self, depth: usize) -> Result<usize, Problem> {
-        let start = self.offset;
-        if depth == DEPTH {
-            return Err(Problem::depth(start..start + 1));
-        }
-        self.offset += 1;
-        Ok(start)
-    }
-
-    fn read_array(&mut self, depth: usize) -> Result<Node, Problem> {
-        let start = self.open(depth)?;
-        let mut items = Vec::new();
-        if self.peek() != Some(b']') {
-            loop {
-                items.push(self.read_value(depth + 1, "a value")?);
-                match self.peek() {
-                    Some(b',') => self.skip_comma(b']')?,
-                    Some(b']') => break,
-                    _ => {
-                        return Err(self.unclosed(
-                            "',' or ']'",
-                            "array",
-                            "array opened here",
-                            start,
-                        ));
-                    }
+        let root = self.read_value(0);
+        match (&root, self.peek()) {
+            (None, Some(_)) => self.stop(Problem::syntax(self.here(), "expected a value here")),
+            (Some(node), Some(next)) => {
+                if matches!(next, b',' | b'"') {
+                    // A bracket that closes too early leaves the rest of the text outside.
+                    self.cut = Some(node.range.end - 1);
                 }
+                let message = match next {
+                    b'}' | b']' => "no bracket is open that this one could close",
+                    _ => "the value is complete; nothing may follow it",
+                };
+                self.report(Problem::syntax(self.here(), message));
             }
+            (_, None) => {}
         }
-        self.offset += 1;
-        Ok(self.node(start, Value::List(items)))
-    }
-
-    fn read_object(&mut self, depth: usize) -> Result<Node, Problem> {
-        let start = self.open(depth)?;
-        let mut map = Map::default();
-        if self.peek() != Some(b'}') {
-            loop {
-                let member = self.read_member(depth, start)?;
-                let (key, range) = (Arc::clone(&member.key), member.key_range.clone());
-                if let Err(first) = map.insert(member) {
-                    let problem = Problem::duplicate_key(self.source, &key, range, first);
-                    self.problems.add(problem)?;
-                }
-                match self.peek() {
-                    Some(b',') => self.skip_comma(b'}')?,
-                    Some(b'}') => break,
-                    _ => {
-                        return Err(self.unclosed(
-                            "',' or '}'",
-                            "object",
-                            "object opened here",
-                            start,
-                        ));
-                    }
-                }
-            }
+        for problem in self.slips.problems() {
+            self.report(problem);
         }
-        self.offset += 1;
-        Ok(self.node(start, Value::Map(map)))
-    }
-
-    fn read_member(&mut self, depth: usize, object: usize) -> Result<Member, Problem> {
-        match self.peek() {
-            Some(b'"') => {}
-            Some(byte) if is_word(byte) => {
-                let range = self.word();
-                return Err(Problem::syntax(range, "keys are written in double quotes"));
-            }
-            _ => return Err(self.unclosed("a key", "object", "object opened here", object)),
-        }
-        let start = self.offset;
-        let key = self.read_string()?;
-        let key_range = start..self.offset;
-        if self.peek() != Some(b':') {
-            return Err(self.unexpected(&format!("':' after the key {:?}", shortened(&key))));
-        }
-        self.offset += 1;
-        Ok(Member {
-            node: self.read_value(depth + 1, "a value")?,
-            key: key.into(),
-            key_range,
+        Ok(Reading {
+            root,
+            cut: self.cut,
         })
     }
 
-    fn skip_comma(&mut self, close: u8) -> Result<(), Problem> {
-        let comma = self.offset;
-        self.offset += 1;
-        if self.peek() == Some(close) {
-            let message = format!("JSON has no comma before '{}'", char::from(close));
-            return Err(Problem::syntax(comma..comma + 1, message));
+    /// The next byte that is neither white space nor in a comment; none where reading has stopped.
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        if self.stopped {
+            return None;
         }
-        Ok(())
+        loop {
+            match self.bytes.get(self.offset) {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.offset += 1,
+                Some(b'#' | b'/') => match self.slips.comment(self.source, self.offset) {
+                    Some(end) => self.offset = end,
+                    None => return Some(b'/'),
+                },
+                other => return other.copied(),
+            }
+        }
     }
 
-    fn word(&self) -> Range<usize> {
+    pub(super) fn here(&self) -> Range<usize> {
+        self.source.character(self.offset)
+    }
+
+    pub(super) fn report(&mut self, problem: Problem) {
+        if self.stopped {
+            return;
+        }
+        if let Err(limit) = self.problems.add(problem) {
+            self.stopped = true;
+            self.cut = Some(self.cut.unwrap_or(self.offset).min(self.offset));
+            self.problems.push(limit);
+        }
+    }
+
+    /// Report what cannot be read; everything that is open ends here.
+    pub(super) fn stop(&mut self, problem: Problem) {
+        self.report(problem);
+        self.cut = Some(self.cut.unwrap_or(self.offset).min(self.offset));
+        self.stopped = true;
+    }
+
+    fn read_value(&mut self, depth: usize) -> Option<Node> {
+        let next = self.peek()?;
+        let start = self.offset;
+        if matches!(next, b'{' | b'[') && depth == DEPTH {
+            self.stop(Problem::depth(start..start + 1));
+            return None;
+        }
+        let value = match next {
+            b'{' => self.read_object(depth),
+            b'[' => self.read_array(depth),
+            b'"' | b'\'' => Value::String(self.read_string(next)),
+            _ if is_word(next) => return Some(self.read_word()),
+            _ => return None,
+        };
+        let range = start..self.offset;
+        Some(Node { range, value })
+    }
+
+    fn read_array(&mut self, depth: usize) -> Value {
+        self.open_bracket();
+        let mut items = Vec::new();
+        while self.goes_on(b']') {
+            let before = self.offset;
+            let Some(node) = self.read_value(depth + 1) else {
+                self.stop_inside("a value");
+                break;
+            };
+            let end = self.offset;
+            if matches!(node.value, Value::String(_)) && self.peek() == Some(b':') {
+                // A key: the array ends before it.
+                self.offset = before;
+                self.unclosed(before..end, "expected ']' before this key");
+                self.comma_forgiven = true;
+                break;
+            }
+            items.push(node);
+            self.separate(end, b']');
+        }
+        self.close_bracket();
+        Value::List(items)
+    }
+
+    fn read_object(&mut self, depth: usize) -> Value {
+        self.open_bracket();
+        let mut map = Map::default();
+        while self.goes_on(b'}') {
+            let before = self.offset;
+            self.read_member(depth, &mut map);
+            if self.offset == before {
+                self.stop_inside("a key");
+                break;
+            }
+            self.separate(self.offset, b'}');
+        }
+        self.close_bracket();
+        Value::Map(map)
+    }
+
+    fn open_bracket(&mut self) {
+        self.open.push(self.offset);
+        self.offset += 1;
+    }
+
+    fn close_bracket(&mut self) {
+        self.open.pop();
+    }
+
+    /// Whether something else comes than the bracket that closes what is open.
+    fn goes_on(&mut self, close: u8) -> bool {
+        loop {
+            match self.peek() {
+                Some(next @ (b']' | b'}')) if next == close || self.is_other_bracket(next) => {
+                    self.slips
+                        .closed(self.source, self.open.last().copied(), self.offset);
+                    if next != close {
+                        let text = char::from(close);
+                        let message = format!("expected '{text}' here");
+                        let opener = self.opened_here();
+                        self.report(
+                            Problem::syntax(self.here(), message)
+                                .related(opener.0, opener.1)
+                                .hint(format!("write `{text}`"))
+                                .edit(self.here(), text),
+                        );
+                    }
+                    self.offset += 1;
+                    return false;
+                }
+                Some(b']' | b'}') => {
+                    let text = char::from(close);
+                    let message = format!("expected ',' or '{text}' here");
+                    let (label, opener) = self.opened_here();
+                    let before = self.offset..self.offset;
+                    let problem = Problem::syntax(self.here(), message).related(label, opener);
+                    let hint = format!("write `{text}` before it");
+                    self.report(problem.hint(hint).edit(before, text));
+                    return false;
+                }
+                Some(b',') => {
+                    let comma = self.here();
+                    let message = "nothing stands before this comma";
+                    self.report(Problem::syntax(comma.clone(), message).remove(comma, "comma"));
+                    self.offset += 1;
+                }
+                Some(_) => return true,
+                None => {
+                    self.end_of_file(close);
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Whether `next`, which closes nothing that is open here, is only the wrong bracket.
+    fn is_other_bracket(&self, next: u8) -> bool {
+        let opener = if next == b']' { b'[' } else { b'{' };
+        let around = &self.open[..self.open.len().saturating_sub(1)];
+        let could_close = around.iter().any(|&start| self.bytes[start] == opener);
+        !could_close || count(self.bytes).has_too_many(next)
+    }
+
+    /// What stands between a value that ends at `end` and the next.
+    fn separate(&mut self, end: usize, close: u8) {
+        let forgiven = std::mem::take(&mut self.comma_forgiven);
+        match self.peek() {
+            Some(b',') => {
+                let comma = self.offset..self.offset + 1;
+                self.offset += 1;
+                if self.peek() == Some(close) {
+                    let message = format!("JSON has no comma before '{}'", char::from(close));
+                    self.report(Problem::syntax(comma.clone(), message).remove(comma, "comma"));
+                }
+            }
+            Some(b';') => {
+                let problem = Problem::syntax(self.here(), "expected ',' here");
+                self.report(problem.hint("write `,`").edit(self.here(), ","));
+                self.offset += 1;
+            }
+            Some(next) if matches!(next, b'"' | b'\'' | b'{' | b'[') || is_word(next) => {
+                if !forgiven && !self.stopped {
+                    let problem = Problem::syntax(end..end, "a comma is missing here");
+                    self.report(problem.hint("write `,`").edit(end..end, ","));
+                }
+            }
+            Some(b']' | b'}') | None => {}
+            Some(_) => {
+                let message = format!("expected ',' or '{}' here", char::from(close));
+                self.unclosed(self.here(), &message);
+                self.stop_silently();
+            }
+        }
+    }
+
+    fn read_member(&mut self, depth: usize, map: &mut Map) {
+        let Some(next) = self.peek() else { return };
+        let start = self.offset;
+        let key = match next {
+            b'"' | b'\'' => self.read_string(next),
+            _ if next.is_ascii_digit() && self.read_decimal_comma(map) => return,
+            _ if is_word(next) => {
+                let range = self.word();
+                self.offset = range.end;
+                let key = &self.source.text()[range.clone()];
+                self.slips.bare_key(range, key);
+                key.to_owned()
+            }
+            _ => return,
+        };
+        let key_range = start..self.offset;
+        let node = if self.read_colon(&key, &key_range) {
+            self.peek();
+            self.read_value(depth + 1).unwrap_or_else(|| {
+                let range = self.here();
+                if matches!(self.peek(), Some(b',' | b'}' | b']') | None) {
+                    self.report(Problem::syntax(range.clone(), "expected a value here"));
+                } else {
+                    self.stop(Problem::syntax(range.clone(), "expected a value here"));
+                }
+                absent(range)
+            })
+        } else {
+            absent(key_range.clone())
+        };
+        let key = Arc::<str>::from(key);
+        let member = Member {
+            key: Arc::clone(&key),
+            key_range: key_range.clone(),
+            node,
+        };
+        if let Err(first) = map.insert(member) {
+            self.report(Problem::duplicate_key(self.source, &key, key_range, first));
+        }
+    }
+
+    /// Whether a value can follow the key.
+    fn read_colon(&mut self, key: &str, range: &Range<usize>) -> bool {
+        let key = shortened(key);
+        match self.peek() {
+            Some(b':') => {
+                self.offset += 1;
+                true
+            }
+            Some(b'=') => {
+                let problem = Problem::syntax(self.here(), "expected ':' here, not '='");
+                self.report(problem.hint("write `:`").edit(self.here(), ":"));
+                self.offset += 1;
+                true
+            }
+            Some(next) if matches!(next, b'"' | b'\'' | b'{' | b'[') || is_word(next) => {
+                let end = range.end..range.end;
+                let message = format!("expected ':' after the key {key:?}");
+                let problem = Problem::syntax(self.here(), message);
+                self.report(problem.hint("write `:`").edit(end, ":"));
+                true
+            }
+            Some(b',' | b'}' | b']') => {
+                let message = format!("expected ':' and a value after the key {key:?}");
+                self.report(Problem::syntax(range.clone(), message));
+                false
+            }
+            _ => {
+                let message = format!("expected ':' after the key {key:?}");
+                self.stop(Problem::syntax(self.here(), message));
+                false
+            }
+        }
+    }
+
+    /// `0,001`: two numbers to JSON, of which the second cannot be a key.
+    fn read_decimal_comma(&mut self, map: &mut Map) -> bool {
+        let start = self.offset;
+        let Some(last) = map.last_mut() else {
+            return false;
+        };
+        let is_number = matches!(last.value, Value::Integer(_));
+        if !is_number || last.range.end + 1 != start || self.bytes[start - 1] != b',' {
+            return false;
+        }
+        let end = self.word().end;
+        let written = &self.source.text()[last.range.start..end];
+        let meant = written.replace(',', ".");
+        let Ok(number) = meant.parse::<f64>() else {
+            return false;
+        };
+        last.range.end = end;
+        last.value = Value::Float(number);
+        let range = last.range.clone();
+        self.offset = end;
+        let problem = Problem::syntax(range.clone(), "a number has a point, not a comma");
+        self.report(problem.hint(format!("write `{meant}`")).edit(range, meant));
+        true
+    }
+
+    fn opened_here(&self) -> (&'static str, Range<usize>) {
+        let start = self.open.last().copied().unwrap_or_default();
+        let label = match self.bytes[start] {
+            b'{' => "object opened here",
+            _ => "array opened here",
+        };
+        (label, start..start + 1)
+    }
+
+    fn unclosed(&mut self, range: Range<usize>, message: &str) {
+        let (label, opener) = self.opened_here();
+        self.report(Problem::syntax(range, message).related(label, opener));
+    }
+
+    fn stop_inside(&mut self, expected: &str) {
+        if self.stopped {
+            return;
+        }
+        let message = format!("expected {expected} here");
+        self.unclosed(self.here(), &message);
+        self.stop_silently();
+    }
+
+    fn stop_silently(&mut self) {
+        self.cut = Some(self.cut.unwrap_or(self.offset).min(self.offset));
+        self.stopped = true;
+    }
+
+    /// The text ends while something is open; what is missing may be more than a bracket.
+    fn end_of_file(&mut self, close: u8) {
+        if self.stopped {
+            return;
+        }
+        let end = self.source.text().trim_end().len();
+        let close = char::from(close);
+        let message = format!("expected ',' or '{close}' before the file ends");
+        let (label, opener) = match self.slips.suspect() {
+            Some(start) => ("this one may be what is not closed", start..start + 1),
+            None => self.opened_here(),
+        };
+        let problem = Problem::syntax(end..end, message).related(label, opener);
+        self.offset = end;
+        self.stop(problem);
+    }
+
+    /// What a number, a literal or a mistaken bare word is made of, from here on.
+    pub(super) fn word(&self) -> Range<usize> {
         let rest = &self.bytes[self.offset..];
         let length = rest.iter().take_while(|&&byte| is_word(byte)).count();
         self.offset..self.offset + length
     }
 
-    fn read_word(&mut self) -> Result<Node, Problem> {
-        let range = self.word();
-        let text = &self.source.text()[range.clone()];
-        self.offset = range.end;
-        let value = match text {
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
-            "null" => Value::Null,
-            _ => match scalar::json_number(text) {
-                Some(Ok(value)) => value,
-                Some(Err(fault)) => {
-                    self.problems
-                        .add(Problem::new(Code::Number, range.clone(), fault.message))?;
-                    fault.nearest
-                }
-                None => self.refuse_word(range.clone(), text)?,
-            },
-        };
-        Ok(Node { range, value })
-    }
-
-    fn refuse_word(&mut self, range: Range<usize>, text: &str) -> Result<Value, Problem> {
-        let name = shortened(text);
-        let not_finite = match text.trim_start_matches(['-', '+']) {
-            "NaN" | "nan" => Some(f64::NAN),
-            "Infinity" | "inf" if text.starts_with('-') => Some(f64::NEG_INFINITY),
-            "Infinity" | "inf" => Some(f64::INFINITY),
-            _ => None,
-        };
-        if let Some(number) = not_finite {
-            let message = format!("`{name}` is not JSON; use a string or omit the key");
-            self.problems
-                .add(Problem::new(Code::NotJson, range, message))?;
-            return Ok(Value::Float(number));
-        }
-        let message = match text.to_ascii_lowercase().as_str() {
-            small @ ("true" | "false" | "null") => format!("`{name}` is not JSON; write `{small}`"),
-            "none" => format!("`{name}` is not JSON; write `null`"),
-            _ if text.starts_with(|first: char| !first.is_ascii_alphabetic() && first != '_') => {
-                format!("`{name}` is not a number of JSON")
-            }
-            _ => format!("`{name}` is not JSON; strings are written in double quotes"),
-        };
-        Err(Problem::syntax(range, message))
-    }
-
-    fn read_string(&mut self) -> Result<String, Problem> {
-        let start = self.offset;
-        let mut text = String::new();
-        self.offset += 1;
-        loop {
-            let rest = &self.bytes[self.offset..];
-            let plain = rest.iter().take_while(|&&byte| !is_special(byte)).count();
-            text.push_str(&self.source.text()[self.offset..self.offset + plain]);
-            self.offset += plain;
-            match self.bytes.get(self.offset) {
-                Some(b'"') => {
-                    self.offset += 1;
-                    return Ok(text);
-                }
-                Some(b'\\') => text.push(self.read_escape()?),
-                None | Some(b'\n' | b'\r') => {
-                    let message =
-                        "this string is not closed on its line; a line break is written \\n";
-                    return Err(Problem::syntax(start..self.offset, message));
-                }
-                Some(&control) => {
-                    let range = self.source.character(self.offset);
-                    let message = format!("a string holds this character only as \\u{control:04x}");
-                    return Err(Problem::syntax(range, message));
-                }
-            }
-        }
-    }
-
-    fn read_escape(&mut self) -> Result<char, Problem> {
-        let start = self.offset;
-        let character = match self.bytes.get(start + 1) {
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(&byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
-            Some(b'u') => return self.read_unicode_escape(),
-            Some(_) => {
-                let range = start..self.source.character(start + 1).end;
-                let message = "JSON does not know this escape; a backslash is written \\\\";
-                return Err(Problem::syntax(range, message));
-            }
-            None => {
-                return Err(Problem::syntax(
-                    start..start + 1,
-                    "the file ends in a string",
-                ));
-            }
-        };
-        self.offset += 2;
-        Ok(character)
-    }
-
-    fn read_unicode_escape(&mut self) -> Result<char, Problem> {
-        let start = self.offset;
-        let high = self.read_code_unit()?;
-        let mut units = vec![high];
-        if (0xd800..0xdc00).contains(&high) && self.bytes[self.offset..].starts_with(b"\\u") {
-            units.push(self.read_code_unit()?);
-        }
-        match char::decode_utf16(units.iter().copied()).next() {
-            Some(Ok(character)) => Ok(character),
-            _ => {
-                let message = "this escape is half of a surrogate pair; the other half is missing";
-                Err(Problem::syntax(start..start + 6, message))
-            }
-        }
-    }
-
-    fn read_code_unit(&mut self) -> Result<u16, Problem> {
-        let start = self.offset;
-        let digits = self.bytes[start + 2..].iter().take(4);
-        let hexadecimal = digits.take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let end = start + 2 + hexadecimal;
-        let unit = u16::from_str_radix(&self.source.text()[start + 2..end], 16);
-        match unit {
-            Ok(unit) if hexadecimal == 4 => {
-                self.offset = end;
-                Ok(unit)
-            }
-            _ => Err(Problem::syntax(
-                start..end,
-                "\\u is followed by four hexadecimal digits",
-            )),
-        }
+    pub(super) fn refuse(&mut self, code: Code, range: Range<usize>, message: String) {
+        self.report(Problem::new(code, range, message));
     }
 }
 
-/// What a number, a literal or a mistaken bare word is made of.
+/// Stands for a value that is missing and reported.
+fn absent(range: Range<usize>) -> Node {
+    let value = Value::Null;
+    Node { range, value }
+}
+
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'.' | b'$')
-}
-
-fn is_special(byte: u8) -> bool {
-    byte < 0x20 || matches!(byte, b'"' | b'\\')
 }

@@ -37,6 +37,9 @@ pub(super) struct Problem {
     pub(super) message: String,
     pub(super) range: Range<usize>,
     pub(super) related: Option<(&'static str, Range<usize>)>,
+    pub(super) hint: Option<String>,
+    /// What the hint says, done to the text.
+    pub(super) edits: Vec<(Range<usize>, String)>,
 }
 
 impl Problem {
@@ -46,6 +49,8 @@ impl Problem {
             message: message.into(),
             range,
             related: None,
+            hint: None,
+            edits: Vec::new(),
         }
     }
 
@@ -72,17 +77,36 @@ impl Problem {
         first: Range<usize>,
     ) -> Self {
         let place = source.place(first.start);
-        Self {
-            code: Code::DuplicateKey,
-            message: format!("key {key:?} appears twice; the first is at {place}"),
-            range,
-            related: Some(("first defined here", first)),
-        }
+        let message = format!("key {key:?} appears twice; the first is at {place}");
+        Self::new(Code::DuplicateKey, range, message).related("first defined here", first)
     }
 
     pub(super) fn related(mut self, label: &'static str, range: Range<usize>) -> Self {
         self.related = Some((label, range));
         self
+    }
+
+    /// Move every place to where it stands in another text.
+    pub(super) fn shift(&mut self, back: impl Fn(usize) -> usize) {
+        let ranges = std::iter::once(&mut self.range);
+        let ranges = ranges.chain(self.related.iter_mut().map(|(_, range)| range));
+        for range in ranges.chain(self.edits.iter_mut().map(|(range, _)| range)) {
+            *range = back(range.start)..back(range.end);
+        }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn edit(mut self, range: Range<usize>, text: impl Into<String>) -> Self {
+        self.edits.push((range, text.into()));
+        self
+    }
+
+    pub(super) fn remove(self, range: Range<usize>, what: &str) -> Self {
+        self.hint(format!("remove this {what}")).edit(range, "")
     }
 }
 
@@ -100,6 +124,11 @@ impl Problems {
         }
         self.0.push(problem);
         Ok(())
+    }
+
+    /// The last problem, when there are more than anyone reads.
+    pub(super) fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
     }
 
     pub(super) fn into_vec(self) -> Vec<Problem> {

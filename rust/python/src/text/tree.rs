@@ -5,6 +5,12 @@ use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// What was read of a text. From the byte `cut` on, and in whatever is open there, it is not what was meant.
+pub(super) struct Reading {
+    pub(super) root: Option<Node>,
+    pub(super) cut: Option<usize>,
+}
+
 /// One value. `range` is in bytes of the text.
 #[derive(Clone)]
 pub(super) struct Node {
@@ -56,6 +62,11 @@ impl Map {
         }
     }
 
+    /// The value of the last member.
+    pub(super) fn last_mut(&mut self) -> Option<&mut Node> {
+        self.members.last_mut().map(|member| &mut member.node)
+    }
+
     pub(super) fn members(&self) -> &[Member] {
         &self.members
     }
@@ -84,6 +95,22 @@ impl Node {
         match (&self.at(parents)?.value, last) {
             (Value::Map(map), PathItem::Key(key)) => map.get(key).map(|member| &member.key_range),
             _ => None,
+        }
+    }
+
+    /// Move this value, and what is in it, to where it stands in another text.
+    pub(super) fn shift(&mut self, back: &impl Fn(usize) -> usize) {
+        self.range = back(self.range.start)..back(self.range.end);
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.shift(back)),
+            Value::Map(map) => {
+                for member in &mut map.members {
+                    let key = &mut member.key_range;
+                    *key = back(key.start)..back(key.end);
+                    member.node.shift(back);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -10,7 +10,8 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 use super::problem::{Code, DEPTH, Problem, Problems};
 use super::scalar::{self, shortened};
 use super::source::Source;
-use super::tree::{Map, Member, Node, Value};
+use super::tree::{Map, Member, Node, Reading, Value};
+use super::yaml_mend::mend;
 use super::yaml_message::explain;
 use super::yaml_place::Places;
 
@@ -19,16 +20,85 @@ const ALIASES: usize = 100;
 /// Values that anchors and aliases may copy, all together: 100 aliases of aliases would else be 2^100 values.
 const COPIES: usize = 100_000;
 
-pub(super) fn read(source: &Source, problems: &mut Problems) -> Result<Node, Problem> {
-    // saphyr-parser asserts what it believes of its own state; a text must not be able to end the process.
-    catch_unwind(AssertUnwindSafe(|| Builder::new(source, problems).read()))
-        .unwrap_or_else(|_| Err(Problem::syntax(0..0, "the YAML parser failed on this text")))
+pub(super) fn read(source: &Source, problems: &mut Problems) -> Result<Reading, Problem> {
+    let first = attempt(source);
+    let Some(Failure { offset, .. }) = first.failure else {
+        return first.finish(problems, |offset| offset);
+    };
+    let Some(mended) = offset.and_then(|offset| mend(source.text(), offset)) else {
+        return first.finish(problems, |offset| offset);
+    };
+    for problem in mended.problems {
+        problems.add(problem)?;
+    }
+    let back = mended.shifts;
+    attempt(&Source::new(mended.text)).finish(problems, |offset| back.original(offset))
+}
+
+/// saphyr-parser asserts what it believes of its own state; a text must not be able to end the process.
+fn attempt(source: &Source) -> Attempt {
+    catch_unwind(AssertUnwindSafe(|| Builder::new(source).read())).unwrap_or_else(|_| {
+        let problem = Problem::syntax(0..0, "the YAML parser failed on this text");
+        Attempt {
+            root: None,
+            problems: Problems::default(),
+            failure: Some(Failure {
+                problem,
+                cut: 0,
+                offset: None,
+            }),
+        }
+    })
+}
+
+/// What one reading of a text gave.
+struct Attempt {
+    root: Option<Node>,
+    problems: Problems,
+    failure: Option<Failure>,
+}
+
+/// Why a text could not be read to its end.
+struct Failure {
+    problem: Problem,
+    /// From here on, what was read is not what was meant.
+    cut: usize,
+    /// Where the parser stopped; none where the text broke a rule of ours.
+    offset: Option<usize>,
+}
+
+impl Attempt {
+    /// `back` leads from the bytes of this text to those of the one that was given.
+    fn finish(
+        self,
+        problems: &mut Problems,
+        back: impl Fn(usize) -> usize,
+    ) -> Result<Reading, Problem> {
+        for mut problem in self.problems.into_vec() {
+            problem.shift(&back);
+            problems.add(problem)?;
+        }
+        let mut root = self.root;
+        if let Some(node) = &mut root {
+            node.shift(&back);
+        }
+        let cut = match self.failure {
+            Some(failure) => {
+                let mut problem = failure.problem;
+                problem.shift(&back);
+                problems.add(problem)?;
+                Some(back(failure.cut))
+            }
+            None => None,
+        };
+        Ok(Reading { root, cut })
+    }
 }
 
 struct Builder<'s> {
     source: &'s Source,
     places: Places<'s>,
-    problems: &'s mut Problems,
+    problems: Problems,
     open: Vec<Collection>,
     root: Option<Node>,
     anchors: HashMap<usize, Node>,
@@ -57,11 +127,11 @@ enum Key {
 }
 
 impl<'s> Builder<'s> {
-    fn new(source: &'s Source, problems: &'s mut Problems) -> Self {
+    fn new(source: &'s Source) -> Self {
         Self {
             source,
             places: Places::new(source.text()),
-            problems,
+            problems: Problems::default(),
             open: Vec::new(),
             root: None,
             anchors: HashMap::new(),
@@ -70,10 +140,47 @@ impl<'s> Builder<'s> {
         }
     }
 
-    fn read(mut self) -> Result<Node, Problem> {
+    fn read(mut self) -> Attempt {
+        let mut offset = None;
+        let failed = self.read_events(&mut offset).err();
+        let failure = failed.map(|problem| {
+            let cut = self.cut(problem.range.start);
+            Failure {
+                problem,
+                cut,
+                offset,
+            }
+        });
+        while failure.is_some() && !self.open.is_empty() {
+            // What is copied once more for an anchor may be too much; it is not used any more.
+            let _ = self.close(0..0);
+        }
+        Attempt {
+            root: self.root,
+            problems: self.problems,
+            failure,
+        }
+    }
+
+    /// The start of what is open around a fault, or of the line above it.
+    fn cut(&self, fault: usize) -> usize {
+        let text = self.source.text();
+        let flow = self.open.iter().map(|collection| collection.start);
+        let flow = flow.filter(|&start| text[start..].starts_with(['{', '[']));
+        let above = text[..fault]
+            .trim_end_matches(|last| last != '\n')
+            .trim_end();
+        let line = above.rfind(['\n', '\r']).map_or(0, |end| end + 1);
+        flow.chain([line]).min().unwrap_or(line)
+    }
+
+    fn read_events(&mut self, stopped: &mut Option<usize>) -> Result<(), Problem> {
         let source = self.source;
         for event in Parser::new_from_str(source.text()) {
-            let (event, span) = event.map_err(|error| self.syntax_error(&error))?;
+            let (event, span) = event.map_err(|error| {
+                *stopped = Some(self.places.byte(error.marker().index()));
+                self.syntax_error(&error)
+            })?;
             let range = self.places.range(span);
             match event {
                 Event::DocumentStart(_) if self.root.is_some() => {
@@ -112,8 +219,8 @@ impl<'s> Builder<'s> {
                 | Event::Nothing => {}
             }
         }
-        match self.root {
-            Some(node) if !matches!(node.value, Value::Null) || !node.range.is_empty() => Ok(node),
+        match &self.root {
+            Some(node) if !matches!(node.value, Value::Null) || !node.range.is_empty() => Ok(()),
             _ => Err(Problem::empty()),
         }
     }
@@ -258,9 +365,16 @@ impl<'s> Builder<'s> {
         match &mut collection.contents {
             Contents::List(items) => items.push(node),
             Contents::Map {
-                key: key @ None, ..
+                map,
+                key: key @ None,
             } => {
-                *key = Some(check_key(node, self.source.text(), self.problems)?);
+                *key = match decimal_comma(map, &node, self.source.text()) {
+                    Some(problem) => {
+                        self.problems.add(problem)?;
+                        Some(Key::Refused)
+                    }
+                    None => Some(check_key(node, self.source.text(), &mut self.problems)?),
+                };
             }
             Contents::Map { map, key } => {
                 if let Some(Key::Usable(name, range)) = key.take() {
@@ -306,6 +420,26 @@ impl<'s> Builder<'s> {
             None => Problem::syntax(range, explain(info)),
         }
     }
+}
+
+/// `{lr: 0,001}`: two members to YAML. The number gets its point.
+fn decimal_comma(map: &mut Map, key: &Node, text: &str) -> Option<Problem> {
+    let last = map.last_mut()?;
+    let range = last.range.start..key.range.end;
+    let written = text.get(range.clone())?;
+    let mut digits = text[key.range.clone()].bytes();
+    let is_number = matches!(last.value, Value::Integer(_)) && written.contains(',');
+    if !is_number
+        || last.range.end + 1 != key.range.start
+        || !digits.all(|digit| digit.is_ascii_digit())
+    {
+        return None;
+    }
+    let meant = written.replace(',', ".");
+    last.value = Value::Float(meant.parse().ok()?);
+    last.range = range.clone();
+    let problem = Problem::syntax(range.clone(), "a number has a point, not a comma");
+    Some(problem.hint(format!("write `{meant}`")).edit(range, meant))
 }
 
 fn check_key(node: Node, text: &str, problems: &mut Problems) -> Result<Key, Problem> {

@@ -1,0 +1,66 @@
+"""What the passes over a group of phases run through."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from specplan.components.component import Component, Positive
+
+
+class Folds(Component, frozen=True, tag="folds"):
+    """Cross-validation: rows are cut into `n` parts, and each pass leaves another one of them out.
+
+    Every fold begins with the weights, estimators and optimizer with which the group began, and after the
+    last one they are as they were.
+    """
+
+    n: Annotated[int, Meta(ge=2, description="Number of folds.", examples=[10])] = 5
+    data: Annotated[
+        str | None,
+        Meta(description="FeatureSet that is cut; by default the only one.", examples=["Cells"]),
+    ] = None
+    of: Annotated[
+        tuple[str, ...] | None,
+        Meta(
+            description="Splits whose rows are put together and cut; by default those that `train` and "
+            "`val` name, all rows where there are no splits, and inside another fold its `train`.",
+            examples=[["train", "val"]],
+        ),
+    ] = None
+    train: Annotated[
+        str,
+        Meta(
+            description="What the rows of the other parts are called inside the group.",
+            examples=["known"],
+        ),
+    ] = "train"
+    val: Annotated[
+        str,
+        Meta(
+            description="What the part that is left out is called inside the group.",
+            examples=["judged"],
+        ),
+    ] = "val"
+    shuffle: Annotated[
+        bool,
+        Meta(description="Whether the rows are shuffled before they are cut consecutively."),
+    ] = True
+    seed: Annotated[
+        int | None,
+        Meta(
+            description="Seed of the shuffle; without it, one derived from `run.seed`.",
+            examples=[13],
+        ),
+    ] = None
+
+
+class Seeds(Component, frozen=True, tag="seeds"):
+    """The same phases with other initial weights and, where their seeds are not written, other orders of the rows.
+
+    Every pass begins with the state in which the group began, but for the torch nodes that the group
+    trains: they start anew. After the last pass everything is as it was.
+    """
+
+    n: Annotated[Positive, Meta(description="Number of passes.", examples=[3])] = 5

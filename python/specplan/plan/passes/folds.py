@@ -1,0 +1,180 @@
+"""Cross-validation: which rows the splits of a fold have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from specplan.components.repetition import Folds
+from specplan.data.folds import fold_size
+from specplan.plan.model import Fold, Split
+from specplan.plan.streams import written_seed_of
+from specplan.spec.wording import did_you_mean, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from specplan.plan.passes.context import Context
+    from specplan.plan.passes.data import FeatureSet
+    from specplan.spec.diagnostics import Path
+
+Sizes = dict[str, int | None]
+
+
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """The splits of a FeatureSet as the phases of one fold see them.
+
+    Attributes:
+        path: of the pass; None where a fault keeps the fold out of the plan.
+        pooled: splits outside that share rows with the part that is left out.
+        names: of the two parts.
+    """
+
+    feature_set: str
+    path: str | None
+    sizes: Sizes
+    pooled: frozenset[str]
+    names: tuple[str, str]
+
+
+class Cutter:
+    """Cuts the rows for one `for_each` inside the folds around it.
+
+    Attributes:
+        folds: what the plan says of each fold, by FeatureSet and path.
+        pooled: the splits that were cut, by FeatureSet; None for all rows.
+    """
+
+    def __init__(self, context: Context, data: Mapping[str, FeatureSet]) -> None:
+        self.folds: dict[str, dict[str, Fold]] = {label: {} for label in data}
+        self.pooled: dict[str, set[str | None]] = {label: set() for label in data}
+        self._context = context
+        self._data = data
+
+    def cut(
+        self, folds: Folds, place: Path, group: str, around: Mapping[str, Cut]
+    ) -> list[Cut] | None:
+        """One cut for each fold; None where it is not known what is cut."""
+        feature_set = self._feature_set(folds, place)
+        if folds.train == folds.val:
+            message = f"`train` and `val` are both called `{folds.val}`"
+            written = "val" if folds.train == Folds().train else "train"
+            self._context.error("SP304", message, (*place, written))
+            return None
+        if feature_set is None:
+            return None
+        outer = around.get(feature_set)
+        sizes = outer.sizes if outer is not None else self._data[feature_set].splits
+        of = self._pooled(folds, place, feature_set, sizes, outer)
+        self.pooled[feature_set].update(of or (None,))
+        rows = self._rows(feature_set, of, sizes)
+        parts: list[int | None] = [None] * folds.n
+        if rows is not None:
+            if folds.n > rows:
+                message = f"{folds.n} folds cannot be cut from {rows} rows"
+                self._context.error("SP716", message, (*place, "n"), hint=f"at most {rows} can")
+                rows = None
+            else:
+                parts = [fold_size(rows, folds.n, index) for index in range(folds.n)]
+        seed = self._seed(folds, feature_set, group)
+        pooled = frozenset(of or ()) | (outer.pooled if outer is not None else frozenset())
+        cuts = []
+        for index, size in enumerate(parts):
+            left = None if rows is None or size is None else rows - size
+            path = f"{group}.fold_{index}"
+            if of is not None and left is not None and size is not None:
+                self.folds[feature_set][path] = Fold(
+                    n=folds.n,
+                    index=index,
+                    seed=seed,
+                    of=of,
+                    within=outer.path if outer is not None else None,
+                    train=Split(name=folds.train, rows=left),
+                    val=Split(name=folds.val, rows=size),
+                )
+            cuts.append(
+                Cut(
+                    feature_set=feature_set,
+                    path=path,
+                    sizes={**sizes, folds.train: left, folds.val: size},
+                    pooled=pooled - {folds.train, folds.val},
+                    names=(folds.train, folds.val),
+                )
+            )
+        return cuts
+
+    def _feature_set(self, folds: Folds, place: Path) -> str | None:
+        if folds.data is None and len(self._data) == 1:
+            return next(iter(self._data))
+        if folds.data in self._data:
+            return folds.data
+        known = quoted(self._data)
+        if folds.data is None:
+            message = f"there are several FeatureSets, so folds need `data`: one of {known}"
+            self._context.error("SP204", message, place)
+        elif not self._context.lost(("data", folds.data)):
+            message = f"no FeatureSet `{folds.data}`; known: {known}"
+            hint = did_you_mean(folds.data, self._data)
+            self._context.error("SP301", message, (*place, "data"), hint=hint)
+        return None
+
+    def _pooled(
+        self,
+        folds: Folds,
+        place: Path,
+        feature_set: str,
+        sizes: Mapping[str, int | None],
+        outer: Cut | None,
+    ) -> tuple[str, ...] | None:
+        """The splits that are put together, empty for all rows; None where a name is not known."""
+        if self._context.damaged(("data", feature_set, "splits")):
+            return None
+        if folds.of is None and outer is not None:
+            return (outer.names[0],)
+        if folds.of is None:
+            found = tuple(name for name in (folds.train, folds.val) if name in sizes)
+            if found or not sizes:
+                return found
+            message = f"neither `{folds.train}` nor `{folds.val}` is a split of {feature_set}; it has {quoted(sizes)}"
+            hint = f"say which rows are cut, such as `of: [{next(iter(sizes))}]`"
+            self._context.error("SP303", message, place, hint=hint)
+            return None
+        right = True
+        for index, name in enumerate(folds.of):
+            item = (*place, "of", index)
+            if name not in sizes:
+                message = f"split `{name}` is not defined; {feature_set} has {quoted(sizes) or 'no splits'}"
+                self._context.error("SP303", message, item, hint=did_you_mean(name, sizes))
+            elif name in folds.of[:index]:
+                self._context.error("SP304", f"`{name}` is listed twice", item)
+            elif outer is not None and name in outer.pooled:
+                message = f"`{name}` holds rows of `{outer.names[1]}` of the folds around"
+                hint = f"pool `{outer.names[0]}`"
+                self._context.error("SP303", message, item, hint=hint)
+            else:
+                continue
+            right = False
+        return folds.of if right else None
+
+    def _rows(
+        self, feature_set: str, of: tuple[str, ...] | None, sizes: Mapping[str, int | None]
+    ) -> int | None:
+        if of is None:
+            return None
+        if not of:
+            return self._data[feature_set].rows
+        total = 0
+        for name in of:
+            size = sizes[name]
+            if size is None:
+                return None
+            total += size
+        return total
+
+    def _seed(self, folds: Folds, feature_set: str, group: str) -> int | None:
+        if not folds.shuffle:
+            return None
+        if folds.seed is not None:
+            return folds.seed
+        return written_seed_of(self._context.spec.run.seed, f"split/{feature_set}/{group}")

@@ -1,0 +1,80 @@
+"""Two runs side by side: what they ran in, and what they measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.errors import RunError
+from specplan.plan.diff import Change, fields
+from specplan.store.checked_json import matches_checksum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from specplan.results.open import Run
+
+_SERIES = ("phase", "split", "node", "name")
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """The last value of one series in two runs, or that of the epoch that was restored; None where there is none."""
+
+    phase: str
+    split: str | None
+    node: str | None
+    name: str
+    before: float | None
+    after: float | None
+
+
+def compare_environments(before: Run, after: Run) -> Iterator[Change]:
+    """Versions, host and state of the repository that differ.
+
+    Raises:
+        RunError: environment.json is damaged.
+    """
+    old, new = _environment(before), _environment(after)
+    for section in dict.fromkeys((*old, *new)):
+        sections = (_as_section(environment.get(section)) for environment in (old, new))
+        yield from fields(section, *sections)
+
+
+def compare_metrics(before: Run, after: Run) -> list[Measured]:
+    """Every series of both runs."""
+    old, new = _last_values(before), _last_values(after)
+    return [
+        Measured(
+            **dict(zip(_SERIES, series, strict=True)), before=old.get(series), after=new.get(series)
+        )
+        for series in dict.fromkeys((*old, *new))
+    ]
+
+
+def _environment(run: Run) -> dict[str, Any]:
+    path = run.folder.environment_file
+    if not path.is_file():
+        return {}
+    content = path.read_bytes()
+    if not matches_checksum(content):
+        raise RunError(f"{path} is damaged: it does not match its checksum")
+    found: dict[str, Any] = msgspec.json.decode(content)
+    del found["crc32"]
+    host = {"name": run.run_file.sessions[-1].host, **_as_section(found.get("host"))}
+    return {**found, "host": host}
+
+
+def _as_section(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _last_values(run: Run) -> dict[tuple[Any, ...], float]:
+    from specplan.results.metrics import last_values
+    from specplan.results.table import plain_rows
+
+    last = last_values(run.metrics().arrow, run.run_file.kept_epochs)
+    return {
+        tuple(row[column] for column in _SERIES): row["value"]
+        for row in plain_rows(last.select([*_SERIES, "value"]))
+    }

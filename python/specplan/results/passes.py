@@ -1,0 +1,91 @@
+"""Metrics over the folds of a cross-validation, or over seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
+
+    from specplan.plan.model import Pass, Phase
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """The last values of one metric in the passes of a group.
+
+    Attributes:
+        phase: path of the phase without the labels of the passes.
+        over: the passes that the plan has: `5 folds`, `3 seeds x 5 folds`.
+        planned: how many these are.
+        values: one for each pass that has measured the metric, in order.
+    """
+
+    phase: str
+    split: str | None
+    node: str | None
+    name: str
+    over: str
+    planned: int
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean of the values; NaN where one is."""
+        return statistics.fmean(self.values)
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of the values as a sample, that of n - 1; NaN for one value."""
+        if len(self.values) < 2 or not all(map(math.isfinite, self.values)):
+            return math.nan
+        return statistics.stdev(self.values)
+
+    def __str__(self) -> str:
+        some = "" if len(self.values) == self.planned else f"{len(self.values)} of "
+        return f"{self.phase}: {self.name} {self.mean:.4g} ± {self.deviation:.2g} over {some}{self.over}"
+
+
+def spreads(phases: Iterable[Phase], last: pa.Table) -> list[Spread]:
+    """What `last`, one row for each series, says over folds and seeds; nothing of other phases.
+
+    Of a group that is repeated inside a pass the last repetition counts.
+    """
+    by_path = {phase.path: phase for phase in phases}
+    series: dict[tuple[str, str | None, str | None, str], dict[tuple[Pass, ...], float]] = {}
+    for row in last.select(["phase", "split", "node", "name", "value"]).to_pylist():
+        passes = _independent(by_path[row["phase"]])
+        if passes:
+            key = (_without_passes(by_path[row["phase"]]), row["split"], row["node"], row["name"])
+            series.setdefault(key, {})[passes] = row["value"]
+    found = []
+    for (phase, split, node, name), values in series.items():
+        passes = next(iter(values))
+        found.append(
+            Spread(
+                phase=phase,
+                split=split,
+                node=node,
+                name=name,
+                over=" x ".join(f"{each.of} {each.kind}s" for each in passes),
+                planned=math.prod(each.of for each in passes),
+                values=tuple(values.values()),
+            )
+        )
+    return found
+
+
+def _independent(phase: Phase) -> tuple[Pass, ...]:
+    """The passes that do not go on from one another."""
+    return tuple(each for each in phase.passes if each.kind != "pass")
+
+
+def _without_passes(phase: Phase) -> str:
+    inner = {each.group.count(".") + 1 for each in phase.passes}
+    labels = enumerate(phase.path.split("."))
+    return ".".join(label for index, label in labels if index not in inner)

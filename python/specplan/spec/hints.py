@@ -1,0 +1,221 @@
+"""What to write instead of a value of the wrong type.
+
+`write` puts a value into the language of the text that it is for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from specplan.components import COMPONENTS
+from specplan.spec.suggest import closest
+from specplan.spec.suggestion import Suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READERS = {"parquet": "parquet", "arrow": "arrow", "feather": "arrow", "ipc": "arrow"}
+"""The source that reads files with an ending."""
+
+CONVERSIONS = {
+    "csv": 'polars.read_csv("{0}").write_parquet("{1}")',
+    "tsv": 'polars.read_csv("{0}", separator="\\t").write_parquet("{1}")',
+    "json": 'polars.read_json("{0}").write_parquet("{1}")',
+    "jsonl": 'polars.read_ndjson("{0}").write_parquet("{1}")',
+    "ndjson": 'polars.read_ndjson("{0}").write_parquet("{1}")',
+    "xlsx": 'polars.read_excel("{0}").write_parquet("{1}")',
+    "excel": 'polars.read_excel("{0}").write_parquet("{1}")',
+    "pickle": 'pandas.read_pickle("{0}").to_parquet("{1}")',
+    "pkl": 'pandas.read_pickle("{0}").to_parquet("{1}")',
+    "hdf5": 'pandas.read_hdf("{0}").to_parquet("{1}")',
+    "h5": 'pandas.read_hdf("{0}").to_parquet("{1}")',
+    "sql": 'pandas.read_sql(query, connection).to_parquet("{1}")',
+    "pandas": 'frame.to_parquet("{1}")',
+    "dataframe": 'frame.to_parquet("{1}")',
+    "polars": 'frame.write_parquet("{1}")',
+}
+"""One line of Python that makes a file which can be read, by what there is."""
+
+_TRUE = {"true", "yes", "on", "y", "t"}
+_FALSE = {"false", "no", "off", "n", "f"}
+_NULL = {"null", "none", "nil", "~"}
+_EVALUATED = re.compile(
+    r"\$?\{\{?\s*(?:params\.)?([\w.]+)\s*\}\}?|\$(?:params\.)?([\w.]+)|params\.([\w.]+)"
+)
+
+
+def for_component(
+    value: object, kind: str | None, write: Callable[[object], str]
+) -> Suggestion | None:
+    """The hint where a component is wanted and something else stands there."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        return _instead(write(value[0]), "it is one component, not a list of them")
+    if not isinstance(value, str) or not value:
+        return None
+    ending = PurePath(value).suffix.removeprefix(".").lower()
+    if kind == "source" and ending in READERS:
+        return _instead(write({"use": READERS[ending], "path": value}))
+    if kind == "source" and ending in CONVERSIONS:
+        return _as_parquet(ending, value)
+    known = COMPONENTS.get(kind or "", {})  # type: ignore[call-overload]  # kinds are literals
+    return _instead(write({"use": closest(value, known) or value}))
+
+
+def for_unknown_source(name: str, file: object) -> str | None:
+    """How the data of another format become a file that can be read."""
+    known = name.rpartition(".")[2].lower().removeprefix("read_")
+    if known not in CONVERSIONS:
+        return None
+    reader = READERS.get(PurePath(str(file)).suffix.removeprefix(".").lower())
+    if reader is not None:
+        return Suggestion(f"write `{reader}`", text=reader, replaces=name)
+    return _as_parquet(known, file if isinstance(file, str) else f"data.{known}")
+
+
+def _as_parquet(name: str, file: str) -> Suggestion:
+    line = CONVERSIONS[name].format(file, PurePath(file).with_suffix(".parquet"))
+    return Suggestion(
+        f"make a Parquet file of it once: `{line}`", text=line, applicability="display"
+    )
+
+
+def for_scalar(
+    value: object, expected: set[str], write: Callable[[object], str]
+) -> Suggestion | None:
+    """The hint where a number, a boolean or a string is wanted and something else stands there."""
+    match value:
+        case str():
+            return _for_word(value, expected, write)
+        case bool() if "string" in expected:
+            return _instead(json.dumps(str(value).lower()), "words that YAML knows need quotes")
+        case int() | float() if "string" in expected and not isinstance(value, bool):
+            return _instead(json.dumps(str(value)), "it is a word, not a number")
+        case 0 | 1 if "boolean" in expected and not isinstance(value, bool):
+            return _instead(write(bool(value)))
+        case float() if value.is_integer() and "integer" in expected:
+            return _instead(str(int(value)), applicability="safe")
+        case [only] if _fits(only, expected):
+            return _instead(write(only), "it is one value, not a list")
+    return None
+
+
+def _for_word(value: str, expected: set[str], write: Callable[[object], str]) -> Suggestion | None:
+    word = value.strip()
+    numeric = expected & {"integer", "number"}
+    if parameter := _EVALUATED.fullmatch(word):
+        name = next(group for group in parameter.groups() if group)
+        words = "text is not evaluated"
+        return _instead(write({"$": f"params.{name}"}), words, applicability="unsafe")
+    if type_in_quotes(word) & expected:
+        return Suggestion("remove the quotes", text=word, applicability="safe")
+    if numeric and re.fullmatch(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?", word):
+        return _instead(word.replace(",", "."), "a number has a point, not a comma")
+    if numeric and re.fullmatch(r"[-+]?\d[\d_' ]*\d", word):
+        return _instead(re.sub(r"\D", "", word), "a number is written in digits only")
+    if numeric and (percent := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", word)):
+        return _instead(f"{float(percent[1]) / 100:g}", "shares are numbers up to 1")
+    if "boolean" in expected and word.casefold() in _TRUE | _FALSE:
+        return _instead(write(word.casefold() in _TRUE), applicability="safe")
+    if "null" in expected and word.casefold() in _NULL:
+        return _instead(write(None), applicability="safe")
+    return None
+
+
+def type_in_quotes(text: str) -> set[str]:
+    """The types of JSON that a text would have without its quotes."""
+    try:
+        match json.loads(text):
+            case bool():
+                return {"boolean"}
+            case int():
+                return {"integer", "number"}
+            case float():
+                return {"number"}
+    except (ValueError, RecursionError):
+        pass
+    return set()
+
+
+def _fits(value: object, expected: set[str]) -> bool:
+    types: dict[type, set[str]] = {
+        bool: {"boolean"},
+        int: {"integer", "number"},
+        float: {"number"},
+        str: {"string"},
+    }
+    return bool(types.get(type(value), set()) & expected)
+
+
+def for_list(
+    value: object, write: Callable[[object], str], *, of_phases: bool
+) -> Suggestion | str | None:
+    """The hint where a list is wanted."""
+    match value:
+        case str() if "," in value and re.fullmatch(r"[\w.$ ,-]+", value):
+            return _instead(write([part.strip() for part in value.split(",") if part.strip()]))
+        case dict() if of_phases and "phase" not in value:
+            return "`plan` is a list, because phases have an order: begin each of them with `- `"
+        case dict() if "use" in value or of_phases:
+            return "it is a list: begin it with `- `, or put `[` and `]` around it"
+        case str() | int() | float():
+            return _instead(write([value]), applicability="safe")
+    return None
+
+
+def for_mapping(name: object, value: object) -> Suggestion | str | None:
+    """The hint where a mapping is wanted."""
+    match value:
+        case None:
+            return f"nothing stands under `{name}`; is what belongs to it indented more than it?"
+        case [*items] if items and all(isinstance(item, dict) for item in items):
+            return f"what has a name stands under it: write `{name}: {{NAME: {{...}}}}`, not a list"
+        case str() if missing := re.fullmatch(r"([A-Za-z_]\w*):(\S.*)", value):
+            text = f"{missing[1]}: {missing[2]}"
+            return _instead(text, "a space follows the colon", applicability="safe")
+    return None
+
+
+def for_nested_list(value: list[Any]) -> str:
+    """The hint where a list stands inside of a list of names."""
+    return "it is one list of names: remove the inner brackets" if value else "remove the `[]`"
+
+
+def for_label(value: object) -> Suggestion | None:
+    """A label that is near to a text that is none."""
+    if not isinstance(value, str):
+        return None
+    label = re.sub(r"[^A-Za-z0-9_-]+", "_", value).strip("_")
+    if not label:
+        return None
+    label = label if re.match(r"[A-Za-z_]", label) else f"_{label}"
+    return Suggestion(f"such as `{label}`", text=label, replaces=value)
+
+
+def for_estimator(value: str) -> str:
+    """How a class of scikit-learn is written."""
+    module, _, name = value.replace(":", ".").rpartition(".")
+    if re.fullmatch(r"sklearn(\.[a-z_]+)+", module) and re.fullmatch(r"[A-Z]\w*", name):
+        return Suggestion(f"write `{module}:{name}`", text=f"{module}:{name}", replaces=value)
+    return "for example `sklearn.linear_model:Ridge`"
+
+
+def for_unknown_model(name: str) -> str | None:
+    """For what looks like a class."""
+    if re.fullmatch(r"[A-Z][a-z]+([A-Z][a-z]*)+", name):
+        return f"a class of scikit-learn is written with its module: `sklearn.MODULE:{name}`"
+    return None
+
+
+def for_share(value: object) -> Suggestion | None:
+    """For a percentage where a share is wanted."""
+    if isinstance(value, int) and 1 < value <= 100:
+        return _instead(f"{value / 100:g}", "shares are numbers up to 1")
+    return None
+
+
+def _instead(text: str, because: str = "", *, applicability: Any = "unsafe") -> Suggestion:
+    words = f"{because}: write `{text}`" if because else f"write `{text}`"
+    return Suggestion(words, text=text, applicability=applicability)

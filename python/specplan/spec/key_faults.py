@@ -1,0 +1,187 @@
+"""Keys that are missing, and keys that a mapping does not have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from specplan.components import COMPONENTS
+from specplan.spec.diagnostics import Diagnostic
+from specplan.spec.fault import schema
+from specplan.spec.levels import belongs, labelled_parts
+from specplan.spec.suggest import closest, near
+from specplan.spec.suggestion import Suggestion
+from specplan.spec.wording import did_you_mean, quoted, with_article
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from specplan.spec.diagnostics import Path
+    from specplan.spec.document import Document
+    from specplan.spec.fault import Fault
+
+_PHASES = ("train", "eval", "fit")
+
+
+def without_labels(document: Document) -> Iterator[Diagnostic]:
+    """Parts that stand where their label is wanted, as `data: {source: ...}`."""
+    for path, item in labelled_parts(schema()):
+        value = document.value
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            continue
+        needed = {"use", *item["required"]} & item["properties"].keys()
+        own = [key for key in value if key in needed and not _is_part(value[key], needed)]
+        if not own:
+            continue
+        title = item["title"]
+        name = f"My{title}" if title[0].isupper() else f"my_{title}"
+        yield Diagnostic(
+            code="SP204",
+            message=f"`{path[-1]}` holds {with_article(title)} under each label; "
+            f"`{own[0]}` is a key of {with_article(title)}, the label is missing",
+            origin=document.origin((*path, own[0]), key=True),
+            hint=f"put a label above, such as `{name}`, and indent this below it",
+        )
+
+
+def _is_part(value: object, needed: set[str]) -> bool:
+    return isinstance(value, dict) and bool(needed & value.keys())
+
+
+def missing_keys(fault: Fault, misspelt: set[tuple[Path, str | None]]) -> Iterator[Diagnostic]:
+    """What a mapping needs and does not have; `misspelt` keys are there under another name."""
+    missing = [
+        key
+        for key in fault.expected
+        if key not in fault.value
+        and (fault.path, key) not in misspelt
+        and not any(key in nested for nested in _nested(fault.value, fault.schema))
+    ]
+    if not missing:
+        return
+    title = fault.schema.get("title", "mapping")
+    owner = f"`{title}`" if fault.component is not None else with_article(title)
+    meant = next(_meant_as(fault, missing), None)
+    origin = fault.head
+    if meant is not None:
+        origin = fault.document.origin((*fault.path, meant[0]), key=True)
+    yield fault.diagnostic(
+        "SP204",
+        f"{owner} needs {quoted(missing)}",
+        origin=origin,
+        hint=meant[1] if meant is not None else _what_is_missing(fault, missing),
+    )
+
+
+def _meant_as(fault: Fault, missing: list[str]) -> Iterator[tuple[str, str]]:
+    """Keys that may be meant as a missing one, where unknown keys are not reported by themselves."""
+    for key in fault.value:
+        if key in fault.schema.get("properties", {}):
+            continue
+        name, colon, rest = key.partition(":")
+        if colon and rest and name in missing and fault.value[key] is None:
+            yield key, _with_space(key)
+        elif (meant := closest(key, missing)) is not None:
+            words = f"`{key}` may be meant as `{meant}`"
+            yield key, Suggestion(words, text=meant, replaces=key)
+
+
+def _with_space(key: str) -> Suggestion:
+    name, _, rest = key.partition(":")
+    text = f"{name}: {rest}"
+    words = f"a space follows the colon: write `{text}`"
+    return Suggestion(words, text=text, replaces=key, applicability="safe")
+
+
+def _what_is_missing(fault: Fault, missing: list[str]) -> str | None:
+    if "specplan" in missing:
+        return "add `specplan: 1`"
+    for key, inner in fault.value.items():
+        if missing == ["use"] and key in COMPONENTS.get(fault.kind or "", {}):  # type: ignore[call-overload]
+            component = {"use": key, **(inner if isinstance(inner, dict) else {})}
+            return f"write `{fault.written(component)}`"
+        if missing == ["phase"] and closest(key, _PHASES) is not None:
+            return f"the kind of a phase is one of its keys: write `phase: {closest(key, _PHASES)}`"
+    return None
+
+
+def _nested(value: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Mappings under keys of their own whose keys belong beside those, as `with: {lr: 0.1}`."""
+    known = schema.get("properties", {})
+    for key, item in value.items():
+        if key not in known and isinstance(item, dict) and item and item.keys() <= known.keys():
+            yield item
+
+
+def unknown_keys(fault: Fault) -> Iterator[Diagnostic]:
+    """What a mapping has and its schema does not."""
+    known = fault.known_keys
+    listed = f"known: {', '.join(known)}" if known else "it takes none"
+    level = _level_below(fault)
+    for key in fault.unknown_keys:
+        if fault.component is None:
+            code, what = "SP201", f"unknown key `{key}`"
+        else:
+            code, what = "SP403", f"unknown argument `{key}` of `{fault.component}`"
+        hint = _meaning_of_key(fault, key) if level is None else level
+        yield fault.diagnostic(
+            code,
+            f"{what}; {listed}",
+            origin=fault.document.origin((*fault.path, key), key=True),
+            hint=hint,
+        )
+        if level is not None:
+            return
+
+
+def _meaning_of_key(fault: Fault, key: str) -> str | None:
+    value = fault.value[key]
+    if value is None and key.partition(":")[2]:
+        return _with_space(key)
+    if value in _nested(fault.value, fault.schema):
+        if fault.component is not None:
+            component = {"use": fault.component, **value}
+            return f"arguments stand beside `use`: write `{fault.written(component)}`"
+        return f"write {quoted(value)} without `{key}` around"
+    if near(key, fault.free_keys) is None:
+        hint = belongs(schema(), key, fault.schema)
+        if hint is not None:
+            return hint
+    return did_you_mean(key, fault.free_keys) or _there_already(fault, key)
+
+
+def _there_already(fault: Fault, key: str) -> str | None:
+    meant = near(key, [known for known in fault.known_keys if known in fault.value])
+    if meant is None:
+        return None
+    return f"did you mean `{meant}`, which is there already?"
+
+
+def meant_key(fault: Fault, key: str) -> str | None:
+    """The key of this mapping that is not missing, because `key` is meant as it."""
+    if _level_below(fault) is not None:
+        return next(iter(_labels_below(fault)), None)
+    if fault.value[key] is None and ":" in key:
+        return key.partition(":")[0]
+    return closest(key, fault.free_keys)
+
+
+def _level_below(fault: Fault) -> str | None:
+    """The hint where the unknown keys are labels of what belongs one level deeper, as nodes in `graph`."""
+    for name, needed in _labels_below(fault).items():
+        if all(_is_part(fault.value[key], needed) for key in fault.unknown_keys):
+            labels = quoted(fault.unknown_keys)
+            return f"{labels} may belong under `{name}`"
+    return None
+
+
+def _labels_below(fault: Fault) -> dict[str, set[str]]:
+    start = () if fault.schema is schema() else ("graph",)
+    if start and fault.schema.get("title") != "graph":
+        return {}
+    return {
+        path[-1]: {"use", *item["required"]} & item["properties"].keys()
+        for path, item in labelled_parts(schema())
+        if path[:-1] == start and path[-1] in fault.free_keys
+    }

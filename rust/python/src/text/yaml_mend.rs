@@ -1,0 +1,128 @@
+//! Slips in YAML after which it is plain how to go on: a text is mended as a person would, and the mend is right if
+//! the parser then gets beyond the line that it stopped in.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use saphyr_parser::Parser;
+
+use super::problem::Problem;
+use super::yaml_lines::{Line, Lines};
+use super::yaml_place::Places;
+
+/// Each mend reads the text a few times.
+const MOST: usize = 20;
+const LONGEST: usize = 256 * 1024;
+
+pub(super) struct Mended {
+    pub(super) text: String,
+    pub(super) problems: Vec<Problem>,
+    pub(super) shifts: Shifts,
+}
+
+/// What was inserted and removed, in the order in which it was done.
+#[derive(Default)]
+pub(super) struct Shifts(Vec<(Range<usize>, usize)>);
+
+impl Shifts {
+    /// Where a byte of the mended text stands in the text that was given.
+    pub(super) fn original(&self, offset: usize) -> usize {
+        self.0.iter().rev().fold(offset, |offset, (range, length)| {
+            if offset >= range.start + length {
+                offset - length + range.len()
+            } else {
+                offset.min(range.end)
+            }
+        })
+    }
+}
+
+/// The text without its slips; none where the first of them cannot be mended.
+pub(super) fn mend(text: &str, stopped: usize) -> Option<Mended> {
+    if text.len() > LONGEST {
+        return None;
+    }
+    let mut mended = Mended {
+        text: text.to_owned(),
+        problems: Vec::new(),
+        shifts: Shifts::default(),
+    };
+    let mut stopped = Some(stopped);
+    while let Some(offset) = stopped {
+        let step = (mended.problems.len() < MOST).then(|| improve(&mended.text, offset));
+        let Some((text, problem, next)) = step.flatten() else {
+            break;
+        };
+        let mut told = Problem::syntax(problem.range, problem.message);
+        told.related = problem.related;
+        told.hint = problem.hint;
+        told.edits = problem.edits.clone();
+        told.shift(|offset| mended.shifts.original(offset));
+        mended.problems.push(told);
+        // Behind the others first, so that those before keep their places.
+        for (range, written) in problem.edits.into_iter().rev() {
+            mended.shifts.0.push((range, written.len()));
+        }
+        mended.text = text;
+        stopped = next;
+    }
+    (!mended.problems.is_empty()).then_some(mended)
+}
+
+/// The problem whose edits lead beyond the line of `stopped`, and where the parser stops next.
+fn improve(text: &str, stopped: usize) -> Option<(String, Problem, Option<usize>)> {
+    let lines = Lines::new(text);
+    let line = lines.at(stopped);
+    let try_out = |problem: Problem| {
+        let mended = applied(text, &problem.edits);
+        let next = stops_at(&mended);
+        let moved = mended.len() as isize - text.len() as isize;
+        let goes_on = next.is_none_or(|next| next as isize - moved > line.end as isize);
+        goes_on.then_some((mended, problem, next))
+    };
+    // How wide a tab was meant to be shows in how far the parser gets.
+    let tabs = lines.tabs(&line).into_iter().filter_map(try_out);
+    let furthest = tabs.max_by_key(|(_, _, next)| next.unwrap_or(usize::MAX));
+    furthest.or_else(|| candidates(&lines, &line).into_iter().find_map(try_out))
+}
+
+fn applied(text: &str, edits: &[(Range<usize>, String)]) -> String {
+    let mut text = text.to_owned();
+    for (range, written) in edits.iter().rev() {
+        text.replace_range(range.clone(), written);
+    }
+    text
+}
+
+fn stops_at(text: &str) -> Option<usize> {
+    let places = Places::new(text);
+    catch_unwind(AssertUnwindSafe(|| {
+        Parser::new_from_str(text).find_map(Result::err)
+    }))
+    .map_or(Some(0), |error| {
+        error.map(|error| places.byte(error.marker().index()))
+    })
+}
+
+/// What may be wrong, the likeliest first, each with the edits that mend it.
+fn candidates<'t>(lines: &Lines<'t>, stopped: &Line<'t>) -> Vec<Problem> {
+    let near: Vec<Line<'t>> = lines.from_here_up(stopped, 4);
+    let mut found = Vec::new();
+    let rules: [fn(&Line<'t>) -> Option<Problem>; 8] = [
+        Line::evaluated,
+        Line::tab_after_colon,
+        Line::no_space_after_colon,
+        Line::no_colon,
+        Line::escape,
+        Line::open_string,
+        Line::open_bracket,
+        Line::reserved,
+    ];
+    for rule in rules {
+        found.extend(near.iter().filter_map(rule));
+    }
+    found.extend(stopped.extra_bracket());
+    found.extend(stopped.colon_in_value());
+    found.extend(lines.indentations(stopped));
+    found
+}

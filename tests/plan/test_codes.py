@@ -1,0 +1,141 @@
+"""The catalogue of codes: every code has a wrong spec that yields it, alone, and a right one that yields nothing.
+
+`UPDATE_GOLDEN=1 pytest tests/plan/test_codes.py` writes the texts anew; then `make generate` writes docs/errors.md.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from specplan.errors import DataError, SpecError
+from specplan.plan.compile import compile_path
+from specplan.spec.codes import codes, look_up
+from specplan.spec.composition import Composition
+from specplan.spec.render import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from specplan.plan.model import Compiled
+    from specplan.spec.codes import Code
+    from specplan.spec.diagnostics import Diagnostic
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests/golden/codes"
+CODES = codes()
+WITHOUT_EXAMPLE = {
+    "SP007": "there is no spec to show",
+    "SP108": "a spec has no `parent`",
+    "SP109": "a spec has no `parent`",
+    "SP404": "whether code is trusted is not said in a spec: tests/code/test_trust.py",
+    "SP405": "code changes between two commands: tests/code/test_trust.py",
+    "SP502": "data change between two commands",
+    "SP513": "it needs a table with uneven groups: SP513_uneven_groups in test_odd_specs.py",
+    "SP604": "models are run only where that is asked for: tests/plan/test_own_model.py",
+    **{
+        f"SP{number}": "the base spec has no dynamic steps: tests/golden/compile_errors"
+        for number in range(710, 718)
+    },
+    "SP802": "it needs a full disk: tests/plan/test_cost.py",
+    "SP900": "no spec is known that has it",
+}
+EXAMPLES = [code for code in CODES if code not in WITHOUT_EXAMPLE]
+
+
+def sources() -> Iterator[str]:
+    for folder, pattern in (("python/specplan", "*.py"), ("rust/python/src/text", "*.rs")):
+        for file in (ROOT / folder).rglob(pattern):
+            yield file.read_text(encoding="utf-8")
+
+
+def compiled(
+    entry: Code, excerpt: str, spec: str
+) -> tuple[Compiled | None, tuple[Diagnostic, ...]]:
+    """What is said of an example: of a file, or of the base spec with an override."""
+    overrides: tuple[str, ...] = ()
+    for before, after in entry.given:
+        assert before in spec, before
+        spec = spec.replace(before, after)
+    if entry.command:
+        assert excerpt.startswith("mlx compile spec.yaml -c ")
+        overrides = (excerpt.rpartition(" -c ")[2].strip(),)
+    elif entry.name:
+        spec = excerpt
+    else:
+        assert spec.count(entry.right) == 1, entry.right
+        spec = spec.replace(entry.right, excerpt)
+    for name, text in entry.files.items():
+        Path(name).write_text(text, encoding="utf-8")
+    name = entry.name or "spec.yaml"
+    Path(name).write_text(spec, encoding=entry.encoding)
+    try:
+        result = compile_path(name, Composition(overrides=overrides))
+    except SpecError as error:
+        return None, error.diagnostics
+    return result, result.warnings
+
+
+def refusal_of_run(plan: Compiled) -> str:
+    from specplan.run.display import Silent
+    from specplan.run.run import run_plan
+
+    with pytest.raises(DataError) as caught:
+        run_plan(plan, root=Path("runs"), display=Silent())
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_wrong_example(
+    code: str, folder: Path, spec_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    entry = look_up(code)
+    result, found = compiled(entry, entry.wrong, spec_text)
+    if entry.run:
+        assert found == ()
+        assert result is not None
+        rendered = f"{refusal_of_run(result)}\n"
+        assert entry.code in rendered
+    else:
+        found = tuple(item for item in found if item.severity == entry.severity)
+        assert [item.code for item in found] == [code]
+        rendered = render(found[0]) + "\n"
+    golden = GOLDEN / f"{code}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(rendered, encoding="utf-8")
+    assert rendered == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_right_example(
+    code: str, folder: Path, spec_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    entry = look_up(code)
+    result, found = compiled(entry, entry.right, spec_text)
+    assert result is not None, found
+    assert code not in {item.code for item in found}
+
+
+def test_every_code_that_is_raised_is_in_the_catalogue() -> None:
+    raised = {code for text in sources() for code in re.findall(r'"(SP\d{3})\b', text)}
+    assert sorted(raised) == CODES
+
+
+def test_every_code_has_an_example() -> None:
+    shown = {code for code in CODES if look_up(code).wrong}
+    assert {code for code in CODES if code not in shown} == set(WITHOUT_EXAMPLE)
+    assert {file.stem for file in GOLDEN.iterdir()} == shown
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_an_entry_is_written_for_people(code: str) -> None:
+    entry = look_up(code)
+    assert not entry.title.endswith(".")
+    assert len(entry.text.split()) >= 10
+    assert all(len(line) <= 125 for line in entry.text.splitlines())

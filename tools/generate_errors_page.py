@@ -1,0 +1,72 @@
+"""Write docs/errors.md from the catalogue of codes and the golden texts of its examples.
+
+python tools/generate_errors_page.py            write the page
+python tools/generate_errors_page.py --check    exit with 1 if it would change
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from specplan.spec.codes import codes, look_up
+
+if TYPE_CHECKING:
+    from specplan.spec.codes import Code
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs/errors.md"
+GOLDEN = ROOT / "tests/golden/codes"
+
+HEAD = """# Errors
+
+Everything that is wrong with a spec is reported at once, each fault with its code and its place. Codes keep their
+meaning; a number is never used again. `mlx explain SP201` prints what is said here. Warnings stop nothing.
+`tools/generate_errors_page.py` writes this page from `python/specplan/_codes`; the texts of the examples are those
+of the tests.
+"""
+
+
+def page() -> str:
+    """The whole text."""
+    known = [look_up(code) for code in codes()]
+    rows = [f"| [{item.code}](#{item.code.lower()}) | {_title(item)} |" for item in known]
+    table = "\n".join(["| code | what is wrong |", "| --- | --- |", *rows])
+    return "\n".join([HEAD, f"{table}\n", *(_section(item) for item in known)])
+
+
+def _title(item: Code) -> str:
+    return item.title if item.severity == "error" else f"a {item.severity}: {item.title}"
+
+
+def _section(item: Code) -> str:
+    parts = [f"## {item.code}\n", f"**{_title(item)[0].upper()}{_title(item)[1:]}.**\n", item.text]
+    if item.wrong:
+        golden = (GOLDEN / f"{item.code}.txt").read_text(encoding="utf-8")
+        language = "json" if item.name.endswith(".json") else "sh" if item.command else "yaml"
+        right = textwrap.dedent(item.right)
+        parts += [f"```text\n{golden}```\n", f"Right:\n\n```{language}\n{right}```\n"]
+    return "\n".join(parts)
+
+
+def main() -> int:
+    """Write or check the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    text = page()
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
+        return 0
+    if check:
+        print(f"{PAGE.name} is not what the catalogue says; run `make generate`", file=sys.stderr)
+        return 1
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"docs/{PAGE.name} written")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

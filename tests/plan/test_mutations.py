@@ -140,6 +140,23 @@ def share(values: Iterable[bool]) -> float:
     return sum(known) / len(known)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("run: {seed: 7, threads: 1}", "params: {$: params.x}", "SP106"),
+        ("features: [curve, temperature, image]", "features: []", "SP302"),
+    ],
+)
+def test_what_junk_found(folder: Path, spec_text: str, old: str, new: str, code: str) -> None:
+    text = spec_text.replace(old, new).replace(
+        "input: [Cells.curve, Cells.temperature]", "input: Cells.features"
+    )
+    (folder / "junk.yaml").write_text(text)
+    with pytest.raises(SpecError) as raised:
+        compile_path(folder / "junk.yaml")
+    assert code in {one.code for one in raised.value.diagnostics}
+
+
 JUNK: list[Any] = [
     None, True, 0, -1, 2.5, 1e308, 2**53, 10**400, "", "x", "Cells.", ".", "Cells.curve", "a" * 300, "1e-3",
     "\N{WARNING SIGN}", [], {}, [[]], [None], {"": 1}, {"use": "mlp"}, {"use": []}, {"$": "params.x"},
@@ -180,7 +197,7 @@ def spoil(value: dict[str, Any], generator: random.Random) -> str:
         if isinstance(owner[key], dict | list) and owner[key] and generator.random() < 0.75:
             owner = owner[key]
             continue
-        junk = generator.choice(JUNK)
+        junk = copy.deepcopy(generator.choice(JUNK))
         match generator.randrange(4):
             case 0:
                 del owner[key]

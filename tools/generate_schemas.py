@@ -32,7 +32,7 @@ PACKAGES = "python/specplan/_schemas"
 DESCRIPTIONS = ROOT / "schemas/structure/plan.json"
 RECORDS = ROOT / "schemas/structure/record.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-PHASES = ("Train", "Eval", "Fit")
+PHASES = ("Train", "Eval", "Fit", "Call")
 
 ANNOTATIONS = ("title", "description", "default", "examples")
 NOT_REFERABLE = ("$schema", "specplan", "imports", "params")

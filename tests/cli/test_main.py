@@ -36,21 +36,22 @@ Options:
   -h, --help  Show this message and exit.
 
 Commands:
-  init      Write a first spec, with the schema for editors.
-  compile   Turn a spec into a plan.
-  explain   Print what a spec or a plan would run.
-  plan      Print what a run will take.
-  diff      Say what differs between two specs, plans or runs.
-  validate  Check a spec, also without its data.
-  schema    Print the JSON schema of specs.
-  trust     Trust code of your own, so that runs may execute it.
-  run       Run a spec or a plan.
-  list      List the runs below a root.
-  show      Show how a run stands and what it recorded.
-  metrics   Print the metrics of a run.
-  export    Write the Parquet tables of a run.
-  verify    Compare every file of a run with its digests.
-  repair    Save what is whole of a damaged run into a copy.
+  init            Write a first spec, with the schema for editors.
+  compile         Turn a spec into a plan.
+  explain         Print what a spec or a plan would run.
+  plan            Print what a run will take.
+  diff            Say what differs between two specs, plans or runs.
+  validate        Check a spec, also without its data.
+  schema          Print the JSON schema of specs.
+  trust           Trust code of your own, so that runs may execute it.
+  run             Run a spec or a plan.
+  run-experiment  Run a function of your own with a YAML file.
+  list            List the runs below a root.
+  show            Show how a run stands and what it recorded.
+  metrics         Print the metrics of a run.
+  export          Write the Parquet tables of a run.
+  verify          Compare every file of a run with its digests.
+  repair          Save what is whole of a damaged run into a copy.
 """
 
 
@@ -63,7 +64,7 @@ def test_help(mlx: Mlx, option: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
     command = group.get_command(click.Context(group), verb)
-    assert command is importlib.import_module(f"specplan.cli.{verb}").command
+    assert command is importlib.import_module(f"specplan.cli.{verb.replace('-', '_')}").command
     with click.Context(command, info_name=f"mlx {verb}") as context:
         text = command.get_help(context)
     assert f"  Example:\n    mlx {verb}" in text

@@ -13,6 +13,7 @@ from specplan.spec.load import load
 
 CORPUS = Path(__file__).parent / "corpus_right"
 OTHERS = Path(__file__).parents[1] / "spec/corpus/right"
+CODE = Path(__file__).parents[1] / "spec/corpus/code"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -28,6 +29,7 @@ def test_with_data(name: str, folder: Path) -> None:
     ids=lambda file: f"{file.parent.name}/{file.name}",
 )
 def test_without_data(file: Path, tmp_path: Path) -> None:
+    shutil.copytree(CODE, tmp_path, dirs_exist_ok=True)
     for beside in (file, *file.parent.glob("*.py")):
         shutil.copy(beside, tmp_path)
     found = analyse(load(tmp_path / file.name), needs_data=False, strict=True)

@@ -99,6 +99,11 @@ ONE_FAULT: dict[str, Edits] = {
     "SP403_python_only": (
         ("RandomForestRegressor\", n_est", "BaggingRegressor\", estimator: tree, n_est"),
     ),
+    "SP110_pythonpath": (("run: {seed: 7, threads: 1}\n", "run: {seed: 7, threads: 1}\ncode: {pythonpath: [., nowhere]}\n"),),
+    "SP115_class": (("plan:\n", 'plan:\n  - {phase: call, label: first, use: "./nets.py:Net"}\n'),),
+    "SP401_call": (("plan:\n", 'plan:\n  - {phase: call, label: first, use: first}\n'),),
+    "SP401_function": (("plan:\n", 'plan:\n  - {phase: call, label: first, use: "./nets.py:net"}\n'),),
+    "SP402_pre_experiment": (("run: {seed: 7, threads: 1}\n", "run: {seed: 7, threads: 1}\ncode: {pre_experiment: nest.py}\n"),),
     "SP202_own_argument": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "nets:Net", width: "4"}'),),
     "SP202_own_item": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "nets:Net", width: 4, sizes: [1, two]}'),),
     "SP203_own_choice": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "nets:Net", width: 4, act: rleu}'),),

@@ -74,6 +74,8 @@ def compiled(
     optimizer: Mapping[str, Any] = ADAM,
     losses: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
+    code: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
     splits: Mapping[str, Any] | None = None,
     tags: Sequence[str] = (),
 ) -> Compiled:
@@ -94,9 +96,10 @@ def compiled(
         "graph": {"nodes": nodes or {"Net": node(MLP)}, "optimizer": dict(optimizer)},
         "losses": {"mse": {"use": "mse", "node": "Net"}} if losses is None else losses,
         "metrics": metrics or {},
+        "code": code or {},
         "plan": list(phases),
     }
-    return compile_mapping(spec, tables={"set": columns or regression()})
+    return compile_mapping(spec, folder=folder, tables={"set": columns or regression()})
 
 
 def run(plan: Compiled, root: Path, state: State | None = None) -> Outcome:

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from specplan.plan.model import Train
+from specplan.plan.model import Call, Train
 from specplan.run.display import Display, Silent
 from specplan.spec.render import render
 from specplan.store.run_file import Status
@@ -102,6 +102,8 @@ class Lines:
 
 def phase_line(phase: Phase) -> str:
     """What begins: kind, rows and split."""
+    if isinstance(phase, Call):
+        return f"{phase.path}: call {phase.function.use}"
     kind = str(phase.__struct_config__.tag)
     of = f" of {phase.data}.{phase.split}" if phase.split is not None else f" of {phase.data}"
     length = f", {phase.epochs} epochs of {phase.steps} steps" if isinstance(phase, Train) else ""

@@ -30,6 +30,7 @@ VERBS = {
     "schema": "Print the JSON schema of specs.",
     "trust": "Trust code of your own, so that runs may execute it.",
     "run": "Run a spec or a plan.",
+    "run-experiment": "Run a function of your own with a YAML file.",
     "list": "List the runs below a root.",
     "show": "Show how a run stands and what it recorded.",
     "metrics": "Print the metrics of a run.",
@@ -51,7 +52,9 @@ class Verbs(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"specplan.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"specplan.cli.{cmd_name.replace('-', '_')}"
+        ).command
         if DEBUG not in command.params:
             command.params.append(DEBUG)
         return command

@@ -13,7 +13,7 @@ from specplan.cli.arguments import (
     strict_option,
     trust_option,
 )
-from specplan.cli.diagnose import read_or_compile, warn_of_space
+from specplan.cli.diagnose import read_or_compile, warn_of_space, write_diagnostics
 from specplan.cli.display import choose_display
 from specplan.cli.show import (
     losses,
@@ -23,10 +23,12 @@ from specplan.cli.show import (
     write_places,
     write_spreads,
 )
+from specplan.errors import SpecError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from specplan.run.outcome import Outcome
     from specplan.spec.composition import Composition
 
 
@@ -69,19 +71,24 @@ def command(
 
     place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
     display = choose_display(quiet=quiet)
-    outcome = run_plan(compiled, root=place, display=display, trust=trust)
-    _write_outcome(outcome.folder.path, as_json=as_json)
-    if (lost := losses(outcome.run_file.statistics)) is not None:
-        click.echo(f"warning: the run is complete, but {lost} could not be written", err=True)
+    try:
+        outcome = run_plan(compiled, root=place, display=display, trust=trust)
+    except SpecError as error:  # a configuration is not what the function of a call wants
+        write_diagnostics(error.diagnostics, spec, "human")
+        raise click.exceptions.Exit(1) from error
+    write_outcome(outcome, as_json=as_json)
 
 
-def _write_outcome(folder: Path, *, as_json: bool) -> None:
+def write_outcome(outcome: Outcome, *, as_json: bool) -> None:
+    """The last metrics and where the results are, to stdout; what was lost, to stderr."""
     from specplan.results.open import open_run
 
-    run = open_run(folder)
+    run = open_run(outcome.folder.path)
     if as_json:
         write_json(summary(run))
     else:
         write_last_metrics(run)
         write_spreads(run)
         write_places(run)
+    if (lost := losses(outcome.run_file.statistics)) is not None:
+        click.echo(f"warning: the run is complete, but {lost} could not be written", err=True)

@@ -10,7 +10,7 @@ import msgspec
 
 from specplan.cli.arguments import root_option
 from specplan.cli.tables import write_fields, write_section
-from specplan.plan.model import Train
+from specplan.plan.model import Call, Train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,6 +173,8 @@ def _write_plan(run: Run) -> None:
         epoch = str(epochs.get(phase.path, "")) if isinstance(phase, Train) else ""
         kept = str(run.run_file.kept_epochs.get(phase.path, ""))
         numbers = (str(phase.rows), _steps(phase), epoch, kept)
+        if isinstance(phase, Call):
+            numbers = ("", "", "", "")
         rows.append([phase.path, _kind(phase), phase.split or "", *numbers, status])
     write_section("phases", PHASE_COLUMNS, rows)
     for timing in run.phases:

@@ -22,7 +22,7 @@ from specplan.errors import CodeError
 from specplan.spec.source import displayed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from types import ModuleType
 
     from specplan.code.signature import Parameter, Signature
@@ -38,14 +38,37 @@ def load(source: Source) -> Any:
     Raises:
         CodeError: the code does not define it.
     """
-    module: Any = _modules(source)[source.module]
+    return _named(source, _modules(source)[source.module])
+
+
+def _named(source: Source, module: Any) -> Any:
     found = module
-    for name in source.reference.name.split("."):
+    for name in source.reference.name.split(".") if source.reference.name else ():
         found = getattr(found, name, None)
     if found is None:
         message = f"`{source.reference}`: the module ran and has no `{source.reference.name}`"
         raise CodeError("SP401", message)
     return found
+
+
+def load_anew(sources: Sequence[Source]) -> Generator[Any, None, None]:
+    """What each of several sources names, its module where it names nothing in it, one after the other.
+
+    Their modules are those of one program: what one of them has set, the next finds. What was loaded of
+    them before is run again.
+
+    Raises:
+        CodeError: the code does not define it.
+    """
+    own = {
+        name: module
+        for source in sources
+        if source.roots
+        for name, module in source.modules.items()
+    }
+    with _served(own):
+        for source in sources:
+            yield _named(source, importlib.import_module(source.module))
 
 
 def place_of(error: BaseException, source: Source) -> str:

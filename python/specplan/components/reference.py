@@ -35,10 +35,10 @@ class Reference(msgspec.Struct, frozen=True):
     @property
     def is_file(self) -> bool:
         """Whether `place` is a path, relative to the folder of the spec."""
-        return self.place.startswith(".")
+        return self.place.startswith((".", "/"))
 
     def __str__(self) -> str:
-        return f"{self.place}:{self.name}"
+        return f"{self.place}:{self.name}" if self.name else self.place
 
 
 def parse(use: str) -> Reference | None:
@@ -49,16 +49,30 @@ def parse(use: str) -> Reference | None:
     return Reference(place, name)
 
 
+def names_file(code: str) -> bool:
+    """Whether code is named by its file, and not as a module."""
+    return "/" in code or code.endswith(".py")
+
+
+def module_reference(code: str) -> Reference:
+    """A whole module, named as one or by its file: a reference without a name in it."""
+    return Reference(as_file_reference(code) if names_file(code) else code, "")
+
+
 def file_references(
     value: Any, path: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[dict[str, Any], tuple[str | int, ...]]]:
-    """Every mapping in the plain values of a spec whose `use` is a path, and where it stands."""
+    """Every mapping in the plain values of a spec whose `use` is a path, and where it stands.
+
+    What a call phase gives to code of the user means something to that code only.
+    """
     if isinstance(value, dict):
         use = value.get("use")
         if isinstance(use, str) and use.startswith(("./", "../")):
             yield value, path
         for key, item in value.items():
-            yield from file_references(item, (*path, key))
+            if key != "config":
+                yield from file_references(item, (*path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from file_references(item, (*path, index))

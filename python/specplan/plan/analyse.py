@@ -8,7 +8,16 @@ import msgspec
 
 from specplan.errors import SpecError
 from specplan.plan.mend import Mended, mend
-from specplan.plan.passes import components, data, graph, objectives, oddities, rows, schedule
+from specplan.plan.passes import (
+    calls,
+    components,
+    data,
+    graph,
+    objectives,
+    oddities,
+    rows,
+    schedule,
+)
 from specplan.plan.passes.context import READ_ONLY, CodeUse, Context
 from specplan.plan.passes.phase import Parts
 from specplan.spec.diagnostics import Diagnostic, in_text_order
@@ -83,6 +92,7 @@ def analyse(
         needs_data=needs_data,
         code=code,
     )
+    calls.check_surroundings(context)
     resolved = components.resolve(context)
     bound = data.bind(context, resolved)
     try:

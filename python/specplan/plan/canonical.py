@@ -11,12 +11,11 @@ import msgspec
 import rfc8785
 from blake3 import blake3
 
-from specplan.components.reference import as_file_reference, file_references
+from specplan.components.reference import as_file_reference, file_references, names_file
 from specplan.errors import PlanError
 from specplan.plan.model import PLAN_VERSION, Compiled, Plan, is_plan
 from specplan.plan.upgrade import completed, upgraded
 from specplan.spec.diagnostics import Origin
-from specplan.spec.model import names_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

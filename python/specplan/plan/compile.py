@@ -9,7 +9,16 @@ import msgspec
 from specplan.components.component import Component
 from specplan.plan.analyse import analyse
 from specplan.plan.canonical import canonical, pointer_to
-from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results, Surroundings
+from specplan.plan.model import (
+    Call,
+    Compiled,
+    Experiment,
+    Graph,
+    Numerics,
+    Plan,
+    Results,
+    Surroundings,
+)
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.context import READ_ONLY, CodeUse
 from specplan.plan.passes.own_component import OwnCode
@@ -19,10 +28,11 @@ from specplan.spec.model import to_value
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from specplan.plan.model import Phase
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.phase import Parts
     from specplan.plan.passes.schedule import Schedule
@@ -102,7 +112,15 @@ def compile_document(
         origins=_origins(context, analysis.schedule),
         spec=to_value(context.spec),
         looked_at=analysis.looked_at,
+        document=document,
     )
+
+
+def _surroundings(spec: Spec, phases: Iterable[Phase]) -> Surroundings:
+    found = Surroundings(dirty_git=spec.run.dirty_git, pre_experiment=spec.code.pre_experiment)
+    if found.pre_experiment is None and not any(isinstance(phase, Call) for phase in phases):
+        return found  # components of the user's say themselves where they are
+    return msgspec.structs.replace(found, pythonpath=spec.code.pythonpath)
 
 
 def _origins(context: Context, schedule: Schedule) -> dict[str, Origin]:
@@ -149,6 +167,6 @@ def _plan(spec: Spec, parts: Parts, schedule: Schedule) -> Plan:
         ),
         phases=schedule.phases,
         results=Results(**msgspec.structs.asdict(spec.results)),
-        code=Surroundings(**msgspec.structs.asdict(spec.code), dirty_git=spec.run.dirty_git),
+        code=_surroundings(spec, schedule.phases),
     )
     return canonical(plan)

@@ -194,7 +194,7 @@ def _read(read: Value) -> str:
 
 _OWN_WORDS = (
     *("path", "losses", "metrics", "records", "evaluations", "early_stopping", "sampler"),
-    *("optimizer", "rows", "steps"),
+    *("optimizer", "function", "rows", "steps"),
 )
 _LENGTH = ("rows", "steps")
 """They follow from other changes, so that they come last."""
@@ -210,6 +210,7 @@ def _phase(place: str, old: Value, new: Value, graphs: tuple[Value, Value]) -> I
     if optimizers != [graph["optimizer"] for graph in graphs]:
         changes += _optional(f"{place}, optimizer", *optimizers)
     changes += _evaluations(place, old.get("evaluations", ()), new.get("evaluations", ()))
+    changes += _optional(place, old.get("function"), new.get("function"))
     stopping = [value.get("early_stopping") for value in (old, new)]
     changes += _optional(f"{place}, early stopping", *stopping)
     records = [[_record(record) for record in value.get("records", ())] for value in (old, new)]

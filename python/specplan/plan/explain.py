@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from specplan.models.sklearn.table import estimators
 from specplan.plan.amounts import count, size
 from specplan.plan.dtypes import item_size
-from specplan.plan.model import Eval, Fit, Train
+from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.shapes import show
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def explain(plan: Plan) -> str:
     ]
     for label, data in plan.data.items():
         lines += ["", *_data(label, data)]
-    lines += ["", *_graph(plan)]
+    if plan.graph.nodes:
+        lines += ["", *_graph(plan)]
     numbers: dict[str, int] = {}
     for number, phase in enumerate(plan.phases, start=1):
         numbers[phase.path] = number
@@ -167,8 +168,17 @@ def _path_in_first_passes(phase: Phase) -> str:
 
 def _phase(phase: Phase, number: int, same_as: int) -> Iterator[str]:
     if same_as != number:
-        yield f"phase {number} {phase.path}: as phase {same_as}, {count(phase.rows, 'row')}"
+        rows = "" if isinstance(phase, Call) else f", {count(phase.rows, 'row')}"
+        yield f"phase {number} {phase.path}: as phase {same_as}{rows}"
         yield from map(_guard, phase.guards)
+        return
+    if isinstance(phase, Call):
+        yield f"phase {number} {phase.path}: call {phase.function.use}"
+        yield from map(_guard, phase.guards)
+        for name, value in phase.function.args.items():
+            yield f"  {name}: {_argument(value)}"
+        if phase.words:
+            yield f"  with {' '.join(phase.words)}"
         return
     split = "all rows" if phase.split is None else f"split {phase.split}"
     yield f"phase {number} {phase.path}: {_KINDS[type(phase)]} {phase.data}, {split}, {count(phase.rows, 'row')}"

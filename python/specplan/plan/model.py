@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.spec.diagnostics import Diagnostic, Origin
+    from specplan.spec.document import Document
 
 PLAN_VERSION = 2
 
@@ -37,7 +38,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Code(_Part, frozen=True, kw_only=True):
-    """Code of the user's that a component is.
+    """Code of the user's that a component, or the function of a call, is.
 
     Attributes:
         digest: of the text of all modules that it imports below `paths`.
@@ -378,7 +379,25 @@ class Fit(_Phase, tag_field="phase", tag="fit", frozen=True, kw_only=True):
     freeze_after_fit: bool = True
 
 
-Phase = Train | Eval | Fit
+class Call(_Phase, tag_field="phase", tag="call", frozen=True, kw_only=True):
+    """A call of a function of the user's. It reads no FeatureSet and computes no node.
+
+    Attributes:
+        function: the function; its arguments are what its configuration is made of.
+        words: what was said beside the configuration.
+    """
+
+    function: Component
+    words: tuple[str, ...] = ()
+    data: str = ""
+    split: str | None = None
+    rows: int = 0
+    nodes: tuple[str, ...] = ()
+    steps: int = 1
+    record: RecordMode = "none"
+
+
+Phase = Train | Eval | Fit | Call
 
 
 class Results(_Part, frozen=True, kw_only=True):
@@ -436,6 +455,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
         looked_at: FeatureSets of which every row was looked at, and what is odd in them told.
         written_id: the id that the plan has in the file from which it was read, None without one. It is
             another than the plan's where an older program wrote the file.
+        document: what the plan was compiled from; None for a plan that was read from a file.
     """
 
     plan: Plan
@@ -446,6 +466,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     spec: Mapping[str, Any] | None = None
     looked_at: frozenset[str] = frozenset()
     written_id: str | None = None
+    document: Document | None = None
 
 
 def is_plan(value: Any) -> bool:

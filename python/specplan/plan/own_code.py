@@ -10,9 +10,10 @@ from specplan.code.signature import Signature, signature
 from specplan.code.source import Source, find
 from specplan.code.trust import refusal
 from specplan.components.plugins import plugins
-from specplan.components.reference import parse
+from specplan.components.reference import module_reference, parse
 from specplan.errors import CodeError, PlanError
-from specplan.plan.model import Train
+from specplan.plan.model import Call, Train
+from specplan.plan.passes.context import below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,24 +54,63 @@ def admit(compiled: Compiled, *, trust: bool) -> dict[tuple[Kind, str, str], Adm
     return found
 
 
+def admit_calls(compiled: Compiled, *, trust: bool) -> dict[str, Source]:
+    """The source of each call phase, by the path of the phase. Imports nothing.
+
+    Raises:
+        CodeError: code is missing, is not what was compiled, or is not trusted.
+    """
+    found: dict[str, Source] = {}
+    for phase in compiled.plan.phases:
+        if isinstance(phase, Call) and phase.function.code is not None:
+            source = _source(phase.function, phase.function.code, compiled.folder)
+            _check_trust(source, trust=trust)
+            found[phase.path] = source
+    return found
+
+
+def admit_pre_experiment(compiled: Compiled, *, trust: bool) -> Source | None:
+    """The source of what runs before any other code of the user; None where there is nothing.
+
+    Raises:
+        CodeError: it is missing, or not trusted.
+    """
+    surroundings, folder = compiled.plan.code, compiled.folder
+    if surroundings.pre_experiment is None:
+        return None
+    paths = [below(folder, path) for path in surroundings.pythonpath]
+    source = find(module_reference(surroundings.pre_experiment), folder=folder, pythonpath=paths)
+    _check_trust(source, trust=trust)
+    return source
+
+
 def _admitted(
     kind: Kind, component: Component, code: Code, folder: Path, *, trust: bool
 ) -> Admitted:
+    source = _source(component, code, folder)
+    declared = signature(source, kind)
+    # Packages are trusted with their components when they are installed.
+    registered = not source.roots and source.reference in plugins(kind).values()
+    _check_trust(source, trust=trust or registered)
+    return Admitted(kind, source, declared)
+
+
+def _source(component: Component, code: Code, folder: Path) -> Source:
     reference = parse(component.use)
     if reference is None or (reference.is_file and not code.paths):
         raise PlanError(f"the plan names the impossible code `{component.use}`")
-    paths = [folder / path for path in code.paths]
+    paths = [below(folder, path) for path in code.paths]
     source = find(reference, folder=paths[0] if paths else folder, pythonpath=paths)
-    declared = signature(source, kind)
     if source.digest != code.digest:
         message = f"`{component.use}` changed after the plan was compiled"
         raise CodeError("SP405", message, "compile the spec again")
-    # Packages are trusted with their components when they are installed.
-    registered = not source.roots and reference in plugins(kind).values()
-    refused = None if trust or registered else refusal(source.files)
+    return source
+
+
+def _check_trust(source: Source, *, trust: bool) -> None:
+    refused = None if trust else refusal(source.files)
     if refused is not None:
         raise refused.error()
-    return Admitted(kind, source, declared)
 
 
 def _components(plan: Plan) -> Iterator[tuple[Kind, Component]]:

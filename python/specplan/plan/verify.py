@@ -20,7 +20,7 @@ from specplan.data.split import key_columns
 from specplan.errors import PlanError
 from specplan.models.sklearn import table
 from specplan.plan.dtypes import NUMBERS
-from specplan.plan.model import Eval, Fit, Train
+from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.shapes import LARGEST_SIZE, ShapeError, cnn_features, concat_shape
 from specplan.plan.verify_course import check_course, check_folds, expect
 from specplan.spec.model import LONGEST_NAME, MOST_THREADS
@@ -109,11 +109,15 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
 
 
 def _check_code(kind: Kind, component: Component, code: Code, place: str) -> None:
-    reference = parse(component.use)
-    named = kind in OPEN_KINDS and reference is not None
-    expect(place, f"names the impossible {kind} `{component.use}`", that=named)
+    expect(place, f"names the impossible {kind} `{component.use}`", that=kind in OPEN_KINDS)
+    _check_reference(kind, component.use, code, place)
+
+
+def _check_reference(noun: str, use: str, code: Code, place: str) -> None:
+    reference = parse(use)
+    expect(place, f"names the impossible {noun} `{use}`", that=reference is not None)
     whole = reference is None or bool(code.paths) or not reference.is_file
-    expect(place, f"does not say where `{component.use}` is", that=whole)
+    expect(place, f"does not say where `{use}` is", that=whole)
 
 
 def _check_estimator(component: Component, place: str) -> None:
@@ -227,6 +231,9 @@ def _check_read(plan: Plan, read: Read, before: set[str], place: str) -> None:
 
 
 def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
+    if isinstance(phase, Call):
+        _check_call(phase, place)
+        return
     data = plan.data.get(phase.data)
     expect(place, f"reads the unknown FeatureSet {phase.data}", that=data is not None)
     if data is None:
@@ -250,6 +257,15 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
             _check_backends(plan, phase.fitted, "sklearn", place, "fits")
         case Eval():
             _check_batch_size(phase, place)
+
+
+def _check_call(phase: Call, place: str) -> None:
+    if phase.function.code is None:
+        raise PlanError(f"{place} does not say which code it calls")
+    _check_reference("function", phase.function.use, phase.function.code, place)
+    read = (phase.data, phase.split, phase.rows, phase.nodes, phase.losses, phase.metrics)
+    nothing = ("", None, 0, (), (), ())
+    expect(place, "reads data, which a call cannot", that=read == nothing and not phase.records)
 
 
 def _check_training(plan: Plan, phase: Train, place: str) -> None:

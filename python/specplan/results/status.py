@@ -68,6 +68,8 @@ def status_now(run_file: RunFile) -> Status:
     """
     if run_file.status in (Status.CREATED, Status.RUNNING) and run_file.sessions:
         session = run_file.sessions[-1]
+        if session.ended_at is not None:
+            return run_file.status  # prepared, and nothing more
         if session.host == socket.gethostname() and not _is_alive(session):
             return Status.INTERRUPTED
     return run_file.status

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 
 from specplan.data.folds import fold_rows
-from specplan.run.program import Split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +16,10 @@ if TYPE_CHECKING:
 
     from specplan.data.table import Table
     from specplan.plan.model import Data, Fold, Phase, Plan
+    from specplan.run.call import Prepared
     from specplan.run.display import Display
     from specplan.run.interruption import Interruption
+    from specplan.run.program import Split
     from specplan.run.state import State
     from specplan.store.recorder import Recorder
     from specplan.store.run_files import Journal
@@ -34,6 +35,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     display: Display
     interruption: Interruption
+    calls: Mapping[str, Prepared] = {}
 
     def split(self, phase: Phase, name: str | None) -> Split:
         """The rows that a phase reads under the name of a split, or all rows for None."""
@@ -42,6 +44,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 def split_of(plan: Plan, tables: Mapping[str, Table], phase: Phase, name: str | None) -> Split:
     """The rows that a phase reads under the name of a split, or all rows for None."""
+    from specplan.run.program import Split
+
     data, table = plan.data[phase.data], tables[phase.data]
     if name is None:
         return Split(table, None, table.rows)

@@ -24,6 +24,23 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested: int | None = None
+        self._at_once = False
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal raise where it comes: code of the user's has no boundaries between steps."""
+        self.deliver()
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+
+    def note(self, number: int) -> None:
+        """A signal came."""
+        self.requested = number
+        if self._at_once:
+            self.deliver()
 
     def deliver(self) -> None:
         """Raise what a signal asked for: KeyboardInterrupt for SIGINT, SystemExit for SIGTERM."""
@@ -42,9 +59,9 @@ def interruptible() -> Iterator[Interruption]:
         return
 
     def note(number: int, _frame: FrameType | None) -> None:
-        interruption.requested = number
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_DFL)
+        interruption.note(number)
 
     # Shells make their background jobs ignore SIGINT; one that is sent on purpose still counts.
     handled = {each: signal.signal(each, note) for each in _SIGNALS}

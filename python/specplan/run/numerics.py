@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import random
+import sys
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import torch.utils.deterministic
+
+from specplan.run.mocks import mocked_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 @contextmanager
 def in_force(numerics: Numerics) -> Iterator[None]:
     """Set what the plan says about threads and determinism, and put back what was there before."""
+    torch = _torch()
+    if torch is None:
+        yield
+        return
     threads = torch.get_num_threads()
     debug_mode = torch.get_deterministic_debug_mode()
     memory: Any = torch.utils.deterministic
@@ -38,12 +44,25 @@ def in_force(numerics: Numerics) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch and numpy, and put back their states at the end."""
-    numpy_state = np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    """Seed the global generators of torch, numpy and Python, and put back their states at the end."""
+    torch = _torch()
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    with nullcontext() if torch is None else torch.random.fork_rng(devices=[]):
+        if torch is not None:
+            torch.manual_seed(seed)
         np.random.seed(seed % 2**32)
+        random.seed(seed)
         try:
             yield
         finally:
             np.random.set_state(numpy_state)
+            random.setstate(python_state)
+
+
+def _torch() -> Any:
+    """torch, where this process has it: a run that only calls code of the user may do without."""
+    if "torch" not in sys.modules or "torch" in mocked_modules():
+        return None
+    import torch.utils.deterministic
+
+    return torch

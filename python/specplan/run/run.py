@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 import traceback
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from specplan.errors import DataError, RunError, SpecplanError, StoreError
-from specplan.plan.model import Eval, Fit, Train
+from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.own_code import admit
 from specplan.plan.streams import seed_of
 from specplan.plan.verify import verify
-from specplan.run.builder import Builder
+from specplan.run.call import prepared
 from specplan.run.context import Context
 from specplan.run.course import Course
 from specplan.run.environment import environment, versions
-from specplan.run.evaluate import evaluate
-from specplan.run.fit import fit
 from specplan.run.git import check_clean, git_state
 from specplan.run.interruption import interruptible
 from specplan.run.located import located
@@ -26,7 +25,7 @@ from specplan.run.rows import check_rows
 from specplan.run.state import State
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
-from specplan.run.train import train
+from specplan.spec.model import DirtyGitAction
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import create_run
@@ -37,13 +36,16 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Compiled, Phase, Plan
     from specplan.run.display import Display
+    from specplan.store.layout import RunFolder
     from specplan.store.run_files import Journal
 
-PHASES: Mapping[type[Phase], Callable[[Any, Context], dict[str, float]]] = {
-    Train: train,
-    Eval: evaluate,
-    Fit: fit,
+PHASES: Mapping[type[Phase], str] = {
+    Train: "specplan.run.train:train",
+    Eval: "specplan.run.evaluate:evaluate",
+    Fit: "specplan.run.fit:fit",
+    Call: "specplan.run.call:call",
 }
+"""What runs each kind of phase. Imported with the first of its kind: a call may do without torch."""
 
 
 def run_plan(
@@ -84,9 +86,16 @@ def run_plan(
         warnings = check_rows(compiled, tables)
     except DataError as error:
         raise located(error, compiled) from error
-    with in_force(plan.numerics), interruptible() as interruption:
-        live = State() if state is None else state
+    live = State() if state is None else state
+    if plan.graph.nodes:
+        from specplan.run.builder import Builder
+
         live.builder = Builder(admitted)
+    with (
+        prepared(compiled, trust=trust) as calls,
+        in_force(plan.numerics),
+        interruptible() as interruption,
+    ):
         live.add_nodes(plan)
         found = versions()
         journal = create_run(root, compiled, environment=environment(git, found), versions=found)
@@ -98,12 +107,44 @@ def run_plan(
             journal=journal,
             display=display,
             interruption=interruption,
+            calls=calls,
         )
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
         for warning in warnings:
             display.warned(warning)
         _run_to_end(context)
     return Outcome(folder=journal.folder, run_file=journal.run_file, state=live)
+
+
+def check_plan(compiled: Compiled, *, root: Path, trust: bool = False) -> None:
+    """Check all that `run_plan` checks before it makes a folder, but data. A dirty repository is a warning.
+
+    Raises:
+        The same errors, but DirtyGitError.
+    """
+    verify(compiled.plan)
+    action = compiled.plan.code.dirty_git
+    warn = DirtyGitAction.WARN if action is DirtyGitAction.ERROR else action
+    check_clean(git_state(compiled.folder, without=[root]), warn)
+    with prepared(compiled, trust=trust):
+        pass
+
+
+def prepare_run(compiled: Compiled, *, root: Path, trust: bool = False) -> RunFolder:
+    """Make the folder of a run that nothing is called in: its status is `created`.
+
+    Raises:
+        The same errors as `run_plan` before it makes a folder.
+    """
+    verify(compiled.plan)
+    git = git_state(compiled.folder, without=[root])
+    check_clean(git, compiled.plan.code.dirty_git)
+    with prepared(compiled, trust=trust):
+        pass
+    found = versions()
+    journal = create_run(root, compiled, environment=environment(git, found), versions=found)
+    journal.ended(Status.CREATED, error=None, statistics={})
+    return journal.folder
 
 
 def _recorder(journal: Journal, plan: Plan) -> Recorder:
@@ -150,13 +191,19 @@ def _run_phase(phase: Phase, context: Context) -> dict[str, float]:
     context.display.phase_started(phase)
     started = time.perf_counter()
     with seeded(seed_of(context.plan.numerics.seed, f"phase/{phase.path}/global")):
-        values = PHASES[type(phase)](phase, context)
+        values = _interpreter(phase)(phase, context)
     seconds = time.perf_counter() - started
     context.recorder.sync()
     _export(phase, context)
     context.journal.phase_ended(Status.COMPLETED)
     context.display.phase_ended(phase, seconds, values)
     return values
+
+
+def _interpreter(phase: Phase) -> Callable[[Any, Context], dict[str, float]]:
+    module, _, name = PHASES[type(phase)].partition(":")
+    function: Callable[[Any, Context], dict[str, float]] = getattr(import_module(module), name)
+    return function
 
 
 def _export(phase: Phase, context: Context) -> None:

@@ -6,17 +6,18 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import torch
-from torch import nn
 
 from specplan.errors import RunError
 from specplan.plan.streams import seed_of
-from specplan.run.builder import Builder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    import torch
+    from torch import nn
+
     from specplan.plan.model import Component, Node, Plan
+    from specplan.run.builder import Builder
 
 LiveNode = Any
 """`torch.nn.Module` or a scikit-learn estimator."""
@@ -40,16 +41,28 @@ class State:
             same objects for the whole life of the state, estimators are replaced when they are fitted.
         optimizer: None until the first train phase.
         steps: optimizer steps done so far.
-        builder: makes what the components of the plan that is run are.
     """
 
     def __init__(self) -> None:
-        self.builder = Builder()
+        self._builder: Builder | None = None
         self.nodes: dict[str, LiveNode] = {}
         self.optimizer: torch.optim.Optimizer | None = None
         self.steps = 0
         self._described: dict[str, Node] = {}
         self._fixed: set[int] = set()
+
+    @property
+    def builder(self) -> Builder:
+        """Makes what the components of the plan that is run are. Imported when a plan has some."""
+        if self._builder is None:
+            from specplan.run.builder import Builder
+
+            self._builder = Builder()
+        return self._builder
+
+    @builder.setter
+    def builder(self, builder: Builder) -> None:
+        self._builder = builder
 
     def add_nodes(self, plan: Plan) -> None:
         """Build the nodes of `plan` that are not here yet. Modules are left in eval mode, with gradients.
@@ -78,6 +91,10 @@ class State:
 
     def modules(self) -> dict[str, nn.Module]:
         """The torch nodes, in order of creation."""
+        if not self.nodes:
+            return {}  # a run that only calls code of the user does not wait for torch
+        from torch import nn
+
         return {label: live for label, live in self.nodes.items() if isinstance(live, nn.Module)}
 
     def optimizer_for(self, component: Component) -> torch.optim.Optimizer:
@@ -106,6 +123,8 @@ class State:
             raise RunError(f"node `{label}` cannot be built: {error}") from error
 
     def _module(self, node: Node, seed: int) -> nn.Module:
+        import torch
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = self.builder.module(node)
@@ -115,6 +134,9 @@ class State:
 
     def capture(self) -> Snapshot:
         """Put aside weights, estimators, optimizer, step count and torch's global generator."""
+        import torch
+        from torch import nn
+
         return Snapshot(
             modules={
                 label: {name: value.clone() for name, value in module.state_dict().items()}
@@ -132,6 +154,8 @@ class State:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Bring back what `capture` put aside. A snapshot can be restored many times."""
+        import torch
+
         modules = self.modules()
         for label, values in snapshot.modules.items():
             modules[label].load_state_dict(values)

@@ -43,7 +43,7 @@ def read_tables(compiled: Compiled) -> dict[str, Table]:
 
 
 def _used_columns(plan: Plan) -> dict[str, tuple[str, ...]]:
-    used = {phase.data: () for phase in plan.phases}
+    used = {phase.data: () for phase in plan.phases if phase.data}
     return used | {name: read.all for name, read in columns_read(plan.graph.nodes).items()}
 
 

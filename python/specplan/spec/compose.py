@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from specplan.components.reference import as_file_reference, file_references
+from specplan.components.reference import as_file_reference, file_references, names_file
 from specplan.errors import SpecError
 from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.defaults import declared
 from specplan.spec.diagnostics import Diagnostic, format_path, in_text_order
 from specplan.spec.document import Document
 from specplan.spec.layers import REFERENCE, Layers, is_reference
-from specplan.spec.model import SPEC_VERSION, names_file
+from specplan.spec.model import SPEC_VERSION
 from specplan.spec.override import Overrides
 from specplan.spec.wording import did_you_mean, kind_of, quoted
 
@@ -226,16 +226,24 @@ class _Settling:
         )
 
     def _check_number(self, value: object, path: Path) -> None:
-        if isinstance(value, float) and not math.isfinite(value):
-            self._report(path, "SP004", f"`{value}` is not a finite number")
-        if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
-            message = f"integer {value} is not exact in a plan, which goes to {LARGEST_INTEGER}"
-            self._report(path, "SP006", message)
+        fault = number_fault(value)
+        if fault is not None:
+            self._report(path, *fault)
 
     def _report(self, path: Path, code: str, message: str, *, hint: str | None = None) -> None:
         trace = self._trace.at(path)
         origin = trace.source.origin(trace.inner, path=path)
         self.problems.append(Diagnostic(code=code, message=message, origin=origin, hint=hint))
+
+
+def number_fault(value: object) -> tuple[str, str] | None:
+    """Code and message of a number that no plan can hold; None for anything else."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "SP004", f"`{value}` is not a finite number"
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        message = f"integer {value} is not exact in a plan, which goes to {LARGEST_INTEGER}"
+        return "SP006", message
+    return None
 
 
 def _without_free_keys(value: Any) -> Any:

@@ -61,11 +61,6 @@ class RunSpec(_Object, frozen=True, kw_only=True):
     dirty_git: DirtyGitAction = DirtyGitAction.WARN
 
 
-def names_file(code: str) -> bool:
-    """Whether code is named by its file, and not as a module."""
-    return "/" in code or code.endswith(".py")
-
-
 class CodeSpec(_Object, frozen=True, kw_only=True):
     """Where code of the user's is found, and what runs before it. Never part of the plan's id."""
 
@@ -172,6 +167,16 @@ class RepeatSpec(_Object, frozen=True, kw_only=True):
     until: str | None = None
 
 
+class CallSpec(_Object, tag_field="phase", tag="call", frozen=True, kw_only=True):
+    """A call of a function of the user's, `run(helper, configuration)`."""
+
+    label: Label
+    use: str
+    config: dict[str, Any] = {}
+    args: tuple[str, ...] = ()
+    when: str | None = None
+
+
 class GroupSpec(_Object, tag_field="phase", tag="", frozen=True, kw_only=True):
     """Phases under one label. The tag is in no text: `from_value` adds it, `to_value` drops it."""
 
@@ -188,7 +193,7 @@ class GroupSpec(_Object, tag_field="phase", tag="", frozen=True, kw_only=True):
 
 
 PhaseSpec = TrainSpec | EvalSpec | FitSpec
-Entry = PhaseSpec | GroupSpec
+Entry = PhaseSpec | CallSpec | GroupSpec
 
 
 Durability = Literal["process", "periodic", "disk"]
@@ -209,8 +214,8 @@ class Spec(_Object, frozen=True, kw_only=True):
     experiment: ExperimentSpec
     run: RunSpec = RunSpec()
     code: CodeSpec = CodeSpec()
-    data: dict[Label, FeatureSetSpec]
-    graph: GraphSpec
+    data: dict[Label, FeatureSetSpec] = {}
+    graph: GraphSpec = GraphSpec(nodes={})
     losses: dict[Label, LossSpec] = {}
     metrics: dict[Label, MetricSpec] = {}
     plan: Annotated[tuple[Entry, ...], Meta(min_length=1)]
@@ -239,7 +244,11 @@ def from_value(value: dict[str, Any], *, name: str) -> Spec:
                 label: _component_apart(item, keys) for label, item in shaped[section].items()
             }
     shaped["plan"] = _groups_tagged(shaped.get("plan"))
-    return msgspec.convert(shaped, Spec)
+    spec = msgspec.convert(shaped, Spec)
+    if not {"data", "graph"} <= value.keys() and not _only_calls(spec.plan):
+        msg = "Expected `data` and `graph`: not every phase is a call"
+        raise msgspec.ValidationError(msg)
+    return spec
 
 
 def to_value(spec: Spec) -> dict[str, Any]:
@@ -289,6 +298,13 @@ def _components_of_entries(
                 yield (*here, "sampler"), "sampler", entry.sampler
                 for position, callback in enumerate(entry.callbacks):
                     yield (*here, "callbacks", position), "callback", callback
+
+
+def _only_calls(entries: tuple[Entry, ...]) -> bool:
+    return all(
+        _only_calls(entry.do) if isinstance(entry, GroupSpec) else isinstance(entry, CallSpec)
+        for entry in entries
+    )
 
 
 _LOSS_KEYS = frozenset(LossSpec.__struct_fields__) - {"component"}

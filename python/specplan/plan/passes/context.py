@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -10,7 +12,6 @@ from specplan.spec.diagnostics import Diagnostic, Label
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from pathlib import Path as FilePath
 
     from numpy.typing import NDArray
 
@@ -34,6 +35,11 @@ class CodeUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 READ_ONLY = CodeUse()
+
+
+def below(folder: FilePath, path: str) -> FilePath:
+    """`path` from `folder`, without `..` in it where that can be: people read it in errors."""
+    return FilePath(os.path.normpath(folder / path))
 
 
 class Context:
@@ -85,7 +91,7 @@ class Context:
     @property
     def pythonpath(self) -> tuple[FilePath, ...]:
         """Where modules of the user are looked for."""
-        return tuple(self.folder / folder for folder in self.spec.code.pythonpath)
+        return tuple(below(self.folder, folder) for folder in self.spec.code.pythonpath)
 
     @property
     def unused_parameters(self) -> tuple[Path, ...]:

@@ -60,7 +60,7 @@ def resolve_own(context: Context, kind: Kind, written: ComponentSpec, path: Path
         if parameter.default is not msgspec.UNSET
     }
     component = Component(
-        use=_use(source), args={**defaults, **given}, code=_code(source, context.folder)
+        use=written_use(source), args={**defaults, **given}, code=code_of(source, context.folder)
     )
     return OwnCode(source=source, signature=declared, given=given, component=component)
 
@@ -154,13 +154,15 @@ def _as_written(parameter: Parameter, value: Any) -> Any:
     return encode_floats(msgspec.to_builtins(typed))
 
 
-def _use(source: Source) -> str:
+def written_use(source: Source) -> str:
+    """`use` as the plan writes it: a file lies in the first of the folders of its code."""
     reference = source.reference
     if not reference.is_file:
         return str(reference)
     return f"./{FilePath(reference.place).name}:{reference.name}"
 
 
-def _code(source: Source, folder: FilePath) -> Code:
+def code_of(source: Source, folder: FilePath) -> Code:
+    """What the plan says of a source; its folders start from `folder`."""
     paths = tuple(FilePath(os.path.relpath(root, folder)).as_posix() for root in source.roots)
     return Code(digest=source.digest, paths=paths)

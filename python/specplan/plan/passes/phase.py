@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from specplan.plan.passes.objectives import Objectives
     from specplan.plan.passes.unroll import Step
     from specplan.spec.diagnostics import Path
+    from specplan.spec.model import PhaseSpec
 
 _SAMPLE_ID_DTYPE = "int64"
 _NOUNS = {"losses": "loss", "metrics": "metric"}
@@ -52,6 +53,7 @@ class PhaseScheduler:
         parts: Parts,
         activity: Activity,
         step: Step,
+        spec: PhaseSpec,
     ) -> None:
         self.context = context
         self.resolved = parts.resolved
@@ -60,7 +62,7 @@ class PhaseScheduler:
         self.objectives = parts.objectives
         self.activity = activity
         self.step = step
-        self.spec = step.spec
+        self.spec = spec
         self.path = step.place
         self.label = step.path
         self.measured: list[Measured] = []

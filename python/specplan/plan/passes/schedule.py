@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.plan.passes.activity import Activity
+from specplan.plan.passes.calls import call
 from specplan.plan.passes.phase import PhaseScheduler
 from specplan.plan.passes.unroll import Unrolling
-from specplan.spec.model import LONGEST_NAME, GroupSpec
+from specplan.spec.model import LONGEST_NAME, CallSpec, GroupSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,11 +55,15 @@ def schedule(context: Context, parts: Parts) -> Schedule:
     for step in unrolling.steps():
         if len(step.path) > LONGEST_NAME and step.passes:
             _refuse_length(context, step.path, (*step.place, "label"))
-        scheduler = PhaseScheduler(context, parts, activity, step)
-        phase = scheduler.phase()
+        phase: Phase | None
+        if isinstance(step.spec, CallSpec):
+            phase = call(context, step.spec, step)
+        else:
+            scheduler = PhaseScheduler(context, parts, activity, step, step.spec)
+            phase = scheduler.phase()
+            if not step.alike:
+                outlines.append(scheduler.outline)
         unrolling.scheduled(step, phase)
-        if not step.alike:
-            outlines.append(scheduler.outline)
         if phase is not None:
             built.append((phase, step.place))
         if step.again:

@@ -11,7 +11,7 @@ from specplan.plan.model import Guard, Pass
 from specplan.plan.passes.conditions import Conditions
 from specplan.plan.passes.folds import Cut, Cutter
 from specplan.plan.streams import written_seed_of
-from specplan.spec.model import GroupSpec, PhaseSpec
+from specplan.spec.model import CallSpec, GroupSpec, PhaseSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,7 +53,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 class Step(Scope, frozen=True, kw_only=True):
     """One phase to be scheduled. `place` is where the spec has it; `labels` end with its own."""
 
-    spec: PhaseSpec
+    spec: PhaseSpec | CallSpec
     place: Path
 
     @property

@@ -1,0 +1,29 @@
+"""Experiments that are a function with a YAML file: what their code imports."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from specplan.run.experiment_helper import ExperimentHelper
+    from specplan.run.mocks import mock_modules
+    from specplan.spec.configuration import ConfigurationBase, configuration
+
+__all__ = ["ConfigurationBase", "ExperimentHelper", "configuration", "mock_modules"]
+
+_MODULES = {
+    "ConfigurationBase": "spec.configuration",
+    "ExperimentHelper": "run.experiment_helper",
+    "configuration": "spec.configuration",
+    "mock_modules": "run.mocks",
+}
+
+
+def __getattr__(name: str) -> object:
+    # `mock_modules` has to be there before anything that it could mock is imported.
+    if name not in _MODULES:
+        raise AttributeError(f"module 'specplan.experiments' has no attribute {name!r}")
+    value = getattr(import_module(f"specplan.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

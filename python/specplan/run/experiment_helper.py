@@ -1,0 +1,95 @@
+"""What the function of a call phase is given beside its configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from specplan.spec.configuration import RunMode
+from specplan.store.recorder import WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from specplan.store.recorder import Recorder
+
+_NO_EPOCH = -1
+
+
+class ExperimentHelper:
+    """The first argument of `run(helper, cfg)`. A class derived from it is made where `run` says so.
+
+    Attributes:
+        folder: the folder of the run.
+        configuration: the second argument of `run`.
+        args: words that were given after the YAML file.
+        run_mode: `NORMAL` wherever a function is called.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        configuration: Any,
+        args: tuple[str, ...],
+        recorder: Recorder,
+        phase: str,
+    ) -> None:
+        self.folder = folder
+        self.configuration = configuration
+        self.args = args
+        self.run_mode = RunMode.NORMAL
+        self._recorder = recorder
+        self._phase = phase
+        self._logs: dict[tuple[str | None, tuple[str, ...]], Callable[..., int]] = {}
+        self._step = 0
+        self._last: dict[str, float] = {}
+
+    def log_metrics(
+        self,
+        metrics: Mapping[str, float],
+        step: int | None = None,
+        *,
+        epoch: int | None = None,
+        split: str | None = None,
+    ) -> None:
+        """Record a value for each of some metrics. Without `step`, calls are counted from 0.
+
+        Raises:
+            TypeError: a value is no number.
+        """
+        key = (split, tuple(metrics))
+        if key not in self._logs:
+            series = [(None, split, name) for name in metrics]
+            self._logs[key] = self._recorder.series(self._phase, series)
+        values = {name: _number(name, value) for name, value in metrics.items()}
+        at = self._step if step is None else step
+        self._logs[key](
+            np.array([*values.values()]), _NO_EPOCH if epoch is None else epoch, WHOLE, at
+        )
+        self._step = at + 1
+        self._last |= values
+
+    def log_artifact(
+        self, name: str, value: Any, *, step: int | None = None, epoch: int | None = None
+    ) -> None:
+        """Keep a figure, array, tensor, frame, JSON value, text, bytes, or copy of a file or folder.
+
+        The value of a name that was used before becomes its next version.
+        """
+        self._recorder.artifact(name, value, epoch=epoch, step=step)
+
+    @property
+    def last_metrics(self) -> dict[str, float]:
+        """The last value of each metric that was logged."""
+        return dict(self._last)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        kind = type(value).__name__
+        raise TypeError(f"metric `{name}` is a number, not {value!r} ({kind})") from error

@@ -88,7 +88,7 @@ impl Problem {
             span: Span::new(source, &problem.range),
             related: related.map(|(label, range)| (label, Span::new(source, &range))),
             message: problem.message,
-            hint: problem.hint,
+            hint: problem.hint.map(String::from),
             edits: edits
                 .map(|(range, text)| (Span::new(source, &range), text))
                 .collect(),

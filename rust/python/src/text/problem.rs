@@ -37,7 +37,7 @@ pub(super) struct Problem {
     pub(super) message: String,
     pub(super) range: Range<usize>,
     pub(super) related: Option<(&'static str, Range<usize>)>,
-    pub(super) hint: Option<String>,
+    pub(super) hint: Option<Box<str>>,
     /// What the hint says, done to the text.
     pub(super) edits: Vec<(Range<usize>, String)>,
 }
@@ -96,7 +96,7 @@ impl Problem {
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into_boxed_str());
         self
     }
 

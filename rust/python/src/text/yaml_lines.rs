@@ -49,7 +49,7 @@ impl<'t> Lines<'t> {
     }
 
     /// A line and those above it that are not blank, `most` of them.
-    pub(super) fn from_here_up(&self, line: &Line<'t>, most: usize) -> Vec<Line<'t>> {
+    pub(super) fn upwards(&self, line: &Line<'t>, most: usize) -> Vec<Line<'t>> {
         let lines = std::iter::successors(Some(*line), |line| self.above(line));
         lines.take(most).collect()
     }
@@ -69,8 +69,8 @@ impl<'t> Lines<'t> {
         let tab = first.start + first.margin().find('\t').unwrap_or_default();
         let of_space = |width: usize| {
             let message = "indentation is made of spaces, not tabs";
-            let mut problem = Problem::syntax(tab..tab + 1, message);
-            problem.hint = Some("replace each tab with spaces".to_owned());
+            let problem = Problem::syntax(tab..tab + 1, message);
+            let mut problem = problem.hint("replace each tab with spaces");
             for line in &with_tab {
                 let margin = line.margin();
                 let spaces = margin.replace('\t', &" ".repeat(width));
@@ -87,10 +87,10 @@ impl<'t> Lines<'t> {
     /// The line, and what hangs on it, with the indentation of one above.
     pub(super) fn indentations(&self, stopped: &Line<'t>) -> Vec<Problem> {
         let mut found = Vec::new();
-        for line in self.from_here_up(stopped, 2) {
+        for line in self.upwards(stopped, 2) {
             let own = line.margin().len();
             let mut widths: Vec<usize> = Vec::new();
-            for above in self.from_here_up(&line, 12).iter().skip(1) {
+            for above in self.upwards(&line, 12).iter().skip(1) {
                 let inner = above.margin().len() + above.dashes();
                 for width in [above.margin().len(), inner] {
                     if width != own && !widths.contains(&width) {

@@ -106,7 +106,7 @@ fn stops_at(text: &str) -> Option<usize> {
 
 /// What may be wrong, the likeliest first, each with the edits that mend it.
 fn candidates<'t>(lines: &Lines<'t>, stopped: &Line<'t>) -> Vec<Problem> {
-    let near: Vec<Line<'t>> = lines.from_here_up(stopped, 4);
+    let near: Vec<Line<'t>> = lines.upwards(stopped, 4);
     let mut found = Vec::new();
     let rules: [fn(&Line<'t>) -> Option<Problem>; 8] = [
         Line::evaluated,

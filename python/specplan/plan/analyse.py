@@ -80,8 +80,8 @@ def analyse(
         mended: Mended | None = Mended(spec=validate(document))
     except SpecError as error:
         faults = error.diagnostics
-        places = [fault.origin.path for fault in faults if fault not in document.slips]
-        mended = None if document.is_cut else mend(document, places)
+        structural = [fault for fault in faults if fault not in document.slips]
+        mended = None if document.is_cut else mend(document, structural)
     if mended is None:
         raise SpecError(faults)
     context = Context(

@@ -152,7 +152,7 @@ class _Settling:
     def settle(self) -> tuple[dict[str, Any], Trace]:
         params = self.written.get("params", {})
         if isinstance(params, dict):
-            self._params = self._plain_params(params, ("params",))
+            self._params = self._plain_params(params, ("params",)) or {}
         else:
             self._report(("params",), "SP202", f"expected mapping, found {kind_of(params)}")
         value = {key: item for key, item in self.written.items() if key not in _NOT_IN_THE_VALUE}

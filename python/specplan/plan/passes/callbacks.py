@@ -88,7 +88,7 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
         if found is not None:
             phase.context.error("SP304", "this phase has two callbacks early_stopping", path)
         # A faulty callback or loss list might have produced the name.
-        uncertain = phase.context.damaged((*phase.path, "callbacks")) or not losses.complete
+        uncertain = phase.context.reported((*phase.path, "callbacks")) or not losses.complete
         if component.monitor in series:
             monitored.add(series[component.monitor].evaluation)
             # The number of epochs may be what is wrong, under this key or another.

@@ -122,7 +122,7 @@ def _estimator(context: Context, written: ComponentSpec, path: Path) -> SklearnM
             given[name] = table.as_written(estimator, name, value)
         else:
             code, message, hint = fault
-            context.error(code, message, (*path, name), hint=hint)
+            context.error(code, message, (*path, name), hint=hint, key=code == "SP403")
             right = False
     return SklearnModel(use=use, estimator=estimator, given=given) if right else None
 

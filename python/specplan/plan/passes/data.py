@@ -16,6 +16,7 @@ from specplan.plan.memory import MemoryTableError, read_memory_header
 from specplan.plan.model import Column, Data, Source, Split
 from specplan.plan.passes.splits import Rows, divide
 from specplan.plan.shapes import LARGEST_SIZE, show
+from specplan.spec.suggest import closest
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -197,6 +198,7 @@ def _columns(
     columns: dict[str, Column | None] = {}
     headers = {header.name: header for header in table.header.columns} if table else {}
     first_places: dict[str, Path] = {}
+    meant: list[str] = []
     for domain, name, place in _listed(spec, path):
         if name in columns:
             also = [(first_places[name], "first listed here")]
@@ -209,8 +211,11 @@ def _columns(
         if name not in headers:
             message = f"{table.called} has no column `{name}`; it has {quoted(headers)}"
             context.error("SP302", message, place, hint=did_you_mean(name, headers))
+            meant.append(closest(name, headers) or name)
             continue
         columns[name] = _column(context, domain, headers[name], table, place)
+    # What refers to the column by the name that it has in the file says nothing that is wrong.
+    columns |= {name: None for name in meant if name not in columns}
     if table:
         _check_shapes(context, table, columns, path)
     return columns

@@ -181,7 +181,7 @@ class PhaseScheduler:
             hint = "list nodes of one FeatureSet in `active`, or their losses only"
             self.context.error("SP307", message, self.path, hint=hint)
             return None
-        if not names and len(self.data) == 1:
+        if not names and len(self.data) == 1 and not self.context.damaged(("data",)):
             # A node's input is faulty, but the split can still be checked.
             names = list(self.data)
         return names[0] if names else None

@@ -135,6 +135,11 @@ def _columns_of(
     known = feature_set.columns
     if column in known:
         return ColumnsOf(value=text, feature_set=owner, columns=(column,), joined=False)
+    if column == _ALL_FEATURES and not feature_set.features:
+        if not context.damaged(("data", owner, "features")):
+            message = f"`{text}`: FeatureSet {owner} lists no features"
+            context.error("SP302", message, path, also=[(("data", owner, "features"), "here")])
+        return None
     if column == _ALL_FEATURES:
         return ColumnsOf(value=text, feature_set=owner, columns=feature_set.features, joined=True)
     if any(context.damaged(("data", owner, domain)) for domain in _DOMAINS):

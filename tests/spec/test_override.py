@@ -154,7 +154,9 @@ def test_values(text: str, value: Any) -> None:
 
 
 @given(
-    st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: text[:1] not in "[{\"'")
+    st.text(st.characters(exclude_categories=["Cs"])).filter(
+        lambda text: text.lstrip()[:1] not in "[{\"'"
+    )
 )
 def test_other_text_is_taken_as_it_is_or_is_a_scalar(text: str) -> None:
     composition = Composition(overrides=(f"x={text}",))

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specplan.errors import SpecplanError
@@ -48,6 +48,7 @@ def places(value: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:
             yield from places(item, (*path, part))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.sampled_from(["pre", "import", "post"]), MAPPINGS), max_size=4), MAPPINGS
 )

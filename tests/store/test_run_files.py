@@ -69,10 +69,15 @@ def test_run_json_is_whole_at_every_change(tmp_path: Path) -> None:
     assert journal.run_file.sessions[0].ended_at is not None
     assert sorted(path.name for path in journal.folder.path.iterdir()) == [
         "environment.json",
+        "logs",
         "plan.json",
         "run.json",
         "spec.json",
     ]
+    (warning,) = journal.folder.warnings_log.read_text().splitlines()
+    assert warning == (
+        "data.Set.splits.ratios.test: warning[SP306]: no phase reads split `test` of Set"
+    )
 
 
 def test_run_json_and_environment_json_end_with_their_checksum(tmp_path: Path) -> None:

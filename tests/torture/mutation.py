@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import PlanError, RunError, StoreError
-from specplan.plan.canonical import read_plan
+from specplan.plan.canonical import NAMES, read_plan
 from specplan.results.status import read_run_file
 from tests.torture.figures import Row, Size
 from tests.torture.tools import ROOT
@@ -69,10 +69,9 @@ def formats(folder: RunFolder) -> dict[str, tuple[Path, Read]]:
 
 
 def what_runs(path: Path) -> Any:
-    """A plan without its labels, which its id does not cover: a run with another title is the same."""
+    """A plan without its names, which its id does not cover: a run with another title is the same."""
     plan = msgspec.to_builtins(read_plan(path).plan)
-    del plan["experiment"]
-    return plan
+    return {key: value for key, value in plan.items() if key not in NAMES}
 
 
 def verified_bytes(path: Path) -> bytes:

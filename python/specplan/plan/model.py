@@ -422,7 +422,7 @@ class Surroundings(_Part, frozen=True, kw_only=True):
         dirty_git: what uncommitted changes do to a run that is about to begin.
     """
 
-    pythonpath: tuple[str, ...] = (".",)
+    pythonpath: tuple[str, ...] = ()
     pre_experiment: str | None = None
     dirty_git: DirtyGitAction = DirtyGitAction.WARN
 

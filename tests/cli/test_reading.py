@@ -197,7 +197,7 @@ def test_losses_and_stalls_are_shown(mlx: Mlx, killed: RunFolder, tmp_path: Path
 
 def test_unknown_metrics(mlx: Mlx, finished: Path) -> None:
     result = mlx("metrics", "line", "--name", "loss", folder=finished)
-    known = "`train_loss`, `mse`, `eval_loss`; did you mean `eval_loss`?"
+    known = "`train_loss`, `mse`, `eval_loss`; did you mean `train_loss`?"
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == f"error: no metric `loss` was logged; there: {known}\n"
     result = mlx("metrics", "line", "--phase", "trian", folder=finished)

@@ -34,7 +34,7 @@ def page() -> str:
     _, declared = msgspec.json.schema_components(classes, ref_template="{name}")
     parts = [HEAD]
     for kind in KINDS:
-        parts.append(f"## {kind.capitalize()}s\n")
+        parts.append(f"## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n")
         for use, cls in COMPONENTS[kind].items():
             parts.append(f"### `{use}`\n\n{inspect.cleandoc(cls.__doc__ or '')}\n")
             parts.extend(_arguments(declared[cls.__name__]))

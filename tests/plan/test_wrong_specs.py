@@ -294,6 +294,14 @@ ONE_FAULT: dict[str, Edits] = {
         ("group: deep", "group: deep\n    repeat: {max: 10000}"),
     ),
     "SP716_more_folds_than_rows": (("group: deep", "group: deep\n    for_each: {use: folds, n: 37}"),),
+    "SP718_folds_of_groups": (
+        ("seed: 13}", "seed: 13, group_by: name}"),
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3}"),
+    ),
+    "SP718_folds_of_a_series": (
+        ("use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13", "use: ordered, ratios: {train: 0.7, val: 0.2, test: 0.1}"),
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3}"),
+    ),
 }  # fmt: skip
 
 MANY_FAULTS: dict[str, Edits] = {

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def command(
     spec: Path, composition: Composition, strict: bool, error_format: str, watches: bool
 ) -> None:
-    """Check a spec as `mlx compile` does, and write nothing.
+    """Check a spec as `mlx compile` does, but look at no rows, and write nothing.
 
     Its data need not be there: what only their headers tell is then left unchecked, and the last
     line says so.

@@ -110,7 +110,7 @@ class Layers:
                 ("imports",),
                 "SP202",
                 f"expected list of files, found {kind_of(names)}",
-                hint="write `imports: [base.yaml]`",
+                hint=f"write `imports: [{names if isinstance(names, str) else 'base.yaml'}]`",
             )
             return []
         valid: list[tuple[Path, str]] = []

@@ -254,8 +254,13 @@ def diagnosed(problem: Problem, name: str, lines: Sequence[str] | None = None) -
         origin=origin(problem.span),
         hint=problem.hint,
         labels=labels,
-        fix=Fix(edits=edits, applicability="safe") if edits else None,
+        fix=Fix(edits=edits, applicability=_applicability(problem)) if edits else None,
     )
+
+
+def _applicability(problem: Problem) -> Literal["safe", "unsafe"]:
+    # How far a line belongs to the right is a guess: its neighbours may be what is wrong.
+    return "unsafe" if "indented" in problem.message else "safe"
 
 
 def _origin(name: str | None, span: Range, path: Path, *, line: str | None = None) -> Origin:

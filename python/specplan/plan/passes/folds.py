@@ -62,7 +62,7 @@ class Cutter:
             written = "val" if folds.train == Folds().train else "train"
             self._context.error("SP304", message, (*place, written))
             return None
-        if feature_set is None:
+        if feature_set is None or not self._may_shuffle(feature_set, place):
             return None
         outer = around.get(feature_set)
         sizes = outer.sizes if outer is not None else self._data[feature_set].splits
@@ -103,6 +103,22 @@ class Cutter:
                 )
             )
         return cuts
+
+    def _may_shuffle(self, feature_set: str, place: Path) -> bool:
+        """Whether folds, which deal out single rows, leave whole what the splitter keeps together."""
+        written = self._context.spec.data[feature_set].splits or {}
+        path: Path = ("data", feature_set, "splits")
+        if written.get("use") == "ordered":
+            message = f"the rows of {feature_set} are in an order that folds do not keep"
+            place_of = (*path, "use")
+        elif written.get("group_by"):
+            message = f"the rows of {feature_set} are in groups that folds would part"
+            place_of = (*path, "group_by")
+        else:
+            return True
+        hint = "measure with several phases on splits of a column instead: `{use: column, ...}`"
+        self._context.error("SP718", message, place, hint=hint, also=[(place_of, "said here")])
+        return False
 
     def _feature_set(self, folds: Folds, place: Path) -> str | None:
         if folds.data is None and len(self._data) == 1:

@@ -71,6 +71,8 @@ def formats(folder: RunFolder) -> dict[str, tuple[Path, Read]]:
 def what_runs(path: Path) -> Any:
     """A plan without its names, which its id does not cover: a run with another title is the same."""
     plan = msgspec.to_builtins(read_plan(path).plan)
+    for data in plan["data"].values():
+        data["source"] = {**data["source"], "name": None, "path": None}
     return {key: value for key, value in plan.items() if key not in NAMES}
 
 

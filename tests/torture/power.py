@@ -36,6 +36,11 @@ class FileSystem(NamedTuple):
     def __str__(self) -> str:
         return f"{self.kind}, {self.options}"
 
+    @property
+    def shows_old_blocks(self) -> bool:
+        """Whether a file may have, after a loss of power, what deleted files had in the same place."""
+        return "data=writeback" in self.options
+
 
 EXT4 = (
     FileSystem("ext4", "data=ordered"),
@@ -56,11 +61,16 @@ class Disk:
 
     def make(self) -> None:
         """Make the file system and mount it."""
-        self.mounted.mkdir(parents=True)
+        self.mounted.mkdir(parents=True, exist_ok=True)
         with self._image.open("wb") as image:
             image.truncate(self._size)
         run(f"mkfs.{self._file_system.kind}", "-q", str(self._image))
         self.mount()
+
+    def renew(self) -> None:
+        """Begin again with a disk that has nothing on it, and never had."""
+        self.unmount()
+        self.make()
 
     def mount(self) -> None:
         options = f"loop,{self._file_system.options}"
@@ -130,7 +140,10 @@ def power_loop(
         assert tools.write(command, said, environment) == 0, said.read_text()
         operations = max(done.number for done in read_log(log))
         for _ in range(trials):
-            shutil.rmtree(store)
+            if file_system.shows_old_blocks:
+                made.renew()
+            else:
+                shutil.rmtree(store)
             said.write_bytes(b"")
             fault = Fault(generator.randint(1, operations), "kill-after")
             tools.write(command, said, tools.environment(store, fault))

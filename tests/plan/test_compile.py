@@ -341,3 +341,26 @@ def test_compiling_loads_no_heavy_library(folder: Path) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_shares_of_several_files_are_all_shown(folder: Path) -> None:
+    (folder / "top.yaml").write_text(
+        "imports: [spec.yaml]\ndata: {Cells: {splits: {ratios: {train: 0.9, test: 0.1}}}}\n"
+    )
+    with pytest.raises(SpecError) as raised:
+        compile_path(folder / "top.yaml")
+    (error,) = raised.value.diagnostics
+    assert (error.code, error.origin.line) == ("SP503", 2)
+    assert [(str(label.origin.file).rpartition("/")[2], label.text) for label in error.labels] == [
+        ("top.yaml", "`train` has 0.9"),
+        ("spec.yaml", "`val` has 0.2"),
+        ("top.yaml", "`test` has 0.1"),
+    ]
+
+
+def test_an_unknown_metric_is_no_second_series_too(folder: Path, spec_text: str) -> None:
+    text = spec_text.replace("metrics: [rmse], every", "metrics: [mse], every")
+    (folder / "spec.yaml").write_text(text)
+    with pytest.raises(SpecError) as raised:
+        compile_path(folder / "spec.yaml")
+    assert [error.code for error in raised.value.diagnostics] == ["SP301"]

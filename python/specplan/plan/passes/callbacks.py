@@ -61,7 +61,8 @@ def evaluations(
             built.append(_evaluation(phase, component, losses, source, path))
             produced = _names(component, losses.labels)
             again = {name for name in produced if produced.count(name) > 1}
-            if twice := again or taken.intersection(produced):
+            twice = again or taken.intersection(produced)
+            if twice and not phase.context.reported(path):
                 message = f"this phase would record two series called {quoted(sorted(twice))}"
                 hint = (
                     "rename the loss or metric" if again else "give the evaluation a name with `as`"

@@ -115,7 +115,13 @@ def _ratios_add_up(context: Context, splitter: Splitter, path: Path) -> bool:
     if abs(total - 1) <= _RATIO_TOLERANCE:
         return True
     message = f"split ratios sum to {total:g}, must sum to 1"
-    context.error("SP503", message, (*path, "ratios"))
+    place = (*path, "ratios")
+    shares: list[tuple[Path, str]] = [
+        ((*place, name), f"`{name}` has {share:g}") for name, share in splitter.ratios.items()
+    ]
+    # Files that are laid over each other add up what each of them alone has right.
+    files = {context.origin(share).file for share, _ in shares}
+    context.error("SP503", message, place, also=shares if len(files) > 1 else ())
     return False
 
 

@@ -188,7 +188,24 @@ def test_the_schema_has_installed_components(capsys: pytest.CaptureFixture[str])
         assert list(valid.iter_errors({"specplan": 1} | spec(**wrong))), wrong
 
 
+@pytest.mark.usefixtures("_installed")
+def test_a_package_that_has_not_what_it_names_spoils_no_schema(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries = tmp_path / "site/tiny_plugin-1.0.dist-info/entry_points.txt"
+    entries.write_text(ENTRIES + "loss.gone = tiny_plugin.nope:gone\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["schema"])
+    assert ended.value.code == 0
+    written = capsys.readouterr()
+    assert "model.wave" in json.loads(written.out)["$defs"]
+    assert written.err == (
+        "warning: the installed component `loss.gone` is left out: module `tiny_plugin.nope` not found; "
+        "searched the installed packages\n"
+    )
+
+
 def test_without_plugins_the_schema_is_the_published_one() -> None:
     folder = importlib.resources.files("specplan") / "_schemas"
     schema = json.loads((folder / "experiment.schema.json").read_text(encoding="utf-8"))
-    assert with_plugins(schema) == schema
+    assert with_plugins(schema) == (schema, [])

@@ -27,5 +27,8 @@ def command(of: str) -> None:
     if of == "experiment" and any(plugins(kind) for kind in OPEN_KINDS):
         from specplan.code.schema import with_plugins
 
-        text = json.dumps(with_plugins(json.loads(text)), indent=2, ensure_ascii=False) + "\n"
+        schema, broken = with_plugins(json.loads(text))
+        text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        for what in broken:
+            click.echo(f"warning: {what}", err=True)
     click.echo(text, nl=False)

@@ -12,6 +12,7 @@ from specplan.code.signature import signature
 from specplan.code.source import find
 from specplan.components.plugins import plugins
 from specplan.components.reference import OPEN_KINDS
+from specplan.errors import CodeError
 
 if TYPE_CHECKING:
     from specplan.code.signature import Parameter, Signature
@@ -21,20 +22,24 @@ Schema = dict[str, Any]
 _FILLED = ("input_shape", "output_shape")
 
 
-def with_plugins(schema: Schema) -> Schema:
+def with_plugins(schema: Schema) -> tuple[Schema, list[str]]:
     """`schema` with every installed component: its name, its parameters, its documentation.
 
-    Raises:
-        CodeError: a package registers what it does not have.
+    The second value says of each entry of a package that names nothing what is wrong with it.
     """
     schema = copy.deepcopy(schema)
     definitions: Schema = schema["$defs"]
+    broken: list[str] = []
     for kind in OPEN_KINDS:
         for name, reference in plugins(kind).items():
-            source = find(reference, folder=Path(), pythonpath=())
-            found = signature(source, kind)
-            _add(definitions, kind, name, found)
-    return schema
+            try:
+                source = find(reference, folder=Path(), pythonpath=())
+                found = signature(source, kind)
+            except CodeError as error:
+                broken.append(f"the installed component `{kind}.{name}` is left out: {error}")
+            else:
+                _add(definitions, kind, name, found)
+    return schema, broken
 
 
 def _add(definitions: Schema, kind: Kind, name: str, found: Signature) -> None:

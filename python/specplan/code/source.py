@@ -248,10 +248,8 @@ def _missing_module(name: str, roots: Sequence[Path]) -> CodeError:
         hint = did_you_mean(name, [f"{first}.{inner}" for inner in _names_in(package, "*.py")])
     if name.endswith(".py"):
         hint = f"a file is written `./{name}:...`"
-    searched = quoted(displayed(root) for root in roots)
-    return CodeError(
-        "SP402", f"module `{name}` not found; searched {searched} and the installed packages", hint
-    )
+    searched = [*([quoted(map(displayed, roots))] if roots else []), "the installed packages"]
+    return CodeError("SP402", f"module `{name}` not found; searched {' and '.join(searched)}", hint)
 
 
 def _names_in(folder: Path, pattern: str) -> list[str]:

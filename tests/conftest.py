@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,12 @@ def _own_settings(
     folder: Path = tmp_path_factory.mktemp("settings")
     monkeypatch.setenv("SPECPLAN_CONFIG", str(folder / "config"))
     monkeypatch.setenv("SPECPLAN_CACHE", str(folder / "cache"))
+
+
+def pytest_configure() -> None:
+    """Take SIGINT as a terminal gives it: in the background a shell has it ignored, which children inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

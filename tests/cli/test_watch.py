@@ -13,20 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# A shell starts what runs in the background with SIGINT ignored, which children inherit.
-COMMAND = """\
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from specplan.cli.start import main
-main()
-"""
-
-
 class Watching:
     """A watch over a spec, and the lines that it writes."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        command = [sys.executable, "-c", COMMAND, "validate", name, "--watch"]
+        command = [sys.executable, "-m", "specplan.cli.main", "validate", name, "--watch"]
         self.process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
         self._lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)

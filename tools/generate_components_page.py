@@ -6,17 +6,13 @@ python tools/generate_components_page.py --check    exit with 1 if it would chan
 
 from __future__ import annotations
 
-import argparse
 import inspect
-import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
+from page import write_or_check
 
 from specplan.components import COMPONENTS, KINDS
-
-PAGE = Path(__file__).resolve().parent.parent / "docs/components.md"
 
 HEAD = """# Components
 
@@ -59,21 +55,5 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def main() -> int:
-    """Write or check the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    text = page()
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    if check:
-        print(f"{PAGE.name} is not what the components say; run `make generate`", file=sys.stderr)
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
-    print(f"docs/{PAGE.name} written")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(write_or_check("components.md", page()))

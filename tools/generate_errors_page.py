@@ -6,11 +6,11 @@ python tools/generate_errors_page.py --check    exit with 1 if it would change
 
 from __future__ import annotations
 
-import argparse
-import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from page import write_or_check
 
 from specplan.spec.codes import codes, look_up
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from specplan.spec.codes import Code
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs/errors.md"
 GOLDEN = ROOT / "tests/golden/codes"
 
 HEAD = """# Errors
@@ -52,21 +51,5 @@ def _section(item: Code) -> str:
     return "\n".join(parts)
 
 
-def main() -> int:
-    """Write or check the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
-    text = page()
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    if check:
-        print(f"{PAGE.name} is not what the catalogue says; run `make generate`", file=sys.stderr)
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
-    print(f"docs/{PAGE.name} written")
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(write_or_check("errors.md", page()))

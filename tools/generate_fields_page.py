@@ -6,14 +6,13 @@ python tools/generate_fields_page.py --check    exit with 1 if it would change
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from page import write_or_check
+
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs/fields.md"
 
 HEAD = """# Every field of a plan and of a run
 
@@ -68,20 +67,5 @@ def _type(value: Schema) -> str:
     return kind if isinstance(kind, str) else " or ".join(kind)
 
 
-def main() -> int:
-    """Write, or with `--check` compare."""
-    parser = argparse.ArgumentParser(description="Write docs/fields.md.")
-    parser.add_argument("--check", action="store_true", help="change nothing, report drift")
-    check: bool = parser.parse_args().check
-    text = page()
-    if PAGE.is_file() and PAGE.read_text() == text:
-        return 0
-    state = "is out of date; run tools/generate_fields_page.py" if check else "written"
-    sys.stderr.write(f"docs/fields.md {state}\n")
-    if not check:
-        PAGE.write_text(text)
-    return 1 if check else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(write_or_check("fields.md", page()))

@@ -10,7 +10,7 @@ import specplan
 PUBLIC = """
     AppliedLoss DataError DirtyGitAction DirtyGitError EarlyStopping EvalPhase Evaluation Experiment ExperimentRun FeatureSet FitPhase
     InputBinding Loss ModelGraph ModelNode Optimizer PhaseGroup Plan PlanError ResultRecording RunError
-    SequentialCNN SequentialMLP SimpleSampler SpecError SpecplanError StoreError TrainPhase compile open
+    SequentialCNN SequentialMLP SimpleSampler SpecError SpecplanError StoreError TorchModelWrapper TrainPhase compile open
 """
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from specplan.experiment.train_phase import TrainPhase as TrainPhase
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
+    from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
 
@@ -65,6 +66,7 @@ _MODULES = {
     "SpecError": "errors",
     "SpecplanError": "errors",
     "StoreError": "errors",
+    "TorchModelWrapper": "models.torch.wrapper",
     "TrainPhase": "experiment.train_phase",
     "compile": "experiment.plan",
     "open": "experiment.plan",
@@ -98,6 +100,7 @@ __all__ = [
     "SpecError",
     "SpecplanError",
     "StoreError",
+    "TorchModelWrapper",
     "TrainPhase",
     "compile",
     "open",

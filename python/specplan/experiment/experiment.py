@@ -18,6 +18,7 @@ from specplan.experiment.mapping import compile_objects, spec_of
 from specplan.experiment.phase import Phase
 from specplan.experiment.phase_group import PhaseGroup, entries_spec
 from specplan.experiment.phase_results import PhaseResults
+from specplan.models.torch.wrapper import held_module
 from specplan.spec.arguments import checked_int
 from specplan.store.run_file import Status
 
@@ -77,6 +78,7 @@ class Experiment:
         self._history: list[ExperimentRun] = []
         self._live: _Live | None = None
         self._root: _TemporaryRoot | None = None
+        self._previewing = False
 
     @classmethod
     def from_active_context(
@@ -267,6 +269,8 @@ class Experiment:
             run_plan(compiled, root=self._runs_root(), display=watched, state=live.state)
         finally:
             live.fitted |= watched.fitted
+            if not self._previewing:
+                live.give_back()
 
     def _live_of(self, graph: ModelGraph) -> _Live:
         """The state of `graph`; a fresh one if it replaced another graph."""
@@ -281,9 +285,11 @@ class Experiment:
         is_fresh = before is None or before.graph is not self.model_graph or not before.state.nodes
         snapshot = None if before is None or is_fresh else before.state.capture()
         fitted = set() if before is None else set(before.fitted)
+        self._previewing = True
         try:
             return call()
         finally:
+            self._previewing = False
             del self._history[runs:]
             if snapshot is None:
                 # Nodes of a fresh state are built by the call and would keep what it did to them.
@@ -322,6 +328,14 @@ class _Live:
         self.graph = graph
         self.state = state
         self.fitted = fitted
+
+    def give_back(self) -> None:
+        """Give the modules of the program the weights that their nodes have."""
+        modules = self.state.modules()
+        for label, node in self.graph.nodes.items():
+            module = held_module(node.model)
+            if module is not None and label in modules:
+                module.load_state_dict(modules[label].state_dict())
 
 
 class _TemporaryRoot:

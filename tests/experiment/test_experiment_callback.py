@@ -136,13 +136,13 @@ def test_a_hook_gets_what_its_signature_names(parts: Parts) -> None:
         def on_phase_start(self) -> None:  # type: ignore[override]
             seen["nothing"] = True
 
-        def on_phase_end(self, *, phase: Any, results: Any, **rest: Any) -> None:
+        def on_phase_end(self, *, phase: Any, results: Any, **rest: Any) -> None:  # type: ignore[override]
             seen["results"] = (phase.label, results.metrics(name="eval_loss").num_rows, list(rest))
 
-        def on_group_start(self, *, phase_group: PhaseGroup, **rest: Any) -> None:
+        def on_group_start(self, *, phase_group: PhaseGroup, **rest: Any) -> None:  # type: ignore[override]
             seen["group"] = (phase_group.label, rest["group"] is phase_group)
 
-        def on_group_end(self, results: Any, **_rest: Any) -> None:
+        def on_group_end(self, results: Any, **_rest: Any) -> None:  # type: ignore[override]
             seen["group results"] = [result.label for result in results]
 
     parts.experiment.add_callback(Asking())
@@ -158,7 +158,7 @@ def test_a_hook_gets_what_its_signature_names(parts: Parts) -> None:
 def test_what_is_no_callback_is_refused_when_it_is_registered() -> None:
     class Wrong(ExperimentCallback):
         def on_phase_start(self, epoch: int) -> None:  # type: ignore[override]
-            raise AssertionError
+            raise AssertionError(epoch)
 
     with pytest.raises(
         TypeError,

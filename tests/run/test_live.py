@@ -151,9 +151,9 @@ def test_the_id_follows_what_an_object_holds() -> None:
     one = compiled(net).plan
     assert compiled(copy.deepcopy(net)).plan.id == one.id
     with torch.no_grad():
-        net.last.bias += 1
+        net.last.bias.add_(1)
     assert compiled(net).plan.id != one.id
-    net.last.bias.requires_grad_(requires_grad=False)
+    net.last.bias.requires_grad = False
     assert compiled(net).plan.id != one.id
 
 
@@ -207,7 +207,7 @@ def test_an_object_that_changed_since_is_refused(tmp_path: Path) -> None:
     net = Net()
     plan = compiled(net)
     with torch.no_grad():
-        net.last.bias += 1
+        net.last.bias.add_(1)
     with pytest.raises(CodeError, match=r"^the object `live:net` changed after the plan"):
         run(plan, tmp_path)
 
@@ -222,7 +222,7 @@ class Growing(nn.Module):
         return torch.zeros(len(rows), len(rows))
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "unbound": (spec(), {}, "SP407", "is an object of a Python program, and none is bound"),
     "no model": (spec(), {"net": 3}, "SP406", "`live:net` is builtins:int; a model is a torch"),
     "fails": (spec(), {"net": Misfit()}, "SP604", "`Misfit` failed in forward, RuntimeError: "),

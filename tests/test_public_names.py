@@ -8,11 +8,13 @@ import pytest
 import specplan
 
 PUBLIC = """
-    AppliedLoss DataError DirtyGitAction DirtyGitError EarlyStopping EvalPhase Evaluation Experiment ExperimentRun FeatureSet FitPhase
-    InputBinding Loss ModelGraph ModelNode Optimizer PhaseGroup Plan PlanError ResultRecording RunError
-    SequentialCNN SequentialMLP SimpleSampler
-    ExperimentConfig ExperimentManager ExperimentRecord ExperimentTracker LocalExperimentTracker MAX_ARTIFACT_SIZE MLflowTracker compare_experiments log_environment run_sweep safe_log_artifact validate_metric
-    SpecError SpecplanError StoreError TrainPhase compile open
+    AppliedLoss DataError DirtyGitAction DirtyGitError EarlyStopping EvalPhase Evaluation
+    Experiment ExperimentCallback ExperimentConfig ExperimentManager ExperimentRecord ExperimentRun
+    ExperimentTracker FeatureSet FitPhase InputBinding LocalExperimentTracker Loss
+    MAX_ARTIFACT_SIZE MLflowTracker ModelGraph ModelNode Optimizer PhaseGroup Plan PlanError
+    ResultRecording RunError SequentialCNN SequentialMLP SimpleSampler SpecError SpecplanError
+    StoreError TrainPhase compare_experiments compile log_environment open run_sweep
+    safe_log_artifact validate_metric
 """
 
 

@@ -38,11 +38,15 @@ def train(phase: Train, context: Context) -> dict[str, float]:
         with torch.no_grad():
             program = Program(context.plan, context.state, split, phase.nodes)
             evaluations = [_Evaluation(each, phase, context) for each in phase.evaluations]
+        for compiled in context.inside.compiled:
+            compiled(program)
         run_epoch = _compile_epoch(phase, program, context)
         stopper = Stopper(phase.early_stopping, context.state)
         measured: dict[str, float] = {}
         kept: dict[str, float] = {}
         for epoch in range(phase.epochs):
+            for epoch_started in context.inside.epoch_started:
+                epoch_started(epoch)
             for module in trainable:
                 module.train()
             values = run_epoch(epoch)
@@ -50,6 +54,8 @@ def train(phase: Train, context: Context) -> dict[str, float]:
                 module.eval()
             for evaluation in evaluations:
                 values |= evaluation.run(epoch)
+            for epoch_ended in context.inside.epoch_ended:
+                values |= epoch_ended(epoch, values)
             context.display.epoch_ended(phase, epoch, values)
             stop = stopper.saw(epoch, values)
             measured |= values
@@ -101,6 +107,7 @@ def _compile_epoch(
         phase.path, [(node, phase.split, name) for node, name in zip(nodes, names, strict=True)]
     )
     progress = Progress(context.display, phase)
+    batch_started, batch_ended = context.inside.batch_started, context.inside.batch_ended
     registers = program.registers()
     columns, operations = program.columns, program.operations
     sampler = msgspec.convert(phase.sampler.component.args, Simple)
@@ -117,6 +124,8 @@ def _compile_epoch(
             if interruption.requested is not None:
                 interruption.deliver()
             registers[: len(rows)] = rows
+            for start in batch_started:
+                start(epoch, batch, registers)
             for operate in operations:
                 operate(registers)
             terms = losses(registers)
@@ -132,6 +141,8 @@ def _compile_epoch(
                 record(registers, epoch, batch)
             log(values, epoch, batch, state.steps)
             state.steps += 1
+            for end in batch_ended:
+                end(epoch, batch, registers)
             steps = batch + 1
             progress.stepped(epoch, steps)
         means = sums / steps

@@ -222,7 +222,11 @@ def test_the_environment_is_params(tracker: LocalExperimentTracker) -> None:
 
 
 def test_a_sweep_runs_every_combination(tracker: LocalExperimentTracker) -> None:
-    grid: dict[str, list[float]] = {"learning_rate": [0.001, 0.0001], "batch_size": [16, 32, 64], "hidden": [128, 256]}
+    grid: dict[str, list[float]] = {
+        "learning_rate": [0.001, 0.0001],
+        "batch_size": [16, 32, 64],
+        "hidden": [128, 256],
+    }
     results = run_sweep(grid, lambda **params: {"loss": sum(params.values())}, tracker)
     assert len(results) == 12
     best = min(results, key=lambda result: result["metrics"]["loss"])

@@ -8,7 +8,7 @@ import pytest
 import specplan
 
 PUBLIC = """
-    AppliedLoss DataError DirtyGitAction DirtyGitError EarlyStopping EvalPhase Evaluation Experiment ExperimentRun FeatureSet FitPhase
+    AppliedLoss DataError DirtyGitAction DirtyGitError EarlyStopping EvalPhase Evaluation Experiment ExperimentCallback ExperimentRun FeatureSet FitPhase
     InputBinding Loss ModelGraph ModelNode Optimizer PhaseGroup Plan PlanError ResultRecording RunError
     SequentialCNN SequentialMLP SimpleSampler SpecError SpecplanError StoreError TrainPhase compile open
 """

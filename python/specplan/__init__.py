@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
     from specplan.experiment.evaluation import Evaluation as Evaluation
     from specplan.experiment.experiment import Experiment as Experiment
+    from specplan.experiment.experiment_callback import ExperimentCallback as ExperimentCallback
     from specplan.experiment.fit_phase import FitPhase as FitPhase
     from specplan.experiment.graph import ModelGraph as ModelGraph
     from specplan.experiment.graph import ModelNode as ModelNode
@@ -46,6 +47,7 @@ _MODULES = {
     "EvalPhase": "experiment.eval_phase",
     "Evaluation": "experiment.evaluation",
     "Experiment": "experiment.experiment",
+    "ExperimentCallback": "experiment.experiment_callback",
     "ExperimentRun": "experiment.history",
     "FeatureSet": "data.feature_set",
     "FitPhase": "experiment.fit_phase",
@@ -79,6 +81,7 @@ __all__ = [
     "EvalPhase",
     "Evaluation",
     "Experiment",
+    "ExperimentCallback",
     "ExperimentRun",
     "FeatureSet",
     "FitPhase",

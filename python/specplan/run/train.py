@@ -39,11 +39,16 @@ def train(phase: Train, context: Context) -> dict[str, float]:
         with torch.no_grad():
             program = Program(context.plan, context.state, split, phase.nodes)
             evaluations = [_Evaluation(each, phase, context) for each in phase.evaluations]
+        for compiled in context.inside.compiled:
+            compiled(program)
         run_epoch = _compile_epoch(phase, program, context)
         stopper = Stopper(phase.early_stopping, context.state)
         position = Position(series=1 + len(phase.losses))
         while position.epoch < phase.epochs:
             epoch = position.epoch
+            if not position.steps:
+                for epoch_started in context.inside.epoch_started:
+                    epoch_started(epoch)
             for module in trainable:
                 module.train()
             values = run_epoch(position)
@@ -51,6 +56,8 @@ def train(phase: Train, context: Context) -> dict[str, float]:
                 module.eval()
             for evaluation in evaluations:
                 values |= evaluation.run(epoch)
+            for epoch_ended in context.inside.epoch_ended:
+                values |= epoch_ended(epoch, values)
             context.display.epoch_ended(phase, epoch, values)
             stop = stopper.saw(epoch, values)
             position.measured |= values
@@ -106,6 +113,7 @@ def _compile_epoch(
         phase.path, [(node, phase.split, name) for node, name in zip(nodes, names, strict=True)]
     )
     progress = Progress(context.display, phase)
+    batch_started, batch_ended = context.inside.batch_started, context.inside.batch_ended
     registers = program.registers()
     columns, operations = program.columns, program.operations
     sampler = msgspec.convert(phase.sampler.component.args, Simple)
@@ -120,6 +128,8 @@ def _compile_epoch(
             if interruption.requested is not None:
                 interruption.deliver()
             registers[: len(rows)] = rows
+            for start in batch_started:
+                start(epoch, batch, registers)
             for operate in operations:
                 operate(registers)
             terms = losses(registers)
@@ -135,6 +145,8 @@ def _compile_epoch(
                 record(registers, epoch, batch)
             log(values, epoch, batch, state.steps)
             state.steps += 1
+            for end in batch_ended:
+                end(epoch, batch, registers)
             position.steps = batch + 1
             progress.stepped(epoch, batch + 1)
         means = sums / position.steps

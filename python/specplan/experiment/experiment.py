@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import weakref
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
 from specplan.experiment.graph import ModelGraph
-from specplan.experiment.group_results import PhaseGroupResults
-from specplan.experiment.history import ExperimentRun
+from specplan.experiment.group_results import PhaseGroupResults, group_results_of
+from specplan.experiment.history import ExperimentRun, History
 from specplan.experiment.mapping import compile_objects, spec_of
 from specplan.experiment.phase import Phase
 from specplan.experiment.phase_group import PhaseGroup, entries_spec
-from specplan.experiment.phase_results import PhaseResults
+from specplan.experiment.phase_results import PhaseResults, results_of
+from specplan.experiment.storage import Storage
 from specplan.spec.arguments import checked_int
 from specplan.store.run_file import Status
 
@@ -25,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from specplan.experiment.progress import DisplayOptions, Watched
+    from specplan.experiment.results_config import ResultsConfig
     from specplan.results.open import Run
     from specplan.run.state import State
 
@@ -34,8 +31,7 @@ Results = TypeVar("Results", PhaseResults, PhaseGroupResults)
 class Experiment:
     """Runs phases of the graph in its context; weights and optimizer go on from call to call.
 
-    Every call builds a spec, compiles it to a plan and runs that, as the command does. Its run folder
-    is made below $SPECPLAN_HOME, or in a temporary folder that goes when the results do.
+    Every call builds a spec, compiles it to a plan and runs that, as the command does.
 
     Args:
         label: name of the experiment.
@@ -45,12 +41,14 @@ class Experiment:
         seed: seed of everything that has none of its own, such as the weights.
         checkpointing: not in this version.
         callbacks: not in this version.
-        results_config: not in this version.
+        results_config: where results are stored; by default below $SPECPLAN_HOME, and where that is
+            not set, in a temporary folder that goes when the results do.
 
     Raises:
         NotImplementedError: an argument that is not in this version was given.
         TypeError: an argument is of another type.
-        ValueError: the label or policy is not valid.
+        ValueError: the label or policy is not valid, or the folder of the results holds something else
+            than runs of this experiment.
     """
 
     def __init__(
@@ -60,14 +58,15 @@ class Experiment:
         ctx: ExperimentContext | None = None,
         checkpointing: object = None,
         callbacks: Sequence[object] | None = None,
-        results_config: object = None,
+        results_config: ResultsConfig | None = None,
         *,
         seed: int = 42,
     ) -> None:
-        _refuse(checkpointing=checkpointing, callbacks=callbacks, results_config=results_config)
+        _refuse(checkpointing=checkpointing, callbacks=callbacks)
         if ctx is not None and not isinstance(ctx, ExperimentContext):
             raise TypeError(f"ctx is an ExperimentContext, not {type(ctx).__name__}")
         self.label = checked_label(label)
+        self._storage = Storage(self.label, results_config)
         self.seed = checked_int("the seed of an experiment", seed)
         self._ctx = ExperimentContext() if ctx is None else ctx
         if registration_policy is not None:
@@ -76,7 +75,6 @@ class Experiment:
         self._execution_plan = PhaseGroup(self.label)
         self._history: list[ExperimentRun] = []
         self._live: _Live | None = None
-        self._root: _TemporaryRoot | None = None
 
     @classmethod
     def from_active_context(
@@ -85,7 +83,7 @@ class Experiment:
         registration_policy: str | None = None,
         checkpointing: object = None,
         callbacks: Sequence[object] | None = None,
-        results_config: object = None,
+        results_config: ResultsConfig | None = None,
         *,
         seed: int = 42,
     ) -> Experiment:
@@ -117,9 +115,14 @@ class Experiment:
         return self._execution_plan
 
     @property
-    def history(self) -> list[ExperimentRun]:
-        """One entry for each call that ran phases, failed ones included."""
-        return list(self._history)
+    def results_config(self) -> ResultsConfig | None:
+        """Where results are stored, as it was given."""
+        return self._storage.config
+
+    @property
+    def history(self) -> History:
+        """One entry for each call that ran phases, failed ones included. A copy."""
+        return History(self._history)
 
     @property
     def last_run(self) -> ExperimentRun | None:
@@ -141,9 +144,8 @@ class Experiment:
             SpecError: what was built does not fit together.
             RunError: an exception ended the run; it is the cause.
         """
-        return self._run_group(
-            self._execution_plan, entries_spec(self._execution_plan), "", display
-        )
+        plan = self._execution_plan
+        return self._run_group(plan, entries_spec(plan), "", display)
 
     def run_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
         """Run one phase, whether or not it is in the execution plan.
@@ -158,7 +160,7 @@ class Experiment:
             phase.label,
             [phase],
             [phase.spec()],
-            lambda run: _phase_results(phase, "", run),
+            lambda run: results_of(run, phase.label),
             display,
         )
 
@@ -200,7 +202,7 @@ class Experiment:
             group.label,
             group.flatten(),
             entries,
-            lambda run: _group_results(group, prefix, run),
+            lambda run: group_results_of(run, group.label, prefix),
             display,
         )
 
@@ -241,7 +243,7 @@ class Experiment:
             error = raised
             raise
         finally:
-            run = None if watched.folder is None else self._opened(watched.folder)
+            run = None if watched.folder is None else self._storage.opened(watched.folder)
             results = None if run is None else results_of(run)
             self._history.append(
                 ExperimentRun(
@@ -250,6 +252,8 @@ class Experiment:
                     started_at=started,
                     ended_at=datetime.now(UTC),
                     results=results,
+                    execution_meta=() if run is None else run.phases,
+                    metadata={} if run is None else {"run": run.id, "plan": run.run_file.plan_id},
                     run=run,
                     error=None if error is None else f"{type(error).__name__}: {error}",
                 )
@@ -264,7 +268,13 @@ class Experiment:
         live = self._live_of(graph)
         compiled = compile_objects(spec, graph, fitted=live.fitted)
         try:
-            run_plan(compiled, root=self._runs_root(), display=watched, state=live.state)
+            run_plan(
+                compiled,
+                root=self._storage.root(),
+                display=watched,
+                state=live.state,
+                elsewhere=self._storage.elsewhere(),
+            )
         finally:
             live.fitted |= watched.fitted
 
@@ -282,7 +292,8 @@ class Experiment:
         snapshot = None if before is None or is_fresh else before.state.capture()
         fitted = set() if before is None else set(before.fitted)
         try:
-            return call()
+            with self._storage.in_memory():
+                return call()
         finally:
             del self._history[runs:]
             if snapshot is None:
@@ -292,21 +303,6 @@ class Experiment:
                 assert before is not None
                 before.state.restore(snapshot)
                 before.fitted = fitted
-
-    def _runs_root(self) -> Path:
-        if home := os.environ.get("SPECPLAN_HOME"):
-            return Path(home)
-        if self._root is None:
-            self._root = _TemporaryRoot()
-        return self._root.path
-
-    def _opened(self, folder: Path) -> Run:
-        from specplan.results.open import open_run
-
-        run = open_run(folder)
-        if self._root is not None:
-            _ROOTS[run] = self._root
-        return run
 
 
 class _Live:
@@ -324,18 +320,6 @@ class _Live:
         self.fitted = fitted
 
 
-class _TemporaryRoot:
-    """A folder that is removed when nobody holds this object."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="specplan-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-
-# Results read their run folder when asked, so it stays as long as any run that is opened from it.
-_ROOTS: weakref.WeakKeyDictionary[Run, _TemporaryRoot] = weakref.WeakKeyDictionary()
-
-
 def _refuse(**arguments: object) -> None:
     for name, value in arguments.items():
         if value is not None:
@@ -346,19 +330,3 @@ def _status(error: BaseException | None) -> Status:
     if error is None:
         return Status.COMPLETED
     return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
-
-
-def _phase_results(phase: Phase, prefix: str, run: Run) -> PhaseResults:
-    return PhaseResults(phase.label, phase.kind, prefix + phase.label, run)
-
-
-def _group_results(group: PhaseGroup, prefix: str, run: Run) -> PhaseGroupResults:
-    return PhaseGroupResults(
-        group.label,
-        [
-            _group_results(entry, f"{prefix}{entry.label}.", run)
-            if isinstance(entry, PhaseGroup)
-            else _phase_results(entry, prefix, run)
-            for entry in group.all
-        ],
-    )

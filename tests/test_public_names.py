@@ -8,9 +8,11 @@ import pytest
 import specplan
 
 PUBLIC = """
-    AppliedLoss DataError DirtyGitAction DirtyGitError EarlyStopping EvalPhase Evaluation Experiment ExperimentRun FeatureSet FitPhase
-    InputBinding Loss ModelGraph ModelNode Optimizer PhaseGroup Plan PlanError ResultRecording RunError
-    SequentialCNN SequentialMLP SimpleSampler SpecError SpecplanError StoreError TrainPhase compile open
+    AppliedLoss ArtifactStore DataError DirtyGitAction DirtyGitError EarlyStopping EvalPhase EvalResults Evaluation
+    ExecutionStore Experiment ExperimentRun FeatureSet FitPhase FitResults
+    InputBinding Loss MetricStore ModelGraph ModelNode Optimizer PhaseGroup PhaseGroupResults PhaseResults Plan PlanError
+    ResultRecording ResultsConfig RunError SequentialCNN SequentialMLP SimpleSampler SpecError SpecplanError StoreError
+    TrainPhase TrainResults compile open
 """
 
 

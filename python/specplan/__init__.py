@@ -23,41 +23,58 @@ if TYPE_CHECKING:
     from specplan.experiment.graph import ModelGraph as ModelGraph
     from specplan.experiment.graph import ModelNode as ModelNode
     from specplan.experiment.graph import Optimizer as Optimizer
+    from specplan.experiment.group_results import PhaseGroupResults as PhaseGroupResults
     from specplan.experiment.history import ExperimentRun as ExperimentRun
     from specplan.experiment.loss import AppliedLoss as AppliedLoss
     from specplan.experiment.loss import Loss as Loss
     from specplan.experiment.phase_group import PhaseGroup as PhaseGroup
+    from specplan.experiment.phase_results import EvalResults as EvalResults
+    from specplan.experiment.phase_results import FitResults as FitResults
+    from specplan.experiment.phase_results import PhaseResults as PhaseResults
+    from specplan.experiment.phase_results import TrainResults as TrainResults
     from specplan.experiment.plan import Plan as Plan
     from specplan.experiment.plan import compile as compile  # noqa: A004 -- read as specplan.compile
     from specplan.experiment.plan import open as open  # noqa: A004 -- read as specplan.open
+    from specplan.experiment.results_config import ResultsConfig as ResultsConfig
     from specplan.experiment.train_phase import ResultRecording as ResultRecording
     from specplan.experiment.train_phase import TrainPhase as TrainPhase
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
+    from specplan.results.artifact_store import ArtifactStore as ArtifactStore
+    from specplan.results.execution_store import ExecutionStore as ExecutionStore
+    from specplan.results.metric_store import MetricStore as MetricStore
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
 
 _MODULES = {
     "AppliedLoss": "experiment.loss",
+    "ArtifactStore": "results.artifact_store",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
     "EarlyStopping": "components.callback",
     "EvalPhase": "experiment.eval_phase",
+    "EvalResults": "experiment.phase_results",
     "Evaluation": "experiment.evaluation",
+    "ExecutionStore": "results.execution_store",
     "Experiment": "experiment.experiment",
     "ExperimentRun": "experiment.history",
     "FeatureSet": "data.feature_set",
     "FitPhase": "experiment.fit_phase",
+    "FitResults": "experiment.phase_results",
     "InputBinding": "experiment.binding",
     "Loss": "experiment.loss",
+    "MetricStore": "results.metric_store",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.graph",
     "Optimizer": "experiment.graph",
     "PhaseGroup": "experiment.phase_group",
+    "PhaseGroupResults": "experiment.group_results",
+    "PhaseResults": "experiment.phase_results",
     "Plan": "experiment.plan",
     "PlanError": "errors",
     "ResultRecording": "experiment.train_phase",
+    "ResultsConfig": "experiment.results_config",
     "RunError": "errors",
     "SequentialCNN": "models.torch.sequential",
     "SequentialMLP": "models.torch.sequential",
@@ -66,31 +83,40 @@ _MODULES = {
     "SpecplanError": "errors",
     "StoreError": "errors",
     "TrainPhase": "experiment.train_phase",
+    "TrainResults": "experiment.phase_results",
     "compile": "experiment.plan",
     "open": "experiment.plan",
 }
 
 __all__ = [
     "AppliedLoss",
+    "ArtifactStore",
     "DataError",
     "DirtyGitAction",
     "DirtyGitError",
     "EarlyStopping",
     "EvalPhase",
+    "EvalResults",
     "Evaluation",
+    "ExecutionStore",
     "Experiment",
     "ExperimentRun",
     "FeatureSet",
     "FitPhase",
+    "FitResults",
     "InputBinding",
     "Loss",
+    "MetricStore",
     "ModelGraph",
     "ModelNode",
     "Optimizer",
     "PhaseGroup",
+    "PhaseGroupResults",
+    "PhaseResults",
     "Plan",
     "PlanError",
     "ResultRecording",
+    "ResultsConfig",
     "RunError",
     "SequentialCNN",
     "SequentialMLP",
@@ -99,6 +125,7 @@ __all__ = [
     "SpecplanError",
     "StoreError",
     "TrainPhase",
+    "TrainResults",
     "compile",
     "open",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from specplan.experiment.results_config import ResultsConfig
 from specplan.results.open import Run, open_run
-from specplan.store.run_file import Status
+from specplan.store.layout import EXECUTION_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,6 +77,14 @@ class Storage:
     def opened(self, folder: Path) -> Run:
         """The run in a folder. What is temporary of it stays until the run is forgotten."""
         run = open_run(folder)
+        if (
+            run.folder.records.is_symlink()
+            and self.config is not None
+            and not self.config.save_execution
+        ):
+            # The tables say nothing that the records do not, and they would stay.
+            for table in run.folder.tables.glob(EXECUTION_TABLES):
+                table.unlink()
         if self._temporary is not None:
             _TEMPORARY[run] = self._temporary
         return run

@@ -185,10 +185,9 @@ class AxisSeries(Generic[T]):
 
     def _at(self, key: Key) -> T:
         if key not in self._entries:
-            asked = ", ".join(
-                f"{axis}={value!r}" for axis, value in zip(self.axes, key, strict=False)
-            )
-            raise KeyError(f"there is no value at {asked or key!r} in {self!r}")
+            named = zip(self.axes, key, strict=False)
+            asked = ", ".join(f"{axis}={value!r}" for axis, value in named)
+            raise KeyError(f"there is no value at {asked} in {self!r}")
         return self._entries[key]
 
     def _inner(self, key: Any) -> Key:

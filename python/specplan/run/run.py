@@ -55,13 +55,15 @@ def run_plan(
     display: Display,
     state: State | None = None,
     trust: bool = False,
+    elsewhere: Mapping[str, Path] = {},
 ) -> Outcome:
     """Run every phase of a plan and write a run folder below `root`.
 
     `state` is that of an earlier outcome, whose weights, estimators and optimizer are gone on with;
     without it everything starts fresh. Data are read and checked before the folder is made, so a
     plan whose data are not there leaves no run behind. `trust` is the word of the user that the code
-    which the plan names may run.
+    which the plan names may run. `elsewhere` has folders for parts of the run folder, by
+    name, which are links in it.
 
     Raises:
         CodeError: code of the user that the plan names is missing, changed or not trusted.
@@ -98,7 +100,13 @@ def run_plan(
     ):
         live.add_nodes(plan)
         found = versions()
-        journal = create_run(root, compiled, environment=environment(git, found), versions=found)
+        journal = create_run(
+            root,
+            compiled,
+            environment=environment(git, found),
+            versions=found,
+            elsewhere=elsewhere,
+        )
         context = Context(
             plan=plan,
             tables=tables,

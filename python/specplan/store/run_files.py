@@ -117,12 +117,13 @@ def create_run(
     *,
     environment: Mapping[str, object],
     versions: Mapping[str, str],
+    elsewhere: Mapping[str, Path] = {},
 ) -> Journal:
     """Create the folder of a new run. It appears whole: with run.json, plan and environment.
 
     The run's id is the time in UTC, with a suffix where another run began in the same second; its
     version counts the runs of the experiment. With `add_timestamp` the experiment has the time in its
-    name as well, and so one run.
+    name as well, and so one run. A part of it that lies `elsewhere`, in a folder by that name, is a link.
     """
     plan = compiled.plan
     now = datetime.now(UTC)
@@ -161,6 +162,10 @@ def create_run(
         )
         write_atomically(aside.run_file, encode_checked(run_file))
         write_atomically(aside.reserve, bytes(RESERVE_BYTES))
+        for part, place in elsewhere.items():
+            target = place.absolute() / name / run_id / part
+            target.mkdir(parents=True)
+            (aside.path / part).symlink_to(target)
         folder = RunFolder(experiments / run_id)
         aside.path.rename(folder.path)
         sync_folder(experiments)

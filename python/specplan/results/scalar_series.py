@@ -106,6 +106,9 @@ class MetricSeries(AxisSeries[MetricEntry]):
         """The table as pandas has it, with NaN for null numbers."""
         return self.table.to_pandas()
 
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}\n{self.table!r}"
+
     def _repr_html_(self) -> str:
         return self.table._repr_html_()
 
@@ -133,6 +136,9 @@ class LossSeries(AxisSeries[LossRecord]):
     def to_pandas(self) -> pandas.DataFrame:
         """The table as pandas has it."""
         return self.table.to_pandas()
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}\n{self.table!r}"
 
     def _repr_html_(self) -> str:
         return self.table._repr_html_()

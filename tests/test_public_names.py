@@ -9,12 +9,15 @@ import specplan
 
 PUBLIC = """
     AppliedLoss
+    ArtifactStore
     DataError
     DirtyGitAction
     DirtyGitError
     EarlyStopping
     EvalPhase
+    EvalResults
     Evaluation
+    ExecutionStore
     Experiment
     ExperimentCallback
     ExperimentConfig
@@ -24,18 +27,23 @@ PUBLIC = """
     ExperimentTracker
     FeatureSet
     FitPhase
+    FitResults
     InputBinding
     LocalExperimentTracker
     Loss
     MAX_ARTIFACT_SIZE
     MLflowTracker
+    MetricStore
     ModelGraph
     ModelNode
     Optimizer
     PhaseGroup
+    PhaseGroupResults
+    PhaseResults
     Plan
     PlanError
     ResultRecording
+    ResultsConfig
     RunError
     SequentialCNN
     SequentialMLP
@@ -45,6 +53,7 @@ PUBLIC = """
     StoreError
     TorchModelWrapper
     TrainPhase
+    TrainResults
     compare_experiments
     compile
     log_environment

@@ -8,8 +8,10 @@ import pytest
 import specplan
 
 PUBLIC = """
+    Accelerator
     AppliedLoss
     ArtifactStore
+    ConcatNode
     DataError
     DirtyGitAction
     DirtyGitError
@@ -33,6 +35,7 @@ PUBLIC = """
     Loss
     MAX_ARTIFACT_SIZE
     MLflowTracker
+    MergeStrategy
     MetricStore
     ModelGraph
     ModelNode
@@ -45,6 +48,7 @@ PUBLIC = """
     ResultRecording
     ResultsConfig
     RunError
+    ScikitModelWrapper
     SequentialCNN
     SequentialMLP
     SimpleSampler
@@ -61,6 +65,7 @@ PUBLIC = """
     run_sweep
     safe_log_artifact
     validate_metric
+    wrap_model
 """
 
 

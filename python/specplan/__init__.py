@@ -15,19 +15,22 @@ if TYPE_CHECKING:
     from specplan.errors import SpecError as SpecError
     from specplan.errors import SpecplanError as SpecplanError
     from specplan.errors import StoreError as StoreError
+    from specplan.experiment.accelerator import Accelerator as Accelerator
     from specplan.experiment.binding import InputBinding as InputBinding
+    from specplan.experiment.concat_node import ConcatNode as ConcatNode
+    from specplan.experiment.concat_node import MergeStrategy as MergeStrategy
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
     from specplan.experiment.evaluation import Evaluation as Evaluation
     from specplan.experiment.experiment import Experiment as Experiment
     from specplan.experiment.experiment_callback import ExperimentCallback as ExperimentCallback
     from specplan.experiment.fit_phase import FitPhase as FitPhase
     from specplan.experiment.graph import ModelGraph as ModelGraph
-    from specplan.experiment.graph import ModelNode as ModelNode
-    from specplan.experiment.graph import Optimizer as Optimizer
     from specplan.experiment.group_results import PhaseGroupResults as PhaseGroupResults
     from specplan.experiment.history import ExperimentRun as ExperimentRun
     from specplan.experiment.loss import AppliedLoss as AppliedLoss
     from specplan.experiment.loss import Loss as Loss
+    from specplan.experiment.node import ModelNode as ModelNode
+    from specplan.experiment.optimizer import Optimizer as Optimizer
     from specplan.experiment.phase_group import PhaseGroup as PhaseGroup
     from specplan.experiment.phase_results import EvalResults as EvalResults
     from specplan.experiment.phase_results import FitResults as FitResults
@@ -39,9 +42,11 @@ if TYPE_CHECKING:
     from specplan.experiment.results_config import ResultsConfig as ResultsConfig
     from specplan.experiment.train_phase import ResultRecording as ResultRecording
     from specplan.experiment.train_phase import TrainPhase as TrainPhase
+    from specplan.models.sklearn.wrapper import ScikitModelWrapper as ScikitModelWrapper
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
     from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
+    from specplan.models.wrap import wrap_model as wrap_model
     from specplan.results.artifact_store import ArtifactStore as ArtifactStore
     from specplan.results.execution_store import ExecutionStore as ExecutionStore
     from specplan.results.metric_store import MetricStore as MetricStore
@@ -61,8 +66,10 @@ if TYPE_CHECKING:
     from specplan.track.tracker import validate_metric as validate_metric
 
 _MODULES = {
+    "Accelerator": "experiment.accelerator",
     "AppliedLoss": "experiment.loss",
     "ArtifactStore": "results.artifact_store",
+    "ConcatNode": "experiment.concat_node",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
@@ -86,10 +93,11 @@ _MODULES = {
     "Loss": "experiment.loss",
     "MAX_ARTIFACT_SIZE": "track.tracker",
     "MLflowTracker": "track.mlflow",
+    "MergeStrategy": "experiment.concat_node",
     "MetricStore": "results.metric_store",
     "ModelGraph": "experiment.graph",
-    "ModelNode": "experiment.graph",
-    "Optimizer": "experiment.graph",
+    "ModelNode": "experiment.node",
+    "Optimizer": "experiment.optimizer",
     "PhaseGroup": "experiment.phase_group",
     "PhaseGroupResults": "experiment.group_results",
     "PhaseResults": "experiment.phase_results",
@@ -98,6 +106,7 @@ _MODULES = {
     "ResultRecording": "experiment.train_phase",
     "ResultsConfig": "experiment.results_config",
     "RunError": "errors",
+    "ScikitModelWrapper": "models.sklearn.wrapper",
     "SequentialCNN": "models.torch.sequential",
     "SequentialMLP": "models.torch.sequential",
     "SimpleSampler": "samplers",
@@ -114,12 +123,15 @@ _MODULES = {
     "run_sweep": "track.tracker",
     "safe_log_artifact": "track.tracker",
     "validate_metric": "track.tracker",
+    "wrap_model": "models.wrap",
 }
 
 __all__ = [
     "MAX_ARTIFACT_SIZE",
+    "Accelerator",
     "AppliedLoss",
     "ArtifactStore",
+    "ConcatNode",
     "DataError",
     "DirtyGitAction",
     "DirtyGitError",
@@ -142,6 +154,7 @@ __all__ = [
     "LocalExperimentTracker",
     "Loss",
     "MLflowTracker",
+    "MergeStrategy",
     "MetricStore",
     "ModelGraph",
     "ModelNode",
@@ -154,6 +167,7 @@ __all__ = [
     "ResultRecording",
     "ResultsConfig",
     "RunError",
+    "ScikitModelWrapper",
     "SequentialCNN",
     "SequentialMLP",
     "SimpleSampler",
@@ -170,6 +184,7 @@ __all__ = [
     "run_sweep",
     "safe_log_artifact",
     "validate_metric",
+    "wrap_model",
 ]
 
 

@@ -241,6 +241,4 @@ def _arrow(edge: Edge, source: _Place, target: _Place) -> str:
 
 
 def _text(text: str, x: float, y: float, *, anchor: str = "middle", fill: str = "#111111") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{html.escape(text)}</text>'
-    )
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{html.escape(text)}</text>'

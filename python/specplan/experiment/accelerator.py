@@ -92,5 +92,7 @@ def accelerator_of(value: Accelerator | str | None) -> Accelerator | None:
     if isinstance(value, str):
         value = Accelerator(value)
     if not isinstance(value, Accelerator):
-        raise TypeError(f"accelerator is an Accelerator or the name of a device, not {type(value).__name__}")
+        raise TypeError(
+            f"accelerator is an Accelerator or the name of a device, not {type(value).__name__}"
+        )
     return value

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from specplan.data.feature_set import FeatureSet, FeatureSetReference
 from specplan.experiment.loss import find_node
+from specplan.experiment.node import label_of
 from specplan.samplers import SimpleSampler
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
-    from specplan.experiment.graph import ModelNode
+    from specplan.experiment.node import GraphNode
 
 Upstream = FeatureSet | FeatureSetReference | str
 
@@ -22,7 +24,7 @@ class InputBinding:
 
     def __init__(
         self,
-        node: ModelNode,
+        node: GraphNode,
         feature_set: FeatureSet,
         split: str | None,
         sampler: SimpleSampler | None,
@@ -35,7 +37,7 @@ class InputBinding:
     @classmethod
     def for_training(
         cls,
-        node: str | ModelNode,
+        node: str | GraphNode,
         sampler: SimpleSampler,
         upstream: Upstream | None = None,
         split: str | None = None,
@@ -60,7 +62,7 @@ class InputBinding:
     @classmethod
     def for_evaluation(
         cls,
-        node: str | ModelNode,
+        node: str | GraphNode,
         upstream: Upstream | None = None,
         split: str | None = None,
     ) -> InputBinding:
@@ -85,7 +87,7 @@ class InputBinding:
     @classmethod
     def _bound(
         cls,
-        node: str | ModelNode,
+        node: str | GraphNode,
         upstream: Upstream | None,
         split: str | None,
         sampler: SimpleSampler | None,
@@ -103,16 +105,23 @@ class InputBinding:
         )
 
 
-def _feature_set(node: ModelNode, upstream: Upstream | None) -> FeatureSet:
-    own = node.upstream_ref
-    if not isinstance(own, FeatureSetReference):
+def _feature_set(node: GraphNode, upstream: Upstream | None) -> FeatureSet:
+    read = [each for each in node.upstreams if isinstance(each, FeatureSetReference)]
+    if not read:
         raise ValueError(
-            f"node `{node.label}` reads node `{own.label}` and no FeatureSet; "
+            f"node `{node.label}` reads node `{label_of(node.upstreams[0])}` and no FeatureSet; "
             "bind the head node before it"
         )
     if isinstance(upstream, FeatureSetReference):
         upstream = upstream.feature_set
     name = upstream.label if isinstance(upstream, FeatureSet) else upstream
+    own = next((each for each in read if each.feature_set.label == name), read[0])
+    others = {each.feature_set.label for each in read}
+    if name is None and len(others) > 1:
+        raise ValueError(
+            f"node `{node.label}` reads several FeatureSets, {quoted(sorted(others))}; "
+            "say which with `upstream`"
+        )
     if name not in (None, own.feature_set.label):
         raise ValueError(
             f"node `{node.label}` reads FeatureSet `{own.feature_set.label}`, not `{name}`"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from specplan.experiment.node import (
@@ -18,6 +17,8 @@ from specplan.spec.arguments import checked_int, checked_list, written
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from specplan.data.feature_set import FeatureSet, FeatureSetReference
     from specplan.experiment.node import Column
 
@@ -169,7 +170,9 @@ class ConcatNode(GraphNode):
 
     def __repr__(self) -> str:
         reads = [label_of(read) for read in self.upstream_refs]
-        return f"ConcatNode(label={self.label!r}, upstreams={reads}, concat_axis={self.concat_axis})"
+        return (
+            f"ConcatNode(label={self.label!r}, upstreams={reads}, concat_axis={self.concat_axis})"
+        )
 
 
 def _strategy(
@@ -177,7 +180,9 @@ def _strategy(
 ) -> Strategy:
     if isinstance(value, GraphNode):
         if not any(value is read for read in reads):
-            raise ValueError(f"{what} is node `{value.label}`, which is not among the upstream_refs")
+            raise ValueError(
+                f"{what} is node `{value.label}`, which is not among the upstream_refs"
+            )
         return value
     if isinstance(value, str):
         try:

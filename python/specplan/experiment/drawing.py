@@ -5,16 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from specplan.data.drawing import Box, Drawing, Edge
+from specplan.data.drawing import Box, Drawing, Edge, Form
 from specplan.data.feature_set import FeatureSetReference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from specplan.experiment.graph import ModelGraph
     from specplan.experiment.node import GraphNode
     from specplan.experiment.phase import Phase
-    from specplan.experiment.phase_group import PhaseGroup
 
 
 def draw_graph(graph: ModelGraph, *, show_frozen: bool = False) -> Drawing:
@@ -27,13 +26,15 @@ def draw_graph(graph: ModelGraph, *, show_frozen: bool = False) -> Drawing:
     for label, node in graph.nodes.items():
         frozen = show_frozen and node.is_frozen
         text = f"{label}: {use_of(node)}" + (" (frozen)" if frozen else "")
-        form = "node" if "model" in node.spec() else "merge"
+        form: Form = "node" if "model" in node.spec() else "merge"
         boxes.append(Box(_name(label), text, form, faded=frozen))
         reads = () if node.compiled is None else node.compiled.inputs
         shapes = [str(read.shape) for read in reads] or [""] * len(node.upstreams)
         for upstream, shape in zip(node.upstreams, shapes, strict=False):
             source, columns = _source(upstream)
-            edges.append(Edge(_name(source), _name(label), " ".join([*columns, *[shape] * bool(shape)])))
+            edges.append(
+                Edge(_name(source), _name(label), " ".join([*columns, *[shape] * bool(shape)]))
+            )
     for node in graph.tail_nodes.values():
         if node.compiled is not None:
             outputs = f"{_name(node.label)}__outputs"
@@ -63,11 +64,11 @@ def draw_phase(phase: Phase) -> Drawing:
     return Drawing(list(boxes.values()), edges)
 
 
-def draw_group(group: PhaseGroup) -> Drawing:
-    """The phases of a group, one after the other; those of a nested group in a frame of their own."""
+def draw_phases(phases: Sequence[tuple[Phase, str | None]]) -> Drawing:
+    """Phases one after the other; those of a nested group, whose path is beside them, in a frame."""
     boxes = [
         Box(f"phase_{index}", phase.describe(), "phase", within)
-        for index, (phase, within) in enumerate(_phases(group, ""))
+        for index, (phase, within) in enumerate(phases)
     ]
     return Drawing(boxes, [Edge(one.name, other.name) for one, other in pairwise(boxes)])
 
@@ -77,14 +78,6 @@ def use_of(node: GraphNode) -> str:
     section = node.spec()
     component = section.get("model") or section["merge"]
     return str(component["use"]).rpartition(":")[2]
-
-
-def _phases(group: PhaseGroup, path: str) -> Iterator[tuple[Phase, str | None]]:
-    for entry in group.all:
-        if isinstance(entry, type(group)):
-            yield from _phases(entry, f"{path}{entry.label}.")
-        else:
-            yield entry, path.removesuffix(".") or None
 
 
 def _source(upstream: FeatureSetReference | GraphNode) -> tuple[str, list[str]]:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from specplan.experiment.binding import InputBinding
-    from specplan.experiment.graph import ModelNode
     from specplan.experiment.loss import AppliedLoss
+    from specplan.experiment.node import GraphNode
 
 
 class EvalPhase(Phase):
@@ -38,7 +38,7 @@ class EvalPhase(Phase):
         input_sources: Sequence[InputBinding],
         losses: Sequence[AppliedLoss] | None = None,
         *,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         batch_size: int | None = None,
     ) -> None:
         super().__init__(label, input_sources, losses or (), active_nodes)
@@ -55,7 +55,7 @@ class EvalPhase(Phase):
         split: str,
         losses: Sequence[AppliedLoss] | None = None,
         *,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         batch_size: int | None = None,
     ) -> EvalPhase:
         """Bind every active head node of the active context's graph to one split.

@@ -244,7 +244,7 @@ class Experiment:
         started = datetime.now(UTC)
         error: BaseException | None = None
         try:
-            self._execute(self._spec(call.phases, call.entries), watched, callbacks.hooks())
+            self._execute(call, watched, callbacks.hooks())
         except BaseException as raised:
             error = raised
             raise
@@ -269,12 +269,13 @@ class Experiment:
         assert results is not None, "a run that completes has a folder"
         return results
 
-    def _execute(self, spec: dict[str, Any], watched: Watched, hooks: Hooks) -> None:
+    def _execute(self, call: _Call[Any], watched: Watched, hooks: Hooks) -> None:
         from specplan.run.run import run_plan
 
+        spec = self._spec(call.phases, call.entries)
         graph = self._graph()
         live = self._live_of(graph)
-        compiled = compile_objects(spec, graph, fitted=live.fitted)
+        compiled = compile_objects(spec, graph, phases=call.phases, fitted=live.fitted)
         try:
             run_plan(
                 compiled,
@@ -346,7 +347,7 @@ class _Live:
         """Give the modules of the program the weights that their nodes have."""
         modules = self.state.modules()
         for label, node in self.graph.nodes.items():
-            module = held_module(node.model)
+            module = held_module(getattr(node, "model", None))
             if module is not None and label in modules:
                 module.load_state_dict(modules[label].state_dict())
 

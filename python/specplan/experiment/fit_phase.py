@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from specplan.experiment.binding import InputBinding
-    from specplan.experiment.graph import ModelNode
     from specplan.experiment.loss import AppliedLoss
+    from specplan.experiment.node import GraphNode
 
 
 class FitPhase(Phase):
@@ -37,7 +37,7 @@ class FitPhase(Phase):
         input_sources: Sequence[InputBinding],
         losses: Sequence[AppliedLoss] | None = None,
         *,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         freeze_after_fit: bool = True,
     ) -> None:
         super().__init__(label, input_sources, losses or (), active_nodes)
@@ -50,7 +50,7 @@ class FitPhase(Phase):
         split: str,
         losses: Sequence[AppliedLoss] | None = None,
         *,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         freeze_after_fit: bool = True,
     ) -> FitPhase:
         """Bind every active head node of the active context's graph to one split.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from specplan.data.context import active_context, checked_label
-from specplan.data.feature_set import FeatureSetReference
-from specplan.experiment.drawing import Drawing, draw_graph
+from specplan.experiment.drawing import draw_graph
 from specplan.experiment.graph_edit import connected, inserted, replaced
-from specplan.experiment.node import GraphNode, ModelNode
+from specplan.experiment.node import GraphNode, ModelNode, nodes_of
 from specplan.experiment.node_map import NodeMap
 from specplan.experiment.optimizer import Optimizer
 from specplan.models import SequentialCNN, SequentialMLP, TorchModelWrapper
@@ -19,6 +18,7 @@ from specplan.spec.wording import choices, quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from specplan.data.drawing import Drawing
     from specplan.data.feature_set import FeatureSet
     from specplan.plan.model import Graph
 
@@ -55,7 +55,7 @@ class ModelGraph:
         self.label = checked_label(label)
         self.context = active_context()
         if nodes is None:
-            nodes = self.context.members(GraphNode)
+            nodes = nodes_of(self.context)
         found = [self._found(node) for node in checked_list("nodes", nodes)]
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise TypeError(
@@ -63,6 +63,7 @@ class ModelGraph:
                 f"not {type(optimizer).__name__}"
             )
         self.optimizer = optimizer
+        self.compiled: Graph | None = None
         self._take(found)
         if optimizer is not None:
             self._drop_own_optimizers()
@@ -155,7 +156,7 @@ class ModelGraph:
             TypeError: it is no node.
             ValueError: the graph has one of its label, or it reads what is not in the graph.
         """
-        if node.label in self.nodes if isinstance(node, GraphNode) else False:
+        if getattr(node, "label", None) in self.nodes:
             raise ValueError(f"ModelGraph `{self.label}` has a node `{node.label}` already")
         return self._take([*self.nodes.values(), node])
 
@@ -209,6 +210,14 @@ class ModelGraph:
         before = self._of_graph(upstream)
         return self._take(inserted(list(self.nodes.values()), new_node, (before,), None))
 
+    def to_mermaid(self) -> str:
+        """The graph as a Mermaid flowchart."""
+        return draw_graph(self).to_mermaid()
+
+    def to_svg(self) -> str:
+        """The graph as an SVG element."""
+        return draw_graph(self).to_svg()
+
     def visualize(self, show_frozen: bool = False) -> Drawing:  # noqa: FBT001, FBT002 -- as documented
         """The graph as a picture; a built graph shows the shapes on its edges.
 
@@ -221,7 +230,7 @@ class ModelGraph:
         """Have these nodes from now on; shapes have to be found anew."""
         _check_nodes(self.label, nodes)
         self.nodes = NodeMap(nodes)
-        self.compiled: Graph | None = None
+        self.compiled = None
         for node in nodes:
             node.compiled = None
         return self
@@ -240,13 +249,15 @@ class ModelGraph:
             return node
         if not isinstance(node, str):
             raise TypeError(f"the nodes of a graph are ModelNodes, not {type(node).__name__}")
-        known = {member.label: member for member in self.context.members(GraphNode)}
+        known = {member.label: member for member in nodes_of(self.context)}
         if node not in known:
             raise ValueError(f"there is no node `{node}`; known: {choices(node, known)}")
         return known[node]
 
     def _of_graph(self, node: GraphNode | str) -> GraphNode:
-        found = self.nodes.get(node.label if isinstance(node, GraphNode) else node)
+        found: GraphNode | None = self.nodes.get(
+            node.label if isinstance(node, GraphNode) else node
+        )
         if found is None or (isinstance(node, GraphNode) and found is not node):
             label = node.label if isinstance(node, GraphNode) else node
             known = choices(label, self.nodes)

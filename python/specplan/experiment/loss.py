@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
 from specplan.data.context import active_context, checked_label
-from specplan.experiment.node import GraphNode
+from specplan.experiment.node import GraphNode, nodes_of
 from specplan.experiment.optimizer import checked_backend
-from specplan.models.torch.losses import class_of
 from specplan.models.torch.table import LOSSES, MODULES
 from specplan.spec.arguments import checked_list, checked_number, plain_arguments, written
 from specplan.spec.wording import choices, quoted
@@ -92,17 +91,22 @@ class Loss:
 
     def _named(self, given: dict[str, Any]) -> None:
         declared = COMPONENTS["loss"].get(self.name)
-        if declared is not None and set(given) <= set(declared.__struct_encode_fields__):
-            self.component = written("loss", self.name, given)
-            return
         cls = {_folded(known): known for known in LOSSES}[_folded(self.name)]
+        known = {*LOSSES[cls].parameters, "weight", "pos_weight"}
+        if declared is not None:
+            short = declared.__struct_encode_fields__
+            # Arguments that neither has are told of with those that are usual.
+            if set(given) <= set(short) or not set(given) <= known:
+                self.component = written("loss", self.name, given)
+                return
         if "weight" in given or "pos_weight" in given:
+            from specplan.models.torch.losses import class_of
+
             self.live = class_of(cls)(**given)
             return
-        known = LOSSES[cls].parameters
         self.component = {
             "use": f"{MODULES['loss']}:{cls}",
-            **plain_arguments(f"loss `{self.name}`", given, known),
+            **plain_arguments(f"loss `{self.name}`", given, LOSSES[cls].parameters),
         }
 
     def __repr__(self) -> str:
@@ -183,7 +187,7 @@ def find_node(node: str | GraphNode, context: ExperimentContext | None = None) -
         return node
     if not isinstance(node, str):
         raise TypeError(f"a node is a ModelNode or the label of one, not {type(node).__name__}")
-    nodes = {member.label: member for member in (context or active_context()).members(GraphNode)}
+    nodes = {member.label: member for member in nodes_of(context or active_context())}
     if node not in nodes:
         raise ValueError(f"there is no node `{node}`; known: {choices(node, nodes)}")
     return nodes[node]
@@ -228,7 +232,7 @@ def _ordered(
         missing = list(known[len(inputs) :]) if not unknown else []
         if unknown or missing:
             raise ValueError(
-                f"the inputs of {loss.name} are named {quoted(known)}, not {quoted(inputs)}"
+                f"the inputs of {loss.name} are named {quoted(known)}, not {quoted(inputs) or 'nothing'}"
             )
         inputs = [inputs[name] for name in known if name in inputs]
     return tuple(_input(each, node) for each in checked_list("inputs", inputs))

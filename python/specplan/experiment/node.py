@@ -19,6 +19,7 @@ from specplan.models import (
 )
 
 if TYPE_CHECKING:
+    from specplan.data.context import ExperimentContext
     from specplan.plan.model import Node
     from specplan.spec.model import ComponentSpec
 
@@ -67,6 +68,10 @@ class GraphNode(ABC):
         """What the node is to give: columns, which are joined where they are several."""
 
     @abstractmethod
+    def live_objects(self) -> dict[str, Any]:
+        """What the spec of the node calls `live:NAME`, by name."""
+
+    @abstractmethod
     def spec(self) -> dict[str, Any]:
         """The node as an entry of `graph.nodes` in a spec."""
 
@@ -84,6 +89,20 @@ class GraphNode(ABC):
     def is_head(self) -> bool:
         """Whether the node reads a FeatureSet, and no node."""
         return all(isinstance(read, FeatureSetReference) for read in self.upstreams)
+
+    @property
+    def reads_data(self) -> bool:
+        """Whether the node reads a FeatureSet itself."""
+        return any(isinstance(read, FeatureSetReference) for read in self.upstreams)
+
+    @property
+    def before(self) -> tuple[GraphNode, ...]:
+        """The node and all that it reads, directly or through others, each once."""
+        found: dict[str, GraphNode] = {self.id: self}
+        for read in self.upstreams:
+            if isinstance(read, GraphNode):
+                found |= {node.id: node for node in read.before}
+        return tuple(found.values())
 
     @property
     def sources(self) -> tuple[FeatureSetReference, ...]:
@@ -189,7 +208,7 @@ class ModelNode(GraphNode):
 
     @property
     def backend(self) -> str:
-        """"torch" or "sklearn"."""
+        """ "torch" or "sklearn"."""
         return self.model.backend
 
     @property
@@ -204,7 +223,10 @@ class ModelNode(GraphNode):
 
     def spec(self) -> dict[str, Any]:
         """The node as an entry of `graph.nodes` in a spec."""
-        section: dict[str, Any] = {"model": dict(self.component), "input": input_of(self.upstream_ref)}
+        section: dict[str, Any] = {
+            "model": dict(self.component),
+            "input": input_of(self.upstream_ref),
+        }
         section |= target_section(self.targets)
         section |= self.model.node_section()
         if self.optimizer is not None:
@@ -227,6 +249,11 @@ class ModelNode(GraphNode):
     def __repr__(self) -> str:
         upstream = label_of(self.upstream_ref)
         return f"ModelNode(label={self.label!r}, model={self.model!r}, upstream={upstream!r})"
+
+
+def nodes_of(context: ExperimentContext) -> list[GraphNode]:
+    """The nodes of a context, in the order of registration."""
+    return context.members(GraphNode)  # type: ignore[type-abstract]
 
 
 def checked_upstream(upstream: object) -> FeatureSetReference | GraphNode:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
@@ -12,7 +11,7 @@ from specplan.spec.arguments import plain_arguments, written
 from specplan.spec.wording import choices, with_article
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from specplan.spec.model import ComponentSpec
 
@@ -55,7 +54,9 @@ class Optimizer:
         self.backend = "torch" if backend is None else checked_backend("Optimizer", None, backend)
         if factory is not None:
             if not callable(factory):
-                raise TypeError(f"`factory` is a function of parameters, not {type(factory).__name__}")
+                raise TypeError(
+                    f"`factory` is a function of parameters, not {type(factory).__name__}"
+                )
             self.name = getattr(factory, "__name__", type(factory).__name__)
             self.live = functools.partial(factory, **self.opt_kwargs) if opt_kwargs else factory
             return
@@ -117,11 +118,15 @@ def _known_name(opt: str) -> str:
 
 
 def _component(name: str, arguments: Mapping[str, Any]) -> ComponentSpec:
+    cls = {known.lower(): known for known in OPTIMIZERS}[name.lower()]
+    known = OPTIMIZERS[cls].parameters
     declared = COMPONENTS["optimizer"].get(name)
-    if declared is not None and set(arguments) <= set(declared.__struct_encode_fields__):
-        return written("optimizer", name, arguments)
-    name = {known.lower(): known for known in OPTIMIZERS}[name.lower()]
-    known = OPTIMIZERS[name].parameters
+    if declared is not None:
+        short = declared.__struct_encode_fields__
+        # Arguments that neither has are told of with those that are usual.
+        if set(arguments) <= set(short) or not set(arguments) <= set(known):
+            return written("optimizer", name, arguments)
+    name = cls
     return {
         "use": f"{MODULES['optimizer']}:{name}",
         **plain_arguments(f"optimizer `{name}`", arguments, known),

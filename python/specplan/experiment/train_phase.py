@@ -17,8 +17,8 @@ from specplan.spec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from specplan.experiment.graph import ModelNode
     from specplan.experiment.loss import AppliedLoss
+    from specplan.experiment.node import GraphNode
     from specplan.samplers import SimpleSampler
 
 
@@ -60,7 +60,7 @@ class TrainPhase(Phase):
         input_sources: Sequence[InputBinding],
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         callbacks: Sequence[Callback] | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> None:
@@ -84,7 +84,7 @@ class TrainPhase(Phase):
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
         *,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         callbacks: Sequence[Callback] | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> TrainPhase:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from specplan.models.sklearn.instance import is_estimator
 from specplan.models.sklearn.wrapper import ScikitModelWrapper
 from specplan.models.torch.sequential import SequentialCNN, SequentialMLP
@@ -10,7 +12,7 @@ from specplan.models.torch.wrapper import TorchModelWrapper, is_module, is_modul
 Model = SequentialMLP | SequentialCNN | TorchModelWrapper | ScikitModelWrapper
 
 
-def wrap_model(model: object) -> Model:
+def wrap_model(model: Any) -> Model:
     """The model itself, or a wrapper of a torch module, of a class of such, or of an estimator.
 
     Raises:
@@ -20,9 +22,9 @@ def wrap_model(model: object) -> Model:
     if isinstance(model, Model):
         return model
     if is_module_class(model):
-        return TorchModelWrapper(model_class=model)  # type: ignore[arg-type] -- a class of modules
+        return TorchModelWrapper(model_class=model)
     if is_module(model):
-        return TorchModelWrapper(model)  # type: ignore[arg-type] -- a module
+        return TorchModelWrapper(model)
     if is_estimator(model):
         return ScikitModelWrapper(model)
     raise TypeError(

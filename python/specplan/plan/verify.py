@@ -19,6 +19,7 @@ from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
 from specplan.data.split import key_columns
 from specplan.errors import PlanError
 from specplan.models.sklearn import table
+from specplan.models.torch.table import torch_class
 from specplan.plan.dtypes import NUMBERS
 from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.shapes import LARGEST_SIZE, ShapeError, cnn_features, concat_shape
@@ -99,6 +100,10 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
     if component.code is not None:
         _check_code(kind, component, component.code, place)
         return None
+    if (known := torch_class(kind, component.use)) is not None:
+        complete = component.args.keys() == known.parameters.keys()
+        expect(place, f"has other arguments than those of `{component.use}`", that=complete)
+        return None
     declaration = COMPONENTS[kind].get(component.use)
     if declaration is None:
         raise PlanError(f"{place} names the unknown {kind} `{component.use}`")
@@ -106,8 +111,8 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
         found = msgspec.convert({**component.args, "use": component.use}, declaration)
     except msgspec.ValidationError as error:
         raise PlanError(f"{place} has wrong arguments for `{component.use}`: {error}") from None
-    complete = component.args.keys() == set(declaration.__struct_encode_fields__)
-    expect(place, f"leaves arguments of `{component.use}` open", that=complete)
+    open_ = set(declaration.__struct_encode_fields__) - component.args.keys() - declaration.later
+    expect(place, f"leaves arguments of `{component.use}` open", that=not open_)
     return found
 
 
@@ -212,7 +217,9 @@ def _made(component: Declared | None, node: Node) -> Shape | None:
     """The shape that a model or merge gives a row. Raises ShapeError where it cannot read its inputs."""
     match component:
         case Concat():
-            return concat_shape([read.shape for read in node.inputs], component.axis)
+            return concat_shape(
+                [read.shape for read in node.inputs], component.axis, pad=component.pad
+            )
         case Cnn():
             cnn_features(component, node.inputs[0].shape)
     return component.output_shape if isinstance(component, Mlp | Cnn) else None

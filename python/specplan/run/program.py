@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from specplan.data.table import cast
+from specplan.models.torch.padding import padded, padder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -228,12 +229,30 @@ def _call(
 
 
 def _merge(node: Node) -> Callable[..., Tensor]:
-    axis = node.component.args["axis"]
+    args = node.component.args
+    axis = args["axis"]
     batch_axis = axis + 1 if axis >= 0 else axis
+    shapes = [read.shape for read in node.inputs]
+    # A scalar counts as a row of one element where rows are joined.
+    scalars = any(not shape for shape in shapes)
+    paddings = padded(shapes, axis) if args.get("pad") else []
 
-    def compute(*inputs: Tensor) -> Tensor:
-        # A scalar counts as a row of one element where rows are joined.
-        rows = [value[:, None] if value.ndim == 1 else value for value in inputs]
+    def join(*inputs: Tensor) -> Tensor:
+        return torch.cat(inputs, batch_axis)
+
+    def join_scalars(*inputs: Tensor) -> Tensor:
+        return torch.cat(
+            [value[:, None] if value.ndim == 1 else value for value in inputs], batch_axis
+        )
+
+    def join_padded(*inputs: Tensor) -> Tensor:
+        rows = [pad(value) for pad, value in zip(pads, inputs, strict=True)]
         return torch.cat(rows, batch_axis)
 
-    return compute
+    if any(any(padding) for padding in paddings):
+        pads = [
+            padder(each, args.get("pad_mode", "constant"), args.get("pad_value", 0.0))
+            for each in paddings
+        ]
+        return join_padded
+    return join_scalars if scalars else join

@@ -46,9 +46,13 @@ class ScikitModelWrapper:
         if not is_estimator(model):
             raise TypeError(f"model is a scikit-learn estimator, not {type(model).__name__}")
         if training_mode not in get_args(TrainingMode):
-            raise ValueError(f"training_mode is {quoted(get_args(TrainingMode))}, not {training_mode!r}")
+            raise ValueError(
+                f"training_mode is {quoted(get_args(TrainingMode))}, not {training_mode!r}"
+            )
         if output_method not in get_args(OutputMethod):
-            raise ValueError(f"output_method is {quoted(get_args(OutputMethod))}, not {output_method!r}")
+            raise ValueError(
+                f"output_method is {quoted(get_args(OutputMethod))}, not {output_method!r}"
+            )
         checked_unfitted(model)
         self.model = model
         self.training_mode = training_mode
@@ -62,7 +66,7 @@ class ScikitModelWrapper:
 
     @property
     def backend(self) -> str:
-        """"sklearn"."""
+        """ "sklearn"."""
         return "sklearn"
 
     @property
@@ -72,7 +76,7 @@ class ScikitModelWrapper:
 
     @property
     def resolved_training_mode(self) -> TrainingMode:
-        """"partial_fit" or "batch_fit"."""
+        """ "partial_fit" or "batch_fit"."""
         if self.training_mode != "auto":
             return self.training_mode
         return "partial_fit" if self.supports_partial_fit else "batch_fit"

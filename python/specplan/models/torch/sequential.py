@@ -54,7 +54,7 @@ class Sequential:
 
     @property
     def backend(self) -> str:
-        """"torch"."""
+        """ "torch"."""
         return "torch"
 
     def node_section(self) -> dict[str, Any]:

@@ -73,9 +73,7 @@ LOSSES: Mapping[str, TorchClass] = {
 OPTIMIZERS: Mapping[str, TorchClass] = {
     "ASGD": _optimizer(lr=0.01, lambd=1e-4, alpha=0.75, t0=1e6, weight_decay=0.0),
     "Adadelta": _optimizer(lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0),
-    "Adafactor": _optimizer(
-        lr=0.01, beta2_decay=-0.8, eps=[None, 0.001], d=1.0, weight_decay=0.0
-    ),
+    "Adafactor": _optimizer(lr=0.01, beta2_decay=-0.8, eps=[None, 0.001], d=1.0, weight_decay=0.0),
     "Adagrad": _optimizer(
         lr=0.01, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10
     ),
@@ -104,10 +102,9 @@ OPTIMIZERS: Mapping[str, TorchClass] = {
         lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False
     ),
     "Rprop": _optimizer(lr=0.01, etas=[0.5, 1.2], step_sizes=[1e-6, 50.0]),
-    "SGD": _optimizer(
-        lr=0.001, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False
-    ),
+    "SGD": _optimizer(lr=0.001, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False),
 }
+
 
 def torch_class(kind: str, use: str) -> TorchClass | None:
     """The class that `use` means; None for anything else."""

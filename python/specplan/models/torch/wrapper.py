@@ -70,7 +70,7 @@ class TorchModelWrapper:
 
     @property
     def backend(self) -> str:
-        """"torch"."""
+        """ "torch"."""
         return "torch"
 
     @property

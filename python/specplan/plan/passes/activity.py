@@ -74,8 +74,14 @@ class Activity:
         ordered = tuple(label for label in self._wired.order if label in reached)
         trained = self.models("torch", ordered)
         if active is None:
+            nodes = self._context.spec.graph.nodes
+            left = tuple(label for label in trained if not nodes[label].frozen)
+            if trained and not left:
+                message = f"{quoted(trained)} are frozen: there is nothing to train"
+                hint = "list those to train in `active`, which counts more"
+                self._context.error("SP607", message, path, hint=hint)
             self._check_something_trains(trained, ordered, path)
-            return trained
+            return left
         for index, label in enumerate(active):
             place = (*path, "active", index)
             if self._backends[label] == "sklearn":

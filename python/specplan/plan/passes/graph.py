@@ -223,7 +223,7 @@ class _Builder:
             hint = "list several in `input`, or let others read it directly"
             self.context.warning("SP649", message, (*self.path, "input"), hint=hint)
         try:
-            shape = concat_shape([output.shape for output in known], merge.axis)
+            shape = concat_shape([output.shape for output in known], merge.axis, pad=merge.pad)
         except ShapeError:
             names = [read.value for read in reads]
             self._refuse_join(names, [output.shape for output in known], merge.axis)

@@ -10,7 +10,7 @@ from specplan.components.component import Component
 from specplan.components.sampler import Simple
 from specplan.plan.model import Eval, Fit, Record, Sampler, Train
 from specplan.plan.passes.callbacks import early_stopping, evaluations
-from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.components import TorchUse, as_plan
 from specplan.plan.passes.objectives import Chosen
 from specplan.plan.passes.outline import Measured, Outline
 from specplan.plan.passes.own_component import UsersOwn
@@ -310,7 +310,7 @@ class PhaseScheduler:
         also = [(("losses", label, "weight"), "the weight") for label in losses.labels]
         self.context.error("SP612", message, (*self.path, "losses"), also=also)
 
-    def _optimizer(self) -> Component | UsersOwn | None:
+    def _optimizer(self) -> Component | TorchUse | UsersOwn | None:
         place = ("graph", "optimizer")
         if self.context.spec.graph.optimizer is None and not self.context.lost(place):
             message = "a train phase needs an optimizer: `graph` has none"
@@ -318,7 +318,7 @@ class PhaseScheduler:
             self.context.error("SP204", message, self.path, hint=hint)
             return None
         optimizer = self.resolved.get(place)
-        return optimizer if isinstance(optimizer, Component | UsersOwn) else None
+        return optimizer if isinstance(optimizer, Component | TorchUse | UsersOwn) else None
 
     def _steps(self, sampler: Simple, rows: int) -> int:
         if not sampler.drop_last:

@@ -9,6 +9,8 @@ import specplan
 
 PUBLIC = """
     AppliedLoss
+    ArchiveError
+    Checkpointing
     DataError
     DirtyGitAction
     DirtyGitError

@@ -192,3 +192,23 @@ print("Full run completed.")
 print(f"History entries: {len(exp.history)}")
 
 assert isinstance(plan, PhaseGroup)
+
+# %% Manual Checkpointing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+CKPT_DIR = TemporaryDirectory()
+
+exp.set_checkpoint_dir(Path(CKPT_DIR.name))
+
+ckpt_path = exp.save_checkpoint("after_training", overwrite=True)
+print(f"Checkpoint saved to: {ckpt_path}")
+print(f"Available checkpoints: {list(exp.available_checkpoints.keys())}")
+
+# %%
+exp.restore_checkpoint("after_training")
+print("Checkpoint restored.")
+
+# %% Disabling Checkpointing
+with exp.disable_checkpointing():
+    exp.run_phase(train_phase)

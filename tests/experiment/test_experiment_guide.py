@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,8 @@ from specplan import Experiment, SequentialMLP
 from specplan.experiment.group_results import PhaseGroupResults
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from specplan.experiment.phase_results import PhaseResults
 
 GUIDE = Path(__file__).parent / "guide_program.py"
@@ -29,12 +32,15 @@ class Guide:
 
 
 @pytest.fixture(scope="module")
-def guide() -> Guide:
+def guide() -> Iterator[Guide]:
     with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []
         patch.setattr("builtins.print", lambda *text: lines.append(" ".join(map(str, text))))
         names = runpy.run_path(str(GUIDE))
-    return Guide(names, "\n".join(lines))
+    yield Guide(names, "\n".join(lines))
+    for value in names.values():
+        if isinstance(value, TemporaryDirectory):
+            value.cleanup()
 
 
 def test_every_cell_says_what_it_should(guide: Guide) -> None:
@@ -58,6 +64,7 @@ def test_every_cell_says_what_it_should(guide: Guide) -> None:
         "Training completed.\n  History entries: 1",
         "Evaluation completed.\n  History entries: 2",
         "Full run completed.\nHistory entries: 3",
+        "after_training.ckpt.mml\nAvailable checkpoints: ['after_training']\nCheckpoint restored.",
     ]:
         assert line in guide.printed
 
@@ -113,10 +120,10 @@ def test_the_full_run_returns_results_by_position_and_label(guide: Guide) -> Non
 def test_the_history_has_an_entry_for_each_call(guide: Guide) -> None:
     experiment = guide["exp"]
     assert isinstance(experiment, Experiment)
-    assert [run.label for run in experiment.history] == ["train", "eval", "my_experiment"]
+    labels = ["train", "eval", "my_experiment", "train"]
+    assert [run.label for run in experiment.history] == labels
     assert {run.status for run in experiment.history} == {"completed"}
-    last = experiment.last_run
-    assert last is not None
+    last = experiment.history[2]
     assert last.results is guide["results"]
     assert last.ended_at > last.started_at
     assert last.duration_seconds > 0

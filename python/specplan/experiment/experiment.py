@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack
 
 from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
+from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
+from specplan.experiment.checkpoints import Checkpoints
 from specplan.experiment.experiment_callback import (
     ExperimentCallback,
     ExperimentCallbacks,
@@ -19,22 +21,24 @@ from specplan.experiment.experiment_callback import (
 from specplan.experiment.graph import ModelGraph
 from specplan.experiment.group_results import PhaseGroupResults
 from specplan.experiment.history import ExperimentRun
-from specplan.experiment.mapping import compile_objects, spec_of
+from specplan.experiment.mapping import compile_nodes, compile_objects, spec_of
 from specplan.experiment.phase import Phase
 from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec
 from specplan.experiment.phase_results import PhaseResults
 from specplan.models.torch.wrapper import held_module
+from specplan.run.hooks import joined
 from specplan.spec.arguments import checked_int, checked_list
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from specplan.experiment.progress import DisplayOptions, Watched
     from specplan.results.open import Run
     from specplan.run.context import Context
     from specplan.run.hooks import Hooks
-    from specplan.run.state import State
+    from specplan.run.state import Snapshot, State
 
 Results = TypeVar("Results", PhaseResults, PhaseGroupResults)
 
@@ -51,7 +55,7 @@ class Experiment:
             default), "overwrite" or "rename".
         ctx: where objects are registered; by default a new context. It becomes the active one.
         seed: seed of everything that has none of its own, such as the weights.
-        checkpointing: not in this version.
+        checkpointing: at which boundaries of a run the state is saved to a file.
         callbacks: what is called before and after phases and groups.
         results_config: not in this version.
 
@@ -66,23 +70,25 @@ class Experiment:
         label: str,
         registration_policy: str | None = None,
         ctx: ExperimentContext | None = None,
-        checkpointing: object = None,
+        checkpointing: Checkpointing | None = None,
         callbacks: Sequence[ExperimentCallback] | None = None,
         results_config: object = None,
         *,
         seed: int = 42,
     ) -> None:
-        _refuse(checkpointing=checkpointing, results_config=results_config)
+        _refuse(results_config=results_config)
         if ctx is not None and not isinstance(ctx, ExperimentContext):
             raise TypeError(f"ctx is an ExperimentContext, not {type(ctx).__name__}")
         self.label = checked_label(label)
         self.seed = checked_int("the seed of an experiment", seed)
+        self._history: list[ExperimentRun] = []
+        self._checkpoints = Checkpoints(self.label, self._history)
+        self.set_checkpointing(checkpointing)
         self._ctx = ExperimentContext() if ctx is None else ctx
         if registration_policy is not None:
             self._ctx.registration_policy = checked_policy(registration_policy)
         self._ctx.activate()
         self._execution_plan = PhaseGroup(self.label)
-        self._history: list[ExperimentRun] = []
         self._callbacks: list[ExperimentCallback] = []
         for callback in checked_list(f"Experiment `{label}`: callbacks", callbacks or ()):
             self.add_callback(callback)
@@ -95,7 +101,7 @@ class Experiment:
         cls,
         label: str,
         registration_policy: str | None = None,
-        checkpointing: object = None,
+        checkpointing: Checkpointing | None = None,
         callbacks: Sequence[ExperimentCallback] | None = None,
         results_config: object = None,
         *,
@@ -151,6 +157,68 @@ class Experiment:
         """
         self._callbacks.append(checked_callback(callback))
         self._callbacks.sort(key=lambda each: each.execution_order)
+
+    @property
+    def checkpointing(self) -> Checkpointing | None:
+        """At which boundaries the state is saved; None for none."""
+        return self._checkpoints.automatic
+
+    def set_checkpointing(self, checkpointing: Checkpointing | None) -> None:
+        """Save the state at other boundaries from now on, or at none.
+
+        Raises:
+            TypeError: it is no Checkpointing.
+            ValueError: it is in memory, or has a boundary or placeholder that an experiment has not.
+        """
+        self._checkpoints.attach(checked_checkpointing(checkpointing, "experiment"))
+
+    def set_checkpoint_dir(self, path: str | os.PathLike[str]) -> None:
+        """Save checkpoints in this folder from now on. Those that are there already are warned of."""
+        self._checkpoints.set_directory(path)
+
+    @property
+    def available_checkpoints(self) -> dict[str, Path]:
+        """The file of each checkpoint by name: those that were saved, then others in the folder."""
+        return self._checkpoints.available()
+
+    def save_checkpoint(
+        self,
+        name: str,
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        meta: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Save weights, estimators, optimizer and generators to `<name>.ckpt.mml`; returns its path.
+
+        Args:
+            name: under which `restore_checkpoint` finds it.
+            overwrite: whether a checkpoint of this name is replaced.
+            meta: plain values to keep with it.
+
+        Raises:
+            RuntimeError: no directory is set.
+            ValueError: the name is taken or cannot be that of a file, or there is no graph.
+            RunError: a node or the optimizer holds what cannot be stored without pickle.
+        """
+        live = self._built()
+        return self._checkpoints.save(name, live.state, overwrite=overwrite, meta=meta)
+
+    def restore_checkpoint(self, name: str | os.PathLike[str]) -> None:
+        """Go back to a checkpoint, of a name or at a path; so does the history, as far as it is known.
+
+        Raises:
+            ValueError: there is no such checkpoint.
+            ArchiveError, StoreError: it is damaged.
+            RunError: its nodes are not those of the graph.
+        """
+        self._checkpoints.path_of(name)
+        live = self._built()
+        about, snapshot = self._checkpoints.read(name, live.state)
+        live.go_back(snapshot)
+        del self._history[about.history :]
+
+    def disable_checkpointing(self) -> AbstractContextManager[None]:
+        """Save nothing at boundaries meanwhile, those inside of phases included."""
+        return self._checkpoints.disabled()
 
     def to_spec(self) -> dict[str, Any]:
         """The spec of `run`, as plain values. Its FeatureSets are named, their rows are not in it.
@@ -241,7 +309,10 @@ class Experiment:
         started = datetime.now(UTC)
         error: BaseException | None = None
         try:
-            self._execute(self._spec(call.phases, call.entries), watched, callbacks.hooks())
+            hooks = joined(
+                [callbacks.hooks(), self._checkpoints.hooks(call.by_path, whole=call.whole)]
+            )
+            self._execute(self._spec(call.phases, call.entries), watched, hooks)
         except BaseException as raised:
             error = raised
             raise
@@ -294,6 +365,15 @@ class Experiment:
             self._live = _Live(graph, State(), set())
         return self._live
 
+    def _built(self) -> _Live:
+        """The state of the graph with all of its nodes, which the first run would build otherwise."""
+        from specplan.run.build import build_nodes
+
+        graph = self._graph()
+        live = self._live_of(graph)
+        build_nodes(compile_nodes(graph, seed=self.seed), live.state)
+        return live
+
     def _previewed(self, call: _Call[Results], options: DisplayOptions) -> Results:
         before, runs, callbacks = self._live, len(self._history), self._callbacks
         self._callbacks = []
@@ -302,7 +382,8 @@ class Experiment:
         fitted = set() if before is None else set(before.fitted)
         self._previewing = True
         try:
-            return self._recorded(call, options)
+            with self.disable_checkpointing():
+                return self._recorded(call, options)
         finally:
             self._previewing = False
             self._callbacks = callbacks
@@ -344,6 +425,11 @@ class _Live:
         self.graph = graph
         self.state = state
         self.fitted = fitted
+
+    def go_back(self, snapshot: Snapshot) -> None:
+        """Bring back a snapshot, of this state or of a file."""
+        self.state.restore(snapshot)
+        self.fitted = set(self.state.fitted)
 
     def give_back(self) -> None:
         """Give the modules of the program the weights that their nodes have."""

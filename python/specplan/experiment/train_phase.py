@@ -9,6 +9,7 @@ import msgspec
 
 from specplan.components.callback import EarlyStopping
 from specplan.experiment.binding import InputBinding
+from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
 from specplan.experiment.evaluation import Evaluation
 from specplan.experiment.phase import Phase, split_heads
 from specplan.spec.arguments import checked_int, checked_list, written
@@ -43,6 +44,7 @@ class TrainPhase(Phase):
         n_epochs: number of passes over the rows.
         active_nodes: nodes that are trained; by default those that the losses need.
         callbacks: EarlyStopping and Evaluation.
+        checkpointing: when the state is put aside while the phase goes on.
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
 
     Raises:
@@ -62,6 +64,7 @@ class TrainPhase(Phase):
         n_epochs: int = 1,
         active_nodes: Sequence[str | ModelNode] | None = None,
         callbacks: Sequence[Callback] | None = None,
+        checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> None:
         if not losses:
@@ -72,11 +75,12 @@ class TrainPhase(Phase):
             _checked_callback(callback)
             for callback in checked_list(f"train phase `{label}`: callbacks", callbacks or ())
         ]
+        self.checkpointing = checked_checkpointing(checkpointing, "train phase")
         self.result_recording = _recording(result_recording)
         self.sampler = self._one_sampler()
 
     @classmethod
-    def from_split(
+    def from_split(  # noqa: PLR0913 -- as documented
         cls,
         label: str,
         split: str,
@@ -86,6 +90,7 @@ class TrainPhase(Phase):
         *,
         active_nodes: Sequence[str | ModelNode] | None = None,
         callbacks: Sequence[Callback] | None = None,
+        checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> TrainPhase:
         """Bind every active head node of the active context's graph to one split.
@@ -103,6 +108,7 @@ class TrainPhase(Phase):
             n_epochs=n_epochs,
             active_nodes=active_nodes,
             callbacks=callbacks,
+            checkpointing=checkpointing,
             result_recording=result_recording,
         )
 

@@ -11,12 +11,15 @@ PUBLIC = """
     AppliedLoss
     ArchiveError
     Checkpointing
+    ArtifactStore
     DataError
     DirtyGitAction
     DirtyGitError
     EarlyStopping
     EvalPhase
+    EvalResults
     Evaluation
+    ExecutionStore
     Experiment
     ExperimentCallback
     ExperimentConfig
@@ -26,18 +29,23 @@ PUBLIC = """
     ExperimentTracker
     FeatureSet
     FitPhase
+    FitResults
     InputBinding
     LocalExperimentTracker
     Loss
     MAX_ARTIFACT_SIZE
     MLflowTracker
+    MetricStore
     ModelGraph
     ModelNode
     Optimizer
     PhaseGroup
+    PhaseGroupResults
+    PhaseResults
     Plan
     PlanError
     ResultRecording
+    ResultsConfig
     RunError
     SequentialCNN
     SequentialMLP
@@ -47,6 +55,7 @@ PUBLIC = """
     StoreError
     TorchModelWrapper
     TrainPhase
+    TrainResults
     compare_experiments
     compile
     log_environment

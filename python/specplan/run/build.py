@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specplan.plan.own_code import admit
+from specplan.plan.own_code import admit, admit_live
 from specplan.plan.verify import verify
 from specplan.run.numerics import in_force
 
@@ -24,6 +24,7 @@ def build_nodes(compiled: Compiled, state: State, *, trust: bool = False) -> Non
     from specplan.run.builder import Builder
 
     verify(compiled.plan)
-    state.builder = Builder(admit(compiled, trust=trust))
+    admit_live(compiled, fresh=False)
+    state.builder = Builder(admit(compiled, trust=trust), compiled.live)
     with in_force(compiled.plan.numerics):
         state.add_nodes(compiled.plan)

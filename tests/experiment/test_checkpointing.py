@@ -22,6 +22,8 @@ from specplan.store.archive import Archive
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from specplan.experiment.phase_results import PhaseResults
     from tests.experiment.parts import Parts
 
@@ -32,9 +34,14 @@ def training(parts: Parts, label: str = "train", epochs: int = 2, **arguments: A
     return TrainPhase.from_split(label, "train", SAMPLER, [parts.loss], epochs, **arguments)
 
 
+def values(results: PhaseResults) -> NDArray[np.float64]:
+    rows = results.run.metrics(phase=results.path).arrow
+    measured: NDArray[np.float64] = rows.column("value").to_numpy()
+    return measured
+
+
 def bits(results: PhaseResults) -> list[bytes]:
-    losses = results.metrics().arrow.column("value").to_numpy()
-    return [losses.tobytes(), *(b.tobytes() for b in results.tensors("MLP").values())]
+    return [values(results).tobytes(), *(b.tobytes() for b in results.tensors("MLP").values())]
 
 
 def files(folder: Path) -> list[str]:
@@ -283,7 +290,7 @@ def test_saving_changes_no_bit(parts: Parts, tmp_path: Path) -> None:
     own = Checkpointing(mode="disk", save_on=every, directory=tmp_path)
     saved = other.run_phase(training(parts, checkpointing=own))
     assert bits(saved) == plain
-    assert np.isfinite(saved.metrics().arrow.column("value").to_numpy()).all()
+    assert np.isfinite(values(saved)).all()
 
 
 def test_its_arguments_can_be_had_and_given_again(tmp_path: Path) -> None:

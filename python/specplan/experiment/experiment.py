@@ -27,8 +27,10 @@ from specplan.spec.arguments import checked_int, checked_list
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from specplan.experiment.progress import DisplayOptions, Watched
     from specplan.experiment.results_config import ResultsConfig

@@ -52,6 +52,12 @@ class Prefix(msgspec.Struct, frozen=True):
     path: tuple[str, ...]
     name: str
 
+    @property
+    def label(self) -> str:
+        """The name, with `_` for what a label cannot have."""
+        label = re.sub(r"[^A-Za-z0-9_-]", "_", self.name)
+        return label if re.match(r"[A-Za-z_]", label) else f"_{label}"
+
     @classmethod
     def of(cls, text: str) -> Prefix:
         """Take a prefix apart; variables in braces are filled in.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -262,6 +263,9 @@ class TrackedRun:
             said = None
             if error is not None:
                 said = ErrorRecord(type=type(error).__qualname__, message=str(error))
+                self.folder.logs.mkdir(exist_ok=True)
+                text = "".join(traceback.format_exception(error))
+                self.folder.error_log.write_text(text, "utf-8")
             self._journal.ended(status, error=said, statistics=self._recorder.statistics())
 
     def _check_open(self) -> None:

@@ -450,25 +450,6 @@ def _status(error: BaseException | None) -> Status:
     if error is None:
         return Status.COMPLETED
     return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
-<<<<<<< HEAD
-
-
-def _phase_results(phase: Phase, prefix: str, run: Run) -> PhaseResults:
-    return PhaseResults(phase.label, phase.kind, prefix + phase.label, run)
-
-
-def _group_results(group: PhaseGroup, prefix: str, run: Run) -> PhaseGroupResults:
-    return PhaseGroupResults(
-        group.label,
-        [
-            _group_results(entry, f"{prefix}{entry.label}.", run)
-            if isinstance(entry, PhaseGroup)
-            else _phase_results(entry, prefix, run)
-            for entry in group.all
-        ],
-    )
 
 
 _ARGUMENTS = tuple(inspect.signature(Experiment.__init__).parameters)
-=======
->>>>>>> main

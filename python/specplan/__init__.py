@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from specplan.errors import SpecplanError as SpecplanError
     from specplan.errors import StoreError as StoreError
     from specplan.experiment.binding import InputBinding as InputBinding
+    from specplan.experiment.decorator import ml_dash_experiment as ml_dash_experiment
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
     from specplan.experiment.evaluation import Evaluation as Evaluation
     from specplan.experiment.experiment import Experiment as Experiment
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from specplan.track.manager import ExperimentManager as ExperimentManager
     from specplan.track.manager import ExperimentRecord as ExperimentRecord
     from specplan.track.mlflow import MLflowTracker as MLflowTracker
+    from specplan.track.prefix import RUN as RUN
     from specplan.track.tracker import MAX_ARTIFACT_SIZE as MAX_ARTIFACT_SIZE
     from specplan.track.tracker import ExperimentConfig as ExperimentConfig
     from specplan.track.tracker import ExperimentTracker as ExperimentTracker
@@ -95,6 +97,7 @@ _MODULES = {
     "PhaseResults": "experiment.phase_results",
     "Plan": "experiment.plan",
     "PlanError": "errors",
+    "RUN": "track.prefix",
     "ResultRecording": "experiment.train_phase",
     "ResultsConfig": "experiment.results_config",
     "RunError": "errors",
@@ -110,6 +113,7 @@ _MODULES = {
     "compare_experiments": "track.local",
     "compile": "experiment.plan",
     "log_environment": "track.tracker",
+    "ml_dash_experiment": "experiment.decorator",
     "open": "experiment.plan",
     "run_sweep": "track.tracker",
     "safe_log_artifact": "track.tracker",
@@ -118,6 +122,7 @@ _MODULES = {
 
 __all__ = [
     "MAX_ARTIFACT_SIZE",
+    "RUN",
     "AppliedLoss",
     "ArtifactStore",
     "DataError",
@@ -166,6 +171,7 @@ __all__ = [
     "compare_experiments",
     "compile",
     "log_environment",
+    "ml_dash_experiment",
     "open",
     "run_sweep",
     "safe_log_artifact",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from specplan.errors import StoreError as StoreError
     from specplan.experiment.binding import InputBinding as InputBinding
     from specplan.experiment.checkpointing import Checkpointing as Checkpointing
+    from specplan.experiment.decorator import ml_dash_experiment as ml_dash_experiment
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
     from specplan.experiment.evaluation import Evaluation as Evaluation
     from specplan.experiment.experiment import Experiment as Experiment
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from specplan.track.manager import ExperimentManager as ExperimentManager
     from specplan.track.manager import ExperimentRecord as ExperimentRecord
     from specplan.track.mlflow import MLflowTracker as MLflowTracker
+    from specplan.track.prefix import RUN as RUN
     from specplan.track.tracker import MAX_ARTIFACT_SIZE as MAX_ARTIFACT_SIZE
     from specplan.track.tracker import ExperimentConfig as ExperimentConfig
     from specplan.track.tracker import ExperimentTracker as ExperimentTracker
@@ -99,6 +101,7 @@ _MODULES = {
     "PhaseResults": "experiment.phase_results",
     "Plan": "experiment.plan",
     "PlanError": "errors",
+    "RUN": "track.prefix",
     "ResultRecording": "experiment.train_phase",
     "ResultsConfig": "experiment.results_config",
     "RunError": "errors",
@@ -114,6 +117,7 @@ _MODULES = {
     "compare_experiments": "track.local",
     "compile": "experiment.plan",
     "log_environment": "track.tracker",
+    "ml_dash_experiment": "experiment.decorator",
     "open": "experiment.plan",
     "run_sweep": "track.tracker",
     "safe_log_artifact": "track.tracker",
@@ -122,6 +126,7 @@ _MODULES = {
 
 __all__ = [
     "MAX_ARTIFACT_SIZE",
+    "RUN",
     "AppliedLoss",
     "ArchiveError",
     "ArtifactStore",
@@ -172,6 +177,7 @@ __all__ = [
     "compare_experiments",
     "compile",
     "log_environment",
+    "ml_dash_experiment",
     "open",
     "run_sweep",
     "safe_log_artifact",

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
-from specplan.experiment.dispatch import Override, override
+from specplan.run.dispatch import Override, override
 from specplan.run.hooks import Hooks
 
 if TYPE_CHECKING:

@@ -37,6 +37,18 @@ if TYPE_CHECKING:
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
+    from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
+    from specplan.track.local import compare_experiments as compare_experiments
+    from specplan.track.manager import ExperimentManager as ExperimentManager
+    from specplan.track.manager import ExperimentRecord as ExperimentRecord
+    from specplan.track.mlflow import MLflowTracker as MLflowTracker
+    from specplan.track.tracker import MAX_ARTIFACT_SIZE as MAX_ARTIFACT_SIZE
+    from specplan.track.tracker import ExperimentConfig as ExperimentConfig
+    from specplan.track.tracker import ExperimentTracker as ExperimentTracker
+    from specplan.track.tracker import log_environment as log_environment
+    from specplan.track.tracker import run_sweep as run_sweep
+    from specplan.track.tracker import safe_log_artifact as safe_log_artifact
+    from specplan.track.tracker import validate_metric as validate_metric
 
 _MODULES = {
     "AppliedLoss": "experiment.loss",
@@ -48,11 +60,18 @@ _MODULES = {
     "Evaluation": "experiment.evaluation",
     "Experiment": "experiment.experiment",
     "ExperimentCallback": "experiment.experiment_callback",
+    "ExperimentConfig": "track.tracker",
+    "ExperimentManager": "track.manager",
+    "ExperimentRecord": "track.manager",
     "ExperimentRun": "experiment.history",
+    "ExperimentTracker": "track.tracker",
     "FeatureSet": "data.feature_set",
     "FitPhase": "experiment.fit_phase",
     "InputBinding": "experiment.binding",
+    "LocalExperimentTracker": "track.local",
     "Loss": "experiment.loss",
+    "MAX_ARTIFACT_SIZE": "track.tracker",
+    "MLflowTracker": "track.mlflow",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.graph",
     "Optimizer": "experiment.graph",
@@ -68,11 +87,17 @@ _MODULES = {
     "SpecplanError": "errors",
     "StoreError": "errors",
     "TrainPhase": "experiment.train_phase",
+    "compare_experiments": "track.local",
     "compile": "experiment.plan",
+    "log_environment": "track.tracker",
     "open": "experiment.plan",
+    "run_sweep": "track.tracker",
+    "safe_log_artifact": "track.tracker",
+    "validate_metric": "track.tracker",
 }
 
 __all__ = [
+    "MAX_ARTIFACT_SIZE",
     "AppliedLoss",
     "DataError",
     "DirtyGitAction",
@@ -82,11 +107,17 @@ __all__ = [
     "Evaluation",
     "Experiment",
     "ExperimentCallback",
+    "ExperimentConfig",
+    "ExperimentManager",
+    "ExperimentRecord",
     "ExperimentRun",
+    "ExperimentTracker",
     "FeatureSet",
     "FitPhase",
     "InputBinding",
+    "LocalExperimentTracker",
     "Loss",
+    "MLflowTracker",
     "ModelGraph",
     "ModelNode",
     "Optimizer",
@@ -102,8 +133,13 @@ __all__ = [
     "SpecplanError",
     "StoreError",
     "TrainPhase",
+    "compare_experiments",
     "compile",
+    "log_environment",
     "open",
+    "run_sweep",
+    "safe_log_artifact",
+    "validate_metric",
 ]
 
 

@@ -15,6 +15,7 @@ from specplan.run.batches import batches
 from specplan.run.early_stopping import Stopper
 from specplan.run.evaluate import Evaluator
 from specplan.run.objectives import weighted_sum
+from specplan.run.position import Position
 from specplan.run.program import Program
 from specplan.run.progress import Progress
 from specplan.run.recording import bind_records
@@ -42,14 +43,15 @@ def train(phase: Train, context: Context) -> dict[str, float]:
             compiled(program)
         run_epoch = _compile_epoch(phase, program, context)
         stopper = Stopper(phase.early_stopping, context.state)
-        measured: dict[str, float] = {}
-        kept: dict[str, float] = {}
-        for epoch in range(phase.epochs):
-            for epoch_started in context.inside.epoch_started:
-                epoch_started(epoch)
+        position = Position(series=1 + len(phase.losses))
+        while position.epoch < phase.epochs:
+            epoch = position.epoch
+            if not position.steps:
+                for epoch_started in context.inside.epoch_started:
+                    epoch_started(epoch)
             for module in trainable:
                 module.train()
-            values = run_epoch(epoch)
+            values = run_epoch(position)
             for module in trainable:
                 module.eval()
             for evaluation in evaluations:
@@ -58,17 +60,18 @@ def train(phase: Train, context: Context) -> dict[str, float]:
                 values |= epoch_ended(epoch, values)
             context.display.epoch_ended(phase, epoch, values)
             stop = stopper.saw(epoch, values)
-            measured |= values
+            position.measured |= values
             if stopper.kept_epoch == epoch:
-                kept = dict(measured)
+                position.kept = dict(position.measured)
             context.journal.epoch_kept(phase.path, stopper.kept_epoch)
             if stop:
                 break
+            position.next_epoch()
         ending = stopper.finish(planned_epochs=phase.epochs)
         if ending is not None:
             context.journal.training_stopped(str(ending))
             context.display.training_stopped(phase, ending)
-    return kept
+    return position.kept
 
 
 def _modules(phase: Train, context: Context) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -94,8 +97,11 @@ def _frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 def _compile_epoch(
     phase: Train, program: Program, context: Context
-) -> Callable[[int], dict[str, float]]:
-    """The loop over the steps of one epoch with everything bound. Returns the epoch's mean losses by name."""
+) -> Callable[[Position], dict[str, float]]:
+    """The loop over the steps of one epoch with everything bound, from a position in it on.
+
+    Returns the epoch's mean losses by name.
+    """
     state, interruption = context.state, context.interruption
     optimizer = state.optimizer_for(phase.optimizer)
     losses = program.losses(phase.losses)
@@ -113,14 +119,12 @@ def _compile_epoch(
     sampler = msgspec.convert(phase.sampler.component.args, Simple)
     every_epoch = phase.record == "all" or phase.early_stopping is not None
     values = np.empty(len(names))
-    sums = np.empty(len(names))
 
-    def run_epoch(epoch: int) -> dict[str, float]:
+    def run_epoch(position: Position) -> dict[str, float]:
+        epoch, first, sums = position.epoch, position.steps, position.sums
         positions = epoch_positions(sampler, phase.sampler.seed, phase.rows, epoch)
         recorded = every_epoch or epoch == phase.epochs - 1
-        sums.fill(0.0)
-        steps = 0
-        for batch, rows in enumerate(batches(columns, positions, sampler.batch_size)):
+        for batch, rows in enumerate(batches(columns, positions, sampler.batch_size, first), first):
             if interruption.requested is not None:
                 interruption.deliver()
             registers[: len(rows)] = rows
@@ -143,9 +147,9 @@ def _compile_epoch(
             state.steps += 1
             for end in batch_ended:
                 end(epoch, batch, registers)
-            steps = batch + 1
-            progress.stepped(epoch, steps)
-        means = sums / steps
+            position.steps = batch + 1
+            progress.stepped(epoch, batch + 1)
+        means = sums / position.steps
         log(means, epoch, WHOLE, state.steps)
         return dict(zip(names, means.tolist(), strict=True))
 

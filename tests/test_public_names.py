@@ -8,13 +8,12 @@ import pytest
 import specplan
 
 PUBLIC = """
-    AppliedLoss DataError DirtyGitAction DirtyGitError EarlyStopping EvalPhase Evaluation
-    Experiment ExperimentCallback ExperimentConfig ExperimentManager ExperimentRecord ExperimentRun
-    ExperimentTracker FeatureSet FitPhase InputBinding LocalExperimentTracker Loss
-    MAX_ARTIFACT_SIZE MLflowTracker ModelGraph ModelNode Optimizer PhaseGroup Plan PlanError
-    ResultRecording RunError SequentialCNN SequentialMLP SimpleSampler SpecError SpecplanError
-    StoreError TrainPhase compare_experiments compile log_environment open run_sweep
-    safe_log_artifact validate_metric
+    AppliedLoss DataError DirtyGitAction DirtyGitError EarlyStopping EvalPhase Evaluation Experiment ExperimentCallback
+    ExperimentConfig ExperimentManager ExperimentRecord ExperimentRun ExperimentTracker FeatureSet FitPhase InputBinding
+    LocalExperimentTracker Loss MAX_ARTIFACT_SIZE MLflowTracker ModelGraph ModelNode Optimizer PhaseGroup Plan PlanError
+    ResultRecording RunError SequentialCNN SequentialMLP SimpleSampler SpecError SpecplanError StoreError
+    TorchModelWrapper TrainPhase compare_experiments compile log_environment open run_sweep safe_log_artifact
+    validate_metric
 """
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from specplan.experiment.train_phase import TrainPhase as TrainPhase
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
+    from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
     from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
@@ -86,6 +87,7 @@ _MODULES = {
     "SpecError": "errors",
     "SpecplanError": "errors",
     "StoreError": "errors",
+    "TorchModelWrapper": "models.torch.wrapper",
     "TrainPhase": "experiment.train_phase",
     "compare_experiments": "track.local",
     "compile": "experiment.plan",
@@ -132,6 +134,7 @@ __all__ = [
     "SpecError",
     "SpecplanError",
     "StoreError",
+    "TorchModelWrapper",
     "TrainPhase",
     "compare_experiments",
     "compile",

@@ -23,6 +23,7 @@ from specplan.experiment.mapping import compile_objects, spec_of
 from specplan.experiment.phase import Phase
 from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec
 from specplan.experiment.phase_results import PhaseResults
+from specplan.models.torch.wrapper import held_module
 from specplan.spec.arguments import checked_int, checked_list
 from specplan.store.run_file import Status
 
@@ -87,6 +88,7 @@ class Experiment:
             self.add_callback(callback)
         self._live: _Live | None = None
         self._root: _TemporaryRoot | None = None
+        self._previewing = False
 
     @classmethod
     def from_active_context(
@@ -273,6 +275,8 @@ class Experiment:
             run_plan(compiled, root=root, display=watched, state=live.state, hooks=hooks)
         finally:
             live.fitted |= watched.fitted
+            if not self._previewing:
+                live.give_back()
 
     def _results_at(self, entry: Phase | PhaseGroup, path: str, context: Context) -> object:
         """The results of a phase or group of the run that is going on."""
@@ -296,9 +300,11 @@ class Experiment:
         is_fresh = before is None or before.graph is not self.model_graph or not before.state.nodes
         snapshot = None if before is None or is_fresh else before.state.capture()
         fitted = set() if before is None else set(before.fitted)
+        self._previewing = True
         try:
             return self._recorded(call, options)
         finally:
+            self._previewing = False
             self._callbacks = callbacks
             del self._history[runs:]
             if snapshot is None:
@@ -338,6 +344,14 @@ class _Live:
         self.graph = graph
         self.state = state
         self.fitted = fitted
+
+    def give_back(self) -> None:
+        """Give the modules of the program the weights that their nodes have."""
+        modules = self.state.modules()
+        for label, node in self.graph.nodes.items():
+            module = held_module(node.model)
+            if module is not None and label in modules:
+                module.load_state_dict(modules[label].state_dict())
 
 
 class _Call(NamedTuple, Generic[Results]):

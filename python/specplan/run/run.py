@@ -11,7 +11,7 @@ import msgspec
 
 from specplan.errors import DataError, RunError, SpecplanError, StoreError
 from specplan.plan.model import Call, Eval, Fit, Train
-from specplan.plan.own_code import admit
+from specplan.plan.own_code import admit, admit_live
 from specplan.plan.streams import seed_of
 from specplan.plan.verify import verify
 from specplan.run.call import prepared
@@ -73,7 +73,8 @@ def run_plan(
     are what callbacks of the plan are given of the program.
 
     Raises:
-        CodeError: code of the user that the plan names is missing, changed or not trusted.
+        CodeError: code of the user that the plan names is missing, changed or not trusted; or an object
+            of the program is not bound.
         PlanError: the plan does not hold together, or names what this installation lacks.
         DirtyGitError: the repository has uncommitted changes, and the plan allows none.
         DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
@@ -89,6 +90,7 @@ def run_plan(
     git = git_state(compiled.folder, without=[root])
     check_clean(git, plan.code.dirty_git)
     admitted = admit(compiled, trust=trust)
+    admit_live(compiled, fresh=state is None)
     try:
         tables = read_tables(compiled)
         check_targets(plan, tables)
@@ -99,7 +101,7 @@ def run_plan(
     if plan.graph.nodes:
         from specplan.run.builder import Builder
 
-        live.builder = Builder(admitted)
+        live.builder = Builder(admitted, compiled.live)
     with (
         prepared(compiled, trust=trust) as calls,
         in_force(plan.numerics),

@@ -268,6 +268,9 @@ def _estimator(node: Node) -> LiveNode:
 
 
 def _description(node: Node) -> tuple[object, ...]:
-    """What decides the form of a live node: not where its inputs come from."""
+    """What decides the form of a live node: not where its inputs come from, nor what weights it began with."""
     inputs = tuple((read.dtype, read.shape) for read in node.inputs)
-    return (node.backend, node.component, inputs, node.dtype, node.shape)
+    component = node.component
+    if component.live is not None:
+        return (node.backend, component.live.type, inputs, node.dtype, node.shape)
+    return (node.backend, component, inputs, node.dtype, node.shape)

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
     from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
+    from specplan.run.callback import ArtifactResult as ArtifactResult
+    from specplan.run.callback import Callback as Callback
+    from specplan.run.callback import MetricResult as MetricResult
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
     from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
@@ -52,6 +55,9 @@ if TYPE_CHECKING:
     from specplan.track.tracker import validate_metric as validate_metric
 
 _MODULES = {
+    "ArtifactResult": "run.callback",
+    "Callback": "run.callback",
+    "MetricResult": "run.callback",
     "AppliedLoss": "experiment.loss",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
@@ -101,6 +107,8 @@ _MODULES = {
 __all__ = [
     "MAX_ARTIFACT_SIZE",
     "AppliedLoss",
+    "ArtifactResult",
+    "Callback",
     "DataError",
     "DirtyGitAction",
     "DirtyGitError",
@@ -120,6 +128,7 @@ __all__ = [
     "LocalExperimentTracker",
     "Loss",
     "MLflowTracker",
+    "MetricResult",
     "ModelGraph",
     "ModelNode",
     "Optimizer",

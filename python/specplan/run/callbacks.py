@@ -37,13 +37,14 @@ OFFERED: Mapping[str, tuple[str, ...]] = {
 """What each hook can ask for."""
 
 
-def overridden(callback: Callback, name: str, where: str = "") -> Override | None:
-    """The hook of a callback; None where it does not override it. `where` begins what is said of a failure.
+def check_hooks(callback: Callback) -> None:
+    """Check that every hook of a callback can be called.
 
     Raises:
-        TypeError: the hook wants what it cannot be given.
+        TypeError: a hook wants what it cannot be given.
     """
-    return override(Callback, callback, name, callback.label, OFFERED[name], where=where)
+    for name, offered in OFFERED.items():
+        override(Callback, callback, name, callback.label, offered)
 
 
 class PhaseCallbacks:
@@ -85,7 +86,10 @@ class PhaseCallbacks:
 
     def _overrides(self, name: str) -> dict[str, Override]:
         where = f"phase `{self._phase.path}`: "
-        found = {label: overridden(each, name, where) for label, each in self._callbacks.items()}
+        found = {
+            label: override(Callback, each, name, label, OFFERED[name], where=where)
+            for label, each in self._callbacks.items()
+        }
         return {label: each for label, each in found.items() if each is not None}
 
     def _compiled(self, program: Program) -> None:

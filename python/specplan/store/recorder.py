@@ -26,7 +26,12 @@ WHOLE = -1
 ARTIFACT = "artifact"
 """The field of the rows that tell of artifacts, in no phase and of no node."""
 RETURNED = "callback"
-"""The field of the rows that tell what callbacks returned, of no node."""
+"""The field of the rows that tell what callbacks returned in a phase, of no node."""
+
+
+def beside(phase: str, name: str) -> str:
+    """Where records go that belong to a phase and are no rows of its execution table."""
+    return f"{phase}@{name}"
 
 
 class Recorder:
@@ -135,7 +140,11 @@ class Recorder:
             self._returned[phase] = self._opened(
                 lambda: (
                     self._store.text(
-                        phase=phase, node="", role="default", field=RETURNED, json=True
+                        phase=beside(phase, "callbacks"),
+                        node="",
+                        role="default",
+                        field=RETURNED,
+                        json=True,
                     ).record
                 )
             )

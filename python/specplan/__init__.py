@@ -24,18 +24,27 @@ if TYPE_CHECKING:
     from specplan.experiment.graph import ModelGraph as ModelGraph
     from specplan.experiment.graph import ModelNode as ModelNode
     from specplan.experiment.graph import Optimizer as Optimizer
+    from specplan.experiment.group_results import PhaseGroupResults as PhaseGroupResults
     from specplan.experiment.history import ExperimentRun as ExperimentRun
     from specplan.experiment.loss import AppliedLoss as AppliedLoss
     from specplan.experiment.loss import Loss as Loss
     from specplan.experiment.phase_group import PhaseGroup as PhaseGroup
+    from specplan.experiment.phase_results import EvalResults as EvalResults
+    from specplan.experiment.phase_results import FitResults as FitResults
+    from specplan.experiment.phase_results import PhaseResults as PhaseResults
+    from specplan.experiment.phase_results import TrainResults as TrainResults
     from specplan.experiment.plan import Plan as Plan
     from specplan.experiment.plan import compile as compile  # noqa: A004 -- read as specplan.compile
     from specplan.experiment.plan import open as open  # noqa: A004 -- read as specplan.open
+    from specplan.experiment.results_config import ResultsConfig as ResultsConfig
     from specplan.experiment.train_phase import ResultRecording as ResultRecording
     from specplan.experiment.train_phase import TrainPhase as TrainPhase
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
     from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
+    from specplan.results.artifact_store import ArtifactStore as ArtifactStore
+    from specplan.results.execution_store import ExecutionStore as ExecutionStore
+    from specplan.results.metric_store import MetricStore as MetricStore
     from specplan.run.callback import ArtifactResult as ArtifactResult
     from specplan.run.callback import Callback as Callback
     from specplan.run.callback import MetricResult as MetricResult
@@ -59,12 +68,15 @@ _MODULES = {
     "Callback": "run.callback",
     "MetricResult": "run.callback",
     "AppliedLoss": "experiment.loss",
+    "ArtifactStore": "results.artifact_store",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
     "EarlyStopping": "components.callback",
     "EvalPhase": "experiment.eval_phase",
+    "EvalResults": "experiment.phase_results",
     "Evaluation": "experiment.evaluation",
+    "ExecutionStore": "results.execution_store",
     "Experiment": "experiment.experiment",
     "ExperimentCallback": "experiment.experiment_callback",
     "ExperimentConfig": "track.tracker",
@@ -74,18 +86,23 @@ _MODULES = {
     "ExperimentTracker": "track.tracker",
     "FeatureSet": "data.feature_set",
     "FitPhase": "experiment.fit_phase",
+    "FitResults": "experiment.phase_results",
     "InputBinding": "experiment.binding",
     "LocalExperimentTracker": "track.local",
     "Loss": "experiment.loss",
     "MAX_ARTIFACT_SIZE": "track.tracker",
     "MLflowTracker": "track.mlflow",
+    "MetricStore": "results.metric_store",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.graph",
     "Optimizer": "experiment.graph",
     "PhaseGroup": "experiment.phase_group",
+    "PhaseGroupResults": "experiment.group_results",
+    "PhaseResults": "experiment.phase_results",
     "Plan": "experiment.plan",
     "PlanError": "errors",
     "ResultRecording": "experiment.train_phase",
+    "ResultsConfig": "experiment.results_config",
     "RunError": "errors",
     "SequentialCNN": "models.torch.sequential",
     "SequentialMLP": "models.torch.sequential",
@@ -95,6 +112,7 @@ _MODULES = {
     "StoreError": "errors",
     "TorchModelWrapper": "models.torch.wrapper",
     "TrainPhase": "experiment.train_phase",
+    "TrainResults": "experiment.phase_results",
     "compare_experiments": "track.local",
     "compile": "experiment.plan",
     "log_environment": "track.tracker",
@@ -108,13 +126,16 @@ __all__ = [
     "MAX_ARTIFACT_SIZE",
     "AppliedLoss",
     "ArtifactResult",
+    "ArtifactStore",
     "Callback",
     "DataError",
     "DirtyGitAction",
     "DirtyGitError",
     "EarlyStopping",
     "EvalPhase",
+    "EvalResults",
     "Evaluation",
+    "ExecutionStore",
     "Experiment",
     "ExperimentCallback",
     "ExperimentConfig",
@@ -124,18 +145,23 @@ __all__ = [
     "ExperimentTracker",
     "FeatureSet",
     "FitPhase",
+    "FitResults",
     "InputBinding",
     "LocalExperimentTracker",
     "Loss",
     "MLflowTracker",
     "MetricResult",
+    "MetricStore",
     "ModelGraph",
     "ModelNode",
     "Optimizer",
     "PhaseGroup",
+    "PhaseGroupResults",
+    "PhaseResults",
     "Plan",
     "PlanError",
     "ResultRecording",
+    "ResultsConfig",
     "RunError",
     "SequentialCNN",
     "SequentialMLP",
@@ -145,6 +171,7 @@ __all__ = [
     "StoreError",
     "TorchModelWrapper",
     "TrainPhase",
+    "TrainResults",
     "compare_experiments",
     "compile",
     "log_environment",

@@ -101,7 +101,7 @@ def test_a_hook_sees_the_program_the_batch_and_the_results(parts: Parts) -> None
 
         def on_batch_end(self, exec_ctx: Any, results: Any) -> None:  # type: ignore[override]
             seen["end"] = exec_ctx
-            seen["losses"] = results.metrics(name="train_loss").num_rows
+            seen["losses"] = len(results.metrics(name="train_loss"))
 
         def on_phase_end(self, **given: Any) -> None:
             seen["given"] = given
@@ -158,10 +158,8 @@ def test_what_hooks_return_is_kept(parts: Parts) -> None:
     np.testing.assert_array_equal(
         results.run.artifacts[last["value"]["artifact"]].read(), [[1, 1], [1, 1]]
     )
-    score = results.metrics(name="val_score").to_pandas()
-    assert score[["epoch", "value"]].to_numpy().tolist() == [[0, 0.5]]
-    assert score["batch"].isna().all()
-    assert results.metrics(name="size").num_rows == 4
+    assert list(results.metrics(name="val_score")) == [("val_score", 0, None)]
+    assert len(results.metrics(name="size")) == 4
 
 
 def test_early_stopping_can_monitor_what_a_callback_returns(parts: Parts) -> None:
@@ -171,7 +169,7 @@ def test_early_stopping_can_monitor_what_a_callback_returns(parts: Parts) -> Non
 
     stop = EarlyStopping(monitor="score", patience=2)
     results = parts.experiment.run_phase(train(parts, stop, Score(), n_epochs=5))
-    assert results.metrics(name="score").to_pandas()["value"].to_list() == [3, 2, 4, 5]
+    assert [each.value for each in results.metrics(name="score").values()] == [3, 2, 4, 5]
 
 
 def test_nodes_and_modes_are_put_back_after_each_hook(parts: Parts) -> None:
@@ -195,7 +193,7 @@ def test_a_hook_can_preview_another_phase_and_change_no_bit(parts: Parts) -> Non
     class Previewing(Callback):
         def on_epoch_end(self, experiment: Any) -> None:  # type: ignore[override]
             results = experiment.preview_phase(evaluate(parts))
-            losses.append(results.metrics(name="eval_loss").to_pandas()["value"].iloc[-1])
+            losses.append(results.metrics(name="eval_loss").one().value)
 
     plain = parts.experiment.preview_phase(train(parts, n_epochs=3)).tensors("MLP").stacked()
     phase = train(parts, Previewing(), n_epochs=3)
@@ -216,7 +214,7 @@ def test_what_a_hook_raises_ends_the_run_and_loses_nothing(parts: Parts, hook: s
         told.append(f"{exec_ctx.epoch_idx} {exception}")
 
     fail.__name__ = hook
-    failing = calling([], "Failing", **{hook: fail, "on_exception": on_exception})
+    failing = calling([], "Failing", 0, **{hook: fail, "on_exception": on_exception})
     with pytest.raises(RunError) as caught:
         parts.experiment.run_phase(train(parts, failing))
     place = r"^phase `train`: callback `Failing\.{}` failed: test_callback\.py:\d+: ValueError: no"

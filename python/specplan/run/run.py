@@ -61,6 +61,7 @@ def run_plan(
     display: Display,
     state: State | None = None,
     trust: bool = False,
+    elsewhere: Mapping[str, Path] = {},
     hooks: Hooks = NO_HOOKS,
     subjects: Subjects = NO_SUBJECTS,
 ) -> Outcome:
@@ -69,8 +70,9 @@ def run_plan(
     `state` is that of an earlier outcome, whose weights, estimators and optimizer are gone on with;
     without it everything starts fresh. Data are read and checked before the folder is made, so a
     plan whose data are not there leaves no run behind. `trust` is the word of the user that the code
-    which the plan names may run. `hooks` are called at the boundaries of the run; `subjects`
-    are what callbacks of the plan are given of the program.
+    which the plan names may run. `hooks` are called at the boundaries of the run; `subjects` are what
+    callbacks of the plan are given of the program. `elsewhere` has folders for parts of the run folder, by
+    name, which are links in it.
 
     Raises:
         CodeError: code of the user that the plan names is missing, changed or not trusted; or an object
@@ -109,7 +111,13 @@ def run_plan(
     ):
         live.add_nodes(plan)
         found = versions()
-        journal = create_run(root, compiled, environment=environment(git, found), versions=found)
+        journal = create_run(
+            root,
+            compiled,
+            environment=environment(git, found),
+            versions=found,
+            elsewhere=elsewhere,
+        )
         context = Context(
             plan=plan,
             tables=tables,

@@ -230,6 +230,7 @@ class _Returned:
         self._context.recorder.artifact(
             full,
             value,
+            phase=self._phase.path,
             epoch=here.epoch_idx,
             batch=here.batch_idx,
             step=self._context.state.steps,

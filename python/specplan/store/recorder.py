@@ -93,6 +93,16 @@ class Recorder:
         labels = [(phase, node, split, name) for node, split, name in series]
         return self._opened(lambda: self._store.metrics(labels).log)
 
+    def texts(self, phase: str, *, node: str, field: str) -> Callable[..., int]:
+        """`record(texts, epoch, batch)` of JSON documents."""
+        return self._opened(
+            lambda: (
+                self._store.text(
+                    phase=phase, node=node, role="default", field=field, json=True
+                ).record
+            )
+        )
+
     def artifact(
         self,
         name: str,

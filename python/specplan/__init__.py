@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from specplan.results.artifact_store import ArtifactStore as ArtifactStore
     from specplan.results.execution_store import ExecutionStore as ExecutionStore
     from specplan.results.metric_store import MetricStore as MetricStore
+    from specplan.run.callback import ArtifactResult as ArtifactResult
+    from specplan.run.callback import Callback as Callback
+    from specplan.run.callback import MetricResult as MetricResult
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
     from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
@@ -67,8 +70,10 @@ if TYPE_CHECKING:
 _MODULES = {
     "AppliedLoss": "experiment.loss",
     "ArchiveError": "errors",
-    "Checkpointing": "experiment.checkpointing",
+    "ArtifactResult": "run.callback",
     "ArtifactStore": "results.artifact_store",
+    "Callback": "run.callback",
+    "Checkpointing": "experiment.checkpointing",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
@@ -92,6 +97,7 @@ _MODULES = {
     "Loss": "experiment.loss",
     "MAX_ARTIFACT_SIZE": "track.tracker",
     "MLflowTracker": "track.mlflow",
+    "MetricResult": "run.callback",
     "MetricStore": "results.metric_store",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.graph",
@@ -129,7 +135,9 @@ __all__ = [
     "RUN",
     "AppliedLoss",
     "ArchiveError",
+    "ArtifactResult",
     "ArtifactStore",
+    "Callback",
     "Checkpointing",
     "DataError",
     "DirtyGitAction",
@@ -153,6 +161,7 @@ __all__ = [
     "LocalExperimentTracker",
     "Loss",
     "MLflowTracker",
+    "MetricResult",
     "MetricStore",
     "ModelGraph",
     "ModelNode",

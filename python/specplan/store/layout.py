@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+EXECUTION_TABLES = "execution-*.parquet"
+"""The execution tables in the folder of tables."""
+
+
 class RunFolder(msgspec.Struct, frozen=True):
     """The paths of one run, whether or not they exist."""
 
@@ -46,6 +50,11 @@ class RunFolder(msgspec.Struct, frozen=True):
     def environment_file(self) -> Path:
         """Versions of the packages, host and git state."""
         return self.path / "environment.json"
+
+    @property
+    def params_file(self) -> Path:
+        """What a program said of its run; absent where it said nothing."""
+        return self.path / "params.json"
 
     @property
     def constant_files(self) -> tuple[Path, ...]:

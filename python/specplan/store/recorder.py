@@ -28,7 +28,10 @@ ARTIFACT = "artifact"
 
 
 class Recorder:
-    """Writes the records of one session of a run. Hands out bound native methods: steps call nothing else."""
+    """Writes the records of one session of a run. Hands out bound native methods: steps call nothing else.
+
+    A session after the first goes on with the store that is there.
+    """
 
     def __init__(
         self,
@@ -50,9 +53,13 @@ class Recorder:
         self._artifacts_lock = threading.Lock()
         self._record_artifact: Callable[[Sequence[str], int, int], int] | None = None
         self._unopened: list[Unopened] = []
-        self._store = Store.create(
+        opened = (
+            partial(Store.create, run_id=run_id)
+            if session == 1 or not folder.records.exists()
+            else Store.open
+        )
+        self._store = opened(
             str(folder.records),
-            run_id=run_id,
             session=session,
             durability=results.durability,
             on_error=results.on_error,
@@ -78,11 +85,22 @@ class Recorder:
         labels = [(phase, node, split, name) for node, split, name in series]
         return self._opened(lambda: self._store.metrics(labels).log)
 
+    def texts(self, phase: str, *, node: str, field: str) -> Callable[..., int]:
+        """`record(texts, epoch, batch)` of JSON documents."""
+        return self._opened(
+            lambda: (
+                self._store.text(
+                    phase=phase, node=node, role="default", field=field, json=True
+                ).record
+            )
+        )
+
     def artifact(
         self,
         name: str,
         value: Any,
         *,
+        phase: str | None = None,
         epoch: int | None = None,
         batch: int | None = None,
         step: int | None = None,
@@ -94,7 +112,7 @@ class Recorder:
         Args:
             name: path below `artifacts/`; its suffix may choose the format, and is added where there is none.
             value: what to keep; a path means the file or folder there.
-            epoch: where in the run it was made; so are `batch` and `step`.
+            phase: path of the phase in which it was made; `epoch`, `batch` and `step` say where in it.
 
         Raises:
             TypeError: the value could only be pickled.
@@ -114,7 +132,7 @@ class Recorder:
                     raise
                 self._dropped_artifacts += 1
                 return
-            row = msgspec.structs.replace(row, epoch=epoch, batch=batch, step=step)
+            row = msgspec.structs.replace(row, phase=phase, epoch=epoch, batch=batch, step=step)
             text = msgspec.json.encode(row).decode()
             of_epoch, of_batch = (WHOLE if key is None else key for key in (epoch, batch))
             self._record_artifact([text], of_epoch, of_batch)

@@ -113,7 +113,7 @@ def _report_leaks(
             path: Path = ("data", feature_set.label, "splits")
             context.warning("SP506", found, path, hint=LEAK_HINT)
             return
-    rows = rows_in(feature_set, folds)
+    rows = rows_in(feature_set, folds) if folds else None
     for label, fold in outer_folds(folds).items():
         assert rows is not None, "there are no folds of what could not be read"
         found = fold_leak(scan, inputs, rows.parts(fold), rows.rows)

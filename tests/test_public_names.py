@@ -10,7 +10,11 @@ import specplan
 PUBLIC = """
     Accelerator
     AppliedLoss
+    ArchiveError
+    ArtifactResult
     ArtifactStore
+    Callback
+    Checkpointing
     ConcatNode
     DataError
     DirtyGitAction
@@ -36,6 +40,7 @@ PUBLIC = """
     MAX_ARTIFACT_SIZE
     MLflowTracker
     MergeStrategy
+    MetricResult
     MetricStore
     ModelGraph
     ModelNode
@@ -45,6 +50,7 @@ PUBLIC = """
     PhaseResults
     Plan
     PlanError
+    RUN
     ResultRecording
     ResultsConfig
     RunError
@@ -61,6 +67,7 @@ PUBLIC = """
     compare_experiments
     compile
     log_environment
+    ml_dash_experiment
     open
     run_sweep
     safe_log_artifact

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specplan.components.callback import EarlyStopping as EarlyStopping
     from specplan.data.feature_set import FeatureSet as FeatureSet
+    from specplan.errors import ArchiveError as ArchiveError
     from specplan.errors import DataError as DataError
     from specplan.errors import DirtyGitError as DirtyGitError
     from specplan.errors import PlanError as PlanError
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from specplan.errors import StoreError as StoreError
     from specplan.experiment.accelerator import Accelerator as Accelerator
     from specplan.experiment.binding import InputBinding as InputBinding
+    from specplan.experiment.checkpointing import Checkpointing as Checkpointing
     from specplan.experiment.concat_node import ConcatNode as ConcatNode
     from specplan.experiment.concat_node import MergeStrategy as MergeStrategy
+    from specplan.experiment.decorator import ml_dash_experiment as ml_dash_experiment
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
     from specplan.experiment.evaluation import Evaluation as Evaluation
     from specplan.experiment.experiment import Experiment as Experiment
@@ -50,6 +53,9 @@ if TYPE_CHECKING:
     from specplan.results.artifact_store import ArtifactStore as ArtifactStore
     from specplan.results.execution_store import ExecutionStore as ExecutionStore
     from specplan.results.metric_store import MetricStore as MetricStore
+    from specplan.run.callback import ArtifactResult as ArtifactResult
+    from specplan.run.callback import Callback as Callback
+    from specplan.run.callback import MetricResult as MetricResult
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
     from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
@@ -57,6 +63,7 @@ if TYPE_CHECKING:
     from specplan.track.manager import ExperimentManager as ExperimentManager
     from specplan.track.manager import ExperimentRecord as ExperimentRecord
     from specplan.track.mlflow import MLflowTracker as MLflowTracker
+    from specplan.track.prefix import RUN as RUN
     from specplan.track.tracker import MAX_ARTIFACT_SIZE as MAX_ARTIFACT_SIZE
     from specplan.track.tracker import ExperimentConfig as ExperimentConfig
     from specplan.track.tracker import ExperimentTracker as ExperimentTracker
@@ -68,7 +75,11 @@ if TYPE_CHECKING:
 _MODULES = {
     "Accelerator": "experiment.accelerator",
     "AppliedLoss": "experiment.loss",
+    "ArchiveError": "errors",
+    "ArtifactResult": "run.callback",
     "ArtifactStore": "results.artifact_store",
+    "Callback": "run.callback",
+    "Checkpointing": "experiment.checkpointing",
     "ConcatNode": "experiment.concat_node",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
@@ -94,6 +105,7 @@ _MODULES = {
     "MAX_ARTIFACT_SIZE": "track.tracker",
     "MLflowTracker": "track.mlflow",
     "MergeStrategy": "experiment.concat_node",
+    "MetricResult": "run.callback",
     "MetricStore": "results.metric_store",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.node",
@@ -103,6 +115,7 @@ _MODULES = {
     "PhaseResults": "experiment.phase_results",
     "Plan": "experiment.plan",
     "PlanError": "errors",
+    "RUN": "track.prefix",
     "ResultRecording": "experiment.train_phase",
     "ResultsConfig": "experiment.results_config",
     "RunError": "errors",
@@ -119,6 +132,7 @@ _MODULES = {
     "compare_experiments": "track.local",
     "compile": "experiment.plan",
     "log_environment": "track.tracker",
+    "ml_dash_experiment": "experiment.decorator",
     "open": "experiment.plan",
     "run_sweep": "track.tracker",
     "safe_log_artifact": "track.tracker",
@@ -128,9 +142,14 @@ _MODULES = {
 
 __all__ = [
     "MAX_ARTIFACT_SIZE",
+    "RUN",
     "Accelerator",
     "AppliedLoss",
+    "ArchiveError",
+    "ArtifactResult",
     "ArtifactStore",
+    "Callback",
+    "Checkpointing",
     "ConcatNode",
     "DataError",
     "DirtyGitAction",
@@ -155,6 +174,7 @@ __all__ = [
     "Loss",
     "MLflowTracker",
     "MergeStrategy",
+    "MetricResult",
     "MetricStore",
     "ModelGraph",
     "ModelNode",
@@ -180,6 +200,7 @@ __all__ = [
     "compare_experiments",
     "compile",
     "log_environment",
+    "ml_dash_experiment",
     "open",
     "run_sweep",
     "safe_log_artifact",

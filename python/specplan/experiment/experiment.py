@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack
 
 from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
+from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
+from specplan.experiment.checkpoints import Checkpoints
 from specplan.experiment.experiment_callback import (
     ExperimentCallback,
     ExperimentCallbacks,
@@ -14,29 +17,34 @@ from specplan.experiment.experiment_callback import (
 from specplan.experiment.graph import ModelGraph
 from specplan.experiment.group_results import PhaseGroupResults, group_results_of
 from specplan.experiment.history import ExperimentRun, History
-from specplan.experiment.mapping import compile_objects, spec_of
+from specplan.experiment.mapping import compile_nodes, compile_objects, spec_of
 from specplan.experiment.phase import Phase
 from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec
 from specplan.experiment.phase_results import PhaseResults, results_of
 from specplan.experiment.storage import Storage
 from specplan.models.torch.wrapper import held_module
+from specplan.run.hooks import Subjects, joined
 from specplan.spec.arguments import checked_int, checked_list
 from specplan.store.run_file import Status
+from specplan.track.prefix import DEFAULT_ROOT, Prefix
+from specplan.track.tracked import Tracked, take_run_params, tracked_name
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from specplan.experiment.progress import DisplayOptions, Watched
     from specplan.experiment.results_config import ResultsConfig
     from specplan.results.open import Run
     from specplan.run.context import Context
-    from specplan.run.hooks import Hooks
-    from specplan.run.state import State
+    from specplan.run.state import Snapshot, State
 
 Results = TypeVar("Results", PhaseResults, PhaseGroupResults)
 
 
-class Experiment:
+class Experiment(Tracked):
     """Runs phases of the graph in its context; weights and optimizer go on from call to call.
 
     Every call builds a spec, compiles it to a plan and runs that, as the command does.
@@ -47,41 +55,72 @@ class Experiment:
             default), "overwrite" or "rename".
         ctx: where objects are registered; by default a new context. It becomes the active one.
         seed: seed of everything that has none of its own, such as the weights.
-        checkpointing: not in this version.
+        prefix: `owner/project/path.../name` in place of a label, whose last part becomes the label; a
+            label with a `/` is one. Without both, $DASH_PREFIX says it. See `run`, `log`, `params`,
+            `metrics` and `files`.
+        readme: what the experiment is for; `description` says the same.
+        tags: words to find it by, with values where they have some.
+        bindrs: what it belongs to.
+        metadata: values beside it.
+        dash_url: a server; this version knows none.
+        dash_root: folder of the runs of an experiment with a prefix.
+        run_params: parameters of every run.
+        checkpointing: at which boundaries of a run the state is saved to a file.
         callbacks: what is called before and after phases and groups.
         results_config: where results are stored; by default below $SPECPLAN_HOME, and where that is
             not set, in a temporary folder that goes when the results do.
 
     Raises:
-        NotImplementedError: an argument that is not in this version was given.
         TypeError: an argument is of another type.
         ValueError: the label or policy is not valid, or the folder of the results holds something else
             than runs of this experiment.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- two documented constructors in one
         self,
-        label: str,
+        label: str | None = None,
         registration_policy: str | None = None,
         ctx: ExperimentContext | None = None,
-        checkpointing: object = None,
+        checkpointing: Checkpointing | None = None,
         callbacks: Sequence[ExperimentCallback] | None = None,
         results_config: ResultsConfig | None = None,
         *,
         seed: int = 42,
+        prefix: str | None = None,
+        readme: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] | Mapping[str, str | None] | None = None,
+        bindrs: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        dash_url: str | bool | None = None,
+        dash_root: str | os.PathLike[str] | None = DEFAULT_ROOT,
+        **run_params: Any,
     ) -> None:
-        _refuse(checkpointing=checkpointing)
         if ctx is not None and not isinstance(ctx, ExperimentContext):
             raise TypeError(f"ctx is an ExperimentContext, not {type(ctx).__name__}")
+        take_run_params(run_params, known=_ARGUMENTS)
+        name = tracked_name(label, prefix)
+        label = name.label if isinstance(name, Prefix) else name
         self.label = checked_label(label)
         self._storage = Storage(self.label, results_config)
         self.seed = checked_int("the seed of an experiment", seed)
+        self._history: list[ExperimentRun] = []
+        self._checkpoints = Checkpoints(self.label, self._history)
+        self.set_checkpointing(checkpointing)
         self._ctx = ExperimentContext() if ctx is None else ctx
         if registration_policy is not None:
             self._ctx.registration_policy = checked_policy(registration_policy)
         self._ctx.activate()
+        self._track(
+            name,
+            readme=description if readme is None else readme,
+            tags=tags,
+            bindrs=bindrs,
+            metadata=metadata,
+            dash_url=dash_url,
+            dash_root=dash_root,
+        )
         self._execution_plan = PhaseGroup(self.label)
-        self._history: list[ExperimentRun] = []
         self._callbacks: list[ExperimentCallback] = []
         for callback in checked_list(f"Experiment `{label}`: callbacks", callbacks or ()):
             self.add_callback(callback)
@@ -93,7 +132,7 @@ class Experiment:
         cls,
         label: str,
         registration_policy: str | None = None,
-        checkpointing: object = None,
+        checkpointing: Checkpointing | None = None,
         callbacks: Sequence[ExperimentCallback] | None = None,
         results_config: ResultsConfig | None = None,
         *,
@@ -155,6 +194,69 @@ class Experiment:
         self._callbacks.append(checked_callback(callback))
         self._callbacks.sort(key=lambda each: each.execution_order)
 
+    @property
+    def checkpointing(self) -> Checkpointing | None:
+        """At which boundaries the state is saved; None for none."""
+        return self._checkpoints.automatic
+
+    def set_checkpointing(self, checkpointing: Checkpointing | None) -> None:
+        """Save the state at other boundaries from now on, or at none.
+
+        Raises:
+            TypeError: it is no Checkpointing.
+            ValueError: it is in memory, or has a boundary or placeholder that an experiment has not.
+        """
+        self._checkpoints.attach(checked_checkpointing(checkpointing, "experiment"))
+
+    def set_checkpoint_dir(self, path: str | os.PathLike[str]) -> None:
+        """Save checkpoints in this folder from now on. Those that are there already are warned of."""
+        self._checkpoints.set_directory(path)
+
+    @property
+    def available_checkpoints(self) -> dict[str, Path]:
+        """The file of each checkpoint by name: those that were saved, then others in the folder."""
+        return self._checkpoints.available()
+
+    def save_checkpoint(
+        self,
+        name: str,
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        meta: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Save weights, estimators, optimizer and generators to `<name>.ckpt.mml`; returns its path.
+
+        Args:
+            name: under which `restore_checkpoint` finds it.
+            overwrite: whether a checkpoint of this name is replaced.
+            meta: plain values to keep with it.
+
+        Raises:
+            RuntimeError: no directory is set.
+            ValueError: the name is taken or cannot be that of a file, or there is no graph.
+            RunError: a node or the optimizer holds what cannot be stored without pickle.
+        """
+        live = self._built()
+        return self._checkpoints.save(name, live.state, overwrite=overwrite, meta=meta)
+
+    def restore_checkpoint(self, name: str | os.PathLike[str]) -> None:
+        """Go back to a checkpoint, of a name or at a path; so does the history, as far as it is known.
+
+        Raises:
+            ValueError: there is no such checkpoint.
+            ArchiveError, StoreError: it is damaged.
+            RunError: its nodes are not those of the graph.
+        """
+        self._checkpoints.path_of(name)
+        live = self._built()
+        about, snapshot = self._checkpoints.read(name, live.state)
+        live.go_back(snapshot)
+        live.give_back()
+        del self._history[about.history :]
+
+    def disable_checkpointing(self) -> AbstractContextManager[None]:
+        """Save nothing at boundaries meanwhile, those inside of phases included."""
+        return self._checkpoints.disabled()
+
     def to_spec(self) -> dict[str, Any]:
         """The spec of `run`, as plain values. Its FeatureSets are named, their rows are not in it.
 
@@ -163,8 +265,8 @@ class Experiment:
         """
         return self._spec(self._execution_plan.flatten(), entries_spec(self._execution_plan))
 
-    def run(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
-        """Run the execution plan.
+    def execute(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
+        """Run the execution plan; `run()` does the same.
 
         Raises:
             SpecError: what was built does not fit together.
@@ -234,17 +336,16 @@ class Experiment:
 
         check_options(options)
         watched = Watched(options)
-        callbacks = ExperimentCallbacks(
-            self,
-            self._callbacks,
-            call.by_path,
-            lambda path, context: self._results_at(call.by_path[path], path, context),
-            whole=call.whole,
+        subjects = Subjects(
+            experiment=self,
+            entries=call.by_path,
+            results_of=lambda path, context: self._results_at(call.by_path[path], path, context),
         )
+        callbacks = ExperimentCallbacks(self._callbacks, subjects, whole=call.whole)
         started = datetime.now(UTC)
         error: BaseException | None = None
         try:
-            self._execute(call, watched, callbacks.hooks())
+            self._execute(call, watched, callbacks)
         except BaseException as raised:
             error = raised
             raise
@@ -269,20 +370,22 @@ class Experiment:
         assert results is not None, "a run that completes has a folder"
         return results
 
-    def _execute(self, call: _Call[Any], watched: Watched, hooks: Hooks) -> None:
+    def _execute(self, call: _Call[Any], watched: Watched, callbacks: ExperimentCallbacks) -> None:
         from specplan.run.run import run_plan
 
         spec = self._spec(call.phases, call.entries)
         graph = self._graph()
         live = self._live_of(graph)
-        compiled = compile_objects(spec, graph, phases=call.phases, fitted=live.fitted)
+        compiled = compile_objects(spec, graph, call.phases, fitted=live.fitted)
+        saving = self._checkpoints.hooks(call.by_path, whole=call.whole)
         try:
             run_plan(
                 compiled,
                 root=self._storage.root(),
                 display=watched,
                 state=live.state,
-                hooks=hooks,
+                hooks=joined([callbacks.hooks(), saving]),
+                subjects=callbacks.subjects,
                 elsewhere=self._storage.elsewhere(),
             )
         finally:
@@ -306,6 +409,15 @@ class Experiment:
             self._live = _Live(graph, State(), set())
         return self._live
 
+    def _built(self) -> _Live:
+        """The state of the graph with all of its nodes, which the first run would build otherwise."""
+        from specplan.run.build import build_nodes
+
+        graph = self._graph()
+        live = self._live_of(graph)
+        build_nodes(compile_nodes(graph, seed=self.seed), live.state)
+        return live
+
     def _previewed(self, call: _Call[Results], options: DisplayOptions) -> Results:
         before, runs, callbacks = self._live, len(self._history), self._callbacks
         self._callbacks = []
@@ -314,7 +426,7 @@ class Experiment:
         fitted = set() if before is None else set(before.fitted)
         self._previewing = True
         try:
-            with self._storage.in_memory():
+            with self._storage.in_memory(), self.disable_checkpointing():
                 return self._recorded(call, options)
         finally:
             self._previewing = False
@@ -342,6 +454,11 @@ class _Live:
         self.graph = graph
         self.state = state
         self.fitted = fitted
+
+    def go_back(self, snapshot: Snapshot) -> None:
+        """Bring back a snapshot, of this state or of a file."""
+        self.state.restore(snapshot)
+        self.fitted = set(self.state.fitted)
 
     def give_back(self) -> None:
         """Give the modules of the program the weights that their nodes have."""
@@ -406,13 +523,10 @@ def _call_of_plan(plan: PhaseGroup) -> _Call[PhaseGroupResults]:
     )
 
 
-def _refuse(**arguments: object) -> None:
-    for name, value in arguments.items():
-        if value is not None:
-            raise NotImplementedError(f"`{name}` is not in this version of specplan; leave it out")
-
-
 def _status(error: BaseException | None) -> Status:
     if error is None:
         return Status.COMPLETED
     return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
+
+
+_ARGUMENTS = tuple(inspect.signature(Experiment.__init__).parameters)

@@ -52,20 +52,20 @@ def spec_of(
 def compile_objects(
     spec: dict[str, Any],
     graph: ModelGraph,
-    *,
     phases: Sequence[Phase] = (),
+    *,
     fitted: Collection[str] = (),
 ) -> Compiled:
     """Compile a spec with the columns of the graph's FeatureSets bound.
 
     Args:
         spec: what `spec_of` made.
-        graph: the graph that it describes.
-        phases: the phases that it runs.
+        graph: the graph that it describes; `phases` are those that it has.
         fitted: nodes that an earlier call fitted.
 
     Raises:
         SpecError: the spec is wrong.
+        ValueError: two callbacks of phases of the same label have one label.
     """
     from specplan.plan.compile import compile_mapping
 
@@ -78,7 +78,11 @@ def compile_objects(
 
 
 def live_objects(graph: ModelGraph, phases: Sequence[Phase] = ()) -> dict[str, Any]:
-    """The objects of the program that a spec of the graph and phases calls `live:NAME`, by name."""
+    """The objects of the program that a spec calls `live:NAME`, by name.
+
+    Raises:
+        ValueError: two of them have one name.
+    """
     found: dict[str, Any] = {}
     for node in graph.nodes.values():
         found |= node.live_objects()
@@ -88,14 +92,25 @@ def live_objects(graph: ModelGraph, phases: Sequence[Phase] = ()) -> dict[str, A
         for loss in losses_of(phase):
             if loss.loss.live is not None:
                 found[loss.live_name] = loss.loss.live
+        for name, callback in phase.live_callbacks.items():
+            if found.setdefault(name, callback) is not callback:
+                raise ValueError(
+                    f"callback `{callback.label}` of phase `{phase.label}` has the name of another "
+                    "one; give it another `label`"
+                )
     return found
 
 
 def compile_graph(graph: ModelGraph) -> Graph:
-    """The graph with all shapes, as a plan that only computes it has them."""
+    """The graph with all shapes."""
+    return compile_nodes(graph, seed=0).plan.graph
+
+
+def compile_nodes(graph: ModelGraph, *, seed: int) -> Compiled:
+    """A plan that only computes the nodes of a graph."""
     entry = {"phase": "eval", "label": "build", "active": list(graph.nodes)}
-    spec = spec_of(graph.label, graph, (), [entry], seed=0)
-    return compile_objects(spec, graph, fitted=graph.nodes).plan.graph
+    spec = spec_of(graph.label, graph, (), [entry], seed=seed)
+    return compile_objects(spec, graph, fitted=graph.nodes)
 
 
 def _feature_sets(graph: ModelGraph) -> dict[str, FeatureSet]:

@@ -20,6 +20,7 @@ from specplan.spec.wording import did_you_mean, quoted, shown, with_article
 
 if TYPE_CHECKING:
     from specplan.components import Kind
+    from specplan.models.sklearn.table import Estimator
     from specplan.plan.passes.context import Context
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import ComponentSpec
@@ -29,7 +30,7 @@ class SklearnModel(msgspec.Struct, frozen=True, kw_only=True):
     """A scikit-learn estimator with the arguments that the spec gives it, in the form of a plan."""
 
     use: str
-    estimator: table.Estimator
+    estimator: Estimator
     given: dict[str, Any]
 
 
@@ -165,12 +166,15 @@ def _refused_value(default: Any, value: Any) -> str | None:
 
 
 def _meant_estimator(use: str) -> str | None:
+
     by_class = {known.partition(":")[2]: known for known in table.estimators()}
     name = closest(use.replace(":", ".").rpartition(".")[2], by_class)
     return f"did you mean `{by_class[name]}`?" if name else None
 
 
 def _estimator(context: Context, written: ComponentSpec, path: Path) -> SklearnModel | None:
+    # The table is long, and most specs name no estimator.
+
     use: str = written["use"]
     estimator = table.estimators().get(use)
     if estimator is None:
@@ -193,8 +197,9 @@ def _estimator(context: Context, written: ComponentSpec, path: Path) -> SklearnM
 
 
 def _fault(
-    use: str, estimator: table.Estimator, name: str, value: Any
+    use: str, estimator: Estimator, name: str, value: Any
 ) -> tuple[str, str, str | None] | None:
+
     short = use.partition(":")[2]
     if name in estimator.closed:
         return "SP403", f"{short}: `{name}` takes Python objects only, it cannot be set here", None

@@ -10,8 +10,6 @@ from specplan.components import COMPONENTS
 from specplan.components.component import Component
 from specplan.components.optimizer import SGD, Adam, AdamW
 from specplan.components.reference import live_name
-from specplan.models.sklearn import table
-from specplan.models.torch.table import LOSSES, MODULES, OPTIMIZERS, TorchClass, torch_class
 from specplan.plan.model import Component as PlanComponent
 from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
 from specplan.spec.model import components_of
@@ -21,6 +19,7 @@ from specplan.spec.wording import did_you_mean, quoted, shown, with_article
 if TYPE_CHECKING:
     from specplan.components import Kind
     from specplan.models.sklearn.table import Estimator
+    from specplan.models.torch.table import TorchClass
     from specplan.plan.passes.context import Context
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import ComponentSpec
@@ -41,6 +40,7 @@ class TorchUse(msgspec.Struct, frozen=True, kw_only=True):
     component: PlanComponent
 
 
+_OF_TORCH = {"loss": "torch.nn:", "optimizer": "torch.optim:"}
 Resolved = dict["Path", Component | SklearnModel | TorchUse | UsersOwn]
 """What each component of the spec is, by its path. A faulty one is missing."""
 
@@ -65,7 +65,7 @@ def _resolved(
     use: str = written["use"]
     if use in COMPONENTS[kind]:
         return _builtin(context, kind, written, path)
-    if use.partition(":")[0] == MODULES.get(kind):
+    if kind in _OF_TORCH and use.startswith(_OF_TORCH[kind]):
         return _torch_use(context, kind, written, path)
     if live_name(use) is not None:
         from specplan.plan.passes.live import resolve_live
@@ -119,6 +119,8 @@ def _check_optimizer(context: Context, component: Component, path: Path) -> None
 
 
 def _torch_use(context: Context, kind: Kind, written: ComponentSpec, path: Path) -> TorchUse | None:
+    from specplan.models.torch.table import LOSSES, OPTIMIZERS, torch_class
+
     use: str = written["use"]
     declared = torch_class(kind, use)
     if declared is None:
@@ -166,6 +168,7 @@ def _refused_value(default: Any, value: Any) -> str | None:
 
 
 def _meant_estimator(use: str) -> str | None:
+    from specplan.models.sklearn import table
 
     by_class = {known.partition(":")[2]: known for known in table.estimators()}
     name = closest(use.replace(":", ".").rpartition(".")[2], by_class)
@@ -174,6 +177,7 @@ def _meant_estimator(use: str) -> str | None:
 
 def _estimator(context: Context, written: ComponentSpec, path: Path) -> SklearnModel | None:
     # The table is long, and most specs name no estimator.
+    from specplan.models.sklearn import table
 
     use: str = written["use"]
     estimator = table.estimators().get(use)
@@ -199,6 +203,7 @@ def _estimator(context: Context, written: ComponentSpec, path: Path) -> SklearnM
 def _fault(
     use: str, estimator: Estimator, name: str, value: Any
 ) -> tuple[str, str, str | None] | None:
+    from specplan.models.sklearn import table
 
     short = use.partition(":")[2]
     if name in estimator.closed:

@@ -35,6 +35,17 @@ class Table(msgspec.Struct, frozen=True):
     columns: Mapping[str, NDArray[Any]]
     cut: Cut | None = None
     splits: Mapping[str, NDArray[np.int64]] = {}
+    keys: Mapping[str, NDArray[Any]] = {}
+    """Columns that samplers look at."""
+
+    def keys_at(
+        self, names: Sequence[str], positions: NDArray[np.int64] | None
+    ) -> dict[str, NDArray[Any]]:
+        """Columns that samplers look at, at `positions`; None stands for all rows."""
+        return {
+            name: self.keys[name] if positions is None else self.keys[name][positions]
+            for name in names
+        }
 
     def read(
         self,

@@ -135,12 +135,6 @@ class Drawing:
         return Epoch(order[np.repeat(starts, sizes) + within], sizes.tolist())
 
 
-def simple_counts(sampler: Simple, rows: int) -> tuple[int, int]:
-    """Rows and batches of an epoch of a sampler that looks at no column."""
-    kept = rows - rows % sampler.batch_size if sampler.drop_last else rows
-    return kept, -(-kept // sampler.batch_size)
-
-
 def _cut_groups(
     counts: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

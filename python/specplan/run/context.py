@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.plan.split_rows import rows_of_split
+from specplan.run.hooks import Hooks, PhaseHooks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     display: Display
     interruption: Interruption
     calls: Mapping[str, Prepared] = {}
+    hooks: Hooks = Hooks()
+    inside: PhaseHooks = PhaseHooks()
+    """What is called inside the phase that is run."""
 
     def split(self, phase: Phase, name: str | None, data: str | None = None) -> Split:
         """The rows that a phase reads under the name of a split, or all rows for None.

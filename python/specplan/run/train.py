@@ -12,6 +12,7 @@ from specplan.run.early_stopping import Stopper
 from specplan.run.evaluate import Evaluator
 from specplan.run.feeding import Feeding
 from specplan.run.objectives import weighted_sum
+from specplan.run.position import Position
 from specplan.run.program import Program
 from specplan.run.progress import Progress
 from specplan.run.recording import bind_records
@@ -38,29 +39,35 @@ def train(phase: Train, context: Context) -> dict[str, float]:
             evaluations = [_Evaluation(each, phase, context) for each in phase.evaluations]
         run_epoch = _compile_epoch(phase, feeding, turns, context)
         stopper = Stopper(phase.early_stopping, context.state)
-        measured: dict[str, float] = {}
-        kept: dict[str, float] = {}
-        for epoch in range(phase.epochs):
+        position = Position(series=1 + len(phase.losses))
+        while position.epoch < phase.epochs:
+            epoch = position.epoch
+            if not position.steps:
+                for epoch_started in context.inside.epoch_started:
+                    epoch_started(epoch)
             for module in trainable:
                 module.train()
-            values = run_epoch(epoch)
+            values = run_epoch(position)
             for module in trainable:
                 module.eval()
             for evaluation in evaluations:
                 values |= evaluation.run(epoch)
+            for epoch_ended in context.inside.epoch_ended:
+                values |= epoch_ended(epoch, values)
             context.display.epoch_ended(phase, epoch, values)
             stop = stopper.saw(epoch, values)
-            measured |= values
+            position.measured |= values
             if stopper.kept_epoch == epoch:
-                kept = dict(measured)
+                position.kept = dict(position.measured)
             context.journal.epoch_kept(phase.path, stopper.kept_epoch)
             if stop:
                 break
+            position.next_epoch()
         ending = stopper.finish(planned_epochs=phase.epochs)
         if ending is not None:
             context.journal.training_stopped(str(ending))
             context.display.training_stopped(phase, ending)
-    return kept
+    return position.kept
 
 
 def _modules(phase: Train, context: Context) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -98,14 +105,19 @@ class _Turn:
         self.places = [phase.losses.index(loss) + 1 for loss in turn.losses]
         self.total = weighted_sum(turn.losses)
         self.record = bind_records(context.recorder, program, phase, turn.records)
+        for compiled in context.inside.compiled:
+            compiled(program)
         self.operations = program.operations
         self.registers = program.registers()
 
 
 def _compile_epoch(
     phase: Train, feeding: Feeding, turns: Sequence[_Turn], context: Context
-) -> Callable[[int], dict[str, float]]:
-    """The loop over the steps of one epoch with everything bound. Returns the epoch's mean losses by name."""
+) -> Callable[[Position], dict[str, float]]:
+    """The loop over the steps of one epoch with everything bound, from a position in it on.
+
+    Returns the epoch's mean losses by name.
+    """
     state, interruption = context.state, context.interruption
     optimizer = state.optimizer_for(phase.optimizer)
     names = ["train_loss", *[loss.label for loss in phase.losses]]
@@ -114,19 +126,21 @@ def _compile_epoch(
         phase.path, [(node, phase.split, name) for node, name in zip(nodes, names, strict=True)]
     )
     progress = Progress(context.display, phase)
+    batch_started, batch_ended = context.inside.batch_started, context.inside.batch_ended
     every_epoch = phase.record == "all" or phase.early_stopping is not None
     values = np.zeros(len(names))
-    sums = np.empty(len(names))
 
-    def run_epoch(epoch: int, start: int = 0) -> dict[str, float]:
+    def run_epoch(position: Position) -> dict[str, float]:
+        epoch, first, sums = position.epoch, position.steps, position.sums
         recorded = every_epoch or epoch == phase.epochs - 1
-        sums.fill(0.0)
-        for batch, (number, rows) in enumerate(feeding.epoch(epoch, start), start):
+        for batch, (number, rows) in enumerate(feeding.epoch(epoch, first), first):
             if interruption.requested is not None:
                 interruption.deliver()
             turn = turns[number]
             registers = turn.registers
             registers[: len(rows)] = rows
+            for start in batch_started:
+                start(epoch, batch, registers)
             for operate in turn.operations:
                 operate(registers)
             terms = turn.losses(registers)
@@ -145,8 +159,11 @@ def _compile_epoch(
                 turn.record(registers, epoch, batch)
             log(values, epoch, batch, state.steps)
             state.steps += 1
+            for end in batch_ended:
+                end(epoch, batch, registers)
+            position.steps = batch + 1
             progress.stepped(epoch, batch + 1)
-        means = sums / phase.steps
+        means = sums / position.steps
         log(means, epoch, WHOLE, state.steps)
         return dict(zip(names, means.tolist(), strict=True))
 

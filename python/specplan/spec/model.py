@@ -146,6 +146,11 @@ class TrainSpec(_Object, tag_field="phase", tag="train", frozen=True, kw_only=Tr
     record: RecordMode = "all"
     when: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.sampler is None and self.inputs is None:
+            msg = "a train phase has a `sampler`, or `inputs`"
+            raise ValueError(msg)
+
 
 class EvalSpec(_Object, tag_field="phase", tag="eval", frozen=True, kw_only=True):
     """A forward pass over a split."""

@@ -16,6 +16,7 @@ from specplan.components.metric import (
 from specplan.plan.model import EarlyStopping, Evaluation
 from specplan.plan.passes.meetings import refuse_roles
 from specplan.plan.passes.outline import Measured
+from specplan.spec.model import TrainSpec
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from specplan.plan.passes.objectives import Chosen
     from specplan.plan.passes.phase import PhaseScheduler
     from specplan.spec.diagnostics import Path
-    from specplan.spec.model import TrainSpec
 
 _TRAIN_LOSS = "train_loss"
 
@@ -222,7 +222,7 @@ def _evaluation(
     first = source
     refuse_roles(phase, losses, path)
     nodes = phase.activity.needed(losses.reads | metrics.reads)
-    if phase.spec.inputs is not None and nodes:
+    if isinstance(phase.spec, TrainSpec) and phase.spec.inputs is not None and nodes:
         # The phase may read several FeatureSets, of which the evaluation reads the one of its nodes.
         source = phase.source(nodes)
     rows = phase.rows(source, component.split, (*path, "split")) if source else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from specplan.components.sampler import (
     DEFAULT_ROLE,
@@ -16,7 +15,6 @@ from specplan.components.sampler import (
     columns_of,
     roles_of,
 )
-from specplan.data.sampler import Drawing, SamplerError, simple_counts
 from specplan.errors import DataError
 from specplan.plan.model import Feed, Sampler
 from specplan.plan.passes.components import as_plan
@@ -67,11 +65,19 @@ class Feeds:
         """The FeatureSet that is read, of several the one that is named first."""
         if self._spec.inputs is None:
             return self._phase.source(self._nodes)
+        return next((data for data, _ in self.read(None)), None)
+
+    def read(self, source: str | None) -> tuple[tuple[str, str | None], ...]:
+        """The FeatureSets and splits that are read, as far as they are known."""
+        if self._spec.inputs is None:
+            return () if source is None else ((source, self._spec.split),)
+        found = {}
         for index, written in enumerate(self._spec.inputs):
-            found = self._feature_set(written, (*self._phase.path, "inputs", index), report=False)
-            if found is not None:
-                return found
-        return None
+            place = (*self._phase.path, "inputs", index)
+            data = self._feature_set(written, place, report=False)
+            if data is not None:
+                found[data, written.split] = None
+        return tuple(found)
 
     def fed(self, source: str | None) -> Fed | None:
         """The feeds, each with its batches; `source` is what `source` gave."""
@@ -93,9 +99,6 @@ class Feeds:
     def _short(self, source: str | None) -> list[_Input] | None:
         place = (*self._phase.path, "sampler")
         sampler = self._sampler(place)
-        if self._spec.sampler is None and not self._context.damaged(place):
-            message = "train phase lacks the key `sampler`"
-            self._context.error("SP204", message, self._phase.path)
         if source is None or sampler is None:
             return None
         return [
@@ -186,7 +189,7 @@ class Feeds:
         read = self._read_by(written.node)
         if written.from_ is None and len(read) == 1:
             return read[0]
-        if written.from_ in read:
+        if written.from_ is not None and written.from_ in read:
             return written.from_
         if not report:
             return None
@@ -199,8 +202,8 @@ class Feeds:
             self._context.error("SP204", message, (*place, "node"))
         else:
             message = f"{written.node} reads {quoted(read)}, not `{written.from_}`"
-            hint = did_you_mean(written.from_, read)
-            self._context.error("SP720", message, (*place, "from"), hint=hint)
+            meant = did_you_mean(written.from_, read)
+            self._context.error("SP720", message, (*place, "from"), hint=meant)
         return None
 
     def _read_by(self, label: str) -> list[str]:
@@ -268,13 +271,16 @@ class Feeds:
                 )
                 hint = "each epoch is one step"
                 self._context.warning("SP706", message, (*place, "batch_size"), hint=hint)
-            samples, steps = simple_counts(sampler, rows)
+            samples, steps = _simple_counts(sampler, rows)
             return (
                 (samples, steps, False) if self._leaves_some(sampler, steps, rows, place) else None
             )
         columns = self._columns(read, names)
         if columns is None or seed < 0:
             return None
+        # numpy is loaded for samplers that look at columns, and for no other plan.
+        from specplan.data.sampler import Drawing, SamplerError
+
         try:
             drawn = Drawing(sampler, seed, rows, columns)
         except SamplerError as error:
@@ -332,11 +338,14 @@ def _steps(feeds: list[Feed], schedule: BatchSchedule) -> int:
     return each * len(steps) if schedule.startswith("alternate") else each
 
 
-def batch_rows(feed: Feed, steps: int) -> NDArray[np.int64] | None:
-    """Rows of each of so many batches of a feed that begins again; None where epochs differ in them."""
-    if feed.sampler.component.args.get("group_by"):
-        return None
-    rows = np.full(steps, feed.batch_size)
-    last = feed.samples - (feed.steps - 1) * feed.batch_size
-    rows[feed.steps - 1 :: feed.steps] = last
-    return rows
+def batch_rows(feed: Feed, step: int) -> int:
+    """Rows of the batch that a feed, which begins again, gives in a step."""
+    if step % feed.steps < feed.steps - 1:
+        return feed.batch_size
+    return feed.samples - (feed.steps - 1) * feed.batch_size
+
+
+def _simple_counts(sampler: Simple, rows: int) -> tuple[int, int]:
+    """Rows and batches of an epoch of a sampler that looks at no column."""
+    kept = rows - rows % sampler.batch_size if sampler.drop_last else rows
+    return kept, -(-kept // sampler.batch_size)

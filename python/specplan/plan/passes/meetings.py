@@ -12,9 +12,9 @@ from specplan.plan.passes.order import reachable
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from specplan.plan.model import Objective
+    from specplan.plan.model import Feed, Objective
     from specplan.plan.passes.feeds import Fed
     from specplan.plan.passes.objectives import Chosen
     from specplan.plan.passes.phase import PhaseScheduler
@@ -41,13 +41,21 @@ def meet(phase: PhaseScheduler, fed: Fed, nodes: tuple[str, ...], losses: Chosen
         for label, numbers in feeds.items()
         if numbers
     }
+    # What meets in a node meets in all nodes behind it.
+    told: set[tuple[int, ...]] = set()
     for label in nodes:
-        _check(phase, fed, feeds[label], f"{label} reads", ("graph", "nodes", label))
-        _check_target(phase, fed, label, feeds[label])
+        met, known = feeds[label], len(phase.context.diagnostics)
+        if met not in told:
+            _check(phase, fed, met, f"{label} reads", ("graph", "nodes", label))
+        if met not in told and len(phase.context.diagnostics) == known:
+            _check_target(phase, fed, label, met)
+        if len(phase.context.diagnostics) > known:
+            told.add(met)
     for loss in losses.objectives:
         place: Path = ("losses", loss.label)
         read = {number for argument in loss.arguments for number in feeds.get(argument.node, ())}
-        _check(phase, fed, tuple(sorted(read)), f"loss {loss.label} compares", place)
+        if tuple(sorted(read)) not in told:
+            _check(phase, fed, tuple(sorted(read)), f"loss {loss.label} compares", place)
         _check_roles(phase, loss, roles)
         if any(fed.feeds[number].sampler.weighted for number in read) and loss.component.code:
             message = f"the sampler gives tuples weights, and loss {loss.label} is code of your own"
@@ -100,21 +108,29 @@ def _check(
         hint = "`zip_strict` and `zip_cycle` have a batch of each in every step"
     elif len({feed.sampler.roles for feed in met}) > 1:
         message = f"{who} rows of different roles"
+    elif any(feed.sampler.component.args.get("group_by") for feed in met):
+        message = f"{who} batches of groups, which differ in rows from epoch to epoch"
     else:
-        rows = [batch_rows(feed, fed.steps) for feed in met]
-        known = [each for each in rows if each is not None]
-        if len(known) < len(rows):
-            message = f"{who} batches of groups, which differ in rows from epoch to epoch"
-        for each in known[1:]:
-            differ = (each != known[0]).nonzero()[0]
-            if len(differ) and not message:
-                step = differ[0]
-                message = (
-                    f"{who} batches of {known[0][step]} and of {each[step]} rows in step {step}"
-                )
-                hint = "rows meet one by one: use one `batch_size`, and `drop_last` where the ends differ"
+        step = _unequal_step(met, fed.steps)
+        if step is not None:
+            rows = [batch_rows(feed, step) for feed in met]
+            said = " and ".join(map(str, dict.fromkeys(rows)))
+            message = f"{who} batches of {said} rows in step {step}"
+            hint = (
+                "rows meet one by one: use one `batch_size`, and `drop_last` where the ends differ"
+            )
     if message:
         phase.context.error("SP723", message, place, hint=hint, also=also)
+
+
+def _unequal_step(feeds: Sequence[Feed], steps: int) -> int | None:
+    """The first step in which batches of these feeds differ in rows."""
+    # All batches of a feed are alike but the last ones of its rounds.
+    ends = {step for feed in feeds for step in range(feed.steps - 1, steps, feed.steps)}
+    for step in sorted({0, *ends}):
+        if len({batch_rows(feed, step) for feed in feeds}) > 1:
+            return step
+    return None
 
 
 def _check_target(phase: PhaseScheduler, fed: Fed, label: str, numbers: tuple[int, ...]) -> None:

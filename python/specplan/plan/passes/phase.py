@@ -15,7 +15,7 @@ from specplan.plan.passes.feeds import Feeds
 from specplan.plan.passes.meetings import meet, refuse_roles
 from specplan.plan.passes.objectives import Chosen
 from specplan.plan.passes.outline import Measured, Outline
-from specplan.plan.passes.own_component import OwnCode
+from specplan.plan.passes.own_component import UsersOwn
 from specplan.spec.model import EvalSpec, FitSpec, TrainSpec
 from specplan.spec.wording import did_you_mean, quoted
 
@@ -73,6 +73,7 @@ class PhaseScheduler:
         self.path = step.place
         self.label = step.path
         self.measured: list[Measured] = []
+        self.read: tuple[tuple[str, str | None], ...] = ()
         self.outline: Outline
 
     def phase(self) -> Phase | None:
@@ -198,15 +199,15 @@ class PhaseScheduler:
             names = list(self.data)
         return names[0] if names else None
 
-    def _warn_of_leak(self, source: str | None) -> None:
+    def _warn_of_leak(self, source: str, split: str | None) -> None:
         """Warn of a phase that learns from the rows that its fold leaves out."""
-        cut = self.step.cuts.get(source) if source is not None else None
-        if cut is None or (self.spec.split is not None and self.spec.split not in cut.pooled):
+        cut = self.step.cuts.get(source)
+        if cut is None or (split is not None and split not in cut.pooled):
             return
-        if self.spec.split is None and len(self.data[cut.feature_set].splits) > 1:
+        if split is None and len(self.data[cut.feature_set].splits) > 1:
             # Of splits that there are anyway, `warn_of_evaluation` says so where they are measured.
             return
-        read = "all rows" if self.spec.split is None else f"split `{self.spec.split}`"
+        read = "all rows" if split is None else f"split `{split}`"
         message = f"this phase learns from {read}, also from those that `{cut.names[1]}` leaves out"
         key = "label" if self.spec.split is None else "split"
         hint = f"learn from `{cut.names[0]}`"
@@ -256,6 +257,7 @@ class PhaseScheduler:
             label=self.label,
             spec=self.spec,
             source=source,
+            read=self.read,
             nodes=nodes,
             learning=learning,
             losses=losses,
@@ -290,7 +292,9 @@ class PhaseScheduler:
         self.activity.check_fitted(nodes, (), self.path, self.step.guards)
         reading = Feeds(self, spec, nodes)
         source = reading.source()
-        self._warn_of_leak(source)
+        self.read = reading.read(source)
+        for data, split in self.read:
+            self._warn_of_leak(data, split)
         fed = reading.fed(source)
         met = None if fed is None else meet(self, fed, nodes, losses)
         rows = None if fed is None else fed.feeds[0].rows
@@ -352,7 +356,7 @@ class PhaseScheduler:
         also = [(("losses", label, "weight"), "the weight") for label in losses.labels]
         self.context.error("SP612", message, (*self.path, "losses"), also=also)
 
-    def _optimizer(self) -> Component | OwnCode | None:
+    def _optimizer(self) -> Component | UsersOwn | None:
         place = ("graph", "optimizer")
         if self.context.spec.graph.optimizer is None and not self.context.lost(place):
             message = "a train phase needs an optimizer: `graph` has none"
@@ -360,7 +364,7 @@ class PhaseScheduler:
             self.context.error("SP204", message, self.path, hint=hint)
             return None
         optimizer = self.resolved.get(place)
-        return optimizer if isinstance(optimizer, Component | OwnCode) else None
+        return optimizer if isinstance(optimizer, Component | UsersOwn) else None
 
     def _eval(
         self, spec: EvalSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None
@@ -392,7 +396,8 @@ class PhaseScheduler:
         self.activity.check_fitted(nodes, fitted, self.path, self.step.guards)
         recorded = losses.carriers | metrics.carriers
         source = self.source(nodes)
-        self._warn_of_leak(source)
+        if source is not None:
+            self._warn_of_leak(source, self.spec.split)
         self._outline(source, nodes, losses, metrics, learning=fitted)
         rows = self._rows(source)
         common = self._common(source, rows, nodes, losses, metrics, recorded)

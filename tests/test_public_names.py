@@ -8,50 +8,14 @@ import pytest
 import specplan
 
 PUBLIC = """
-    AppliedLoss
-    DataError
-    DirtyGitAction
-    DirtyGitError
-    EarlyStopping
-    EvalPhase
-    Evaluation
-    Experiment
-    ExperimentCallback
-    ExperimentConfig
-    ExperimentManager
-    ExperimentRecord
-    ExperimentRun
-    ExperimentTracker
-    FeatureSet
-    FitPhase
-    InputBinding
-    LocalExperimentTracker
-    Loss
-    MAX_ARTIFACT_SIZE
-    MLflowTracker
-    ModelGraph
-    ModelNode
-    Optimizer
-    PhaseGroup
-    Plan
-    PlanError
-    ResultRecording
-    RunError
-    SequentialCNN
-    SequentialMLP
-    SimpleSampler
-    SpecError
-    SpecplanError
-    StoreError
-    TorchModelWrapper
-    TrainPhase
-    compare_experiments
-    compile
-    log_environment
-    open
-    run_sweep
-    safe_log_artifact
-    validate_metric
+    AppliedLoss DataError DirtyGitAction DirtyGitError EarlyStopping EvalPhase Evaluation
+    Experiment ExperimentCallback ExperimentConfig ExperimentManager ExperimentRecord ExperimentRun
+    ExperimentTracker FeatureSet FitPhase InputBinding LocalExperimentTracker Loss
+    MAX_ARTIFACT_SIZE MLflowTracker ModelGraph ModelNode NSampler Optimizer PairedSampler
+    PhaseGroup Plan PlanError ResultRecording RunError SequentialCNN SequentialMLP
+    SimilarityCondition SimpleSampler SpecError SpecplanError StoreError TorchModelWrapper
+    TrainPhase TripletSampler compare_experiments compile log_environment open run_sweep
+    safe_log_artifact validate_metric
 """
 
 

@@ -36,7 +36,11 @@ if TYPE_CHECKING:
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
     from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
+    from specplan.samplers import NSampler as NSampler
+    from specplan.samplers import PairedSampler as PairedSampler
+    from specplan.samplers import SimilarityCondition as SimilarityCondition
     from specplan.samplers import SimpleSampler as SimpleSampler
+    from specplan.samplers import TripletSampler as TripletSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
     from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
     from specplan.track.local import compare_experiments as compare_experiments
@@ -75,7 +79,9 @@ _MODULES = {
     "MLflowTracker": "track.mlflow",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.graph",
+    "NSampler": "samplers",
     "Optimizer": "experiment.graph",
+    "PairedSampler": "samplers",
     "PhaseGroup": "experiment.phase_group",
     "Plan": "experiment.plan",
     "PlanError": "errors",
@@ -83,12 +89,14 @@ _MODULES = {
     "RunError": "errors",
     "SequentialCNN": "models.torch.sequential",
     "SequentialMLP": "models.torch.sequential",
+    "SimilarityCondition": "samplers",
     "SimpleSampler": "samplers",
     "SpecError": "errors",
     "SpecplanError": "errors",
     "StoreError": "errors",
     "TorchModelWrapper": "models.torch.wrapper",
     "TrainPhase": "experiment.train_phase",
+    "TripletSampler": "samplers",
     "compare_experiments": "track.local",
     "compile": "experiment.plan",
     "log_environment": "track.tracker",
@@ -122,7 +130,9 @@ __all__ = [
     "MLflowTracker",
     "ModelGraph",
     "ModelNode",
+    "NSampler",
     "Optimizer",
+    "PairedSampler",
     "PhaseGroup",
     "Plan",
     "PlanError",
@@ -130,12 +140,14 @@ __all__ = [
     "RunError",
     "SequentialCNN",
     "SequentialMLP",
+    "SimilarityCondition",
     "SimpleSampler",
     "SpecError",
     "SpecplanError",
     "StoreError",
     "TorchModelWrapper",
     "TrainPhase",
+    "TripletSampler",
     "compare_experiments",
     "compile",
     "log_environment",

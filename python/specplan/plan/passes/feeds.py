@@ -71,11 +71,11 @@ class Feeds:
         """The FeatureSets and splits that are read, as far as they are known."""
         if self._spec.inputs is None:
             return () if source is None else ((source, self._spec.split),)
-        found = {}
+        found: dict[tuple[str, str | None], None] = {}
         for index, written in enumerate(self._spec.inputs):
             place = (*self._phase.path, "inputs", index)
             data = self._feature_set(written, place, report=False)
-            if data is not None:
+            if data is not None and written.node in self._nodes:
                 found[data, written.split] = None
         return tuple(found)
 
@@ -129,6 +129,8 @@ class Feeds:
             right = False
         for index, written in enumerate(self._spec.inputs):
             place = (*self._phase.path, "inputs", index)
+            if self._is_idle(written, place):
+                continue
             each = self._input(written, place)
             right = right and each is not None
             twice = next(
@@ -166,6 +168,15 @@ class Feeds:
             sampler_place=sampler_place,
         )
 
+    def _is_idle(self, written: InputSpec, place: Path) -> bool:
+        """Whether an input is of a node that no loss of the phase needs."""
+        idle = written.node in self._phase.wired.order and written.node not in self._nodes
+        if idle:
+            message = f"{written.node} takes no part in this phase"
+            hint = "leave the input out, or name a loss that needs the node"
+            self._context.warning("SP726", message, (*place, "node"), hint=hint)
+        return idle
+
     def _takes_part(self, written: InputSpec, place: Path) -> bool:
         nodes = self._context.spec.graph.nodes
         if written.node not in nodes:
@@ -174,13 +185,7 @@ class Feeds:
                 hint = did_you_mean(written.node, nodes)
                 self._context.error("SP301", message, (*place, "node"), hint=hint)
             return False
-        if written.node in self._nodes:
-            return True
-        if written.node in self._phase.wired.order:
-            message = f"{written.node} takes no part in this phase"
-            hint = "leave the input out, or name a loss that needs the node"
-            self._context.error("SP720", message, (*place, "node"), hint=hint)
-        return False
+        return written.node in self._nodes
 
     def _feature_set(self, written: InputSpec, place: Path, *, report: bool = True) -> str | None:
         """The FeatureSet of which an input tells."""

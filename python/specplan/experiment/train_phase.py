@@ -5,13 +5,11 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-import msgspec
-
 from specplan.components.callback import EarlyStopping
 from specplan.experiment.binding import InputBinding
 from specplan.experiment.evaluation import Evaluation
 from specplan.experiment.phase import Phase, split_heads
-from specplan.spec.arguments import checked_int, checked_list, written
+from specplan.spec.arguments import checked_int
 from specplan.spec.model import BatchSchedule
 from specplan.spec.wording import quoted
 
@@ -20,10 +18,8 @@ if TYPE_CHECKING:
 
     from specplan.experiment.graph import ModelNode
     from specplan.experiment.loss import AppliedLoss
+    from specplan.experiment.phase_callback import PhaseCallback
     from specplan.samplers import Sampler
-
-
-Callback = EarlyStopping | Evaluation
 
 
 class ResultRecording(enum.StrEnum):
@@ -46,7 +42,7 @@ class TrainPhase(Phase):
         batch_schedule: how batches of bindings that are not read together make steps: "zip_strict" and
             "zip_cycle" have one of each in a step, "alternate_strict" and "alternate_cycle" one of them
             after the other; strict ends with the shortest, cycle begins shorter ones again.
-        callbacks: EarlyStopping and Evaluation.
+        callbacks: each a Callback, an Evaluation or an EarlyStopping.
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
 
     Raises:
@@ -56,6 +52,7 @@ class TrainPhase(Phase):
     """
 
     kind: ClassVar[str] = "train"
+    built_in: ClassVar[tuple[type, ...]] = (Evaluation, EarlyStopping)
 
     def __init__(
         self,
@@ -66,19 +63,15 @@ class TrainPhase(Phase):
         n_epochs: int = 1,
         active_nodes: Sequence[str | ModelNode] | None = None,
         batch_schedule: str = "zip_strict",
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[PhaseCallback] | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> None:
         if not losses:
             raise ValueError(f"train phase `{label}` needs at least one loss")
-        super().__init__(label, input_sources, losses, active_nodes)
+        super().__init__(label, input_sources, losses, active_nodes, callbacks)
         self._check_samplers()
         self.batch_schedule = _schedule(label, batch_schedule)
         self.n_epochs = checked_int(f"train phase `{label}`: n_epochs", n_epochs, least=1)
-        self.callbacks = [
-            _checked_callback(callback)
-            for callback in checked_list(f"train phase `{label}`: callbacks", callbacks or ())
-        ]
         self.result_recording = _recording(result_recording)
 
     @classmethod
@@ -91,7 +84,7 @@ class TrainPhase(Phase):
         n_epochs: int = 1,
         *,
         active_nodes: Sequence[str | ModelNode] | None = None,
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[PhaseCallback] | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> TrainPhase:
         """Bind every active head node of the active context's graph to one split.
@@ -119,10 +112,10 @@ class TrainPhase(Phase):
 
     def spec(self) -> dict[str, Any]:
         return {
+            "callbacks": [],
             **self._common_spec(),
             **self._inputs_spec(),
             "epochs": self.n_epochs,
-            "callbacks": [_callback_spec(callback) for callback in self.callbacks],
             "record": str(self.result_recording),
         }
 
@@ -163,22 +156,3 @@ def _recording(mode: ResultRecording | str) -> ResultRecording:
         return ResultRecording(mode)
     except ValueError:
         raise ValueError(f"result_recording is {quoted(ResultRecording)}, not `{mode}`") from None
-
-
-def _checked_callback(callback: object) -> Callback:
-    if isinstance(callback, Evaluation):
-        return callback
-    if isinstance(callback, EarlyStopping):
-        # Its class is the declaration itself, which checks what is read and not what is called.
-        written("callback", "early_stopping", msgspec.structs.asdict(callback))
-        return callback
-    raise TypeError(
-        f"a callback is an EarlyStopping or an Evaluation, not {type(callback).__name__}"
-    )
-
-
-def _callback_spec(callback: Callback) -> dict[str, Any]:
-    if isinstance(callback, Evaluation):
-        return callback.spec()
-    written: dict[str, Any] = msgspec.to_builtins(callback)
-    return written

@@ -79,6 +79,7 @@ class Program:
         lanes: in which order each of the columns is read.
         operations: what a step computes, in order.
         rows: of the first split.
+        roles: for each node that is computed the roles in which it is.
     """
 
     def __init__(
@@ -98,12 +99,12 @@ class Program:
         self._readings = [Reading(split=readings)] if isinstance(readings, Split) else readings
         self._known: dict[object, int] = {}
         self._rows: dict[object, Tensor] = {}
-        self._roles: dict[str, tuple[str, ...]] = {}
+        self.roles: dict[str, tuple[str, ...]] = {}
         self._computed = 0
         self.rows = self._readings[0].split.rows
         for label in nodes:
-            self._roles[label] = self._readings[self._readings_of(label)[0]].roles
-            for role in self._roles[label]:
+            self.roles[label] = self._readings[self._readings_of(label)[0]].roles
+            for role in self.roles[label]:
                 self._add_node(label, role, fitted=label in fitted)
 
     def registers(self) -> Registers:
@@ -136,6 +137,11 @@ class Program:
     def arguments(self, objective: Objective) -> list[int]:
         """The registers that a loss or metric reads."""
         return [self._argument(argument) for argument in objective.arguments]
+
+    def inputs(self, label: str) -> list[int]:
+        """The registers that a node reads; where rows have roles, in the first of them."""
+        role = self.roles[label][0]
+        return [self._input(label, role, read) for read in self._plan.graph.nodes[label].inputs]
 
     def record(self, record: Record) -> int:
         """The register of what is recorded."""

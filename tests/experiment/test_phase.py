@@ -109,12 +109,17 @@ def test_all_bindings_read_the_same_rows() -> None:
         ValueError, match=r"^phase `eval`: all bindings read one FeatureSet and one split"
     ):
         EvalPhase("eval", bindings)
+    with pytest.raises(ValueError, match=r"^phase `eval` has two bindings of `One`$"):
+        EvalPhase("eval", [*bindings, bindings[0]])
     samplers = [
         InputBinding.for_training(node, SimpleSampler(size), split="train")
         for node, size in ((one, 8), (two, 9))
     ]
-    with pytest.raises(ValueError, match=r"^train phase `train`: all bindings have one sampler"):
-        TrainPhase("train", input_sources=samplers, losses=[mse(one)])
+    losses = [mse(one)]
+    phase = TrainPhase("train", input_sources=samplers, losses=losses)
+    assert [each["sampler"]["batch_size"] for each in phase.spec()["inputs"]] == [8, 9]
+    with pytest.raises(ValueError, match=r"^train phase `train`: batch_schedule is `zip_strict`, `"):
+        TrainPhase("train", input_sources=samplers, losses=losses, batch_schedule="zip")
 
 
 def test_from_split_needs_heads_that_read_one_feature_set() -> None:

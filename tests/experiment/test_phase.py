@@ -118,7 +118,9 @@ def test_all_bindings_read_the_same_rows() -> None:
     losses = [mse(one)]
     phase = TrainPhase("train", input_sources=samplers, losses=losses)
     assert [each["sampler"]["batch_size"] for each in phase.spec()["inputs"]] == [8, 9]
-    with pytest.raises(ValueError, match=r"^train phase `train`: batch_schedule is `zip_strict`, `"):
+    with pytest.raises(
+        ValueError, match=r"^train phase `train`: batch_schedule is `zip_strict`, `"
+    ):
         TrainPhase("train", input_sources=samplers, losses=losses, batch_schedule="zip")
 
 

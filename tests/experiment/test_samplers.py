@@ -6,24 +6,17 @@ import numpy as np
 import pytest
 
 from specplan import (
-    AppliedLoss,
-    EvalPhase,
     Experiment,
     FeatureSet,
     InputBinding,
-    Loss,
     ModelGraph,
     ModelNode,
-    NSampler,
     Optimizer,
-    PairedSampler,
     SequentialMLP,
     SimilarityCondition,
     SimpleSampler,
     TrainPhase,
-    TripletSampler,
 )
-from specplan.samplers import sampler_of
 from tests.experiment.parts import mse
 
 SIMILAR, OTHER = SimilarityCondition(), SimilarityCondition(mode="dissimilar")

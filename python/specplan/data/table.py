@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from specplan._native import Keys
     from specplan.data.split import Cut
 
 
@@ -26,7 +27,7 @@ COMPILE_AGAIN = "compile the spec again"
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Some columns of one table, how its rows are divided, and the row numbers of its splits.
+    """Some columns of one table, how its rows are divided, the row numbers of its splits, and the keys of its folds.
 
     Files may be mapped, so arrays are to be taken as read-only.
     """
@@ -35,15 +36,16 @@ class Table(msgspec.Struct, frozen=True):
     columns: Mapping[str, NDArray[Any]]
     cut: Cut | None = None
     splits: Mapping[str, NDArray[np.int64]] = {}
-    keys: Mapping[str, NDArray[Any]] = {}
+    keys: Mapping[tuple[str, ...], Keys] = {}
+    sampled: Mapping[str, NDArray[Any]] = {}
     """Columns that samplers look at."""
 
-    def keys_at(
+    def sampled_at(
         self, names: Sequence[str], positions: NDArray[np.int64] | None
     ) -> dict[str, NDArray[Any]]:
         """Columns that samplers look at, at `positions`; None stands for all rows."""
         return {
-            name: self.keys[name] if positions is None else self.keys[name][positions]
+            name: self.sampled[name] if positions is None else self.sampled[name][positions]
             for name in names
         }
 

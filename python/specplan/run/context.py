@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.plan.split_rows import rows_of_split
+from specplan.plan.fold_rows import FoldRows
 from specplan.run.hooks import Hooks, PhaseHooks, Subjects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from specplan.data.table import Table
-    from specplan.plan.model import Phase, Plan
+    from specplan.plan.model import Data, Phase, Plan
     from specplan.run.call import Prepared
     from specplan.run.display import Display
     from specplan.run.interruption import Interruption
@@ -58,7 +58,12 @@ def split_of(
     if name is None:
         return Split(table, None, table.rows)
     known = plan.data[label]
-    positions = rows_of_split(
-        known.folds, known.fold_of(phase.passes), name, table.splits, table.rows
-    )
+    positions = fold_rows(known, table).positions(known.fold_of(phase.passes), name)
     return Split(table, positions, len(positions))
+
+
+def fold_rows(data: Data, table: Table) -> FoldRows:
+    """Which rows the splits of a table have inside its folds."""
+    return FoldRows(
+        rows=table.rows, splits=table.splits, folds=data.folds, keys=table.keys.__getitem__
+    )

@@ -131,7 +131,7 @@ class Feeding:
 def _drawing(feed: Feed, phase: Train, context: Context) -> Drawing:
     sampler = declared_sampler(feed.sampler.component)
     split = context.split(phase, feed.split, feed.data)
-    columns = split.table.keys_at(columns_of(sampler), split.positions)
+    columns = split.table.sampled_at(columns_of(sampler), split.positions)
     where = f"phase {phase.path}"
     try:
         found = Drawing(sampler, feed.sampler.seed, feed.rows, columns)

@@ -18,8 +18,8 @@ from specplan.components.sampler import (
 from specplan.errors import DataError
 from specplan.plan.model import Feed, Sampler
 from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.fold_keys import rows_in
 from specplan.plan.sampled import read_keyed
-from specplan.plan.split_rows import rows_of_split
 from specplan.plan.streams import written_seed_of
 from specplan.spec.wording import did_you_mean, quoted
 
@@ -332,8 +332,10 @@ class Feeds:
         if read.split is None:
             return whole
         inside = folds[fold.path] if fold is not None and fold.path is not None else None
-        splits = known.cut.rows() if known.cut is not None else {}
-        rows = rows_of_split(folds, inside, read.split, splits, known.data.rows)
+        held = rows_in(known, folds)
+        if held is None:
+            return None
+        rows = held.positions(inside, read.split)
         return {name: column[rows] for name, column in whole.items()}
 
 

@@ -67,7 +67,8 @@ def test_losses_of_a_phase_have_labels_of_their_own(parts: Parts) -> None:
 
 def test_a_callback_is_of_a_known_kind(parts: Parts) -> None:
     with pytest.raises(
-        TypeError, match=r"^a callback is an EarlyStopping or an Evaluation, not function$"
+        TypeError,
+        match=r"^phase `train`: a callback is `Callback`, `Evaluation`, `EarlyStopping`, not function$",
     ):
         train(parts, callbacks=[print_nothing])
 
@@ -213,7 +214,7 @@ def test_phases_show_themselves(parts: Parts, capsys: pytest.CaptureFixture[str]
         ({"active_nodes": "MLP"}, "phase `train`: active_nodes is a list, not str"),
         (
             {"callbacks": EarlyStopping()},
-            "train phase `train`: callbacks is a list, not EarlyStopping",
+            "phase `train`: callbacks is a list, not EarlyStopping",
         ),
     ],
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from specplan.spec.model import ComponentSpec
 
 FIELDS = ("outputs", "targets")
+_NAMED = (("input", "target"), ("anchor", "positive", "negative"))
 RESERVED = ("train_loss", "eval_loss", "fit_loss")
 _REDUCTIONS = ("none", "mean", "sum")
 
@@ -32,8 +33,9 @@ class Loss:
     """A loss function.
 
     Args:
-        loss: mse, l1, smooth_l1, huber, cross_entropy or bce_with_logits; the name of a class in
-            `torch.nn`, in any case, with or without "Loss" at the end; such a class; or a function of tensors.
+        loss: mse, l1, smooth_l1, huber, cross_entropy, bce_with_logits or triplet_margin; the name of a class
+            in `torch.nn`, in any case, with or without "Loss" at the end; such a class; or a function of
+            tensors.
         loss_kwargs: its arguments.
         backend: "torch"; a name needs one.
         reduction: what values of several elements become: "none" and "mean" their mean, "sum" their sum.

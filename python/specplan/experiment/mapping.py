@@ -107,8 +107,9 @@ def compile_graph(graph: ModelGraph) -> Graph:
 
 
 def compile_nodes(graph: ModelGraph, *, seed: int) -> Compiled:
-    """A plan that only computes the nodes of a graph."""
-    entry = {"phase": "eval", "label": "build", "active": list(graph.nodes)}
+    """A plan that only computes nodes of a graph. All are in it, whichever compute: they need not read the same rows."""
+    head = next(iter(graph.head_nodes))
+    entry = {"phase": "eval", "label": "build", "active": [head]}
     spec = spec_of(graph.label, graph, (), [entry], seed=seed)
     return compile_objects(spec, graph, fitted=graph.nodes)
 

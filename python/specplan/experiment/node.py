@@ -233,8 +233,6 @@ class ModelNode(GraphNode):
             section["optimizer"] = self.optimizer.spec(f"{self.label}-optimizer")
         if self.is_frozen:
             section["frozen"] = True
-        if self.accelerator is not None:
-            section["device"] = self.accelerator.device
         return section
 
     def live_objects(self) -> dict[str, Any]:

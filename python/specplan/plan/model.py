@@ -243,6 +243,10 @@ class Node(_Part, frozen=True, kw_only=True):
     dtype: str
     shape: Shape
     """Shape of one row of the output."""
+    method: Literal["transform", "predict", "predict_proba", "decision_function"] | None = None
+    """What an estimator is asked for; None for what is usual: a transformer transforms, all others predict."""
+    partial_fit: dict[str, Any] = {}
+    """Arguments of each partial_fit, beside the rows."""
     parameters: int | None = 0
     """Number of parameters; 0 for nodes that are fitted or that merge, None for a model of the user's that was
     not built. Never part of the id of a plan where the node has code."""
@@ -441,6 +445,9 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
 
     Attributes:
         feeds: where there are several; the first is also what `data`, `split`, `rows` and `sampler` say.
+        optimizer: changes all of them, or nothing where each has its own in `optimizers`, by its label; no
+            gradient passes to what such a node reads.
+        fits: scikit-learn nodes that learn from each batch, by their partial_fit.
         schedule: how their batches make steps. Under `zip_` a step has a batch of each, under `alternate_` of
             one after the other; `_strict` ends with the shortest, `_cycle` begins shorter ones again.
     """
@@ -448,11 +455,17 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
     epochs: int
     sampler: Sampler
     trainable: tuple[str, ...]
-    optimizer: Component
+    optimizer: Component | None = None
+    optimizers: dict[str, Component] = {}
+    fits: tuple[str, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     early_stopping: EarlyStopping | None = None
     feeds: tuple[Feed, ...] = ()
     schedule: BatchSchedule = "zip_strict"
+
+    def optimizer_of(self, label: str) -> Component:
+        """What changes the weights of a node that the phase trains."""
+        return self.optimizers[label] if self.optimizer is None else self.optimizer
 
     @property
     def all_feeds(self) -> tuple[Feed, ...]:

@@ -293,13 +293,17 @@ def _check_call(phase: Call, place: str) -> None:
 
 def _check_training(plan: Plan, phase: Train, place: str) -> None:
     _check_subset(phase.trainable, phase.nodes, place, "trains")
-    _check_backends(plan, phase.trainable, "torch", place, "trains")
+    if phase.trainable or not phase.fits:
+        _check_backends(plan, phase.trainable, "torch", place, "trains")
+    if phase.fits:
+        _check_subset(phase.fits, phase.nodes, place, "fits")
+        _check_backends(plan, phase.fits, "sklearn", place, "fits")
+    _check_optimizers(phase, place)
     expect(place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses))
     for feed in phase.all_feeds:
         _check_component("sampler", feed.sampler.component, place)
         _check_seed(feed.sampler.seed, place)
     check_feeds(plan, phase, place)
-    _check_component("optimizer", phase.optimizer, place)
     for evaluation in phase.evaluations:
         label = evaluation.data or phase.data
         data = plan.data.get(label)
@@ -313,6 +317,17 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
         objectives = (*evaluation.losses, *evaluation.metrics)
         _check_objectives(plan, objectives, evaluation.nodes, place)
         _check_components_of(evaluation, place)
+
+
+def _check_optimizers(phase: Train, place: str) -> None:
+    if phase.optimizer is not None:
+        _check_component("optimizer", phase.optimizer, place)
+        expect(place, "has two kinds of optimizers", that=not phase.optimizers)
+        return
+    one_each = phase.optimizers.keys() == set(phase.trainable)
+    expect(place, "has nodes that no optimizer trains", that=one_each)
+    for optimizer in phase.optimizers.values():
+        _check_component("optimizer", optimizer, place)
 
 
 def _check_record(plan: Plan, phase: Phase, record: Record, place: str) -> None:

@@ -7,6 +7,7 @@ names is looked up here, once: the loop over steps sees only numbers and bound f
 
 from __future__ import annotations
 
+import copy
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -74,6 +75,9 @@ class Lane(NamedTuple):
 class Program:
     """Compiles the nodes of one phase over the rows they read, then what losses, metrics and records read.
 
+    Nodes that are `fitted` are so at once when they are compiled, those that are `learning` with each batch.
+    No gradient passes to what nodes read that are `apart`.
+
     Attributes:
         columns: one tensor over all rows of a split for each register from 0 up. Outputs of
             scikit-learn nodes and merges that depend on nothing but columns are columns too.
@@ -91,6 +95,8 @@ class Program:
         nodes: Sequence[str],
         *,
         fitted: Collection[str] = (),
+        apart: Collection[str] = (),
+        learning: Collection[str] = (),
     ) -> None:
         self.columns: list[Tensor] = []
         self.lanes: list[Lane] = []
@@ -103,6 +109,8 @@ class Program:
         self.roles: dict[str, tuple[str, ...]] = {}
         self._computed = 0
         self.rows = self._readings[0].split.rows
+        self._apart = apart
+        self._learning = learning
         for label in nodes:
             self.roles[label] = self._readings[self._readings_of(label)[0]].roles
             for role in self.roles[label]:
@@ -258,10 +266,22 @@ class Program:
         inputs = [self._input(label, role, read) for read in node.inputs]
         if node.backend == "torch":
             operate = self._state.builder.forward(
-                label, node, self._state.nodes[label], inputs[0], self._next_computed()
+                label,
+                node,
+                self._state.nodes[label],
+                inputs[0],
+                self._next_computed(),
+                apart=label in self._apart and inputs[0] < 0,
             )
             self._known[role, label] = -self._computed
             self.operations.append(operate)
+            return
+        if label in self._learning:
+            learn = self._learn(label, node, role)
+            self.operations.append(
+                _call(learn, [*inputs, *self._targets(label, role)], self._next_computed())
+            )
+            self._known[role, label] = -self._computed
             return
         compute = (
             self._sklearn(label, node, fitted=fitted) if node.backend == "sklearn" else _merge(node)
@@ -280,7 +300,7 @@ class Program:
     def _sklearn(self, label: str, node: Node, *, fitted: bool) -> Callable[[Tensor], Tensor]:
         from specplan.models.sklearn import build as estimators
 
-        state, live, use = self._state, self._state.nodes, node.component.use
+        state, live = self._state, self._state.nodes
         fit_to = self._fit_target(node) if fitted else None
 
         def compute(inputs: Tensor) -> Tensor:
@@ -288,10 +308,45 @@ class Program:
             if fitted:
                 live[label] = estimators.fitted(live[label], rows, fit_to)
                 state.fitted.add(label)
-            found = estimators.outputs(use, live[label], rows, dtype=node.dtype, shape=node.shape)
-            return torch.from_numpy(found)
+            return torch.from_numpy(outputs(live[label], rows))
 
+        outputs = estimators.outputs(estimators.method_of(node), dtype=node.dtype, shape=node.shape)
         return compute
+
+    def _targets(self, label: str, role: str) -> list[int]:
+        """The register of what a node learns from; none for one that needs no target."""
+        target = self._plan.graph.nodes[label].target
+        if target is None:
+            return []
+        return [self._field(label, role, "targets", target.dtype, target.shape)]
+
+    def _learn(self, label: str, node: Node, role: str) -> Callable[..., Tensor]:
+        """A batch goes into the estimator, then the estimator is asked for it."""
+        from specplan.models.sklearn import build as estimators
+
+        state, live = self._state, self._state.nodes
+        if label not in state.learning_in_batches:
+            # It may be that of a snapshot, or of another phase that recorded it.
+            live[label] = copy.deepcopy(live[label])
+            state.learning_in_batches.add(label)
+        outputs = estimators.outputs(estimators.method_of(node), dtype=node.dtype, shape=node.shape)
+        given = dict(node.partial_fit)
+        if estimators.is_classifier(live[label]) and "classes" not in given:
+            assert node.target is not None
+            reading = self._readings[self._reading(label, node.target)]
+            given["classes"] = np.unique(
+                reading.split.table.read(
+                    node.target.columns, None, dtype=node.target.dtype, shape=node.target.shape
+                )
+            )
+
+        def learn(inputs: Tensor, *targets: Tensor) -> Tensor:
+            rows = inputs.detach().numpy()
+            estimators.learn(live[label], rows, *(each.numpy() for each in targets), **given)
+            state.fitted.add(label)
+            return torch.from_numpy(outputs(live[label], rows))
+
+        return learn
 
     def _fit_target(self, node: Node) -> NDArray[Any] | None:
         target = node.target

@@ -119,7 +119,7 @@ def _compile_epoch(
     Returns the epoch's mean losses by name.
     """
     state, interruption = context.state, context.interruption
-    optimizer = state.optimizer_for(phase.optimizer)
+    update = _update(state.optimizers_for(phase))
     names = ["train_loss", *[loss.label for loss in phase.losses]]
     nodes = [None, *[loss.node for loss in phase.losses]]
     log = context.recorder.series(
@@ -145,9 +145,7 @@ def _compile_epoch(
                 operate(registers)
             terms = turn.losses(registers)
             loss = turn.total(terms)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            update(loss)
             # Losses of the feeds whose turn it is not are exactly 0.
             if len(turns) > 1:
                 values.fill(0.0)
@@ -168,6 +166,30 @@ def _compile_epoch(
         return dict(zip(names, means.tolist(), strict=True))
 
     return run_epoch
+
+
+def _update(optimizers: Sequence[torch.optim.Optimizer]) -> Callable[[torch.Tensor], None]:
+    """The change of all weights by the gradients of a loss."""
+
+    def nothing(_loss: torch.Tensor) -> None:
+        """Estimators have learned when they were computed."""
+
+    def by_one(loss: torch.Tensor) -> None:
+        zero_grad()
+        loss.backward()
+        step()
+
+    def by_several(loss: torch.Tensor) -> None:
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+
+    if not optimizers:
+        return nothing
+    zero_grad, step = optimizers[0].zero_grad, optimizers[0].step
+    return by_one if len(optimizers) == 1 else by_several
 
 
 class _Evaluation:

@@ -80,7 +80,6 @@ class FeatureSetSpec(_Object, frozen=True, kw_only=True):
 
 OutputMethod = Literal["auto", "predict", "predict_proba", "decision_function"]
 TrainingMode = Literal["auto", "partial_fit", "batch_fit"]
-Device = Annotated[str, Meta(pattern=r"^(cpu|mps|(cuda|gpu)(:[0-9]+)?)$")]
 
 
 class NodeSpec(_Object, frozen=True, kw_only=True):
@@ -96,7 +95,6 @@ class NodeSpec(_Object, frozen=True, kw_only=True):
     partial_fit_kwargs: dict[str, Any] = {}
     optimizer: ComponentSpec | None = None
     frozen: bool = False
-    device: Device | None = None
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.merge is None):

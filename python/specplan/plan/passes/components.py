@@ -83,6 +83,13 @@ def is_sklearn(written: ComponentSpec) -> bool:
     return name.startswith("sklearn.")
 
 
+def learns_in_batches(model: object) -> bool:
+    """Whether a model is an estimator with a partial_fit."""
+    if isinstance(model, SklearnModel):
+        return model.estimator.partial_fit
+    return isinstance(model, LiveObject) and hasattr(model.value, "partial_fit")
+
+
 def as_plan(component: Component | TorchUse | UsersOwn) -> PlanComponent:
     """A component as the plan writes it."""
     if isinstance(component, TorchUse | OwnCode | LiveObject):

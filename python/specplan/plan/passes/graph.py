@@ -84,6 +84,7 @@ def wire(context: Context, resolved: Resolved, data: dict[str, FeatureSet]) -> W
         for name, loss in context.spec.losses.items()
         if isinstance(resolved.get(("losses", name)), CrossEntropy)
     }
+    _check_optimizers(context)
     nodes: dict[str, Node] = {}
     outputs: dict[str, Output] = {}
     columns: dict[str, tuple[ColumnsOf, ...]] = {}
@@ -114,6 +115,18 @@ def wire(context: Context, resolved: Resolved, data: dict[str, FeatureSet]) -> W
         columns=columns,
         upstream={label: upstream[label] for label in order},
     )
+
+
+def _check_optimizers(context: Context) -> None:
+    """Report nodes with an optimizer of their own in a graph that has one."""
+    if context.spec.graph.optimizer is None:
+        return
+    for label, node in context.spec.graph.nodes.items():
+        if node.optimizer is not None:
+            message = f"{label} has an optimizer, and the graph has one for all nodes"
+            also = [(("graph", "optimizer"), "that of the graph")]
+            place = ("graph", "nodes", label, "optimizer")
+            context.error("SP621", message, place, hint="remove one of the two", also=also)
 
 
 class Output(msgspec.Struct, frozen=True):

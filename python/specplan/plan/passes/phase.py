@@ -288,10 +288,11 @@ class PhaseScheduler:
         self, spec: TrainSpec, losses: Chosen, active: tuple[str, ...] | None
     ) -> Phase | None:
         nodes = self.activity.needed({*losses.reads, *(active or ())})
-        trainable = self.activity.trainable(losses.outputs, active, self.path)
-        self._check_active(trainable, "to train")
+        fits = self.activity.learning_in_batches(losses.outputs, active)
+        trainable = self.activity.trainable(losses.outputs, active, self.path, fits)
+        self._check_active((*trainable, *fits), "to train")
         self._check_weights(losses)
-        self.activity.check_fitted(nodes, (), self.path, self.step.guards)
+        self.activity.check_fitted(nodes, fits, self.path, self.step.guards)
         reading = Feeds(self, spec, nodes)
         source = reading.source()
         self.read = reading.read(source)
@@ -302,12 +303,12 @@ class PhaseScheduler:
         rows = None if fed is None else fed.feeds[0].rows
         common = self._common(source, rows, nodes, losses, Chosen(), losses.carriers)
         between = evaluations(self, spec, losses, source)
-        self._outline(source, nodes, losses, Chosen(), learning=trainable)
+        self._outline(source, nodes, losses, Chosen(), learning=(*trainable, *fits))
         stopping = early_stopping(self, spec, losses)
-        optimizer = self._optimizer()
-        if fed is None or met is None or common is None or between is None or optimizer is None:
+        optimizers = self._optimizers(trainable, fits)
+        if fed is None or met is None or common is None or between is None or optimizers is None:
             return None
-        if not trainable:
+        if not trainable and not fits:
             return None
         first = fed.feeds[0]
         records = self._fed_records(fed, met, nodes, losses.carriers)
@@ -318,7 +319,8 @@ class PhaseScheduler:
             epochs=spec.epochs,
             sampler=first.sampler,
             trainable=trainable,
-            optimizer=as_plan(optimizer),
+            fits=fits,
+            **optimizers,
             evaluations=between,
             early_stopping=stopping,
             feeds=fed.feeds if len(fed.feeds) > 1 else (),
@@ -357,6 +359,42 @@ class PhaseScheduler:
         message = "the losses of this phase have weight 0: there is nothing to learn from"
         also = [(("losses", label, "weight"), "the weight") for label in losses.labels]
         self.context.error("SP612", message, (*self.path, "losses"), also=also)
+
+    def _optimizers(
+        self, trainable: tuple[str, ...], fits: tuple[str, ...]
+    ) -> dict[str, Any] | None:
+        """The optimizer of the graph, or that of each node; None where a fault was reported."""
+        nodes = self.context.spec.graph.nodes
+        whole = self.context.spec.graph.optimizer is not None
+        own = [label for label in trainable if nodes[label].optimizer is not None]
+        if whole and trainable and fits:
+            message = (
+                f"this phase trains {quoted(trainable)} by the optimizer of the graph and "
+                f"{quoted(fits)} of scikit-learn"
+            )
+            hint = "give each torch node its own `optimizer` and the graph none, or train them in two phases"
+            self.context.error("SP622", message, self.path, hint=hint)
+            return None
+        if not trainable:
+            return {}
+        if whole or not own:
+            optimizer = self._optimizer()
+            return None if optimizer is None else {"optimizer": as_plan(optimizer)}
+        missing = [label for label in trainable if label not in own]
+        if missing:
+            message = f"{quoted(missing)} would be trained, and neither the graph nor the node has an optimizer"
+            hint = f"such as `optimizer: {{use: adam}}` in {missing[0]}"
+            self.context.error("SP204", message, self.path, hint=hint)
+            return None
+        resolved = {
+            label: self.resolved.get(("graph", "nodes", label, "optimizer")) for label in own
+        }
+        known = {
+            label: as_plan(item)
+            for label, item in resolved.items()
+            if isinstance(item, Component | TorchUse | UsersOwn)
+        }
+        return {"optimizers": known} if len(known) == len(own) else None
 
     def _optimizer(self) -> Component | TorchUse | UsersOwn | None:
         place = ("graph", "optimizer")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from specplan._native import ColumnScan, Leak, RowScan
-    from specplan.data.split import Cut
+    from specplan.data.cut import Cut
 
 LEAK_HINT = (
     "keep rows of one origin together with `group_by`, or say `leaks: allow` if they may be equal"
@@ -29,6 +29,8 @@ def leak(scan: RowScan, inputs: int, cut: Cut, read: Collection[str | None]) -> 
         return None
     distinct, leaks = scan.compare(cut.division())
     names = list(cut.sizes)
+    # The rows that are in no split come after the last one.
+    leaks = [leak for leak in leaks if max(leak.first, leak.second) < len(names)]
     leaks = [leak for leak in leaks if {names[leak.first], names[leak.second]} <= set(read)]
     if not leaks or distinct < _LEAST_DISTINCT * sum(cut.sizes.values()):
         return None

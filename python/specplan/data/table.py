@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from specplan.data.split import Cut
+    from specplan.data.cut import Cut
 
 
 COMPILE_AGAIN = "compile the spec again"

@@ -9,8 +9,9 @@ import numpy as np
 
 from specplan._native import read_keys
 from specplan.components import COMPONENTS
+from specplan.data.cut import CutError
 from specplan.data.keys import keys_of
-from specplan.data.split import CutError, cut, key_columns
+from specplan.data.split import cut, key_columns
 from specplan.data.table import COMPILE_AGAIN, Table, read_file
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from specplan._native import Keys
     from specplan.components.split import Splitter
-    from specplan.data.split import Cut
+    from specplan.data.cut import Cut
     from specplan.plan.model import Compiled, Data, Plan, Source
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan._native import ColumnHeader, TableHeader
-    from specplan.data.split import Cut
+    from specplan.data.cut import Cut
     from specplan.plan.memory import MemoryColumn, MemoryHeader
     from specplan.plan.model import Shape
     from specplan.plan.passes.components import Resolved

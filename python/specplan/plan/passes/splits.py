@@ -8,7 +8,8 @@ import msgspec
 
 from specplan._native import read_keys
 from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
-from specplan.data.split import Cut, CutError, cut, in_cut_order, key_columns, listed
+from specplan.data.cut import Cut, CutError
+from specplan.data.split import cut, in_cut_order, key_columns, listed
 from specplan.errors import DataError
 from specplan.plan.passes.components import as_plan
 from specplan.plan.streams import written_seed_of

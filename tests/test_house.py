@@ -21,6 +21,7 @@ PACKAGE = ROOT / "python/specplan"
 LAYERS = (
     "cli",
     "experiment",
+    "track",
     "run",
     "results",
     "store",

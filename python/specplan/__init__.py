@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
     from specplan.experiment.evaluation import Evaluation as Evaluation
     from specplan.experiment.experiment import Experiment as Experiment
+    from specplan.experiment.experiment_callback import ExperimentCallback as ExperimentCallback
     from specplan.experiment.fit_phase import FitPhase as FitPhase
     from specplan.experiment.graph import ModelGraph as ModelGraph
     from specplan.experiment.graph import ModelNode as ModelNode
@@ -34,8 +35,21 @@ if TYPE_CHECKING:
     from specplan.experiment.train_phase import TrainPhase as TrainPhase
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
+    from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
+    from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
+    from specplan.track.local import compare_experiments as compare_experiments
+    from specplan.track.manager import ExperimentManager as ExperimentManager
+    from specplan.track.manager import ExperimentRecord as ExperimentRecord
+    from specplan.track.mlflow import MLflowTracker as MLflowTracker
+    from specplan.track.tracker import MAX_ARTIFACT_SIZE as MAX_ARTIFACT_SIZE
+    from specplan.track.tracker import ExperimentConfig as ExperimentConfig
+    from specplan.track.tracker import ExperimentTracker as ExperimentTracker
+    from specplan.track.tracker import log_environment as log_environment
+    from specplan.track.tracker import run_sweep as run_sweep
+    from specplan.track.tracker import safe_log_artifact as safe_log_artifact
+    from specplan.track.tracker import validate_metric as validate_metric
 
 _MODULES = {
     "AppliedLoss": "experiment.loss",
@@ -46,11 +60,19 @@ _MODULES = {
     "EvalPhase": "experiment.eval_phase",
     "Evaluation": "experiment.evaluation",
     "Experiment": "experiment.experiment",
+    "ExperimentCallback": "experiment.experiment_callback",
+    "ExperimentConfig": "track.tracker",
+    "ExperimentManager": "track.manager",
+    "ExperimentRecord": "track.manager",
     "ExperimentRun": "experiment.history",
+    "ExperimentTracker": "track.tracker",
     "FeatureSet": "data.feature_set",
     "FitPhase": "experiment.fit_phase",
     "InputBinding": "experiment.binding",
+    "LocalExperimentTracker": "track.local",
     "Loss": "experiment.loss",
+    "MAX_ARTIFACT_SIZE": "track.tracker",
+    "MLflowTracker": "track.mlflow",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.graph",
     "Optimizer": "experiment.graph",
@@ -65,12 +87,19 @@ _MODULES = {
     "SpecError": "errors",
     "SpecplanError": "errors",
     "StoreError": "errors",
+    "TorchModelWrapper": "models.torch.wrapper",
     "TrainPhase": "experiment.train_phase",
+    "compare_experiments": "track.local",
     "compile": "experiment.plan",
+    "log_environment": "track.tracker",
     "open": "experiment.plan",
+    "run_sweep": "track.tracker",
+    "safe_log_artifact": "track.tracker",
+    "validate_metric": "track.tracker",
 }
 
 __all__ = [
+    "MAX_ARTIFACT_SIZE",
     "AppliedLoss",
     "DataError",
     "DirtyGitAction",
@@ -79,11 +108,18 @@ __all__ = [
     "EvalPhase",
     "Evaluation",
     "Experiment",
+    "ExperimentCallback",
+    "ExperimentConfig",
+    "ExperimentManager",
+    "ExperimentRecord",
     "ExperimentRun",
+    "ExperimentTracker",
     "FeatureSet",
     "FitPhase",
     "InputBinding",
+    "LocalExperimentTracker",
     "Loss",
+    "MLflowTracker",
     "ModelGraph",
     "ModelNode",
     "Optimizer",
@@ -98,9 +134,15 @@ __all__ = [
     "SpecError",
     "SpecplanError",
     "StoreError",
+    "TorchModelWrapper",
     "TrainPhase",
+    "compare_experiments",
     "compile",
+    "log_environment",
     "open",
+    "run_sweep",
+    "safe_log_artifact",
+    "validate_metric",
 ]
 
 

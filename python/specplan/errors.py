@@ -7,7 +7,8 @@
     ├── DataError          data are missing, damaged, changed, or hold what the plan cannot take
     ├── RunError           a run cannot be found, started or finished
     │   └── DirtyGitError  a run may not start, as the repository has uncommitted changes
-    └── StoreError         records are damaged, or could not be written
+    ├── StoreError         records are damaged, or could not be written
+    └── ArchiveError       an archive is damaged, unsafe, of another kind, or does not fit what it is loaded with
 
 Wrong arguments of a Python call are `TypeError` or `ValueError`, as everywhere in Python.
 """
@@ -100,3 +101,7 @@ class DirtyGitError(RunError):
 
 class StoreError(SpecplanError):
     """Records are damaged, or could not be written."""
+
+
+class ArchiveError(SpecplanError):
+    """An archive is damaged, unsafe, of another kind or newer; or it does not fit what it is loaded with."""

@@ -36,7 +36,7 @@ def evaluate(parts: Parts, label: str = "eval") -> EvalPhase:
     return EvalPhase.from_split(label, "test", [parts.loss])
 
 
-@pytest.mark.parametrize("name", ["checkpointing", "callbacks", "results_config"])
+@pytest.mark.parametrize("name", ["checkpointing", "results_config"])
 def test_what_is_not_there_yet_is_said_only_when_it_is_asked_for(name: str) -> None:
     message = f"^`{name}` is not in this version of specplan; leave it out$"
     given: dict[str, Any] = {name: [object()]}

@@ -16,9 +16,11 @@ from specplan import (
     Optimizer,
     SequentialCNN,
     SequentialMLP,
+    SimpleSampler,
     SpecError,
+    TrainPhase,
 )
-from tests.experiment.parts import Parts, sensor_data
+from tests.experiment.parts import Parts, mse, sensor_data
 
 
 def test_building_a_graph_tells_the_models_their_shapes(parts: Parts) -> None:
@@ -85,14 +87,31 @@ def test_a_node_that_is_not_in_the_graph_is_named() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (torch.nn.Linear(4, 1), r"^a torch module of your own \(Linear\) cannot be a node in this"),
-        ("mlp", "^model is a SequentialMLP, a SequentialCNN or a scikit-learn estimator, not str$"),
+        ("mlp", "^model is a SequentialMLP, a SequentialCNN, a torch module or a scikit-learn "),
     ],
 )
 def test_other_models_are_refused(model: object, message: str) -> None:
     Experiment("exp")
     with pytest.raises(TypeError, match=message):
         ModelNode("N", model, sensor_data().reference())
+
+
+def test_a_module_has_the_weights_of_its_node_after_a_call() -> None:
+    experiment = Experiment("exp")
+    module = torch.nn.Linear(4, 1)
+    before = module.weight.detach().clone()
+    node = ModelNode("Net", module, sensor_data().reference())
+    adam = Optimizer("adam", opt_kwargs={"lr": 0.1}, backend="torch")
+    graph = ModelGraph(nodes=[node], optimizer=adam)
+    graph.build()
+    phase = TrainPhase.from_split("train", "train", SimpleSampler(8), [mse(node)])
+    experiment.preview_phase(phase)
+    assert torch.equal(module.weight, before)
+    experiment.run_phase(phase)
+    once = module.weight.detach().clone()
+    assert not torch.equal(once, before)
+    experiment.run_phase(phase)
+    assert not torch.equal(module.weight, once)
 
 
 def test_a_node_has_one_target() -> None:

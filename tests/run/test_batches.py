@@ -32,3 +32,13 @@ def test_batches_of_a_block_are_aligned() -> None:
     order = np.random.default_rng(0).permutation(1000)
     assert all(batch.data_ptr() % 64 == 0 for (batch,) in batches(columns, order, 32))
     assert all(batch.data_ptr() % 64 == 0 for (batch,) in batches(columns, order, 7))
+
+
+@pytest.mark.parametrize("start", [0, 1, 9, 31])
+def test_later_batches_are_the_same_alone(start: int) -> None:
+    columns = [torch.randn(1000, 10), torch.randn(1000, 16)]
+    order = np.random.default_rng(0).permutation(1000)
+    for positions in (order, None):
+        whole = list(batches(columns, positions, 32))[start:]
+        for ours, theirs in zip(batches(columns, positions, 32, start), whole, strict=True):
+            assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))

@@ -16,12 +16,18 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _DOTTED = rf"{_NAME}(\.{_NAME})*"
 MODULE_REFERENCE = rf"{_DOTTED}:{_DOTTED}"
 FILE_REFERENCE = rf"\.\.?/[^:\\]+\.py:{_DOTTED}"
-REFERENCE = rf"({MODULE_REFERENCE}|{FILE_REFERENCE})"
-"""What `use` is for code of one's own, as a regular expression that JSON Schema understands too."""
+LIVE_REFERENCE = r"live:[A-Za-z_][A-Za-z0-9_-]*"
+"""What `use` is for an object that a Python program holds."""
+REFERENCE = rf"({MODULE_REFERENCE}|{FILE_REFERENCE}|{LIVE_REFERENCE})"
+"""What `use` is for what is not built in, as a regular expression that JSON Schema understands too."""
 
 OPEN_KINDS: tuple[Kind, ...] = ("model", "loss", "metric", "optimizer")
 """The kinds of component that can be code of one's own."""
 
+LIVE_KINDS: tuple[Kind, ...] = (*OPEN_KINDS, "callback")
+"""The kinds of component that can be an object of a Python program."""
+
+_LIVE = re.compile(LIVE_REFERENCE)
 _REFERENCE = re.compile(REFERENCE)
 _LONGEST = 1000
 
@@ -42,11 +48,18 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 def parse(use: str) -> Reference | None:
-    """The reference that is written as `use`; None where that is none."""
+    """The reference to code that is written as `use`; None where that is none."""
     if len(use) > _LONGEST or not use.isprintable() or _REFERENCE.fullmatch(use) is None:
+        return None
+    if live_name(use) is not None:
         return None
     place, _, name = use.rpartition(":")
     return Reference(place, name)
+
+
+def live_name(use: str) -> str | None:
+    """The name under which a Python program binds the object that `use` means; None for anything else."""
+    return use.partition(":")[2] if _LIVE.fullmatch(use) else None
 
 
 def names_file(code: str) -> bool:

@@ -8,24 +8,32 @@ import tempfile
 import weakref
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack
 
 from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
+from specplan.experiment.experiment_callback import (
+    ExperimentCallback,
+    ExperimentCallbacks,
+    checked_callback,
+)
 from specplan.experiment.graph import ModelGraph
 from specplan.experiment.group_results import PhaseGroupResults
 from specplan.experiment.history import ExperimentRun
 from specplan.experiment.mapping import compile_objects, spec_of
 from specplan.experiment.phase import Phase
-from specplan.experiment.phase_group import PhaseGroup, entries_spec
+from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec
 from specplan.experiment.phase_results import PhaseResults
-from specplan.spec.arguments import checked_int
+from specplan.models.torch.wrapper import held_module
+from specplan.spec.arguments import checked_int, checked_list
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from specplan.experiment.progress import DisplayOptions, Watched
     from specplan.results.open import Run
+    from specplan.run.context import Context
+    from specplan.run.hooks import Hooks
     from specplan.run.state import State
 
 Results = TypeVar("Results", PhaseResults, PhaseGroupResults)
@@ -44,7 +52,7 @@ class Experiment:
         ctx: where objects are registered; by default a new context. It becomes the active one.
         seed: seed of everything that has none of its own, such as the weights.
         checkpointing: not in this version.
-        callbacks: not in this version.
+        callbacks: what is called before and after phases and groups.
         results_config: not in this version.
 
     Raises:
@@ -59,12 +67,12 @@ class Experiment:
         registration_policy: str | None = None,
         ctx: ExperimentContext | None = None,
         checkpointing: object = None,
-        callbacks: Sequence[object] | None = None,
+        callbacks: Sequence[ExperimentCallback] | None = None,
         results_config: object = None,
         *,
         seed: int = 42,
     ) -> None:
-        _refuse(checkpointing=checkpointing, callbacks=callbacks, results_config=results_config)
+        _refuse(checkpointing=checkpointing, results_config=results_config)
         if ctx is not None and not isinstance(ctx, ExperimentContext):
             raise TypeError(f"ctx is an ExperimentContext, not {type(ctx).__name__}")
         self.label = checked_label(label)
@@ -75,8 +83,12 @@ class Experiment:
         self._ctx.activate()
         self._execution_plan = PhaseGroup(self.label)
         self._history: list[ExperimentRun] = []
+        self._callbacks: list[ExperimentCallback] = []
+        for callback in checked_list(f"Experiment `{label}`: callbacks", callbacks or ()):
+            self.add_callback(callback)
         self._live: _Live | None = None
         self._root: _TemporaryRoot | None = None
+        self._previewing = False
 
     @classmethod
     def from_active_context(
@@ -84,7 +96,7 @@ class Experiment:
         label: str,
         registration_policy: str | None = None,
         checkpointing: object = None,
-        callbacks: Sequence[object] | None = None,
+        callbacks: Sequence[ExperimentCallback] | None = None,
         results_config: object = None,
         *,
         seed: int = 42,
@@ -126,6 +138,20 @@ class Experiment:
         """The newest entry of the history."""
         return self._history[-1] if self._history else None
 
+    @property
+    def exp_callbacks(self) -> list[ExperimentCallback]:
+        """The registered callbacks, in the order in which they are called."""
+        return list(self._callbacks)
+
+    def add_callback(self, callback: ExperimentCallback) -> None:
+        """Register a callback, after those of the same or a lower `execution_order`.
+
+        Raises:
+            TypeError: it is no ExperimentCallback, or one of its hooks wants what it cannot be given.
+        """
+        self._callbacks.append(checked_callback(callback))
+        self._callbacks.sort(key=lambda each: each.execution_order)
+
     def to_spec(self) -> dict[str, Any]:
         """The spec of `run`, as plain values. Its FeatureSets are named, their rows are not in it.
 
@@ -141,9 +167,7 @@ class Experiment:
             SpecError: what was built does not fit together.
             RunError: an exception ended the run; it is the cause.
         """
-        return self._run_group(
-            self._execution_plan, entries_spec(self._execution_plan), "", display
-        )
+        return self._recorded(_call_of_plan(self._execution_plan), display)
 
     def run_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
         """Run one phase, whether or not it is in the execution plan.
@@ -152,15 +176,7 @@ class Experiment:
             SpecError: what was built does not fit together.
             RunError: an exception ended the run; it is the cause.
         """
-        if not isinstance(phase, Phase):
-            raise TypeError(f"run_phase takes a phase, not {type(phase).__name__}")
-        return self._recorded(
-            phase.label,
-            [phase],
-            [phase.spec()],
-            lambda run: _phase_results(phase, "", run),
-            display,
-        )
+        return self._recorded(_call_of_phase("run_phase", phase), display)
 
     def run_group(self, group: PhaseGroup, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
         """Run the phases of a group, whether or not it is in the execution plan.
@@ -169,39 +185,28 @@ class Experiment:
             SpecError: what was built does not fit together.
             RunError: an exception ended the run; it is the cause.
         """
-        if not isinstance(group, PhaseGroup):
-            raise TypeError(f"run_group takes a PhaseGroup, not {type(group).__name__}")
-        return self._run_group(group, [group.spec()], f"{group.label}.", display)
+        return self._recorded(_call_of_group("run_group", group), display)
 
     def preview_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
-        """Run one phase, then put everything back as it was. Adds nothing to the history."""
-        return self._previewed(lambda: self.run_phase(phase, **display))
+        """Run one phase, then put everything back as it was. Adds nothing to the history.
+
+        Callbacks of the experiment are not called.
+        """
+        return self._previewed(_call_of_phase("preview_phase", phase), display)
 
     def preview_group(
         self, group: PhaseGroup, **display: Unpack[DisplayOptions]
     ) -> PhaseGroupResults:
-        """Run the phases of a group, then put everything back. Adds nothing to the history."""
-        return self._previewed(lambda: self.run_group(group, **display))
+        """Run the phases of a group, then put everything back. Adds nothing to the history.
+
+        Callbacks of the experiment are not called.
+        """
+        return self._previewed(_call_of_group("preview_group", group), display)
 
     def __repr__(self) -> str:
         return (
             f"Experiment(label={self.label!r}, plan={[e.label for e in self._execution_plan.all]}, "
             f"runs={len(self._history)})"
-        )
-
-    def _run_group(
-        self,
-        group: PhaseGroup,
-        entries: list[dict[str, Any]],
-        prefix: str,
-        display: DisplayOptions,
-    ) -> PhaseGroupResults:
-        return self._recorded(
-            group.label,
-            group.flatten(),
-            entries,
-            lambda run: _group_results(group, prefix, run),
-            display,
         )
 
     def _graph(self) -> ModelGraph:
@@ -220,32 +225,32 @@ class Experiment:
             phase.check_graph(graph)
         return spec_of(self.label, graph, phases, entries, seed=self.seed)
 
-    def _recorded(
-        self,
-        label: str,
-        phases: Sequence[Phase],
-        entries: list[dict[str, Any]],
-        results_of: Callable[[Run], Results],
-        options: DisplayOptions,
-    ) -> Results:
-        """Run `entries`, and add to the history however that ends."""
+    def _recorded(self, call: _Call[Results], options: DisplayOptions) -> Results:
+        """Run what is called, and add to the history however that ends."""
         from specplan.experiment.progress import Watched, check_options
 
         check_options(options)
         watched = Watched(options)
+        callbacks = ExperimentCallbacks(
+            self,
+            self._callbacks,
+            call.by_path,
+            lambda path, context: self._results_at(call.by_path[path], path, context),
+            whole=call.whole,
+        )
         started = datetime.now(UTC)
         error: BaseException | None = None
         try:
-            self._execute(self._spec(phases, entries), watched)
+            self._execute(self._spec(call.phases, call.entries), watched, callbacks.hooks())
         except BaseException as raised:
             error = raised
             raise
         finally:
             run = None if watched.folder is None else self._opened(watched.folder)
-            results = None if run is None else results_of(run)
+            results = None if run is None else call.results_of(run)
             self._history.append(
                 ExperimentRun(
-                    label=label,
+                    label=call.label,
                     status=_status(error),
                     started_at=started,
                     ended_at=datetime.now(UTC),
@@ -254,19 +259,32 @@ class Experiment:
                     error=None if error is None else f"{type(error).__name__}: {error}",
                 )
             )
+            if error is not None:
+                callbacks.failed(error)
         assert results is not None, "a run that completes has a folder"
         return results
 
-    def _execute(self, spec: dict[str, Any], watched: Watched) -> None:
+    def _execute(self, spec: dict[str, Any], watched: Watched, hooks: Hooks) -> None:
         from specplan.run.run import run_plan
 
         graph = self._graph()
         live = self._live_of(graph)
         compiled = compile_objects(spec, graph, fitted=live.fitted)
+        root = self._runs_root()
         try:
-            run_plan(compiled, root=self._runs_root(), display=watched, state=live.state)
+            run_plan(compiled, root=root, display=watched, state=live.state, hooks=hooks)
         finally:
             live.fitted |= watched.fitted
+            if not self._previewing:
+                live.give_back()
+
+    def _results_at(self, entry: Phase | PhaseGroup, path: str, context: Context) -> object:
+        """The results of a phase or group of the run that is going on."""
+        context.recorder.sync()
+        run = self._opened(context.journal.folder.path)
+        if isinstance(entry, PhaseGroup):
+            return _group_results(entry, f"{path}.", run)
+        return _phase_results(entry, path.removesuffix(entry.label), run)
 
     def _live_of(self, graph: ModelGraph) -> _Live:
         """The state of `graph`; a fresh one if it replaced another graph."""
@@ -276,14 +294,18 @@ class Experiment:
             self._live = _Live(graph, State(), set())
         return self._live
 
-    def _previewed(self, call: Callable[[], Results]) -> Results:
-        before, runs = self._live, len(self._history)
+    def _previewed(self, call: _Call[Results], options: DisplayOptions) -> Results:
+        before, runs, callbacks = self._live, len(self._history), self._callbacks
+        self._callbacks = []
         is_fresh = before is None or before.graph is not self.model_graph or not before.state.nodes
         snapshot = None if before is None or is_fresh else before.state.capture()
         fitted = set() if before is None else set(before.fitted)
+        self._previewing = True
         try:
-            return call()
+            return self._recorded(call, options)
         finally:
+            self._previewing = False
+            self._callbacks = callbacks
             del self._history[runs:]
             if snapshot is None:
                 # Nodes of a fresh state are built by the call and would keep what it did to them.
@@ -322,6 +344,68 @@ class _Live:
         self.graph = graph
         self.state = state
         self.fitted = fitted
+
+    def give_back(self) -> None:
+        """Give the modules of the program the weights that their nodes have."""
+        modules = self.state.modules()
+        for label, node in self.graph.nodes.items():
+            module = held_module(node.model)
+            if module is not None and label in modules:
+                module.load_state_dict(modules[label].state_dict())
+
+
+class _Call(NamedTuple, Generic[Results]):
+    """What one call runs.
+
+    Attributes:
+        phases: all of them, in order; `entries` are the spec of them.
+        by_path: the phases and groups by the path that they have in the plan.
+        results_of: what the call returns, read from its run.
+        whole: whether it is the execution plan.
+    """
+
+    label: str
+    phases: Sequence[Phase]
+    entries: list[dict[str, Any]]
+    by_path: Mapping[str, Phase | PhaseGroup]
+    results_of: Callable[[Run], Results]
+    whole: bool = False
+
+
+def _call_of_phase(method: str, phase: Phase) -> _Call[PhaseResults]:
+    if not isinstance(phase, Phase):
+        raise TypeError(f"{method} takes a phase, not {type(phase).__name__}")
+    return _Call(
+        phase.label,
+        [phase],
+        [phase.spec()],
+        {phase.label: phase},
+        lambda run: _phase_results(phase, "", run),
+    )
+
+
+def _call_of_group(method: str, group: PhaseGroup) -> _Call[PhaseGroupResults]:
+    if not isinstance(group, PhaseGroup):
+        raise TypeError(f"{method} takes a PhaseGroup, not {type(group).__name__}")
+    prefix = f"{group.label}."
+    return _Call(
+        group.label,
+        group.flatten(),
+        [group.spec()],
+        {group.label: group, **entries_by_path(group, prefix)},
+        lambda run: _group_results(group, prefix, run),
+    )
+
+
+def _call_of_plan(plan: PhaseGroup) -> _Call[PhaseGroupResults]:
+    return _Call(
+        plan.label,
+        plan.flatten(),
+        entries_spec(plan),
+        entries_by_path(plan),
+        lambda run: _group_results(plan, "", run),
+        whole=True,
+    )
 
 
 class _TemporaryRoot:

@@ -11,6 +11,7 @@ from specplan.data.feature_set import FeatureSet, FeatureSetReference
 from specplan.experiment.drawing import draw_graph, show
 from specplan.models.sklearn.instance import component_of, is_estimator
 from specplan.models.torch import SequentialCNN, SequentialMLP
+from specplan.models.torch.wrapper import TorchModelWrapper, is_module, is_module_class
 from specplan.spec.arguments import checked_list, written
 from specplan.spec.wording import choices, quoted, with_article
 
@@ -26,8 +27,9 @@ class ModelNode:
 
     Args:
         label: name of the node; unique in the context.
-        model: SequentialMLP, SequentialCNN or an unfitted scikit-learn estimator. It is a description:
-            two nodes made of one model have weights of their own.
+        model: SequentialMLP, SequentialCNN or an unfitted scikit-learn estimator; a torch module, a class
+            of such or a TorchModelWrapper. It is a description: two nodes made of one model have
+            weights of their own. A torch module gets the weights of its node after every call.
         upstream_ref: `FeatureSet.reference(...)`, a FeatureSet for all of its columns, or another
             node, whose outputs are read and whose target is kept.
 
@@ -43,7 +45,8 @@ class ModelNode:
         upstream_ref: FeatureSetReference | FeatureSet | ModelNode,
     ) -> None:
         self.model = model
-        self.component = _component(model)
+        self.is_live = _is_live(model)
+        self.component = {} if self.is_live else _component(model)
         if isinstance(upstream_ref, FeatureSet):
             upstream_ref = upstream_ref.reference()
         self.upstream_ref = _checked_upstream(label, upstream_ref)
@@ -206,15 +209,15 @@ def _component(model: object) -> ComponentSpec:
         return dict(model.component)
     if is_estimator(model):
         return component_of(model)
-    if any(base.__module__ == "torch.nn.modules.module" for base in type(model).__mro__):
-        raise TypeError(
-            f"a torch module of your own ({type(model).__name__}) cannot be a node in this version; "
-            "use SequentialMLP or SequentialCNN"
-        )
     raise TypeError(
-        "model is a SequentialMLP, a SequentialCNN or a scikit-learn estimator, "
+        "model is a SequentialMLP, a SequentialCNN, a torch module or a scikit-learn estimator, "
         f"not {type(model).__name__}"
     )
+
+
+def _is_live(model: object) -> bool:
+    """Whether a spec cannot say what the model is."""
+    return is_module(model) or is_module_class(model) or isinstance(model, TorchModelWrapper)
 
 
 def _checked_upstream(

@@ -65,7 +65,14 @@ def compile_objects(
     tables: Mapping[str, Mapping[str, NDArray[Any]]] = {
         name: feature_set.table for name, feature_set in _feature_sets(graph).items()
     }
-    return compile_mapping(spec, folder=Path(), tables=tables, fitted=fitted)
+    return compile_mapping(
+        spec, folder=Path(), tables=tables, live=live_objects(graph), fitted=fitted
+    )
+
+
+def live_objects(graph: ModelGraph) -> dict[str, Any]:
+    """The objects of the program that a spec of the graph calls `live:NAME`, by name."""
+    return {label: node.model for label, node in graph.nodes.items() if node.is_live}
 
 
 def compile_graph(graph: ModelGraph) -> Graph:
@@ -82,10 +89,14 @@ def _feature_sets(graph: ModelGraph) -> dict[str, FeatureSet]:
 
 def _node(node: ModelNode) -> dict[str, Any]:
     source = node.source
-    section: dict[str, Any] = {"model": node.component, "input": _input(node)}
+    section: dict[str, Any] = {"model": _model(node), "input": _input(node)}
     if source.targets:
         section["target"] = f"{source.feature_set.label}.{source.targets[0]}"
     return section
+
+
+def _model(node: ModelNode) -> dict[str, Any]:
+    return {"use": f"live:{node.label}"} if node.is_live else dict(node.component)
 
 
 def _input(node: ModelNode) -> str | list[str]:

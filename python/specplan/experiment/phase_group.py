@@ -197,6 +197,16 @@ def entries_spec(group: PhaseGroup) -> list[dict[str, Any]]:
     return [entry.spec() for entry in group.all if isinstance(entry, Phase) or entry.flatten()]
 
 
+def entries_by_path(group: PhaseGroup, prefix: str = "") -> dict[str, Phase | PhaseGroup]:
+    """What is in a group, at any depth, by the path that it has in a plan; `prefix` is the group's own."""
+    found: dict[str, Phase | PhaseGroup] = {}
+    for entry in group.all:
+        found[prefix + entry.label] = entry
+        if isinstance(entry, PhaseGroup):
+            found |= entries_by_path(entry, f"{prefix}{entry.label}.")
+    return found
+
+
 def _holds(outer: PhaseGroup, group: PhaseGroup) -> bool:
     return any(
         entry is group or (isinstance(entry, PhaseGroup) and _holds(entry, group))

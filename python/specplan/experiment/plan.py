@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,9 +60,17 @@ class Plan:
         return explain(self._compiled.plan)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the plan file; its relative paths start at the file's folder."""
-        from specplan.plan.canonical import write_plan
+        """Write the plan file; its relative paths start at the file's folder.
 
+        Warns of objects of this program (SP407): the file can be read and compared, not run.
+        """
+        from specplan.plan.canonical import write_plan
+        from specplan.plan.own_code import live_components
+
+        objects = [f"live:{name}" for name in live_components(self.model)]
+        if objects:
+            message = f"SP407: the plan is not portable: it needs the objects {quoted(objects)} of this program"
+            warnings.warn(message, stacklevel=2)
         write_plan(self._compiled, Path(path))
 
     def run(
@@ -103,6 +114,7 @@ def compile(  # noqa: A001 -- it is called specplan.compile
     *,
     overrides: Iterable[str] = (),
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+    live: Mapping[str, Any] | None = None,
     strict: bool = False,
 ) -> Plan:
     """Compile a spec to a plan.
@@ -112,6 +124,8 @@ def compile(  # noqa: A001 -- it is called specplan.compile
             current folder.
         overrides: `KEY=VALUE`, values that replace those of the spec: `plan.train.epochs=5`.
         tables: columns of `memory` sources, by the name under which the spec calls them.
+        live: objects of the program, by the name under which a mapping calls them: `live:NAME`. Torch
+            modules and classes of them as models; functions as losses, metrics and optimizers.
         strict: whether warnings are errors; otherwise they are in `warnings` of the plan.
 
     Raises:
@@ -131,7 +145,9 @@ def compile(  # noqa: A001 -- it is called specplan.compile
         return Plan(compile_path(spec, composition, strict=strict))
     if not isinstance(spec, Mapping):
         raise TypeError(f"a spec is the path of a file or a mapping, not {type(spec).__name__}")
-    return Plan(compile_mapping(spec, composition=composition, tables=tables, strict=strict))
+    return Plan(
+        compile_mapping(spec, composition=composition, tables=tables, live=live, strict=strict)
+    )
 
 
 def open(  # noqa: A001 -- it is called specplan.open

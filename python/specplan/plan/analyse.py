@@ -54,6 +54,7 @@ def analyse(
     document: Document,
     *,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+    live: Mapping[str, Any] | None = None,
     fitted: Collection[str] | None = None,
     needs_data: bool = True,
     check_data: bool = False,
@@ -64,6 +65,7 @@ def analyse(
 
     Args:
         tables: columns of `memory` sources, by the name under which the spec calls them.
+        live: objects of the program, by the name under which the spec calls them.
         fitted: nodes that are fitted before the first phase, in the state that the plan will go on
             from; None where it starts from fresh nodes.
         needs_data: whether a source that is not there is an error. Otherwise what depends on its
@@ -88,6 +90,7 @@ def analyse(
         document=document,
         mended=mended,
         tables=tables or {},
+        live=live,
         fitted=fitted,
         needs_data=needs_data,
         code=code,

@@ -21,7 +21,7 @@ from specplan.plan.model import (
 )
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.context import READ_ONLY, CodeUse
-from specplan.plan.passes.own_component import OwnCode
+from specplan.plan.passes.own_component import UsersOwn
 from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.load import from_mapping, load
 from specplan.spec.model import to_value
@@ -66,6 +66,7 @@ def compile_mapping(
     folder: str | os.PathLike[str] | None = None,
     composition: Composition = NOTHING_ADDED,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+    live: Mapping[str, Any] | None = None,
     fitted: Collection[str] | None = None,
     strict: bool = False,
     check_data: bool = False,
@@ -76,6 +77,7 @@ def compile_mapping(
         folder: where relative paths in the spec start; by default the current folder.
         composition: what is laid over and under the spec.
         tables: columns of `memory` sources, by the name under which the spec calls them.
+        live: objects of the program, by the name under which the spec calls them: `live:NAME`.
         fitted: nodes that are fitted before the first phase, in the state that the plan will go on
             from; None where it starts from fresh nodes.
         strict: whether warnings are errors.
@@ -86,7 +88,7 @@ def compile_mapping(
     """
     document = from_mapping(mapping, folder=folder, composition=composition)
     return compile_document(
-        document, tables=tables, fitted=fitted, strict=strict, check_data=check_data
+        document, tables=tables, live=live, fitted=fitted, strict=strict, check_data=check_data
     )
 
 
@@ -94,6 +96,7 @@ def compile_document(
     document: Document,
     *,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+    live: Mapping[str, Any] | None = None,
     fitted: Collection[str] | None = None,
     check_data: bool = False,
     strict: bool = False,
@@ -101,13 +104,20 @@ def compile_document(
 ) -> Compiled:
     """Compile a document. Raises SpecError with everything that is wrong, in the order of the text."""
     analysis = analyse(
-        document, tables=tables, fitted=fitted, check_data=check_data, strict=strict, code=code
+        document,
+        tables=tables,
+        live=live,
+        fitted=fitted,
+        check_data=check_data,
+        strict=strict,
+        code=code,
     )
     context = analysis.context
     return Compiled(
         plan=_plan(context.spec, analysis.parts, analysis.schedule),
         folder=document.folder,
         tables=tables or {},
+        live=live or {},
         warnings=analysis.warnings,
         origins=_origins(context, analysis.schedule),
         spec=to_value(context.spec),
@@ -163,7 +173,7 @@ def _plan(spec: Spec, parts: Parts, schedule: Schedule) -> Plan:
         graph=Graph(
             nodes=parts.wired.nodes,
             order=parts.wired.order,
-            optimizer=as_plan(optimizer) if isinstance(optimizer, Component | OwnCode) else None,
+            optimizer=as_plan(optimizer) if isinstance(optimizer, Component | UsersOwn) else None,
         ),
         phases=schedule.phases,
         results=Results(**msgspec.structs.asdict(spec.results)),

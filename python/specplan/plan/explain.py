@@ -289,6 +289,8 @@ def _component(component: Component) -> str:
     parts = [f"{name}={_argument(value)}" for name, value in shown.items()]
     if len(shown) < len(args):
         parts.append(count(len(args) - len(shown), "default"))
+    if component.live is not None:
+        return f"{component.use}, an object {component.live.type} {component.live.digest[:11]}"
     own = f", code {component.code.digest[:11]}" if component.code is not None else ""
     return (f"{component.use}({', '.join(parts)})" if parts else component.use) + own
 

@@ -50,16 +50,29 @@ class Code(_Part, frozen=True, kw_only=True):
     paths: tuple[str, ...] = ()
 
 
+class Live(_Part, frozen=True, kw_only=True):
+    """An object of a Python program that a component is. A plan that has one runs only where it is bound.
+
+    Attributes:
+        type: module and name of its class, or its own where it is a class or function.
+        digest: of what it is and holds, as far as that can be told (`code.fingerprint`).
+    """
+
+    type: str
+    digest: str
+
+
 class Component(_Part, frozen=True, kw_only=True):
     """A component with every argument written out.
 
     `use` of one with `code` is `module:Class`, or `./file.py:Class` of a file in the first of its paths;
-    defaults that are no literals are left to the code.
+    defaults that are no literals are left to the code. `use` of one that is `live` is `live:NAME`.
     """
 
     use: str
     args: dict[str, Any] = {}
     code: Code | None = None
+    live: Live | None = None
 
 
 class Experiment(_Part, frozen=True, kw_only=True):
@@ -447,6 +460,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         folder: the folder from which the plan's relative paths start.
         tables: columns of `memory` sources, by the name under which they are bound.
+        live: objects of the program that components `live:NAME` are, by name.
         warnings: what the compiler found odd but not wrong.
         origins: where the spec says what the plan holds, by JSON pointer into the plan; of a plan that was
             read from a file, what the map beside it says.
@@ -461,6 +475,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     folder: Path
     tables: Mapping[str, Mapping[str, NDArray[Any]]] = {}
+    live: Mapping[str, Any] = {}
     warnings: tuple[Diagnostic, ...] = ()
     origins: Mapping[str, Origin] = {}
     spec: Mapping[str, Any] | None = None

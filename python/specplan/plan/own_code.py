@@ -14,13 +14,14 @@ from specplan.components.reference import module_reference, parse
 from specplan.errors import CodeError, PlanError
 from specplan.plan.model import Call, Train
 from specplan.plan.passes.context import below
+from specplan.plan.passes.live import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from specplan.components import Kind
-    from specplan.plan.model import Code, Compiled, Component, Plan
+    from specplan.plan.model import Code, Compiled, Component, Live, Plan
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -29,6 +30,33 @@ class Admitted(msgspec.Struct, frozen=True):
     kind: Kind
     source: Source
     signature: Signature
+
+
+def live_components(plan: Plan) -> dict[str, Live]:
+    """What a plan says of the objects of a Python program that it is made of, by the name of each."""
+    found: dict[str, Live] = {}
+    for _, component in _components(plan):
+        if component.live is not None:
+            found[component.use.partition(":")[2]] = component.live
+    return found
+
+
+def admit_live(compiled: Compiled, *, fresh: bool) -> None:
+    """Check that every object of a Python program that a plan names is bound, and is what was compiled.
+
+    A run that is not `fresh` goes on from other weights than those that an object has.
+
+    Raises:
+        CodeError: an object is missing, or is another one.
+    """
+    for name, known in live_components(compiled.plan).items():
+        if name not in compiled.live:
+            message = f"the plan is not portable: it needs the object `live:{name}`, {known.type}"
+            raise CodeError("SP407", message, "run it in the program that holds the object")
+        found = fingerprint(compiled.live[name])
+        if found.type != known.type or (fresh and found != known):
+            message = f"the object `live:{name}` changed after the plan was compiled"
+            raise CodeError("SP405", message, "compile the spec again")
 
 
 def own_components(plan: Plan) -> Iterator[tuple[Kind, Component, Code]]:

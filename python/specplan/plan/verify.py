@@ -14,7 +14,7 @@ import msgspec
 from specplan.components import COMPONENTS
 from specplan.components.merge import Concat
 from specplan.components.model import Cnn, Mlp
-from specplan.components.reference import OPEN_KINDS, parse
+from specplan.components.reference import LIVE_KINDS, OPEN_KINDS, live_name, parse
 from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
 from specplan.data.split import key_columns
 from specplan.errors import PlanError
@@ -92,7 +92,10 @@ def _check_shape(shape: Shape, place: str) -> None:
 
 
 def _check_component(kind: Kind, component: Component, place: str) -> Declared | None:
-    """The declared component; None for code of the user, whose arguments are checked with the code."""
+    """The declared component; None for what is the user's own, which is checked where it is found."""
+    if component.live is not None:
+        _check_live(kind, component.use, place)
+        return None
     if component.code is not None:
         _check_code(kind, component, component.code, place)
         return None
@@ -106,6 +109,11 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
     complete = component.args.keys() == set(declaration.__struct_encode_fields__)
     expect(place, f"leaves arguments of `{component.use}` open", that=complete)
     return found
+
+
+def _check_live(kind: Kind, use: str, place: str) -> None:
+    right = kind in LIVE_KINDS and live_name(use) is not None
+    expect(place, f"names the impossible {kind} `{use}`", that=right)
 
 
 def _check_code(kind: Kind, component: Component, code: Code, place: str) -> None:
@@ -196,7 +204,7 @@ def _check_node(node: Node, place: str) -> None:
         made = _made(_check_component(kind, node.component, place), node)
     except ShapeError as error:
         raise PlanError(f"{place}: {error}") from None
-    own = node.component.code is not None
+    own = node.component.code is not None or node.component.live is not None
     expect(place, f"does not give rows of the shape {node.shape}", that=own or made == node.shape)
 
 

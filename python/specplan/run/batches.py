@@ -19,16 +19,23 @@ _ALIGNMENT = 64
 
 
 def batches(
-    columns: Sequence[Tensor], positions: NDArray[np.int64] | None, batch_size: int
+    columns: Sequence[Tensor],
+    positions: NDArray[np.int64] | None,
+    batch_size: int,
+    start: int = 0,
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Consecutive batches of all columns in the order of `positions`; None is the order of the columns.
+    """Consecutive batches of all columns in the order of `positions`, from number `start` on.
 
-    Gathering many small batches at once costs a fraction of gathering each; the batches are views.
+    None for `positions` is the order of the columns. Gathering many small batches at once costs a
+    fraction of gathering each; the batches are views.
     """
+    first = start * batch_size
     if positions is None:
-        yield from zip(*(torch.split(column, batch_size) for column in columns), strict=True)
+        parts = (torch.split(column[first:], batch_size) for column in columns)
+        yield from zip(*parts, strict=True)
         return
-    for block in torch.split(torch.from_numpy(positions), batch_size * _block(columns, batch_size)):
+    order = torch.from_numpy(positions)[first:]
+    for block in torch.split(order, batch_size * _block(columns, batch_size)):
         parts = (torch.split(column.index_select(0, block), batch_size) for column in columns)
         yield from zip(*parts, strict=True)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.code.load import place_of
 from specplan.errors import RunError, SpecplanError
+from specplan.models.torch import live as live_objects
 from specplan.models.torch import own
 from specplan.models.torch.build import build_module
 from specplan.models.torch.losses import build_loss
@@ -31,20 +32,32 @@ class Builder:
 
     Args:
         admitted: the code of the user that may run, by kind, `use` and digest. It is imported here.
+        live: objects of the program, by the name under which the plan calls them.
 
     Raises:
         CodeError: the code fails when it is imported, or is not what it is used as.
     """
 
-    def __init__(self, admitted: Mapping[tuple[Kind, str, str], Admitted] | None = None) -> None:
+    def __init__(
+        self,
+        admitted: Mapping[tuple[Kind, str, str], Admitted] | None = None,
+        live: Mapping[str, Any] | None = None,
+    ) -> None:
         self._admitted = admitted or {}
+        self._live = live or {}
         self._made = {
             key: own.imported(code.source, code.kind) for key, code in self._admitted.items()
         }
 
+    def bound(self, component: Component) -> Any:
+        """The object of the program that a component is."""
+        return self._live[component.use.partition(":")[2]]
+
     def module(self, node: Node) -> nn.Module:
-        """The module of a torch node, its weights drawn from torch's global generator."""
+        """The module of a torch node, its weights drawn from torch's global generator or copied."""
         component = node.component
+        if component.live is not None:
+            return live_objects.made(self.bound(component), node.inputs[0].shape, node.shape)
         if component.code is None:
             return build_module(
                 component.use,
@@ -81,6 +94,8 @@ class Builder:
     def loss(self, objective: Objective) -> Callable[..., Tensor]:
         """A loss: a function of outputs and targets."""
         component = objective.component
+        if component.live is not None:
+            return own.own_loss(self.bound(component), {}, objective.label)
         if component.code is None:
             return build_loss(component.use, component.args)
         make, given = self._own("loss", component)
@@ -91,6 +106,8 @@ class Builder:
     def metric(self, objective: Objective) -> Callable[[NDArray[Any], NDArray[Any]], float]:
         """A metric: a function of all outputs and targets of a split."""
         component = objective.component
+        if component.live is not None:
+            return own.own_metric(self.bound(component), {}, objective.label)
         if component.code is None:
             return METRICS[component.use]
         make, given = self._own("metric", component)
@@ -103,6 +120,8 @@ class Builder:
         self, component: Component, parameters: Iterable[torch.nn.Parameter]
     ) -> torch.optim.Optimizer:
         """The optimizer of `parameters`, in their order."""
+        if component.live is not None:
+            return live_objects.optimizer(self.bound(component), parameters)
         if component.code is None:
             return build_optimizer(component.use, component.args, parameters)
         make, given = self._own("optimizer", component)

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from specplan.data.folds import fold_rows
+from specplan.run.hooks import Hooks, PhaseHooks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     display: Display
     interruption: Interruption
     calls: Mapping[str, Prepared] = {}
+    hooks: Hooks = Hooks()
+    inside: PhaseHooks = PhaseHooks()
+    """What is called inside the phase that is run."""
 
     def split(self, phase: Phase, name: str | None) -> Split:
         """The rows that a phase reads under the name of a split, or all rows for None."""

@@ -39,6 +39,7 @@ class Evaluator:
         losses: Sequence[Objective],
         metrics: Sequence[Objective],
         interruption: Interruption,
+        on_start: Sequence[Callable[[int, int, Registers], None]] = (),
     ) -> None:
         self._program = program
         self._batch_size = batch_size or program.rows
@@ -48,6 +49,7 @@ class Evaluator:
         self._metrics = [(program.metric(metric), program.arguments(metric)) for metric in metrics]
         self._kept = sorted({register for _, read in self._metrics for register in read})
         self._interruption = interruption
+        self._on_start = on_start
 
     @torch.no_grad()
     def run(self, on_batch: OnBatch) -> list[float]:
@@ -64,6 +66,8 @@ class Evaluator:
             if interruption.requested is not None:
                 interruption.deliver()
             registers[:columns] = values
+            for start in self._on_start:
+                start(0, batch, registers)
             for operate in operations:
                 operate(registers)
             losses = np.array([loss.item() for loss in self._losses(registers)])
@@ -91,12 +95,16 @@ def measure(
     phase: Eval | Fit, program: Program, context: Context, *, batch_size: int | None, total: str
 ) -> dict[str, float]:
     """Run the program over its split and record tensors, losses and metrics of an eval or fit phase."""
+    for compiled in context.inside.compiled:
+        compiled(program)
+    batch_ended = context.inside.batch_ended
     evaluator = Evaluator(
         program,
         batch_size=batch_size,
         losses=phase.losses,
         metrics=phase.metrics,
         interruption=context.interruption,
+        on_start=context.inside.batch_started,
     )
     record = bind_records(context.recorder, program, phase)
     step = context.state.steps
@@ -113,6 +121,8 @@ def measure(
     def on_batch(batch: int, registers: Registers, losses: NDArray[np.float64]) -> None:
         record(registers, 0, batch)
         log_batch(losses, 0, batch, step)
+        for end in batch_ended:
+            end(0, batch, registers)
         progress.stepped(0, batch + 1)
 
     values = evaluator.run(on_batch)

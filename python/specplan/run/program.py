@@ -187,13 +187,14 @@ class Program:
     def _sklearn(self, label: str, node: Node, *, fitted: bool) -> Callable[[Tensor], Tensor]:
         from specplan.models.sklearn import build as estimators
 
-        live, use = self._state.nodes, node.component.use
+        state, live, use = self._state, self._state.nodes, node.component.use
         fit_to = self._fit_target(node) if fitted else None
 
         def compute(inputs: Tensor) -> Tensor:
             rows = inputs.detach().numpy()
             if fitted:
                 live[label] = estimators.fitted(live[label], rows, fit_to)
+                state.fitted.add(label)
             found = estimators.outputs(use, live[label], rows, dtype=node.dtype, shape=node.shape)
             return torch.from_numpy(found)
 

@@ -7,9 +7,11 @@ import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from specplan.errors import DataError, RunError, SpecplanError, StoreError
 from specplan.plan.model import Call, Eval, Fit, Train
-from specplan.plan.own_code import admit
+from specplan.plan.own_code import admit, admit_live
 from specplan.plan.streams import seed_of
 from specplan.plan.verify import verify
 from specplan.run.call import prepared
@@ -17,6 +19,7 @@ from specplan.run.context import Context
 from specplan.run.course import Course
 from specplan.run.environment import environment, versions
 from specplan.run.git import check_clean, git_state
+from specplan.run.hooks import Hooks, entered, left
 from specplan.run.interruption import interruptible
 from specplan.run.located import located
 from specplan.run.numerics import in_force, seeded
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
     from specplan.store.run_files import Journal
 
+NO_HOOKS = Hooks()
+
 PHASES: Mapping[type[Phase], str] = {
     Train: "specplan.run.train:train",
     Eval: "specplan.run.evaluate:evaluate",
@@ -55,16 +60,18 @@ def run_plan(
     display: Display,
     state: State | None = None,
     trust: bool = False,
+    hooks: Hooks = NO_HOOKS,
 ) -> Outcome:
     """Run every phase of a plan and write a run folder below `root`.
 
     `state` is that of an earlier outcome, whose weights, estimators and optimizer are gone on with;
     without it everything starts fresh. Data are read and checked before the folder is made, so a
     plan whose data are not there leaves no run behind. `trust` is the word of the user that the code
-    which the plan names may run.
+    which the plan names may run. `hooks` are called at the boundaries of the run.
 
     Raises:
-        CodeError: code of the user that the plan names is missing, changed or not trusted.
+        CodeError: code of the user that the plan names is missing, changed or not trusted; or an object
+            of the program is not bound.
         PlanError: the plan does not hold together, or names what this installation lacks.
         DirtyGitError: the repository has uncommitted changes, and the plan allows none.
         DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
@@ -80,6 +87,7 @@ def run_plan(
     git = git_state(compiled.folder, without=[root])
     check_clean(git, plan.code.dirty_git)
     admitted = admit(compiled, trust=trust)
+    admit_live(compiled, fresh=state is None)
     try:
         tables = read_tables(compiled)
         check_targets(plan, tables)
@@ -90,7 +98,7 @@ def run_plan(
     if plan.graph.nodes:
         from specplan.run.builder import Builder
 
-        live.builder = Builder(admitted)
+        live.builder = Builder(admitted, compiled.live)
     with (
         prepared(compiled, trust=trust) as calls,
         in_force(plan.numerics),
@@ -108,6 +116,7 @@ def run_plan(
             display=display,
             interruption=interruption,
             calls=calls,
+            hooks=hooks,
         )
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
         for warning in warnings:
@@ -160,15 +169,12 @@ def _recorder(journal: Journal, plan: Plan) -> Recorder:
 def _run_to_end(context: Context) -> None:
     """Run the phases; whatever happens, close the records and say in run.json how it ended."""
     try:
-        course = Course(context.plan, context.state)
-        for position, phase in enumerate(context.plan.phases):
-            reason = course.begin(position)
-            if reason is None:
-                course.measured(phase, _run_phase(phase, context))
-            else:
-                context.journal.phase_skipped(phase.path, reason)
-                context.display.phase_skipped(phase, reason)
-            course.end(position)
+        for run_started in context.hooks.run_started:
+            run_started(context)
+        _run_phases(context)
+        context.recorder.sync()
+        for run_ended in context.hooks.run_ended:
+            run_ended(context)
         context.recorder.close()
         context.recorder.export_metrics()
     except (KeyboardInterrupt, SystemExit) as exception:
@@ -185,18 +191,58 @@ def _run_to_end(context: Context) -> None:
     context.display.run_ended(Status.COMPLETED, None)
 
 
+def _run_phases(context: Context) -> None:
+    phases, hooks = context.plan.phases, context.hooks
+    course = Course(context.plan, context.state)
+    for position, phase in enumerate(phases):
+        reason = course.begin(position)
+        for path in entered(phases, position):
+            for group_started in hooks.group_started:
+                group_started(path, context)
+        if reason is None:
+            course.measured(phase, _run_phase(phase, context))
+        else:
+            context.journal.phase_skipped(phase.path, reason)
+            context.display.phase_skipped(phase, reason)
+        course.end(position)
+        for path in left(phases, position):
+            for group_ended in hooks.group_ended:
+                group_ended(path, context)
+
+
 def _run_phase(phase: Phase, context: Context) -> dict[str, float]:
     context.interruption.deliver()
     context.journal.phase_started(phase.path)
     context.display.phase_started(phase)
+    for phase_started in context.hooks.phase_started:
+        phase_started(phase, context)
     started = time.perf_counter()
     with seeded(seed_of(context.plan.numerics.seed, f"phase/{phase.path}/global")):
-        values = _interpreter(phase)(phase, context)
+        values = _run_inside(phase, context)
     seconds = time.perf_counter() - started
     context.recorder.sync()
     _export(phase, context)
     context.journal.phase_ended(Status.COMPLETED)
     context.display.phase_ended(phase, seconds, values)
+    for phase_ended in context.hooks.phase_ended:
+        phase_ended(phase, context)
+    return values
+
+
+def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
+    """Run a phase and what is called inside it; returns what it leaves measured."""
+    inside = context.hooks.of(phase, context)
+    context = msgspec.structs.replace(context, inside=inside)
+    try:
+        for started in inside.started:
+            started()
+        values = _interpreter(phase)(phase, context)
+        for ended in inside.ended:
+            values |= ended(values)
+    except BaseException as exception:
+        for failed in inside.failed:
+            failed(exception)
+        raise
     return values
 
 

@@ -11,7 +11,7 @@ from specplan.errors import RunError
 from specplan.plan.streams import seed_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import torch
     from torch import nn
@@ -23,14 +23,32 @@ LiveNode = Any
 """`torch.nn.Module` or a scikit-learn estimator."""
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """An optimizer put aside.
+
+    Attributes:
+        live: the object, which serves on when the state is put back.
+        component: what it was made of.
+        groups: the names of its parameters, `<node>.<parameter>`, group by group.
+        values: its state_dict.
+    """
+
+    live: torch.optim.Optimizer
+    component: Component
+    groups: tuple[tuple[str, ...], ...]
+    values: Mapping[str, Any]
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """A state put aside. Shares nothing that changes with the state it was taken from."""
 
     modules: Mapping[str, Mapping[str, torch.Tensor]]
     estimators: Mapping[str, Any]
-    optimizer: tuple[torch.optim.Optimizer, Mapping[str, Any]] | None
+    optimizer: Kept | None
     steps: int
     generator: torch.Tensor
+    fitted: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
 
 
 class State:
@@ -41,6 +59,8 @@ class State:
             same objects for the whole life of the state, estimators are replaced when they are fitted.
         optimizer: None until the first train phase.
         steps: optimizer steps done so far.
+        fitted: scikit-learn nodes that a fit phase has fitted.
+        frozen: nodes that were frozen by hand.
     """
 
     def __init__(self) -> None:
@@ -48,6 +68,9 @@ class State:
         self.nodes: dict[str, LiveNode] = {}
         self.optimizer: torch.optim.Optimizer | None = None
         self.steps = 0
+        self.fitted: set[str] = set()
+        self.frozen: set[str] = set()
+        self._optimizer_component: Component | None = None
         self._described: dict[str, Node] = {}
         self._fixed: set[int] = set()
 
@@ -102,6 +125,7 @@ class State:
         parameters = [p for module in self.modules().values() for p in module.parameters()]
         if self.optimizer is None:
             self.optimizer = self.builder.optimizer(component, parameters)
+            self._optimizer_component = component
             return self.optimizer
         known = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
         new = [p for p in parameters if id(p) not in known]
@@ -145,12 +169,42 @@ class State:
             estimators={
                 label: live for label, live in self.nodes.items() if not isinstance(live, nn.Module)
             },
-            optimizer=None
-            if self.optimizer is None
-            else (self.optimizer, copy.deepcopy(self.optimizer.state_dict())),
+            optimizer=self._kept_optimizer(),
             steps=self.steps,
             generator=torch.get_rng_state(),
+            fitted=frozenset(self.fitted),
+            frozen=frozenset(self.frozen),
         )
+
+    def kept_optimizer(
+        self, component: Component, groups: Sequence[Sequence[str]], values: Mapping[str, Any]
+    ) -> Kept:
+        """An optimizer of parameters by name, for a snapshot that comes from elsewhere than this state."""
+        named = {
+            f"{label}.{name}": parameter
+            for label, module in self.modules().items()
+            for name, parameter in module.named_parameters()
+        }
+        first, *later = ([named[name] for name in group] for group in groups)
+        live = self.builder.optimizer(component, first)
+        for group in later:
+            live.add_param_group({"params": group})
+        return Kept(live, component, tuple(tuple(group) for group in groups), values)
+
+    def _kept_optimizer(self) -> Kept | None:
+        if self.optimizer is None or self._optimizer_component is None:
+            return None
+        names = {
+            id(parameter): f"{label}.{name}"
+            for label, module in self.modules().items()
+            for name, parameter in module.named_parameters()
+        }
+        groups = tuple(
+            tuple(names[id(parameter)] for parameter in group["params"])
+            for group in self.optimizer.param_groups
+        )
+        values = copy.deepcopy(self.optimizer.state_dict())
+        return Kept(self.optimizer, self._optimizer_component, groups, values)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Bring back what `capture` put aside. A snapshot can be restored many times."""
@@ -161,10 +215,12 @@ class State:
             modules[label].load_state_dict(values)
         self.nodes.update(snapshot.estimators)
         self.optimizer = None
-        if snapshot.optimizer is not None:
-            self.optimizer, values = snapshot.optimizer
-            self.optimizer.load_state_dict(copy.deepcopy(dict(values)))
+        if (kept := snapshot.optimizer) is not None:
+            self.optimizer, self._optimizer_component = kept.live, kept.component
+            self.optimizer.load_state_dict(copy.deepcopy(dict(kept.values)))
         self.steps = snapshot.steps
+        self.fitted = set(snapshot.fitted)
+        self.frozen = set(snapshot.frozen)
         torch.set_rng_state(snapshot.generator)
 
     def go_back(self, snapshot: Snapshot) -> None:
@@ -191,6 +247,9 @@ def _estimator(node: Node) -> LiveNode:
 
 
 def _description(node: Node) -> tuple[object, ...]:
-    """What decides the form of a live node: not where its inputs come from."""
+    """What decides the form of a live node: not where its inputs come from, nor what weights it began with."""
     inputs = tuple((read.dtype, read.shape) for read in node.inputs)
-    return (node.backend, node.component, inputs, node.dtype, node.shape)
+    component = node.component
+    if component.live is not None:
+        return (node.backend, component.live.type, inputs, node.dtype, node.shape)
+    return (node.backend, component, inputs, node.dtype, node.shape)

@@ -15,6 +15,7 @@ from specplan.run.batches import batches
 from specplan.run.early_stopping import Stopper
 from specplan.run.evaluate import Evaluator
 from specplan.run.objectives import weighted_sum
+from specplan.run.position import Position
 from specplan.run.program import Program
 from specplan.run.progress import Progress
 from specplan.run.recording import bind_records
@@ -38,31 +39,39 @@ def train(phase: Train, context: Context) -> dict[str, float]:
         with torch.no_grad():
             program = Program(context.plan, context.state, split, phase.nodes)
             evaluations = [_Evaluation(each, phase, context) for each in phase.evaluations]
+        for compiled in context.inside.compiled:
+            compiled(program)
         run_epoch = _compile_epoch(phase, program, context)
         stopper = Stopper(phase.early_stopping, context.state)
-        measured: dict[str, float] = {}
-        kept: dict[str, float] = {}
-        for epoch in range(phase.epochs):
+        position = Position(series=1 + len(phase.losses))
+        while position.epoch < phase.epochs:
+            epoch = position.epoch
+            if not position.steps:
+                for epoch_started in context.inside.epoch_started:
+                    epoch_started(epoch)
             for module in trainable:
                 module.train()
-            values = run_epoch(epoch)
+            values = run_epoch(position)
             for module in trainable:
                 module.eval()
             for evaluation in evaluations:
                 values |= evaluation.run(epoch)
+            for epoch_ended in context.inside.epoch_ended:
+                values |= epoch_ended(epoch, values)
             context.display.epoch_ended(phase, epoch, values)
             stop = stopper.saw(epoch, values)
-            measured |= values
+            position.measured |= values
             if stopper.kept_epoch == epoch:
-                kept = dict(measured)
+                position.kept = dict(position.measured)
             context.journal.epoch_kept(phase.path, stopper.kept_epoch)
             if stop:
                 break
+            position.next_epoch()
         ending = stopper.finish(planned_epochs=phase.epochs)
         if ending is not None:
             context.journal.training_stopped(str(ending))
             context.display.training_stopped(phase, ending)
-    return kept
+    return position.kept
 
 
 def _modules(phase: Train, context: Context) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -88,8 +97,11 @@ def _frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 def _compile_epoch(
     phase: Train, program: Program, context: Context
-) -> Callable[[int], dict[str, float]]:
-    """The loop over the steps of one epoch with everything bound. Returns the epoch's mean losses by name."""
+) -> Callable[[Position], dict[str, float]]:
+    """The loop over the steps of one epoch with everything bound, from a position in it on.
+
+    Returns the epoch's mean losses by name.
+    """
     state, interruption = context.state, context.interruption
     optimizer = state.optimizer_for(phase.optimizer)
     losses = program.losses(phase.losses)
@@ -101,22 +113,23 @@ def _compile_epoch(
         phase.path, [(node, phase.split, name) for node, name in zip(nodes, names, strict=True)]
     )
     progress = Progress(context.display, phase)
+    batch_started, batch_ended = context.inside.batch_started, context.inside.batch_ended
     registers = program.registers()
     columns, operations = program.columns, program.operations
     sampler = msgspec.convert(phase.sampler.component.args, Simple)
     every_epoch = phase.record == "all" or phase.early_stopping is not None
     values = np.empty(len(names))
-    sums = np.empty(len(names))
 
-    def run_epoch(epoch: int) -> dict[str, float]:
+    def run_epoch(position: Position) -> dict[str, float]:
+        epoch, first, sums = position.epoch, position.steps, position.sums
         positions = epoch_positions(sampler, phase.sampler.seed, phase.rows, epoch)
         recorded = every_epoch or epoch == phase.epochs - 1
-        sums.fill(0.0)
-        steps = 0
-        for batch, rows in enumerate(batches(columns, positions, sampler.batch_size)):
+        for batch, rows in enumerate(batches(columns, positions, sampler.batch_size, first), first):
             if interruption.requested is not None:
                 interruption.deliver()
             registers[: len(rows)] = rows
+            for start in batch_started:
+                start(epoch, batch, registers)
             for operate in operations:
                 operate(registers)
             terms = losses(registers)
@@ -132,9 +145,11 @@ def _compile_epoch(
                 record(registers, epoch, batch)
             log(values, epoch, batch, state.steps)
             state.steps += 1
-            steps = batch + 1
-            progress.stepped(epoch, steps)
-        means = sums / steps
+            for end in batch_ended:
+                end(epoch, batch, registers)
+            position.steps = batch + 1
+            progress.stepped(epoch, batch + 1)
+        means = sums / position.steps
         log(means, epoch, WHOLE, state.steps)
         return dict(zip(names, means.tolist(), strict=True))
 

@@ -154,6 +154,10 @@ def _kind_name(kind: str) -> str:
 
 
 def _wrong_pattern(fault: Fault) -> Iterator[Diagnostic]:
+    if fault.path and fault.path[-1] == "use" and fault.value.startswith("live:"):
+        message = f"`{fault.value}` does not name an object of a Python program: `live:NAME`"
+        yield fault.diagnostic("SP401", message)
+        return
     if fault.path and fault.path[-1] == "use" and not fault.value.startswith("sklearn"):
         message = f"`{fault.value}` is not code of your own: {_OWN}"
         meant = f"./{fault.value}"

@@ -168,20 +168,24 @@ def _errors_of(name: str) -> Iterator[None]:
 
 def check_name(name: str) -> None:
     """Raise ValueError for a name that is no relative path inside the folder, or not a portable one."""
+    if fault := name_fault(name):
+        raise ValueError(f"{name!r} cannot be the name of an artifact: {fault}")
+
+
+def name_fault(name: str) -> str | None:
+    """Why a name is no relative path inside a folder, or not a portable one; None where it is."""
     parts = name.split("/")
-    reason = None
     if not name:
-        reason = "it is empty"
-    elif any(part in ("", ".", "..") for part in parts):
-        reason = "it has to be a relative path without `.`, `..` and empty parts"
-    elif "\\" in name or PureWindowsPath(name).drive:
-        reason = "backslashes and drives mean another place on another system"
-    elif not name.isprintable():
-        reason = "it has characters that cannot be printed"
-    elif any(len(part.encode()) > LONGEST_NAME for part in parts):
-        reason = f"a part of it is longer than {LONGEST_NAME} bytes"
-    if reason is not None:
-        raise ValueError(f"{name!r} cannot be the name of an artifact: {reason}")
+        return "it is empty"
+    if any(part in ("", ".", "..") for part in parts):
+        return "it has to be a relative path without `.`, `..` and empty parts"
+    if "\\" in name or PureWindowsPath(name).drive:
+        return "backslashes and drives mean another place on another system"
+    if not name.isprintable():
+        return "it has characters that cannot be printed"
+    if any(len(part.encode()) > LONGEST_NAME for part in parts):
+        return f"a part of it is longer than {LONGEST_NAME} bytes"
+    return None
 
 
 def folder_digest(folder: Path) -> str:

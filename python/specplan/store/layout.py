@@ -48,6 +48,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "environment.json"
 
     @property
+    def params_file(self) -> Path:
+        """What a program said of its run; absent where it said nothing."""
+        return self.path / "params.json"
+
+    @property
     def constant_files(self) -> tuple[Path, ...]:
         """What is written when the run is created, and never again."""
         return (self.plan_file, self.spec_file, self.map_file, self.environment_file)

@@ -28,7 +28,10 @@ ARTIFACT = "artifact"
 
 
 class Recorder:
-    """Writes the records of one session of a run. Hands out bound native methods: steps call nothing else."""
+    """Writes the records of one session of a run. Hands out bound native methods: steps call nothing else.
+
+    A session after the first goes on with the store that is there.
+    """
 
     def __init__(
         self,
@@ -50,9 +53,13 @@ class Recorder:
         self._artifacts_lock = threading.Lock()
         self._record_artifact: Callable[[Sequence[str], int, int], int] | None = None
         self._unopened: list[Unopened] = []
-        self._store = Store.create(
+        opened = (
+            partial(Store.create, run_id=run_id)
+            if session == 1 or not folder.records.exists()
+            else Store.open
+        )
+        self._store = opened(
             str(folder.records),
-            run_id=run_id,
             session=session,
             durability=results.durability,
             on_error=results.on_error,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.errors import RunError
 from specplan.plan.canonical import (
     sync_folder,
     write_atomically,
@@ -98,6 +99,15 @@ class Journal:
             sessions=(*earlier, msgspec.structs.replace(last, ended_at=_now())),
         )
 
+    def continued(self, session: Session, versions: Mapping[str, str]) -> None:
+        """The run goes on, in another session and with the packages that are there now."""
+        self._replace(
+            status=Status.RUNNING,
+            error=None,
+            sessions=(*self.run_file.sessions, session),
+            versions=dict(versions),
+        )
+
     def make_room(self) -> None:
         """Give up the room that was kept for the end of the run."""
         self.folder.reserve.unlink(missing_ok=True)
@@ -117,28 +127,38 @@ def create_run(
     *,
     environment: Mapping[str, object],
     versions: Mapping[str, str],
+    run_id: str | None = None,
+    version: int | None = None,
 ) -> Journal:
     """Create the folder of a new run. It appears whole: with run.json, plan and environment.
 
     The run's id is the time in UTC, with a suffix where another run began in the same second; its
-    version counts the runs of the experiment. With `add_timestamp` the experiment has the time in its
-    name as well, and so one run.
+    version counts the runs of the experiment; both can be given. With `add_timestamp` the experiment
+    has the time in its name as well, and so one run.
+
+    A folder of the id that was given may be there; what is in it stays.
+
+    Raises:
+        RunError: it is a run.
     """
     plan = compiled.plan
     now = datetime.now(UTC)
     name = plan.experiment.id
     root.mkdir(parents=True, exist_ok=True)
     if plan.experiment.add_timestamp:
-        with _locked(root):
+        with locked(root):
             name = f"{name}-{_free_id(root, now, before=f'{name}-')}"
             experiment_folder(root, name).mkdir()
     experiments = experiment_folder(root, name)
-    experiments.mkdir(exist_ok=True)
-    with _locked(experiments):
+    experiments.mkdir(parents=True, exist_ok=True)
+    with locked(experiments):
         now = datetime.now(UTC)
-        run_id = _free_id(experiments, now)
+        if run_id is None:
+            run_id = _free_id(experiments, now)
+        elif RunFolder(experiments / run_id).run_file.exists():
+            raise RunError(f"there is a run `{experiments / run_id}` already")
         created_at = _iso(now)
-        version = 1 + len(_runs(experiments))
+        version = 1 + len(_runs(experiments)) if version is None else version
         aside = RunFolder(experiments / f".{run_id}.{os.getpid()}")
         aside.path.mkdir()
         write_spec(compiled, aside.spec_file)
@@ -162,9 +182,29 @@ def create_run(
         write_atomically(aside.run_file, encode_checked(run_file))
         write_atomically(aside.reserve, bytes(RESERVE_BYTES))
         folder = RunFolder(experiments / run_id)
-        aside.path.rename(folder.path)
+        _put(aside, folder)
         sync_folder(experiments)
     return Journal(folder, run_file, drops=plan.results.on_error == "drop")
+
+
+def continue_run(folder: RunFolder, run_file: RunFile, *, versions: Mapping[str, str]) -> Journal:
+    """Begin the next session of a run that no process writes. run.json says so at once."""
+    session = _session(_now(), number=run_file.sessions[-1].session + 1)
+    journal = Journal(folder, run_file)
+    journal.continued(session, versions)
+    write_atomically(folder.reserve, bytes(RESERVE_BYTES))
+    return journal
+
+
+def _put(aside: RunFolder, folder: RunFolder) -> None:
+    """Give a new run its name; run.json comes last where that is a folder already."""
+    if not folder.path.exists():
+        aside.path.rename(folder.path)
+        return
+    files = sorted(aside.path.iterdir(), key=lambda path: path == aside.run_file)
+    for path in files:
+        path.rename(folder.path / path.name)
+    aside.path.rmdir()
 
 
 def _write_warnings(compiled: Compiled, folder: RunFolder) -> None:
@@ -175,8 +215,8 @@ def _write_warnings(compiled: Compiled, folder: RunFolder) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One creator at a time: ids and versions are counted from what is there."""
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder: one process at a time counts ids and versions from what is there."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -199,10 +239,10 @@ def _free_id(folder: Path, now: datetime, *, before: str = "") -> str:
     raise AssertionError
 
 
-def _session(started_at: str) -> Session:
+def _session(started_at: str, *, number: int = 1) -> Session:
     boot_id = Path("/proc/sys/kernel/random/boot_id")
     return Session(
-        session=1,
+        session=number,
         pid=os.getpid(),
         host=socket.gethostname(),
         boot_id=boot_id.read_text().strip() if boot_id.exists() else "",

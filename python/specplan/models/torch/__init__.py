@@ -2,5 +2,6 @@
 
 from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
 from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
+from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
 
-__all__ = ["SequentialCNN", "SequentialMLP"]
+__all__ = ["SequentialCNN", "SequentialMLP", "TorchModelWrapper"]

@@ -63,7 +63,7 @@ def _tried(
             return failed(name, "has lazy layers; take `input_shape` and say their sizes")
         stage = "forward"
         shapes = {
-            _row_shape(name, module.train(mode), torch.randn(rows, *input_shape), rows)
+            row_shape(name, module.train(mode), torch.randn(rows, *input_shape), torch.float32)
             for mode, rows in ((False, 2), (False, 3), (True, 3))
         }
     except CodeError:
@@ -77,11 +77,12 @@ def _tried(
 
 
 @torch.no_grad()
-def _row_shape(name: str, module: nn.Module, batch: Tensor, rows: int) -> tuple[int, ...]:
-    outputs = module(batch)
+def row_shape(name: str, module: nn.Module, batch: Tensor, dtype: torch.dtype) -> tuple[int, ...]:
+    """Shape of one output row. Raises CodeError where the module gives no rows of the item type `dtype`."""
+    rows, outputs = len(batch), module(batch)
     gives = f"`{name}` gives {own.described(outputs)}"
     if not isinstance(outputs, Tensor) or outputs.shape[:1] != (rows,):
         raise CodeError("SP604", f"{gives} for {rows} rows")
-    if outputs.dtype is not torch.float32:
-        raise CodeError("SP604", f"{gives}; a model gives float32")
+    if outputs.dtype is not dtype:
+        raise CodeError("SP604", f"{gives}; a model gives {str(dtype).removeprefix('torch.')}")
     return tuple(outputs.shape[1:])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy
 from specplan.components.metric import Accuracy, MeanAbsoluteError
 from specplan.plan.passes.components import SklearnModel
-from specplan.plan.passes.own_component import OwnCode
+from specplan.plan.passes.own_component import LiveObject, OwnCode
 
 if TYPE_CHECKING:
     from specplan.plan.passes.components import Resolved
@@ -44,7 +44,9 @@ def warn_of_classes(context: Context, resolved: Resolved) -> None:
         component = resolved[path]
         # The mean distance between classes that have an order is a usual measure; what code of the user does
         # is not known.
-        if isinstance(component, (*_CLASSIFYING, *_OF_LOGITS, MeanAbsoluteError, OwnCode)):
+        if isinstance(
+            component, (*_CLASSIFYING, *_OF_LOGITS, MeanAbsoluteError, OwnCode, LiveObject)
+        ):
             continue
         if objective.args != ("outputs", "targets") or objective.node in told:
             continue

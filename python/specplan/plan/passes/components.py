@@ -9,9 +9,10 @@ import msgspec
 from specplan.components import COMPONENTS
 from specplan.components.component import Component
 from specplan.components.optimizer import SGD, Adam, AdamW
+from specplan.components.reference import live_name
 from specplan.models.sklearn import table
 from specplan.plan.model import Component as PlanComponent
-from specplan.plan.passes.own_component import OwnCode
+from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
 from specplan.spec.model import components_of
 from specplan.spec.suggest import closest
 from specplan.spec.wording import did_you_mean, quoted
@@ -31,7 +32,7 @@ class SklearnModel(msgspec.Struct, frozen=True, kw_only=True):
     given: dict[str, Any]
 
 
-Resolved = dict["Path", Component | SklearnModel | OwnCode]
+Resolved = dict["Path", Component | SklearnModel | UsersOwn]
 """What each component of the spec is, by its path. A faulty one is missing."""
 
 
@@ -49,12 +50,16 @@ def resolve(context: Context) -> Resolved:
 
 def _resolved(
     context: Context, kind: Kind, written: ComponentSpec, path: Path
-) -> Component | SklearnModel | OwnCode | None:
+) -> Component | SklearnModel | UsersOwn | None:
     if is_sklearn(written):
         return _estimator(context, written, path)
     use: str = written["use"]
     if use in COMPONENTS[kind]:
         return _builtin(context, kind, written, path)
+    if live_name(use) is not None:
+        from specplan.plan.passes.live import resolve_live
+
+        return resolve_live(context, kind, written, path)
     # Reading source takes modules of Python that most specs do without.
     from specplan.plan.passes.own_code import resolve_own
 
@@ -67,9 +72,9 @@ def is_sklearn(written: ComponentSpec) -> bool:
     return name.startswith("sklearn.")
 
 
-def as_plan(component: Component | OwnCode) -> PlanComponent:
+def as_plan(component: Component | UsersOwn) -> PlanComponent:
     """A component as the plan writes it."""
-    if isinstance(component, OwnCode):
+    if isinstance(component, OwnCode | LiveObject):
         return component.component
     args = msgspec.to_builtins(component)
     use = args.pop("use")

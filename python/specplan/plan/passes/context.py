@@ -50,6 +50,7 @@ class Context:
     took out before the first pass.
 
     Attributes:
+        live: objects of the program that compiles, by the name under which they are bound.
         fresh: whether the plan starts from untrained nodes; otherwise it goes on from a state in which
             `fitted` are fitted and anything may be trained.
         needs_data: whether a source that is not there is a fault; otherwise it is added to `unread`.
@@ -64,12 +65,14 @@ class Context:
         mended: Mended,
         tables: Mapping[str, Mapping[str, NDArray[Any]]],
         fitted: Collection[str] | None = None,
+        live: Mapping[str, Any] | None = None,
         needs_data: bool = True,
         code: CodeUse = READ_ONLY,
     ) -> None:
         self.spec = mended.spec
         self.folder = document.folder
         self.tables = tables
+        self.live = live or {}
         self.fresh = fitted is None
         self.fitted = frozenset(fitted or ())
         self.needs_data = needs_data

@@ -15,7 +15,7 @@ from specplan.plan.model import Component, Node, Read
 from specplan.plan.passes.components import SklearnModel, as_plan
 from specplan.plan.passes.joins import refused
 from specplan.plan.passes.order import in_order
-from specplan.plan.passes.own_component import OwnCode
+from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
 from specplan.plan.passes.references import ColumnsOf, NodeOf, references, resolve_target
 from specplan.plan.shapes import (
     LARGEST_SIZE,
@@ -152,7 +152,7 @@ class _Builder:
     def build(self, reads: tuple[Reference, ...]) -> Node | None:
         outputs = [self._output(read) for read in reads]
         known = self.model or self.merge
-        if self.spec.output_shape is not None and known and not isinstance(known, OwnCode):
+        if self.spec.output_shape is not None and known and not isinstance(known, UsersOwn):
             message = f"{self.label}: `output_shape` beside a model is for models of your own"
             self._error("SP409", message, "output_shape", "mlp and cnn take it as an argument")
             return None
@@ -167,6 +167,8 @@ class _Builder:
                 return self._sklearn(self.model, reads[0], outputs[0])
             case OwnCode():
                 return self._own(self.model, reads[0], outputs[0])
+            case LiveObject():
+                return self._live(self.model, reads[0], outputs[0])
         return None
 
     def declared(self) -> Output | None:
@@ -282,6 +284,25 @@ class _Builder:
             dtype=TORCH_DTYPE,
             shape=found.shape,
             parameters=found.parameters,
+        )
+
+    def _live(self, model: LiveObject, read: Reference, output: Output) -> Node | None:
+        from specplan.plan.passes.live import live_model
+
+        target = self._output(self.target) if self.target else None
+        like = as_row(target.shape) if target and not self.classifies else None
+        found = live_model(self.context, self.label, model, output.shape, like)
+        if found is None:
+            return None
+        known, dtype = found
+        return Node(
+            backend="torch",
+            component=known.component,
+            inputs=(self._read(read, dtype, output.shape),),
+            target=self._target_read(known.shape, classes=self.classifies),
+            dtype=dtype,
+            shape=known.shape,
+            parameters=known.parameters,
         )
 
     def _lost_target(self) -> bool:

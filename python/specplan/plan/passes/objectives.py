@@ -13,7 +13,7 @@ from specplan.components.metric import Accuracy
 from specplan.plan.dtypes import is_class, is_float
 from specplan.plan.model import Argument, Objective
 from specplan.plan.passes.components import as_plan
-from specplan.plan.passes.own_component import OwnCode
+from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
 from specplan.plan.shapes import show
 from specplan.spec.wording import did_you_mean, quoted
 
@@ -114,7 +114,7 @@ class _Checker:
         self.spec = spec
         self.path: Path = (section, label)
         component = resolved.get(self.path)
-        self.component = component if isinstance(component, Component | OwnCode) else None
+        self.component = component if isinstance(component, Component | UsersOwn) else None
         self.title = f"{'loss' if section == 'losses' else 'metric'} {label}"
         self.nodes: tuple[str, ...] = ()
         self.outputs: tuple[str, ...] = ()
@@ -202,7 +202,7 @@ class _Checker:
             return None
         return _Value(label, field, "data", node.target.dtype, node.target.shape)
 
-    def _can_judge(self, component: Component | OwnCode, first: _Value) -> bool:
+    def _can_judge(self, component: Component | UsersOwn, first: _Value) -> bool:
         """Whether the first argument is one that the component reads, whatever the second is."""
         logits = isinstance(component, CrossEntropy | BinaryCrossEntropyWithLogits)
         if not logits and not (isinstance(component, Accuracy) and is_float(first.dtype)):
@@ -232,10 +232,10 @@ class _Checker:
         return True
 
     def _arguments(
-        self, component: Component | OwnCode, first: _Value, second: _Value
+        self, component: Component | UsersOwn, first: _Value, second: _Value
     ) -> tuple[Argument, ...] | None:
         match component:
-            case OwnCode() if prod(first.shape) != prod(second.shape):
+            case LiveObject() | OwnCode() if prod(first.shape) != prod(second.shape):
                 return self._as_they_are(first, second)
             case CrossEntropy():
                 return self._logits(first, second, "cross_entropy")

@@ -1,4 +1,4 @@
-"""A component that is code of the user, as the passes hand it on."""
+"""Components that are the user's own, as the passes hand them on."""
 
 from __future__ import annotations
 
@@ -27,3 +27,17 @@ class OwnCode(msgspec.Struct, frozen=True, kw_only=True):
     signature: Signature
     given: dict[str, Any]
     component: Component
+
+
+class LiveObject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """An object of the program that compiles, bound under a name.
+
+    Attributes:
+        component: as the plan writes it.
+    """
+
+    value: Any
+    component: Component
+
+
+UsersOwn = OwnCode | LiveObject

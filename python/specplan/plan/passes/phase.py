@@ -13,7 +13,7 @@ from specplan.plan.passes.callbacks import early_stopping, evaluations
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.objectives import Chosen
 from specplan.plan.passes.outline import Measured, Outline
-from specplan.plan.passes.own_component import OwnCode
+from specplan.plan.passes.own_component import UsersOwn
 from specplan.plan.streams import written_seed_of
 from specplan.spec.model import EvalSpec, FitSpec, TrainSpec
 from specplan.spec.wording import did_you_mean, quoted
@@ -310,7 +310,7 @@ class PhaseScheduler:
         also = [(("losses", label, "weight"), "the weight") for label in losses.labels]
         self.context.error("SP612", message, (*self.path, "losses"), also=also)
 
-    def _optimizer(self) -> Component | OwnCode | None:
+    def _optimizer(self) -> Component | UsersOwn | None:
         place = ("graph", "optimizer")
         if self.context.spec.graph.optimizer is None and not self.context.lost(place):
             message = "a train phase needs an optimizer: `graph` has none"
@@ -318,7 +318,7 @@ class PhaseScheduler:
             self.context.error("SP204", message, self.path, hint=hint)
             return None
         optimizer = self.resolved.get(place)
-        return optimizer if isinstance(optimizer, Component | OwnCode) else None
+        return optimizer if isinstance(optimizer, Component | UsersOwn) else None
 
     def _steps(self, sampler: Simple, rows: int) -> int:
         if not sampler.drop_last:

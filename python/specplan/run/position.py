@@ -1,0 +1,35 @@
+"""Where a train phase stands between two steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Position:
+    """All that a train phase knows between two steps, besides the state and what its callbacks keep.
+
+    Attributes:
+        epoch: the epoch that is open.
+        steps: of it that are done.
+        sums: of the values of these steps, one for each series.
+        measured: the last values by name, up to the epoch before.
+        kept: those at the epoch whose weights the phase would leave behind.
+    """
+
+    def __init__(self, series: int) -> None:
+        self.epoch = 0
+        self.steps = 0
+        self.sums: NDArray[np.float64] = np.zeros(series)
+        self.measured: dict[str, float] = {}
+        self.kept: dict[str, float] = {}
+
+    def next_epoch(self) -> None:
+        """The open epoch is over, with all that comes after its last step."""
+        self.epoch += 1
+        self.steps = 0
+        self.sums.fill(0.0)

@@ -1,0 +1,196 @@
+"""LocalExperimentTracker: runs as folders with plain files, which are run folders as well."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.plan.canonical import write_atomically
+from specplan.store.run_file import Status
+from specplan.track.plain import encode, number, plain
+from specplan.track.run import TrackedRun, check_parts
+from specplan.track.series import noted, restored
+from specplan.track.tracker import ExperimentTracker
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+NO_RUN = "No active run. Call start_run() first."
+
+
+class LocalExperimentTracker(ExperimentTracker):
+    """Keeps each run in `<base_dir>/<run_name>/`.
+
+    There are metadata.json, params.json, metrics.jsonl and `artifacts/`, for people and scripts, and
+    beside them run.json and the records of every run folder: `mlx list` and `specplan.open` read them.
+
+    Args:
+        base_dir: folder of the runs; made with the first of them.
+    """
+
+    def __init__(self, base_dir: str | os.PathLike[str] = "experiments") -> None:
+        self.base_dir = Path(base_dir)
+        self.current_run: str | None = None
+        self.run_dir: Path | None = None
+        self._run: TrackedRun | None = None
+
+    def start_run(self, run_name: str | None = None) -> str:
+        """Start a run, or a new session of one that is there.
+
+        Args:
+            run_name: by default `run_` and the local time. Of a run that is there, params and metrics
+                stay and new ones are added.
+
+        Returns:
+            The name of the run. A run that is active ends first.
+
+        Raises:
+            ValueError: the name would leave the folder.
+        """
+        timestamp = f"{datetime.now().astimezone():%Y%m%d_%H%M%S}"
+        name = run_name or f"run_{timestamp}"
+        check_parts("a run", name)
+        self.end_run()
+        folder = self.base_dir / name
+        self._run = TrackedRun.start_in(folder)
+        self.run_dir, self.current_run = folder, name
+        self._write_metadata({"run_name": name, "start_time": timestamp, "status": "running"})
+        return name
+
+    def log_params(self, params: dict[str, Any]) -> None:
+        """Add params; one that is there is replaced.
+
+        Raises:
+            RuntimeError: no run is active.
+            TypeError: a value is none that JSON holds.
+        """
+        self._active().set_params(params)
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Record a value of each metric.
+
+        Args:
+            metrics: numbers by name, those of numpy and torch as well; NaN and infinity count.
+            step: by default how often these metrics were logged together before.
+
+        Raises:
+            RuntimeError: no run is active.
+            TypeError: a value is no number; then nothing is recorded.
+        """
+        run = self._active()
+        values = {name: _json_number(name, value) for name, value in metrics.items()}
+        run.log_metrics(metrics, step=step)
+        line = noted({"step": plain(step, "step"), "metrics": values})
+        with (self._folder() / "metrics.jsonl").open("ab") as file:
+            file.write(msgspec.json.encode(line) + b"\n")
+
+    def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
+        """Keep a copy of a file or folder below `artifacts/`.
+
+        Args:
+            path: what to copy.
+            artifact_path: its name there, by default its own. With a `/` at the end, or where a folder
+                of that name is there, it is put into that folder.
+
+        Raises:
+            RuntimeError: no run is active.
+            FileNotFoundError: there is nothing at the path.
+            ValueError: the name would leave the folder.
+        """
+        run = self._active()
+        source = Path(path)
+        if not source.exists():
+            raise FileNotFoundError(f"Artifact not found: {path}")
+        run.log_artifact(self._artifact_name(source, artifact_path), source)
+
+    def end_run(self) -> None:
+        """End the active run; without one nothing is done."""
+        if self._run is None:
+            return
+        self._run.end()
+        metadata = msgspec.json.decode((self._folder() / "metadata.json").read_bytes())
+        self._write_metadata(
+            {
+                **metadata,
+                "status": str(Status.COMPLETED),
+                "end_time": datetime.now().astimezone().isoformat(),
+            }
+        )
+        self._run = self.current_run = self.run_dir = None
+
+    def _active(self) -> TrackedRun:
+        if self._run is None:
+            raise RuntimeError(NO_RUN)
+        return self._run
+
+    def _folder(self) -> Path:
+        assert self.run_dir is not None
+        return self.run_dir
+
+    def _write_metadata(self, metadata: dict[str, Any]) -> None:
+        write_atomically(self._folder() / "metadata.json", encode(metadata))
+
+    def _artifact_name(self, source: Path, artifact_path: str | None) -> str:
+        if artifact_path is None:
+            return source.name
+        is_folder = artifact_path.endswith("/")
+        name = artifact_path.rstrip("/")
+        if is_folder or (self._folder() / "artifacts" / name).is_dir():
+            name = f"{name}/{source.name}"
+        return name
+
+
+def compare_experiments(
+    exp_dirs: Sequence[str | os.PathLike[str]],
+    *,
+    strict: bool = False,
+    strict_last_line: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Params and final metrics of runs of a LocalExperimentTracker, by the name of their folder.
+
+    Args:
+        exp_dirs: folders of runs; one that there is not is left out, with a warning.
+        strict: whether a folder that there is not is an error.
+        strict_last_line: whether final metrics are only those that were logged last, together;
+            otherwise the last value of each metric is.
+
+    Raises:
+        FileNotFoundError: a folder is missing, and `strict` is set.
+    """
+    comparisons = {}
+    for each in exp_dirs:
+        path = Path(each)
+        if not path.exists():
+            _missing(path, strict=strict)
+            continue
+        params = path / "params.json"
+        comparisons[path.name] = {
+            "params": msgspec.json.decode(params.read_bytes()) if params.exists() else {},
+            "final_metrics": _final(path / "metrics.jsonl", last_line=strict_last_line),
+        }
+    return comparisons
+
+
+def _missing(path: Path, *, strict: bool) -> None:
+    if strict:
+        raise FileNotFoundError(f"there is no run `{path}`")
+    warnings.warn(f"there is no run `{path}`; it is left out", stacklevel=3)
+
+
+def _final(file: Path, *, last_line: bool) -> dict[str, float]:
+    if not file.exists():
+        return {}
+    lines = [restored(msgspec.json.decode(line)) for line in file.read_bytes().splitlines() if line]
+    if last_line:
+        lines = lines[-1:]
+    return {name: value for line in lines for name, value in line["metrics"].items()}
+
+
+def _json_number(name: str, value: object) -> float | int:
+    found = number(name, value)
+    return value if type(value) is int else found

@@ -1,0 +1,264 @@
+"""One run that a program of the user's drives: the run model behind every front door that is no spec."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.errors import RunError
+from specplan.plan.canonical import canonical, write_atomically
+from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
+from specplan.results.status import read_run_file, status_now
+from specplan.run.environment import environment, versions
+from specplan.run.git import git_state
+from specplan.store.layout import RunFolder
+from specplan.store.recorder import WHOLE, Recorder
+from specplan.store.run_file import ErrorRecord, Status
+from specplan.store.run_files import continue_run, create_run
+from specplan.track.plain import encode, number, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from specplan.store.run_files import Journal
+
+
+class TrackedRun:
+    """A run folder that is written to call by call. Safe to call from several threads.
+
+    Its plan has no phases: what is done, and in which order, only the program knows. Metrics, params
+    and artifacts are where those of every run are, so the same commands read them.
+
+    Args:
+        journal: of the run, which has begun.
+        recorder: writes its records.
+        params: what was said of it before.
+    """
+
+    def __init__(self, journal: Journal, recorder: Recorder, params: Mapping[str, Any]) -> None:
+        self._journal = journal
+        self._recorder = recorder
+        self._params = dict(params)
+        self._series: dict[tuple[str, ...], Callable[..., int]] = {}
+        self._counts: dict[tuple[str, ...], int] = {}
+        self._lock = threading.Lock()
+        self._ended = False
+
+    @classmethod
+    def start(
+        cls,
+        root: Path,
+        experiment: str,
+        *,
+        run_id: str | None = None,
+        version: int | None = None,
+        description: str = "",
+        tags: Mapping[str, str | None] | None = None,
+    ) -> TrackedRun:
+        """Create the folder of a new run, `<root>/<experiment>/<run>`.
+
+        Args:
+            root: folder of all runs.
+            experiment: its name, of one or more parts divided by `/`.
+            run_id: name of the run's folder; by default the time in UTC.
+            version: number of the run; by default one more than there are.
+            description: what the run is for.
+            tags: words to find it by, with values where they have some.
+
+        Raises:
+            ValueError: a name leaves the folder.
+            RunError: there is a run of that id.
+            StoreError: the records cannot be written.
+        """
+        check_parts("an experiment", experiment)
+        if run_id is not None:
+            check_parts("a run", run_id)
+        found = versions()
+        journal = create_run(
+            root,
+            _compiled(experiment, description, tags or {}),
+            environment=environment(git_state(Path(), without=[root]), found),
+            versions=found,
+            run_id=run_id,
+            version=version,
+        )
+        recorder = Recorder(journal.folder, journal.run_file.run_id, results=Results())
+        return cls(journal, recorder, _read_params(journal.folder.params_file))
+
+    @classmethod
+    def start_in(cls, path: Path) -> TrackedRun:
+        """Create a run in the folder `path`, or begin the next session of the one that is there.
+
+        The experiment has the name of the folder around it. Files that are there stay.
+
+        Raises:
+            RunError: the run is damaged, or another process writes it.
+            StoreError: the records cannot be written.
+        """
+        path = path.resolve()
+        folder = RunFolder(path)
+        if not folder.run_file.exists():
+            return cls.start(path.parent.parent, path.parent.name, run_id=path.name)
+        return cls.go_on(folder)
+
+    @classmethod
+    def go_on(cls, folder: RunFolder) -> TrackedRun:
+        """Begin the next session of a run. Its metrics and params stay.
+
+        Raises:
+            RunError: the run is damaged, or another process writes it.
+            StoreError: the records cannot be written.
+        """
+        run_file = read_run_file(folder)
+        if status_now(run_file) is Status.RUNNING:
+            pid = run_file.sessions[-1].pid
+            raise RunError(f"run `{folder.path}` is written by process {pid}")
+        params = _read_params(folder.params_file)
+        journal = continue_run(folder, run_file, versions=versions())
+        session = journal.run_file.sessions[-1].session
+        recorder = Recorder(folder, run_file.run_id, results=Results(), session=session)
+        return cls(journal, recorder, params)
+
+    @property
+    def folder(self) -> RunFolder:
+        """The paths of the run."""
+        return self._journal.folder
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self._journal.run_file.run_id
+
+    @property
+    def version(self) -> int:
+        """1 for the first run of the experiment, and so on."""
+        return self._journal.run_file.version
+
+    @property
+    def status(self) -> Status:
+        """How the run stands."""
+        return self._journal.run_file.status
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What `set_params` was told so far."""
+        return dict(self._params)
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Add params to those of the run; one that is there is replaced. They are on file afterwards.
+
+        Raises:
+            TypeError: a value is none that JSON holds.
+            RunError: the run is over.
+        """
+        added = plain(params, "params")
+        with self._lock:
+            self._check_open()
+            self._params |= added
+            write_atomically(self.folder.params_file, encode(self._params))
+
+    def log_metrics(
+        self,
+        metrics: Mapping[str, float],
+        *,
+        step: int | None = None,
+        epoch: int | None = None,
+        split: str | None = None,
+    ) -> None:
+        """Record one value of each metric. NaN and infinity are values.
+
+        Args:
+            metrics: numbers by name.
+            step: by default how often these metrics were logged together before.
+            epoch: the epoch that they belong to, if any.
+            split: the rows that they were measured on, if any.
+
+        Raises:
+            TypeError: a value is no number.
+            RunError: the run is over.
+            StoreError: the records cannot be written.
+        """
+        values = [number(name, value) for name, value in metrics.items()]
+        if not values:
+            return
+        key = (split or "", *metrics)
+        with self._lock:
+            self._check_open()
+            if key not in self._series:
+                series = [(None, split, name) for name in metrics]
+                self._series[key] = self._recorder.series("", series)
+            count = self._counts.get(key, 0)
+            self._counts[key] = count + 1
+            at = count if step is None else int(step)
+            self._series[key](values, WHOLE if epoch is None else int(epoch), WHOLE, at)
+
+    def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> None:
+        """Keep a file, a folder or an object below `artifacts/`, as `Recorder.artifact` does.
+
+        Raises:
+            TypeError: the value could only be pickled.
+            ValueError: the name leaves the folder.
+            FileNotFoundError: there is nothing at the path.
+            RunError: the run is over.
+        """
+        self._check_open()
+        self._recorder.artifact(name, value, step=step)
+
+    def sync(self) -> None:
+        """Wait until everything that was recorded is on file."""
+        self._recorder.sync()
+
+    def end(self, status: Status = Status.COMPLETED, error: BaseException | None = None) -> None:
+        """Close the records and say how the run ended. A second call does nothing."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+            self._recorder.close()
+            self._recorder.export_metrics()
+            said = None
+            if error is not None:
+                said = ErrorRecord(type=type(error).__qualname__, message=str(error))
+            self._journal.ended(status, error=said, statistics=self._recorder.statistics())
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise RunError(f"run `{self.id}` is over: it is {self.status}")
+
+
+def _read_params(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def check_parts(what: str, name: str) -> None:
+    """Raise ValueError where `name` is no relative path of parts that a folder may have."""
+    if any(not _is_part(part) for part in name.split("/")):
+        raise ValueError(
+            f"{name!r} cannot be the name of {what}: it is a text of one or more parts divided by `/`, "
+            "and no part is empty, begins with a dot or holds a backslash, a colon or a control character"
+        )
+
+
+def _is_part(part: str) -> bool:
+    return bool(part) and part[0] != "." and part.isprintable() and not set(part) & set("\\:")
+
+
+def _compiled(experiment: str, description: str, tags: Mapping[str, str | None]) -> Compiled:
+    """A plan without phases: the program around it decides what is done."""
+    plan = Plan(
+        id="",
+        experiment=Experiment(id=experiment, description=description, tags=dict(tags)),
+        numerics=Numerics(seed=0, threads=None, deterministic=False),
+        data={},
+        graph=Graph(nodes={}, order=()),
+        phases=(),
+    )
+    return Compiled(plan=canonical(plan), folder=Path())

@@ -1,0 +1,153 @@
+"""What every tracker of experiments does, and what works with any of them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import math
+import platform
+import sys
+from abc import ABC, abstractmethod
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specplan.run.git import git_state
+from specplan.track.plain import number
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+MAX_ARTIFACT_SIZE = 100 * 1024 * 1024
+"""Bytes above which `safe_log_artifact` refuses a file."""
+MAX_RUNS = 100
+"""Runs above which `run_sweep` refuses a grid."""
+
+
+@dataclasses.dataclass
+class ExperimentConfig:
+    """What an experiment is called and where it is tracked.
+
+    Raises:
+        ValueError: the name is empty.
+    """
+
+    name: str
+    project: str = "codex-ml"
+    tracking_uri: str = "mlruns"
+    artifact_location: str | None = None
+    tags: dict[str, str] = None  # type: ignore[assignment]  # the documented default; see __post_init__
+    description: str = ""
+    random_seed: int = 42
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("Experiment name is required")
+        if self.tags is None:
+            self.tags = {}
+
+
+class ExperimentTracker(ABC):
+    """Abstract base of the trackers: one run at a time, with params, metrics and artifacts."""
+
+    @abstractmethod
+    def start_run(self, run_name: str | None = None) -> str:
+        """Start a run and return its id."""
+
+    @abstractmethod
+    def log_params(self, params: dict[str, Any]) -> None:
+        """Add params. Raises RuntimeError without an active run."""
+
+    @abstractmethod
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Record a value of each metric. Raises RuntimeError without an active run."""
+
+    @abstractmethod
+    def log_artifact(self, path: str, artifact_path: str | None = None) -> None:
+        """Keep a copy of a file. Raises RuntimeError without an active run."""
+
+    @abstractmethod
+    def end_run(self) -> None:
+        """End the active run; without one nothing is done."""
+
+
+def validate_metric(name: str, value: Any) -> float:
+    """The value of a metric as a float.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is NaN or infinite.
+    """
+    found = number(name, value)
+    if not math.isfinite(found):
+        raise ValueError(f"Metric {name} is NaN or Inf")
+    return found
+
+
+def safe_log_artifact(tracker: ExperimentTracker, path: str | os.PathLike[str]) -> None:
+    """Log a file as artifact, unless it is larger than `MAX_ARTIFACT_SIZE`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is too large.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(str(path))
+    size = file.stat().st_size
+    if size > MAX_ARTIFACT_SIZE:
+        raise ValueError(f"Artifact too large: {size / 1024 / 1024:.1f}MB")
+    tracker.log_artifact(str(path))
+
+
+def log_environment(tracker: ExperimentTracker) -> None:
+    """Log python_version, platform, git_hash, git_dirty and torch_version as params.
+
+    Without a repository git_hash is "unknown". A repository is dirty when tracked files differ from
+    the commit. Nothing is imported for it.
+    """
+    found: dict[str, Any] = {"python_version": sys.version, "platform": platform.platform()}
+    git = git_state(Path())
+    found["git_hash"] = (git and git.commit) or "unknown"
+    if git is not None and git.changes is not None:
+        found["git_dirty"] = bool(git.changes.modified or git.changes.staged)
+    with contextlib.suppress(PackageNotFoundError):
+        found["torch_version"] = version("torch")
+    tracker.log_params(found)
+
+
+def run_sweep(
+    param_grid: Mapping[str, Sequence[Any]],
+    train_fn: Callable[..., dict[str, float]],
+    tracker: ExperimentTracker,
+) -> list[dict[str, Any]]:
+    """Call `train_fn` with every combination of the grid, each in a run of its own, `sweep-<i>`.
+
+    Args:
+        param_grid: values of each param; the last one varies fastest.
+        train_fn: takes the params by name and returns metrics.
+        tracker: where the runs are logged.
+
+    Returns:
+        For each run `run_id`, `params` and `metrics`.
+
+    Raises:
+        ValueError: there are more than `MAX_RUNS` combinations.
+    """
+    combinations = list(itertools.product(*param_grid.values()))
+    if len(combinations) > MAX_RUNS:
+        raise ValueError(f"Too many combinations: {len(combinations)}")
+    results = []
+    for index, values in enumerate(combinations):
+        params = dict(zip(param_grid, values, strict=True))
+        run_id = tracker.start_run(f"sweep-{index}")
+        try:
+            tracker.log_params(params)
+            metrics = train_fn(**params)
+            tracker.log_metrics(metrics)
+        finally:
+            tracker.end_run()
+        results.append({"run_id": run_id, "params": params, "metrics": metrics})
+    return results

@@ -539,13 +539,16 @@ class FeatureSet(Samples):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FeatureSet):
             return NotImplemented
+        columns, splits = other.columns, other.splits
         return (
             self.label == other.label
-            and self._domains == other._domains
-            and all(_same(array, other._columns[key]) for key, array in self._columns.items())
-            and self._splits.keys() == other._splits.keys()
+            and [str(name) for name in self.column_names()]
+            == [str(name) for name in other.column_names()]
+            and len(self) == len(other)
+            and all(_same(array, columns[key]) for key, array in self._columns.items())
+            and self.available_splits == other.available_splits
             and all(
-                np.array_equal(split.rows, other._splits[name].rows)
+                np.array_equal(split.rows, splits[name].indices)
                 for name, split in self._splits.items()
             )
             and self.transforms == other.transforms

@@ -68,7 +68,8 @@ class Absolute(_OfRows):
     def transform(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The rows without signs, which are kept."""
         self._kept = (np.signbit(rows),)
-        return np.abs(rows)
+        found: NDArray[Any] = np.abs(rows)
+        return found
 
     def inverse_transform(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The rows with their signs; raises ValueError for other rows."""

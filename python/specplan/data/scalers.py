@@ -61,9 +61,7 @@ class Scaler:
         if isinstance(scaler, Scaler):
             scaler = scaler.scaling if scaler.component is None else scaler.component
         self.component = _component(scaler, scaler_kwargs or {})
-        self._scaling: Scaling = (
-            _live(scaler) if self.component is None else _made(self.component)
-        )
+        self._scaling: Scaling = _live(scaler) if self.component is None else _made(self.component)
         self._is_fit = False
 
     @property
@@ -203,9 +201,9 @@ def _component(scaler: object, arguments: Mapping[str, Any]) -> dict[str, Any] |
     match scaler:
         case str():
             return _checked(_use(scaler), arguments)
-        case {"use": str(use)}:
+        case dict():
             given = {name: value for name, value in scaler.items() if name != "use"}
-            return _checked(use, {**given, **arguments})
+            return _checked(scaler["use"], {**given, **arguments})
         case type():
             if scaler in _OWN or _is_of_sklearn(scaler) or scaler is SegmentedScaler:
                 return _checked(_use(scaler.__name__), arguments)

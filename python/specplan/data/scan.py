@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from specplan.spec.wording import quoted
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 LEAK_HINT = (
     "keep rows of one origin together with `group_by`, or say `leaks: allow` if they may be equal"
 )
+OVERLAP_HINT = "train and judge on splits that share no row, or say `leaks: allow` if they may"
 # Where fewer rows differ, they are of a few kinds and coincide by chance.
 _LEAST_DISTINCT = 0.1
 
@@ -35,6 +37,21 @@ def leak(scan: RowScan, inputs: int, cut: Cut, read: Collection[str | None]) -> 
     if not leaks or distinct < _LEAST_DISTINCT * sum(cut.sizes.values()):
         return None
     return "; ".join(_said(leak, names) for leak in leaks)
+
+
+def overlap(cut: Cut, read: Collection[str | None]) -> str | None:
+    """What to warn of where splits in `read` share rows, as those made by hand may; None where none do."""
+    import numpy as np
+
+    if cut.chosen is None:
+        return None
+    found = []
+    for first, second in combinations([name for name in cut.chosen if name in read], 2):
+        shared = len(np.intersect1d(cut.chosen[first], cut.chosen[second]))
+        if shared:
+            said = "1 row is" if shared == 1 else f"{shared} rows are"
+            found.append(f"{said} in both `{first}` and `{second}`")
+    return "; ".join(found) or None
 
 
 def _said(leak: Leak, names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specplan.data.feature_set import FeatureSetReference
+from specplan.data.reference import FeatureSetReference
 from specplan.experiment.train_phase import TrainPhase
 from specplan.spec.model import SPEC_VERSION
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specplan._native import RowScan
-from specplan.data.scan import LEAK_HINT, leak, not_finite
+from specplan.data.scan import LEAK_HINT, OVERLAP_HINT, leak, not_finite, overlap
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
 from specplan.plan.reads import columns_read, splits_read
@@ -56,9 +56,12 @@ def _found(compiled: Compiled, tables: Mapping[str, Table]) -> Iterator[Diagnost
         splitter = plan.data[label].splitter
         if splitter is None or splitter.args["leaks"] == "allow":
             continue
+        place = pointer_to("data", label, "splitter")
+        shared = overlap(table.cut, read)
+        if shared is not None:
+            yield warning("SP506", shared, place, compiled, hint=OVERLAP_HINT)
         found = leak(scan, len(columns.inputs), table.cut, read)
         if found is not None:
-            place = pointer_to("data", label, "splitter")
             yield warning("SP506", found, place, compiled, hint=LEAK_HINT)
 
 

@@ -25,6 +25,7 @@ from specplan.run.located import located
 from specplan.run.numerics import in_force, seeded
 from specplan.run.outcome import Outcome
 from specplan.run.rows import check_rows
+from specplan.run.scaling import learned_of
 from specplan.run.state import State
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
@@ -106,7 +107,13 @@ def run_plan(
     ):
         live.add_nodes(plan)
         found = versions()
-        journal = create_run(root, compiled, environment=environment(git, found), versions=found)
+        journal = create_run(
+            root,
+            compiled,
+            environment=environment(git, found),
+            versions=found,
+            learned=learned_of(tables),
+        )
         context = Context(
             plan=plan,
             tables=tables,

@@ -9,6 +9,8 @@ import numpy as np
 
 from specplan._native import read_keys
 from specplan.components import COMPONENTS
+from specplan.components.split import ConditionSplit, RowsSplit
+from specplan.data.chosen_rows import choose
 from specplan.data.cut import CutError
 from specplan.data.keys import keys_of
 from specplan.data.split import cut, key_columns
@@ -17,6 +19,7 @@ from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
 from specplan.plan.memory import read_memory_header
 from specplan.plan.reads import columns_read
+from specplan.run.scaling import with_scaled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,10 +53,15 @@ def _used_columns(plan: Plan) -> dict[str, tuple[str, ...]]:
 
 def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compiled) -> Table:
     source = data.source
-    shapes = {column: data.columns[column].shape for column in columns}
+    stored = {data.scaled.get(column, column): None for column in columns}
+    if scales := any(column in data.scaled for column in columns):
+        # A scaler sees all of its columns, also those that no node reads.
+        stored |= dict.fromkeys(data.scaled.values())
+    shapes = {column: data.columns[column].shape for column in stored}
     try:
         if source.use == "memory":
-            table = _memory_table(source, data.columns, compiled.tables)
+            named = [column for column in data.columns if column not in data.scaled]
+            table = _memory_table(source, named, compiled.tables)
             arrays = {column: np.ascontiguousarray(table[column]) for column in shapes}
         else:
             assert source.path is not None
@@ -73,9 +81,10 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
         raise _of(name, DataError(message, code="SP502", column=column, hint=COMPILE_AGAIN))
     try:
         found = _cut(name, data, compiled)
+        read = Table(data.rows, arrays, found, found.rows() if found else {})
+        return with_scaled(name, data, read) if scales else read
     except DataError as error:
         raise _of(name, error) from error
-    return Table(data.rows, arrays, found, found.rows() if found else {})
 
 
 def _of(name: str, error: DataError) -> DataError:
@@ -106,16 +115,34 @@ def _cut(name: str, data: Data, compiled: Compiled) -> Cut | None:
         "Splitter", msgspec.convert({**arguments, "use": data.splitter.use}, declaration)
     )
     try:
-        found = cut(splitter, data.rows, _keys(splitter, data.source, compiled))
+        if isinstance(splitter, ConditionSplit | RowsSplit):
+            found = choose(splitter, _deciding(splitter, data, compiled))
+        else:
+            found = cut(splitter, data.rows, _keys(splitter, data.source, compiled))
     except CutError as error:
         raise DataError(error.message, code=error.code, pointer=place, hint=error.hint) from error
-    if found.sizes != data.sizes or sum(found.sizes.values()) != data.rows:
+    if found.sizes != data.sizes or sum(found.cells) != data.rows:
         said = ", ".join(f"`{column}`" for column in key_columns(splitter))
         message = (
             f"the values of {said} changed since the plan was compiled, and the splits with them"
         )
         raise DataError(message, code="SP502", pointer=place, hint=COMPILE_AGAIN)
     return found
+
+
+def _deciding(
+    splitter: ConditionSplit | RowsSplit, data: Data, compiled: Compiled
+) -> dict[str, NDArray[Any]]:
+    """The columns that say which rows splits have."""
+    names = key_columns(splitter)
+    if data.source.use == "memory":
+        assert data.source.name is not None
+        table = compiled.tables[data.source.name]
+        return {name: np.asarray(table[name]) for name in names}
+    assert data.source.path is not None
+    shapes = {name: data.columns[name].shape for name in names}
+    path = compiled.folder / data.source.path
+    return read_file(path, data.source.use, digest=data.source.digest, shapes=shapes)
 
 
 def _keys(splitter: Splitter, source: Source, compiled: Compiled) -> Keys | None:

@@ -142,7 +142,7 @@ def test_groups_stay_together_and_strata_keep_their_shares() -> None:
          "hint: `stratify_by` is for classes of which each split can have a row; 10 of 10 values have as few"),
     ],
 )  # fmt: skip
-def test_columns_that_make_no_groups_or_strata(keys: dict[str, str], message: str) -> None:
+def test_columns_that_make_no_groups_or_strata(keys: dict[str, Any], message: str) -> None:
     found = feature_set()
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         found.split_random({"train": 0.5, "test": 0.5}, 1, **keys)

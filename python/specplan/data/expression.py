@@ -88,8 +88,9 @@ class Expression:
             ValueError: the expression does not fit the rows, or is no condition.
         """
         try:
-            found = self._value(self._body, rows)
-        except (TypeError, IndexError, ValueError, ZeroDivisionError) as error:
+            with np.errstate(all="ignore"):
+                found = self._value(self._body, rows)
+        except (TypeError, IndexError, ValueError, ArithmeticError) as error:
             raise ValueError(f"`{self._text}` fails: {error}") from None
         found = np.asarray(found)
         if found.dtype != bool or found.shape not in ((), (len(rows),)):
@@ -158,19 +159,21 @@ def _parts(node: ast.AST) -> list[ast.expr] | None:
         case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]):
             return [argument] if name in _FUNCTIONS else None
         case ast.List(elts=items) | ast.Tuple(elts=items):
-            return items if all(isinstance(item, ast.Constant) for item in items) else None
+            return items if all(_is_constant(item) for item in items) else None
         case ast.Subscript(value=value, slice=index):
             return [value] if _is_index(index) else None
     return None
 
 
+def _is_constant(node: ast.AST) -> bool:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return isinstance(node.operand, ast.Constant)
+    return isinstance(node, ast.Constant)
+
+
 def _is_index(node: ast.AST) -> bool:
-    match node:
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int())):
-            return True
-        case ast.Constant(value=int()):
-            return True
-    return False
+    inner = node.operand if isinstance(node, ast.UnaryOp) else node
+    return _is_constant(node) and isinstance(inner, ast.Constant) and type(inner.value) is int
 
 
 def _takes_one(arguments: ast.arguments) -> bool:

@@ -160,9 +160,9 @@ def _check_data(data: Data, place: str) -> None:
         assert isinstance(splitter, Splitter)
         match splitter:
             case RandomSplit(ratios=names) | OrderedSplit(ratios=names):
-                labels = names.keys()
+                labels = set(names)
             case _:
-                labels = splitter.splits.keys()
+                labels = set(splitter.splits)
         expect(
             place,
             "has other splits than it says",

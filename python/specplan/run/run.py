@@ -61,6 +61,7 @@ def run_plan(
     display: Display,
     state: State | None = None,
     trust: bool = False,
+    elsewhere: Mapping[str, Path] = {},
     hooks: Hooks = NO_HOOKS,
 ) -> Outcome:
     """Run every phase of a plan and write a run folder below `root`.
@@ -68,7 +69,8 @@ def run_plan(
     `state` is that of an earlier outcome, whose weights, estimators and optimizer are gone on with;
     without it everything starts fresh. Data are read and checked before the folder is made, so a
     plan whose data are not there leaves no run behind. `trust` is the word of the user that the code
-    which the plan names may run. `hooks` are called at the boundaries of the run.
+    which the plan names may run. `hooks` are called at the boundaries of the run. `elsewhere` has
+    folders for parts of the run folder, by name, which are links in it.
 
     Raises:
         CodeError: code of the user that the plan names is missing, changed or not trusted; or an object
@@ -113,6 +115,7 @@ def run_plan(
             environment=environment(git, found),
             versions=found,
             learned=learned_of(tables),
+            elsewhere=elsewhere,
         )
         context = Context(
             plan=plan,

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+EXECUTION_TABLES = "execution-*.parquet"
+"""The execution tables in the folder of tables."""
+
+
 class RunFolder(msgspec.Struct, frozen=True):
     """The paths of one run, whether or not they exist."""
 

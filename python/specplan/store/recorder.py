@@ -85,11 +85,22 @@ class Recorder:
         labels = [(phase, node, split, name) for node, split, name in series]
         return self._opened(lambda: self._store.metrics(labels).log)
 
+    def texts(self, phase: str, *, node: str, field: str) -> Callable[..., int]:
+        """`record(texts, epoch, batch)` of JSON documents."""
+        return self._opened(
+            lambda: (
+                self._store.text(
+                    phase=phase, node=node, role="default", field=field, json=True
+                ).record
+            )
+        )
+
     def artifact(
         self,
         name: str,
         value: Any,
         *,
+        phase: str | None = None,
         epoch: int | None = None,
         batch: int | None = None,
         step: int | None = None,
@@ -101,7 +112,7 @@ class Recorder:
         Args:
             name: path below `artifacts/`; its suffix may choose the format, and is added where there is none.
             value: what to keep; a path means the file or folder there.
-            epoch: where in the run it was made; so are `batch` and `step`.
+            phase: path of the phase in which it was made; `epoch`, `batch` and `step` say where in it.
 
         Raises:
             TypeError: the value could only be pickled.
@@ -121,7 +132,7 @@ class Recorder:
                     raise
                 self._dropped_artifacts += 1
                 return
-            row = msgspec.structs.replace(row, epoch=epoch, batch=batch, step=step)
+            row = msgspec.structs.replace(row, phase=phase, epoch=epoch, batch=batch, step=step)
             text = msgspec.json.encode(row).decode()
             of_epoch, of_batch = (WHOLE if key is None else key for key in (epoch, batch))
             self._record_artifact([text], of_epoch, of_batch)

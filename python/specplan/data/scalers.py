@@ -9,7 +9,8 @@ import numpy as np
 
 from specplan.components import COMPONENTS
 from specplan.data.own_scalers import Absolute, Negate, PerSampleMinMaxScaler, PerSampleZeroStart
-from specplan.data.scaling import fault, joined, made
+from specplan.data.scaler_faults import fault
+from specplan.data.scaling import joined, made
 from specplan.spec.arguments import checked_list, written
 from specplan.spec.wording import choices
 

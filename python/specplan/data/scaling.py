@@ -6,19 +6,15 @@ from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
 import numpy as np
 
-from specplan.components import COMPONENTS
-from specplan.components.scaler import MinMax, PerSampleMinMax, Robust, Segmented
 from specplan.data import own_scalers
+from specplan.data.scaler_faults import scaled_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
-
-    from specplan.components.component import Component
 
 SKLEARN: Mapping[str, str] = {
     "standard": "StandardScaler",
@@ -37,9 +33,6 @@ OWN: Mapping[str, Callable[..., Scaling]] = {
     "per_sample_min_max": own_scalers.PerSampleMinMaxScaler,
     "per_sample_zero_start": own_scalers.PerSampleZeroStart,
 }
-
-LEARNING = frozenset({*SKLEARN, "segmented"} - {"normalizer"})
-"""The scalers for which it matters which rows they are fitted on."""
 
 
 class Scaling(Protocol):
@@ -73,45 +66,6 @@ def made(use: str, arguments: Mapping[str, Any]) -> Scaling:
     from specplan.models.sklearn.scalers import SklearnScaler
 
     return SklearnScaler(SKLEARN[use], arguments)
-
-
-def fault(scaler: Component, elements: int | None) -> tuple[str, str] | None:
-    """The argument with which a scaler cannot scale rows of so many elements, and why; None if it can."""
-    match scaler:
-        case MinMax(feature_range=(low, high)) | PerSampleMinMax(feature_range=(low, high)):
-            if low >= high:
-                return "feature_range", f"the range [{low:g}, {high:g}] does not ascend"
-        case Robust(quantile_range=(low, high)):
-            if not 0 <= low < high <= 100:
-                return "quantile_range", f"[{low:g}, {high:g}] are no two quantiles in percent"
-        case Segmented(boundaries=bounds):
-            return _segments_fault(scaler, bounds, elements)
-    return None
-
-
-def _segments_fault(
-    scaler: Segmented, bounds: Sequence[int], elements: int | None
-) -> tuple[str, str] | None:
-    if bounds[0] != 0 or any(first >= second for first, second in pairwise(bounds)):
-        return "boundaries", f"{list(bounds)} do not ascend from 0"
-    if elements is not None and bounds[-1] != elements:
-        return (
-            "boundaries",
-            f"{list(bounds)} end at {bounds[-1]}, and a row has {elements} elements",
-        )
-    try:
-        inner = msgspec.convert(
-            {**scaler.arguments, "use": scaler.scaler}, COMPONENTS["scaler"][scaler.scaler]
-        )
-    except msgspec.ValidationError as error:
-        return "arguments", f"`{scaler.scaler}` does not take them: {error}"
-    found = fault(inner, None)
-    return None if found is None else ("arguments", found[1])
-
-
-def scaled_dtype(dtypes: Sequence[str]) -> str:
-    """The type of what a scaler makes of columns of these types."""
-    return "float32" if set(dtypes) == {"float32"} else "float64"
 
 
 def scaled(

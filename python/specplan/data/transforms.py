@@ -11,8 +11,9 @@ import numpy as np
 
 from specplan.components import COMPONENTS
 from specplan.data.column_names import RAW, TRANSFORMED, ColumnName
+from specplan.data.scaler_faults import fault
 from specplan.data.scalers import Scaler, inverse
-from specplan.data.scaling import fault, joined, scaled
+from specplan.data.scaling import joined, scaled
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:

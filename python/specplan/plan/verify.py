@@ -16,7 +16,7 @@ from specplan.components.merge import Concat
 from specplan.components.model import Cnn, Mlp
 from specplan.components.reference import LIVE_KINDS, OPEN_KINDS, live_name, parse
 from specplan.components.split import OrderedSplit, RandomSplit, Splitter
-from specplan.data.scaling import fault
+from specplan.data.scaler_faults import fault
 from specplan.data.split import key_columns
 from specplan.errors import PlanError
 from specplan.models.sklearn import table

@@ -9,7 +9,7 @@ import msgspec
 
 from specplan.components.component import Component
 from specplan.data.column_names import TRANSFORMED
-from specplan.data.scaling import LEARNING, fault, scaled_dtype
+from specplan.data.scaler_faults import LEARNING, fault, scaled_dtype
 from specplan.plan.dtypes import NUMBERS
 from specplan.plan.model import Column, Scale
 from specplan.plan.passes.components import as_plan

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.run.fold_positions import positions_in
-from specplan.run.hooks import Hooks, PhaseHooks
+from specplan.run.hooks import Hooks, PhaseHooks, Subjects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     interruption: Interruption
     calls: Mapping[str, Prepared] = {}
     hooks: Hooks = Hooks()
+    subjects: Subjects = Subjects()
     inside: PhaseHooks = PhaseHooks()
     """What is called inside the phase that is run."""
 

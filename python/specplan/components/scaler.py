@@ -60,14 +60,19 @@ class Normalizer(Component, frozen=True, tag="normalizer"):
 class Quantile(Component, frozen=True, tag="quantile"):
     """To a uniform or normal distribution by ranks, as scikit-learn's QuantileTransformer."""
 
-    n_quantiles: Annotated[Positive, Meta(description="Number of ranks that are kept.")] = 1000
+    n_quantiles: Annotated[
+        Positive, Meta(description="Number of ranks that are kept.", examples=[100])
+    ] = 1000
     output_distribution: Annotated[
         Literal["uniform", "normal"], Meta(description="Distribution afterwards.")
     ] = "uniform"
     subsample: Annotated[
-        Positive | None, Meta(description="Rows that are looked at, at most; null for all.")
+        Positive | None,
+        Meta(description="Rows that are looked at, at most; null for all.", examples=[50_000]),
     ] = 10_000
-    random_state: Annotated[int, Meta(ge=0, description="Seed of the choice of these rows.")] = 0
+    random_state: Annotated[
+        int, Meta(ge=0, description="Seed of the choice of these rows.", examples=[7])
+    ] = 0
 
 
 class Power(Component, frozen=True, tag="power"):

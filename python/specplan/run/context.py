@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.run.fold_positions import positions_in
+from specplan.plan.fold_rows import FoldRows
 from specplan.run.hooks import Hooks, PhaseHooks, Subjects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from specplan.data.table import Table
-    from specplan.plan.model import Phase, Plan
+    from specplan.plan.model import Data, Phase, Plan
     from specplan.run.call import Prepared
     from specplan.run.display import Display
     from specplan.run.interruption import Interruption
@@ -52,5 +52,13 @@ def split_of(plan: Plan, tables: Mapping[str, Table], phase: Phase, name: str | 
     table = tables[phase.data].inside(data.fold_path_of(phase.passes))
     if name is None:
         return Split(table, None, table.rows)
-    positions = positions_in(data, table, data.fold_of(phase.passes), name)
+    known = fold_rows(data, table)
+    positions = known.positions(data.fold_of(phase.passes), name)
     return Split(table, positions, len(positions))
+
+
+def fold_rows(data: Data, table: Table) -> FoldRows:
+    """Which rows the splits of a table have inside its folds."""
+    return FoldRows(
+        rows=table.rows, splits=table.splits, folds=data.folds, keys=table.keys.__getitem__
+    )

@@ -9,7 +9,7 @@ import msgspec
 from specplan.data.scaling import made, scaled
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
-from specplan.run.fold_positions import positions_in
+from specplan.run.context import fold_rows
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _scaled(
             scaler = made(each.component.use, each.component.args)
             rows = None
             if each.fit_on is not None:
-                rows = positions_in(data, table, fold, each.fit_on)
+                rows = fold_rows(data, table).positions(fold, each.fit_on)
             before = [columns.get(f"{key}.transformed", columns[key]) for key in each.columns]
             after = scaled(scaler, before, rows)
         except (ValueError, ModuleNotFoundError) as error:

@@ -137,7 +137,7 @@ def _check_columns(context: Context, splitter: Splitter, rows: Rows) -> bool:
         context.error("SP510", message, (*rows.path, "stratify_by"), also=also)
         return False
     usable = [
-        _check_column(context, parameter, name, place, rows)
+        check_column(context, parameter, name, place, rows)
         for parameter, name, place in _named_columns(splitter, rows)
     ]
     return all(usable)
@@ -160,7 +160,8 @@ def _named_columns(splitter: Splitter, rows: Rows) -> Iterator[tuple[str, str, P
             yield parameter, name, place if isinstance(written, str) else (*place, index)
 
 
-def _check_column(context: Context, parameter: str, name: str, place: Path, rows: Rows) -> bool:
+def check_column(context: Context, parameter: str, name: str, place: Path, rows: Rows) -> bool:
+    """Whether a column can be the key of rows: it is there, of text, integers or booleans, and has no nulls."""
     if name not in rows.columns:
         held = [header.name for header in rows.table.header.columns] if rows.table else []
         hint = did_you_mean(name, rows.columns)
@@ -209,12 +210,11 @@ def _cut(splitter: Splitter, rows: Rows, table: Table, count: int) -> Cut:
         return choose(splitter, {name: table.arrays[name] for name in names})
     known = [rows.columns[name] for name in names]
     dtypes = [column.dtype for column in known if column is not None]
-    return cut(splitter, count, _keys(table, names), dtypes)
+    return cut(splitter, count, keys_in(table, names) if names else None, dtypes)
 
 
-def _keys(table: Table, names: tuple[str, ...]) -> Keys | None:
-    if not names:
-        return None
+def keys_in(table: Table, names: tuple[str, ...]) -> Keys:
+    """The keys that columns make of all rows. Raises DataError where the file cannot be read."""
     if table.file is not None:
         assert table.source.use != "memory"
         return read_keys(str(table.file), table.source.use, names)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from specplan.errors import SpecplanError as SpecplanError
     from specplan.errors import StoreError as StoreError
     from specplan.experiment.binding import InputBinding as InputBinding
+    from specplan.experiment.decorator import ml_dash_experiment as ml_dash_experiment
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
     from specplan.experiment.evaluation import Evaluation as Evaluation
     from specplan.experiment.experiment import Experiment as Experiment
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from specplan.results.artifact_store import ArtifactStore as ArtifactStore
     from specplan.results.execution_store import ExecutionStore as ExecutionStore
     from specplan.results.metric_store import MetricStore as MetricStore
+    from specplan.run.callback import ArtifactResult as ArtifactResult
+    from specplan.run.callback import Callback as Callback
+    from specplan.run.callback import MetricResult as MetricResult
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
     from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from specplan.track.manager import ExperimentManager as ExperimentManager
     from specplan.track.manager import ExperimentRecord as ExperimentRecord
     from specplan.track.mlflow import MLflowTracker as MLflowTracker
+    from specplan.track.prefix import RUN as RUN
     from specplan.track.tracker import MAX_ARTIFACT_SIZE as MAX_ARTIFACT_SIZE
     from specplan.track.tracker import ExperimentConfig as ExperimentConfig
     from specplan.track.tracker import ExperimentTracker as ExperimentTracker
@@ -62,7 +67,9 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "AppliedLoss": "experiment.loss",
+    "ArtifactResult": "run.callback",
     "ArtifactStore": "results.artifact_store",
+    "Callback": "run.callback",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
@@ -86,6 +93,7 @@ _MODULES = {
     "Loss": "experiment.loss",
     "MAX_ARTIFACT_SIZE": "track.tracker",
     "MLflowTracker": "track.mlflow",
+    "MetricResult": "run.callback",
     "MetricStore": "results.metric_store",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.graph",
@@ -95,6 +103,7 @@ _MODULES = {
     "PhaseResults": "experiment.phase_results",
     "Plan": "experiment.plan",
     "PlanError": "errors",
+    "RUN": "track.prefix",
     "ResultRecording": "experiment.train_phase",
     "ResultsConfig": "experiment.results_config",
     "RunError": "errors",
@@ -110,6 +119,7 @@ _MODULES = {
     "compare_experiments": "track.local",
     "compile": "experiment.plan",
     "log_environment": "track.tracker",
+    "ml_dash_experiment": "experiment.decorator",
     "open": "experiment.plan",
     "run_sweep": "track.tracker",
     "safe_log_artifact": "track.tracker",
@@ -118,8 +128,11 @@ _MODULES = {
 
 __all__ = [
     "MAX_ARTIFACT_SIZE",
+    "RUN",
     "AppliedLoss",
+    "ArtifactResult",
     "ArtifactStore",
+    "Callback",
     "DataError",
     "DirtyGitAction",
     "DirtyGitError",
@@ -142,6 +155,7 @@ __all__ = [
     "LocalExperimentTracker",
     "Loss",
     "MLflowTracker",
+    "MetricResult",
     "MetricStore",
     "ModelGraph",
     "ModelNode",
@@ -166,6 +180,7 @@ __all__ = [
     "compare_experiments",
     "compile",
     "log_environment",
+    "ml_dash_experiment",
     "open",
     "run_sweep",
     "safe_log_artifact",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack
 
@@ -20,23 +21,26 @@ from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries
 from specplan.experiment.phase_results import PhaseResults, results_of
 from specplan.experiment.storage import Storage
 from specplan.models.torch.wrapper import held_module
+from specplan.run.hooks import Subjects
 from specplan.spec.arguments import checked_int, checked_list
 from specplan.store.run_file import Status
+from specplan.track.prefix import DEFAULT_ROOT, Prefix
+from specplan.track.tracked import Tracked, take_run_params, tracked_name
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from specplan.experiment.progress import DisplayOptions, Watched
     from specplan.experiment.results_config import ResultsConfig
     from specplan.results.open import Run
     from specplan.run.context import Context
-    from specplan.run.hooks import Hooks
     from specplan.run.state import State
 
 Results = TypeVar("Results", PhaseResults, PhaseGroupResults)
 
 
-class Experiment:
+class Experiment(Tracked):
     """Runs phases of the graph in its context; weights and optimizer go on from call to call.
 
     Every call builds a spec, compiles it to a plan and runs that, as the command does.
@@ -48,6 +52,16 @@ class Experiment:
         ctx: where objects are registered; by default a new context. It becomes the active one.
         seed: seed of everything that has none of its own, such as the weights.
         checkpointing: not in this version.
+        prefix: `owner/project/path.../name` in place of a label, whose last part becomes the label; a
+            label with a `/` is one. Without both, $DASH_PREFIX says it. See `run`, `log`, `params`,
+            `metrics` and `files`.
+        readme: what the experiment is for; `description` says the same.
+        tags: words to find it by, with values where they have some.
+        bindrs: what it belongs to.
+        metadata: values beside it.
+        dash_url: a server; this version knows none.
+        dash_root: folder of the runs of an experiment with a prefix.
+        run_params: parameters of every run.
         callbacks: what is called before and after phases and groups.
         results_config: where results are stored; by default below $SPECPLAN_HOME, and where that is
             not set, in a temporary folder that goes when the results do.
@@ -59,9 +73,9 @@ class Experiment:
             than runs of this experiment.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- two documented constructors in one
         self,
-        label: str,
+        label: str | None = None,
         registration_policy: str | None = None,
         ctx: ExperimentContext | None = None,
         checkpointing: object = None,
@@ -69,10 +83,22 @@ class Experiment:
         results_config: ResultsConfig | None = None,
         *,
         seed: int = 42,
+        prefix: str | None = None,
+        readme: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] | Mapping[str, str | None] | None = None,
+        bindrs: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        dash_url: str | bool | None = None,
+        dash_root: str | os.PathLike[str] | None = DEFAULT_ROOT,
+        **run_params: Any,
     ) -> None:
         _refuse(checkpointing=checkpointing)
         if ctx is not None and not isinstance(ctx, ExperimentContext):
             raise TypeError(f"ctx is an ExperimentContext, not {type(ctx).__name__}")
+        take_run_params(run_params, known=_ARGUMENTS)
+        name = tracked_name(label, prefix)
+        label = name.label if isinstance(name, Prefix) else name
         self.label = checked_label(label)
         self._storage = Storage(self.label, results_config)
         self.seed = checked_int("the seed of an experiment", seed)
@@ -80,6 +106,15 @@ class Experiment:
         if registration_policy is not None:
             self._ctx.registration_policy = checked_policy(registration_policy)
         self._ctx.activate()
+        self._track(
+            name,
+            readme=description if readme is None else readme,
+            tags=tags,
+            bindrs=bindrs,
+            metadata=metadata,
+            dash_url=dash_url,
+            dash_root=dash_root,
+        )
         self._execution_plan = PhaseGroup(self.label)
         self._history: list[ExperimentRun] = []
         self._callbacks: list[ExperimentCallback] = []
@@ -163,8 +198,8 @@ class Experiment:
         """
         return self._spec(self._execution_plan.flatten(), entries_spec(self._execution_plan))
 
-    def run(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
-        """Run the execution plan.
+    def execute(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
+        """Run the execution plan; `run()` does the same.
 
         Raises:
             SpecError: what was built does not fit together.
@@ -234,17 +269,16 @@ class Experiment:
 
         check_options(options)
         watched = Watched(options)
-        callbacks = ExperimentCallbacks(
-            self,
-            self._callbacks,
-            call.by_path,
-            lambda path, context: self._results_at(call.by_path[path], path, context),
-            whole=call.whole,
+        subjects = Subjects(
+            experiment=self,
+            entries=call.by_path,
+            results_of=lambda path, context: self._results_at(call.by_path[path], path, context),
         )
+        callbacks = ExperimentCallbacks(self._callbacks, subjects, whole=call.whole)
         started = datetime.now(UTC)
         error: BaseException | None = None
         try:
-            self._execute(self._spec(call.phases, call.entries), watched, callbacks.hooks())
+            self._execute(call, watched, callbacks)
         except BaseException as raised:
             error = raised
             raise
@@ -269,19 +303,21 @@ class Experiment:
         assert results is not None, "a run that completes has a folder"
         return results
 
-    def _execute(self, spec: dict[str, Any], watched: Watched, hooks: Hooks) -> None:
+    def _execute(self, call: _Call[Any], watched: Watched, callbacks: ExperimentCallbacks) -> None:
         from specplan.run.run import run_plan
 
         graph = self._graph()
         live = self._live_of(graph)
-        compiled = compile_objects(spec, graph, fitted=live.fitted)
+        spec = self._spec(call.phases, call.entries)
+        compiled = compile_objects(spec, graph, call.phases, fitted=live.fitted)
         try:
             run_plan(
                 compiled,
                 root=self._storage.root(),
                 display=watched,
                 state=live.state,
-                hooks=hooks,
+                hooks=callbacks.hooks(),
+                subjects=callbacks.subjects,
                 elsewhere=self._storage.elsewhere(),
             )
         finally:
@@ -415,3 +451,6 @@ def _status(error: BaseException | None) -> Status:
     if error is None:
         return Status.COMPLETED
     return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
+
+
+_ARGUMENTS = tuple(inspect.signature(Experiment.__init__).parameters)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
 from specplan.data.context import active_context, checked_label
+from specplan.data.reference import ColumnReference
 from specplan.experiment.node import GraphNode, nodes_of
 from specplan.experiment.optimizer import checked_backend
 from specplan.models.torch.table import LOSSES, MODULES
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from specplan.data.context import ExperimentContext
-    from specplan.data.feature_set import FeatureSetReference
+    from specplan.data.reference import FeatureSetReference
     from specplan.spec.model import ComponentSpec
 
 FIELDS = ("outputs", "targets")
@@ -238,10 +239,12 @@ def _ordered(
     return tuple(_input(each, node) for each in checked_list("inputs", inputs))
 
 
-def _input(named: str | FeatureSetReference, node: GraphNode) -> str:
+def _input(named: str | FeatureSetReference | ColumnReference, node: GraphNode) -> str:
     """An input as a spec writes it."""
     if not isinstance(named, str):
-        columns = getattr(named, "columns", None) or [*named.features, *named.targets, *named.tags]
+        if isinstance(named, ColumnReference):
+            return f"{named.feature_set.label}.{named.column}"
+        columns = [*named.features, *named.targets, *named.tags]
         if len(columns) != 1:
             raise ValueError(f"an input of a loss is one column, not {quoted(columns)}")
         return f"{named.feature_set.label}.{columns[0]}"

@@ -76,6 +76,7 @@ def test_every_cell_says_what_it_should(guide: Guide) -> None:
         "Entries: ['cycle_train', 'cycle_eval']",
         "Group results: {'cycle_train': TrainResults(train_eval_cycle.cycle_train: completed, ",
         "Flattened: ['inner_train', 'outer_eval']",
+        "after_training.ckpt.mml\nAvailable checkpoints: ['after_training']\nCheckpoint restored.",
     ]:
         assert line in guide.printed
 
@@ -137,6 +138,7 @@ def test_the_history_has_an_entry_for_each_call(guide: Guide) -> None:
         "eval",
         "my_experiment",
         "train_eval_cycle",
+        "train",
     ]
     assert {run.status for run in experiment.history} == {"completed"}
     last = experiment.history[2]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from specplan.components.callback import EarlyStopping
 from specplan.experiment.binding import InputBinding
+from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
 from specplan.experiment.evaluation import Evaluation
 from specplan.experiment.phase import Phase, split_heads
 from specplan.spec.arguments import checked_int
@@ -43,6 +44,7 @@ class TrainPhase(Phase):
             "zip_cycle" have one of each in a step, "alternate_strict" and "alternate_cycle" one of them
             after the other; strict ends with the shortest, cycle begins shorter ones again.
         callbacks: each a Callback, an Evaluation or an EarlyStopping.
+        checkpointing: when the state is put aside while the phase goes on.
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
 
     Raises:
@@ -64,6 +66,7 @@ class TrainPhase(Phase):
         active_nodes: Sequence[str | ModelNode] | None = None,
         batch_schedule: str = "zip_strict",
         callbacks: Sequence[PhaseCallback] | None = None,
+        checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> None:
         if not losses:
@@ -72,10 +75,11 @@ class TrainPhase(Phase):
         self._check_samplers()
         self.batch_schedule = _schedule(label, batch_schedule)
         self.n_epochs = checked_int(f"train phase `{label}`: n_epochs", n_epochs, least=1)
+        self.checkpointing = checked_checkpointing(checkpointing, "train phase")
         self.result_recording = _recording(result_recording)
 
     @classmethod
-    def from_split(
+    def from_split(  # noqa: PLR0913 -- as documented
         cls,
         label: str,
         split: str,
@@ -85,6 +89,7 @@ class TrainPhase(Phase):
         *,
         active_nodes: Sequence[str | ModelNode] | None = None,
         callbacks: Sequence[PhaseCallback] | None = None,
+        checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> TrainPhase:
         """Bind every active head node of the active context's graph to one split.
@@ -102,6 +107,7 @@ class TrainPhase(Phase):
             n_epochs=n_epochs,
             active_nodes=active_nodes,
             callbacks=callbacks,
+            checkpointing=checkpointing,
             result_recording=result_recording,
         )
 

@@ -321,3 +321,47 @@ outer.add_phase(
 )
 
 print(f"Flattened: {[p.label for p in outer.flatten()]}")
+
+# %% Experiment Callbacks
+from specplan import ExperimentCallback
+
+
+class Printing(ExperimentCallback):
+    def on_phase_start(self, experiment, phase):
+        print(f"{experiment.label}: {phase.label} begins")
+
+    def on_group_end(self, experiment, group):
+        print(f"{experiment.label}: {group.label} is over")
+
+
+my_callback, another_callback = Printing(), Printing(label="another")
+
+with exp.ctx.temporary():
+    exp_called = Experiment(
+        label="my_exp",
+        callbacks=[my_callback],
+    )
+
+    # Or add later
+    exp_called.add_callback(another_callback)
+print(f"Callbacks: {[callback.label for callback in exp_called.exp_callbacks]}")
+
+exp.add_callback(my_callback)
+exp.run_group(outer, show_training_progress=False, show_eval_progress=False)
+
+# %% Manual Checkpointing
+CKPT_DIR = TemporaryDirectory()
+
+exp.set_checkpoint_dir(Path(CKPT_DIR.name))
+
+ckpt_path = exp.save_checkpoint("after_training", overwrite=True)
+print(f"Checkpoint saved to: {ckpt_path}")
+print(f"Available checkpoints: {list(exp.available_checkpoints.keys())}")
+
+# %%
+exp.restore_checkpoint("after_training")
+print("Checkpoint restored.")
+
+# %% Disabling Checkpointing
+with exp.disable_checkpointing():
+    exp.run_phase(train_phase)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from specplan._native import Keys
     from specplan.data.split import Cut
 
 
@@ -26,7 +27,7 @@ COMPILE_AGAIN = "compile the spec again"
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Some columns of one table, how its rows are divided, and the row numbers of its splits.
+    """Some columns of one table, how its rows are divided, the row numbers of its splits, and the keys of its folds.
 
     Files may be mapped, so arrays are to be taken as read-only.
     """
@@ -35,6 +36,7 @@ class Table(msgspec.Struct, frozen=True):
     columns: Mapping[str, NDArray[Any]]
     cut: Cut | None = None
     splits: Mapping[str, NDArray[np.int64]] = {}
+    keys: Mapping[tuple[str, ...], Keys] = {}
 
     def read(
         self,

@@ -95,10 +95,15 @@ def live_objects(graph: ModelGraph, phases: Sequence[Phase] = ()) -> dict[str, A
 
 
 def compile_graph(graph: ModelGraph) -> Graph:
-    """The graph with all shapes, as a plan that only computes it has them."""
+    """The graph with all shapes."""
+    return compile_nodes(graph, seed=0).plan.graph
+
+
+def compile_nodes(graph: ModelGraph, *, seed: int) -> Compiled:
+    """A plan that only computes the nodes of a graph."""
     entry = {"phase": "eval", "label": "build", "active": list(graph.nodes)}
-    spec = spec_of(graph.label, graph, (), [entry], seed=0)
-    return compile_objects(spec, graph, fitted=graph.nodes).plan.graph
+    spec = spec_of(graph.label, graph, (), [entry], seed=seed)
+    return compile_objects(spec, graph, fitted=graph.nodes)
 
 
 def _feature_sets(graph: ModelGraph) -> dict[str, FeatureSet]:

@@ -148,6 +148,10 @@ def _origins(context: Context, schedule: Schedule) -> dict[str, Origin]:
                 origins[pointer] = context.origin((*place, domain, index))
     for label in spec.graph.nodes:
         origins[f"/graph/nodes/{label}"] = context.origin(("graph", "nodes", label))
+    for label, folds in schedule.folds.items():
+        for path in folds:
+            place = schedule.fold_places[path.rpartition(".")[0]]
+            origins[pointer_to("data", label, "folds", path)] = context.origin(place)
     placed = zip(schedule.phases, schedule.places, strict=True)
     for index, (phase, written) in enumerate(placed):
         origins[f"/phases/{index}"] = context.origin(written)

@@ -86,8 +86,13 @@ def _folds(data: Data) -> Iterator[str]:
         groups.setdefault(path.rpartition(".")[0], []).append(fold)
     for group, folds in groups.items():
         cut = ", ".join(folds[0].of) or "all rows"
-        order = "" if folds[0].seed is None else f", shuffled with seed {folds[0].seed}"
-        sizes = [f"{first.name} {_range(rows)}" for first, rows in _parts(folds)]
+        first = folds[0]
+        order = "" if first.seed is None else f", shuffled with seed {first.seed}"
+        if first.key_columns:
+            order += (
+                f", {'groups' if first.group_by else 'strata'} of {', '.join(first.key_columns)}"
+            )
+        sizes = [f"{part.name} {_range(rows)}" for part, rows in _parts(folds)]
         yield f"  {group} cuts {cut} into {len(folds)} folds{order}: {', '.join(sizes)}"
 
 

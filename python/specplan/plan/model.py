@@ -157,6 +157,7 @@ class Fold(_Part, frozen=True, kw_only=True):
     The rows of the splits `of`, in ascending order, are shuffled where there is a `seed` and cut into
     `n` consecutive parts, the first of which have one row more where the rows do not divide. Part
     `index` is `val`, the others in their order are `train`. Other splits are what they are outside.
+    With `group_by` or `stratify_by` the parts are cut as a random split with equal ratios cuts them.
 
     Attributes:
         of: splits as they are outside; empty for all rows.
@@ -170,6 +171,13 @@ class Fold(_Part, frozen=True, kw_only=True):
     within: str | None
     train: Split
     val: Split
+    group_by: tuple[str, ...] = ()
+    stratify_by: tuple[str, ...] = ()
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns whose values decide which rows are left out together, or evenly."""
+        return self.group_by or self.stratify_by
 
 
 class Data(_Part, frozen=True, kw_only=True):

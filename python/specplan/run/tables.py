@@ -16,6 +16,8 @@ from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
 from specplan.plan.memory import read_memory_header
 from specplan.plan.reads import columns_read
+from specplan.run.context import fold_rows
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,9 +74,16 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
         raise _of(name, DataError(message, code="SP502", column=column, hint=COMPILE_AGAIN))
     try:
         found = _cut(name, data, compiled)
+        keys = {
+            fold.key_columns: _keys(fold.key_columns, data.source, compiled)
+            for fold in data.folds.values()
+            if fold.key_columns
+        }
+        divided = Table(data.rows, arrays, found, found.rows() if found else {}, keys)
+        _check_folds(data, divided)
     except DataError as error:
         raise _of(name, error) from error
-    return Table(data.rows, arrays, found, found.rows() if found else {})
+    return divided
 
 
 def _of(name: str, error: DataError) -> DataError:
@@ -104,23 +113,41 @@ def _cut(name: str, data: Data, compiled: Compiled) -> Cut | None:
     splitter = cast(
         "Splitter", msgspec.convert({**arguments, "use": data.splitter.use}, declaration)
     )
+    names = key_columns(splitter)
     try:
-        found = cut(splitter, data.rows, _keys(splitter, data.source, compiled))
+        keys = _keys(names, data.source, compiled) if names else None
+        found = cut(splitter, data.rows, keys)
     except CutError as error:
         raise DataError(error.message, code=error.code, pointer=place, hint=error.hint) from error
     if found.sizes != data.sizes or sum(found.sizes.values()) != data.rows:
-        said = ", ".join(f"`{column}`" for column in key_columns(splitter))
-        message = (
-            f"the values of {said} changed since the plan was compiled, and the splits with them"
-        )
+        message = f"the values of {quoted(names)} changed since the plan was compiled, and the splits with them"
         raise DataError(message, code="SP502", pointer=place, hint=COMPILE_AGAIN)
     return found
 
 
-def _keys(splitter: Splitter, source: Source, compiled: Compiled) -> Keys | None:
-    names = key_columns(splitter)
-    if not names:
-        return None
+def _check_folds(data: Data, table: Table) -> None:
+    rows = fold_rows(data, table)
+    for path, fold in data.folds.items():
+        if not fold.key_columns or fold.index:
+            continue
+        pooled = table.keys[fold.key_columns].among(rows.pool(fold.of, rows.around(fold)))
+        least = len(pooled.counts) if fold.group_by else min(pooled.counts)
+        sizes = [len(part) for part in rows.parts(fold)] if least >= fold.n else []
+        group = path.rpartition(".")[0]
+        planned = {
+            other.index: other.val.rows
+            for place, other in data.folds.items()
+            if place.rpartition(".")[0] == group
+        }
+        if planned != dict(enumerate(sizes)):
+            message = (
+                f"the values of {quoted(fold.key_columns)} changed since the plan was compiled, "
+                "and the folds with them"
+            )
+            raise DataError(message, code="SP502", hint=COMPILE_AGAIN)
+
+
+def _keys(names: tuple[str, ...], source: Source, compiled: Compiled) -> Keys:
     if source.use == "memory":
         assert source.name is not None
         return keys_of(compiled.tables[source.name][name] for name in names)

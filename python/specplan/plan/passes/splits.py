@@ -80,7 +80,8 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
     if seed_is_wrong or not keyed or rows.rows is None or rows.table is None:
         return Splits(splitter=plan, sizes=sizes)
     try:
-        keys = _keys(rows.table, key_columns(splitter))
+        names = key_columns(splitter)
+        keys = keys_in(rows.table, names) if names else None
         found = cut(splitter, rows.rows, keys)
     except DataError as error:
         message = error.message.replace(str(rows.table.file), rows.table.called)
@@ -132,7 +133,7 @@ def _check_columns(context: Context, splitter: Splitter, rows: Rows) -> bool:
         context.error("SP510", message, (*rows.path, "stratify_by"), also=also)
         return False
     usable = [
-        _check_column(context, parameter, name, place, rows)
+        check_column(context, parameter, name, place, rows)
         for parameter, name, place in _named_columns(splitter, rows)
     ]
     return all(usable)
@@ -147,7 +148,8 @@ def _named_columns(splitter: Splitter, rows: Rows) -> Iterator[tuple[str, str, P
             yield parameter, name, place if isinstance(written, str) else (*place, index)
 
 
-def _check_column(context: Context, parameter: str, name: str, place: Path, rows: Rows) -> bool:
+def check_column(context: Context, parameter: str, name: str, place: Path, rows: Rows) -> bool:
+    """Whether a column can be the key of rows: it is there, of text, integers or booleans, and has no nulls."""
     if name not in rows.columns:
         held = [header.name for header in rows.table.header.columns] if rows.table else []
         hint = did_you_mean(name, rows.columns)
@@ -178,9 +180,8 @@ def _is_key(dtype: str) -> bool:
     )
 
 
-def _keys(table: Table, names: tuple[str, ...]) -> Keys | None:
-    if not names:
-        return None
+def keys_in(table: Table, names: tuple[str, ...]) -> Keys:
+    """The keys that columns make of all rows. Raises DataError where the file cannot be read."""
     if table.file is not None:
         assert table.source.use != "memory"
         return read_keys(str(table.file), table.source.use, names)

@@ -327,10 +327,10 @@ from specplan import ExperimentCallback
 
 
 class Printing(ExperimentCallback):
-    def on_phase_start(self, experiment, phase):
+    def on_phase_start(self, experiment, phase):  # type: ignore[no-untyped-def]
         print(f"{experiment.label}: {phase.label} begins")
 
-    def on_group_end(self, experiment, group):
+    def on_group_end(self, experiment, group):  # type: ignore[no-untyped-def]
         print(f"{experiment.label}: {group.label} is over")
 
 

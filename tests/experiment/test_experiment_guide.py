@@ -141,6 +141,7 @@ def test_the_history_has_an_entry_for_each_call(guide: Guide) -> None:
         "eval",
         "my_experiment",
         "train_eval_cycle",
+        "outer",
         "train",
     ]
     assert {run.status for run in experiment.history} == {"completed"}

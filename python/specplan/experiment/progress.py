@@ -238,8 +238,9 @@ class Bars:
         self, task: TaskID | None, done: int, values: Mapping[str, float] | None = None
     ) -> None:
         if self._bars is not None and task is not None:
-            said = {} if values is None else {"values": _said(values)}
-            self._bars.update(task, completed=done, **said)
+            self._bars.update(task, completed=done)
+            if values is not None:
+                self._bars.update(task, values=_said(values))
 
     def _remove(self, task: TaskID | None) -> None:
         if self._bars is not None and task is not None:

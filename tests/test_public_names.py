@@ -44,7 +44,9 @@ PUBLIC = """
     MetricStore
     ModelGraph
     ModelNode
+    NSampler
     Optimizer
+    PairedSampler
     PhaseGroup
     PhaseGroupResults
     PhaseResults
@@ -57,6 +59,7 @@ PUBLIC = """
     ScikitModelWrapper
     SequentialCNN
     SequentialMLP
+    SimilarityCondition
     SimpleSampler
     SpecError
     SpecplanError
@@ -64,6 +67,7 @@ PUBLIC = """
     TorchModelWrapper
     TrainPhase
     TrainResults
+    TripletSampler
     compare_experiments
     compile
     log_environment

@@ -33,8 +33,9 @@ class Loss:
     """A loss function.
 
     Args:
-        loss: mse, l1, smooth_l1, huber, cross_entropy or bce_with_logits; the name of a class in
-            `torch.nn`, in any case, with or without "Loss" at the end; such a class; or a function of tensors.
+        loss: mse, l1, smooth_l1, huber, cross_entropy, bce_with_logits or triplet_margin; the name of a class
+            in `torch.nn`, in any case, with or without "Loss" at the end; such a class; or a function of
+            tensors.
         loss_kwargs: its arguments.
         backend: "torch"; a name needs one.
         reduction: what values of several elements become: "none" and "mean" their mean, "sum" their sum.
@@ -81,8 +82,9 @@ class Loss:
     def reads(self) -> tuple[str, ...]:
         """The names of what the loss is called with, in order; empty where they are not known."""
         if self.live is None:
-            _, _, name = self.component["use"].partition(":")
-            return LOSSES[name].reads if name else ("input", "target")
+            return {_folded(name): known.reads for name, known in LOSSES.items()}[
+                _folded(self.name)
+            ]
         function = getattr(self.live, "forward", self.live)
         return tuple(inspect.signature(function).parameters)
 

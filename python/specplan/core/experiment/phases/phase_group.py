@@ -1,0 +1,3 @@
+"""The name under which the experiment guide imports PhaseGroup."""
+
+from specplan.experiment.phase_group import PhaseGroup as PhaseGroup

@@ -1,0 +1,3 @@
+"""The name under which the experiment guide imports ResultsConfig."""
+
+from specplan.experiment.results_config import ResultsConfig as ResultsConfig

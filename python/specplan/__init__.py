@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from specplan.results.artifact_store import ArtifactStore as ArtifactStore
     from specplan.results.execution_store import ExecutionStore as ExecutionStore
     from specplan.results.metric_store import MetricStore as MetricStore
+    from specplan.run.callback import ArtifactResult as ArtifactResult
+    from specplan.run.callback import Callback as Callback
+    from specplan.run.callback import MetricResult as MetricResult
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
     from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
@@ -64,7 +67,9 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "AppliedLoss": "experiment.loss",
+    "ArtifactResult": "run.callback",
     "ArtifactStore": "results.artifact_store",
+    "Callback": "run.callback",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
@@ -88,6 +93,7 @@ _MODULES = {
     "Loss": "experiment.loss",
     "MAX_ARTIFACT_SIZE": "track.tracker",
     "MLflowTracker": "track.mlflow",
+    "MetricResult": "run.callback",
     "MetricStore": "results.metric_store",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.graph",
@@ -124,7 +130,9 @@ __all__ = [
     "MAX_ARTIFACT_SIZE",
     "RUN",
     "AppliedLoss",
+    "ArtifactResult",
     "ArtifactStore",
+    "Callback",
     "DataError",
     "DirtyGitAction",
     "DirtyGitError",
@@ -147,6 +155,7 @@ __all__ = [
     "LocalExperimentTracker",
     "Loss",
     "MLflowTracker",
+    "MetricResult",
     "MetricStore",
     "ModelGraph",
     "ModelNode",

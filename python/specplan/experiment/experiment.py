@@ -21,6 +21,7 @@ from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries
 from specplan.experiment.phase_results import PhaseResults, results_of
 from specplan.experiment.storage import Storage
 from specplan.models.torch.wrapper import held_module
+from specplan.run.hooks import Subjects
 from specplan.spec.arguments import checked_int, checked_list
 from specplan.store.run_file import Status
 from specplan.track.prefix import DEFAULT_ROOT, Prefix
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from specplan.experiment.results_config import ResultsConfig
     from specplan.results.open import Run
     from specplan.run.context import Context
-    from specplan.run.hooks import Hooks
     from specplan.run.state import State
 
 Results = TypeVar("Results", PhaseResults, PhaseGroupResults)
@@ -269,17 +269,16 @@ class Experiment(Tracked):
 
         check_options(options)
         watched = Watched(options)
-        callbacks = ExperimentCallbacks(
-            self,
-            self._callbacks,
-            call.by_path,
-            lambda path, context: self._results_at(call.by_path[path], path, context),
-            whole=call.whole,
+        subjects = Subjects(
+            experiment=self,
+            entries=call.by_path,
+            results_of=lambda path, context: self._results_at(call.by_path[path], path, context),
         )
+        callbacks = ExperimentCallbacks(self._callbacks, subjects, whole=call.whole)
         started = datetime.now(UTC)
         error: BaseException | None = None
         try:
-            self._execute(self._spec(call.phases, call.entries), watched, callbacks.hooks())
+            self._execute(call, watched, callbacks)
         except BaseException as raised:
             error = raised
             raise
@@ -304,19 +303,21 @@ class Experiment(Tracked):
         assert results is not None, "a run that completes has a folder"
         return results
 
-    def _execute(self, spec: dict[str, Any], watched: Watched, hooks: Hooks) -> None:
+    def _execute(self, call: _Call[Any], watched: Watched, callbacks: ExperimentCallbacks) -> None:
         from specplan.run.run import run_plan
 
         graph = self._graph()
         live = self._live_of(graph)
-        compiled = compile_objects(spec, graph, fitted=live.fitted)
+        spec = self._spec(call.phases, call.entries)
+        compiled = compile_objects(spec, graph, call.phases, fitted=live.fitted)
         try:
             run_plan(
                 compiled,
                 root=self._storage.root(),
                 display=watched,
                 state=live.state,
-                hooks=hooks,
+                hooks=callbacks.hooks(),
+                subjects=callbacks.subjects,
                 elsewhere=self._storage.elsewhere(),
             )
         finally:

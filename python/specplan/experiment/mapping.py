@@ -48,17 +48,22 @@ def spec_of(
 
 
 def compile_objects(
-    spec: dict[str, Any], graph: ModelGraph, *, fitted: Collection[str] = ()
+    spec: dict[str, Any],
+    graph: ModelGraph,
+    phases: Sequence[Phase] = (),
+    *,
+    fitted: Collection[str] = (),
 ) -> Compiled:
     """Compile a spec with the columns of the graph's FeatureSets bound.
 
     Args:
         spec: what `spec_of` made.
-        graph: the graph that it describes.
+        graph: the graph that it describes; `phases` are those that it has.
         fitted: nodes that an earlier call fitted.
 
     Raises:
         SpecError: the spec is wrong.
+        ValueError: two callbacks of phases of the same label have one label.
     """
     from specplan.plan.compile import compile_mapping
 
@@ -66,13 +71,27 @@ def compile_objects(
         name: feature_set.columns for name, feature_set in _feature_sets(graph).items()
     }
     return compile_mapping(
-        spec, folder=Path(), tables=tables, live=live_objects(graph), fitted=fitted
+        spec, folder=Path(), tables=tables, live=live_objects(graph, phases), fitted=fitted
     )
 
 
-def live_objects(graph: ModelGraph) -> dict[str, Any]:
-    """The objects of the program that a spec of the graph calls `live:NAME`, by name."""
-    return {label: node.model for label, node in graph.nodes.items() if node.is_live}
+def live_objects(graph: ModelGraph, phases: Sequence[Phase] = ()) -> dict[str, Any]:
+    """The objects of the program that a spec calls `live:NAME`, by name.
+
+    Raises:
+        ValueError: two of them have one name.
+    """
+    found: dict[str, Any] = {
+        label: node.model for label, node in graph.nodes.items() if node.is_live
+    }
+    for phase in phases:
+        for name, callback in phase.live_callbacks.items():
+            if found.setdefault(name, callback) is not callback:
+                raise ValueError(
+                    f"callback `{callback.label}` of phase `{phase.label}` has the name of another "
+                    "one; give it another `label`"
+                )
+    return found
 
 
 def compile_graph(graph: ModelGraph) -> Graph:

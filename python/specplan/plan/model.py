@@ -308,6 +308,13 @@ class EarlyStopping(_Part, frozen=True, kw_only=True):
     restore_best: bool
 
 
+class Callback(_Part, frozen=True, kw_only=True):
+    """What is called inside a phase: code of the user's, or an object of the program."""
+
+    label: str
+    component: Component
+
+
 class Guard(_Part, frozen=True, kw_only=True):
     """A condition under which a phase is run, on what was measured before; otherwise it is skipped.
 
@@ -337,6 +344,7 @@ class _Phase(_Part, frozen=True, kw_only=True):
         record: which steps are recorded; records: what is recorded in them.
         passes: the passes that it belongs to, from the outside in.
         guards: conditions under which it is run.
+        callbacks: what is called inside it. Their labels differ.
     """
 
     path: str
@@ -351,6 +359,7 @@ class _Phase(_Part, frozen=True, kw_only=True):
     records: tuple[Record, ...] = ()
     passes: tuple[Pass, ...] = ()
     guards: tuple[Guard, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
 
     @property
     def measured(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import msgspec
 from specplan.components import COMPONENTS
 from specplan.components.merge import Concat
 from specplan.components.model import Cnn, Mlp
-from specplan.components.reference import LIVE_KINDS, OPEN_KINDS, live_name, parse
+from specplan.components.reference import OPEN_KINDS, live_name, parse
 from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
 from specplan.data.split import key_columns
 from specplan.errors import PlanError
@@ -112,7 +112,7 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
 
 
 def _check_live(kind: Kind, use: str, place: str) -> None:
-    right = kind in LIVE_KINDS and live_name(use) is not None
+    right = kind in OPEN_KINDS and live_name(use) is not None
     expect(place, f"names the impossible {kind} `{use}`", that=right)
 
 
@@ -257,6 +257,12 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
     _check_components_of(phase, place)
     for record in phase.records:
         _check_record(plan, phase, record, place)
+    labels = [callback.label for callback in phase.callbacks]
+    expect(place, "has two callbacks of one label", that=len(set(labels)) == len(labels))
+    for callback in phase.callbacks:
+        _check_component("callback", callback.component, place)
+        own = callback.component.code is not None or callback.component.live is not None
+        expect(place, f"calls `{callback.component.use}`, which is built in", that=own)
     match phase:
         case Train():
             _check_training(plan, phase, place)

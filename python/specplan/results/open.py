@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specplan._native import StoreReader
 from specplan.errors import RunError
@@ -10,6 +10,7 @@ from specplan.results.artifacts import Artifacts, artifacts_of, tells_of_artifac
 from specplan.results.columns import find_column
 from specplan.results.locate import find_run
 from specplan.results.ragged import Ragged
+from specplan.results.returned import returned
 from specplan.results.status import phases_now, read_run_file, status_now
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
@@ -214,6 +215,14 @@ class Run:
     ) -> Texts:
         """As `tensors`, of a column of texts: a list of strings by (epoch, batch)."""
         return find_column(self.channels(), Texts, node=node, field=field, phase=phase, role=role)
+
+    def returned(self, phase: str) -> list[dict[str, Any]]:
+        """What callbacks returned in a phase: label, kind, epoch, batch, edge, and name and value of each.
+
+        Raises:
+            StoreError: the records of them are damaged.
+        """
+        return returned(self._records(), phase) if self._has_records() else []
 
     @property
     def artifacts(self) -> Artifacts:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from specplan.data.folds import fold_rows
-from specplan.run.hooks import Hooks, PhaseHooks
+from specplan.run.hooks import Hooks, PhaseHooks, Subjects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     interruption: Interruption
     calls: Mapping[str, Prepared] = {}
     hooks: Hooks = Hooks()
+    subjects: Subjects = Subjects()
     inside: PhaseHooks = PhaseHooks()
     """What is called inside the phase that is run."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -30,6 +30,8 @@ class PhaseHooks(msgspec.Struct, frozen=True, kw_only=True):
         batch_ended: with epoch, batch and registers, after the optimizer's step.
         ended: after the last epoch, with the state that the phase leaves behind; returns metrics to add.
         failed: with the exception that ends the phase, which then goes on.
+        states: what has to be kept to go on in another process, by label; None where nothing is told.
+        resumed: with what `states` gave in the process before, after `started`.
     """
 
     started: tuple[Callable[[], None], ...] = ()
@@ -40,6 +42,8 @@ class PhaseHooks(msgspec.Struct, frozen=True, kw_only=True):
     batch_ended: tuple[Callable[[int, int, Registers], None], ...] = ()
     ended: tuple[Callable[[Mapping[str, float]], Mapping[str, float]], ...] = ()
     failed: tuple[Callable[[BaseException], None], ...] = ()
+    states: tuple[Callable[[], Mapping[str, dict[str, Any] | None]], ...] = ()
+    resumed: tuple[Callable[[Mapping[str, dict[str, Any] | None]], None], ...] = ()
 
 
 class Hooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +72,20 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
 
     def of(self, phase: Phase, context: Context) -> PhaseHooks:
         """What is called inside a phase."""
-        return _joined(PhaseHooks, [make(phase, context) for make in self.inside])
+        return joined_inside([make(phase, context) for make in self.inside])
+
+
+class Subjects(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What callbacks are given of the program that runs the plan; a plan alone has no experiment.
+
+    Attributes:
+        entries: phases and groups of the program, by the path that they have in the plan.
+        results_of: the results of a phase or group, read from the run that is going on.
+    """
+
+    experiment: Any = None
+    entries: Mapping[str, Any] = {}
+    results_of: Callable[[str, Context], object] | None = None
 
 
 Kind = TypeVar("Kind", Hooks, PhaseHooks)
@@ -77,6 +94,11 @@ Kind = TypeVar("Kind", Hooks, PhaseHooks)
 def joined(hooks: Iterable[Hooks]) -> Hooks:
     """All of them, each boundary in their order."""
     return _joined(Hooks, list(hooks))
+
+
+def joined_inside(hooks: Iterable[PhaseHooks]) -> PhaseHooks:
+    """All of them, each boundary in their order."""
+    return _joined(PhaseHooks, list(hooks))
 
 
 def entered(phases: Sequence[Phase], position: int) -> list[str]:

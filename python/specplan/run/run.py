@@ -19,7 +19,7 @@ from specplan.run.context import Context
 from specplan.run.course import Course
 from specplan.run.environment import environment, versions
 from specplan.run.git import check_clean, git_state
-from specplan.run.hooks import Hooks, entered, left
+from specplan.run.hooks import Hooks, PhaseHooks, Subjects, entered, joined_inside, left
 from specplan.run.interruption import interruptible
 from specplan.run.located import located
 from specplan.run.numerics import in_force, seeded
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from specplan.store.run_files import Journal
 
 NO_HOOKS = Hooks()
+NO_SUBJECTS = Subjects()
 
 PHASES: Mapping[type[Phase], str] = {
     Train: "specplan.run.train:train",
@@ -62,14 +63,16 @@ def run_plan(
     trust: bool = False,
     elsewhere: Mapping[str, Path] = {},
     hooks: Hooks = NO_HOOKS,
+    subjects: Subjects = NO_SUBJECTS,
 ) -> Outcome:
     """Run every phase of a plan and write a run folder below `root`.
 
     `state` is that of an earlier outcome, whose weights, estimators and optimizer are gone on with;
     without it everything starts fresh. Data are read and checked before the folder is made, so a
     plan whose data are not there leaves no run behind. `trust` is the word of the user that the code
-    which the plan names may run. `hooks` are called at the boundaries of the run. `elsewhere` has
-    folders for parts of the run folder, by name, which are links in it.
+    which the plan names may run. `hooks` are called at the boundaries of the run; `subjects` are what
+    callbacks of the plan are given of the program. `elsewhere` has folders for parts of the run folder, by
+    name, which are links in it.
 
     Raises:
         CodeError: code of the user that the plan names is missing, changed or not trusted; or an object
@@ -125,6 +128,7 @@ def run_plan(
             interruption=interruption,
             calls=calls,
             hooks=hooks,
+            subjects=subjects,
         )
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
         for warning in warnings:
@@ -239,7 +243,7 @@ def _run_phase(phase: Phase, context: Context) -> dict[str, float]:
 
 def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
     """Run a phase and what is called inside it; returns what it leaves measured."""
-    inside = context.hooks.of(phase, context)
+    inside = joined_inside([_callbacks(phase, context), context.hooks.of(phase, context)])
     context = msgspec.structs.replace(context, inside=inside)
     try:
         for started in inside.started:
@@ -252,6 +256,14 @@ def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
             failed(exception)
         raise
     return values
+
+
+def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
+    if not phase.callbacks:
+        return PhaseHooks()
+    from specplan.run.callbacks import PhaseCallbacks
+
+    return PhaseCallbacks(phase, context).hooks()
 
 
 def _interpreter(phase: Phase) -> Callable[[Any, Context], dict[str, float]]:

@@ -143,6 +143,7 @@ class EvalSpec(_Object, tag_field="phase", tag="eval", frozen=True, kw_only=True
     metrics: tuple[str, ...] = ()
     active: tuple[str, ...] | None = None
     batch_size: Annotated[int, Meta(ge=1)] | None = None
+    callbacks: tuple[ComponentSpec, ...] = ()
     record: RecordMode = "all"
     when: str | None = None
 
@@ -156,6 +157,7 @@ class FitSpec(_Object, tag_field="phase", tag="fit", frozen=True, kw_only=True):
     metrics: tuple[str, ...] = ()
     active: tuple[str, ...] | None = None
     freeze_after_fit: bool = True
+    callbacks: tuple[ComponentSpec, ...] = ()
     record: RecordMode = "all"
     when: str | None = None
 
@@ -296,8 +298,16 @@ def _components_of_entries(
                 yield from _components_of_entries(entry.do, (*here, "do"))
             case TrainSpec():
                 yield (*here, "sampler"), "sampler", entry.sampler
-                for position, callback in enumerate(entry.callbacks):
-                    yield (*here, "callbacks", position), "callback", callback
+                yield from _callbacks(entry, here)
+            case EvalSpec() | FitSpec():
+                yield from _callbacks(entry, here)
+
+
+def _callbacks(
+    phase: TrainSpec | EvalSpec | FitSpec, path: Path
+) -> Iterator[tuple[Path, Kind, ComponentSpec]]:
+    for position, callback in enumerate(phase.callbacks):
+        yield (*path, "callbacks", position), "callback", callback
 
 
 def _only_calls(entries: tuple[Entry, ...]) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specplan.components.callback import EarlyStopping as EarlyStopping
     from specplan.data.feature_set import FeatureSet as FeatureSet
+    from specplan.errors import ArchiveError as ArchiveError
     from specplan.errors import DataError as DataError
     from specplan.errors import DirtyGitError as DirtyGitError
     from specplan.errors import PlanError as PlanError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from specplan.errors import SpecplanError as SpecplanError
     from specplan.errors import StoreError as StoreError
     from specplan.experiment.binding import InputBinding as InputBinding
+    from specplan.experiment.checkpointing import Checkpointing as Checkpointing
     from specplan.experiment.decorator import ml_dash_experiment as ml_dash_experiment
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
     from specplan.experiment.evaluation import Evaluation as Evaluation
@@ -67,9 +69,11 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "AppliedLoss": "experiment.loss",
+    "ArchiveError": "errors",
     "ArtifactResult": "run.callback",
     "ArtifactStore": "results.artifact_store",
     "Callback": "run.callback",
+    "Checkpointing": "experiment.checkpointing",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
@@ -130,9 +134,11 @@ __all__ = [
     "MAX_ARTIFACT_SIZE",
     "RUN",
     "AppliedLoss",
+    "ArchiveError",
     "ArtifactResult",
     "ArtifactStore",
     "Callback",
+    "Checkpointing",
     "DataError",
     "DirtyGitAction",
     "DirtyGitError",

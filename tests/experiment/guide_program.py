@@ -321,3 +321,20 @@ outer.add_phase(
 )
 
 print(f"Flattened: {[p.label for p in outer.flatten()]}")
+
+# %% Manual Checkpointing
+CKPT_DIR = TemporaryDirectory()
+
+exp.set_checkpoint_dir(Path(CKPT_DIR.name))
+
+ckpt_path = exp.save_checkpoint("after_training", overwrite=True)
+print(f"Checkpoint saved to: {ckpt_path}")
+print(f"Available checkpoints: {list(exp.available_checkpoints.keys())}")
+
+# %%
+exp.restore_checkpoint("after_training")
+print("Checkpoint restored.")
+
+# %% Disabling Checkpointing
+with exp.disable_checkpointing():
+    exp.run_phase(train_phase)

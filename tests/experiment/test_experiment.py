@@ -36,14 +36,6 @@ def evaluate(parts: Parts, label: str = "eval") -> EvalPhase:
     return EvalPhase.from_split(label, "test", [parts.loss])
 
 
-@pytest.mark.parametrize("name", ["checkpointing"])
-def test_what_is_not_there_yet_is_said_only_when_it_is_asked_for(name: str) -> None:
-    message = f"^`{name}` is not in this version of specplan; leave it out$"
-    given: dict[str, Any] = {name: [object()]}
-    with pytest.raises(NotImplementedError, match=message):
-        Experiment("exp", **given)
-
-
 def test_a_spec_is_made_of_plain_values(parts: Parts) -> None:
     parts.experiment.execution_plan.add_phase(train(parts, n_epochs=2))
     parts.experiment.execution_plan.add_group(PhaseGroup("empty"))

@@ -76,6 +76,7 @@ def test_every_cell_says_what_it_should(guide: Guide) -> None:
         "Entries: ['cycle_train', 'cycle_eval']",
         "Group results: {'cycle_train': TrainResults(train_eval_cycle.cycle_train: completed, ",
         "Flattened: ['inner_train', 'outer_eval']",
+        "after_training.ckpt.mml\nAvailable checkpoints: ['after_training']\nCheckpoint restored.",
     ]:
         assert line in guide.printed
 
@@ -83,7 +84,10 @@ def test_every_cell_says_what_it_should(guide: Guide) -> None:
 def test_the_feature_set_is_split_as_documented(guide: Guide) -> None:
     assert len(guide["fs"]) == 500
     assert guide["fs"].get_feature_shapes() == {"voltage": (10,)}
-    assert guide["fs"].random_splits.sizes == {"train": 400, "test": 100}
+    assert {name: len(view) for name, view in guide["fs"].splits.items()} == {
+        "train": 400,
+        "test": 100,
+    }
 
 
 def test_the_graph_is_built_with_the_shapes_of_the_data(guide: Guide) -> None:
@@ -137,6 +141,7 @@ def test_the_history_has_an_entry_for_each_call(guide: Guide) -> None:
         "eval",
         "my_experiment",
         "train_eval_cycle",
+        "train",
     ]
     assert {run.status for run in experiment.history} == {"completed"}
     last = experiment.history[2]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -37,6 +35,7 @@ VERBS = {
     "compare": "Show runs side by side.",
     "best": "Rank runs by a metric.",
     "query": "Ask a question in SQL about runs.",
+    "report": "Write a run as one HTML page.",
     "export": "Write the Parquet tables of a run.",
     "verify": "Compare every file of a run with its digests.",
     "repair": "Save what is whole of a damaged run into a copy.",
@@ -67,8 +66,10 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in VERBS and not name.startswith("-"):
-            near = difflib.get_close_matches(name, VERBS, 1)
-            hint = f"\nhint: did you mean `{near[0]}`?" if near else ""
+            from specplan.spec.suggest import closest
+
+            near = closest(name, VERBS)
+            hint = f"\nhint: did you mean `{near}`?" if near else ""
             ctx.fail(f"unknown command `{name}`; known: {', '.join(VERBS)}{hint}")
         return super().resolve_command(ctx, args)
 
@@ -179,6 +180,8 @@ def _invoke(arguments: list[str]) -> int:
         )
         cause = error
     if meta.get("specplan.debug"):
+        import traceback
+
         traceback.print_exception(cause)
     click.echo(message, err=True)
     return 1

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack
 
 from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
+from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
+from specplan.experiment.checkpoints import Checkpoints
 from specplan.experiment.experiment_callback import (
     ExperimentCallback,
     ExperimentCallbacks,
@@ -15,13 +17,13 @@ from specplan.experiment.experiment_callback import (
 from specplan.experiment.graph import ModelGraph
 from specplan.experiment.group_results import PhaseGroupResults, group_results_of
 from specplan.experiment.history import ExperimentRun, History
-from specplan.experiment.mapping import compile_objects, spec_of
+from specplan.experiment.mapping import compile_nodes, compile_objects, spec_of
 from specplan.experiment.phase import Phase
 from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec
 from specplan.experiment.phase_results import PhaseResults, results_of
 from specplan.experiment.storage import Storage
 from specplan.models.torch.wrapper import held_module
-from specplan.run.hooks import Subjects
+from specplan.run.hooks import Subjects, joined
 from specplan.spec.arguments import checked_int, checked_list
 from specplan.store.run_file import Status
 from specplan.track.prefix import DEFAULT_ROOT, Prefix
@@ -30,12 +32,14 @@ from specplan.track.tracked import Tracked, take_run_params, tracked_name
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from specplan.experiment.progress import DisplayOptions, Watched
     from specplan.experiment.results_config import ResultsConfig
     from specplan.results.open import Run
     from specplan.run.context import Context
-    from specplan.run.state import State
+    from specplan.run.state import Snapshot, State
 
 Results = TypeVar("Results", PhaseResults, PhaseGroupResults)
 
@@ -51,7 +55,6 @@ class Experiment(Tracked):
             default), "overwrite" or "rename".
         ctx: where objects are registered; by default a new context. It becomes the active one.
         seed: seed of everything that has none of its own, such as the weights.
-        checkpointing: not in this version.
         prefix: `owner/project/path.../name` in place of a label, whose last part becomes the label; a
             label with a `/` is one. Without both, $DASH_PREFIX says it. See `run`, `log`, `params`,
             `metrics` and `files`.
@@ -62,12 +65,12 @@ class Experiment(Tracked):
         dash_url: a server; this version knows none.
         dash_root: folder of the runs of an experiment with a prefix.
         run_params: parameters of every run.
+        checkpointing: at which boundaries of a run the state is saved to a file.
         callbacks: what is called before and after phases and groups.
         results_config: where results are stored; by default below $SPECPLAN_HOME, and where that is
             not set, in a temporary folder that goes when the results do.
 
     Raises:
-        NotImplementedError: an argument that is not in this version was given.
         TypeError: an argument is of another type.
         ValueError: the label or policy is not valid, or the folder of the results holds something else
             than runs of this experiment.
@@ -78,7 +81,7 @@ class Experiment(Tracked):
         label: str | None = None,
         registration_policy: str | None = None,
         ctx: ExperimentContext | None = None,
-        checkpointing: object = None,
+        checkpointing: Checkpointing | None = None,
         callbacks: Sequence[ExperimentCallback] | None = None,
         results_config: ResultsConfig | None = None,
         *,
@@ -93,7 +96,6 @@ class Experiment(Tracked):
         dash_root: str | os.PathLike[str] | None = DEFAULT_ROOT,
         **run_params: Any,
     ) -> None:
-        _refuse(checkpointing=checkpointing)
         if ctx is not None and not isinstance(ctx, ExperimentContext):
             raise TypeError(f"ctx is an ExperimentContext, not {type(ctx).__name__}")
         take_run_params(run_params, known=_ARGUMENTS)
@@ -102,6 +104,9 @@ class Experiment(Tracked):
         self.label = checked_label(label)
         self._storage = Storage(self.label, results_config)
         self.seed = checked_int("the seed of an experiment", seed)
+        self._history: list[ExperimentRun] = []
+        self._checkpoints = Checkpoints(self.label, self._history)
+        self.set_checkpointing(checkpointing)
         self._ctx = ExperimentContext() if ctx is None else ctx
         if registration_policy is not None:
             self._ctx.registration_policy = checked_policy(registration_policy)
@@ -116,7 +121,6 @@ class Experiment(Tracked):
             dash_root=dash_root,
         )
         self._execution_plan = PhaseGroup(self.label)
-        self._history: list[ExperimentRun] = []
         self._callbacks: list[ExperimentCallback] = []
         for callback in checked_list(f"Experiment `{label}`: callbacks", callbacks or ()):
             self.add_callback(callback)
@@ -128,7 +132,7 @@ class Experiment(Tracked):
         cls,
         label: str,
         registration_policy: str | None = None,
-        checkpointing: object = None,
+        checkpointing: Checkpointing | None = None,
         callbacks: Sequence[ExperimentCallback] | None = None,
         results_config: ResultsConfig | None = None,
         *,
@@ -189,6 +193,69 @@ class Experiment(Tracked):
         """
         self._callbacks.append(checked_callback(callback))
         self._callbacks.sort(key=lambda each: each.execution_order)
+
+    @property
+    def checkpointing(self) -> Checkpointing | None:
+        """At which boundaries the state is saved; None for none."""
+        return self._checkpoints.automatic
+
+    def set_checkpointing(self, checkpointing: Checkpointing | None) -> None:
+        """Save the state at other boundaries from now on, or at none.
+
+        Raises:
+            TypeError: it is no Checkpointing.
+            ValueError: it is in memory, or has a boundary or placeholder that an experiment has not.
+        """
+        self._checkpoints.attach(checked_checkpointing(checkpointing, "experiment"))
+
+    def set_checkpoint_dir(self, path: str | os.PathLike[str]) -> None:
+        """Save checkpoints in this folder from now on. Those that are there already are warned of."""
+        self._checkpoints.set_directory(path)
+
+    @property
+    def available_checkpoints(self) -> dict[str, Path]:
+        """The file of each checkpoint by name: those that were saved, then others in the folder."""
+        return self._checkpoints.available()
+
+    def save_checkpoint(
+        self,
+        name: str,
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        meta: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Save weights, estimators, optimizer and generators to `<name>.ckpt.mml`; returns its path.
+
+        Args:
+            name: under which `restore_checkpoint` finds it.
+            overwrite: whether a checkpoint of this name is replaced.
+            meta: plain values to keep with it.
+
+        Raises:
+            RuntimeError: no directory is set.
+            ValueError: the name is taken or cannot be that of a file, or there is no graph.
+            RunError: a node or the optimizer holds what cannot be stored without pickle.
+        """
+        live = self._built()
+        return self._checkpoints.save(name, live.state, overwrite=overwrite, meta=meta)
+
+    def restore_checkpoint(self, name: str | os.PathLike[str]) -> None:
+        """Go back to a checkpoint, of a name or at a path; so does the history, as far as it is known.
+
+        Raises:
+            ValueError: there is no such checkpoint.
+            ArchiveError, StoreError: it is damaged.
+            RunError: its nodes are not those of the graph.
+        """
+        self._checkpoints.path_of(name)
+        live = self._built()
+        about, snapshot = self._checkpoints.read(name, live.state)
+        live.go_back(snapshot)
+        live.give_back()
+        del self._history[about.history :]
+
+    def disable_checkpointing(self) -> AbstractContextManager[None]:
+        """Save nothing at boundaries meanwhile, those inside of phases included."""
+        return self._checkpoints.disabled()
 
     def to_spec(self) -> dict[str, Any]:
         """The spec of `run`, as plain values. Its FeatureSets are named, their rows are not in it.
@@ -310,13 +377,14 @@ class Experiment(Tracked):
         live = self._live_of(graph)
         spec = self._spec(call.phases, call.entries)
         compiled = compile_objects(spec, graph, call.phases, fitted=live.fitted)
+        saving = self._checkpoints.hooks(call.by_path, whole=call.whole)
         try:
             run_plan(
                 compiled,
                 root=self._storage.root(),
                 display=watched,
                 state=live.state,
-                hooks=callbacks.hooks(),
+                hooks=joined([callbacks.hooks(), saving]),
                 subjects=callbacks.subjects,
                 elsewhere=self._storage.elsewhere(),
             )
@@ -341,6 +409,15 @@ class Experiment(Tracked):
             self._live = _Live(graph, State(), set())
         return self._live
 
+    def _built(self) -> _Live:
+        """The state of the graph with all of its nodes, which the first run would build otherwise."""
+        from specplan.run.build import build_nodes
+
+        graph = self._graph()
+        live = self._live_of(graph)
+        build_nodes(compile_nodes(graph, seed=self.seed), live.state)
+        return live
+
     def _previewed(self, call: _Call[Results], options: DisplayOptions) -> Results:
         before, runs, callbacks = self._live, len(self._history), self._callbacks
         self._callbacks = []
@@ -349,7 +426,7 @@ class Experiment(Tracked):
         fitted = set() if before is None else set(before.fitted)
         self._previewing = True
         try:
-            with self._storage.in_memory():
+            with self._storage.in_memory(), self.disable_checkpointing():
                 return self._recorded(call, options)
         finally:
             self._previewing = False
@@ -377,6 +454,11 @@ class _Live:
         self.graph = graph
         self.state = state
         self.fitted = fitted
+
+    def go_back(self, snapshot: Snapshot) -> None:
+        """Bring back a snapshot, of this state or of a file."""
+        self.state.restore(snapshot)
+        self.fitted = set(self.state.fitted)
 
     def give_back(self) -> None:
         """Give the modules of the program the weights that their nodes have."""
@@ -439,12 +521,6 @@ def _call_of_plan(plan: PhaseGroup) -> _Call[PhaseGroupResults]:
         lambda run: group_results_of(run, plan.label),
         whole=True,
     )
-
-
-def _refuse(**arguments: object) -> None:
-    for name, value in arguments.items():
-        if value is not None:
-            raise NotImplementedError(f"`{name}` is not in this version of specplan; leave it out")
 
 
 def _status(error: BaseException | None) -> Status:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from specplan.components.callback import EarlyStopping
 from specplan.experiment.binding import InputBinding
+from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
 from specplan.experiment.evaluation import Evaluation
 from specplan.experiment.phase import Phase, split_heads
 from specplan.spec.arguments import checked_int
@@ -39,6 +40,7 @@ class TrainPhase(Phase):
         n_epochs: number of passes over the rows.
         active_nodes: nodes that are trained; by default those that the losses need.
         callbacks: each a Callback, an Evaluation or an EarlyStopping.
+        checkpointing: when the state is put aside while the phase goes on.
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
 
     Raises:
@@ -59,17 +61,19 @@ class TrainPhase(Phase):
         n_epochs: int = 1,
         active_nodes: Sequence[str | ModelNode] | None = None,
         callbacks: Sequence[PhaseCallback] | None = None,
+        checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> None:
         if not losses:
             raise ValueError(f"train phase `{label}` needs at least one loss")
         super().__init__(label, input_sources, losses, active_nodes, callbacks)
         self.n_epochs = checked_int(f"train phase `{label}`: n_epochs", n_epochs, least=1)
+        self.checkpointing = checked_checkpointing(checkpointing, "train phase")
         self.result_recording = _recording(result_recording)
         self.sampler = self._one_sampler()
 
     @classmethod
-    def from_split(
+    def from_split(  # noqa: PLR0913 -- as documented
         cls,
         label: str,
         split: str,
@@ -79,6 +83,7 @@ class TrainPhase(Phase):
         *,
         active_nodes: Sequence[str | ModelNode] | None = None,
         callbacks: Sequence[PhaseCallback] | None = None,
+        checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> TrainPhase:
         """Bind every active head node of the active context's graph to one split.
@@ -96,6 +101,7 @@ class TrainPhase(Phase):
             n_epochs=n_epochs,
             active_nodes=active_nodes,
             callbacks=callbacks,
+            checkpointing=checkpointing,
             result_recording=result_recording,
         )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
+from specplan.spec.suggest import closest
 from specplan.store.layout import RunFolder
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ def _not_found(name: str, root: Path) -> str:
     else:
         known = [*experiments, *runs]
         message = f"no run `{name}`; experiments below `{root}`: {_newest(experiments)}"
-    near = difflib.get_close_matches(name, known, 1)
-    return message + (f"\nhint: did you mean `{near[0]}`?" if near else "")
+    near = closest(name, known)
+    return message + (f"\nhint: did you mean `{near}`?" if near else "")
 
 
 def _newest(names: list[str]) -> str:

@@ -23,7 +23,8 @@ from specplan.spec.wording import choices
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from specplan.data.feature_set import FeatureSet, FeatureSetReference
+    from specplan.data.feature_set import FeatureSet
+    from specplan.data.reference import FeatureSetReference
     from specplan.experiment.phase_callback import PhaseCallback
 
 Section = dict[str, Any]

@@ -46,9 +46,9 @@ def assert_equal(again: FeatureSet, feature_set: FeatureSet) -> None:
         np.testing.assert_array_equal(rows, before)
     assert list(again.uuids) == list(feature_set.uuids)
     assert again.available_splits == feature_set.available_splits
-    for name, view in feature_set.splits.items():
-        np.testing.assert_array_equal(again.get_split(name).indices, view.indices)
-        assert again.get_split(name).columns_seen == view.columns_seen
+    for split, view in feature_set.splits.items():
+        np.testing.assert_array_equal(again.get_split(split).indices, view.indices)
+        assert again.get_split(split).columns_seen == view.columns_seen
     assert again.section() == feature_set.section()
     assert again.transforms == feature_set.transforms
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from specplan.data.context import checked_label
-from specplan.data.feature_set import FeatureSet, FeatureSetReference
+from specplan.data.feature_set import FeatureSet
+from specplan.data.reference import FeatureSetReference
 from specplan.experiment.loss import find_node
 from specplan.experiment.node import label_of
 from specplan.samplers import Sampler

@@ -19,7 +19,8 @@ from specplan.spec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from specplan.data.feature_set import FeatureSet, FeatureSetReference
+    from specplan.data.feature_set import FeatureSet
+    from specplan.data.reference import FeatureSetReference
     from specplan.experiment.node import Column
 
 Shape = tuple[int, ...]
@@ -125,7 +126,7 @@ class ConcatNode(GraphNode):
                 return found[0] if found else ()
         columns = tuple(column for targets in found for column in targets)
         for feature_set, name in columns:
-            last = feature_set.columns[name].ndim - 2
+            last = feature_set.columns[name.partition(".")[0]].ndim - 2
             if len(columns) > 1 and self.target_strategy not in (-1, last):
                 raise ValueError(
                     f"ConcatNode `{self.label}`: targets are joined along their last axis, "

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from specplan.data.drawing import Box, Drawing, Edge, Form
-from specplan.data.feature_set import FeatureSetReference
+from specplan.data.reference import FeatureSetReference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from specplan.experiment.node import GraphNode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from specplan.data.feature_set import FeatureSetReference
+    from specplan.data.reference import FeatureSetReference
 
     Read = FeatureSetReference | GraphNode
 

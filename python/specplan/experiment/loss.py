@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
 from specplan.data.context import active_context, checked_label
+from specplan.data.reference import ColumnReference
 from specplan.experiment.node import GraphNode, nodes_of
 from specplan.experiment.optimizer import checked_backend
 from specplan.models.torch.table import LOSSES, MODULES
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from specplan.data.context import ExperimentContext
-    from specplan.data.feature_set import FeatureSetReference
+    from specplan.data.reference import FeatureSetReference
     from specplan.spec.model import ComponentSpec
 
 FIELDS = ("outputs", "targets")
-_NAMED = (("input", "target"), ("anchor", "positive", "negative"))
 RESERVED = ("train_loss", "eval_loss", "fit_loss")
 _REDUCTIONS = ("none", "mean", "sum")
 
@@ -82,8 +82,9 @@ class Loss:
     def reads(self) -> tuple[str, ...]:
         """The names of what the loss is called with, in order; empty where they are not known."""
         if self.live is None:
-            _, _, name = self.component["use"].partition(":")
-            return LOSSES[name].reads if name else ("input", "target")
+            return {_folded(name): known.reads for name, known in LOSSES.items()}[
+                _folded(self.name)
+            ]
         function = getattr(self.live, "forward", self.live)
         return tuple(inspect.signature(function).parameters)
 
@@ -240,10 +241,12 @@ def _ordered(
     return tuple(_input(each, node) for each in checked_list("inputs", inputs))
 
 
-def _input(named: str | FeatureSetReference, node: GraphNode) -> str:
+def _input(named: str | FeatureSetReference | ColumnReference, node: GraphNode) -> str:
     """An input as a spec writes it."""
     if not isinstance(named, str):
-        columns = getattr(named, "columns", None) or [*named.features, *named.targets, *named.tags]
+        if isinstance(named, ColumnReference):
+            return f"{named.feature_set.label}.{named.column}"
+        columns = [*named.features, *named.targets, *named.tags]
         if len(columns) != 1:
             raise ValueError(f"an input of a loss is one column, not {quoted(columns)}")
         return f"{named.feature_set.label}.{columns[0]}"

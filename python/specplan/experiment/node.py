@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from specplan.data.context import active_context, checked_label
-from specplan.data.feature_set import FeatureSet, FeatureSetReference
+from specplan.data.feature_set import FeatureSet
+from specplan.data.reference import FeatureSetReference
 from specplan.experiment.accelerator import Accelerator, accelerator_of
 from specplan.experiment.optimizer import Optimizer
 from specplan.models import (

@@ -56,7 +56,7 @@ class TrainPhase(Phase):
     kind: ClassVar[str] = "train"
     built_in: ClassVar[tuple[type, ...]] = (Evaluation, EarlyStopping)
 
-    def __init__(  # noqa: PLR0913 -- one for each thing that a spec says of a phase
+    def __init__(  # noqa: PLR0913 -- as documented
         self,
         label: str,
         *,

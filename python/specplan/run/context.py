@@ -54,10 +54,10 @@ def split_of(
     from specplan.run.program import Split
 
     label = phase.data if data is None else data
-    table = tables[label]
+    known = plan.data[label]
+    table = tables[label].inside(known.fold_path_of(phase.passes))
     if name is None:
         return Split(table, None, table.rows)
-    known = plan.data[label]
     positions = fold_rows(known, table).positions(known.fold_of(phase.passes), name)
     return Split(table, positions, len(positions))
 

@@ -277,7 +277,7 @@ class Program:
             self.operations.append(operate)
             return
         if label in self._learning:
-            learn = self._learn(label, node, role)
+            learn = self._learn(label, node)
             self.operations.append(
                 _call(learn, [*inputs, *self._targets(label, role)], self._next_computed())
             )
@@ -320,7 +320,7 @@ class Program:
             return []
         return [self._field(label, role, "targets", target.dtype, target.shape)]
 
-    def _learn(self, label: str, node: Node, role: str) -> Callable[..., Tensor]:
+    def _learn(self, label: str, node: Node) -> Callable[..., Tensor]:
         """A batch goes into the estimator, then the estimator is asked for it."""
         from specplan.models.sklearn import build as estimators
 
@@ -331,7 +331,7 @@ class Program:
             state.learning_in_batches.add(label)
         outputs = estimators.outputs(estimators.method_of(node), dtype=node.dtype, shape=node.shape)
         given = dict(node.partial_fit)
-        if estimators.is_classifier(live[label]) and "classes" not in given:
+        if estimators.classifies(live[label]) and "classes" not in given:
             assert node.target is not None
             reading = self._readings[self._reading(label, node.target)]
             given["classes"] = np.unique(

@@ -263,9 +263,9 @@ class State:
         for label, estimator in snapshot.estimators.items():
             self.nodes[label] = self._put_aside(label, estimator)
         self.own_optimizers = {}
-        for label, kept in snapshot.own_optimizers.items():
-            kept.live.load_state_dict(copy.deepcopy(dict(kept.values)))
-            self.own_optimizers[label] = (kept.live, kept.component)
+        for label, own in snapshot.own_optimizers.items():
+            own.live.load_state_dict(copy.deepcopy(dict(own.values)))
+            self.own_optimizers[label] = (own.live, own.component)
         self.optimizer = None
         if (kept := snapshot.optimizer) is not None:
             self.optimizer, self._optimizer_component = kept.live, kept.component

@@ -62,6 +62,12 @@ def learn(estimator: Any, inputs: NDArray[Any], *targets: NDArray[Any], **given:
     estimator.partial_fit(_matrix(inputs), *map(_labels, targets), **given)
 
 
+def classifies(estimator: BaseEstimator) -> bool:
+    """Whether an estimator predicts classes."""
+    found: bool = is_classifier(estimator)
+    return found
+
+
 def method_of(node: Node) -> str:
     """What the estimator of a node is asked for."""
     if node.method is not None:

@@ -318,6 +318,11 @@ class Feeds:
                 hint = did_you_mean(name, known.columns)
                 self._context.error("SP302", message, read.sampler_place, hint=hint)
                 return None
+            if known.data is not None and name in known.data.scaled:
+                message = f"`{name}` is scaled, and samplers look at columns as they are stored"
+                hint = f"name `{known.data.scaled[name]}`"
+                self._context.error("SP302", message, read.sampler_place, hint=hint)
+                return None
         if known.data is None or (known.cut is None and read.split is not None):
             return None
         fold = self._phase.step.cuts.get(read.data)

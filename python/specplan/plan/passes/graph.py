@@ -15,7 +15,7 @@ from specplan.plan.model import Component, Node, Read
 from specplan.plan.passes.components import SklearnModel, as_plan
 from specplan.plan.passes.joins import refused
 from specplan.plan.passes.order import in_order
-from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
+from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn, is_estimator
 from specplan.plan.passes.references import ColumnsOf, NodeOf, references, resolve_target
 from specplan.plan.shapes import (
     LARGEST_SIZE,
@@ -165,7 +165,9 @@ class _Builder:
     def build(self, reads: tuple[Reference, ...]) -> Node | None:
         outputs = [self._output(read) for read in reads]
         known = self.model or self.merge
-        if self.spec.output_shape is not None and known and not isinstance(known, UsersOwn):
+        asked = self.spec.output_method in ("predict_proba", "decision_function")
+        said = self.spec.output_shape is not None and known is not None
+        if said and not asked and not isinstance(known, UsersOwn):
             message = f"{self.label}: `output_shape` beside a model is for models of your own"
             self._error("SP409", message, "output_shape", "mlp and cnn take it as an argument")
             return None
@@ -180,6 +182,8 @@ class _Builder:
                 return self._sklearn(self.model, reads[0], outputs[0])
             case OwnCode():
                 return self._own(self.model, reads[0], outputs[0])
+            case LiveObject() if is_estimator(self.model.value):
+                return self._live_estimator(self.model, reads[0], outputs[0])
             case LiveObject():
                 return self._live(self.model, reads[0], outputs[0])
         return None
@@ -344,7 +348,72 @@ class _Builder:
         same = prod(target.shape) == prod(output_shape) and not classes
         return self._read(self.target, target.dtype, output_shape if same else target.shape)
 
+    def _live_estimator(
+        self, model: LiveObject, read: Reference, output: Output
+    ) -> Node | None:
+        from specplan.models.sklearn.live import kind_of, width_of
+
+        kind, width = kind_of(model.value), prod(output.shape)
+        inputs = (self._read(read, output.dtype, (width,)),)
+        name = type(model.value).__name__
+        if kind == "transformer":
+            shape: Shape = (width_of(model.value, width),)
+            node = Node(
+                backend="sklearn",
+                component=model.component,
+                inputs=inputs,
+                target=self._target_read(shape, classes=False),
+                dtype="float64",
+                shape=shape,
+                method="transform",
+                partial_fit=self.spec.partial_fit_kwargs,
+            )
+            return self._asked(node, name)
+        target = self._output(self.target) if self.target else None
+        if target is None or self.target is None:
+            if self.spec.target is None and not self._lost_target():
+                message = f"{name} learns from targets; the node has no `target`"
+                self.context.error("SP605", message, self.path, hint="add `target: FeatureSet.column`")
+            return None
+        size = prod(target.shape)
+        learned = self._read(self.target, target.dtype, () if size == 1 else (size,))
+        node = Node(
+            backend="sklearn",
+            component=model.component,
+            inputs=inputs,
+            target=learned,
+            dtype=learned.dtype if kind == "classifier" else "float64",
+            shape=learned.shape,
+            method="predict",
+            partial_fit=self.spec.partial_fit_kwargs,
+        )
+        return self._asked(node, name)
+
+    def _asked(self, node: Node, name: str) -> Node | None:
+        """The node with the method that the spec asks for in place of the usual one."""
+        method = self.spec.output_method
+        if method in ("auto", "predict"):
+            return node
+        shape = self.spec.output_shape
+        if shape is None and method == "predict_proba":
+            message = f"{self.label} needs `output_shape`: {name} gives a probability for each class"
+            self._error("SP605", message, "output_method", "`output_shape: [n]` for n classes")
+            return None
+        return msgspec.structs.replace(node, method=method, dtype="float64", shape=shape or ())
+
     def _sklearn(self, model: SklearnModel, read: Reference, output: Output) -> Node | None:
+        node = self._estimated(model, read, output)
+        if node is None:
+            return None
+        if self.spec.partial_fit_kwargs:
+            node = msgspec.structs.replace(node, partial_fit=self.spec.partial_fit_kwargs)
+        name = model.use.partition(":")[2]
+        if self.spec.output_method == "predict_proba" and not model.estimator.predict_proba:
+            self._error("SP605", f"{name} has no predict_proba", "output_method")
+            return None
+        return self._asked(node, name)
+
+    def _estimated(self, model: SklearnModel, read: Reference, output: Output) -> Node | None:
         inputs = (self._read(read, output.dtype, (prod(output.shape),)),)
         component = self._estimator(model)
         if model.estimator.kind == "transformer":

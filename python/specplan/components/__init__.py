@@ -17,6 +17,7 @@ from specplan.components.loss import (
     Huber,
     MeanSquaredError,
     SmoothL1,
+    TripletMargin,
 )
 from specplan.components.merge import Concat
 from specplan.components.metric import (
@@ -29,9 +30,29 @@ from specplan.components.metric import (
 from specplan.components.model import Cnn, Mlp
 from specplan.components.optimizer import SGD, Adam, AdamW, RMSprop
 from specplan.components.repetition import Folds, Seeds
-from specplan.components.sampler import Simple
+from specplan.components.sampler import Paired, Roles, Simple, Triplet
+from specplan.components.scaler import (
+    Absolute,
+    MaxAbs,
+    MinMax,
+    Negate,
+    Normalizer,
+    PerSampleMinMax,
+    PerSampleZeroStart,
+    Power,
+    Quantile,
+    Robust,
+    Segmented,
+    Standard,
+)
 from specplan.components.source import ArrowFile, MemoryTable, ParquetFile
-from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
+from specplan.components.split import (
+    ColumnSplit,
+    ConditionSplit,
+    OrderedSplit,
+    RandomSplit,
+    RowsSplit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +62,7 @@ if TYPE_CHECKING:
 Kind = Literal[
     "source",
     "split",
+    "scaler",
     "sampler",
     "model",
     "merge",
@@ -59,12 +81,32 @@ def _by_name(*classes: type[Component]) -> Mapping[str, type[Component]]:
 
 COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
     "source": _by_name(ParquetFile, ArrowFile, MemoryTable),
-    "split": _by_name(RandomSplit, OrderedSplit, ColumnSplit),
-    "sampler": _by_name(Simple),
+    "split": _by_name(RandomSplit, OrderedSplit, ColumnSplit, ConditionSplit, RowsSplit),
+    "scaler": _by_name(
+        Standard,
+        MinMax,
+        MaxAbs,
+        Robust,
+        Normalizer,
+        Quantile,
+        Power,
+        Absolute,
+        Negate,
+        PerSampleMinMax,
+        PerSampleZeroStart,
+        Segmented,
+    ),
+    "sampler": _by_name(Simple, Paired, Triplet, Roles),
     "model": _by_name(Mlp, Cnn),
     "merge": _by_name(Concat),
     "loss": _by_name(
-        MeanSquaredError, L1, SmoothL1, Huber, CrossEntropy, BinaryCrossEntropyWithLogits
+        MeanSquaredError,
+        L1,
+        SmoothL1,
+        Huber,
+        CrossEntropy,
+        BinaryCrossEntropyWithLogits,
+        TripletMargin,
     ),
     "optimizer": _by_name(SGD, Adam, AdamW, RMSprop),
     "metric": _by_name(

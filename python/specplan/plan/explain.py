@@ -5,16 +5,20 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from specplan.components.sampler import DEFAULT_ROLE
 from specplan.models.sklearn.table import estimators
 from specplan.plan.amounts import count, size
+from specplan.plan.by_feed import by_feed
 from specplan.plan.dtypes import item_size
 from specplan.plan.model import Call, Eval, Fit, Train
+from specplan.plan.recorded_bytes import epoch_rows
 from specplan.plan.shapes import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from specplan.plan.model import (
+        Argument,
         Component,
         Data,
         Fold,
@@ -50,7 +54,7 @@ def explain(plan: Plan) -> str:
     numbers: dict[str, int] = {}
     for number, phase in enumerate(plan.phases, start=1):
         numbers[phase.path] = number
-        lines += ["", *_phase(phase, number, numbers[_path_in_first_passes(phase)])]
+        lines += ["", *_phase(plan, phase, number, numbers[_path_in_first_passes(phase)])]
     return "\n".join(lines) + "\n"
 
 
@@ -73,10 +77,15 @@ def _data(label: str, data: Data) -> Iterator[str]:
     where = source.path if source.path is not None else source.name
     yield f"data {label}: {count(data.rows, 'row')}, {source.use} {where}"
     for name, column in data.columns.items():
-        yield f"  {name}: {column.dtype} {show(column.shape)}, {column.domain}"
+        if name not in data.scaled:
+            yield f"  {name}: {column.dtype} {show(column.shape)}, {column.domain}"
     if data.splitter is not None:
         sizes = ", ".join(f"{name} {rows}" for name, rows in data.sizes.items())
         yield f"  splits by {_splitter(data.splitter)}: {sizes}"
+    for scale in data.scale:
+        fitted = "all rows" if scale.fit_on is None else scale.fit_on
+        columns = ", ".join(scale.columns)
+        yield f"  scales {columns} by {_component(scale.component)}, fitted on {fitted}"
     yield from _folds(data)
 
 
@@ -115,6 +124,11 @@ def _splitter(splitter: Component) -> str:
         if args.get(parameter)
     )
     column = f" {args['column']}" if "column" in args else ""
+    if splitter.use == "rows":
+        column = f" of {', '.join(args['splits'].values())}"
+    if splitter.use == "condition":
+        names = {name for conditions in args["splits"].values() for name in conditions}
+        column = f" on {', '.join(sorted(names))}"
     return f"{splitter.use}{column}{seed}{by}"
 
 
@@ -171,7 +185,7 @@ def _path_in_first_passes(phase: Phase) -> str:
     return ".".join(labels)
 
 
-def _phase(phase: Phase, number: int, same_as: int) -> Iterator[str]:
+def _phase(plan: Plan, phase: Phase, number: int, same_as: int) -> Iterator[str]:
     if same_as != number:
         rows = "" if isinstance(phase, Call) else f", {count(phase.rows, 'row')}"
         yield f"phase {number} {phase.path}: as phase {same_as}{rows}"
@@ -204,7 +218,7 @@ def _phase(phase: Phase, number: int, same_as: int) -> Iterator[str]:
     yield from _objectives("metric", phase.metrics)
     if isinstance(phase, Train):
         yield from _between(phase)
-    yield from _recorded(phase)
+    yield from _recorded(plan, phase)
 
 
 def _guard(guard: Guard) -> str:
@@ -221,7 +235,17 @@ _KINDS: dict[type[Any], str] = {Train: "train on", Eval: "evaluate on", Fit: "fi
 def _train(phase: Train) -> Iterator[str]:
     steps = phase.epochs * phase.steps
     yield f"  {count(phase.epochs, 'epoch')} of {count(phase.steps, 'step')}, {count(steps, 'step')} in all"
-    yield f"  sampler {_component(phase.sampler.component)}"
+    if phase.feeds:
+        yield f"  schedule {phase.schedule} of {count(len(phase.feeds), 'input')}"
+    for feed in phase.feeds:
+        split = "all rows" if feed.split is None else f"split {feed.split}"
+        where = f"{feed.data}, {split}, {count(feed.rows, 'row')} in {count(feed.steps, 'step')}"
+        yield f"  {_names(feed.nodes)} reads {where}, sampler {_component(feed.sampler.component)}"
+    if not phase.feeds:
+        yield f"  sampler {_component(phase.sampler.component)}"
+    if phase.sampler.samples is not None and not phase.feeds:
+        what = f"tuples of {', '.join(phase.sampler.roles)}" if phase.sampler.roles else "rows"
+        yield f"  an epoch has {phase.sampler.samples} {what}"
     yield f"  trains {_names(phase.trainable)}"
     others = tuple(label for label in phase.nodes if label not in phase.trainable)
     if others:
@@ -249,33 +273,38 @@ def _objectives(noun: str, objectives: tuple[Objective, ...]) -> Iterator[str]:
     for objective in objectives:
         weight = f", weight {objective.weight:g}" if objective.weight != 1 else ""
         arguments = ", ".join(
-            f"{argument.node}.{argument.field} as {argument.dtype} {show(argument.shape, batch=True)}"
+            f"{argument.node}.{argument.field}{_role(argument)} as {argument.dtype} "
+            f"{show(argument.shape, batch=True)}"
             for argument in objective.arguments
         )
         yield f"  {noun} {objective.label}: {_component(objective.component)} of {arguments}{weight}"
 
 
-def _recorded(phase: Phase) -> Iterator[str]:
+def _recorded(plan: Plan, phase: Phase) -> Iterator[str]:
     if not phase.records:
         yield "  records metrics only"
         return
     values = ", ".join(
-        record.field if record.field == "sample_id" else f"{record.node}.{record.field}"
+        f"{record.field}{_role(record)}"
+        if record.field == "sample_id"
+        else f"{record.node}.{record.field}{_role(record)}"
         for record in phase.records
     )
-    rows, batches = phase.rows, phase.steps
-    kept = ""
+    kept, epochs = "", 1
     if isinstance(phase, Train):
-        if phase.sampler.component.args["drop_last"]:
-            rows = phase.steps * phase.sampler.component.args["batch_size"]
         if phase.record == "all" or phase.early_stopping is not None:
-            rows, batches = rows * phase.epochs, batches * phase.epochs
+            epochs = phase.epochs
         kept = " of the last epoch" if phase.record == "last" else " of each epoch"
     total = sum(
-        rows * (_row_bytes(record) + _KEY_BYTES) + batches * _INDEX_BYTES
-        for record in phase.records
+        epochs * (epoch_rows(part) * (_row_bytes(record) + _KEY_BYTES) + part.steps * _INDEX_BYTES)
+        for part in (by_feed(plan.graph, phase) if isinstance(phase, Train) else (phase,))
+        for record in part.records
     )
     yield f"  records {values}{kept}: about {size(total)}"
+
+
+def _role(part: Argument | Record) -> str:
+    return "" if part.role == DEFAULT_ROLE else f".{part.role}"
 
 
 def _row_bytes(record: Record) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.plan.by_feed import by_feed
 from specplan.plan.dtypes import item_size
 from specplan.plan.flops import layers
 from specplan.plan.model import Train
@@ -60,6 +61,7 @@ def peak_memory(plan: Plan, recorded: Sequence[int]) -> tuple[Memory, ...]:
         parts: list[Phase | Evaluation] = [phase]
         snapshot = False
         if isinstance(phase, Train):
+            parts = [*by_feed(plan.graph, phase)]
             state = _STATES.get(phase.optimizer.use, _two)(phase.optimizer)
             trained |= {label: state * (nodes[label].parameters or 0) for label in phase.trainable}
             parts += phase.evaluations
@@ -114,7 +116,10 @@ def _table_bytes(plan: Plan) -> int:
     used: set[tuple[str, str]] = set()
     for node in plan.graph.nodes.values():
         for read in (*node.inputs, *([node.target] if node.target is not None else ())):
-            used |= {(read.value.partition(".")[0], name) for name in read.columns}
+            label = read.value.partition(".")[0]
+            for name in read.columns:
+                # A scaled column is there beside the one that it was made of.
+                used |= {(label, name), (label, plan.data[label].scaled.get(name, name))}
     total = 0
     for label, name in used:
         column = plan.data[label].columns[name]
@@ -159,6 +164,8 @@ def _activations(plan: Plan, part: Phase | Evaluation) -> int:
     nodes = plan.graph.nodes
     training = isinstance(part, Train)
     rows = batch_size(part)
+    if isinstance(part, Train):
+        rows *= max(1, len(part.sampler.roles))
     elements = 0
     for label in part.nodes:
         outputs = [layer.outputs for layer in layers(nodes[label])] or [prod(nodes[label].shape)]

@@ -15,7 +15,8 @@ from specplan.components import COMPONENTS
 from specplan.components.merge import Concat
 from specplan.components.model import Cnn, Mlp
 from specplan.components.reference import OPEN_KINDS, live_name, parse
-from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
+from specplan.components.split import OrderedSplit, RandomSplit, Splitter
+from specplan.data.scaler_faults import fault
 from specplan.data.split import key_columns
 from specplan.errors import PlanError
 from specplan.models.sklearn import table
@@ -23,10 +24,11 @@ from specplan.plan.dtypes import NUMBERS
 from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.shapes import LARGEST_SIZE, ShapeError, cnn_features, concat_shape
 from specplan.plan.verify_course import check_course, check_folds, expect
+from specplan.plan.verify_feeds import check_feeds
 from specplan.spec.model import LONGEST_NAME, MOST_THREADS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from specplan.components import Kind
     from specplan.components.component import Component as Declared
@@ -106,8 +108,8 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
         found = msgspec.convert({**component.args, "use": component.use}, declaration)
     except msgspec.ValidationError as error:
         raise PlanError(f"{place} has wrong arguments for `{component.use}`: {error}") from None
-    complete = component.args.keys() == set(declaration.__struct_encode_fields__)
-    expect(place, f"leaves arguments of `{component.use}` open", that=complete)
+    open_ = set(declaration.__struct_encode_fields__) - component.args.keys() - declaration.later
+    expect(place, f"leaves arguments of `{component.use}` open", that=not open_)
     return found
 
 
@@ -147,25 +149,53 @@ def _check_data(data: Data, place: str) -> None:
     source = data.source
     found = source.name if source.use == "memory" else source.path
     expect(place, "does not say where its rows are", that=found is not None)
-    whole = sum(data.sizes.values()) == data.rows and min(data.sizes.values(), default=0) > 0
-    expect(place, "has other splits", that=not data.splits or whole)
+    possible = all(0 < size <= data.rows for size in data.sizes.values())
+    whole = sum(data.sizes.values()) == data.rows
+    chosen = data.splitter is not None and data.splitter.use in ("condition", "rows")
+    expect(place, "has other splits", that=not data.splits or (possible and (whole or chosen)))
     expect(place, "does not say how it is split", that=not data.splits or data.splitter is not None)
     if data.splitter is not None:
         splitter = _check_component("split", data.splitter, place)
         if "seed" in data.splitter.args:
             _check_seed(data.splitter.args["seed"], place)
-        assert isinstance(splitter, RandomSplit | OrderedSplit | ColumnSplit)
-        names = splitter.splits if isinstance(splitter, ColumnSplit) else splitter.ratios
+        assert isinstance(splitter, Splitter)
+        match splitter:
+            case RandomSplit(ratios=names) | OrderedSplit(ratios=names):
+                labels = set(names)
+            case _:
+                labels = set(splitter.splits)
         expect(
             place,
             "has other splits than it says",
-            that=not data.splits or names.keys() == data.sizes.keys(),
+            that=not data.splits or labels == data.sizes.keys(),
         )
         known = data.columns.keys() >= set(key_columns(splitter))
         expect(place, "is split by a column that it does not have", that=known)
     for name, column in data.columns.items():
         _check_shape(column.shape, f"{place}.{name}")
+    _check_scale(data, place)
     check_folds(data, place)
+
+
+def _check_scale(data: Data, place: str) -> None:
+    for each in data.scale:
+        scaler = _check_component("scaler", each.component, place)
+        columns = [data.columns.get(name) for name in each.columns]
+        known = [column for column in columns if column is not None]
+        right = bool(known) and len(known) == len(columns) == len(set(each.columns))
+        expect(place, "scales a column that it does not have", that=right)
+        numbers = all(column.dtype in NUMBERS for column in known)
+        expect(place, "scales a column that is no numbers", that=numbers)
+        split = each.fit_on is None or each.fit_on in data.sizes
+        expect(place, f"fits a scaler on the unknown split {each.fit_on}", that=split)
+        elements = sum(prod(column.shape) for column in known)
+        fits = scaler is not None and fault(scaler, elements) is None
+        expect(place, "scales with arguments that do not fit", that=fits)
+    for made, name in data.scaled.items():
+        column = data.columns.get(made)
+        same = column is not None and column.shape == data.columns[name].shape
+        floats = column is not None and column.dtype in ("float32", "float64")
+        expect(f"{place}.{made}", "is not what a scaler makes", that=same and floats)
 
 
 def _check_seed(seed: object, place: str) -> None:
@@ -252,7 +282,8 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
         place, f"reads the wrong rows of {phase.data}", that=phase.rows == rows and phase.rows > 0
     )
     expect(place, "has no steps", that=phase.steps > 0)
-    _check_nodes(plan, phase.nodes, phase.data, place)
+    read = {phase.data} if not isinstance(phase, Train) else {f.data for f in phase.all_feeds}
+    _check_nodes(plan, phase.nodes, read, place)
     _check_objectives(plan, (*phase.losses, *phase.metrics), phase.nodes, place)
     _check_components_of(phase, place)
     for record in phase.records:
@@ -286,16 +317,21 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
     _check_subset(phase.trainable, phase.nodes, place, "trains")
     _check_backends(plan, phase.trainable, "torch", place, "trains")
     expect(place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses))
-    _check_component("sampler", phase.sampler.component, place)
-    _check_seed(phase.sampler.seed, place)
+    for feed in phase.all_feeds:
+        _check_component("sampler", feed.sampler.component, place)
+        _check_seed(feed.sampler.seed, place)
+    check_feeds(plan, phase, place)
     _check_component("optimizer", phase.optimizer, place)
     for evaluation in phase.evaluations:
-        data = plan.data[phase.data]
+        label = evaluation.data or phase.data
+        data = plan.data.get(label)
+        if data is None:
+            raise PlanError(f"{place} evaluates the unknown FeatureSet {label}")
         size = data.sizes_in(data.fold_of(phase.passes)).get(evaluation.split)
         expect(place, f"evaluates the wrong {evaluation.split}", that=evaluation.rows == size)
         expect(place, "evaluates after no epoch", that=evaluation.every_n_epochs > 0)
         _check_batch_size(evaluation, place)
-        _check_nodes(plan, evaluation.nodes, phase.data, place)
+        _check_nodes(plan, evaluation.nodes, {label}, place)
         objectives = (*evaluation.losses, *evaluation.metrics)
         _check_objectives(plan, objectives, evaluation.nodes, place)
         _check_components_of(evaluation, place)
@@ -303,7 +339,9 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
 
 def _check_record(plan: Plan, phase: Phase, record: Record, place: str) -> None:
     if record.field == "sample_id":
-        owners, elements = {phase.data}, 1
+        feeds = phase.all_feeds if isinstance(phase, Train) else ()
+        owners = {phase.data, *(f.data for f in feeds), *(n for f in feeds for n in f.nodes)}
+        elements = 1
     else:
         owners = set(phase.nodes)
         node = plan.graph.nodes.get(record.node)
@@ -335,13 +373,15 @@ def _check_backends(
     expect(place, f"{verb} nodes that are not of {backend}, or none", that=right and bool(labels))
 
 
-def _check_nodes(plan: Plan, nodes: tuple[str, ...], feature_set: str, place: str) -> None:
+def _check_nodes(
+    plan: Plan, nodes: tuple[str, ...], feature_sets: Collection[str], place: str
+) -> None:
     positions = [plan.graph.order.index(label) for label in nodes if label in plan.graph.nodes]
     expect(place, "computes an unknown node", that=len(positions) == len(nodes))
     expect(place, "computes its nodes in another order", that=positions == sorted(set(positions)))
     for label in nodes:
         for read in _reads(plan.graph.nodes[label]):
-            known = set(nodes) if not read.columns else {feature_set}
+            known = set(nodes) if not read.columns else feature_sets
             owner = read.value.partition(".")[0]
             expect(
                 place, f"does not compute {read.value}, which {label} reads", that=owner in known
@@ -357,7 +397,7 @@ def _check_objectives(
 ) -> None:
     for objective in objectives:
         compares = f"does not compare two values for {objective.label}"
-        expect(place, compares, that=len(objective.arguments) == 2)
+        expect(place, compares, that=len(objective.arguments) >= 2)
         for argument in objective.arguments:
             _check_subset((argument.node,), nodes, place, f"computes {objective.label} from")
             node = plan.graph.nodes[argument.node]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specplan._native import StoreReader
@@ -20,7 +21,7 @@ from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
 
     import pyarrow as pa
 
@@ -249,6 +250,20 @@ class Run:
                 if not tells_of_artifacts(reader)
             ),
         ]
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write the run as one HTML page that needs nothing else; returns where. A file there is replaced.
+
+        Raises:
+            OSError: the file cannot be written.
+            RunError, StoreError: the run is damaged.
+        """
+        from specplan.plan.canonical import write_atomically
+        from specplan.results.report import report_html
+
+        target = Path(path)
+        write_atomically(target, report_html(self).encode())
+        return target
 
     def kept_epoch(self, phase: str) -> int | None:
         """The one epoch whose rows count, where a phase records only its last one; None for all."""

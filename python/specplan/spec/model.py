@@ -68,6 +68,14 @@ class CodeSpec(_Object, frozen=True, kw_only=True):
     pre_experiment: str | None = None
 
 
+class ScaleSpec(_Object, frozen=True, kw_only=True):
+    """A scaler, the columns that it scales, and the split that it learns from."""
+
+    component: ComponentSpec
+    columns: Annotated[tuple[str, ...], Meta(min_length=1)]
+    fit_on: str | None = None
+
+
 class FeatureSetSpec(_Object, frozen=True, kw_only=True):
     """Rows of data: where they come from, which columns play which part, how they are split."""
 
@@ -76,6 +84,7 @@ class FeatureSetSpec(_Object, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     splits: ComponentSpec | None = None
+    scale: tuple[ScaleSpec, ...] = ()
 
 
 class NodeSpec(_Object, frozen=True, kw_only=True):
@@ -118,6 +127,17 @@ class MetricSpec(_Object, frozen=True, kw_only=True):
 
 
 RecordMode = Literal["all", "last", "none"]
+BatchSchedule = Literal["zip_strict", "zip_cycle", "alternate_strict", "alternate_cycle"]
+
+
+class InputSpec(_Object, frozen=True, kw_only=True):
+    """Which rows of a FeatureSet a node reads in a train phase, and in which batches."""
+
+    node: str
+    from_: str | None = msgspec.field(name="from", default=None)
+    split: str | None = None
+    sampler: ComponentSpec | None = None
+    stream: Label = "default"
 
 
 class TrainSpec(_Object, tag_field="phase", tag="train", frozen=True, kw_only=True):
@@ -125,13 +145,20 @@ class TrainSpec(_Object, tag_field="phase", tag="train", frozen=True, kw_only=Tr
 
     label: Label
     split: str | None = None
+    inputs: Annotated[tuple[InputSpec, ...], Meta(min_length=1)] | None = None
+    batch_schedule: BatchSchedule = "zip_strict"
     epochs: Annotated[int, Meta(ge=1)] = 1
-    sampler: ComponentSpec
+    sampler: ComponentSpec | None = None
     losses: Annotated[tuple[str, ...], Meta(min_length=1)]
     active: tuple[str, ...] | None = None
     callbacks: tuple[ComponentSpec, ...] = ()
     record: RecordMode = "all"
     when: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.sampler is None and self.inputs is None:
+            msg = "a train phase has a `sampler`, or `inputs`"
+            raise ValueError(msg)
 
 
 class EvalSpec(_Object, tag_field="phase", tag="eval", frozen=True, kw_only=True):
@@ -245,6 +272,8 @@ def from_value(value: dict[str, Any], *, name: str) -> Spec:
             shaped[section] = {
                 label: _component_apart(item, keys) for label, item in shaped[section].items()
             }
+    if isinstance(shaped.get("data"), dict):
+        shaped["data"] = {label: _scalers_apart(item) for label, item in shaped["data"].items()}
     shaped["plan"] = _groups_tagged(shaped.get("plan"))
     spec = msgspec.convert(shaped, Spec)
     if not {"data", "graph"} <= value.keys() and not _only_calls(spec.plan):
@@ -260,6 +289,8 @@ def to_value(spec: Spec) -> dict[str, Any]:
     for section in ("losses", "metrics"):
         for label, item in value[section].items():
             value[section][label] = item.pop("component") | item
+    for feature_set in value["data"].values():
+        feature_set["scale"] = [item.pop("component") | item for item in feature_set["scale"]]
     for node in value["graph"]["nodes"].values():
         del node["merge" if node["merge"] is None else "model"]
     value["plan"] = _groups_untagged(value["plan"])
@@ -272,6 +303,8 @@ def components_of(spec: Spec) -> Iterator[tuple[Path, Kind, ComponentSpec]]:
         yield ("data", name, "source"), "source", feature_set.source
         if feature_set.splits is not None:
             yield ("data", name, "splits"), "split", feature_set.splits
+        for index, scale in enumerate(feature_set.scale):
+            yield ("data", name, "scale", index), "scaler", scale.component
     for name, node in spec.graph.nodes.items():
         if node.model is not None:
             yield ("graph", "nodes", name, "model"), "model", node.model
@@ -297,7 +330,11 @@ def _components_of_entries(
                     yield (*here, "for_each"), "repetition", entry.for_each
                 yield from _components_of_entries(entry.do, (*here, "do"))
             case TrainSpec():
-                yield (*here, "sampler"), "sampler", entry.sampler
+                if entry.sampler is not None:
+                    yield (*here, "sampler"), "sampler", entry.sampler
+                for position, each in enumerate(entry.inputs or ()):
+                    if each.sampler is not None:
+                        yield (*here, "inputs", position, "sampler"), "sampler", each.sampler
                 yield from _callbacks(entry, here)
             case EvalSpec() | FitSpec():
                 yield from _callbacks(entry, here)
@@ -317,8 +354,16 @@ def _only_calls(entries: tuple[Entry, ...]) -> bool:
     )
 
 
+_SCALE_KEYS = frozenset(ScaleSpec.__struct_fields__) - {"component"}
 _LOSS_KEYS = frozenset(LossSpec.__struct_fields__) - {"component"}
 _METRIC_KEYS = frozenset(MetricSpec.__struct_fields__) - {"component"}
+
+
+def _scalers_apart(feature_set: object) -> object:
+    if not isinstance(feature_set, dict) or not isinstance(feature_set.get("scale"), list):
+        return feature_set
+    scale = [_component_apart(item, _SCALE_KEYS) for item in feature_set["scale"]]
+    return feature_set | {"scale": scale}
 
 
 def _component_apart(item: object, keys: frozenset[str]) -> object:

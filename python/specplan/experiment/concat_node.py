@@ -74,8 +74,8 @@ class ConcatNode(GraphNode):
             raise ValueError(f"ConcatNode `{label}` joins at least two values, not {len(reads)}")
         self.upstream_refs = reads
         self.concat_axis = checked_int("concat_axis", concat_axis)
-        self.target_strategy = _strategy("concat_axis_targets", concat_axis_targets, reads)
-        self.tags_strategy = _strategy("concat_axis_tags", concat_axis_tags, reads)
+        self.target_strategy = strategy_of("concat_axis_targets", concat_axis_targets, reads)
+        self.tags_strategy = strategy_of("concat_axis_tags", concat_axis_tags, reads)
         self.component = written(
             "merge",
             "concat",
@@ -176,9 +176,15 @@ class ConcatNode(GraphNode):
         )
 
 
-def _strategy(
+def strategy_of(
     what: str, value: int | str | GraphNode, reads: Sequence[FeatureSetReference | GraphNode]
 ) -> Strategy:
+    """The strategy that an argument means.
+
+    Raises:
+        TypeError: it is neither an axis, a word nor a node.
+        ValueError: it is a node that is not among `reads`, or another word.
+    """
     if isinstance(value, GraphNode):
         if not any(value is read for read in reads):
             raise ValueError(

@@ -63,7 +63,7 @@ def test_nodes_that_come_later_join_the_optimizer() -> None:
     nodes = {"Net": specs.node(specs.MLP), "Other": specs.node(specs.MLP)}
     later = specs.compiled(specs.train(), nodes=nodes).plan
     state.add_nodes(later)
-    assert state.optimizers_for(later.phases[0])[0] is first  # type: ignore[union-attr]
+    assert state.optimizers_for(later.phases[0])[0] is first  # type: ignore[arg-type]
     assert sum(len(group["params"]) for group in first.param_groups) == 12
 
 

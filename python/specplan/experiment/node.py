@@ -6,6 +6,8 @@ import uuid
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from specplan.data.context import active_context, checked_label
 from specplan.data.feature_set import FeatureSet
 from specplan.data.reference import FeatureSetReference
@@ -230,11 +232,22 @@ class ModelNode(GraphNode):
         }
         section |= target_section(self.targets)
         section |= self.model.node_section()
+        if section.get("output_method") == "predict_proba":
+            section["output_shape"] = [self._classes()]
         if self.optimizer is not None:
             section["optimizer"] = self.optimizer.spec(f"{self.label}-optimizer")
         if self.is_frozen:
             section["frozen"] = True
         return section
+
+    def _classes(self) -> int:
+        """How many classes the target has, each of which gets a probability."""
+        if len(self.targets) != 1:
+            raise ValueError(
+                f"node `{self.label}` needs one target, whose classes get a probability"
+            )
+        [(feature_set, name)] = self.targets
+        return len(np.unique(feature_set.columns[name]))
 
     def live_objects(self) -> dict[str, Any]:
         """What the spec of the node calls `live:NAME`, by name."""

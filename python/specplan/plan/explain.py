@@ -279,7 +279,7 @@ def _objectives(noun: str, objectives: tuple[Objective, ...]) -> Iterator[str]:
     for objective in objectives:
         weight = f", weight {objective.weight:g}" if objective.weight != 1 else ""
         arguments = ", ".join(
-            f"{argument.node}.{argument.field}{_role(argument)} as {argument.dtype} "
+            f"{argument.column or f'{argument.node}.{argument.field}'}{_role(argument)} as {argument.dtype} "
             f"{show(argument.shape, batch=True)}"
             for argument in objective.arguments
         )

@@ -298,7 +298,9 @@ class Argument(_Part, frozen=True, kw_only=True):
 
     node: str
     role: str = DEFAULT_ROLE
-    field: Literal["outputs", "targets"]
+    field: Literal["outputs", "targets", "column"]
+    column: str = ""
+    """`FeatureSet.column`, of the field `column`: its rows are those that the node reads."""
     dtype: str
     shape: Shape
 

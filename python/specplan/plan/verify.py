@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from specplan.components.component import Component as Declared
     from specplan.plan.model import (
         Code,
+        Column,
         Component,
         Data,
         Evaluation,
@@ -231,6 +232,10 @@ def _check_graph(plan: Plan) -> None:
 
 
 def _check_node(node: Node, place: str) -> None:
+    if node.backend == "sklearn" and node.component.live is not None:
+        _check_live("model", node.component.use, place)
+        expect(place, "does not say what it is asked for", that=node.method is not None)
+        return
     if node.backend == "sklearn":
         _check_estimator(node.component, place)
         return
@@ -418,12 +423,19 @@ def _check_objectives(
     plan: Plan, objectives: tuple[Objective, ...], nodes: tuple[str, ...], place: str
 ) -> None:
     for objective in objectives:
+        own = objective.component.live is not None or objective.component.code is not None
+        least = 1 if own else 2
         compares = f"does not compare two values for {objective.label}"
-        expect(place, compares, that=len(objective.arguments) >= 2)
+        expect(place, compares, that=len(objective.arguments) >= least)
         for argument in objective.arguments:
             _check_subset((argument.node,), nodes, place, f"computes {objective.label} from")
             node = plan.graph.nodes[argument.node]
-            source = node.target if argument.field == "targets" else node
+            source: Read | Node | Column | None = (
+                node.target if argument.field == "targets" else node
+            )
+            if argument.field == "column":
+                owner, _, name = argument.column.partition(".")
+                source = plan.data[owner].columns.get(name) if owner in plan.data else None
             held = source is not None and prod(source.shape) == prod(argument.shape)
             expect(place, f"gives {objective.label} the shape {argument.shape}", that=held)
             expect(

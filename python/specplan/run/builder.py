@@ -125,7 +125,7 @@ class Builder:
         """A loss: a function of outputs and targets."""
         component = objective.component
         if component.live is not None:
-            return own.own_loss(self.bound(component), {}, objective.label)
+            return own.own_loss(self.bound(component), {}, objective.label, averages=True)
         if component.code is None:
             return build_loss(component.use, component.args)
         make, given = self._own("loss", component)

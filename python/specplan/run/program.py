@@ -19,6 +19,7 @@ from torch import Tensor
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.data.table import cast
 from specplan.models.torch.padding import padded, padder
+from specplan.plan.model import Read
 from specplan.plan.passes.order import reachable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.data.table import Table
-    from specplan.plan.model import Argument, Node, Objective, Plan, Read, Record, Shape
+    from specplan.plan.model import Argument, Node, Objective, Plan, Record, Shape
     from specplan.run.state import State
 
 Registers = list[Any]
@@ -135,7 +136,7 @@ class Program:
         first = self._readings_of(objective.arguments[0].node)[0]
         weights = self._readings[first].weights
         if weights is None:
-            return self._state.builder.loss(objective), itemgetter(*registers)
+            return self._state.builder.loss(objective), _taken(registers)
         registers.append(self._column_of(("weights", first), weights, Lane(first, "")))
         return self._state.builder.weighted_loss(objective), itemgetter(*registers)
 
@@ -160,6 +161,13 @@ class Program:
 
     def _argument(self, argument: Argument) -> int:
         role, field = argument.role, argument.field
+        if argument.column:
+            _, _, name = argument.column.partition(".")
+            read = Read(
+                value=argument.column, columns=(name,), dtype=argument.dtype, shape=argument.shape
+            )
+            lane = Lane(self._reading(argument.node, read), role)
+            return self._column(read, lane, argument.dtype, argument.shape)
         return self._field(argument.node, role, field, argument.dtype, argument.shape)
 
     def _field(self, label: str, role: str, field: str, dtype: str, shape: Shape) -> int:
@@ -356,6 +364,14 @@ class Program:
         return split.table.read(
             target.columns, split.positions, dtype=target.dtype, shape=target.shape
         )
+
+
+def _taken(registers: list[int]) -> Callable[[Registers], tuple[Tensor, ...]]:
+    """What stands in some registers, as a tuple whatever their number."""
+    if len(registers) > 1:
+        return itemgetter(*registers)
+    [register] = registers
+    return lambda values: (values[register],)
 
 
 def _tensor(rows: NDArray[Any]) -> Tensor:

@@ -163,9 +163,7 @@ def _own(label: str) -> str:
     return f"{OWN_OPTIMIZERS}/{label}.safetensors"
 
 
-def _packed_optimizer(
-    kept: Kept, folder: Path, file: str, digests: dict[str, str]
-) -> _Optimizer:
+def _packed_optimizer(kept: Kept, folder: Path, file: str, digests: dict[str, str]) -> _Optimizer:
     tensors: dict[str, Tensor] = {}
     values = pack(kept.values, tensors, "optimizer")
     _write_tensors(folder, file, tensors, digests)

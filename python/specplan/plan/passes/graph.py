@@ -348,9 +348,7 @@ class _Builder:
         same = prod(target.shape) == prod(output_shape) and not classes
         return self._read(self.target, target.dtype, output_shape if same else target.shape)
 
-    def _live_estimator(
-        self, model: LiveObject, read: Reference, output: Output
-    ) -> Node | None:
+    def _live_estimator(self, model: LiveObject, read: Reference, output: Output) -> Node | None:
         from specplan.models.sklearn.live import kind_of, width_of
 
         kind, width = kind_of(model.value), prod(output.shape)
@@ -373,7 +371,9 @@ class _Builder:
         if target is None or self.target is None:
             if self.spec.target is None and not self._lost_target():
                 message = f"{name} learns from targets; the node has no `target`"
-                self.context.error("SP605", message, self.path, hint="add `target: FeatureSet.column`")
+                self.context.error(
+                    "SP605", message, self.path, hint="add `target: FeatureSet.column`"
+                )
             return None
         size = prod(target.shape)
         learned = self._read(self.target, target.dtype, () if size == 1 else (size,))
@@ -396,7 +396,9 @@ class _Builder:
             return node
         shape = self.spec.output_shape
         if shape is None and method == "predict_proba":
-            message = f"{self.label} needs `output_shape`: {name} gives a probability for each class"
+            message = (
+                f"{self.label} needs `output_shape`: {name} gives a probability for each class"
+            )
             self._error("SP605", message, "output_method", "`output_shape: [n]` for n classes")
             return None
         return msgspec.structs.replace(node, method=method, dtype="float64", shape=shape or ())

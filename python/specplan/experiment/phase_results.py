@@ -16,6 +16,7 @@ from specplan.spec.wording import choices
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from specplan.experiment.callback_results import CallbackSeries
     from specplan.plan.model import Phase
     from specplan.results.artifact_store import ArtifactSeries
     from specplan.results.execution_store import BatchSeries, ExecutionSeries, TensorSeries
@@ -126,6 +127,19 @@ class PhaseResults:
         """Names of the artifacts, in the order in which they first occur."""
         return self.artifact_store.names
 
+    def callbacks(self, *, kind: str | None = None) -> CallbackSeries:
+        """What callbacks left behind, by (kind, label, epoch, batch, edge).
+
+        Args:
+            kind: only "metric", "artifact", "payload", "evaluation" or "early_stopping".
+
+        Raises:
+            ValueError: there is no such kind.
+        """
+        from specplan.experiment.callback_results import callbacks_of
+
+        return callbacks_of(self, kind)
+
     def summary(self) -> dict[str, str]:
         """The phase in a few words by heading, as its repr shows them."""
         seconds = None if self.timing is None else self.timing.seconds
@@ -198,7 +212,7 @@ class TrainResults(PhaseResults):
         return f"{epochs}, {super()._recorded()}"
 
 
-class _OnePassResults(PhaseResults):
+class OnePassResults(PhaseResults):
     """The records of a phase that reads its rows once."""
 
     @property
@@ -249,13 +263,13 @@ class _OnePassResults(PhaseResults):
         return {label: record.value for label, record in reduced.items()}
 
 
-class EvalResults(_OnePassResults):
+class EvalResults(OnePassResults):
     """The records of an eval phase."""
 
     kind = "eval"
 
 
-class FitResults(_OnePassResults):
+class FitResults(OnePassResults):
     """The records of a fit phase."""
 
     kind = "fit"

@@ -12,6 +12,7 @@ from specplan.results.axis_series import AxisSeries, Reducer
 from specplan.results.metric_store import MetricStore
 from specplan.results.tensors import Tensors
 from specplan.spec.wording import choices, quoted
+from specplan.store.recorder import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -140,19 +141,29 @@ class ExecutionSeries(AxisSeries[ExecutionContext]):
 
 
 class ExecutionStore:
-    """The recorded batches of one phase, read from its run folder.
+    """The recorded batches of one phase, or of an evaluation in it, read from the run folder.
 
     Iterating gives their contexts in the order in which they ran.
+
+    Args:
+        run: the run.
+        path: path of the phase.
+        evaluation: name of an evaluation between its epochs, whose batches are meant.
+        epoch: the only epoch that counts; None for all.
     """
 
-    def __init__(self, run: Run, path: str) -> None:
+    def __init__(
+        self, run: Run, path: str, *, evaluation: str | None = None, epoch: int | None = None
+    ) -> None:
         self._run = run
-        self._path = path
+        self._planned = path
+        self._path = path if evaluation is None else beside(path, evaluation)
+        self._epoch = epoch
 
     @property
     def phase(self) -> Phase:
         """The phase as it was planned."""
-        (phase,) = (phase for phase in self._run.plan.phases if phase.path == self._path)
+        (phase,) = (phase for phase in self._run.plan.phases if phase.path == self._planned)
         return phase
 
     def columns(self) -> list[Tensors]:
@@ -169,9 +180,10 @@ class ExecutionStore:
         # While the run goes on a column may be a few batches ahead of another.
         shortest = min(columns, key=len, default=None)
         keys = [] if shortest is None else list(shortest)
-        return ExecutionSeries(
+        contexts = ExecutionSeries(
             ("epoch", "batch"), _Made(keys, lambda *key: ExecutionContext(self, *key))
         )
+        return contexts if self._epoch is None else contexts.where(epoch=self._epoch)
 
     def sample_ids(self) -> Tensors:
         """The column of the numbers of the rows."""
@@ -188,17 +200,18 @@ class ExecutionStore:
         if domain not in DOMAINS:
             raise ValueError(f"there is no domain `{domain}`; known: {choices(domain, DOMAINS)}")
         read = _reader(fmt)
-        if self.phase.record == "none":
+        if self._path == self._planned and self.phase.record == "none":
             return TensorSeries(("epoch", "batch"), {})
         column = (
             self.sample_ids()
             if DOMAINS[domain] == SAMPLE_ID
             else self._run.tensors(node, DOMAINS[domain], phase=self._path, role=role)
         )
-        return TensorSeries(
+        tensors = TensorSeries(
             ("epoch", "batch"),
             column if read is None else _Made(list(column), lambda *key: read(column, *key)),
         )
+        return tensors if self._epoch is None else tensors.where(epoch=self._epoch)
 
     def batches(self, node: str) -> BatchSeries:
         """What went through one node, by (epoch, batch).
@@ -221,7 +234,7 @@ class ExecutionStore:
 
     def losses(self, node: str | None) -> LossSeries:
         """The losses in each batch, by (epoch, batch, label); of one node or of all."""
-        return MetricStore(self._run, self._path).losses(self.phase, node)
+        return MetricStore(self._run, self._planned).losses(self.phase, node)
 
     def __iter__(self) -> Iterator[ExecutionContext]:
         return iter(self.contexts().values())

@@ -84,7 +84,10 @@ def test_every_cell_says_what_it_should(guide: Guide) -> None:
 def test_the_feature_set_is_split_as_documented(guide: Guide) -> None:
     assert len(guide["fs"]) == 500
     assert guide["fs"].get_feature_shapes() == {"voltage": (10,)}
-    assert guide["fs"].random_splits.sizes == {"train": 400, "test": 100}
+    assert {name: len(view) for name, view in guide["fs"].splits.items()} == {
+        "train": 400,
+        "test": 100,
+    }
 
 
 def test_the_graph_is_built_with_the_shapes_of_the_data(guide: Guide) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from specplan.spec.wording import quoted
@@ -13,12 +14,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan._native import ColumnScan, Division, Leak, RowScan
-    from specplan.data.split import Cut
+    from specplan.data.cut import Cut
 
 FOLD_LEAK_HINT = "keep rows of one origin together with `group_by`"
 LEAK_HINT = (
     "keep rows of one origin together with `group_by`, or say `leaks: allow` if they may be equal"
 )
+OVERLAP_HINT = "train and judge on splits that share no row, or say `leaks: allow` if they may"
 # Where fewer rows differ, they are of a few kinds and coincide by chance.
 _LEAST_DISTINCT = 0.1
 
@@ -30,7 +32,9 @@ def leak(scan: RowScan, inputs: int, cut: Cut, read: Collection[str | None]) -> 
     count. Rows of whole numbers, and those of few kinds, coincide by chance.
     """
     names = list(cut.sizes)
-    leaks = _leaks(scan, inputs, cut.division(), sum(cut.sizes.values()))
+    leaks = _leaks(scan, inputs, cut.division(), sum(cut.cells))
+    # The rows that are in no split come after the last one.
+    leaks = [leak for leak in leaks if max(leak.first, leak.second) < len(names)]
     leaks = [leak for leak in leaks if {names[leak.first], names[leak.second]} <= set(read)]
     return "; ".join(_said(leak, names) for leak in leaks) or None
 
@@ -68,6 +72,21 @@ def _leaks(scan: RowScan, inputs: int, division: Division, rows: int) -> list[Le
         return []
     distinct, leaks = scan.compare(division)
     return leaks if distinct >= _LEAST_DISTINCT * rows else []
+
+
+def overlap(cut: Cut, read: Collection[str | None]) -> str | None:
+    """What to warn of where splits in `read` share rows, as those made by hand may; None where none do."""
+    import numpy as np
+
+    if cut.chosen is None:
+        return None
+    found = []
+    for first, second in combinations([name for name in cut.chosen if name in read], 2):
+        shared = len(np.intersect1d(cut.chosen[first], cut.chosen[second]))
+        if shared:
+            said = "1 row is" if shared == 1 else f"{shared} rows are"
+            found.append(f"{said} in both `{first}` and `{second}`")
+    return "; ".join(found) or None
 
 
 def _said(leak: Leak, names: Sequence[str]) -> str:

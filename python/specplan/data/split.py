@@ -11,59 +11,26 @@ import math
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
-from specplan._native import Division, Keys, shuffled
-from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
+from specplan._native import shuffled
+from specplan.components.split import (
+    ColumnSplit,
+    ConditionSplit,
+    OrderedSplit,
+    RandomSplit,
+    RowsSplit,
+)
+from specplan.data.cut import Cut, CutError
 from specplan.spec.suggest import closest
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from specplan._native import Keys
     from specplan.components.split import Splitter, Value
 
 _FIRST = ("train", "val", "test")
 Item = TypeVar("Item")
-
-
-class CutError(ValueError):
-    """Rows that cannot be divided as they are to be.
-
-    Attributes:
-        place: path of what is wrong, from the splitter on.
-    """
-
-    def __init__(
-        self, code: str, message: str, place: tuple[str | int, ...], *, hint: str | None = None
-    ) -> None:
-        self.code = code
-        self.message = message
-        self.place = place
-        self.hint = hint
-        super().__init__(f"{message}\nhint: {hint}" if hint else message)
-
-
-class Cut(msgspec.Struct, frozen=True, kw_only=True):
-    """How many rows of each key go to each split, key by key; without keys all rows have the same."""
-
-    sizes: dict[str, int]
-    cells: Sequence[int]
-    keys: Keys | None
-    seed: int | None
-
-    def division(self) -> Division:
-        """The rows of the splits, in the order of `sizes`."""
-        rows = sum(self.sizes.values())
-        return Division(rows, self.cells, len(self.sizes), keys=self.keys, seed=self.seed)
-
-    def rows(self) -> dict[str, NDArray[np.int64]]:
-        """The row numbers of each split, in the order in which they were dealt out."""
-        division = self.division()
-        return {name: division.split(index) for index, name in enumerate(self.sizes)}
 
 
 def in_cut_order(by_split: Mapping[str, Item]) -> dict[str, Item]:
@@ -81,6 +48,10 @@ def key_columns(splitter: Splitter) -> tuple[str, ...]:
             return listed(group_by) or listed(stratify_by)
         case ColumnSplit(column=column):
             return (column,)
+        case ConditionSplit() | RowsSplit():
+            from specplan.data.chosen_rows import columns_named
+
+            return columns_named(splitter)
     return ()
 
 
@@ -89,8 +60,10 @@ def listed(columns: str | tuple[str, ...]) -> tuple[str, ...]:
     return (columns,) if isinstance(columns, str) else columns
 
 
-def cut(splitter: Splitter, rows: int, keys: Keys | None) -> Cut:
+def cut(splitter: Splitter, rows: int, keys: Keys | None, dtypes: Sequence[str] = ()) -> Cut:
     """Decide what goes where. `keys` are those of `key_columns`; a random split has its seed.
+
+    `dtypes` are those of the columns; splits by conditions need them.
 
     Raises:
         CutError: a split would have no rows, a stratum is too small, or values and splits do not match.
@@ -99,6 +72,11 @@ def cut(splitter: Splitter, rows: int, keys: Keys | None) -> Cut:
         case ColumnSplit():
             assert keys is not None
             return _by_value(splitter, keys)
+        case ConditionSplit() | RowsSplit():
+            from specplan.data.chosen_rows import choose_by_keys
+
+            assert keys is not None
+            return choose_by_keys(splitter, keys, dtypes)
         case OrderedSplit(ratios=ratios):
             sizes = _filled(ratios, rows)
             return Cut(sizes=sizes, cells=list(sizes.values()), keys=None, seed=None)

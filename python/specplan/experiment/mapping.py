@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specplan.data.feature_set import FeatureSetReference
+from specplan.data.reference import FeatureSetReference
 from specplan.experiment.train_phase import TrainPhase
 from specplan.spec.model import SPEC_VERSION
 
@@ -40,7 +40,7 @@ def spec_of(
         "specplan": SPEC_VERSION,
         "experiment": {"id": label},
         "run": {"seed": seed, "dirty_git": "ignore"},
-        "data": {name: _data(feature_set) for name, feature_set in _feature_sets(graph).items()},
+        "data": {name: feature_set.section() for name, feature_set in _feature_sets(graph).items()},
         "graph": {"nodes": nodes, **optimizer},
         "losses": _losses(phases),
         "plan": entries,
@@ -68,7 +68,7 @@ def compile_objects(
     from specplan.plan.compile import compile_mapping
 
     tables: Mapping[str, Mapping[str, NDArray[Any]]] = {
-        name: feature_set.columns for name, feature_set in _feature_sets(graph).items()
+        name: feature_set.table for name, feature_set in _feature_sets(graph).items()
     }
     return compile_mapping(
         spec, folder=Path(), tables=tables, live=live_objects(graph, phases), fitted=fitted
@@ -109,22 +109,6 @@ def compile_nodes(graph: ModelGraph, *, seed: int) -> Compiled:
 def _feature_sets(graph: ModelGraph) -> dict[str, FeatureSet]:
     read = [node.source.feature_set for node in graph.nodes.values()]
     return {feature_set.label: feature_set for feature_set in read}
-
-
-def _data(feature_set: FeatureSet) -> dict[str, Any]:
-    section: dict[str, Any] = {
-        "source": {"use": "memory", "name": feature_set.label},
-        "features": feature_set.keys("features"),
-        "targets": feature_set.keys("targets"),
-        "tags": feature_set.keys("tags"),
-    }
-    splits = feature_set.random_splits
-    if splits is not None:
-        section["splits"] = {"use": "random", "ratios": splits.ratios, "seed": splits.seed}
-        for parameter in ("group_by", "stratify_by"):
-            if columns := getattr(splits, parameter):
-                section["splits"][parameter] = list(columns)
-    return section
 
 
 def _node(node: ModelNode) -> dict[str, Any]:

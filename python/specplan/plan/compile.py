@@ -142,6 +142,9 @@ def _origins(context: Context, schedule: Schedule) -> dict[str, Origin]:
         origins[pointer_to("data", label, "source")] = context.origin((*place, "source"))
         if feature_set.splits is not None:
             origins[pointer_to("data", label, "splitter")] = context.origin((*place, "splits"))
+        for index in range(len(feature_set.scale)):
+            pointer = pointer_to("data", label, "scale", str(index))
+            origins[pointer] = context.origin((*place, "scale", index))
         for domain in ("features", "targets", "tags"):
             for index, name in enumerate(getattr(feature_set, domain)):
                 pointer = pointer_to("data", label, "columns", name)

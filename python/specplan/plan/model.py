@@ -180,6 +180,19 @@ class Fold(_Part, frozen=True, kw_only=True):
         return self.group_by or self.stratify_by
 
 
+class Scale(_Part, frozen=True, kw_only=True):
+    """One scaler of columns of a FeatureSet.
+
+    Attributes:
+        columns: as they are stored; a column that an earlier scaler scaled is scaled further.
+        fit_on: the split that it learns from, as phases inside a fold see it; None for all rows.
+    """
+
+    component: Component
+    columns: tuple[str, ...]
+    fit_on: str | None = None
+
+
 class Data(_Part, frozen=True, kw_only=True):
     """One FeatureSet."""
 
@@ -191,6 +204,13 @@ class Data(_Part, frozen=True, kw_only=True):
     """In the order in which they are cut from the shuffled rows."""
     folds: dict[str, Fold] = {}
     """By the path of the pass. Phases of the pass see its splits, and those of `within`."""
+    scale: tuple[Scale, ...] = ()
+    """In the order in which they are applied."""
+
+    @property
+    def scaled(self) -> dict[str, str]:
+        """The stored column that each `NAME.transformed` among the columns comes from."""
+        return {f"{name}.transformed": name for each in self.scale for name in each.columns}
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -199,9 +219,14 @@ class Data(_Part, frozen=True, kw_only=True):
 
     def fold_of(self, passes: Iterable[Pass]) -> Fold | None:
         """The innermost fold that cuts this FeatureSet, if one of `passes` does."""
+        path = self.fold_path_of(passes)
+        return None if path is None else self.folds[path]
+
+    def fold_path_of(self, passes: Iterable[Pass]) -> str | None:
+        """The path of the innermost fold that cuts this FeatureSet, if one of `passes` does."""
         found = None
         for each in passes:
-            found = self.folds.get(each.path, found)
+            found = each.path if each.path in self.folds else found
         return found
 
     def sizes_in(self, fold: Fold | None) -> dict[str, int]:

@@ -48,7 +48,8 @@ def split_of(plan: Plan, tables: Mapping[str, Table], phase: Phase, name: str | 
     """The rows that a phase reads under the name of a split, or all rows for None."""
     from specplan.run.program import Split
 
-    data, table = plan.data[phase.data], tables[phase.data]
+    data = plan.data[phase.data]
+    table = tables[phase.data].inside(data.fold_path_of(phase.passes))
     if name is None:
         return Split(table, None, table.rows)
     known = fold_rows(data, table)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specplan._native import RowScan
-from specplan.data.scan import FOLD_LEAK_HINT, LEAK_HINT, fold_leak, leak, not_finite
+from specplan.data.scan import (
+    FOLD_LEAK_HINT,
+    LEAK_HINT,
+    OVERLAP_HINT,
+    fold_leak,
+    leak,
+    not_finite,
+    overlap,
+)
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
 from specplan.plan.fold_rows import outer_folds
@@ -67,9 +75,12 @@ def _leaks(
     folds = {name: known.folds for name, known in compiled.plan.data.items()}
     if table.cut is not None:
         read = splits_read(compiled.plan.phases, folds).get(label, set())
+        place = pointer_to("data", label, "splitter")
+        shared = overlap(table.cut, read)
+        if shared is not None:
+            yield warning("SP506", shared, place, compiled, hint=OVERLAP_HINT)
         found = leak(scan, inputs, table.cut, read)
         if found is not None:
-            place = pointer_to("data", label, "splitter")
             yield warning("SP506", found, place, compiled, hint=LEAK_HINT)
             return
     rows = fold_rows(data, table)

@@ -25,6 +25,7 @@ from specplan.run.located import located
 from specplan.run.numerics import in_force, seeded
 from specplan.run.outcome import Outcome
 from specplan.run.rows import check_rows
+from specplan.run.scaling import learned_of
 from specplan.run.state import State
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
@@ -116,6 +117,7 @@ def run_plan(
             compiled,
             environment=environment(git, found),
             versions=found,
+            learned=learned_of(tables),
             elsewhere=elsewhere,
         )
         context = Context(

@@ -9,14 +9,18 @@ import numpy as np
 
 from specplan._native import read_keys
 from specplan.components import COMPONENTS
+from specplan.components.split import ConditionSplit, RowsSplit
+from specplan.data.chosen_rows import choose
+from specplan.data.cut import CutError
 from specplan.data.keys import keys_of
-from specplan.data.split import CutError, cut, key_columns
+from specplan.data.split import cut, key_columns
 from specplan.data.table import COMPILE_AGAIN, Table, read_file
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
 from specplan.plan.memory import read_memory_header
 from specplan.plan.reads import columns_read
 from specplan.run.context import fold_rows
+from specplan.run.scaling import with_scaled
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 
     from specplan._native import Keys
     from specplan.components.split import Splitter
-    from specplan.data.split import Cut
+    from specplan.data.cut import Cut
     from specplan.plan.model import Compiled, Data, Plan, Source
 
 
@@ -51,10 +55,15 @@ def _used_columns(plan: Plan) -> dict[str, tuple[str, ...]]:
 
 def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compiled) -> Table:
     source = data.source
-    shapes = {column: data.columns[column].shape for column in columns}
+    stored = {data.scaled.get(column, column): None for column in columns}
+    if scales := any(column in data.scaled for column in columns):
+        # A scaler sees all of its columns, also those that no node reads.
+        stored |= dict.fromkeys(data.scaled.values())
+    shapes = {column: data.columns[column].shape for column in stored}
     try:
         if source.use == "memory":
-            table = _memory_table(source, data.columns, compiled.tables)
+            named = [column for column in data.columns if column not in data.scaled]
+            table = _memory_table(source, named, compiled.tables)
             arrays = {column: np.ascontiguousarray(table[column]) for column in shapes}
         else:
             assert source.path is not None
@@ -81,9 +90,9 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
         }
         divided = Table(data.rows, arrays, found, found.rows() if found else {}, keys)
         _check_folds(data, divided)
+        return with_scaled(name, data, divided) if scales else divided
     except DataError as error:
         raise _of(name, error) from error
-    return divided
 
 
 def _of(name: str, error: DataError) -> DataError:
@@ -115,14 +124,32 @@ def _cut(name: str, data: Data, compiled: Compiled) -> Cut | None:
     )
     names = key_columns(splitter)
     try:
-        keys = _keys(names, data.source, compiled) if names else None
-        found = cut(splitter, data.rows, keys)
+        if isinstance(splitter, ConditionSplit | RowsSplit):
+            found = choose(splitter, _deciding(splitter, data, compiled))
+        else:
+            keys = _keys(names, data.source, compiled) if names else None
+            found = cut(splitter, data.rows, keys)
     except CutError as error:
         raise DataError(error.message, code=error.code, pointer=place, hint=error.hint) from error
-    if found.sizes != data.sizes or sum(found.sizes.values()) != data.rows:
+    if found.sizes != data.sizes or sum(found.cells) != data.rows:
         message = f"the values of {quoted(names)} changed since the plan was compiled, and the splits with them"
         raise DataError(message, code="SP502", pointer=place, hint=COMPILE_AGAIN)
     return found
+
+
+def _deciding(
+    splitter: ConditionSplit | RowsSplit, data: Data, compiled: Compiled
+) -> dict[str, NDArray[Any]]:
+    """The columns that say which rows splits have."""
+    names = key_columns(splitter)
+    if data.source.use == "memory":
+        assert data.source.name is not None
+        table = compiled.tables[data.source.name]
+        return {name: np.asarray(table[name]) for name in names}
+    assert data.source.path is not None
+    shapes = {name: data.columns[name].shape for name in names}
+    path = compiled.folder / data.source.path
+    return read_file(path, data.source.use, digest=data.source.digest, shapes=shapes)
 
 
 def _check_folds(data: Data, table: Table) -> None:

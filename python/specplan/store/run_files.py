@@ -129,9 +129,12 @@ def create_run(
     versions: Mapping[str, str],
     run_id: str | None = None,
     version: int | None = None,
+    learned: Mapping[str, object] | None = None,
     elsewhere: Mapping[str, Path] = {},
 ) -> Journal:
     """Create the folder of a new run. It appears whole: with run.json, plan and environment.
+
+    `learned` is what the scalers of the plan learned from the rows, if there are some.
 
     The run's id is the time in UTC, with a suffix where another run began in the same second; its
     version counts the runs of the experiment; both can be given. With `add_timestamp` the experiment
@@ -168,6 +171,8 @@ def create_run(
         write_map(compiled, aside.plan_file)
         _write_warnings(compiled, aside)
         write_atomically(aside.environment_file, encode_checked(environment))
+        if learned:
+            write_atomically(aside.scalers_file, msgspec.json.encode(learned))
         run_file = RunFile(
             run_id=run_id,
             experiment=name,

@@ -68,7 +68,9 @@ def _scan(context: Context, feature_set: FeatureSet, columns: ColumnsRead) -> Ro
     assert table.file is not None
     assert data is not None
     assert table.source.use != "memory"
-    wanted = [(name, prod(data.columns[name].shape)) for name in columns.all]
+    # What scalers make of rows is equal and finite where the rows are.
+    stored = [data.scaled.get(name, name) for name in columns.all]
+    wanted = [(name, prod(data.columns[name].shape)) for name in stored]
     try:
         return scan_rows(str(table.file), table.source.use, wanted, data.rows)
     except DataError as error:
@@ -91,7 +93,10 @@ def _report_values(
     whole = None in splits or set(feature_set.splits) <= set(splits)
     for name, column in zip(columns.all, scan.columns, strict=True):
         if column.not_finite:
-            message, place = not_finite(name, column), _place(context, feature_set.label, name)
+            message, place = (
+                not_finite(name, column),
+                _place(context, feature_set.label, feature_set.stored(name)),
+            )
             # Which rows are in a split is not asked here: the run refuses those that it reads.
             if name in columns.finite and whole:
                 context.error("SP514", message, place)

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan._native import read_keys
-from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
-from specplan.data.split import Cut, CutError, cut, in_cut_order, key_columns, listed
+from specplan.components.split import (
+    ColumnSplit,
+    ConditionSplit,
+    RandomSplit,
+    RowsSplit,
+    Splitter,
+)
+from specplan.data.cut import Cut, CutError
+from specplan.data.split import cut, in_cut_order, key_columns, listed
 from specplan.errors import DataError
 from specplan.plan.passes.components import as_plan
 from specplan.plan.streams import written_seed_of
@@ -18,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from specplan._native import Keys
-    from specplan.components.split import Splitter
     from specplan.plan.model import Column, Component
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
@@ -62,17 +68,17 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
 def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
     """Check the splitter of a FeatureSet, and decide which rows go where."""
     written: Any = rows.spec.splits or {}
-    names = written.get("splits" if written.get("use") == "column" else "ratios")
+    names = written.get("splits", written.get("ratios"))
     # A split component that is faulty still says which names are defined.
     sizes: dict[str, int | None] = dict.fromkeys(names) if isinstance(names, dict) else {}
     splitter = resolved.get(rows.path)
-    if not isinstance(splitter, RandomSplit | OrderedSplit | ColumnSplit):
+    if not isinstance(splitter, Splitter):
         return Splits(sizes=sizes)
     if not _ratios_add_up(context, splitter, rows.path):
         return Splits(sizes=sizes)
     if isinstance(splitter, RandomSplit):
         splitter = _complete(context, splitter, rows.label)
-    if isinstance(splitter, ColumnSplit):
+    if isinstance(splitter, ColumnSplit | ConditionSplit | RowsSplit):
         splitter = msgspec.structs.replace(splitter, splits=in_cut_order(splitter.splits))
     keyed = _check_columns(context, splitter, rows)
     plan = as_plan(splitter)
@@ -80,9 +86,7 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
     if seed_is_wrong or not keyed or rows.rows is None or rows.table is None:
         return Splits(splitter=plan, sizes=sizes)
     try:
-        names = key_columns(splitter)
-        keys = keys_in(rows.table, names) if names else None
-        found = cut(splitter, rows.rows, keys)
+        found = _cut(splitter, rows, rows.table, rows.rows)
     except DataError as error:
         message = error.message.replace(str(rows.table.file), rows.table.called)
         context.error(error.code or "SP508", message, rows.path)
@@ -110,7 +114,7 @@ def _complete(context: Context, splitter: RandomSplit, label: str) -> RandomSpli
 
 
 def _ratios_add_up(context: Context, splitter: Splitter, path: Path) -> bool:
-    if isinstance(splitter, ColumnSplit):
+    if isinstance(splitter, ColumnSplit | ConditionSplit | RowsSplit):
         return True
     total = sum(splitter.ratios.values())
     if abs(total - 1) <= _RATIO_TOLERANCE:
@@ -140,6 +144,14 @@ def _check_columns(context: Context, splitter: Splitter, rows: Rows) -> bool:
 
 
 def _named_columns(splitter: Splitter, rows: Rows) -> Iterator[tuple[str, str, Path]]:
+    if isinstance(splitter, ConditionSplit | RowsSplit):
+        for split, said in splitter.splits.items():
+            place = (*rows.path, "splits", split)
+            if isinstance(said, str):
+                yield "rows", said, place
+            else:
+                yield from (("condition", name, (*place, name)) for name in said)
+        return
     for parameter in ("group_by", "stratify_by", "column"):
         columns = listed(getattr(splitter, parameter, ()))
         written = rows.spec.splits[parameter] if columns and rows.spec.splits else None
@@ -161,10 +173,16 @@ def check_column(context: Context, parameter: str, name: str, place: Path, rows:
     column = rows.columns[name]
     if column is None or rows.table is None:
         return False
-    if column.shape or not _is_key(column.dtype):
+    if parameter == "condition" and rows.table.file is None:
+        return True
+    usable = _is_position if parameter == "rows" else _is_key
+    if column.shape or not usable(column.dtype):
         what = f"lists of {column.dtype}" if column.shape else column.dtype
-        message = f"column `{name}` is {what}; `{parameter}` needs text, integers or booleans"
+        needed = "integers or booleans" if parameter == "rows" else "text, integers or booleans"
+        message = f"column `{name}` is {what}; `{parameter}` needs {needed}"
         hint = "put the class or group of a row into a column of its own, in `tags`"
+        if parameter == "rows":
+            hint = "true or a position for the rows of the split, false or -1 for others"
         context.error("SP509", message, place, hint=hint)
         return False
     nulls = next(header.nulls for header in rows.table.header.columns if header.name == name)
@@ -178,6 +196,21 @@ def _is_key(dtype: str) -> bool:
     return dtype in ("string", "bool") or dtype.startswith(
         ("int", "uint", "other: dictionary<values=string", "other: dictionary<values=int")
     )
+
+
+def _is_position(dtype: str) -> bool:
+    return dtype == "bool" or dtype.startswith(("int", "uint"))
+
+
+def _cut(splitter: Splitter, rows: Rows, table: Table, count: int) -> Cut:
+    names = key_columns(splitter)
+    if isinstance(splitter, ConditionSplit | RowsSplit) and table.file is None:
+        from specplan.data.chosen_rows import choose
+
+        return choose(splitter, {name: table.arrays[name] for name in names})
+    known = [rows.columns[name] for name in names]
+    dtypes = [column.dtype for column in known if column is not None]
+    return cut(splitter, count, keys_in(table, names) if names else None, dtypes)
 
 
 def keys_in(table: Table, names: tuple[str, ...]) -> Keys:

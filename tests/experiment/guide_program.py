@@ -322,6 +322,33 @@ outer.add_phase(
 
 print(f"Flattened: {[p.label for p in outer.flatten()]}")
 
+# %% Experiment Callbacks
+from specplan import ExperimentCallback
+
+
+class Printing(ExperimentCallback):
+    def on_phase_start(self, experiment, phase):  # type: ignore[no-untyped-def]
+        print(f"{experiment.label}: {phase.label} begins")
+
+    def on_group_end(self, experiment, group):  # type: ignore[no-untyped-def]
+        print(f"{experiment.label}: {group.label} is over")
+
+
+my_callback, another_callback = Printing(), Printing(label="another")
+
+with exp.ctx.temporary():
+    exp_called = Experiment(
+        label="my_exp",
+        callbacks=[my_callback],
+    )
+
+    # Or add later
+    exp_called.add_callback(another_callback)
+print(f"Callbacks: {[callback.label for callback in exp_called.exp_callbacks]}")
+
+exp.add_callback(my_callback)
+exp.run_group(outer, show_training_progress=False, show_eval_progress=False)
+
 # %% Manual Checkpointing
 CKPT_DIR = TemporaryDirectory()
 

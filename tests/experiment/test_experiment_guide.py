@@ -64,6 +64,9 @@ def test_every_cell_says_what_it_should(guide: Guide) -> None:
         "Training completed.\n  History entries: 1",
         "Evaluation completed.\n  History entries: 2",
         "Full run completed.\nHistory entries: 3",
+        "Callbacks: ['Printing', 'another']",
+        "my_experiment: inner_train begins\nmy_experiment: inner is over",
+        "my_experiment: outer_eval begins\nmy_experiment: outer is over",
         "History before: 3\nHistory after:  3\nState was restored: True",
         "  Run 0: label='train', status=completed, duration=0:00:",
         "  Run 2: label='my_experiment', status=completed, duration=0:00:",
@@ -141,6 +144,7 @@ def test_the_history_has_an_entry_for_each_call(guide: Guide) -> None:
         "eval",
         "my_experiment",
         "train_eval_cycle",
+        "outer",
         "train",
     ]
     assert {run.status for run in experiment.history} == {"completed"}

@@ -299,6 +299,13 @@ class Experiment(Tracked):
         """
         return self._previewed(_call_of_phase("preview_phase", phase), display)
 
+    def preview_run(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
+        """Run the execution plan, then put everything back. Adds nothing to the history.
+
+        Callbacks of the experiment are not called.
+        """
+        return self._previewed(_call_of_plan(self._execution_plan), display)
+
     def preview_group(
         self, group: PhaseGroup, **display: Unpack[DisplayOptions]
     ) -> PhaseGroupResults:
@@ -419,6 +426,8 @@ class Experiment(Tracked):
         return live
 
     def _previewed(self, call: _Call[Results], options: DisplayOptions) -> Results:
+        from specplan.run.numerics import generators_kept
+
         before, runs, callbacks = self._live, len(self._history), self._callbacks
         self._callbacks = []
         is_fresh = before is None or before.graph is not self.model_graph or not before.state.nodes
@@ -426,7 +435,7 @@ class Experiment(Tracked):
         fitted = set() if before is None else set(before.fitted)
         self._previewing = True
         try:
-            with self._storage.in_memory(), self.disable_checkpointing():
+            with self._storage.in_memory(), self.disable_checkpointing(), generators_kept():
                 return self._recorded(call, options)
         finally:
             self._previewing = False

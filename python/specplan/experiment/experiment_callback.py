@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specplan.errors import RunError
 from specplan.run.dispatch import Override, override
@@ -32,11 +32,17 @@ class ExperimentCallback:
         execution_order: callbacks with a lower number are called first.
     """
 
-    label: str | None = None
+    label: str
     execution_order: int = 0
 
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        # A class that does not call `super().__init__` has its name nevertheless.
+        if "label" not in vars(cls):
+            cls.label = cls.__name__
+
     def __init__(self, label: str | None = None, execution_order: int = 0) -> None:
-        self.label = label
+        self.label = type(self).__name__ if label is None else label
         self.execution_order = execution_order
 
     def on_experiment_start(self, *, experiment: Experiment) -> None:
@@ -173,5 +179,4 @@ class ExperimentCallbacks:
 
 
 def _override(callback: ExperimentCallback, name: str) -> Override | None:
-    label = callback.label or type(callback).__name__
-    return override(ExperimentCallback, callback, name, label, _OFFERED[name])
+    return override(ExperimentCallback, callback, name, callback.label, _OFFERED[name])

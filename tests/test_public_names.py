@@ -32,6 +32,7 @@ PUBLIC = """
     ExperimentRun
     ExperimentTracker
     FeatureSet
+    FeatureSetView
     FitPhase
     FitResults
     InputBinding
@@ -56,6 +57,7 @@ PUBLIC = """
     ResultRecording
     ResultsConfig
     RunError
+    Scaler
     ScikitModelWrapper
     SequentialCNN
     SequentialMLP
@@ -75,6 +77,7 @@ PUBLIC = """
     open
     run_sweep
     safe_log_artifact
+    supported_scalers
     validate_metric
     wrap_model
 """

@@ -79,6 +79,7 @@ def compiled(
     splits: Mapping[str, Any] | None = None,
     tags: Sequence[str] = (),
     live: Mapping[str, Any] | None = None,
+    scale: Sequence[Mapping[str, Any]] = (),
 ) -> Compiled:
     """A graph over the columns `x` and `y`, split 80 : 20 into `train` and `test`."""
     spec = {
@@ -92,6 +93,7 @@ def compiled(
                 "targets": ["y"],
                 "tags": list(tags),
                 "splits": splits or RANDOM,
+                "scale": list(scale),
             }
         },
         "graph": {"nodes": nodes or {"Net": node(MLP)}, "optimizer": optimizer},

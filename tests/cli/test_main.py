@@ -53,6 +53,7 @@ Commands:
   compare         Show runs side by side.
   best            Rank runs by a metric.
   query           Ask a question in SQL about runs.
+  report          Write a run as one HTML page.
   export          Write the Parquet tables of a run.
   verify          Compare every file of a run with its digests.
   repair          Save what is whole of a damaged run into a copy.

@@ -57,7 +57,9 @@ def parts() -> Parts:
 
 def ids(results: Any, label: str) -> list[int]:
     return sorted(
-        int(row) for context in results[label].execution_contexts().values() for row in context.sample_ids
+        int(row)
+        for context in results[label].execution_contexts().values()
+        for row in context.sample_ids
     )
 
 

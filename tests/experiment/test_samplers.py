@@ -17,6 +17,7 @@ from specplan import (
     NSampler,
     Optimizer,
     PairedSampler,
+    RunError,
     SequentialMLP,
     SimilarityCondition,
     SimpleSampler,
@@ -89,9 +90,23 @@ def test_a_schedule_decides_how_batches_make_steps(schedule: str, steps: int) ->
     first, second = (
         [ids.tolist() for ids in results.run.tensors(name, "sample_id").values()] for name in "AB"
     )
+    if schedule.startswith("zip"):
+        assert results.run.execution("train").num_rows == 32 * steps
+    else:
+        with pytest.raises(RunError, match=r"^the inputs of phase `train` have rows of their own"):
+            results.run.execution("train")
     each = steps if schedule.startswith("zip") else steps // 2
     assert first == [list(range(32 * n, 32 * n + 32)) for n in range(each)]
     assert second == [list(range(32 * (n % 2), 32 * (n % 2) + 32)) for n in range(each)]
+
+
+def test_batches_that_do_not_meet_may_differ_in_rows() -> None:
+    experiment, nodes = two_heads()
+    run = experiment.run_phase(train(nodes, [SimpleSampler(32), SimpleSampler(16)])).run
+    assert [run.tensors(name).index()["rows"].tolist() for name in ("One", "Two")] == [
+        [32] * 3,
+        [16] * 3,
+    ]
 
 
 def one_head(width: int = 2) -> tuple[Experiment, ModelNode]:

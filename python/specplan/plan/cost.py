@@ -132,7 +132,7 @@ def _with_training(found: PhaseCost, plan: Plan, phase: Train) -> PhaseCost:
     each = flops(plan.graph, phase.nodes, trainable=phase.trainable, losses=phase.losses)
     total = phase.epochs * epoch_rows(phase) * (each.forward + each.backward)
     for evaluation in phase.evaluations:
-        passes = phase.epochs // evaluation.every_n_epochs
+        passes = phase.epochs // evaluation.every_n_epochs + evaluation.run_on_start
         total += passes * evaluation.rows * flops(plan.graph, evaluation.nodes).forward
     computing = dict.fromkeys(phase.nodes)
     for evaluation in phase.evaluations:

@@ -112,9 +112,12 @@ def metric_rows(phase: Phase) -> int:
         return phase.steps * losses + whole + len(phase.metrics)
     rows = phase.epochs * (phase.steps + 1) * whole
     for evaluation in phase.evaluations:
-        each = len(evaluation.losses) + bool(evaluation.losses) + len(evaluation.metrics)
-        rows += phase.epochs // evaluation.every_n_epochs * each
+        rows += _passes(phase, evaluation) * len(evaluation.measured)
     return rows
+
+
+def _passes(phase: Train, evaluation: Evaluation) -> int:
+    return phase.epochs // evaluation.every_n_epochs + evaluation.run_on_start
 
 
 def epoch_rows(phase: Phase) -> int:
@@ -136,6 +139,32 @@ def batch_size(part: Phase | Evaluation) -> int:
 
 
 def _of_phase(phase: Phase, metrics: int, logged: int) -> RecordedBytes:
+    own = _of_steps(phase, metrics, logged)
+    if not isinstance(phase, Train):
+        return own
+    between = [
+        _of_tensors(
+            evaluation.records,
+            _Batches(_passes(phase, evaluation), evaluation.rows, batch_size(evaluation)),
+        )
+        for evaluation in phase.evaluations
+        if evaluation.records
+    ]
+    return msgspec.structs.replace(
+        own,
+        tensors=own.tensors + sum(tensors for tensors, _ in between),
+        index=own.index + sum(index for _, index in between),
+    )
+
+
+def _of_tensors(records: Sequence[Record], batches: _Batches) -> tuple[int, int]:
+    """What the tensors take, and their indexes."""
+    entries = _Batches(1, batches.epochs * batches.per_epoch, 1)
+    tensors = sum(_tensor_bytes(record, batches) for record in records)
+    return tensors, _files_bytes(_INDEX, entries) * len(records)
+
+
+def _of_steps(phase: Phase, metrics: int, logged: int) -> RecordedBytes:
     tables = _table_bytes(_METRICS.columns, logged)
     if phase.record == "none" or not phase.records:
         return RecordedBytes(metrics=metrics, tables=tables)
@@ -145,10 +174,10 @@ def _of_phase(phase: Phase, metrics: int, logged: int) -> RecordedBytes:
         epochs = kept if phase.early_stopping is None else phase.epochs
     batches = _Batches(epochs, epoch_rows(phase), batch_size(phase))
     columns = (*_KEYS, *(_value_bytes(record) for record in phase.records))
-    entries = _Batches(1, epochs * batches.per_epoch, 1)
+    tensors, index = _of_tensors(phase.records, batches)
     return RecordedBytes(
-        tensors=sum(_tensor_bytes(record, batches) for record in phase.records),
-        index=_files_bytes(_INDEX, entries) * len(phase.records),
+        tensors=tensors,
+        index=index,
         metrics=metrics,
         tables=tables + _table_bytes(columns, kept * batches.rows),
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from specplan.plan.model import Phase
+    from specplan.plan.model import Phase, Record
     from specplan.run.program import Program, Registers
     from specplan.store.recorder import Recorder
 
@@ -16,10 +16,17 @@ def bind_records(
     recorder: Recorder, program: Program, phase: Phase
 ) -> Callable[[Registers, int, int], None]:
     """A function of registers, epoch and batch that records what the phase records of one step."""
-    if phase.record == "none" or not phase.records:
+    return bound(recorder, program, phase.path, () if phase.record == "none" else phase.records)
+
+
+def bound(
+    recorder: Recorder, program: Program, place: str, records: Sequence[Record]
+) -> Callable[[Registers, int, int], None]:
+    """The same of some records, which go to a place."""
+    if not records:
         return _nothing
-    registers = [program.record(record) for record in phase.records]
-    channels = list(zip(recorder.tensors(phase.path, phase.records), registers, strict=True))
+    registers = [program.record(record) for record in records]
+    channels = list(zip(recorder.tensors(place, records), registers, strict=True))
 
     def record_step(registers: Registers, epoch: int, batch: int) -> None:
         for record, register in channels:

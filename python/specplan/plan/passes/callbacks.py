@@ -122,9 +122,9 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
         if component.monitor in series:
             monitored.add(series[component.monitor].evaluation)
             # The number of epochs may be what is wrong, under this key or another.
-            if not phase.context.damaged(phase.path):
+            if component.required and not phase.context.damaged(phase.path):
                 _check_pace(phase, spec, component, series[component.monitor], path)
-        elif not uncertain:
+        elif not (uncertain or not component.required):
             message = (
                 f"early_stopping monitors `{component.monitor}`, which no epoch produces; "
                 f"produced: {quoted(series)}"
@@ -139,6 +139,7 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
             patience=component.patience,
             min_delta=component.min_delta,
             restore_best=component.restore_best,
+            reducer=component.reducer,
         )
     for component, path in callbacks:
         if isinstance(component, EvaluationComponent) and path not in monitored:
@@ -232,8 +233,24 @@ def _callbacks(
 def _names(component: EvaluationComponent, phase_losses: tuple[str, ...]) -> list[str]:
     prefix = component.as_ or component.split
     labels = phase_losses if component.losses is None else component.losses
-    total = ["loss"] if labels else []
-    return [f"{prefix}_{name}" for name in (*total, *labels, *component.metrics)]
+    named = [*component.means, *component.sums]
+    total = [f"{prefix}_loss"] if labels and f"{prefix}_loss" not in named else []
+    return [*total, *(f"{prefix}_{name}" for name in (*labels, *component.metrics)), *named]
+
+
+def _check_named(
+    phase: PhaseScheduler, component: EvaluationComponent, losses: Chosen, path: Path
+) -> bool:
+    """Whether every series that is made of one loss is made of a loss that is evaluated."""
+    right = losses.complete
+    for key in ("means", "sums"):
+        for name, label in getattr(component, key).items():
+            if label not in losses.labels and losses.complete:
+                message = f"this evaluation has no loss `{label}`; it has {quoted(losses.labels) or 'none'}"
+                hint = did_you_mean(label, losses.labels)
+                phase.context.error("SP301", message, (*path, key, name), hint=hint)
+                right = False
+    return right
 
 
 def _evaluation(
@@ -250,7 +267,9 @@ def _evaluation(
     )
     metrics = phase.choose("metrics", component.metrics, (*path, "metrics"))
     rows = phase.rows(source, component.split, (*path, "split")) if source else None
-    nodes = phase.activity.needed(losses.reads | metrics.reads)
+    records = component.record == "all"
+    measured = losses.reads | metrics.reads
+    nodes = phase.activity.needed(measured or (set(phase.wired.order) if records else set()))
     phase.activity.check_fitted(nodes, (), path, phase.step.guards)
     phase.measured.append(Measured(path=path, split=component.split, nodes=nodes))
     read = phase.wired.feature_sets(nodes)
@@ -258,12 +277,16 @@ def _evaluation(
         message = f"the phase reads {source}, this evaluation reads {quoted(read)}"
         phase.context.error("SP307", message, path)
         return None
-    if not losses.labels and not metrics.labels and losses.complete and metrics.complete:
+    complete = losses.complete and metrics.complete
+    if not (losses.labels or metrics.labels or records) and complete:
         message = "this evaluation has neither losses nor metrics"
         phase.context.error("SP657", message, path)
         return None
-    if rows is None or not (losses.complete and metrics.complete):
+    named = _check_named(phase, component, losses, path)
+    known = phase.wired.nodes.keys() >= set(nodes)
+    if source is None or rows is None or not (complete and named and known):
         return None
+    carriers = losses.carriers | metrics.carriers | phase.activity.sinks(nodes)
     return Evaluation(
         name=component.as_ or component.split,
         split=component.split,
@@ -273,4 +296,8 @@ def _evaluation(
         metrics=metrics.objectives,
         every_n_epochs=component.every_n_epochs,
         batch_size=component.batch_size,
+        run_on_start=component.run_on_start,
+        records=phase.records(source, nodes, carriers) if records else (),
+        means=component.means,
+        sums=component.sums,
     )

@@ -52,7 +52,11 @@ if TYPE_CHECKING:
     from specplan.run.callback import ArtifactResult as ArtifactResult
     from specplan.run.callback import Callback as Callback
     from specplan.run.callback import MetricResult as MetricResult
+    from specplan.samplers import NSampler as NSampler
+    from specplan.samplers import PairedSampler as PairedSampler
+    from specplan.samplers import SimilarityCondition as SimilarityCondition
     from specplan.samplers import SimpleSampler as SimpleSampler
+    from specplan.samplers import TripletSampler as TripletSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
     from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
     from specplan.track.local import compare_experiments as compare_experiments
@@ -103,7 +107,9 @@ _MODULES = {
     "MetricStore": "results.metric_store",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.graph",
+    "NSampler": "samplers",
     "Optimizer": "experiment.graph",
+    "PairedSampler": "samplers",
     "PhaseGroup": "experiment.phase_group",
     "PhaseGroupResults": "experiment.group_results",
     "PhaseResults": "experiment.phase_results",
@@ -115,6 +121,7 @@ _MODULES = {
     "RunError": "errors",
     "SequentialCNN": "models.torch.sequential",
     "SequentialMLP": "models.torch.sequential",
+    "SimilarityCondition": "samplers",
     "SimpleSampler": "samplers",
     "SpecError": "errors",
     "SpecplanError": "errors",
@@ -122,6 +129,7 @@ _MODULES = {
     "TorchModelWrapper": "models.torch.wrapper",
     "TrainPhase": "experiment.train_phase",
     "TrainResults": "experiment.phase_results",
+    "TripletSampler": "samplers",
     "compare_experiments": "track.local",
     "compile": "experiment.plan",
     "log_environment": "track.tracker",
@@ -168,7 +176,9 @@ __all__ = [
     "MetricStore",
     "ModelGraph",
     "ModelNode",
+    "NSampler",
     "Optimizer",
+    "PairedSampler",
     "PhaseGroup",
     "PhaseGroupResults",
     "PhaseResults",
@@ -179,6 +189,7 @@ __all__ = [
     "RunError",
     "SequentialCNN",
     "SequentialMLP",
+    "SimilarityCondition",
     "SimpleSampler",
     "SpecError",
     "SpecplanError",
@@ -186,6 +197,7 @@ __all__ = [
     "TorchModelWrapper",
     "TrainPhase",
     "TrainResults",
+    "TripletSampler",
     "compare_experiments",
     "compile",
     "log_environment",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.plan.by_feed import by_feed
 from specplan.plan.dtypes import item_size
 from specplan.plan.model import Eval, Evaluation, Train
 
@@ -99,7 +100,7 @@ def recorded_bytes(plan: Plan) -> tuple[RecordedBytes, ...]:
     counts = [metric_rows(phase) for phase in plan.phases]
     shares = _shares(_metrics_bytes(plan, sum(counts)), counts)
     return tuple(
-        _of_phase(phase, share, count)
+        _of_phase(plan, phase, share, count)
         for phase, share, count in zip(plan.phases, shares, counts, strict=True)
     )
 
@@ -121,10 +122,8 @@ def _passes(phase: Train, evaluation: Evaluation) -> int:
 
 
 def epoch_rows(phase: Phase) -> int:
-    """Rows of one epoch, without a last batch that is left out."""
-    if isinstance(phase, Train) and phase.sampler.component.args["drop_last"]:
-        return phase.steps * batch_size(phase)
-    return phase.rows
+    """Rows, or tuples of rows, of one epoch of the first feed, without a last batch that is left out."""
+    return phase.all_feeds[0].samples if isinstance(phase, Train) else phase.rows
 
 
 def batch_size(part: Phase | Evaluation) -> int:
@@ -132,54 +131,54 @@ def batch_size(part: Phase | Evaluation) -> int:
     size: int | None = None
     match part:
         case Train():
-            size = part.sampler.component.args["batch_size"]
+            return min(part.all_feeds[0].batch_size, epoch_rows(part))
         case Eval() | Evaluation():
             size = part.batch_size
     return min(size or part.rows, part.rows)
 
 
-def _of_phase(phase: Phase, metrics: int, logged: int) -> RecordedBytes:
-    own = _of_steps(phase, metrics, logged)
-    if not isinstance(phase, Train):
-        return own
-    between = [
-        _of_tensors(
-            evaluation.records,
-            _Batches(_passes(phase, evaluation), evaluation.rows, batch_size(evaluation)),
-        )
-        for evaluation in phase.evaluations
-        if evaluation.records
-    ]
-    return msgspec.structs.replace(
-        own,
-        tensors=own.tensors + sum(tensors for tensors, _ in between),
-        index=own.index + sum(index for _, index in between),
-    )
+def _of_phase(plan: Plan, phase: Phase, metrics: int, logged: int) -> RecordedBytes:
+    tables = _table_bytes(_METRICS.columns, logged)
+    found = RecordedBytes(metrics=metrics, tables=tables)
+    if isinstance(phase, Train):
+        found = _with_evaluations(found, phase)
+    if phase.record == "none":
+        return found
+    for part in by_feed(plan.graph, phase) if isinstance(phase, Train) else (phase,):
+        if part.records:
+            found = _with_tensors(found, part)
+    return found
 
 
-def _of_tensors(records: Sequence[Record], batches: _Batches) -> tuple[int, int]:
-    """What the tensors take, and their indexes."""
-    entries = _Batches(1, batches.epochs * batches.per_epoch, 1)
+def _with_evaluations(found: RecordedBytes, phase: Train) -> RecordedBytes:
+    tensors, index = found.tensors, found.index
+    for evaluation in phase.evaluations:
+        batches = _Batches(_passes(phase, evaluation), evaluation.rows, batch_size(evaluation))
+        added = _of_tensors(evaluation.records, batches, batches.epochs * batches.per_epoch)
+        tensors, index = tensors + added[0], index + added[1]
+    return msgspec.structs.replace(found, tensors=tensors, index=index)
+
+
+def _of_tensors(records: Sequence[Record], batches: _Batches, count: int) -> tuple[int, int]:
+    """What the tensors of so many batches take, and their indexes."""
+    entries = _Batches(1, count, 1)
     tensors = sum(_tensor_bytes(record, batches) for record in records)
     return tensors, _files_bytes(_INDEX, entries) * len(records)
 
 
-def _of_steps(phase: Phase, metrics: int, logged: int) -> RecordedBytes:
-    tables = _table_bytes(_METRICS.columns, logged)
-    if phase.record == "none" or not phase.records:
-        return RecordedBytes(metrics=metrics, tables=tables)
+def _with_tensors(found: RecordedBytes, phase: Phase) -> RecordedBytes:
     epochs = kept = 1
     if isinstance(phase, Train):
         kept = phase.epochs if phase.record == "all" else 1
         epochs = kept if phase.early_stopping is None else phase.epochs
     batches = _Batches(epochs, epoch_rows(phase), batch_size(phase))
     columns = (*_KEYS, *(_value_bytes(record) for record in phase.records))
-    tensors, index = _of_tensors(phase.records, batches)
-    return RecordedBytes(
-        tensors=tensors,
-        index=index,
-        metrics=metrics,
-        tables=tables + _table_bytes(columns, kept * batches.rows),
+    tensors, index = _of_tensors(phase.records, batches, epochs * phase.steps)
+    return msgspec.structs.replace(
+        found,
+        tensors=found.tensors + tensors,
+        index=found.index + index,
+        tables=found.tables + _table_bytes(columns, kept * batches.rows),
     )
 
 

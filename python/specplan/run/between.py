@@ -28,7 +28,7 @@ class Between:
     def __init__(self, evaluation: Evaluation, phase: Train, context: Context) -> None:
         self._evaluation = evaluation
         self._state = context.state
-        split = context.split(phase, evaluation.split)
+        split = context.split(phase, evaluation.split, evaluation.data)
         program = Program(context.plan, context.state, split, evaluation.nodes)
         self._evaluator = Evaluator(
             program,

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
 
 def bind_records(
-    recorder: Recorder, program: Program, phase: Phase
+    recorder: Recorder, program: Program, phase: Phase, records: Sequence[Record] | None = None
 ) -> Callable[[Registers, int, int], None]:
-    """A function of registers, epoch and batch that records what the phase records of one step."""
-    return bound(recorder, program, phase.path, () if phase.record == "none" else phase.records)
+    """A function of registers, epoch and batch that records what the phase records of one step.
+
+    `records` are those of them that the program has; by default all.
+    """
+    chosen = phase.records if records is None else records
+    return bound(recorder, program, phase.path, () if phase.record == "none" else chosen)
 
 
 def bound(

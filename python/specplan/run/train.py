@@ -5,18 +5,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 import torch
 
-from specplan.components.sampler import Simple
-from specplan.data.sampler import epoch_positions
-from specplan.run.batches import batches
 from specplan.run.between import Between
 from specplan.run.early_stopping import Stopper
+from specplan.run.feeding import Feeding
 from specplan.run.objectives import weighted_sum
 from specplan.run.position import Position
-from specplan.run.program import Program
 from specplan.run.progress import Progress
 from specplan.run.recording import bind_records
 from specplan.store.recorder import WHOLE
@@ -28,19 +24,18 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Train
     from specplan.run.context import Context
+    from specplan.run.feeding import Turn
 
 
 def train(phase: Train, context: Context) -> dict[str, float]:
     """Run a train phase; returns the last values, by name, up to the epoch whose weights it left behind."""
     trainable, frozen = _modules(phase, context)
     with _frozen(frozen):
-        split = context.split(phase, phase.split)
+        feeding = Feeding(phase, context)
         with torch.no_grad():
-            program = Program(context.plan, context.state, split, phase.nodes)
+            turns = [_Turn(turn, phase, context) for turn in feeding.turns]
             evaluations = [Between(each, phase, context) for each in phase.evaluations]
-        for compiled in context.inside.compiled:
-            compiled(program)
-        run_epoch = _compile_epoch(phase, program, context)
+        run_epoch = _compile_epoch(phase, feeding, turns, context)
         stopper = Stopper(phase.early_stopping, context.state)
         position = Position(series=1 + len(phase.losses))
         while position.epoch < phase.epochs:
@@ -109,8 +104,28 @@ def _frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
             parameter.requires_grad = True
 
 
+class _Turn:
+    """What one step computes, with everything bound.
+
+    Attributes:
+        losses: gives the losses of the registers, not weighted; `places` are their numbers among all of the
+            phase, and `total` adds them up with their weights.
+    """
+
+    def __init__(self, turn: Turn, phase: Train, context: Context) -> None:
+        program = turn.program
+        self.losses = program.losses(turn.losses)
+        self.places = [phase.losses.index(loss) + 1 for loss in turn.losses]
+        self.total = weighted_sum(turn.losses)
+        self.record = bind_records(context.recorder, program, phase, turn.records)
+        for compiled in context.inside.compiled:
+            compiled(program)
+        self.operations = program.operations
+        self.registers = program.registers()
+
+
 def _compile_epoch(
-    phase: Train, program: Program, context: Context
+    phase: Train, feeding: Feeding, turns: Sequence[_Turn], context: Context
 ) -> Callable[[Position], dict[str, float]]:
     """The loop over the steps of one epoch with everything bound, from a position in it on.
 
@@ -118,9 +133,6 @@ def _compile_epoch(
     """
     state, interruption = context.state, context.interruption
     optimizer = state.optimizer_for(phase.optimizer)
-    losses = program.losses(phase.losses)
-    total = weighted_sum(phase.losses)
-    record = bind_records(context.recorder, program, phase)
     names = ["train_loss", *[loss.label for loss in phase.losses]]
     nodes = [None, *[loss.node for loss in phase.losses]]
     log = context.recorder.series(
@@ -128,35 +140,36 @@ def _compile_epoch(
     )
     progress = Progress(context.display, phase)
     batch_started, batch_ended = context.inside.batch_started, context.inside.batch_ended
-    registers = program.registers()
-    columns, operations = program.columns, program.operations
-    sampler = msgspec.convert(phase.sampler.component.args, Simple)
     every_epoch = phase.record == "all" or phase.early_stopping is not None
-    values = np.empty(len(names))
+    values = np.zeros(len(names))
 
     def run_epoch(position: Position) -> dict[str, float]:
         epoch, first, sums = position.epoch, position.steps, position.sums
-        positions = epoch_positions(sampler, phase.sampler.seed, phase.rows, epoch)
         recorded = every_epoch or epoch == phase.epochs - 1
-        for batch, rows in enumerate(batches(columns, positions, sampler.batch_size, first), first):
+        for batch, (number, rows) in enumerate(feeding.epoch(epoch, first), first):
             if interruption.requested is not None:
                 interruption.deliver()
+            turn = turns[number]
+            registers = turn.registers
             registers[: len(rows)] = rows
             for start in batch_started:
                 start(epoch, batch, registers)
-            for operate in operations:
+            for operate in turn.operations:
                 operate(registers)
-            terms = losses(registers)
-            loss = total(terms)
+            terms = turn.losses(registers)
+            loss = turn.total(terms)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            # Losses of the feeds whose turn it is not are exactly 0.
+            if len(turns) > 1:
+                values.fill(0.0)
             values[0] = loss.item()
-            for index, term in enumerate(terms, 1):
-                values[index] = term.item()
+            for place, term in zip(turn.places, terms, strict=True):
+                values[place] = term.item()
             np.add(sums, values, out=sums)
             if recorded:
-                record(registers, epoch, batch)
+                turn.record(registers, epoch, batch)
             log(values, epoch, batch, state.steps)
             state.steps += 1
             for end in batch_ended:

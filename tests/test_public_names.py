@@ -13,13 +13,17 @@ PUBLIC = """
     ArchiveError
     ArtifactResult
     ArtifactStore
+    CVBinding
+    CVResults
     Callback
     Checkpointing
     ConcatNode
+    CrossValidation
     DataError
     DirtyGitAction
     DirtyGitError
     EarlyStopping
+    EvalLossMetric
     EvalPhase
     EvalResults
     Evaluation
@@ -93,9 +97,13 @@ def test_public_names_are_these() -> None:
 
 
 def test_documented_modules_have_their_names() -> None:
+    from specplan.core.experiment.phases.phase_group import PhaseGroup
+    from specplan.core.experiment.results.results_config import ResultsConfig
     from specplan.models.torch import SequentialCNN, SequentialMLP
     from specplan.samplers import SimpleSampler
 
+    assert PhaseGroup is specplan.PhaseGroup
+    assert ResultsConfig is specplan.ResultsConfig
     assert SequentialMLP is specplan.SequentialMLP
     assert SequentialCNN is specplan.SequentialCNN
     assert SimpleSampler is specplan.SimpleSampler

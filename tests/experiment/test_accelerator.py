@@ -5,7 +5,7 @@ import torch
 
 from specplan import Accelerator, EvalPhase, ModelNode, SequentialMLP, SimpleSampler, TrainPhase
 from specplan.experiment.accelerator import accelerator_of
-from tests.experiment.parts import Parts, sensor_data
+from tests.experiment.parts import Parts
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_processor_is_taken_everywhere(parts: Parts) -> None:
     test = EvalPhase.from_split("test", "test", [parts.loss], accelerator="cpu")
     assert train.accelerator == test.accelerator == Accelerator("cpu")
     parts.experiment.run_phase(train)
-    node = ModelNode("Other", SequentialMLP(), sensor_data().reference(), accelerator="cpu")
+    node = ModelNode("Other", SequentialMLP(), parts.node, accelerator="cpu")
     assert node.accelerator == Accelerator()
 
 

@@ -18,6 +18,7 @@ from specplan import (
     Experiment,
     FeatureSet,
     FitPhase,
+    InputBinding,
     Loss,
     ModelGraph,
     ModelNode,
@@ -169,8 +170,6 @@ def test_a_classifier_gives_probabilities() -> None:
     graph = ModelGraph(nodes=[node])
     graph.build()
     assert node.output_shape == (3,)
-    from specplan import InputBinding
-
     bindings = [InputBinding.for_evaluation(node)]
     experiment.run_phase(FitPhase("fit", bindings))
     results = experiment.run_phase(EvalPhase("all", bindings))

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 
 from specplan import Accelerator, EvalPhase, ModelNode, SequentialMLP, SimpleSampler, TrainPhase
 from specplan.experiment.accelerator import accelerator_of
-from tests.experiment.parts import Parts
+
+if TYPE_CHECKING:
+    from tests.experiment.parts import Parts
 
 
 @pytest.mark.parametrize(

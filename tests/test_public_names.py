@@ -13,13 +13,17 @@ PUBLIC = """
     ArchiveError
     ArtifactResult
     ArtifactStore
+    CVBinding
+    CVResults
     Callback
     Checkpointing
     ConcatNode
+    CrossValidation
     DataError
     DirtyGitAction
     DirtyGitError
     EarlyStopping
+    EvalLossMetric
     EvalPhase
     EvalResults
     Evaluation

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from specplan.experiment.checkpointing import Checkpointing as Checkpointing
     from specplan.experiment.concat_node import ConcatNode as ConcatNode
     from specplan.experiment.concat_node import MergeStrategy as MergeStrategy
+    from specplan.experiment.cross_validation import CrossValidation as CrossValidation
+    from specplan.experiment.cross_validation import CVBinding as CVBinding
+    from specplan.experiment.cross_validation import CVResults as CVResults
     from specplan.experiment.decorator import ml_dash_experiment as ml_dash_experiment
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
+    from specplan.experiment.evaluation import EvalLossMetric as EvalLossMetric
     from specplan.experiment.evaluation import Evaluation as Evaluation
     from specplan.experiment.experiment import Experiment as Experiment
     from specplan.experiment.experiment_callback import ExperimentCallback as ExperimentCallback
@@ -85,13 +89,17 @@ _MODULES = {
     "ArchiveError": "errors",
     "ArtifactResult": "run.callback",
     "ArtifactStore": "results.artifact_store",
+    "CVBinding": "experiment.cross_validation",
+    "CVResults": "experiment.cross_validation",
     "Callback": "run.callback",
     "Checkpointing": "experiment.checkpointing",
     "ConcatNode": "experiment.concat_node",
+    "CrossValidation": "experiment.cross_validation",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
     "EarlyStopping": "components.callback",
+    "EvalLossMetric": "experiment.evaluation",
     "EvalPhase": "experiment.eval_phase",
     "EvalResults": "experiment.phase_results",
     "Evaluation": "experiment.evaluation",
@@ -162,13 +170,17 @@ __all__ = [
     "ArchiveError",
     "ArtifactResult",
     "ArtifactStore",
+    "CVBinding",
+    "CVResults",
     "Callback",
     "Checkpointing",
     "ConcatNode",
+    "CrossValidation",
     "DataError",
     "DirtyGitAction",
     "DirtyGitError",
     "EarlyStopping",
+    "EvalLossMetric",
     "EvalPhase",
     "EvalResults",
     "Evaluation",

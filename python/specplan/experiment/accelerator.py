@@ -52,6 +52,11 @@ class Accelerator:
         """The device in the words of torch."""
         return self.device.replace("gpu", "cuda")
 
+    def tf_device_str(self) -> str:
+        """The device in the words of TensorFlow, which has no mps."""
+        kind, _, index = self.torch_device_str().partition(":")
+        return f"/GPU:{index or 0}" if kind == "cuda" else "/CPU:0"
+
     def is_available(self) -> bool:
         """Whether this machine has it. Asks torch for anything but the processor."""
         if self.device == "cpu":
@@ -94,5 +99,14 @@ def accelerator_of(value: Accelerator | str | None) -> Accelerator | None:
     if not isinstance(value, Accelerator):
         raise TypeError(
             f"accelerator is an Accelerator or the name of a device, not {type(value).__name__}"
+        )
+    if not value.is_available():
+        raise ValueError(
+            f"this machine has no device `{value.device}`; Accelerator.is_available() tells"
+        )
+    if value.device != "cpu":
+        raise ValueError(
+            f"nodes compute on the processor in this version, not on `{value.device}`; "
+            'use accelerator="cpu", or none'
         )
     return value

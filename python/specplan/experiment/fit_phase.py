@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from specplan.experiment.accelerator import Accelerator, accelerator_of
 from specplan.experiment.phase import Phase, evaluated_split
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class FitPhase(Phase):
         active_nodes: nodes that are fitted; by default all that can be.
         freeze_after_fit: whether later fit phases leave the fitted nodes as they are.
         callbacks: what is called inside the phase.
+        accelerator: where the nodes compute, or the name of a device, but for nodes that say it themselves; by
+            default on the processor.
 
     Raises:
         TypeError: an argument is of another type.
@@ -42,7 +45,9 @@ class FitPhase(Phase):
         active_nodes: Sequence[str | GraphNode] | None = None,
         freeze_after_fit: bool = True,
         callbacks: Sequence[PhaseCallback] | None = None,
+        accelerator: Accelerator | str | None = None,
     ) -> None:
+        self.accelerator = accelerator_of(accelerator)
         super().__init__(label, input_sources, losses or (), active_nodes, callbacks)
         self.freeze_after_fit = freeze_after_fit
 
@@ -56,6 +61,7 @@ class FitPhase(Phase):
         active_nodes: Sequence[str | GraphNode] | None = None,
         freeze_after_fit: bool = True,
         callbacks: Sequence[PhaseCallback] | None = None,
+        accelerator: Accelerator | str | None = None,
     ) -> FitPhase:
         """Bind every active head node of the active context's graph to one split.
 
@@ -69,6 +75,7 @@ class FitPhase(Phase):
             active_nodes=active_nodes,
             freeze_after_fit=freeze_after_fit,
             callbacks=callbacks,
+            accelerator=accelerator,
         )
 
     def spec(self) -> dict[str, Any]:

@@ -263,6 +263,12 @@ class ModelNode(GraphNode):
         return f"ModelNode(label={self.label!r}, model={self.model!r}, upstream={upstream!r})"
 
 
+def learns_in_batches(node: GraphNode) -> bool:
+    """Whether a node is an estimator that learns from the batches of a train phase."""
+    model = node.model if isinstance(node, ModelNode) else None
+    return isinstance(model, ScikitModelWrapper) and model.resolved_training_mode == "partial_fit"
+
+
 def nodes_of(context: ExperimentContext) -> list[GraphNode]:
     """The nodes of a context, in the order of registration."""
     return context.members(GraphNode)  # type: ignore[type-abstract]

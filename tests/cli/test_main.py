@@ -49,6 +49,7 @@ Commands:
   list            List the runs below a root.
   show            Show how a run stands and what it recorded.
   metrics         Print the metrics of a run.
+  report          Write a run as one HTML page.
   export          Write the Parquet tables of a run.
   verify          Compare every file of a run with its digests.
   repair          Save what is whole of a damaged run into a copy.

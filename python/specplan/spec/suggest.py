@@ -37,6 +37,10 @@ def near(name: str, known: Iterable[str]) -> str | None:
     for candidate in candidates:
         if bare in _other_words(candidate):
             return candidate
+    if len(bare) < _SHORTEST_PART + 1:
+        for candidate in candidates:
+            if sorted(_bare(candidate)) == sorted(bare):
+                return candidate
     distances = [(_slips(name, candidate), candidate) for candidate in candidates]
     likely = [(slips, candidate) for slips, candidate in distances if slips is not None]
     if likely:

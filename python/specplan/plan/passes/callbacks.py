@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import EvalSpec, FitSpec
 
+_STOPPING = "early_stopping"
 _TRAIN_LOSS = "train_loss"
 
 
@@ -112,28 +113,19 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
     monitored: set[Path | None] = set()
     found: EarlyStopping | None = None
     for component, path in callbacks:
+        written = spec.callbacks[int(path[-1])]
+        if written["use"] == _STOPPING and isinstance(written.get("monitor"), str):
+            # Another fault of the callback says nothing of this.
+            _check_monitor(phase, spec, written["monitor"], series, path, losses)
         if not isinstance(component, EarlyStoppingComponent):
             continue
         if found is not None:
             phase.context.error("SP304", "this phase has two callbacks early_stopping", path)
-        # A faulty callback or loss list might have produced the name.
-        uncertain = phase.context.reported((*phase.path, "callbacks")) or not losses.complete
-        # What callbacks of the user's return is known when they do.
-        uncertain |= any(isinstance(each, OwnCode | LiveObject) for each, _ in callbacks)
         if component.monitor in series:
             monitored.add(series[component.monitor].evaluation)
             # The number of epochs may be what is wrong, under this key or another.
             if not phase.context.damaged(phase.path):
                 _check_pace(phase, spec, component, series[component.monitor], path)
-        elif not uncertain:
-            message = (
-                f"early_stopping monitors `{component.monitor}`, which no epoch produces; "
-                f"produced: {quoted(series)}"
-            )
-            hint = did_you_mean(component.monitor, series)
-            if component.monitor.startswith("val_") and len(series) == 1 + len(losses.labels):
-                hint = "add the callback `{use: evaluation, split: val}`"
-            phase.context.error("SP655", message, (*path, "monitor"), hint=hint)
         found = EarlyStopping(
             monitor=component.monitor,
             mode=component.mode,
@@ -145,6 +137,35 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
         if isinstance(component, EvaluationComponent) and path not in monitored:
             _warn_of_rare_evaluation(phase, spec, component, path)
     return found
+
+
+def _check_monitor(
+    phase: PhaseScheduler,
+    spec: TrainSpec,
+    monitor: str,
+    series: Mapping[str, _Series],
+    path: Path,
+    losses: Chosen,
+) -> None:
+    """Report a series that no epoch produces, unless a fault hides what is produced."""
+    callbacks = list(_callbacks(phase, spec))
+    uncertain = not losses.complete or phase.context.lost_items((*phase.path, "callbacks"))
+    uncertain |= phase.context.damaged((*path, "monitor"))
+    # What callbacks of the user's return is known when they do.
+    uncertain |= any(isinstance(each, OwnCode | LiveObject) for each, _ in callbacks)
+    uncertain |= any(
+        phase.context.reported(other) and spec.callbacks[int(other[-1])]["use"] != _STOPPING
+        for _, other in callbacks
+    )
+    if uncertain or monitor in series:
+        return
+    message = (
+        f"early_stopping monitors `{monitor}`, which no epoch produces; produced: {quoted(series)}"
+    )
+    hint = did_you_mean(monitor, series)
+    if monitor.startswith("val_") and len(series) == 1 + len(losses.labels):
+        hint = "add the callback `{use: evaluation, split: val}`"
+    phase.context.error("SP655", message, (*path, "monitor"), hint=hint)
 
 
 def _check_pace(

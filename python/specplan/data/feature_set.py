@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -593,6 +594,9 @@ class FeatureSet(Samples):
     # Contexts and graphs keep FeatureSets by identity; equal ones have one label, hence one hash.
     def __hash__(self) -> int:
         return hash(self.label)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.summary())}</pre>"
 
     def __repr__(self) -> str:
         kinds = ", ".join(

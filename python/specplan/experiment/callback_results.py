@@ -15,7 +15,7 @@ from specplan.results.execution_store import ExecutionStore
 from specplan.results.scalar_series import LossRecord, LossSeries
 from specplan.results.texts import Texts
 from specplan.spec.wording import choices
-from specplan.store.recorder import RETURNED, beside
+from specplan.store.recorder import RETURNED, WHOLE, beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,15 +83,18 @@ class EvaluationResult(OnePassResults):
 
     Attributes:
         callback_label: name of the evaluation.
-        epoch_idx: the epoch after which it ran.
+        epoch_idx: the epoch after which it ran; None before the first.
     """
 
     kind = "evaluation"
 
-    def __init__(self, phase: PhaseResults, planned: Evaluation, epoch: int) -> None:
+    def __init__(self, phase: PhaseResults, planned: Evaluation, epoch: int | None) -> None:
         super().__init__(phase.run, phase.path)
         self.execution_store = ExecutionStore(
-            phase.run, phase.path, evaluation=planned.name, epoch=epoch
+            phase.run,
+            phase.path,
+            evaluation=planned.name,
+            epoch=WHOLE if epoch is None else epoch,
         )
         self.callback_label = planned.name
         self.epoch_idx = epoch
@@ -198,10 +201,12 @@ def _decoded(text: str, phase: PhaseResults) -> CallbackResult:
         raise RunError(f"a row of the callbacks of `{phase.path}` is damaged: {error}") from error
 
 
-def _epochs_of(phase: PhaseResults, evaluation: Evaluation) -> list[int]:
-    """The epochs after which an evaluation was run."""
-    measured = phase.metrics().where(name=evaluation.measured, batch=None)
-    return [epoch for epoch in measured.axis_values("epoch") if epoch is not None]
+def _epochs_of(phase: PhaseResults, evaluation: Evaluation) -> list[int | None]:
+    """The epochs after which an evaluation was run; None where it ran before the first."""
+    measured = phase.metrics().where(name=evaluation.measured, batch=None).axis_values("epoch")
+    store = ExecutionStore(phase.run, phase.path, evaluation=evaluation.name)
+    recorded = [None if epoch < 0 else epoch for epoch in store.contexts().axis_values("epoch")]
+    return list(dict.fromkeys([*measured, *recorded]))
 
 
 def _stopped(phase: PhaseResults, rule: EarlyStopping, planned: int) -> EarlyStoppingResult:

@@ -16,6 +16,7 @@ from specplan.results.execution_store import (
     checked_format,
     formatted,
 )
+from specplan.results.html import html_table
 from specplan.results.metric_store import MetricStore
 from specplan.results.table import cell_text
 from specplan.spec.wording import choices, quoted
@@ -246,6 +247,10 @@ class PhaseResults:
             if node == known.id:
                 return known.label
         raise RunError(f"the run has no node `{node}`; it has: {choices(node, nodes)}")
+
+    def _repr_html_(self) -> str:
+        said = self.summary()
+        return html_table(said.pop("phase"), list(said), [list(said.values())])
 
     def __repr__(self) -> str:
         said = self.summary()

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specplan.components.callback import EarlyStopping as EarlyStopping
     from specplan.data.feature_set import FeatureSet as FeatureSet
+    from specplan.data.feature_set_view import FeatureSetView as FeatureSetView
+    from specplan.data.scalers import Scaler as Scaler
+    from specplan.data.scalers import supported_scalers as supported_scalers
     from specplan.errors import ArchiveError as ArchiveError
     from specplan.errors import DataError as DataError
     from specplan.errors import DirtyGitError as DirtyGitError
@@ -94,6 +97,7 @@ _MODULES = {
     "ExperimentRun": "experiment.history",
     "ExperimentTracker": "track.tracker",
     "FeatureSet": "data.feature_set",
+    "FeatureSetView": "data.feature_set_view",
     "FitPhase": "experiment.fit_phase",
     "FitResults": "experiment.phase_results",
     "InputBinding": "experiment.binding",
@@ -117,6 +121,7 @@ _MODULES = {
     "ResultRecording": "experiment.train_phase",
     "ResultsConfig": "experiment.results_config",
     "RunError": "errors",
+    "Scaler": "data.scalers",
     "SequentialCNN": "models.torch.sequential",
     "SequentialMLP": "models.torch.sequential",
     "SimilarityCondition": "samplers",
@@ -135,6 +140,7 @@ _MODULES = {
     "open": "experiment.plan",
     "run_sweep": "track.tracker",
     "safe_log_artifact": "track.tracker",
+    "supported_scalers": "data.scalers",
     "validate_metric": "track.tracker",
 }
 
@@ -163,6 +169,7 @@ __all__ = [
     "ExperimentRun",
     "ExperimentTracker",
     "FeatureSet",
+    "FeatureSetView",
     "FitPhase",
     "FitResults",
     "InputBinding",
@@ -184,6 +191,7 @@ __all__ = [
     "ResultRecording",
     "ResultsConfig",
     "RunError",
+    "Scaler",
     "SequentialCNN",
     "SequentialMLP",
     "SimilarityCondition",
@@ -202,6 +210,7 @@ __all__ = [
     "open",
     "run_sweep",
     "safe_log_artifact",
+    "supported_scalers",
     "validate_metric",
 ]
 

@@ -90,7 +90,7 @@ class Feeds:
             groups.setdefault(msgspec.json.encode(key), []).append(each)
         feeds = [self._feed(number, group) for number, group in enumerate(groups.values())]
         known = [feed for feed in feeds if feed is not None]
-        if len(known) < len(feeds):
+        if len(known) < len(feeds) or not known:
             return None
         several = len(known) > 1
         schedule: BatchSchedule = self._spec.batch_schedule if several else "zip_strict"

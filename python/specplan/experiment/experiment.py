@@ -39,6 +39,7 @@ from specplan.experiment.experiment_file import (
     save_parts,
     warn_of_replaced,
 )
+from specplan.experiment.from_spec import fill_from, graph_from
 from specplan.experiment.graph import ModelGraph, ModelNode
 from specplan.experiment.group_results import PhaseGroupResults, group_results_of
 from specplan.experiment.history import ExperimentRun, History
@@ -288,6 +289,33 @@ class Experiment(Tracked):
         """The FeatureSet that was registered last."""
         feature_sets = self._ctx.members(FeatureSet)
         return feature_sets[-1] if feature_sets else None
+
+    @classmethod
+    def from_spec(
+        cls,
+        spec: Mapping[str, Any],
+        featuresets: Sequence[FeatureSet] = (),
+        *,
+        live: Mapping[str, Any] | None = None,
+    ) -> Experiment:
+        """The objects that mean a spec such as `to_spec` gives, in a context of their own.
+
+        Args:
+            spec: its values, with every default written out.
+            featuresets: those that the spec names.
+            live: objects of the program that the spec calls `live:NAME`, by name.
+
+        Raises:
+            ValueError: a FeatureSet or an object is missing, or the spec says what no object does.
+        """
+        context = ExperimentContext()
+        experiment = cls(spec["experiment"]["id"], ctx=context, seed=spec["run"]["seed"])
+        for each in featuresets:
+            context.register("node", each.label, each)
+        by_label = {each.label: each for each in featuresets}
+        graph = graph_from(spec, "model-graph", by_label, live or {})
+        fill_from(experiment.execution_plan, spec, graph, live or {})
+        return experiment
 
     def get_config(self) -> dict[str, Any]:
         """The structure as plain values: label, policy, spec of graph and phases, checkpointing.

@@ -18,7 +18,7 @@ from specplan.experiment.phase_group import PhaseGroup
 from specplan.experiment.train_phase import TrainPhase
 from specplan.models.torch import SequentialCNN, SequentialMLP
 from specplan.samplers import sampler_of
-from specplan.spec.wording import choices
+from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,8 +92,10 @@ class _Phases:
                 inner = PhaseGroup(entry["group"])
                 self.fill(inner, entry["do"])
                 group.add_group(inner)
-            else:
+            elif "phase" in entry:
                 group.add_phase(self._phase(entry))
+            else:
+                raise ValueError(f"{quoted(entry)} cannot be said by an object of Python")
 
     def _phase(self, entry: Section) -> Phase:
         make = {"train": self._train, "eval": self._eval, "fit": self._fit}.get(entry["phase"])

@@ -40,11 +40,12 @@ from specplan.experiment.experiment_file import (
     warn_of_replaced,
 )
 from specplan.experiment.from_spec import fill_from, graph_from
-from specplan.experiment.graph import ModelGraph, ModelNode
+from specplan.experiment.graph import ModelGraph
 from specplan.experiment.group_results import PhaseGroupResults, group_results_of
 from specplan.experiment.history import ExperimentRun, History
 from specplan.experiment.history_entries import run_from
 from specplan.experiment.mapping import compile_nodes, compile_objects, spec_of
+from specplan.experiment.node import nodes_of
 from specplan.experiment.phase import Phase
 from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec
 from specplan.experiment.phase_results import PhaseResults, results_of
@@ -422,7 +423,7 @@ class Experiment(Tracked):
             live.give_back()
         for each in self._ctx.members(FeatureSet):
             each.id = state["context"]["featuresets"].get(each.label, each.id)
-        for node in self._ctx.members(ModelNode):
+        for node in nodes_of(self._ctx):
             node.id = state["context"]["nodes"].get(node.label, node.id)
         self._history[:] = state["history"]
         self._checkpoints.registry = dict(state["checkpoints"])

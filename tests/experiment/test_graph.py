@@ -10,11 +10,13 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from specplan import (
+    EvalPhase,
     Experiment,
     FeatureSet,
     ModelGraph,
     ModelNode,
     Optimizer,
+    PhaseGroup,
     SequentialCNN,
     SequentialMLP,
     SimpleSampler,
@@ -210,3 +212,17 @@ def test_a_graph_does_not_mix_a_feature_set_with_its_replacement() -> None:
         ValueError, match=r"^two different FeatureSets of ModelGraph `g` are called"
     ):
         ModelGraph("g", nodes=[old, new])
+
+
+def test_an_experiment_shows_its_graph_and_its_plan(parts: Parts) -> None:
+    phase = TrainPhase.from_split("train", "train", SimpleSampler(8), [parts.loss])
+    parts.experiment.execution_plan.add_phase(phase)
+    parts.experiment.execution_plan.add_group(
+        PhaseGroup("more", [EvalPhase.from_split("e", "test")])
+    )
+    text = parts.experiment.to_mermaid()
+    assert '    Sensor -- "x" --> MLP' in text
+    assert '    subgraph execution_plan["execution plan"]' in text
+    assert '        phase_1("eval e")' in text
+    assert "    phase_0 --> phase_1" in text
+    assert parts.experiment.to_svg().startswith("<svg ")

@@ -73,6 +73,15 @@ def draw_phases(phases: Sequence[tuple[Phase, str | None]]) -> Drawing:
     return Drawing(boxes, [Edge(one.name, other.name) for one, other in pairwise(boxes)])
 
 
+def draw_experiment(
+    graph: ModelGraph | None, phases: Sequence[tuple[Phase, str | None]]
+) -> Drawing:
+    """The graph, and in a frame of its own the phases in the order in which they run."""
+    drawn = Drawing([], []) if graph is None else draw_graph(graph, show_frozen=True)
+    plan = draw_phases([(phase, within or "execution plan") for phase, within in phases])
+    return Drawing(drawn.boxes + plan.boxes, drawn.edges + plan.edges)
+
+
 def use_of(node: GraphNode) -> str:
     """Short name of what a node computes with."""
     section = node.spec()

@@ -14,6 +14,7 @@ from specplan.data.context import ExperimentContext, active_context, checked_lab
 from specplan.data.feature_set import FeatureSet
 from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
 from specplan.experiment.checkpoints import Checkpoints
+from specplan.experiment.drawing import draw_experiment
 from specplan.experiment.experiment_callback import (
     ExperimentCallback,
     ExperimentCallbacks,
@@ -47,7 +48,7 @@ from specplan.experiment.history_entries import run_from
 from specplan.experiment.mapping import compile_nodes, compile_objects, spec_of
 from specplan.experiment.node import nodes_of
 from specplan.experiment.phase import Phase
-from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec
+from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec, with_groups
 from specplan.experiment.phase_results import PhaseResults, results_of
 from specplan.experiment.results_config import ResultsConfig
 from specplan.experiment.state_entries import read_snapshot, state_bytes, state_from_bytes
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from specplan.data.drawing import Drawing
     from specplan.experiment.progress import DisplayOptions, Watched
     from specplan.results.open import Run
     from specplan.run.context import Context
@@ -509,6 +511,21 @@ class Experiment(Tracked):
             warn_of_replaced(Path(filepath), before, context)
             context.activate()
         return experiment
+
+    def visualize(self) -> Drawing:
+        """The graph and the execution plan as a picture."""
+        return self._drawing().shown()
+
+    def to_mermaid(self) -> str:
+        """The graph and the execution plan as a Mermaid flowchart."""
+        return self._drawing().to_mermaid()
+
+    def to_svg(self) -> str:
+        """The graph and the execution plan as an SVG element."""
+        return self._drawing().to_svg()
+
+    def _drawing(self) -> Drawing:
+        return draw_experiment(self.model_graph, list(with_groups(self._execution_plan)))
 
     def to_spec(self) -> dict[str, Any]:
         """The spec of `run`, as plain values. Its FeatureSets are named, their rows are not in it.

@@ -40,15 +40,15 @@ class PhaseGroup:
 
     def visualize(self) -> Drawing:
         """The phases in the order in which they run, as a picture."""
-        return draw_phases(list(_with_groups(self, ""))).shown()
+        return draw_phases(list(with_groups(self))).shown()
 
     def to_mermaid(self) -> str:
         """The group as a Mermaid flowchart."""
-        return draw_phases(list(_with_groups(self, ""))).to_mermaid()
+        return draw_phases(list(with_groups(self))).to_mermaid()
 
     def to_svg(self) -> str:
         """The group as an SVG element."""
-        return draw_phases(list(_with_groups(self, ""))).to_svg()
+        return draw_phases(list(with_groups(self))).to_svg()
 
     def add_phase(self, phase: Phase) -> PhaseGroup:
         """Register a phase; returns the group.
@@ -238,10 +238,10 @@ def _holds(outer: PhaseGroup, group: PhaseGroup) -> bool:
     )
 
 
-def _with_groups(group: PhaseGroup, path: str) -> Iterator[tuple[Phase, str | None]]:
+def with_groups(group: PhaseGroup, path: str = "") -> Iterator[tuple[Phase, str | None]]:
     """The phases in order, each with the path of the nested group that it is in."""
     for entry in group.all:
         if isinstance(entry, PhaseGroup):
-            yield from _with_groups(entry, f"{path}{entry.label}.")
+            yield from with_groups(entry, f"{path}{entry.label}.")
         else:
             yield entry, path.removesuffix(".") or None

@@ -107,8 +107,6 @@ def test_two_of_one_class_have_two_labels(tmp_path: Path) -> None:
 
 
 def test_what_is_no_callback_is_refused(tmp_path: Path) -> None:
-    message = (
-        r"^`./mine.py:Other` is not a callback: that is a subclass of specplan.Callback"
-    )
+    message = r"^`./mine.py:Other` is not a callback: that is a subclass of specplan.Callback"
     with pytest.raises(CodeError, match=message):
         specs.run(compiled({"use": "./mine.py:Other"}), tmp_path / "runs")

@@ -29,6 +29,7 @@ VERBS = {
     "trust": "Trust code of your own, so that runs may execute it.",
     "run": "Run a spec or a plan.",
     "run-experiment": "Run a function of your own with a YAML file.",
+    "experiments": "List experiments, or watch them.",
     "list": "List the runs below a root.",
     "show": "Show how a run stands and what it recorded.",
     "metrics": "Print the metrics of a run.",

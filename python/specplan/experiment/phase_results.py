@@ -68,7 +68,8 @@ class PhaseResults:
     @property
     def timing(self) -> PhaseTiming | None:
         """When the phase ran and how it ended; None where it did not begin."""
-        return next((each for each in self.run.phases if each.path == self.path), None)
+        # A session that resumed the run may have begun it anew.
+        return next((each for each in reversed(self.run.phases) if each.path == self.path), None)
 
     @property
     def status(self) -> Status | None:
@@ -269,7 +270,10 @@ class TrainResults(PhaseResults):
     @property
     def epoch_indices(self) -> list[int]:
         """The epochs that were run, from 0."""
-        return sorted(self.metrics("train_loss").where(batch=None).axis_values("epoch"))
+        from specplan.results.metrics import values_of
+
+        epochs = values_of(self.run.metrics(phase=self.path).arrow, "epoch")
+        return sorted(epoch for epoch in epochs if epoch is not None)
 
     @property
     def n_epochs(self) -> int:

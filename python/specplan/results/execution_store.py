@@ -142,10 +142,11 @@ class ExecutionContext:
         return self._store.losses(None).where(epoch=self.epoch_idx, batch=self.batch_idx).squeeze()
 
     def _field(self, field: str) -> dict[str, NDArray[Any]]:
+        key = (self.epoch_idx, self.batch_idx)
         return {
-            _name(column): column[self.epoch_idx, self.batch_idx]
+            _name(column): column[key]
             for column in self._store.columns()
-            if column.field == field
+            if column.field == field and key in column
         }
 
     def __repr__(self) -> str:
@@ -193,9 +194,11 @@ class ExecutionStore:
     def contexts(self) -> ExecutionSeries:
         """The recorded batches, by (epoch, batch)."""
         columns = self.columns()
-        # While the run goes on a column may be a few batches ahead of another.
-        shortest = min(columns, key=len, default=None)
-        keys = [] if shortest is None else list(shortest)
+        # Every batch has the numbers of its rows, whichever nodes took part in it.
+        of_rows = [column for column in columns if column.field == SAMPLE_ID] or columns
+        keys = list(dict.fromkeys(key for column in of_rows for key in column))
+        if len(of_rows) > 1:
+            keys.sort()
         contexts = ExecutionSeries(
             ("epoch", "batch"), _Made(keys, lambda *key: ExecutionContext(self, *key))
         )

@@ -1,4 +1,6 @@
-"""The name under which the experiment guide imports PhaseGroup."""
+"""Where the experiment guide imports `PhaseGroup` from."""
+
+from __future__ import annotations
 
 from specplan.experiment.phase_group import PhaseGroup
 

@@ -1,4 +1,6 @@
-"""The name under which the experiment guide imports ResultsConfig."""
+"""Where the experiment guide imports `ResultsConfig` from."""
+
+from __future__ import annotations
 
 from specplan.experiment.results_config import ResultsConfig
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from specplan.experiment.checkpointing import Checkpointing as Checkpointing
     from specplan.experiment.decorator import ml_dash_experiment as ml_dash_experiment
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
+    from specplan.experiment.evaluation import EvalLossMetric as EvalLossMetric
     from specplan.experiment.evaluation import Evaluation as Evaluation
     from specplan.experiment.experiment import Experiment as Experiment
     from specplan.experiment.experiment_callback import ExperimentCallback as ExperimentCallback
@@ -85,6 +86,7 @@ _MODULES = {
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
     "EarlyStopping": "components.callback",
+    "EvalLossMetric": "experiment.evaluation",
     "EvalPhase": "experiment.eval_phase",
     "EvalResults": "experiment.phase_results",
     "Evaluation": "experiment.evaluation",
@@ -157,6 +159,7 @@ __all__ = [
     "DirtyGitAction",
     "DirtyGitError",
     "EarlyStopping",
+    "EvalLossMetric",
     "EvalPhase",
     "EvalResults",
     "Evaluation",

@@ -114,7 +114,8 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
     found: EarlyStopping | None = None
     for component, path in callbacks:
         written = spec.callbacks[int(path[-1])]
-        if written["use"] == _STOPPING and isinstance(written.get("monitor"), str):
+        named = written["use"] == _STOPPING and isinstance(written.get("monitor"), str)
+        if named and written.get("required") is not False:
             # Another fault of the callback says nothing of this.
             _check_monitor(phase, spec, written["monitor"], series, path, losses)
         if not isinstance(component, EarlyStoppingComponent):
@@ -124,7 +125,7 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
         if component.monitor in series:
             monitored.add(series[component.monitor].evaluation)
             # The number of epochs may be what is wrong, under this key or another.
-            if not phase.context.damaged(phase.path):
+            if component.required and not phase.context.damaged(phase.path):
                 _check_pace(phase, spec, component, series[component.monitor], path)
         found = EarlyStopping(
             monitor=component.monitor,
@@ -132,6 +133,7 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
             patience=component.patience,
             min_delta=component.min_delta,
             restore_best=component.restore_best,
+            reducer=component.reducer,
         )
     for component, path in callbacks:
         if isinstance(component, EvaluationComponent) and path not in monitored:
@@ -254,8 +256,24 @@ def _callbacks(
 def _names(component: EvaluationComponent, phase_losses: tuple[str, ...]) -> list[str]:
     prefix = component.as_ or component.split
     labels = phase_losses if component.losses is None else component.losses
-    total = ["loss"] if labels else []
-    return [f"{prefix}_{name}" for name in (*total, *labels, *component.metrics)]
+    named = [*component.means, *component.sums]
+    total = [f"{prefix}_loss"] if labels and f"{prefix}_loss" not in named else []
+    return [*total, *(f"{prefix}_{name}" for name in (*labels, *component.metrics)), *named]
+
+
+def _check_named(
+    phase: PhaseScheduler, component: EvaluationComponent, losses: Chosen, path: Path
+) -> bool:
+    """Whether every series that is made of one loss is made of a loss that is evaluated."""
+    right = losses.complete
+    for key in ("means", "sums"):
+        for name, label in getattr(component, key).items():
+            if label not in losses.labels and losses.complete:
+                message = f"this evaluation has no loss `{label}`; it has {quoted(losses.labels) or 'none'}"
+                hint = did_you_mean(label, losses.labels)
+                phase.context.error("SP301", message, (*path, key, name), hint=hint)
+                right = False
+    return right
 
 
 def _evaluation(
@@ -273,7 +291,9 @@ def _evaluation(
     metrics = phase.choose("metrics", component.metrics, (*path, "metrics"))
     first = source
     refuse_roles(phase, losses, path)
-    nodes = phase.activity.needed(losses.reads | metrics.reads)
+    records = component.record == "all"
+    measured = losses.reads | metrics.reads
+    nodes = phase.activity.needed(measured or (set(phase.wired.order) if records else set()))
     if isinstance(phase.spec, TrainSpec) and phase.spec.inputs is not None and nodes:
         # The phase may read several FeatureSets, of which the evaluation reads the one of its nodes.
         source = phase.source(nodes)
@@ -285,12 +305,16 @@ def _evaluation(
         message = f"the phase reads {source}, this evaluation reads {quoted(read)}"
         phase.context.error("SP307", message, path)
         return None
-    if not losses.labels and not metrics.labels and losses.complete and metrics.complete:
+    complete = losses.complete and metrics.complete
+    if not (losses.labels or metrics.labels or records) and complete:
         message = "this evaluation has neither losses nor metrics"
         phase.context.error("SP657", message, path)
         return None
-    if rows is None or not (losses.complete and metrics.complete):
+    named = _check_named(phase, component, losses, path)
+    known = phase.wired.nodes.keys() >= set(nodes)
+    if source is None or rows is None or not (complete and named and known):
         return None
+    carriers = losses.carriers | metrics.carriers | phase.activity.sinks(nodes)
     return Evaluation(
         name=component.as_ or component.split,
         split=component.split,
@@ -300,5 +324,9 @@ def _evaluation(
         metrics=metrics.objectives,
         every_n_epochs=component.every_n_epochs,
         batch_size=component.batch_size,
+        run_on_start=component.run_on_start,
+        records=phase.records(source, nodes, carriers) if records else (),
+        means=component.means,
+        sums=component.sums,
         data=None if source == first else source,
     )

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from specplan.errors import StoreError as StoreError
     from specplan.experiment.binding import InputBinding as InputBinding
     from specplan.experiment.checkpointing import Checkpointing as Checkpointing
+    from specplan.experiment.cross_validation import CrossValidation as CrossValidation
+    from specplan.experiment.cross_validation import CVBinding as CVBinding
+    from specplan.experiment.cross_validation import CVResults as CVResults
     from specplan.experiment.decorator import ml_dash_experiment as ml_dash_experiment
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
     from specplan.experiment.evaluation import EvalLossMetric as EvalLossMetric
@@ -80,8 +83,11 @@ _MODULES = {
     "ArchiveError": "errors",
     "ArtifactResult": "run.callback",
     "ArtifactStore": "results.artifact_store",
+    "CVBinding": "experiment.cross_validation",
+    "CVResults": "experiment.cross_validation",
     "Callback": "run.callback",
     "Checkpointing": "experiment.checkpointing",
+    "CrossValidation": "experiment.cross_validation",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
@@ -153,8 +159,11 @@ __all__ = [
     "ArchiveError",
     "ArtifactResult",
     "ArtifactStore",
+    "CVBinding",
+    "CVResults",
     "Callback",
     "Checkpointing",
+    "CrossValidation",
     "DataError",
     "DirtyGitAction",
     "DirtyGitError",

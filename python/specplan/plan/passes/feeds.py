@@ -350,13 +350,6 @@ def _steps(feeds: list[Feed], schedule: BatchSchedule) -> int:
     return each * len(steps) if schedule.startswith("alternate") else each
 
 
-def batch_rows(feed: Feed, step: int) -> int:
-    """Rows of the batch that a feed, which begins again, gives in a step."""
-    if step % feed.steps < feed.steps - 1:
-        return feed.batch_size
-    return feed.samples - (feed.steps - 1) * feed.batch_size
-
-
 def _simple_counts(sampler: Simple, rows: int) -> tuple[int, int]:
     """Rows and batches of an epoch of a sampler that looks at no column."""
     kept = rows - rows % sampler.batch_size if sampler.drop_last else rows

@@ -170,9 +170,8 @@ class _Phases:
         return found
 
     def _evaluation(self, component: Section) -> Evaluation:
-        own = ("run_on_start", "record", "means", "sums")
-        known = ("use", "split", "losses", "every_n_epochs", "as", "batch_size", *own)
-        _check_keys("callback `evaluation`", component, known)
+        known = ("use", "split", "losses", "every_n_epochs", "as", "batch_size", "run_on_start")
+        _check_keys("callback `evaluation`", component, (*known, "record", "means", "sums"))
         phase = EvalPhase(
             component.get("as") or component["split"],
             [
@@ -182,16 +181,16 @@ class _Phases:
             [self._losses[label] for label in component["losses"]],
             batch_size=component.get("batch_size"),
         )
-        reducers: dict[str, Literal["mean", "sum"]] = {"means": "mean", "sums": "sum"}
+        reducers: Mapping[str, Literal["mean", "sum"]] = {"means": "mean", "sums": "sum"}
         metrics = [
             EvalLossMetric(self._losses[label], reducer, name)
             for key, reducer in reducers.items()
-            for name, label in component.get(key, {}).items()
+            for name, label in component[key].items()
         ]
         return Evaluation(
             phase,
             every_n_epochs=component["every_n_epochs"],
-            run_on_start=component.get("run_on_start", False),
+            run_on_start=component["run_on_start"],
             metrics=metrics,
             name=component.get("as"),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.components.callback import EarlyStopping
-from specplan.experiment.binding import InputBinding
+from specplan.experiment.binding import DEFAULT_STREAM, InputBinding
 from specplan.experiment.eval_phase import EvalPhase
 from specplan.experiment.evaluation import Evaluation
 from specplan.experiment.fit_phase import FitPhase
@@ -17,7 +17,7 @@ from specplan.experiment.phase import Phase, head_nodes
 from specplan.experiment.phase_group import PhaseGroup
 from specplan.experiment.train_phase import TrainPhase
 from specplan.models.torch import SequentialCNN, SequentialMLP
-from specplan.samplers import SimpleSampler
+from specplan.samplers import sampler_of
 from specplan.spec.wording import choices
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 Section = dict[str, Any]
 
 _MODELS = {"mlp": SequentialMLP, "cnn": SequentialCNN}
-_SAMPLERS = {"simple": SimpleSampler}
 
 
 def graph_from(
@@ -103,18 +102,31 @@ class _Phases:
         return make(entry)
 
     def _train(self, entry: Section) -> Phase:
-        own = ("epochs", "sampler", "record")
-        sampler = _sampler(entry["sampler"])
-        sources = [
-            InputBinding.for_training(node, sampler, split=entry.get("split"))
-            for node in head_nodes(self._graph, entry.get("active"))
-        ]
+        own = ("epochs", "sampler", "inputs", "batch_schedule", "record")
         return TrainPhase(
-            input_sources=sources,
+            input_sources=self._bound(entry),
             n_epochs=entry["epochs"],
+            batch_schedule=entry.get("batch_schedule", "zip_strict"),
             result_recording=entry["record"],
             **self._common(entry, own),
         )
+
+    def _bound(self, entry: Section) -> list[InputBinding]:
+        if "inputs" not in entry:
+            sampler = sampler_of(entry["sampler"])
+            return [
+                InputBinding.for_training(node, sampler, split=entry.get("split"))
+                for node in head_nodes(self._graph, entry.get("active"))
+            ]
+        return [
+            InputBinding.for_training(
+                self._graph.nodes[each["node"]],
+                sampler_of(each.get("sampler", entry.get("sampler"))),
+                split=each.get("split"),
+                stream=each.get("stream", DEFAULT_STREAM),
+            )
+            for each in entry["inputs"]
+        ]
 
     def _eval(self, entry: Section) -> Phase:
         size = entry.get("batch_size")
@@ -228,13 +240,6 @@ def _loss(label: str, section: Section, graph: ModelGraph) -> AppliedLoss:
     node, inputs, weight = (arguments.pop(key) for key in ("node", "args", "weight"))
     loss = Loss(use, loss_kwargs=arguments, backend="torch")
     return AppliedLoss(loss, graph.nodes[node], inputs, weight, label)
-
-
-def _sampler(component: Section) -> SimpleSampler:
-    use, arguments = _parted(component)
-    if use not in _SAMPLERS:
-        raise ValueError(f"the sampler `{use}` has no class in Python")
-    return _SAMPLERS[use](**arguments)
 
 
 def _parted(component: Section) -> tuple[str, Section]:

@@ -18,7 +18,7 @@ from specplan.experiment.phase_group import PhaseGroup
 from specplan.experiment.train_phase import TrainPhase
 from specplan.models.torch import SequentialCNN, SequentialMLP
 from specplan.samplers import sampler_of
-from specplan.spec.wording import choices
+from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,8 +92,10 @@ class _Phases:
                 inner = PhaseGroup(entry["group"])
                 self.fill(inner, entry["do"])
                 group.add_group(inner)
-            else:
+            elif "phase" in entry:
                 group.add_phase(self._phase(entry))
+            else:
+                raise ValueError(f"{quoted(entry)} cannot be said by an object of Python")
 
     def _phase(self, entry: Section) -> Phase:
         make = {"train": self._train, "eval": self._eval, "fit": self._fit}.get(entry["phase"])
@@ -104,29 +106,31 @@ class _Phases:
     def _train(self, entry: Section) -> Phase:
         own = ("epochs", "sampler", "inputs", "batch_schedule", "record")
         return TrainPhase(
-            input_sources=self._bound(entry),
+            input_sources=self._trained(entry),
             n_epochs=entry["epochs"],
             batch_schedule=entry.get("batch_schedule", "zip_strict"),
             result_recording=entry["record"],
             **self._common(entry, own),
         )
 
-    def _bound(self, entry: Section) -> list[InputBinding]:
-        if "inputs" not in entry:
-            sampler = sampler_of(entry["sampler"])
-            return [
-                InputBinding.for_training(node, sampler, split=entry.get("split"))
-                for node in head_nodes(self._graph, entry.get("active"))
-            ]
+    def _trained(self, entry: Section) -> list[InputBinding]:
+        if "inputs" in entry:
+            return [self._binding(each) for each in entry["inputs"]]
+        sampler = sampler_of(entry["sampler"])
         return [
-            InputBinding.for_training(
-                self._graph.nodes[each["node"]],
-                sampler_of(each.get("sampler", entry.get("sampler"))),
-                split=each.get("split"),
-                stream=each.get("stream", DEFAULT_STREAM),
-            )
-            for each in entry["inputs"]
+            InputBinding.for_training(node, sampler, split=entry.get("split"))
+            for node in head_nodes(self._graph, entry.get("active"))
         ]
+
+    def _binding(self, section: Section) -> InputBinding:
+        _check_keys("an input", section, ("node", "from", "split", "sampler", "stream"))
+        return InputBinding.for_training(
+            self._graph.nodes[section["node"]],
+            sampler_of(section["sampler"]),
+            upstream=section["from"],
+            split=section.get("split"),
+            stream=section.get("stream", DEFAULT_STREAM),
+        )
 
     def _eval(self, entry: Section) -> Phase:
         size = entry.get("batch_size")

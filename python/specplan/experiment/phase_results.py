@@ -183,8 +183,7 @@ class PhaseResults:
 
     def metrics(self, name: str | None = None) -> MetricSeries:
         """The logged values by (name, epoch, batch); a batch of None means the whole epoch or phase."""
-        entries = self.metric_store.entries()
-        return entries if name is None else entries.where(name=name)
+        return self.metric_store.entries(name)
 
     def metric_names(self) -> list[str]:
         """Names of the metrics, in the order in which they first occur."""

@@ -208,7 +208,8 @@ def _phase(plan: Plan, phase: Phase, number: int, same_as: int) -> Iterator[str]
             yield from _train(phase)
         case Eval():
             batches = "at once" if phase.batch_size is None else f"{phase.batch_size} at a time"
-            yield f"  computes {_names(phase.nodes)}, {batches}"
+            beside = f", with the rows of {_names(phase.joined)}" if phase.joined else ""
+            yield f"  computes {_names(phase.nodes)}, {batches}{beside}"
         case Fit():
             kept = ", then frozen" if phase.freeze_after_fit else ""
             yield f"  fits {_names(phase.fitted)}{kept}"

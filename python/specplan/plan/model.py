@@ -535,9 +535,14 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
 
 
 class Eval(_Phase, tag_field="phase", tag="eval", frozen=True, kw_only=True):
-    """A forward pass."""
+    """A forward pass.
+
+    Attributes:
+        joined: FeatureSets that are read beside `data`, row by row: the same split, of as many rows.
+    """
 
     batch_size: int | None = None
+    joined: tuple[str, ...] = ()
 
 
 class Fit(_Phase, tag_field="phase", tag="fit", frozen=True, kw_only=True):

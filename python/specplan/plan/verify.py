@@ -334,6 +334,10 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
         _check_seed(feed.sampler.seed, place)
     check_feeds(plan, phase, place)
     _check_component("optimizer", phase.optimizer, place)
+    rate = phase.learning_rate
+    if rate is not None:
+        right = 0 <= rate.warmup < phase.epochs * phase.steps and rate.every_n_epochs > 0
+        expect(place, "has an impossible schedule of the learning rate", that=right)
     for evaluation in phase.evaluations:
         label = evaluation.data or phase.data
         data = plan.data.get(label)

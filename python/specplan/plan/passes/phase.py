@@ -9,7 +9,7 @@ import msgspec
 from specplan.components.component import Component
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.model import Eval, Fit, Record, Train
-from specplan.plan.passes.callbacks import early_stopping, evaluations, own_callbacks
+from specplan.plan.passes.callbacks import early_stopping, evaluations, learning_rate, own_callbacks
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.feeds import Feeds
 from specplan.plan.passes.meetings import meet, refuse_roles
@@ -330,6 +330,7 @@ class PhaseScheduler:
             return None
         if not trainable:
             return None
+        rate = learning_rate(self, spec, spec.epochs * fed.steps)
         first = fed.feeds[0]
         records = self._fed_records(fed, met, nodes, losses.carriers)
         read = {"data": first.data, "split": first.split, "records": records}
@@ -342,6 +343,7 @@ class PhaseScheduler:
             optimizer=as_plan(optimizer),
             evaluations=between,
             early_stopping=stopping,
+            learning_rate=rate,
             feeds=fed.feeds if len(fed.feeds) > 1 else (),
             schedule=fed.schedule,
         )

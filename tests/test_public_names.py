@@ -40,6 +40,7 @@ PUBLIC = """
     FitPhase
     FitResults
     InputBinding
+    LearningRate
     LocalExperimentTracker
     Loss
     MAX_ARTIFACT_SIZE

@@ -77,6 +77,9 @@ class Watched:
         """Remember the folder."""
         self.folder = folder
 
+    def resumed(self, place: str) -> None:
+        """Bars begin where the run goes on; there is nothing to add."""
+
     def warned(self, warning: Diagnostic) -> None:
         """Warn as Python does: a program may turn it into an error."""
         warnings.warn(str(warning), stacklevel=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from specplan.plan.model import Phase
     from specplan.run.context import Context
     from specplan.run.program import Program, Registers
+
+
+class Stateful(Protocol):
+    """What is called inside a phase and remembers something from call to call."""
+
+    def state_dict(self) -> Any:
+        """All that it remembers: numbers, texts, arrays and tensors, in lists, tuples and mappings."""
+
+    def load_state_dict(self, value: Any) -> None:
+        """Remember what `state_dict` gave, perhaps in another process."""
 
 
 class PhaseHooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +40,7 @@ class PhaseHooks(msgspec.Struct, frozen=True, kw_only=True):
         batch_ended: with epoch, batch and registers, after the optimizer's step.
         ended: after the last epoch, with the state that the phase leaves behind; returns metrics to add.
         failed: with the exception that ends the phase, which then goes on.
+        stateful: what checkpoints of a train phase keep, in an order that is always the same.
     """
 
     started: tuple[Callable[[], None], ...] = ()
@@ -40,6 +51,7 @@ class PhaseHooks(msgspec.Struct, frozen=True, kw_only=True):
     batch_ended: tuple[Callable[[int, int, Registers], None], ...] = ()
     ended: tuple[Callable[[Mapping[str, float]], Mapping[str, float]], ...] = ()
     failed: tuple[Callable[[BaseException], None], ...] = ()
+    stateful: tuple[Stateful, ...] = ()
 
 
 class Hooks(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,6 +44,7 @@ def train(phase: Train, context: Context) -> dict[str, float]:
         run_epoch = _compile_epoch(phase, program, context)
         stopper = Stopper(phase.early_stopping, context.state)
         position = Position(series=1 + len(phase.losses))
+        between_steps = context.checkpoints.enter(position, stopper, context.inside.stateful)
         while position.epoch < phase.epochs:
             epoch = position.epoch
             if not position.steps:
@@ -51,7 +52,7 @@ def train(phase: Train, context: Context) -> dict[str, float]:
                     epoch_started(epoch)
             for module in trainable:
                 module.train()
-            values = run_epoch(position)
+            values = run_epoch(position, between_steps)
             for module in trainable:
                 module.eval()
             for evaluation in evaluations:
@@ -67,6 +68,8 @@ def train(phase: Train, context: Context) -> dict[str, float]:
             if stop:
                 break
             position.next_epoch()
+            context.checkpoints.epoch_ended()
+        context.checkpoints.leave()
         ending = stopper.finish(planned_epochs=phase.epochs)
         if ending is not None:
             context.journal.training_stopped(str(ending))
@@ -97,12 +100,12 @@ def _frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 def _compile_epoch(
     phase: Train, program: Program, context: Context
-) -> Callable[[Position], dict[str, float]]:
+) -> Callable[[Position, Callable[[], None]], dict[str, float]]:
     """The loop over the steps of one epoch with everything bound, from a position in it on.
 
-    Returns the epoch's mean losses by name.
+    It takes what is to be called before each step, and returns the epoch's mean losses by name.
     """
-    state, interruption = context.state, context.interruption
+    state = context.state
     optimizer = state.optimizer_for(phase.optimizer)
     losses = program.losses(phase.losses)
     total = weighted_sum(phase.losses)
@@ -120,13 +123,12 @@ def _compile_epoch(
     every_epoch = phase.record == "all" or phase.early_stopping is not None
     values = np.empty(len(names))
 
-    def run_epoch(position: Position) -> dict[str, float]:
+    def run_epoch(position: Position, between_steps: Callable[[], None]) -> dict[str, float]:
         epoch, first, sums = position.epoch, position.steps, position.sums
         positions = epoch_positions(sampler, phase.sampler.seed, phase.rows, epoch)
         recorded = every_epoch or epoch == phase.epochs - 1
         for batch, rows in enumerate(batches(columns, positions, sampler.batch_size, first), first):
-            if interruption.requested is not None:
-                interruption.deliver()
+            between_steps()
             registers[: len(rows)] = rows
             for start in batch_started:
                 start(epoch, batch, registers)

@@ -108,6 +108,7 @@ clean: ## Remove everything that make made; runs stay
 
 .PHONY: setup
 setup: $(VENV)/.built
+	@$(BIN)/python -m compileall -q python
 
 $(VENV)/.created:
 	@[ -n '$(PYTHON)' ] || { echo 'specplan needs Python 3.11 or newer. If it is not on the PATH, name it: make PYTHON=/path/to/python3' >&2; exit 1; }
@@ -115,7 +116,8 @@ $(VENV)/.created:
 	$(call step,Make $(VENV) with $(PYTHON),$(PYTHON) -m venv $(VENV) && { $(BIN)/pip install --quiet uv || echo 'There is no uv to be had: pip does its work'; })
 	@touch $@
 
-INSTALL = { [ -x $(BIN)/uv ] && $(BIN)/uv pip install --python $(BIN)/python --require-hashes -r constraints.txt; } \
+# Compiled once here, and not by every process where PYTHONDONTWRITEBYTECODE is set: it doubles what `mlx` takes.
+INSTALL = { [ -x $(BIN)/uv ] && $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes -r constraints.txt; } \
 	|| $(BIN)/pip install --require-hashes -r constraints.txt
 $(VENV)/.installed: constraints.txt $(VENV)/.created
 	$(call step,Install constraints.txt,$(INSTALL))

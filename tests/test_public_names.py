@@ -8,50 +8,15 @@ import pytest
 import specplan
 
 PUBLIC = """
-    AppliedLoss
-    DataError
-    DirtyGitAction
-    DirtyGitError
-    EarlyStopping
-    EvalPhase
-    Evaluation
-    Experiment
-    ExperimentCallback
-    ExperimentConfig
-    ExperimentManager
-    ExperimentRecord
-    ExperimentRun
-    ExperimentTracker
-    FeatureSet
-    FitPhase
-    InputBinding
-    LocalExperimentTracker
-    Loss
-    MAX_ARTIFACT_SIZE
-    MLflowTracker
-    ModelGraph
-    ModelNode
-    Optimizer
-    PhaseGroup
-    Plan
-    PlanError
-    ResultRecording
-    RunError
-    SequentialCNN
-    SequentialMLP
-    SimpleSampler
-    SpecError
-    SpecplanError
-    StoreError
-    TorchModelWrapper
-    TrainPhase
-    compare_experiments
-    compile
-    log_environment
-    open
-    run_sweep
-    safe_log_artifact
-    validate_metric
+    AppliedLoss ArchiveError ArtifactResult ArtifactStore Callback Checkpointing DataError
+    DirtyGitAction DirtyGitError EarlyStopping EvalPhase EvalResults Evaluation ExecutionStore
+    Experiment ExperimentCallback ExperimentConfig ExperimentManager ExperimentRecord ExperimentRun
+    ExperimentTracker FeatureSet FitPhase FitResults InputBinding LocalExperimentTracker Loss
+    MAX_ARTIFACT_SIZE MLflowTracker MetricResult MetricStore ModelGraph ModelNode Optimizer
+    PhaseGroup PhaseGroupResults PhaseResults Plan PlanError RUN ResultRecording ResultsConfig
+    RunError SequentialCNN SequentialMLP SimpleSampler SpecError SpecplanError StoreError
+    TorchModelWrapper TrainPhase TrainResults compare_experiments compile log_environment
+    ml_dash_experiment open run_sweep safe_log_artifact validate_metric
 """
 
 

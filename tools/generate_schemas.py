@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from specplan.components import COMPONENTS, KINDS, Kind
-from specplan.components.reference import LIVE_KINDS, LIVE_REFERENCE, OPEN_KINDS, REFERENCE
+from specplan.components.reference import OPEN_KINDS, REFERENCE
 from specplan.plan.model import Plan
 from specplan.spec.validate import SKLEARN_NAME
 from specplan.store.artifacts import ArtifactRow
@@ -122,9 +122,6 @@ def _use(kind: Kind) -> Schema:
         description += " Code of your own is `module:Class` or `./file.py:Class`."
         own = {"pattern": f"^{REFERENCE}$"}
         names = {"type": "string", "if": {"pattern": ":"}, "then": own, "else": names}
-    elif kind in LIVE_KINDS:
-        live = {"pattern": f"^{LIVE_REFERENCE}$"}
-        names = {"type": "string", "if": {"pattern": "^live:"}, "then": live, "else": names}
     if kind != "model":
         return {"description": description, **names}
     return {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specplan.components.callback import EarlyStopping as EarlyStopping
     from specplan.data.feature_set import FeatureSet as FeatureSet
+    from specplan.errors import ArchiveError as ArchiveError
     from specplan.errors import DataError as DataError
     from specplan.errors import DirtyGitError as DirtyGitError
     from specplan.errors import PlanError as PlanError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from specplan.errors import SpecplanError as SpecplanError
     from specplan.errors import StoreError as StoreError
     from specplan.experiment.binding import InputBinding as InputBinding
+    from specplan.experiment.checkpointing import Checkpointing as Checkpointing
+    from specplan.experiment.decorator import ml_dash_experiment as ml_dash_experiment
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
     from specplan.experiment.evaluation import Evaluation as Evaluation
     from specplan.experiment.experiment import Experiment as Experiment
@@ -24,18 +27,30 @@ if TYPE_CHECKING:
     from specplan.experiment.graph import ModelGraph as ModelGraph
     from specplan.experiment.graph import ModelNode as ModelNode
     from specplan.experiment.graph import Optimizer as Optimizer
+    from specplan.experiment.group_results import PhaseGroupResults as PhaseGroupResults
     from specplan.experiment.history import ExperimentRun as ExperimentRun
     from specplan.experiment.loss import AppliedLoss as AppliedLoss
     from specplan.experiment.loss import Loss as Loss
     from specplan.experiment.phase_group import PhaseGroup as PhaseGroup
+    from specplan.experiment.phase_results import EvalResults as EvalResults
+    from specplan.experiment.phase_results import FitResults as FitResults
+    from specplan.experiment.phase_results import PhaseResults as PhaseResults
+    from specplan.experiment.phase_results import TrainResults as TrainResults
     from specplan.experiment.plan import Plan as Plan
     from specplan.experiment.plan import compile as compile  # noqa: A004 -- read as specplan.compile
     from specplan.experiment.plan import open as open  # noqa: A004 -- read as specplan.open
+    from specplan.experiment.results_config import ResultsConfig as ResultsConfig
     from specplan.experiment.train_phase import ResultRecording as ResultRecording
     from specplan.experiment.train_phase import TrainPhase as TrainPhase
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
     from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
+    from specplan.results.artifact_store import ArtifactStore as ArtifactStore
+    from specplan.results.execution_store import ExecutionStore as ExecutionStore
+    from specplan.results.metric_store import MetricStore as MetricStore
+    from specplan.run.callback import ArtifactResult as ArtifactResult
+    from specplan.run.callback import Callback as Callback
+    from specplan.run.callback import MetricResult as MetricResult
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
     from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
@@ -43,6 +58,7 @@ if TYPE_CHECKING:
     from specplan.track.manager import ExperimentManager as ExperimentManager
     from specplan.track.manager import ExperimentRecord as ExperimentRecord
     from specplan.track.mlflow import MLflowTracker as MLflowTracker
+    from specplan.track.prefix import RUN as RUN
     from specplan.track.tracker import MAX_ARTIFACT_SIZE as MAX_ARTIFACT_SIZE
     from specplan.track.tracker import ExperimentConfig as ExperimentConfig
     from specplan.track.tracker import ExperimentTracker as ExperimentTracker
@@ -53,12 +69,19 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "AppliedLoss": "experiment.loss",
+    "ArchiveError": "errors",
+    "ArtifactResult": "run.callback",
+    "ArtifactStore": "results.artifact_store",
+    "Callback": "run.callback",
+    "Checkpointing": "experiment.checkpointing",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
     "EarlyStopping": "components.callback",
     "EvalPhase": "experiment.eval_phase",
+    "EvalResults": "experiment.phase_results",
     "Evaluation": "experiment.evaluation",
+    "ExecutionStore": "results.execution_store",
     "Experiment": "experiment.experiment",
     "ExperimentCallback": "experiment.experiment_callback",
     "ExperimentConfig": "track.tracker",
@@ -68,18 +91,25 @@ _MODULES = {
     "ExperimentTracker": "track.tracker",
     "FeatureSet": "data.feature_set",
     "FitPhase": "experiment.fit_phase",
+    "FitResults": "experiment.phase_results",
     "InputBinding": "experiment.binding",
     "LocalExperimentTracker": "track.local",
     "Loss": "experiment.loss",
     "MAX_ARTIFACT_SIZE": "track.tracker",
     "MLflowTracker": "track.mlflow",
+    "MetricResult": "run.callback",
+    "MetricStore": "results.metric_store",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.graph",
     "Optimizer": "experiment.graph",
     "PhaseGroup": "experiment.phase_group",
+    "PhaseGroupResults": "experiment.group_results",
+    "PhaseResults": "experiment.phase_results",
     "Plan": "experiment.plan",
     "PlanError": "errors",
+    "RUN": "track.prefix",
     "ResultRecording": "experiment.train_phase",
+    "ResultsConfig": "experiment.results_config",
     "RunError": "errors",
     "SequentialCNN": "models.torch.sequential",
     "SequentialMLP": "models.torch.sequential",
@@ -89,9 +119,11 @@ _MODULES = {
     "StoreError": "errors",
     "TorchModelWrapper": "models.torch.wrapper",
     "TrainPhase": "experiment.train_phase",
+    "TrainResults": "experiment.phase_results",
     "compare_experiments": "track.local",
     "compile": "experiment.plan",
     "log_environment": "track.tracker",
+    "ml_dash_experiment": "experiment.decorator",
     "open": "experiment.plan",
     "run_sweep": "track.tracker",
     "safe_log_artifact": "track.tracker",
@@ -100,13 +132,21 @@ _MODULES = {
 
 __all__ = [
     "MAX_ARTIFACT_SIZE",
+    "RUN",
     "AppliedLoss",
+    "ArchiveError",
+    "ArtifactResult",
+    "ArtifactStore",
+    "Callback",
+    "Checkpointing",
     "DataError",
     "DirtyGitAction",
     "DirtyGitError",
     "EarlyStopping",
     "EvalPhase",
+    "EvalResults",
     "Evaluation",
+    "ExecutionStore",
     "Experiment",
     "ExperimentCallback",
     "ExperimentConfig",
@@ -116,17 +156,23 @@ __all__ = [
     "ExperimentTracker",
     "FeatureSet",
     "FitPhase",
+    "FitResults",
     "InputBinding",
     "LocalExperimentTracker",
     "Loss",
     "MLflowTracker",
+    "MetricResult",
+    "MetricStore",
     "ModelGraph",
     "ModelNode",
     "Optimizer",
     "PhaseGroup",
+    "PhaseGroupResults",
+    "PhaseResults",
     "Plan",
     "PlanError",
     "ResultRecording",
+    "ResultsConfig",
     "RunError",
     "SequentialCNN",
     "SequentialMLP",
@@ -136,9 +182,11 @@ __all__ = [
     "StoreError",
     "TorchModelWrapper",
     "TrainPhase",
+    "TrainResults",
     "compare_experiments",
     "compile",
     "log_environment",
+    "ml_dash_experiment",
     "open",
     "run_sweep",
     "safe_log_artifact",

@@ -98,6 +98,8 @@ class Keys:
     rows: int
     def __new__(cls, columns: Sequence[tuple[bytes, Sequence[str]]]) -> Self:
         """From each column's codes, native unsigned integers of 32 bits, and the texts that they stand for."""
+    def among(self, rows: NDArray[np.int64]) -> Keys:
+        """The keys of some of the rows, numbered anew in their order. Raises IndexError."""
     def texts(self, key: int) -> list[str]:
         """The values that a key stands for, one of each column. Raises IndexError."""
 
@@ -155,14 +157,14 @@ class Leak:
 
 @final
 class RowScan:
-    """One look at every value of some columns; keeps 16 bytes a row."""
+    """One look at every value of some columns; keeps 16 bytes a row, and 32 while it compares."""
 
     columns: list[ColumnScan]
     def __new__(cls, rows: int) -> Self: ...
     def add(self, dtype: str, rows: Buffer) -> None:
         """Look at a whole column of contiguous rows; `dtype` is numpy's name. Raises ValueError."""
     def compare(self, division: Division) -> tuple[int, list[Leak]]:
-        """How many rows differ, and what splits share, bit by bit. The scan is over then."""
+        """How many rows differ, and what splits share, bit by bit."""
 
 def scan_rows(
     path: str, format: Literal["parquet", "arrow"], columns: Sequence[tuple[str, int]], rows: int

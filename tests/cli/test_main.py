@@ -112,7 +112,10 @@ def test_debug_shows_the_traceback(mlx: Mlx, tmp_path: Path, order: tuple[str, .
     [
         (("--help",), {"numpy", "pyarrow", "msgspec", "rich"}),
         (("schema",), {"numpy", "pyarrow"}),
-        (("validate", "line.json"), {"pyarrow"}),
+        (
+            ("validate", "line.json"),
+            {"numpy", "pyarrow", "jsonschema", "json", "difflib", "tempfile"},
+        ),
         (("compile", "line.json", "--explain"), {"pyarrow"}),
         (("list",), {"pyarrow"}),
         (("show", "line"), set()),

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from specplan._native import Division, shuffled
 from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
+from specplan.data.cut import CutError
 from specplan.data.keys import keys_of
-from specplan.data.split import CutError, cut, split_sizes
+from specplan.data.split import cut, split_sizes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,6 +1,7 @@
-"""The documented program up to 'Running the Full Execution Plan', cell by cell."""
+"""The documented program up to 'Phase Groups', cell by cell."""
 
 # ruff: noqa: E402 -- it is run as it was documented
+# mypy: disable-error-code="union-attr"
 
 # %%
 import numpy as np
@@ -191,4 +192,176 @@ results = exp.run()
 print("Full run completed.")
 print(f"History entries: {len(exp.history)}")
 
-assert isinstance(plan, PhaseGroup)
+# %%
+results  # noqa: B018 -- a notebook shows it
+
+# %% Preview Mode
+history_before = len(exp.history)
+
+preview_res = exp.preview_phase(eval_phase)
+
+history_after = len(exp.history)
+print(f"History before: {history_before}")
+print(f"History after:  {history_after}")
+print(f"State was restored: {history_before == history_after}")
+
+# %% Execution History
+for i, run in enumerate(exp.history):
+    print(
+        f"  Run {i}: label={run.label!r}, "
+        f"status={run.status}, "
+        f"duration={run.ended_at - run.started_at}",
+    )
+
+# %%
+last = exp.last_run
+print(f"Last run: {last.label}")
+print(f"  Status:  {last.status}")
+print(f"  Results: {type(last.results).__name__}")
+
+# %% ResultsConfig - Where Results Are Stored
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from specplan.experiment.results_config import ResultsConfig
+
+with exp.ctx.temporary():
+    exp_mem = Experiment(label="exp_mem")
+
+    run_dir = TemporaryDirectory()
+    cfg_full = ResultsConfig(results_dir=Path(run_dir.name))
+    print(f"Save artifacts on disk? {cfg_full.save_artifacts}")
+    print(f"Save execution data on disk? {cfg_full.save_execution}")
+    print(f"Save metrics on disk? {cfg_full.save_metrics}")
+
+# %% result_recording - How Much Training Data to Keep
+from specplan import ResultRecording
+
+train_all = TrainPhase.from_split(
+    label="train_all",
+    split="train",
+    sampler=SimpleSampler(batch_size=32, shuffle=True, seed=42),
+    losses=[mse_loss],
+    n_epochs=2,
+    result_recording=ResultRecording.ALL,
+)
+results_all = exp.preview_phase(train_all)
+print(f"ALL -> execution contexts: {len(results_all.execution_contexts())}")
+
+train_last = TrainPhase.from_split(
+    label="train_last",
+    split="train",
+    sampler=SimpleSampler(batch_size=32, shuffle=True, seed=42),
+    losses=[mse_loss],
+    n_epochs=2,
+    result_recording=ResultRecording.LAST,
+)
+results_last = exp.preview_phase(train_last)
+print(f"LAST -> execution contexts: {len(results_last.execution_contexts())}")
+
+train_none = TrainPhase.from_split(
+    label="train_none",
+    split="train",
+    sampler=SimpleSampler(batch_size=32, shuffle=True, seed=42),
+    losses=[mse_loss],
+    n_epochs=2,
+    result_recording=ResultRecording.NONE,
+)
+results_none = exp.preview_phase(train_none)
+print(f"NONE -> execution contexts: {len(results_none.execution_contexts())}")
+
+# %% Phase Groups
+cycle = PhaseGroup(label="train_eval_cycle")
+
+cycle.add_phase(
+    TrainPhase.from_split(
+        label="cycle_train",
+        split="train",
+        sampler=SimpleSampler(batch_size=32, shuffle=True, seed=42),
+        losses=[mse_loss],
+        n_epochs=2,
+    ),
+)
+cycle.add_phase(
+    EvalPhase.from_split(
+        label="cycle_eval",
+        split="test",
+        losses=[mse_loss],
+    ),
+)
+
+print(f"Group: {cycle}")
+print(f"Entries: {[e.label for e in cycle.all]}")
+
+# %%
+group_results = exp.run_group(cycle)
+print(f"Group results: {group_results.flatten()}")
+
+# %% Nesting Groups
+outer = PhaseGroup(label="outer")
+
+inner = PhaseGroup(label="inner")
+inner.add_phase(
+    TrainPhase.from_split(
+        label="inner_train",
+        split="train",
+        sampler=SimpleSampler(batch_size=64, shuffle=True, seed=0),
+        losses=[mse_loss],
+        n_epochs=1,
+    ),
+)
+
+outer.add_group(inner)
+outer.add_phase(
+    EvalPhase.from_split(
+        label="outer_eval",
+        split="test",
+        losses=[mse_loss],
+    ),
+)
+
+print(f"Flattened: {[p.label for p in outer.flatten()]}")
+
+# %% Experiment Callbacks
+from specplan import ExperimentCallback
+
+
+class Printing(ExperimentCallback):
+    def on_phase_start(self, experiment, phase):  # type: ignore[no-untyped-def]
+        print(f"{experiment.label}: {phase.label} begins")
+
+    def on_group_end(self, experiment, group):  # type: ignore[no-untyped-def]
+        print(f"{experiment.label}: {group.label} is over")
+
+
+my_callback, another_callback = Printing(), Printing(label="another")
+
+with exp.ctx.temporary():
+    exp_called = Experiment(
+        label="my_exp",
+        callbacks=[my_callback],
+    )
+
+    # Or add later
+    exp_called.add_callback(another_callback)
+print(f"Callbacks: {[callback.label for callback in exp_called.exp_callbacks]}")
+
+exp.add_callback(my_callback)
+exp.run_group(outer, show_training_progress=False, show_eval_progress=False)
+
+# %% Manual Checkpointing
+CKPT_DIR = TemporaryDirectory()
+
+exp.set_checkpoint_dir(Path(CKPT_DIR.name))
+
+ckpt_path = exp.save_checkpoint("after_training", overwrite=True)
+print(f"Checkpoint saved to: {ckpt_path}")
+print(f"Available checkpoints: {list(exp.available_checkpoints.keys())}")
+
+# %%
+exp.restore_checkpoint("after_training")
+print("Checkpoint restored.")
+
+# %% Disabling Checkpointing
+with exp.disable_checkpointing():
+    exp.run_phase(train_phase)

@@ -137,7 +137,7 @@ def test_a_hook_gets_what_its_signature_names(parts: Parts) -> None:
             seen["nothing"] = True
 
         def on_phase_end(self, *, phase: Any, results: Any, **rest: Any) -> None:  # type: ignore[override]
-            seen["results"] = (phase.label, results.metrics(name="eval_loss").num_rows, list(rest))
+            seen["results"] = (phase.label, len(results.metrics(name="eval_loss")), list(rest))
 
         def on_group_start(self, *, phase_group: PhaseGroup, **rest: Any) -> None:  # type: ignore[override]
             seen["group"] = (phase_group.label, rest["group"] is phase_group)

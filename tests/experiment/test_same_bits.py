@@ -59,7 +59,7 @@ def test_two_calls_are_one_run_of_two_phases(parts: Parts) -> None:
     sampler = SimpleSampler(8)
     one, two = (TrainPhase.from_split("t", "train", sampler, [parts.loss], n) for n in (1, 2))
     parts.experiment.preview_phase(one)
-    together = parts.experiment.preview_phase(two).tensors("MLP").stacked(epoch=1)
+    together = parts.experiment.preview_phase(two).tensors("MLP").where(epoch=1).stacked()
     parts.experiment.run_phase(one)
     apart = parts.experiment.run_phase(one).tensors("MLP").stacked()
     np.testing.assert_array_equal(apart, together)
@@ -80,7 +80,7 @@ def test_a_preview_leaves_no_trace(parts: Parts) -> None:
 
 def test_a_split_has_the_rows_of_the_plan(parts: Parts) -> None:
     results = parts.experiment.run_phase(EvalPhase.from_split("eval", "test"))
-    (context,) = results.execution_contexts()
+    context = results.execution_contexts().one()
     rows = np.arange(len(parts.feature_set))
     np.random.default_rng(3).shuffle(rows)
     np.testing.assert_array_equal(context.sample_ids, rows[-(len(rows) // 4) :])
@@ -95,5 +95,5 @@ def test_recording_keeps_all_the_last_or_no_epoch(parts: Parts) -> None:
         )
         results = parts.experiment.preview_phase(phase)
         counts.append(len(results.execution_contexts()))
-        assert results.metrics(name="train_loss").num_rows == 2 * (6 + 1)
+        assert len(results.metrics(name="train_loss")) == 2 * (6 + 1)
     assert counts == [12, 6, 0]

@@ -55,6 +55,11 @@ OF_SMALL: dict[str, Edits] = {
     ),
     "SP506_equal_rows": (("data/cells.parquet", "data/twice.parquet"), ("{use: random, ratios", "{use: ordered, ratios")),
     "SP513_uneven_groups": (("test: 0.2}}", "test: 0.2}, group_by: uneven, seed: 22}\n    tags: [uneven]"),),
+    "SP506_folds": (
+        ("data/cells.parquet", "data/twice.parquet"),
+        ("splits: {use: random, ratios: {train: 0.8, test: 0.2}}", "tags: [name]\n    splits: {use: random, ratios: {train: 0.8, test: 0.2}, group_by: name}"),
+        ("plan:\n", "plan:\n  - group: cv\n    for_each: {use: folds, n: 3, group_by: []}\n    do:\n      - {phase: fit, label: grow, split: train}\n      - {phase: eval, label: judge, split: val, losses: [forest]}\n"),
+    ),
     "SP514_not_finite": (
         ("features: [curve]", "features: [curve, unclear]"),
         ("Forest:\n      model: {use: \"sklearn.ensemble:RandomForestRegressor\"}\n      input: Cells.curve", "Forest:\n      model: {use: \"sklearn.ensemble:RandomForestRegressor\"}\n      input: [Cells.curve, Cells.unclear]"),

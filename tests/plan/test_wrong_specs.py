@@ -294,9 +294,24 @@ ONE_FAULT: dict[str, Edits] = {
         ("group: deep", "group: deep\n    repeat: {max: 10000}"),
     ),
     "SP716_more_folds_than_rows": (("group: deep", "group: deep\n    for_each: {use: folds, n: 37}"),),
-    "SP718_folds_of_groups": (
+    "SP716_more_folds_than_groups": (
+        ("tags: [name]", "tags: [name, batch]"),
+        ("seed: 13}", "seed: 13, group_by: batch}"),
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 9}"),
+    ),
+    "SP510_folds_of_strata_in_groups": (
         ("seed: 13}", "seed: 13, group_by: name}"),
-        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3}"),
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3, stratify_by: kind}"),
+    ),
+    "SP511_rare_stratum_of_folds": (
+        ("tags: [name]", "tags: [name, rare]"),
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3, stratify_by: rare}"),
+    ),
+    "SP302_group_of_folds": (
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3, group_by: nmae}"),
+    ),
+    "SP509_group_of_folds": (
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3, group_by: curve}"),
     ),
     "SP718_folds_of_a_series": (
         ("use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13", "use: ordered, ratios: {train: 0.7, val: 0.2, test: 0.1}"),

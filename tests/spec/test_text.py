@@ -404,7 +404,7 @@ def test_last_value_of_an_unfinished_block_is_in_it() -> None:
         ("a:\n\tb: 1", "SP001", "indentation is made of spaces, not tabs", "\t"),
         ("a: [1, 2\nb: 3", "SP001", "the list is not closed: expected ']' here", ""),
         ("? a\nb", "SP001", "expected ':' after this key", ""),
-        ("a: [1,, 2]", "SP001", "expected a value here", ","),
+        ("a: [1,, 2]", "SP001", "nothing stands before this comma", ","),
         ("a: ]", "SP001", "no bracket is open that this one could close", "]"),
         ("a: 'b' c", "SP001", "nothing may follow the closing quote", "c"),
         (
@@ -556,7 +556,8 @@ def test_an_unreadable_text_has_no_places() -> None:
         ('{"a": 1, "b": {"c": 2', "json", {"a": 1, "b": {"c": 2}}, (1, 22)),
         ('{"a": 1, "b": @, "c": 2}', "json", {"a": 1, "b": None}, (1, 15)),
         ('{"a": 1}, "b": 2}', "json", {"a": 1}, (1, 8)),
-        ("a: 1\nb: {c: [2}\nd: 3\n", "yaml", {"a": 1, "b": {"c": [2]}}, (1, 1)),
+        ("a: 1\nb: {c: [2}\nd: 3\n", "yaml", {"a": 1, "b": {"c": [2]}, "d": 3}, None),
+        ("a: 1\nb: {c: [2}}\nd: 3\n", "yaml", {"a": 1, "b": {"c": [2]}, "d": 3}, None),
         ("a: 1\nb: !x!y z\nc: 3\n", "yaml", {"a": 1}, (1, 1)),
     ],
 )

@@ -223,7 +223,7 @@ def _session(name: str, folder: Path, stop: Stop | None, broken: str) -> None:
         BROKEN[broken]()
     try:
         _run_or_resume(name, folder, stop)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 -- the parent reports it
         (folder / "error.txt").write_text(traceback.format_exc())
         os._exit(1)
     os._exit(0)

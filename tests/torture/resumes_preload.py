@@ -7,11 +7,3 @@ import pyarrow.parquet  # noqa: F401
 import sklearn.ensemble  # noqa: F401
 import skops.io  # noqa: F401
 import torch._dynamo  # noqa: F401 -- the first optimizer imports it
-
-import specplan.models.sklearn.stored
-import specplan.plan.compile
-import specplan.run.evaluate
-import specplan.run.fit
-import specplan.run.resume
-import specplan.run.train
-import specplan.run.state_file  # noqa: F401

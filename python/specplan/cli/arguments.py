@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -32,9 +31,12 @@ class ExistingFile(click.ParamType[Path]):
             self.fail(f"`{path}` is a folder, not a file", param, ctx)
         if not path.parent.is_dir():
             self.fail(f"no file `{path}`: there is no folder `{path.parent}`", param, ctx)
-        names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
-        near = difflib.get_close_matches(path.name, names, 1)
-        hint = f"\nhint: did you mean `{path.parent / near[0]}`?" if near else ""
+        from specplan.spec.suggest import closest
+
+        near = closest(
+            path.name, sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
+        )
+        hint = f"\nhint: did you mean `{path.parent / near}`?" if near else ""
         return self.fail(f"no file `{path}`{hint}", param, ctx)
 
 

@@ -31,14 +31,14 @@ def command(experiment: str | None, root: Path | None, as_json: bool) -> None:
       mlx list
       mlx list digits --root results --json
     """
-    from specplan.results.locate import all_runs
+    from specplan.results.locate import all_runs, experiment_of
     from specplan.store.root import runs_root
 
     place = runs_root(root)
     folders = [
         folder
         for folder in all_runs(place)
-        if experiment is None or folder.path.parent.name == experiment
+        if experiment is None or experiment_of(folder, place) == experiment
     ]
     rows = [row for folder in folders if (row := _row(folder)) is not None]
     if as_json:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -35,6 +33,7 @@ VERBS = {
     "list": "List the runs below a root.",
     "show": "Show how a run stands and what it recorded.",
     "metrics": "Print the metrics of a run.",
+    "report": "Write a run as one HTML page.",
     "export": "Write the Parquet tables of a run.",
     "verify": "Compare every file of a run with its digests.",
     "repair": "Save what is whole of a damaged run into a copy.",
@@ -66,8 +65,10 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in VERBS and not name.startswith("-"):
-            near = difflib.get_close_matches(name, VERBS, 1)
-            hint = f"\nhint: did you mean `{near[0]}`?" if near else ""
+            from specplan.spec.suggest import closest
+
+            near = closest(name, VERBS)
+            hint = f"\nhint: did you mean `{near}`?" if near else ""
             ctx.fail(f"unknown command `{name}`; known: {', '.join(VERBS)}{hint}")
         return super().resolve_command(ctx, args)
 
@@ -181,6 +182,8 @@ def _invoke(arguments: list[str]) -> int:
         )
         cause = error
     if meta.get("specplan.debug"):
+        import traceback
+
         traceback.print_exception(cause)
     click.echo(message, err=True)
     return 1

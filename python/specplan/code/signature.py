@@ -27,10 +27,11 @@ FORMS: Mapping[Kind, tuple[Form, ...]] = {
     "loss": ("class", "function"),
     "metric": ("function",),
     "optimizer": ("class",),
+    "callback": ("class",),
 }
 """What code of each kind can be."""
 
-INPUTS: Mapping[Kind, int] = {"model": 0, "loss": 2, "metric": 2, "optimizer": 1}
+INPUTS: Mapping[Kind, int] = {"model": 0, "loss": 2, "metric": 2, "optimizer": 1, "callback": 0}
 """Values that the run gives by place: outputs and targets to a function, parameters to an optimizer."""
 
 CLOSED_BASES = ("object", "ABC", "Generic", "Module", "Protocol")

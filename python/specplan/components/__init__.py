@@ -30,8 +30,28 @@ from specplan.components.model import Cnn, Mlp
 from specplan.components.optimizer import SGD, Adam, AdamW, RMSprop
 from specplan.components.repetition import Folds, Seeds
 from specplan.components.sampler import Simple
+from specplan.components.scaler import (
+    Absolute,
+    MaxAbs,
+    MinMax,
+    Negate,
+    Normalizer,
+    PerSampleMinMax,
+    PerSampleZeroStart,
+    Power,
+    Quantile,
+    Robust,
+    Segmented,
+    Standard,
+)
 from specplan.components.source import ArrowFile, MemoryTable, ParquetFile
-from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
+from specplan.components.split import (
+    ColumnSplit,
+    ConditionSplit,
+    OrderedSplit,
+    RandomSplit,
+    RowsSplit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +61,7 @@ if TYPE_CHECKING:
 Kind = Literal[
     "source",
     "split",
+    "scaler",
     "sampler",
     "model",
     "merge",
@@ -59,7 +80,21 @@ def _by_name(*classes: type[Component]) -> Mapping[str, type[Component]]:
 
 COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
     "source": _by_name(ParquetFile, ArrowFile, MemoryTable),
-    "split": _by_name(RandomSplit, OrderedSplit, ColumnSplit),
+    "split": _by_name(RandomSplit, OrderedSplit, ColumnSplit, ConditionSplit, RowsSplit),
+    "scaler": _by_name(
+        Standard,
+        MinMax,
+        MaxAbs,
+        Robust,
+        Normalizer,
+        Quantile,
+        Power,
+        Absolute,
+        Negate,
+        PerSampleMinMax,
+        PerSampleZeroStart,
+        Segmented,
+    ),
     "sampler": _by_name(Simple),
     "model": _by_name(Mlp, Cnn),
     "merge": _by_name(Concat),

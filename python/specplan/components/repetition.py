@@ -43,6 +43,22 @@ class Folds(Component, frozen=True, tag="folds"):
             examples=["judged"],
         ),
     ] = "val"
+    group_by: Annotated[
+        str | tuple[str, ...] | None,
+        Meta(
+            description="Column, or list of columns: rows that agree in them are left out together. By default what "
+            "`group_by` of the splits says; `[]` parts the groups.",
+            examples=["cell_id"],
+        ),
+    ] = None
+    stratify_by: Annotated[
+        str | tuple[str, ...] | None,
+        Meta(
+            description="Column, or list of columns: each fold gets its share of the rows with each value, up to "
+            "one row. By default what `stratify_by` of the splits says. Not together with `group_by`.",
+            examples=["label"],
+        ),
+    ] = None
     shuffle: Annotated[
         bool,
         Meta(description="Whether the rows are shuffled before they are cut consecutively."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -17,6 +17,7 @@ Leaks = Annotated[
     ),
 ]
 Value = str | int | bool
+Condition = str | int | float | bool | tuple[str | int | float | bool, ...] | dict[str, Any]
 
 
 class RandomSplit(Component, frozen=True, tag="random"):
@@ -94,4 +95,36 @@ class ColumnSplit(Component, frozen=True, tag="column"):
     leaks: Leaks = "warn"
 
 
-Splitter = RandomSplit | OrderedSplit | ColumnSplit
+class ConditionSplit(Component, frozen=True, tag="condition"):
+    """The rows that meet conditions, in their order. A row can be in no split, but not in two."""
+
+    splits: Annotated[
+        dict[str, dict[str, Condition]],
+        Meta(
+            min_length=1,
+            description="For each split, conditions on columns that all hold: a value that is to be equal, "
+            "a list that is to contain, or comparisons by name: `lt`, `lte`, `gt`, `gte`, `eq`, `ne`, `in`, "
+            "`not_in`, and `lambda` with a text such as `lambda x: 0 <= x < 90`. Of a file the columns are of "
+            "text, integers or booleans.",
+            examples=[{"young": {"cycle": {"lt": 100}}, "old": {"cycle": {"gte": 100}}}],
+        ),
+    ]
+    leaks: Leaks = "warn"
+
+
+class RowsSplit(Component, frozen=True, tag="rows"):
+    """The rows that a column names, split by split. A row can be in none, and in several."""
+
+    splits: Annotated[
+        dict[str, str],
+        Meta(
+            min_length=1,
+            description="For each split the column that says what is in it: of booleans, true for its rows; "
+            "of integers, the position of a row in the split, negative for rows that are not in it.",
+            examples=[{"train": "in_train", "test": "in_test"}],
+        ),
+    ]
+    leaks: Leaks = "warn"
+
+
+Splitter = RandomSplit | OrderedSplit | ColumnSplit | ConditionSplit | RowsSplit

@@ -36,7 +36,8 @@ def read_columns(
             else _open_arrow(path, list(shapes))
         )
         return {
-            name: _to_numpy(path, name, table.column(name), shape) for name, shape in shapes.items()
+            name: column_to_numpy(str(path), name, table.column(name), shape)
+            for name, shape in shapes.items()
         }
     except (pa.ArrowException, OSError) as exception:
         message = f"`{path}` cannot be read: {exception}"
@@ -55,7 +56,12 @@ def _open_arrow(path: Path, columns: list[str]) -> pa.Table:
         return pa.ipc.open_file(source, options=options).read_all()
 
 
-def _to_numpy(path: Path, name: str, column: pa.ChunkedArray, shape: Shape) -> NDArray[Any]:
+def column_to_numpy(path: str, name: str, column: pa.ChunkedArray, shape: Shape) -> NDArray[Any]:
+    """A column of a table that is at `path`, of shape (rows, *shape).
+
+    Raises:
+        DataError: a value is null, or a row has another shape.
+    """
     chunk_rows = 0
     parts = []
     for chunk in column.chunks:
@@ -67,7 +73,7 @@ def _to_numpy(path: Path, name: str, column: pa.ChunkedArray, shape: Shape) -> N
 
 
 def _chunk_to_numpy(
-    path: Path, name: str, chunk: pa.Array, shape: Shape, first_row: int
+    path: str, name: str, chunk: pa.Array, shape: Shape, first_row: int
 ) -> NDArray[Any]:
     """One chunk of a column; `first_row` is the number of its first row, for messages."""
     rows = len(chunk)
@@ -113,7 +119,7 @@ def _expected_length(values: pa.Array, shape: Shape, outer: list[int]) -> int:
 
 
 def _check_lengths(
-    path: Path,
+    path: str,
     name: str,
     values: pa.Array,
     expected: int,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, Protocol, TypeVar, get_args
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 
 from specplan.spec.wording import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RegistrationPolicy = Literal["raise", "overwrite", "rename"]
 Namespace = Literal["node", "graph"]
@@ -59,6 +63,20 @@ class ExperimentContext:
     def members(self, kind: type[Member]) -> list[Member]:
         """Everything registered of one class, in the order of registration."""
         return [member for member in self._members.values() if isinstance(member, kind)]
+
+    @contextmanager
+    def temporary(self) -> Iterator[ExperimentContext]:
+        """Work in this context, and forget it when the block is left.
+
+        What is registered, the policy and the active context are put back.
+        """
+        members, policy, active = dict(self._members), self.registration_policy, active_context()
+        self.activate()
+        try:
+            yield self
+        finally:
+            self._members, self.registration_policy = members, policy
+            active.activate()
 
     def activate(self) -> None:
         """From now on, register new objects here."""

@@ -2,71 +2,77 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+import uuid
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from specplan.components.split import RandomSplit
-from specplan.data.column_array import column_array
+from specplan.data.column_names import (
+    RAW,
+    TRANSFORMED,
+    ColumnName,
+    Domain,
+    Keys,
+    chosen,
+    listed,
+    one_rep_each,
+)
 from specplan.data.context import active_context, checked_label
-from specplan.data.keys import keys_of
-from specplan.data.split import CutError, cut, in_cut_order
-from specplan.spec.arguments import checked_int, checked_list, checked_number
+from specplan.data.feature_set_section import section_of, table_of
+from specplan.data.feature_set_sources import columns_from_arrow, columns_from_dict, rows_of_frame
+from specplan.data.feature_set_view import FeatureSetView
+from specplan.data.reference import ColumnReference, FeatureSetReference
+from specplan.data.samples import Samples
+from specplan.data.transforms import Transforms
 from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
+    import pandas
+    import pyarrow as pa
     from numpy.typing import NDArray
 
-Domain = Literal["features", "targets", "tags"]
-Keys = str | list[str] | tuple[str, ...]
+    from specplan.data.scalers import Scaler
 
 
-class FeatureSetReference(msgspec.Struct, frozen=True, kw_only=True):
-    """Which columns of a FeatureSet a node reads, and which are its targets."""
-
-    feature_set: FeatureSet
-    features: tuple[str, ...]
-    targets: tuple[str, ...]
-    tags: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return (
-            f"FeatureSetReference({self.feature_set.label!r}, features={list(self.features)}, "
-            f"targets={list(self.targets)}, tags={list(self.tags)})"
-        )
+class _Split(msgspec.Struct, frozen=True):
+    rows: NDArray[np.int64]
+    columns: tuple[ColumnName, ...] | None = None
 
 
-class RandomSplits(msgspec.Struct, frozen=True, kw_only=True):
-    """How the rows are divided: what was given, and the rows of each split.
-
-    A number of rows is None where it depends on a seed that only the run has.
-    """
-
-    ratios: dict[str, float]
-    group_by: tuple[str, ...]
-    stratify_by: tuple[str, ...]
-    seed: int | None
-    sizes: dict[str, int | None]
-
-
-class FeatureSet:
+class FeatureSet(Samples):
     """Named columns of equal length, each a feature, a target or a tag.
 
-    The arrays are copies: changing what was passed in later changes nothing here.
+    The arrays are copies: changing what was passed in later changes nothing here. What scalers make of
+    a column stands beside it as its representation `transformed`.
+
+    Attributes:
+        id: unique for this object.
+        transforms: the scalers that were applied.
     """
 
     def __init__(
-        self, label: str, columns: Mapping[str, NDArray[Any]], domains: Mapping[str, Domain]
+        self,
+        label: str,
+        columns: Mapping[str, NDArray[Any]],
+        domains: Mapping[str, Domain],
+        *,
+        uuids: NDArray[np.str_] | None = None,
+        register: bool = True,
     ) -> None:
         self._columns = dict(columns)
         self._domains = dict(domains)
-        self._random_splits: RandomSplits | None = None
-        self.label = active_context().register("node", checked_label(label), self)
+        self._uuids = uuids
+        self._splits: dict[str, _Split] = {}
+        # The splitter of a spec that makes all of the splits; None where there is none.
+        self._splitter: dict[str, Any] | None = None
+        self.transforms = Transforms()
+        self.id = str(uuid.uuid4())
+        self.label = checked_label(label)
+        if register:
+            self.label = active_context().register("node", label, self)
 
     @classmethod
     def from_dict(
@@ -91,209 +97,466 @@ class FeatureSet:
             ValueError: a key is not in `data` or named twice, columns differ in length, or the rows
                 of a column differ in shape.
         """
-        if not isinstance(data, Mapping):
-            raise TypeError(
-                f"FeatureSet `{label}`: data is a mapping of keys to rows, not {type(data).__name__}"
-            )
         keys: dict[Domain, list[str]] = {
-            "features": _listed(feature_keys),
-            "targets": _listed(target_keys),
-            "tags": _listed(tag_keys),
+            "features": listed(feature_keys),
+            "targets": listed(target_keys),
+            "tags": listed(tag_keys),
         }
-        if not keys["features"]:
-            raise ValueError(f"FeatureSet `{label}` needs at least one feature key")
-        columns: dict[str, NDArray[Any]] = {}
-        domains: dict[str, Domain] = {}
-        for domain, names in keys.items():
-            for name in names:
-                if name in domains:
-                    raise ValueError(
-                        f"FeatureSet `{label}`: `{name}` is named twice, "
-                        f"in {domains[name]} and in {domain}"
-                    )
-                columns[name] = _column(label, name, data)
-                domains[name] = domain
-        _check_lengths(label, columns)
-        return cls(label, columns, domains)
+        return cls(label, *columns_from_dict(label, data, keys))
+
+    @classmethod
+    def from_pandas(
+        cls,
+        label: str,
+        df: pandas.DataFrame,
+        feature_cols: Keys,
+        target_cols: Keys,
+        group_by: Keys | None = None,
+        tag_cols: Keys | None = None,
+        sort_by: Keys | None = None,
+    ) -> FeatureSet:
+        """Make a FeatureSet of columns of a DataFrame.
+
+        Args:
+            label: name by which references find it; unique in the context.
+            df: the DataFrame; its index is not read.
+            feature_cols: columns that are features.
+            target_cols: columns that are targets.
+            group_by: columns of which rows that agree in them are one sample: each value of the sample
+                is an array of what they have, a tag a single value where they agree in it.
+            tag_cols: columns that only describe a sample.
+            sort_by: columns by which the rows of a sample are ordered.
+
+        Raises:
+            TypeError: it is no DataFrame.
+            ValueError: there is no such column, or groups differ in their number of rows.
+        """
+        keys: dict[Domain, list[str]] = {
+            "features": listed(feature_cols),
+            "targets": listed(target_cols),
+            "tags": listed(tag_cols),
+        }
+        data = rows_of_frame(label, df, keys, listed(group_by), listed(sort_by))
+        return cls(label, *columns_from_dict(label, data, keys))
+
+    @classmethod
+    def from_pyarrow_table(cls, label: str, table: pa.Table) -> FeatureSet:
+        """Make a FeatureSet of a table with columns `features.voltage.raw`, as `to_arrow` gives it.
+
+        A column `sample_uuids` is taken as the ids of the rows; `transformed` columns are left out,
+        since a table does not say what made them.
+
+        Raises:
+            TypeError: it is no table.
+            ValueError: a column has another name, is named twice, or holds nulls or rows of different
+                shapes.
+        """
+        columns, domains, uuids = columns_from_arrow(label, table)
+        return cls(label, columns, domains, uuids=uuids)
+
+    # ---- rows and columns
+
+    @property
+    def source(self) -> FeatureSet:
+        """The FeatureSet itself."""
+        return self
+
+    @property
+    def rows(self) -> None:
+        """None: all rows are here."""
+        return
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self._columns.values())))
+
+    @property
+    def uuids(self) -> NDArray[np.str_]:
+        """An id for each row, made when they are first asked for."""
+        if self._uuids is None:
+            self._uuids = np.array([str(uuid.uuid4()) for _ in range(self.row_count)])
+            self._uuids.flags.writeable = False
+        return self._uuids
 
     @property
     def columns(self) -> Mapping[str, NDArray[Any]]:
-        """The columns by key, each of shape (rows, *shape), read-only."""
+        """The raw columns by key, each of shape (rows, *shape), read-only."""
         return dict(self._columns)
+
+    @property
+    def table(self) -> dict[str, NDArray[Any]]:
+        """The columns that the spec of an experiment reads: the raw ones, and those that say which rows splits have."""
+        return table_of(self)
+
+    def section(self) -> dict[str, Any]:
+        """The FeatureSet as it stands in a spec under `data`.
+
+        Raises:
+            ValueError: a scaler was fitted on a split that is another one now.
+        """
+        return section_of(self)
+
+    def column_names(self) -> list[ColumnName]:
+        """The columns in every representation, by domain."""
+        return [
+            ColumnName(domain, key, rep)
+            for key, domain in self._domains.items()
+            for rep in (RAW, TRANSFORMED)
+            if rep == RAW or key in self.transforms
+        ]
+
+    def stored(self, name: ColumnName) -> NDArray[Any]:
+        """All rows of one column, read-only."""
+        return self._columns[name.key] if name.rep == RAW else self.transforms.values(name.key)
+
+    def raw(self, key: str) -> ColumnName:
+        """The name of what was given for a key."""
+        return ColumnName(self._domains[key], key, RAW)
+
+    def keys(self, domain: Domain) -> list[str]:
+        """Keys of the columns of one kind, in the order in which they were given."""
+        return [name for name, of in self._domains.items() if of == domain]
+
+    def key_column(self, parameter: str, key: str) -> str:
+        """The key of a column that can make groups or strata, which may be named in full.
+
+        Raises:
+            ValueError: there is no such column, or it can make none.
+        """
+        _, _, rest = key.partition(".")
+        name = key if key in self._columns else rest.removesuffix(f".{RAW}")
+        if name not in self._columns:
+            raise ValueError(
+                f"{parameter}: FeatureSet `{self.label}` has no key `{key}`; "
+                f"it has: {choices(key, self._columns)}"
+            )
+        column = self._columns[name]
+        if column.ndim > 1 or column.dtype.kind == "f":
+            raise ValueError(
+                f"{parameter}: `{name}` has rows of {column.dtype} {column.shape[1:]}; "
+                "it needs text, integers or booleans, one a row"
+            )
+        return name
+
+    # ---- splits
 
     @property
     def available_splits(self) -> list[str]:
         """Labels of the splits."""
-        return list(self._random_splits.sizes) if self._random_splits else []
+        return list(self._splits)
 
     @property
-    def random_splits(self) -> RandomSplits | None:
-        """What `split_random` made; None before."""
-        return self._random_splits
+    def n_splits(self) -> int:
+        """Number of splits."""
+        return len(self._splits)
 
-    def split_random(
-        self,
-        ratios: Mapping[str, float],
-        seed: int | None = None,
-        *,
-        group_by: Keys | None = None,
-        stratify_by: Keys | None = None,
-    ) -> None:
-        """Divide the rows at random.
+    @property
+    def splits(self) -> dict[str, FeatureSetView]:
+        """The splits by label."""
+        return {name: self.get_split(name) for name in self._splits}
 
-        The rows are shuffled by `numpy.random.default_rng(seed)` and cut consecutively:
-        `train`, `val` and `test` first, then the others by name. Sizes are rounded by largest remainder.
+    @property
+    def splitter(self) -> dict[str, Any] | None:
+        """The splitter of a spec that makes all of the splits; None where there is none."""
+        return self._splitter
 
-        Args:
-            ratios: share of the rows in each split; the shares sum to 1.
-            seed: seed of the shuffle, at least 0; without it, one is derived from the seed of the run.
-            group_by: keys of which rows that agree in them stay together, in one split.
-            stratify_by: keys of which each value has its share in each split, up to one row.
+    def get_split(self, split_name: str) -> FeatureSetView:
+        """The rows of a split.
 
         Raises:
-            TypeError: `ratios` is no mapping of labels to numbers, or the seed is no int.
-            ValueError: the seed is negative, the shares are not positive or do not sum to 1, a split would have no rows,
-                a key names no column that can make groups or strata, a stratum has fewer rows than there
-                are splits, or the FeatureSet is split already.
+            ValueError: there is no such split.
         """
-        if not isinstance(ratios, Mapping):
-            raise TypeError(f"ratios is a mapping of split to share, not {type(ratios).__name__}")
-        if seed is not None:
-            seed = checked_int("the seed of a split", seed, least=0)
-        ratios = {
-            checked_label(name): checked_number(f"the ratio of split `{name}`", ratio)
-            for name, ratio in ratios.items()
-        }
-        if self._random_splits is not None:
-            taken = [name for name in ratios if name in self._random_splits.sizes]
-            what = f"has the splits {quoted(taken)}" if taken else "is split"
-            raise ValueError(
-                f"FeatureSet `{self.label}` {what} already; it has: {quoted(self.available_splits)}"
+        self.check_split(split_name)
+        split = self._splits[split_name]
+        return FeatureSetView(self, split.rows, split.columns, split_name)
+
+    def __getitem__(self, key: str) -> FeatureSetView:
+        if key not in self._splits:
+            raise KeyError(
+                f"FeatureSet `{self.label}` has no split `{key}`; "
+                f"available: {choices(key, self._splits)}"
             )
-        for name, ratio in ratios.items():
-            if not 0 < ratio <= 1:
-                raise ValueError(f"split `{name}`: a ratio is above 0 and at most 1, not {ratio:g}")
-        total = math.fsum(ratios.values())
-        if abs(total - 1) > 1e-9:
-            raise ValueError(f"the ratios of the splits must sum to 1, not {total:g}")
-        groups = self._key_columns("group_by", group_by)
-        strata = self._key_columns("stratify_by", stratify_by)
-        if groups and strata:
-            raise ValueError("`group_by` and `stratify_by` cannot be had together")
-        ratios = in_cut_order(ratios)
-        self._random_splits = RandomSplits(
-            ratios=ratios,
-            group_by=groups,
-            stratify_by=strata,
-            seed=seed,
-            sizes=self._sizes(ratios, groups, strata, seed),
-        )
-
-    def _sizes(
-        self,
-        ratios: dict[str, float],
-        groups: tuple[str, ...],
-        strata: tuple[str, ...],
-        seed: int | None,
-    ) -> dict[str, int | None]:
-        splitter = RandomSplit(
-            ratios=ratios, group_by=groups, stratify_by=strata, seed=0 if seed is None else seed
-        )
-        columns = [self._columns[name] for name in groups or strata]
-        try:
-            sizes = cut(splitter, len(self), keys_of(columns) if columns else None).sizes
-        except CutError as error:
-            raise ValueError(f"FeatureSet `{self.label}`: {error}") from None
-        if groups and seed is None:
-            return dict.fromkeys(sizes)
-        return dict(sizes)
-
-    def _key_columns(self, parameter: str, keys: Keys | None) -> tuple[str, ...]:
-        names = _listed(keys)
-        for name in names:
-            if name not in self._columns:
-                raise ValueError(
-                    f"{parameter}: FeatureSet `{self.label}` has no key `{name}`; "
-                    f"it has: {choices(name, self._columns)}"
-                )
-            column = self._columns[name]
-            if column.ndim > 1 or column.dtype.kind == "f":
-                raise ValueError(
-                    f"{parameter}: `{name}` has rows of {column.dtype} {column.shape[1:]}; "
-                    "it needs text, integers or booleans, one a row"
-                )
-        return tuple(names)
+        return self.get_split(key)
 
     def check_split(self, split: str | None) -> None:
         """Raise ValueError unless `split` is one of the splits, or None for all rows."""
-        if split is None or split in self.available_splits:
+        if split is None or split in self._splits:
             return
         raise ValueError(
             f"FeatureSet `{self.label}` has no split `{split}`; "
-            f"available: {choices(split, self.available_splits)}"
+            f"available: {choices(split, self._splits)}"
         )
+
+    def add_split(self, split: FeatureSetView) -> None:
+        """Make a view a split, under its label.
+
+        Raises:
+            TypeError: it is no view.
+            ValueError: it is of another FeatureSet, has no rows, or its label is taken or cannot be one.
+        """
+        if not isinstance(split, FeatureSetView):
+            raise TypeError(f"a split is made of a FeatureSetView, not of a {type(split).__name__}")
+        if split.source is not self:
+            raise ValueError(
+                f"`{split.label}` has rows of FeatureSet `{split.source.label}`, not of `{self.label}`"
+            )
+        self.divide({split.label: split.indices}, None, split.columns_seen)
+
+    def clear_splits(self) -> None:
+        """Forget all splits."""
+        self._splits.clear()
+        self._splitter = None
+
+    def divide(
+        self,
+        found: Mapping[str, NDArray[np.int64]],
+        component: dict[str, Any] | None,
+        columns: tuple[ColumnName, ...] | None = None,
+    ) -> None:
+        """Take rows as splits; `component` is the splitter of a spec that makes the same ones.
+
+        Raises:
+            ValueError: a split of that label is there already, has no rows, or cannot be labelled so.
+        """
+        taken = [name for name in found if name in self._splits]
+        if taken:
+            raise ValueError(
+                f"FeatureSet `{self.label}` has the splits {quoted(taken)} already; "
+                f"it has: {quoted(self._splits)}"
+            )
+        for name, rows in found.items():
+            if not len(rows):
+                raise ValueError(f"split `{checked_label(name)}` of `{self.label}` has no rows")
+        self._splitter = None if self._splits else component
+        self._splits |= {checked_label(name): _Split(rows, columns) for name, rows in found.items()}
+
+    # ---- scalers
+
+    def fit_transform(
+        self,
+        scaler: Scaler | object,
+        *,
+        domain: Domain,
+        keys: Keys | None = None,
+        fit_to_split: str | None = None,
+    ) -> None:
+        """Fit a scaler and put what it makes of every row into the representation `transformed`.
+
+        Columns that are transformed already are transformed further. Several columns are joined, with
+        each row flattened, before the scaler sees them.
+
+        Args:
+            scaler: name of a scaler, in any case; its class; an instance; or a Scaler.
+            domain: "features" or "targets".
+            keys: columns; all of the domain for None.
+            fit_to_split: split whose rows the scaler learns from; all rows for None.
+
+        Raises:
+            TypeError: it is no scaler.
+            ValueError: there is no such scaler, column or split, or the scaler does not fit the columns.
+        """
+        self.transforms.add(self, scaler, domain, self._of_domain(domain, keys), fit_to_split)
+
+    def undo_last_transform(self, domain: Domain, keys: Keys | None = None) -> None:
+        """Take back the last scaler on columns of a domain; nothing where there is none.
+
+        Raises:
+            ValueError: there is no such column, or the scaler was fitted on others together with it.
+        """
+        self.transforms.undo_last(self._of_domain(domain, keys))
+
+    def undo_all_transforms(self, domain: Domain | None = None, keys: Keys | None = None) -> None:
+        """Take back all scalers, or those on columns of a domain.
+
+        Raises:
+            ValueError: as `undo_last_transform` does.
+        """
+        names = list(self._domains) if domain is None else self._of_domain(domain, keys)
+        while any(name in self.transforms for name in names):
+            self.transforms.undo_last(names)
+
+    def unscale_data_for_cols(
+        self, *, data: NDArray[Any], domain: Domain, columns: Keys
+    ) -> NDArray[Any]:
+        """Scaled values, such as predictions, as they would be without the scalers of some columns.
+
+        Args:
+            data: one row for each sample; its elements are those of the columns, joined.
+            domain: "features" or "targets".
+            columns: the columns that the values are of.
+
+        Raises:
+            ValueError: the values are not of the columns' size, or a scaler cannot be taken back.
+        """
+        return self.transforms.unscaled(data, self._of_domain(domain, columns))
+
+    def _of_domain(self, domain: Domain, keys: Keys | None) -> list[str]:
+        if domain not in ("features", "targets", "tags"):
+            raise ValueError(f"domain is `features`, `targets` or `tags`, not {domain!r}")
+        names = chosen(
+            f"FeatureSet `{self.label}`",
+            [ColumnName(domain, key, RAW) for key in self.keys(domain)],
+            {domain: keys or "*"},
+        )
+        wanted = [name.key for name in names]
+        given = listed(keys)
+        return given if sorted(given) == sorted(wanted) else wanted
+
+    # ---- copies and references
+
+    def copy(
+        self,
+        *,
+        label: str | None = None,
+        share_raw_data_buffer: bool = True,
+        restore_splits: bool = False,
+        restore_scalers: bool = False,
+        register: bool = False,
+    ) -> FeatureSet:
+        """A FeatureSet of the same rows, with their ids.
+
+        Args:
+            label: of the copy; this label with `_copy` for None.
+            share_raw_data_buffer: whether both have the same arrays, which nothing changes.
+            restore_splits: whether the copy has the splits.
+            restore_scalers: whether the copy has the scalers, and what they made.
+            register: whether the copy is registered in the active context.
+
+        Raises:
+            ValueError: the label is taken, or cannot be one.
+        """
+        columns = self._columns
+        if not share_raw_data_buffer:
+            columns = {key: _read_only(array.copy()) for key, array in columns.items()}
+        made = FeatureSet(
+            label or f"{self.label}_copy",
+            columns,
+            self._domains,
+            uuids=self.uuids,
+            register=register,
+        )
+        if restore_splits:
+            made._splits, made._splitter = dict(self._splits), self._splitter
+        if restore_scalers:
+            made.transforms = self.transforms.copy()
+        return made
 
     def reference(
         self,
         features: Keys | None = None,
         targets: Keys | None = None,
         tags: Keys | None = None,
+        *,
+        rep: str | None = None,
     ) -> FeatureSetReference:
         """Name the columns that a node reads; None stands for all columns of the kind.
 
+        Args:
+            features: keys, keys with their representation, or patterns with `*`.
+            targets: the same of targets.
+            tags: the same of tags.
+            rep: `raw` or `transformed`; needed where a column has both.
+
         Raises:
-            ValueError: a key is not a column of this kind.
+            ValueError: a key is not a column of this kind, or has several representations.
         """
-        return FeatureSetReference(
-            feature_set=self,
-            features=self._named("features", features),
-            targets=self._named("targets", targets),
-            tags=self._named("tags", tags),
-        )
+        by_domain: dict[Domain, Keys] = {
+            "features": "*" if features is None else features,
+            "targets": "*" if targets is None else targets,
+            "tags": "*" if tags is None else tags,
+        }
+        columns = [
+            name
+            for domain, selectors in by_domain.items()
+            for name in self._referred(domain, selectors, rep)
+        ]
+        if not any(name.domain == "features" for name in columns):
+            raise ValueError(f"a reference to FeatureSet `{self.label}` needs at least one feature")
+        return FeatureSetReference(feature_set=self, columns=tuple(columns))
 
-    def keys(self, domain: Domain) -> list[str]:
-        """Keys of the columns of one kind, in the order in which they were given."""
-        return [name for name, of in self._domains.items() if of == domain]
+    def column_reference(
+        self,
+        column: str | None = None,
+        *,
+        feature: str | None = None,
+        target: str | None = None,
+        tag: str | None = None,
+        rep: str | None = None,
+    ) -> ColumnReference:
+        """Name one column.
 
-    def get_feature_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of one row of each feature."""
-        return {name: self._columns[name].shape[1:] for name in self.keys("features")}
+        Raises:
+            ValueError: none or several are named, or the one has several representations.
+        """
+        by_domain: dict[Domain, Keys | None] = {
+            "features": feature,
+            "targets": target,
+            "tags": tag,
+        }
+        owner = f"FeatureSet `{self.label}`"
+        names = chosen(owner, self.column_names(), by_domain, columns=column, rep=rep)
+        names = one_rep_each(owner, names)
+        if len(names) != 1:
+            raise ValueError(f"a column reference names one column of {owner}, not {len(names)}")
+        return ColumnReference(feature_set=self, name=names[0])
+
+    def _referred(self, domain: Domain, selectors: Keys, rep: str | None) -> list[ColumnName]:
+        """The columns that selectors name, in the order of the selectors."""
+        owner = f"FeatureSet `{self.label}`"
+        within = [name for name in self.column_names() if name.domain == domain]
+        # `rep` chooses for the columns that have several; the others are as they are.
+        within = [
+            name
+            for name in within
+            if rep is None
+            or name.rep == rep
+            or (rep == TRANSFORMED and name.key not in self.transforms)
+        ]
+        found = [
+            name
+            for selector in listed(selectors)
+            for name in chosen(owner, within, {domain: selector})
+        ]
+        return one_rep_each(owner, dict.fromkeys(found))
 
     def visualize(self) -> None:
         """Print a table of the columns and splits."""
+        print(self.summary())  # noqa: T201 -- to show it is what the caller asks for
+
+    def summary(self) -> str:
+        """The columns, splits and scalers as a text."""
         rows = [
             [name, domain, str(self._columns[name].dtype), str(self._columns[name].shape[1:])]
             for name, domain in self._domains.items()
         ]
-        splits = self._random_splits.sizes if self._random_splits else {}
-        lines = [
-            f"{self.label}: {len(self)} rows",
-            *_aligned([["column", "kind", "dtype", "row shape"], *rows]),
-            *(
-                _aligned([["split", "rows"], *([name, _shown(n)] for name, n in splits.items())])
-                if splits
-                else []
-            ),
-        ]
-        print("\n".join(lines))  # noqa: T201 -- to show it is what the caller asks for
+        lines = [f"{self.label}: {len(self)} rows", *_aligned([_HEAD, *rows])]
+        if self._splits:
+            sizes = [[name, str(len(split.rows))] for name, split in self._splits.items()]
+            lines += _aligned([["split", "rows"], *sizes])
+        return "\n".join([*lines, *self.transforms.described()])
 
-    def _named(self, domain: Domain, keys: Keys | None) -> tuple[str, ...]:
-        known = self.keys(domain)
-        if keys is None:
-            return tuple(known)
-        names = tuple(_listed(keys))
-        for name in names:
-            if name not in known:
-                raise ValueError(
-                    f"`{name}` is not among the {domain} of FeatureSet `{self.label}`; "
-                    f"they are: {choices(name, known)}"
-                )
-        if domain == "features" and not names:
-            raise ValueError(f"a reference to FeatureSet `{self.label}` needs at least one feature")
-        return names
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FeatureSet):
+            return NotImplemented
+        columns, splits = other.columns, other.splits
+        return (
+            self.label == other.label
+            and [str(name) for name in self.column_names()]
+            == [str(name) for name in other.column_names()]
+            and len(self) == len(other)
+            and all(_same(array, columns[key]) for key, array in self._columns.items())
+            and self.available_splits == other.available_splits
+            and all(
+                np.array_equal(split.rows, splits[name].indices)
+                for name, split in self._splits.items()
+            )
+            and self.transforms == other.transforms
+        )
 
-    def __len__(self) -> int:
-        return len(next(iter(self._columns.values())))
+    # Contexts and graphs keep FeatureSets by identity; equal ones have one label, hence one hash.
+    def __hash__(self) -> int:
+        return hash(self.label)
 
     def __repr__(self) -> str:
         kinds = ", ".join(
@@ -305,63 +568,17 @@ class FeatureSet:
         )
 
 
-def _shown(rows: int | None) -> str:
-    return "as the run's seed says" if rows is None else str(rows)
+_HEAD = ["column", "kind", "dtype", "row shape"]
 
 
-def _listed(keys: Keys | None) -> list[str]:
-    if keys is None:
-        return []
-    names = [keys] if isinstance(keys, str) else checked_list("what names columns", keys)
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"the key of a column is a str, not {type(name).__name__}")
-    return names
-
-
-def _column(label: str, name: str, data: Mapping[str, Any]) -> NDArray[Any]:
-    if name not in data:
-        raise ValueError(
-            f"FeatureSet `{label}`: there is no key `{name}` in the data; "
-            f"it has: {choices(name, data)}"
-        )
-    rows = data[name]
-    if not isinstance(rows, np.ndarray):
-        rows = checked_list(f"FeatureSet `{label}`: column `{name}`", rows)
-        _check_shapes(label, name, rows)
-    if not len(np.atleast_1d(rows)):
-        raise ValueError(f"FeatureSet `{label}`: column `{name}` has no rows")
-    try:
-        array = np.array(column_array(rows), order="C")
-    except ValueError as error:
-        raise ValueError(f"FeatureSet `{label}`: column `{name}` {error}") from None
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False
     return array
 
 
-def _check_shapes(label: str, name: str, rows: Iterable[Any]) -> None:
-    first: tuple[int, ...] | None = None
-    for number, row in enumerate(rows):
-        try:
-            shape = np.shape(row)
-        except ValueError:
-            raise ValueError(
-                f"FeatureSet `{label}`: column `{name}` is ragged within row {number}"
-            ) from None
-        if first is None:
-            first = shape
-        elif shape != first:
-            raise ValueError(
-                f"FeatureSet `{label}`: column `{name}` is ragged: row {number} has shape {shape}, "
-                f"row 0 has {first}"
-            )
-
-
-def _check_lengths(label: str, columns: Mapping[str, NDArray[Any]]) -> None:
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        said = ", ".join(f"`{name}` {length}" for name, length in lengths.items())
-        raise ValueError(f"FeatureSet `{label}`: the columns differ in length: {said}")
+def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    floats = first.dtype.kind == second.dtype.kind == "f"
+    return np.array_equal(first, second, equal_nan=floats)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

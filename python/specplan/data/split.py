@@ -11,59 +11,26 @@ import math
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
-from specplan._native import Division, Keys, shuffled
-from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
+from specplan._native import shuffled
+from specplan.components.split import (
+    ColumnSplit,
+    ConditionSplit,
+    OrderedSplit,
+    RandomSplit,
+    RowsSplit,
+)
+from specplan.data.cut import Cut, CutError
 from specplan.spec.suggest import closest
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from specplan._native import Keys
     from specplan.components.split import Splitter, Value
 
 _FIRST = ("train", "val", "test")
 Item = TypeVar("Item")
-
-
-class CutError(ValueError):
-    """Rows that cannot be divided as they are to be.
-
-    Attributes:
-        place: path of what is wrong, from the splitter on.
-    """
-
-    def __init__(
-        self, code: str, message: str, place: tuple[str | int, ...], *, hint: str | None = None
-    ) -> None:
-        self.code = code
-        self.message = message
-        self.place = place
-        self.hint = hint
-        super().__init__(f"{message}\nhint: {hint}" if hint else message)
-
-
-class Cut(msgspec.Struct, frozen=True, kw_only=True):
-    """How many rows of each key go to each split, key by key; without keys all rows have the same."""
-
-    sizes: dict[str, int]
-    cells: Sequence[int]
-    keys: Keys | None
-    seed: int | None
-
-    def division(self) -> Division:
-        """The rows of the splits, in the order of `sizes`."""
-        rows = sum(self.sizes.values())
-        return Division(rows, self.cells, len(self.sizes), keys=self.keys, seed=self.seed)
-
-    def rows(self) -> dict[str, NDArray[np.int64]]:
-        """The row numbers of each split, in the order in which they were dealt out."""
-        division = self.division()
-        return {name: division.split(index) for index, name in enumerate(self.sizes)}
 
 
 def in_cut_order(by_split: Mapping[str, Item]) -> dict[str, Item]:
@@ -81,6 +48,10 @@ def key_columns(splitter: Splitter) -> tuple[str, ...]:
             return listed(group_by) or listed(stratify_by)
         case ColumnSplit(column=column):
             return (column,)
+        case ConditionSplit() | RowsSplit():
+            from specplan.data.chosen_rows import columns_named
+
+            return columns_named(splitter)
     return ()
 
 
@@ -89,8 +60,10 @@ def listed(columns: str | tuple[str, ...]) -> tuple[str, ...]:
     return (columns,) if isinstance(columns, str) else columns
 
 
-def cut(splitter: Splitter, rows: int, keys: Keys | None) -> Cut:
+def cut(splitter: Splitter, rows: int, keys: Keys | None, dtypes: Sequence[str] = ()) -> Cut:
     """Decide what goes where. `keys` are those of `key_columns`; a random split has its seed.
+
+    `dtypes` are those of the columns; splits by conditions need them.
 
     Raises:
         CutError: a split would have no rows, a stratum is too small, or values and splits do not match.
@@ -99,6 +72,11 @@ def cut(splitter: Splitter, rows: int, keys: Keys | None) -> Cut:
         case ColumnSplit():
             assert keys is not None
             return _by_value(splitter, keys)
+        case ConditionSplit() | RowsSplit():
+            from specplan.data.chosen_rows import choose_by_keys
+
+            assert keys is not None
+            return choose_by_keys(splitter, keys, dtypes)
         case OrderedSplit(ratios=ratios):
             sizes = _filled(ratios, rows)
             return Cut(sizes=sizes, cells=list(sizes.values()), keys=None, seed=None)
@@ -144,7 +122,6 @@ def _sizes(names: Mapping[str, object], cells: Sequence[int]) -> dict[str, int]:
 
 
 def _group_cells(splitter: RandomSplit, counts: Sequence[int], seed: int) -> list[int]:
-    """Shuffled groups, cut consecutively where their rows come nearest to the ratios."""
     splits, groups = len(splitter.ratios), len(counts)
     if groups < splits:
         said = quoted(listed(splitter.group_by))
@@ -153,10 +130,19 @@ def _group_cells(splitter: RandomSplit, counts: Sequence[int], seed: int) -> lis
         message = f"split `{empty}` gets no group: {said} has {groups} group{plural}"
         hint = f"{splits} splits need at least {splits} groups"
         raise CutError("SP504", message, ("ratios", empty), hint=hint)
-    order = shuffled(groups, seed)
+    return group_cells(list(splitter.ratios.values()), counts, seed)
+
+
+def group_cells(shares: Sequence[float], counts: Sequence[int], seed: int | None) -> list[int]:
+    """Groups, shuffled where there is a seed, cut consecutively where their rows come nearest to the shares.
+
+    There are at least as many groups as shares.
+    """
+    splits, groups = len(shares), len(counts)
+    order = list(range(groups)) if seed is None else shuffled(groups, seed)
     # The rows of the first n groups, for each n.
     reached = list(accumulate((counts[group] for group in order), initial=0))
-    wanted = [share * reached[-1] for share in accumulate(splitter.ratios.values())]
+    wanted = [share * reached[-1] for share in accumulate(shares)]
     ends = [0]
     for split, rows in enumerate(wanted[:-1], 1):
         # Each split gets a group, those after it too.
@@ -171,13 +157,23 @@ def _group_cells(splitter: RandomSplit, counts: Sequence[int], seed: int) -> lis
 
 
 def _stratum_cells(splitter: RandomSplit, keys: Keys) -> list[int]:
-    """Of each stratum the whole rows of its shares; what is left over goes where most is missing so far."""
     shares = list(splitter.ratios.values())
+    small = too_small(listed(splitter.stratify_by), keys, len(shares))
+    if small is not None:
+        raise CutError("SP511", f"{small[0]} splits", ("stratify_by",), hint=small[1])
+    cells = stratum_cells(shares, keys.counts)
+    for name, size in _sizes(splitter.ratios, cells).items():
+        if not size:
+            message = f"split `{name}` gets 0 of {sum(cells)} rows"
+            raise CutError("SP504", message, ("ratios", name))
+    return cells
+
+
+def stratum_cells(shares: Sequence[float], counts: Sequence[int]) -> list[int]:
+    """Of each stratum the whole rows of its shares; what is left over goes where most is missing so far."""
     cells: list[int] = []
     missing = [0.0] * len(shares)
-    for key, rows in enumerate(keys.counts):
-        if rows < len(shares):
-            raise _too_small(splitter, keys, key, rows)
+    for rows in counts:
         exact = [share * rows for share in shares]
         whole = [math.floor(round(part, 6)) for part in exact]
         missing = [
@@ -190,26 +186,22 @@ def _stratum_cells(splitter: RandomSplit, keys: Keys) -> list[int]:
             whole[split] += 1
             missing[split] -= 1
         cells += whole
-    sizes = _sizes(splitter.ratios, cells)
-    for name, size in sizes.items():
-        if not size:
-            message = f"split `{name}` gets 0 of {sum(cells)} rows"
-            raise CutError("SP504", message, ("ratios", name))
     return cells
 
 
-def _too_small(splitter: RandomSplit, keys: Keys, key: int, rows: int) -> CutError:
-    columns = listed(splitter.stratify_by)
+def too_small(columns: Sequence[str], keys: Keys, number: int) -> tuple[str, str] | None:
+    """What to say, up to the noun, and to hint of a stratum with too few rows for so many parts; None without one."""
+    few = [key for key, count in enumerate(keys.counts) if count < number]
+    if not few:
+        return None
+    key, rows = few[0], keys.counts[few[0]]
     said = ", ".join(
         f"`{name}` {text}" for name, text in zip(columns, keys.texts(key), strict=True)
     )
     plural = "s" if rows > 1 else ""
-    number = len(splitter.ratios)
-    message = f"only {rows} row{plural} with {said}, too few for {number} splits"
-    few = sum(count < number for count in keys.counts)
-    others = f"; {few} of {len(keys.counts)} values have as few" if few > 1 else ""
+    others = f"; {len(few)} of {len(keys.counts)} values have as few" if len(few) > 1 else ""
     hint = "`stratify_by` is for classes of which each split can have a row" + others
-    return CutError("SP511", message, ("stratify_by",), hint=hint)
+    return f"only {rows} row{plural} with {said}, too few for {number}", hint
 
 
 def _by_value(splitter: ColumnSplit, keys: Keys) -> Cut:

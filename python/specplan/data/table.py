@@ -19,22 +19,35 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from specplan.data.split import Cut
+    from specplan._native import Keys
+    from specplan.data.cut import Cut
 
 
 COMPILE_AGAIN = "compile the spec again"
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Some columns of one table, how its rows are divided, and the row numbers of its splits.
+    """Some columns of one table, how its rows are divided, the row numbers of its splits, and the keys of its folds.
 
     Files may be mapped, so arrays are to be taken as read-only.
+
+    Attributes:
+        learned: what the scalers learned, as plain values.
+        folds: the table with columns scaled as they are inside a fold, by the path of the fold; of
+            those folds in which a scaler learns from other rows.
     """
 
     rows: int
     columns: Mapping[str, NDArray[Any]]
     cut: Cut | None = None
     splits: Mapping[str, NDArray[np.int64]] = {}
+    keys: Mapping[tuple[str, ...], Keys] = {}
+    learned: Sequence[Mapping[str, Any]] = ()
+    folds: Mapping[str, Table] = {}
+
+    def inside(self, fold: str | None) -> Table:
+        """The table as phases of a fold read it, by the path of the fold; None outside of all."""
+        return self if fold is None else self.folds.get(fold, self)
 
     def read(
         self,

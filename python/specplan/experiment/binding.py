@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specplan.data.feature_set import FeatureSet, FeatureSetReference
+from specplan.data.feature_set import FeatureSet
+from specplan.data.reference import FeatureSetReference
 from specplan.experiment.loss import find_node
 from specplan.samplers import SimpleSampler
 

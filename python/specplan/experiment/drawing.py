@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specplan.data.feature_set import FeatureSetReference
+from specplan.data.reference import FeatureSetReference
 
 if TYPE_CHECKING:
     from specplan.experiment.graph import ModelGraph, ModelNode

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from specplan.experiment.binding import InputBinding
     from specplan.experiment.graph import ModelNode
     from specplan.experiment.loss import AppliedLoss
+    from specplan.experiment.phase_callback import PhaseCallback
 
 
 class EvalPhase(Phase):
@@ -24,6 +25,7 @@ class EvalPhase(Phase):
         losses: losses to compute.
         active_nodes: nodes that compute; by default all of them.
         batch_size: rows at a time; by default the whole split.
+        callbacks: what is called inside the phase.
 
     Raises:
         TypeError: an argument is of another type.
@@ -40,8 +42,9 @@ class EvalPhase(Phase):
         *,
         active_nodes: Sequence[str | ModelNode] | None = None,
         batch_size: int | None = None,
+        callbacks: Sequence[PhaseCallback] | None = None,
     ) -> None:
-        super().__init__(label, input_sources, losses or (), active_nodes)
+        super().__init__(label, input_sources, losses or (), active_nodes, callbacks)
         self.batch_size = (
             None
             if batch_size is None
@@ -57,6 +60,7 @@ class EvalPhase(Phase):
         *,
         active_nodes: Sequence[str | ModelNode] | None = None,
         batch_size: int | None = None,
+        callbacks: Sequence[PhaseCallback] | None = None,
     ) -> EvalPhase:
         """Bind every active head node of the active context's graph to one split.
 
@@ -69,6 +73,7 @@ class EvalPhase(Phase):
             losses=losses,
             active_nodes=active_nodes,
             batch_size=batch_size,
+            callbacks=callbacks,
         )
 
     def spec(self) -> dict[str, Any]:

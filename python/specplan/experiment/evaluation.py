@@ -15,6 +15,7 @@ class Evaluation:
         eval_phase: what is evaluated. It needs a split.
         every_n_epochs: epochs between two evaluations.
         name: first part of the names of what is recorded; by default the label of the split.
+        label: unique in the train phase; by default `name`, then the label of `eval_phase`.
 
     Raises:
         TypeError: `eval_phase` is no EvalPhase.
@@ -22,7 +23,12 @@ class Evaluation:
     """
 
     def __init__(
-        self, eval_phase: EvalPhase, *, every_n_epochs: int = 1, name: str | None = None
+        self,
+        eval_phase: EvalPhase,
+        *,
+        every_n_epochs: int = 1,
+        name: str | None = None,
+        label: str | None = None,
     ) -> None:
         if not isinstance(eval_phase, EvalPhase):
             raise TypeError(f"eval_phase is an EvalPhase, not {type(eval_phase).__name__}")
@@ -31,6 +37,7 @@ class Evaluation:
                 f"an Evaluation needs a split, and `{eval_phase.label}` reads all rows"
             )
         self.eval_phase = eval_phase
+        self.label = label or name or eval_phase.label
         self.component = written(
             "callback",
             "evaluation",

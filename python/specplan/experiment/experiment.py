@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import weakref
+import inspect
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack
 
 from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
+from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
+from specplan.experiment.checkpoints import Checkpoints
 from specplan.experiment.experiment_callback import (
     ExperimentCallback,
     ExperimentCallbacks,
     checked_callback,
 )
 from specplan.experiment.graph import ModelGraph
-from specplan.experiment.group_results import PhaseGroupResults
-from specplan.experiment.history import ExperimentRun
-from specplan.experiment.mapping import compile_objects, spec_of
+from specplan.experiment.group_results import PhaseGroupResults, group_results_of
+from specplan.experiment.history import ExperimentRun, History
+from specplan.experiment.mapping import compile_nodes, compile_objects, spec_of
 from specplan.experiment.phase import Phase
 from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec
-from specplan.experiment.phase_results import PhaseResults
+from specplan.experiment.phase_results import PhaseResults, results_of
+from specplan.experiment.storage import Storage
 from specplan.models.torch.wrapper import held_module
+from specplan.run.hooks import Subjects, joined
 from specplan.spec.arguments import checked_int, checked_list
 from specplan.store.run_file import Status
+from specplan.track.prefix import DEFAULT_ROOT, Prefix
+from specplan.track.tracked import Tracked, take_run_params, tracked_name
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from specplan.experiment.progress import DisplayOptions, Watched
+    from specplan.experiment.results_config import ResultsConfig
     from specplan.results.open import Run
     from specplan.run.context import Context
-    from specplan.run.hooks import Hooks
-    from specplan.run.state import State
+    from specplan.run.state import Snapshot, State
 
 Results = TypeVar("Results", PhaseResults, PhaseGroupResults)
 
 
-class Experiment:
+class Experiment(Tracked):
     """Runs phases of the graph in its context; weights and optimizer go on from call to call.
 
-    Every call builds a spec, compiles it to a plan and runs that, as the command does. Its run folder
-    is made below $SPECPLAN_HOME, or in a temporary folder that goes when the results do.
+    Every call builds a spec, compiles it to a plan and runs that, as the command does.
 
     Args:
         label: name of the experiment.
@@ -51,43 +55,76 @@ class Experiment:
             default), "overwrite" or "rename".
         ctx: where objects are registered; by default a new context. It becomes the active one.
         seed: seed of everything that has none of its own, such as the weights.
-        checkpointing: not in this version.
+        prefix: `owner/project/path.../name` in place of a label, whose last part becomes the label; a
+            label with a `/` is one. Without both, $DASH_PREFIX says it. See `run`, `log`, `params`,
+            `metrics` and `files`.
+        readme: what the experiment is for; `description` says the same.
+        tags: words to find it by, with values where they have some.
+        bindrs: what it belongs to.
+        metadata: values beside it.
+        dash_url: a server; this version knows none.
+        dash_root: folder of the runs of an experiment with a prefix.
+        run_params: parameters of every run.
+        checkpointing: at which boundaries of a run the state is saved to a file.
         callbacks: what is called before and after phases and groups.
-        results_config: not in this version.
+        results_config: where results are stored; by default below $SPECPLAN_HOME, and where that is
+            not set, in a temporary folder that goes when the results do.
 
     Raises:
-        NotImplementedError: an argument that is not in this version was given.
         TypeError: an argument is of another type.
-        ValueError: the label or policy is not valid.
+        ValueError: the label or policy is not valid, or the folder of the results holds something else
+            than runs of this experiment.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- two documented constructors in one
         self,
-        label: str,
+        label: str | None = None,
         registration_policy: str | None = None,
         ctx: ExperimentContext | None = None,
-        checkpointing: object = None,
+        checkpointing: Checkpointing | None = None,
         callbacks: Sequence[ExperimentCallback] | None = None,
-        results_config: object = None,
+        results_config: ResultsConfig | None = None,
         *,
         seed: int = 42,
+        prefix: str | None = None,
+        readme: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] | Mapping[str, str | None] | None = None,
+        bindrs: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        dash_url: str | bool | None = None,
+        dash_root: str | os.PathLike[str] | None = DEFAULT_ROOT,
+        **run_params: Any,
     ) -> None:
-        _refuse(checkpointing=checkpointing, results_config=results_config)
         if ctx is not None and not isinstance(ctx, ExperimentContext):
             raise TypeError(f"ctx is an ExperimentContext, not {type(ctx).__name__}")
+        take_run_params(run_params, known=_ARGUMENTS)
+        name = tracked_name(label, prefix)
+        label = name.label if isinstance(name, Prefix) else name
         self.label = checked_label(label)
+        self._storage = Storage(self.label, results_config)
         self.seed = checked_int("the seed of an experiment", seed)
+        self._history: list[ExperimentRun] = []
+        self._checkpoints = Checkpoints(self.label, self._history)
+        self.set_checkpointing(checkpointing)
         self._ctx = ExperimentContext() if ctx is None else ctx
         if registration_policy is not None:
             self._ctx.registration_policy = checked_policy(registration_policy)
         self._ctx.activate()
+        self._track(
+            name,
+            readme=description if readme is None else readme,
+            tags=tags,
+            bindrs=bindrs,
+            metadata=metadata,
+            dash_url=dash_url,
+            dash_root=dash_root,
+        )
         self._execution_plan = PhaseGroup(self.label)
-        self._history: list[ExperimentRun] = []
         self._callbacks: list[ExperimentCallback] = []
         for callback in checked_list(f"Experiment `{label}`: callbacks", callbacks or ()):
             self.add_callback(callback)
         self._live: _Live | None = None
-        self._root: _TemporaryRoot | None = None
         self._previewing = False
 
     @classmethod
@@ -95,9 +132,9 @@ class Experiment:
         cls,
         label: str,
         registration_policy: str | None = None,
-        checkpointing: object = None,
+        checkpointing: Checkpointing | None = None,
         callbacks: Sequence[ExperimentCallback] | None = None,
-        results_config: object = None,
+        results_config: ResultsConfig | None = None,
         *,
         seed: int = 42,
     ) -> Experiment:
@@ -129,9 +166,14 @@ class Experiment:
         return self._execution_plan
 
     @property
-    def history(self) -> list[ExperimentRun]:
-        """One entry for each call that ran phases, failed ones included."""
-        return list(self._history)
+    def results_config(self) -> ResultsConfig | None:
+        """Where results are stored, as it was given."""
+        return self._storage.config
+
+    @property
+    def history(self) -> History:
+        """One entry for each call that ran phases, failed ones included. A copy."""
+        return History(self._history)
 
     @property
     def last_run(self) -> ExperimentRun | None:
@@ -152,6 +194,69 @@ class Experiment:
         self._callbacks.append(checked_callback(callback))
         self._callbacks.sort(key=lambda each: each.execution_order)
 
+    @property
+    def checkpointing(self) -> Checkpointing | None:
+        """At which boundaries the state is saved; None for none."""
+        return self._checkpoints.automatic
+
+    def set_checkpointing(self, checkpointing: Checkpointing | None) -> None:
+        """Save the state at other boundaries from now on, or at none.
+
+        Raises:
+            TypeError: it is no Checkpointing.
+            ValueError: it is in memory, or has a boundary or placeholder that an experiment has not.
+        """
+        self._checkpoints.attach(checked_checkpointing(checkpointing, "experiment"))
+
+    def set_checkpoint_dir(self, path: str | os.PathLike[str]) -> None:
+        """Save checkpoints in this folder from now on. Those that are there already are warned of."""
+        self._checkpoints.set_directory(path)
+
+    @property
+    def available_checkpoints(self) -> dict[str, Path]:
+        """The file of each checkpoint by name: those that were saved, then others in the folder."""
+        return self._checkpoints.available()
+
+    def save_checkpoint(
+        self,
+        name: str,
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        meta: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Save weights, estimators, optimizer and generators to `<name>.ckpt.mml`; returns its path.
+
+        Args:
+            name: under which `restore_checkpoint` finds it.
+            overwrite: whether a checkpoint of this name is replaced.
+            meta: plain values to keep with it.
+
+        Raises:
+            RuntimeError: no directory is set.
+            ValueError: the name is taken or cannot be that of a file, or there is no graph.
+            RunError: a node or the optimizer holds what cannot be stored without pickle.
+        """
+        live = self._built()
+        return self._checkpoints.save(name, live.state, overwrite=overwrite, meta=meta)
+
+    def restore_checkpoint(self, name: str | os.PathLike[str]) -> None:
+        """Go back to a checkpoint, of a name or at a path; so does the history, as far as it is known.
+
+        Raises:
+            ValueError: there is no such checkpoint.
+            ArchiveError, StoreError: it is damaged.
+            RunError: its nodes are not those of the graph.
+        """
+        self._checkpoints.path_of(name)
+        live = self._built()
+        about, snapshot = self._checkpoints.read(name, live.state)
+        live.go_back(snapshot)
+        live.give_back()
+        del self._history[about.history :]
+
+    def disable_checkpointing(self) -> AbstractContextManager[None]:
+        """Save nothing at boundaries meanwhile, those inside of phases included."""
+        return self._checkpoints.disabled()
+
     def to_spec(self) -> dict[str, Any]:
         """The spec of `run`, as plain values. Its FeatureSets are named, their rows are not in it.
 
@@ -160,8 +265,8 @@ class Experiment:
         """
         return self._spec(self._execution_plan.flatten(), entries_spec(self._execution_plan))
 
-    def run(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
-        """Run the execution plan.
+    def execute(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
+        """Run the execution plan; `run()` does the same.
 
         Raises:
             SpecError: what was built does not fit together.
@@ -193,6 +298,13 @@ class Experiment:
         Callbacks of the experiment are not called.
         """
         return self._previewed(_call_of_phase("preview_phase", phase), display)
+
+    def preview_run(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
+        """Run the execution plan, then put everything back. Adds nothing to the history.
+
+        Callbacks of the experiment are not called.
+        """
+        return self._previewed(_call_of_plan(self._execution_plan), display)
 
     def preview_group(
         self, group: PhaseGroup, **display: Unpack[DisplayOptions]
@@ -231,22 +343,21 @@ class Experiment:
 
         check_options(options)
         watched = Watched(options)
-        callbacks = ExperimentCallbacks(
-            self,
-            self._callbacks,
-            call.by_path,
-            lambda path, context: self._results_at(call.by_path[path], path, context),
-            whole=call.whole,
+        subjects = Subjects(
+            experiment=self,
+            entries=call.by_path,
+            results_of=lambda path, context: self._results_at(call.by_path[path], path, context),
         )
+        callbacks = ExperimentCallbacks(self._callbacks, subjects, whole=call.whole)
         started = datetime.now(UTC)
         error: BaseException | None = None
         try:
-            self._execute(self._spec(call.phases, call.entries), watched, callbacks.hooks())
+            self._execute(call, watched, callbacks)
         except BaseException as raised:
             error = raised
             raise
         finally:
-            run = None if watched.folder is None else self._opened(watched.folder)
+            run = None if watched.folder is None else self._storage.opened(watched.folder)
             results = None if run is None else call.results_of(run)
             self._history.append(
                 ExperimentRun(
@@ -255,6 +366,8 @@ class Experiment:
                     started_at=started,
                     ended_at=datetime.now(UTC),
                     results=results,
+                    execution_meta=() if run is None else run.phases,
+                    metadata={} if run is None else {"run": run.id, "plan": run.run_file.plan_id},
                     run=run,
                     error=None if error is None else f"{type(error).__name__}: {error}",
                 )
@@ -264,15 +377,24 @@ class Experiment:
         assert results is not None, "a run that completes has a folder"
         return results
 
-    def _execute(self, spec: dict[str, Any], watched: Watched, hooks: Hooks) -> None:
+    def _execute(self, call: _Call[Any], watched: Watched, callbacks: ExperimentCallbacks) -> None:
         from specplan.run.run import run_plan
 
         graph = self._graph()
         live = self._live_of(graph)
-        compiled = compile_objects(spec, graph, fitted=live.fitted)
-        root = self._runs_root()
+        spec = self._spec(call.phases, call.entries)
+        compiled = compile_objects(spec, graph, call.phases, fitted=live.fitted)
+        saving = self._checkpoints.hooks(call.by_path, whole=call.whole)
         try:
-            run_plan(compiled, root=root, display=watched, state=live.state, hooks=hooks)
+            run_plan(
+                compiled,
+                root=self._storage.root(),
+                display=watched,
+                state=live.state,
+                hooks=joined([callbacks.hooks(), saving]),
+                subjects=callbacks.subjects,
+                elsewhere=self._storage.elsewhere(),
+            )
         finally:
             live.fitted |= watched.fitted
             if not self._previewing:
@@ -281,10 +403,10 @@ class Experiment:
     def _results_at(self, entry: Phase | PhaseGroup, path: str, context: Context) -> object:
         """The results of a phase or group of the run that is going on."""
         context.recorder.sync()
-        run = self._opened(context.journal.folder.path)
+        run = self._storage.opened(context.journal.folder.path)
         if isinstance(entry, PhaseGroup):
-            return _group_results(entry, f"{path}.", run)
-        return _phase_results(entry, path.removesuffix(entry.label), run)
+            return group_results_of(run, entry.label, f"{path}.")
+        return results_of(run, path)
 
     def _live_of(self, graph: ModelGraph) -> _Live:
         """The state of `graph`; a fresh one if it replaced another graph."""
@@ -294,7 +416,18 @@ class Experiment:
             self._live = _Live(graph, State(), set())
         return self._live
 
+    def _built(self) -> _Live:
+        """The state of the graph with all of its nodes, which the first run would build otherwise."""
+        from specplan.run.build import build_nodes
+
+        graph = self._graph()
+        live = self._live_of(graph)
+        build_nodes(compile_nodes(graph, seed=self.seed), live.state)
+        return live
+
     def _previewed(self, call: _Call[Results], options: DisplayOptions) -> Results:
+        from specplan.run.numerics import generators_kept
+
         before, runs, callbacks = self._live, len(self._history), self._callbacks
         self._callbacks = []
         is_fresh = before is None or before.graph is not self.model_graph or not before.state.nodes
@@ -302,7 +435,8 @@ class Experiment:
         fitted = set() if before is None else set(before.fitted)
         self._previewing = True
         try:
-            return self._recorded(call, options)
+            with self._storage.in_memory(), self.disable_checkpointing(), generators_kept():
+                return self._recorded(call, options)
         finally:
             self._previewing = False
             self._callbacks = callbacks
@@ -314,21 +448,6 @@ class Experiment:
                 assert before is not None
                 before.state.restore(snapshot)
                 before.fitted = fitted
-
-    def _runs_root(self) -> Path:
-        if home := os.environ.get("SPECPLAN_HOME"):
-            return Path(home)
-        if self._root is None:
-            self._root = _TemporaryRoot()
-        return self._root.path
-
-    def _opened(self, folder: Path) -> Run:
-        from specplan.results.open import open_run
-
-        run = open_run(folder)
-        if self._root is not None:
-            _ROOTS[run] = self._root
-        return run
 
 
 class _Live:
@@ -344,6 +463,11 @@ class _Live:
         self.graph = graph
         self.state = state
         self.fitted = fitted
+
+    def go_back(self, snapshot: Snapshot) -> None:
+        """Bring back a snapshot, of this state or of a file."""
+        self.state.restore(snapshot)
+        self.fitted = set(self.state.fitted)
 
     def give_back(self) -> None:
         """Give the modules of the program the weights that their nodes have."""
@@ -380,7 +504,7 @@ def _call_of_phase(method: str, phase: Phase) -> _Call[PhaseResults]:
         [phase],
         [phase.spec()],
         {phase.label: phase},
-        lambda run: _phase_results(phase, "", run),
+        lambda run: results_of(run, phase.label),
     )
 
 
@@ -393,7 +517,7 @@ def _call_of_group(method: str, group: PhaseGroup) -> _Call[PhaseGroupResults]:
         group.flatten(),
         [group.spec()],
         {group.label: group, **entries_by_path(group, prefix)},
-        lambda run: _group_results(group, prefix, run),
+        lambda run: group_results_of(run, group.label, prefix),
     )
 
 
@@ -403,27 +527,9 @@ def _call_of_plan(plan: PhaseGroup) -> _Call[PhaseGroupResults]:
         plan.flatten(),
         entries_spec(plan),
         entries_by_path(plan),
-        lambda run: _group_results(plan, "", run),
+        lambda run: group_results_of(run, plan.label),
         whole=True,
     )
-
-
-class _TemporaryRoot:
-    """A folder that is removed when nobody holds this object."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="specplan-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-
-# Results read their run folder when asked, so it stays as long as any run that is opened from it.
-_ROOTS: weakref.WeakKeyDictionary[Run, _TemporaryRoot] = weakref.WeakKeyDictionary()
-
-
-def _refuse(**arguments: object) -> None:
-    for name, value in arguments.items():
-        if value is not None:
-            raise NotImplementedError(f"`{name}` is not in this version of specplan; leave it out")
 
 
 def _status(error: BaseException | None) -> Status:
@@ -432,17 +538,4 @@ def _status(error: BaseException | None) -> Status:
     return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
 
 
-def _phase_results(phase: Phase, prefix: str, run: Run) -> PhaseResults:
-    return PhaseResults(phase.label, phase.kind, prefix + phase.label, run)
-
-
-def _group_results(group: PhaseGroup, prefix: str, run: Run) -> PhaseGroupResults:
-    return PhaseGroupResults(
-        group.label,
-        [
-            _group_results(entry, f"{prefix}{entry.label}.", run)
-            if isinstance(entry, PhaseGroup)
-            else _phase_results(entry, prefix, run)
-            for entry in group.all
-        ],
-    )
+_ARGUMENTS = tuple(inspect.signature(Experiment.__init__).parameters)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specplan.errors import RunError
-from specplan.experiment.dispatch import Override, override
+from specplan.run.dispatch import Override, override
 from specplan.run.hooks import Hooks
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from specplan.experiment.phase_group import PhaseGroup
     from specplan.plan import model
     from specplan.run.context import Context
+    from specplan.run.hooks import Subjects
 
 
 class ExperimentCallback:
@@ -31,11 +32,17 @@ class ExperimentCallback:
         execution_order: callbacks with a lower number are called first.
     """
 
-    label: str | None = None
+    label: str
     execution_order: int = 0
 
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        # A class that does not call `super().__init__` has its name nevertheless.
+        if "label" not in vars(cls):
+            cls.label = cls.__name__
+
     def __init__(self, label: str | None = None, execution_order: int = 0) -> None:
-        self.label = label
+        self.label = type(self).__name__ if label is None else label
         self.execution_order = execution_order
 
     def on_experiment_start(self, *, experiment: Experiment) -> None:
@@ -92,26 +99,16 @@ class ExperimentCallbacks:
     """The callbacks of an experiment during one call.
 
     Args:
-        experiment: what they are given.
         callbacks: in the order in which they are called.
-        entries: the phases and groups that the call runs, by path.
-        results_of: the results of a phase or group, read from the run that is going on.
+        subjects: what they are given.
         whole: whether it is the execution plan that is run.
     """
 
     def __init__(
-        self,
-        experiment: Experiment,
-        callbacks: Sequence[ExperimentCallback],
-        entries: Mapping[str, Phase | PhaseGroup],
-        results_of: Callable[[str, Context], object],
-        *,
-        whole: bool,
+        self, callbacks: Sequence[ExperimentCallback], subjects: Subjects, *, whole: bool
     ) -> None:
-        self._experiment = experiment
+        self.subjects = subjects
         self._callbacks = callbacks
-        self._entries = entries
-        self._results_of = results_of
         self._whole = whole
         self._phase: Phase | PhaseGroup | None = None
 
@@ -146,7 +143,7 @@ class ExperimentCallbacks:
 
     def _of_groups(self, name: str) -> tuple[Callable[[str, Context], None], ...]:
         def hook(each: Override, path: str, context: Context) -> None:
-            if group := self._entries.get(path):
+            if group := self.subjects.entries.get(path):
                 of_group = {"group": lambda: group, "phase_group": lambda: group}
                 self._call(each, {**of_group, "results": lambda: self._results_of(path, context)})
 
@@ -154,23 +151,27 @@ class ExperimentCallbacks:
 
     def _of_phases(self, name: str) -> tuple[Callable[[model.Phase, Context], None], ...]:
         def hook(each: Override, phase: model.Phase, context: Context) -> None:
-            if known := self._entries.get(phase.path):
+            if known := self.subjects.entries.get(phase.path):
                 of_phase = {"phase": lambda: known}
                 results = partial(self._results_of, phase.path, context)
                 self._call(each, {**of_phase, "results": results})
 
         return tuple(partial(hook, each) for each in self._overrides(name))
 
+    def _results_of(self, path: str, context: Context) -> object:
+        assert self.subjects.results_of is not None
+        return self.subjects.results_of(path, context)
+
     def _enter(self, phase: model.Phase, context: Context) -> None:
         del context
-        self._phase = self._entries.get(phase.path)
+        self._phase = self.subjects.entries.get(phase.path)
 
     def _leave(self, phase: model.Phase, context: Context) -> None:
         del phase, context
         self._phase = None
 
     def _call(self, each: Override, given: Mapping[str, Callable[[], object]]) -> None:
-        each({"experiment": lambda: self._experiment, **given})
+        each({"experiment": lambda: self.subjects.experiment, **given})
 
     def _overrides(self, name: str) -> list[Override]:
         found = [_override(callback, name) for callback in self._callbacks]
@@ -178,5 +179,4 @@ class ExperimentCallbacks:
 
 
 def _override(callback: ExperimentCallback, name: str) -> Override | None:
-    label = callback.label or type(callback).__name__
-    return override(ExperimentCallback, callback, name, label, _OFFERED[name])
+    return override(ExperimentCallback, callback, name, callback.label, _OFFERED[name])

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from specplan.experiment.binding import InputBinding
     from specplan.experiment.graph import ModelNode
     from specplan.experiment.loss import AppliedLoss
+    from specplan.experiment.phase_callback import PhaseCallback
 
 
 class FitPhase(Phase):
@@ -23,6 +24,7 @@ class FitPhase(Phase):
         losses: losses to compute once the nodes are fitted.
         active_nodes: nodes that are fitted; by default all that can be.
         freeze_after_fit: whether later fit phases leave the fitted nodes as they are.
+        callbacks: what is called inside the phase.
 
     Raises:
         TypeError: an argument is of another type.
@@ -39,8 +41,9 @@ class FitPhase(Phase):
         *,
         active_nodes: Sequence[str | ModelNode] | None = None,
         freeze_after_fit: bool = True,
+        callbacks: Sequence[PhaseCallback] | None = None,
     ) -> None:
-        super().__init__(label, input_sources, losses or (), active_nodes)
+        super().__init__(label, input_sources, losses or (), active_nodes, callbacks)
         self.freeze_after_fit = freeze_after_fit
 
     @classmethod
@@ -52,6 +55,7 @@ class FitPhase(Phase):
         *,
         active_nodes: Sequence[str | ModelNode] | None = None,
         freeze_after_fit: bool = True,
+        callbacks: Sequence[PhaseCallback] | None = None,
     ) -> FitPhase:
         """Bind every active head node of the active context's graph to one split.
 
@@ -64,6 +68,7 @@ class FitPhase(Phase):
             losses=losses,
             active_nodes=active_nodes,
             freeze_after_fit=freeze_after_fit,
+            callbacks=callbacks,
         )
 
     def spec(self) -> dict[str, Any]:

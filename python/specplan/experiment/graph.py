@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
 from specplan.data.context import active_context, checked_label
-from specplan.data.feature_set import FeatureSet, FeatureSetReference
+from specplan.data.feature_set import FeatureSet
+from specplan.data.reference import FeatureSetReference
 from specplan.experiment.drawing import draw_graph, show
 from specplan.models.sklearn.instance import component_of, is_estimator
 from specplan.models.torch import SequentialCNN, SequentialMLP

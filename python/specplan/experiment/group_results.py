@@ -5,21 +5,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from specplan.experiment.lookup import entry_at
-from specplan.experiment.phase_results import PhaseResults
-from specplan.spec.wording import quoted, with_article
+from specplan.experiment.phase_results import (
+    EvalResults,
+    FitResults,
+    PhaseResults,
+    TrainResults,
+    results_of,
+)
+from specplan.results.aligned import aligned
+from specplan.results.html import html_table
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
+
+    from specplan.results.open import Run
 
 Result = TypeVar("Result")
 
 
 class PhaseGroupResults:
-    """The results of the entries of a group, by position or label, in the order in which they ran."""
+    """The results of the entries of a group, in the order in which they ran.
 
-    def __init__(self, label: str, entries: Sequence[PhaseResults | PhaseGroupResults]) -> None:
+    An entry is found by position, by label, or through nested groups by labels joined by dots:
+    `results["outer.train"]` is `results["outer"]["train"]`.
+    """
+
+    def __init__(self, label: str, entries: Mapping[str, PhaseResults | PhaseGroupResults]) -> None:
         self.label = label
-        self._entries = {entry.label: entry for entry in entries}
+        self._entries = dict(entries)
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of the entries, in order."""
+        return list(self._entries)
 
     def items(self) -> Iterator[tuple[str, PhaseResults | PhaseGroupResults]]:
         """Pairs of label and result, in order."""
@@ -41,52 +60,58 @@ class PhaseGroupResults:
             )
         return dict(zip(labels, phases, strict=True))
 
-    def get_train_result(self, key: int | str | None = None) -> PhaseResults:
-        """The result of a train phase; without a key, of the only one.
+    def get_phase_result(self, label: int | str | None = None) -> PhaseResults:
+        """The result of a phase; without a label, of the only one.
 
         Raises:
+            KeyError, IndexError: there is no such entry.
             TypeError: the entry is something else.
-            ValueError: without a key, there is none or several.
+            ValueError: without a label, there is none or several.
         """
-        return self._phase("train", key)
+        return self._entry(PhaseResults, "a phase", label)
 
-    def get_eval_result(self, key: int | str | None = None) -> PhaseResults:
-        """The result of an eval phase; without a key, of the only one.
+    def get_train_result(self, label: int | str | None = None) -> TrainResults:
+        """As `get_phase_result`, of a train phase."""
+        return self._entry(TrainResults, "a train phase", label)
 
-        Raises:
-            TypeError: the entry is something else.
-            ValueError: without a key, there is none or several.
-        """
-        return self._phase("eval", key)
+    def get_eval_result(self, label: int | str | None = None) -> EvalResults:
+        """As `get_phase_result`, of an eval phase."""
+        return self._entry(EvalResults, "an eval phase", label)
 
-    def get_group_result(self, key: int | str | None = None) -> PhaseGroupResults:
-        """The results of a nested group; without a key, of the only one.
+    def get_fit_result(self, label: int | str | None = None) -> FitResults:
+        """As `get_phase_result`, of a fit phase."""
+        return self._entry(FitResults, "a fit phase", label)
 
-        Raises:
-            TypeError: the entry is a phase.
-            ValueError: without a key, there is none or several.
-        """
-        groups = [e for e in self._entries.values() if isinstance(e, PhaseGroupResults)]
-        entry = _only(self.label, "group", groups) if key is None else self[key]
-        if not isinstance(entry, PhaseGroupResults):
-            raise TypeError(f"{key!r} of `{self.label}` is the result of a phase, not of a group")
-        return entry
+    def get_group_result(self, label: int | str | None = None) -> PhaseGroupResults:
+        """As `get_phase_result`, of a nested group."""
+        return self._entry(PhaseGroupResults, "a group", label)
 
-    def _phase(self, kind: str, key: int | str | None) -> PhaseResults:
-        if key is None:
-            phases = [e for e in self._entries.values() if isinstance(e, PhaseResults)]
-            return _only(
-                self.label, f"{kind} phase", [phase for phase in phases if phase.kind == kind]
-            )
-        entry = self[key]
-        if not isinstance(entry, PhaseResults) or entry.kind != kind:
-            raise TypeError(
-                f"{key!r} of `{self.label}` is not the result of {with_article(kind)} phase: {entry!r}"
-            )
+    def _entry(self, kind: type[Result], what: str, label: int | str | None) -> Result:
+        if label is None:
+            found = [entry for entry in self if isinstance(entry, kind)]
+            if len(found) != 1:
+                raise ValueError(
+                    f"`{self.label}` has {len(found)} results of {what}; say which by label or index"
+                )
+            return found[0]
+        entry = self[label]
+        if not isinstance(entry, kind):
+            raise TypeError(f"{label!r} of `{self.label}` is not the result of {what}: {entry!r}")
         return entry
 
     def __getitem__(self, key: int | str) -> PhaseResults | PhaseGroupResults:
+        if isinstance(key, str) and key not in self._entries:
+            group, _, rest = key.partition(".")
+            inner = self._entries.get(group)
+            if rest and isinstance(inner, PhaseGroupResults):
+                return inner[rest]
         return entry_at(self.label, self._entries, key)
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            return isinstance(key, str) and self[key] is not None
+        except KeyError:
+            return False
 
     def __iter__(self) -> Iterator[PhaseResults | PhaseGroupResults]:
         return iter(self._entries.values())
@@ -95,7 +120,16 @@ class PhaseGroupResults:
         return len(self._entries)
 
     def __repr__(self) -> str:
-        return f"PhaseGroupResults(label={self.label!r}, results={list(self._entries)})"
+        phases = list(_phases(self))
+        count = "1 phase" if len(phases) == 1 else f"{len(phases)} phases"
+        rows = [list(phase.summary().values()) for phase in phases]
+        lines = aligned(list(phases[0].summary()), rows) if phases else []
+        return "\n".join([f"PhaseGroupResults {self.label}: {count}", *lines])
+
+    def _repr_html_(self) -> str:
+        phases = list(_phases(self))
+        rows = [list(phase.summary().values()) for phase in phases]
+        return html_table(self.label, list(phases[0].summary()) if phases else [], rows)
 
 
 def _phases(results: PhaseGroupResults) -> Iterator[PhaseResults]:
@@ -106,9 +140,25 @@ def _phases(results: PhaseGroupResults) -> Iterator[PhaseResults]:
             yield entry
 
 
-def _only(owner: str, what: str, found: Sequence[Result]) -> Result:
-    if len(found) != 1:
-        raise ValueError(
-            f"`{owner}` has {len(found)} results of {with_article(what)}; say which by label or index"
-        )
-    return found[0]
+def group_results_of(run: Run, label: str, prefix: str = "") -> PhaseGroupResults:
+    """The results of all phases of a run, or of those whose paths begin with `prefix`, in their groups.
+
+    Args:
+        run: the run; it need not be over.
+        label: what the whole is called.
+        prefix: path of a group and a dot.
+    """
+    below = [
+        phase.path.removeprefix(prefix)
+        for phase in run.plan.phases
+        if phase.path.startswith(prefix)
+    ]
+    entries: dict[str, PhaseResults | PhaseGroupResults] = {}
+    for path in below:
+        name, _, rest = path.partition(".")
+        if name not in entries:
+            inner = prefix + name
+            entries[name] = (
+                group_results_of(run, name, f"{inner}.") if rest else results_of(run, inner)
+            )
+    return PhaseGroupResults(label, entries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specplan.data.feature_set import FeatureSetReference
+from specplan.data.reference import FeatureSetReference
 from specplan.experiment.train_phase import TrainPhase
 from specplan.spec.model import SPEC_VERSION
 
@@ -40,7 +40,7 @@ def spec_of(
         "specplan": SPEC_VERSION,
         "experiment": {"id": label},
         "run": {"seed": seed, "dirty_git": "ignore"},
-        "data": {name: _data(feature_set) for name, feature_set in _feature_sets(graph).items()},
+        "data": {name: feature_set.section() for name, feature_set in _feature_sets(graph).items()},
         "graph": {"nodes": nodes, **optimizer},
         "losses": _losses(phases),
         "plan": entries,
@@ -48,59 +48,67 @@ def spec_of(
 
 
 def compile_objects(
-    spec: dict[str, Any], graph: ModelGraph, *, fitted: Collection[str] = ()
+    spec: dict[str, Any],
+    graph: ModelGraph,
+    phases: Sequence[Phase] = (),
+    *,
+    fitted: Collection[str] = (),
 ) -> Compiled:
     """Compile a spec with the columns of the graph's FeatureSets bound.
 
     Args:
         spec: what `spec_of` made.
-        graph: the graph that it describes.
+        graph: the graph that it describes; `phases` are those that it has.
         fitted: nodes that an earlier call fitted.
 
     Raises:
         SpecError: the spec is wrong.
+        ValueError: two callbacks of phases of the same label have one label.
     """
     from specplan.plan.compile import compile_mapping
 
     tables: Mapping[str, Mapping[str, NDArray[Any]]] = {
-        name: feature_set.columns for name, feature_set in _feature_sets(graph).items()
+        name: feature_set.table for name, feature_set in _feature_sets(graph).items()
     }
     return compile_mapping(
-        spec, folder=Path(), tables=tables, live=live_objects(graph), fitted=fitted
+        spec, folder=Path(), tables=tables, live=live_objects(graph, phases), fitted=fitted
     )
 
 
-def live_objects(graph: ModelGraph) -> dict[str, Any]:
-    """The objects of the program that a spec of the graph calls `live:NAME`, by name."""
-    return {label: node.model for label, node in graph.nodes.items() if node.is_live}
+def live_objects(graph: ModelGraph, phases: Sequence[Phase] = ()) -> dict[str, Any]:
+    """The objects of the program that a spec calls `live:NAME`, by name.
+
+    Raises:
+        ValueError: two of them have one name.
+    """
+    found: dict[str, Any] = {
+        label: node.model for label, node in graph.nodes.items() if node.is_live
+    }
+    for phase in phases:
+        for name, callback in phase.live_callbacks.items():
+            if found.setdefault(name, callback) is not callback:
+                raise ValueError(
+                    f"callback `{callback.label}` of phase `{phase.label}` has the name of another "
+                    "one; give it another `label`"
+                )
+    return found
 
 
 def compile_graph(graph: ModelGraph) -> Graph:
-    """The graph with all shapes, as a plan that only computes it has them."""
+    """The graph with all shapes."""
+    return compile_nodes(graph, seed=0).plan.graph
+
+
+def compile_nodes(graph: ModelGraph, *, seed: int) -> Compiled:
+    """A plan that only computes the nodes of a graph."""
     entry = {"phase": "eval", "label": "build", "active": list(graph.nodes)}
-    spec = spec_of(graph.label, graph, (), [entry], seed=0)
-    return compile_objects(spec, graph, fitted=graph.nodes).plan.graph
+    spec = spec_of(graph.label, graph, (), [entry], seed=seed)
+    return compile_objects(spec, graph, fitted=graph.nodes)
 
 
 def _feature_sets(graph: ModelGraph) -> dict[str, FeatureSet]:
     read = [node.source.feature_set for node in graph.nodes.values()]
     return {feature_set.label: feature_set for feature_set in read}
-
-
-def _data(feature_set: FeatureSet) -> dict[str, Any]:
-    section: dict[str, Any] = {
-        "source": {"use": "memory", "name": feature_set.label},
-        "features": feature_set.keys("features"),
-        "targets": feature_set.keys("targets"),
-        "tags": feature_set.keys("tags"),
-    }
-    splits = feature_set.random_splits
-    if splits is not None:
-        section["splits"] = {"use": "random", "ratios": splits.ratios, "seed": splits.seed}
-        for parameter in ("group_by", "stratify_by"):
-            if columns := getattr(splits, parameter):
-                section["splits"][parameter] = list(columns)
-    return section
 
 
 def _node(node: ModelNode) -> dict[str, Any]:

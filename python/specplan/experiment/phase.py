@@ -10,6 +10,8 @@ from specplan.experiment.binding import InputBinding
 from specplan.experiment.drawing import draw_phase, show
 from specplan.experiment.graph import ModelGraph
 from specplan.experiment.loss import AppliedLoss, find_node
+from specplan.experiment.phase_callback import check_callback, label_of, live_name, spec_of_callback
+from specplan.run.callback import Callback
 from specplan.spec.arguments import checked_list
 from specplan.spec.wording import quoted
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from specplan.data.feature_set import FeatureSet
     from specplan.experiment.graph import ModelNode
+    from specplan.experiment.phase_callback import PhaseCallback
 
 
 class Phase(ABC):
@@ -32,6 +35,8 @@ class Phase(ABC):
     """
 
     kind: ClassVar[str]
+    built_in: ClassVar[tuple[type, ...]] = ()
+    """Classes of callbacks of this kind of phase that are no `Callback`."""
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class Phase(ABC):
         input_sources: Sequence[InputBinding],
         losses: Sequence[AppliedLoss],
         active_nodes: Sequence[str | ModelNode] | None,
+        callbacks: Sequence[PhaseCallback] | None,
     ) -> None:
         self.label = checked_label(label)
         self.input_sources = checked_list(f"phase `{label}`: input_sources", input_sources)
@@ -46,6 +52,9 @@ class Phase(ABC):
         self.active_nodes = active_labels(label, active_nodes)
         self._check_sources()
         self._check_loss_labels()
+        self._callbacks: list[PhaseCallback] = []
+        for callback in checked_list(f"phase `{label}`: callbacks", callbacks or ()):
+            self.add_callback(callback)
         graphs = self.input_sources[0].node.context.members(ModelGraph)
         if graphs:
             self.check_graph(graphs[-1])
@@ -59,6 +68,40 @@ class Phase(ABC):
     def split(self) -> str | None:
         """The split that the phase reads; None for all rows."""
         return self.input_sources[0].split
+
+    @property
+    def callbacks(self) -> list[PhaseCallback]:
+        """What happens inside the phase, in the order in which it was added."""
+        return list(self._callbacks)
+
+    def add_callback(self, callback: PhaseCallback) -> None:
+        """Have something happen inside the phase.
+
+        Raises:
+            TypeError: it is no callback, or one of its hooks wants what it cannot be given.
+            ValueError: the phase has a callback of that label, or it has a value that is not allowed.
+        """
+        if not isinstance(callback, (Callback, *self.built_in)):
+            known = quoted(each.__name__ for each in (Callback, *self.built_in))
+            raise TypeError(
+                f"phase `{self.label}`: a callback is {known}, not {type(callback).__name__}"
+            )
+        check_callback(callback)
+        label = label_of(callback)
+        if any(label_of(other) == label for other in self._callbacks):
+            raise ValueError(
+                f"phase `{self.label}` has two callbacks `{label}`; give one another `label`"
+            )
+        self._callbacks.append(callback)
+
+    @property
+    def live_callbacks(self) -> dict[str, Callback]:
+        """The callbacks that are objects of the program, by the names that a spec gives them."""
+        return {
+            live_name(self.label, callback): callback
+            for callback in self._callbacks
+            if isinstance(callback, Callback)
+        }
 
     def check_graph(self, graph: ModelGraph) -> None:
         """Check that every head node of `graph` that takes part has a binding to what it reads.
@@ -105,6 +148,8 @@ class Phase(ABC):
             entry["split"] = self.split
         if self.active_nodes is not None:
             entry["active"] = self.active_nodes
+        if self._callbacks:
+            entry["callbacks"] = [spec_of_callback(self.label, each) for each in self._callbacks]
         return entry
 
     def _check_sources(self) -> None:

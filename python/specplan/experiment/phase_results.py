@@ -2,139 +2,283 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from specplan.data.context import active_context
+from specplan.errors import RunError
+from specplan.experiment.graph import ModelNode
+from specplan.results.artifact_store import ArtifactStore
+from specplan.results.execution_store import Batch, ExecutionStore
+from specplan.results.metric_store import MetricStore
+from specplan.results.table import cell_text
+from specplan.spec.wording import choices
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Mapping
 
+    from specplan.plan.model import Phase
+    from specplan.results.artifact_store import ArtifactSeries
+    from specplan.results.execution_store import BatchSeries, ExecutionSeries, TensorSeries
     from specplan.results.open import Run
-    from specplan.results.table import Table
-    from specplan.results.tensors import Tensors
+    from specplan.results.scalar_series import LossSeries, MetricSeries
+    from specplan.store.run_file import PhaseTiming, Status
 
 
 class PhaseResults:
     """The records of one phase of a run, read from its run folder when asked for.
 
+    Nodes are named by their label, or given as they are.
+
     Attributes:
-        label: label of the phase.
-        kind: train, eval or fit.
         path: labels of the groups around the phase and its own, joined by dots.
         run: the run that the phase was part of.
+        metric_store, artifact_store, execution_store: its scalars, its artifacts, and what it recorded
+            of each batch.
     """
 
-    def __init__(self, label: str, kind: str, path: str, run: Run) -> None:
-        self.label = label
-        self.kind = kind
+    kind: ClassVar[str]
+
+    def __init__(self, run: Run, path: str) -> None:
         self.path = path
         self.run = run
+        self.metric_store = MetricStore(run, path)
+        self.artifact_store = ArtifactStore(run, path)
+        self.execution_store = ExecutionStore(run, path)
 
-    def metrics(self, name: str | None = None) -> Table:
-        """The logged values, one row each; a null batch means the whole epoch or phase.
+    @property
+    def label(self) -> str:
+        """Label of the phase."""
+        return self.path.rpartition(".")[2]
 
-        Columns: run_id, session, phase, node, split, name, epoch, batch, step, time, value.
+    @property
+    def phase(self) -> Phase:
+        """The phase as it was planned."""
+        return self.execution_store.phase
+
+    @property
+    def timing(self) -> PhaseTiming | None:
+        """When the phase ran and how it ended; None where it did not begin."""
+        return next((each for each in self.run.phases if each.path == self.path), None)
+
+    @property
+    def status(self) -> Status | None:
+        """How the phase stands; None where it did not begin."""
+        return None if self.timing is None else self.timing.status
+
+    def execution_contexts(self) -> ExecutionSeries:
+        """The recorded batches, by (epoch, batch)."""
+        return self.execution_store.contexts()
+
+    def tensors(
+        self,
+        node: str | ModelNode,
+        domain: str = "outputs",
+        *,
+        role: str = "default",
+        fmt: str | None = None,
+    ) -> TensorSeries:
+        """One recorded value of a node, by (epoch, batch); each of shape (rows, *shape).
+
+        Args:
+            node: the node, or its label.
+            domain: "outputs", "targets" or "sample_ids", the numbers of the rows in their FeatureSet.
+            role: role of the sample, of phases that read several at once.
+            fmt: "numpy", which aliases the files and is the default; "torch", or "list".
+
+        Raises:
+            RunError: the run has no such node, or the value was not recorded.
+            ValueError: there is no such domain or format.
         """
-        return self.run.metrics(name=name, phase=self.path)
+        return self.execution_store.tensors(self._label_of(node), domain, role=role, fmt=fmt)
+
+    def batches(self, node: str | ModelNode) -> BatchSeries:
+        """What went through a node, by (epoch, batch).
+
+        Raises:
+            RunError: the run has no such node, or its outputs were not recorded.
+        """
+        return self.execution_store.batches(self._label_of(node))
+
+    def losses(self, node: str | ModelNode | None = None) -> LossSeries:
+        """The losses of a node in each batch, by (epoch, batch, label); of all nodes for None.
+
+        They are scalars, and there whatever the phase records.
+
+        Raises:
+            RunError: the run has no such node.
+        """
+        return self.execution_store.losses(None if node is None else self._label_of(node))
+
+    def metrics(self, name: str | None = None) -> MetricSeries:
+        """The logged values by (name, epoch, batch); a batch of None means the whole epoch or phase."""
+        entries = self.metric_store.entries()
+        return entries if name is None else entries.where(name=name)
 
     def metric_names(self) -> list[str]:
         """Names of the metrics, in the order in which they first occur."""
-        return list(dict.fromkeys(self.metrics().arrow.column("name").to_pylist()))
+        return self.metric_store.names
 
-    def losses(self, node: str | None = None) -> Table:
-        """The rows of `metrics` that are values of single losses, of one node or of all."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
+    def artifacts(self) -> ArtifactSeries:
+        """What was kept by name, by (name, epoch, batch)."""
+        return self.artifact_store.entries()
 
-        from specplan.results.table import Table
+    def artifact_names(self) -> list[str]:
+        """Names of the artifacts, in the order in which they first occur."""
+        return self.artifact_store.names
 
-        phase = next(phase for phase in self.run.plan.phases if phase.path == self.path)
-        chosen = [loss for loss in phase.losses if node in (None, loss.node)]
-        labels = pa.array([loss.label for loss in chosen], pa.string())
-        rows = self.metrics().arrow
-        wanted = pc.is_in(rows.column("name"), value_set=labels)
-        return Table(rows.filter(wanted))
-
-    def tensors(self, node: str, domain: str = "outputs") -> Tensors:
-        """The recorded batches of a node's "outputs" or "targets", by (epoch, batch).
-
-        Raises:
-            RunError: they were not recorded.
-        """
-        return self.run.tensors(node, domain, phase=self.path)
-
-    def execution_contexts(self) -> ExecutionContexts:
-        """The recorded batches, in the order in which they ran. Nothing is read before it is asked for."""
-        from specplan.results.tensors import Tensors
-
-        channels = [
-            channel
-            for channel in self.run.channels()
-            if channel.phase == self.path and isinstance(channel, Tensors)
-        ]
-        return ExecutionContexts(channels)
-
-    def __repr__(self) -> str:
-        return f"PhaseResults({self.path!r}, {self.kind}, run {self.run.id}, {self.run.status})"
-
-
-class ExecutionContext:
-    """What was recorded of one batch.
-
-    Attributes:
-        epoch: number of the epoch, from 0.
-        batch: number of the batch, from 0.
-    """
-
-    def __init__(self, channels: Sequence[Tensors], epoch: int, batch: int) -> None:
-        self._channels = channels
-        self.epoch = epoch
-        self.batch = batch
-
-    @property
-    def sample_ids(self) -> NDArray[Any]:
-        """Number of each row in its FeatureSet, shape (rows,)."""
-        (channel,) = (channel for channel in self._channels if channel.field == "sample_id")
-        return channel[self.epoch, self.batch]
-
-    @property
-    def outputs(self) -> dict[str, NDArray[Any]]:
-        """What each recorded node gave, shape (rows, *shape)."""
-        return self._field("outputs")
-
-    @property
-    def targets(self) -> dict[str, NDArray[Any]]:
-        """The target of each recorded node, shape (rows, *shape)."""
-        return self._field("targets")
-
-    def _field(self, field: str) -> dict[str, NDArray[Any]]:
+    def summary(self) -> dict[str, str]:
+        """The phase in a few words by heading, as its repr shows them."""
+        seconds = None if self.timing is None else self.timing.seconds
         return {
-            channel.node: channel[self.epoch, self.batch]
-            for channel in self._channels
-            if channel.field == field
+            "phase": self.path,
+            "kind": self.kind,
+            "status": "not run" if self.status is None else self.status.value,
+            "took": "" if seconds is None else f"{seconds:.2f} s",
+            "recorded": self._recorded(),
+            "last metrics": ", ".join(
+                f"{name} {cell_text(value)}" for name, value in self._last().items()
+            ),
         }
 
+    def _last(self) -> dict[str, float]:
+        """The last value of each metric of a whole epoch, or that of the epoch that was restored."""
+        from specplan.results.metrics import last_values
+
+        rows = self.run.metrics(phase=self.path).arrow
+        last = last_values(rows, self.run.run_file.kept_epochs)
+        names, values = (last.column(name).to_pylist() for name in ("name", "value"))
+        return dict(zip(names, values, strict=True))
+
+    def _recorded(self) -> str:
+        count = len(self.execution_contexts())
+        return f"{count} batch{'' if count == 1 else 'es'}"
+
+    def _label_of(self, node: str | ModelNode) -> str:
+        if isinstance(node, ModelNode):
+            return node.label
+        nodes = self.run.plan.graph.nodes
+        if node in nodes:
+            return node
+        for known in active_context().members(ModelNode):
+            if node == known.id:
+                return known.label
+        raise RunError(f"the run has no node `{node}`; it has: {choices(node, nodes)}")
+
     def __repr__(self) -> str:
-        return f"ExecutionContext(epoch={self.epoch}, batch={self.batch})"
+        said = self.summary()
+        phase = said.pop("phase")
+        del said["kind"]
+        return (
+            f"{type(self).__name__}({phase}: {', '.join(text for text in said.values() if text)})"
+        )
 
 
-class ExecutionContexts(Sequence[ExecutionContext]):
-    """The recorded batches of a phase."""
+class TrainResults(PhaseResults):
+    """The records of a train phase."""
 
-    def __init__(self, channels: Sequence[Tensors]) -> None:
-        self._channels = channels
-        self._keys = list(channels[0]) if channels else []
+    kind = "train"
 
-    def __len__(self) -> int:
-        return len(self._keys)
+    @property
+    def epoch_indices(self) -> list[int]:
+        """The epochs that were run, from 0."""
+        return sorted(self.metrics("train_loss").where(batch=None).axis_values("epoch"))
 
-    @overload
-    def __getitem__(self, index: int) -> ExecutionContext: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ExecutionContext]: ...
-    def __getitem__(self, index: int | slice) -> ExecutionContext | list[ExecutionContext]:
-        if isinstance(index, slice):
-            return [ExecutionContext(self._channels, *key) for key in self._keys[index]]
-        return ExecutionContext(self._channels, *self._keys[index])
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs were run."""
+        return len(self.epoch_indices)
 
-    def __repr__(self) -> str:
-        return f"ExecutionContexts({len(self)} batches)"
+    @property
+    def last_epoch(self) -> int | None:
+        """The epoch whose weights the phase left behind: the last, or the best that was restored."""
+        return self.run.run_file.kept_epochs.get(self.path)
+
+    def _recorded(self) -> str:
+        epochs = f"{self.n_epochs} epoch{'' if self.n_epochs == 1 else 's'}"
+        return f"{epochs}, {super()._recorded()}"
+
+
+class _OnePassResults(PhaseResults):
+    """The records of a phase that reads its rows once."""
+
+    @property
+    def batch_indices(self) -> list[int]:
+        """The recorded batches, from 0."""
+        return sorted(self.execution_contexts().axis_values("batch"))
+
+    @property
+    def n_batches(self) -> int:
+        """How many batches were recorded."""
+        return len(self.batch_indices)
+
+    def stacked_tensors(
+        self,
+        node: str | ModelNode,
+        domain: str = "outputs",
+        *,
+        role: str = "default",
+        fmt: str | None = None,
+    ) -> Any:
+        """As `tensors`, all batches in one: shape (all rows, *shape)."""
+        return self.tensors(node, domain, role=role, fmt=fmt).stacked()
+
+    def stacked_batches(self, node: str | ModelNode) -> Batch:
+        """As `batches`, all of them in one."""
+        targets = self.batches(node).first().targets
+        return Batch(
+            outputs=self.stacked_tensors(node),
+            targets=None if targets is None else self.stacked_tensors(node, "targets"),
+            sample_ids=self.stacked_tensors(node, "sample_ids"),
+        )
+
+    def aggregated_losses(
+        self, node: str | ModelNode, *, reducer: Literal["mean", "sum"] = "mean"
+    ) -> dict[str, float]:
+        """The losses of a node over all batches, each batch counted once, by label.
+
+        The rows-weighted mean of the phase is the metric of the same name.
+
+        Raises:
+            RunError: the run has no such node.
+            ValueError: there is no such reducer.
+        """
+        losses = self.losses(node)
+        if not len(losses):
+            return {}
+        reduced = losses.collapse("epoch", "first").collapse("batch", reducer)
+        return {label: record.value for label, record in reduced.items()}
+
+
+class EvalResults(_OnePassResults):
+    """The records of an eval phase."""
+
+    kind = "eval"
+
+
+class FitResults(_OnePassResults):
+    """The records of a fit phase."""
+
+    kind = "fit"
+
+
+class CallResults(PhaseResults):
+    """What a call of a function left behind."""
+
+    kind = "call"
+
+
+_CLASSES: Mapping[str, type[PhaseResults]] = {
+    each.kind: each for each in (TrainResults, EvalResults, FitResults, CallResults)
+}
+
+
+def results_of(run: Run, path: str) -> PhaseResults:
+    """The results of one phase of a run.
+
+    Raises:
+        RunError: the run has no such phase.
+    """
+    planned = {phase.path: phase for phase in run.plan.phases}
+    if path not in planned:
+        raise RunError(f"the run has no phase `{path}`; it has {choices(path, planned)}")
+    return _CLASSES[str(planned[path].__struct_config__.tag)](run, path)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
-
 from specplan.components.callback import EarlyStopping
 from specplan.experiment.binding import InputBinding
+from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
 from specplan.experiment.evaluation import Evaluation
 from specplan.experiment.phase import Phase, split_heads
-from specplan.spec.arguments import checked_int, checked_list, written
+from specplan.spec.arguments import checked_int
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
 
     from specplan.experiment.graph import ModelNode
     from specplan.experiment.loss import AppliedLoss
+    from specplan.experiment.phase_callback import PhaseCallback
     from specplan.samplers import SimpleSampler
-
-
-Callback = EarlyStopping | Evaluation
 
 
 class ResultRecording(enum.StrEnum):
@@ -42,7 +39,8 @@ class TrainPhase(Phase):
         losses: the losses whose weighted sum is minimised; at least one.
         n_epochs: number of passes over the rows.
         active_nodes: nodes that are trained; by default those that the losses need.
-        callbacks: EarlyStopping and Evaluation.
+        callbacks: each a Callback, an Evaluation or an EarlyStopping.
+        checkpointing: when the state is put aside while the phase goes on.
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
 
     Raises:
@@ -52,6 +50,7 @@ class TrainPhase(Phase):
     """
 
     kind: ClassVar[str] = "train"
+    built_in: ClassVar[tuple[type, ...]] = (Evaluation, EarlyStopping)
 
     def __init__(
         self,
@@ -61,22 +60,20 @@ class TrainPhase(Phase):
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
         active_nodes: Sequence[str | ModelNode] | None = None,
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[PhaseCallback] | None = None,
+        checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> None:
         if not losses:
             raise ValueError(f"train phase `{label}` needs at least one loss")
-        super().__init__(label, input_sources, losses, active_nodes)
+        super().__init__(label, input_sources, losses, active_nodes, callbacks)
         self.n_epochs = checked_int(f"train phase `{label}`: n_epochs", n_epochs, least=1)
-        self.callbacks = [
-            _checked_callback(callback)
-            for callback in checked_list(f"train phase `{label}`: callbacks", callbacks or ())
-        ]
+        self.checkpointing = checked_checkpointing(checkpointing, "train phase")
         self.result_recording = _recording(result_recording)
         self.sampler = self._one_sampler()
 
     @classmethod
-    def from_split(
+    def from_split(  # noqa: PLR0913 -- as documented
         cls,
         label: str,
         split: str,
@@ -85,7 +82,8 @@ class TrainPhase(Phase):
         n_epochs: int = 1,
         *,
         active_nodes: Sequence[str | ModelNode] | None = None,
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[PhaseCallback] | None = None,
+        checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
     ) -> TrainPhase:
         """Bind every active head node of the active context's graph to one split.
@@ -103,6 +101,7 @@ class TrainPhase(Phase):
             n_epochs=n_epochs,
             active_nodes=active_nodes,
             callbacks=callbacks,
+            checkpointing=checkpointing,
             result_recording=result_recording,
         )
 
@@ -113,10 +112,10 @@ class TrainPhase(Phase):
 
     def spec(self) -> dict[str, Any]:
         return {
+            "callbacks": [],
             **self._common_spec(),
             "epochs": self.n_epochs,
             "sampler": dict(self.sampler.component),
-            "callbacks": [_callback_spec(callback) for callback in self.callbacks],
             "record": str(self.result_recording),
         }
 
@@ -146,22 +145,3 @@ def _recording(mode: ResultRecording | str) -> ResultRecording:
         return ResultRecording(mode)
     except ValueError:
         raise ValueError(f"result_recording is {quoted(ResultRecording)}, not `{mode}`") from None
-
-
-def _checked_callback(callback: object) -> Callback:
-    if isinstance(callback, Evaluation):
-        return callback
-    if isinstance(callback, EarlyStopping):
-        # Its class is the declaration itself, which checks what is read and not what is called.
-        written("callback", "early_stopping", msgspec.structs.asdict(callback))
-        return callback
-    raise TypeError(
-        f"a callback is an EarlyStopping or an Evaluation, not {type(callback).__name__}"
-    )
-
-
-def _callback_spec(callback: Callback) -> dict[str, Any]:
-    if isinstance(callback, Evaluation):
-        return callback.spec()
-    written: dict[str, Any] = msgspec.to_builtins(callback)
-    return written

@@ -143,12 +143,19 @@ def _origins(context: Context, schedule: Schedule) -> dict[str, Origin]:
         origins[pointer_to("data", label, "source")] = context.origin((*place, "source"))
         if feature_set.splits is not None:
             origins[pointer_to("data", label, "splitter")] = context.origin((*place, "splits"))
+        for index in range(len(feature_set.scale)):
+            pointer = pointer_to("data", label, "scale", str(index))
+            origins[pointer] = context.origin((*place, "scale", index))
         for domain in ("features", "targets", "tags"):
             for index, name in enumerate(getattr(feature_set, domain)):
                 pointer = pointer_to("data", label, "columns", name)
                 origins[pointer] = context.origin((*place, domain, index))
     for label in spec.graph.nodes:
         origins[f"/graph/nodes/{label}"] = context.origin(("graph", "nodes", label))
+    for label, folds in schedule.folds.items():
+        for path in folds:
+            place = schedule.fold_places[path.rpartition(".")[0]]
+            origins[pointer_to("data", label, "folds", path)] = context.origin(place)
     placed = zip(schedule.phases, schedule.places, strict=True)
     for index, (phase, written) in enumerate(placed):
         origins[f"/phases/{index}"] = context.origin(written)

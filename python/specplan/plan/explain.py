@@ -73,10 +73,15 @@ def _data(label: str, data: Data) -> Iterator[str]:
     where = source.path if source.path is not None else source.name
     yield f"data {label}: {count(data.rows, 'row')}, {source.use} {where}"
     for name, column in data.columns.items():
-        yield f"  {name}: {column.dtype} {show(column.shape)}, {column.domain}"
+        if name not in data.scaled:
+            yield f"  {name}: {column.dtype} {show(column.shape)}, {column.domain}"
     if data.splitter is not None:
         sizes = ", ".join(f"{name} {rows}" for name, rows in data.sizes.items())
         yield f"  splits by {_splitter(data.splitter)}: {sizes}"
+    for scale in data.scale:
+        fitted = "all rows" if scale.fit_on is None else scale.fit_on
+        columns = ", ".join(scale.columns)
+        yield f"  scales {columns} by {_component(scale.component)}, fitted on {fitted}"
     yield from _folds(data)
 
 
@@ -86,8 +91,13 @@ def _folds(data: Data) -> Iterator[str]:
         groups.setdefault(path.rpartition(".")[0], []).append(fold)
     for group, folds in groups.items():
         cut = ", ".join(folds[0].of) or "all rows"
-        order = "" if folds[0].seed is None else f", shuffled with seed {folds[0].seed}"
-        sizes = [f"{first.name} {_range(rows)}" for first, rows in _parts(folds)]
+        first = folds[0]
+        order = "" if first.seed is None else f", shuffled with seed {first.seed}"
+        if first.key_columns:
+            order += (
+                f", {'groups' if first.group_by else 'strata'} of {', '.join(first.key_columns)}"
+            )
+        sizes = [f"{part.name} {_range(rows)}" for part, rows in _parts(folds)]
         yield f"  {group} cuts {cut} into {len(folds)} folds{order}: {', '.join(sizes)}"
 
 
@@ -110,6 +120,11 @@ def _splitter(splitter: Component) -> str:
         if args.get(parameter)
     )
     column = f" {args['column']}" if "column" in args else ""
+    if splitter.use == "rows":
+        column = f" of {', '.join(args['splits'].values())}"
+    if splitter.use == "condition":
+        names = {name for conditions in args["splits"].values() for name in conditions}
+        column = f" on {', '.join(sorted(names))}"
     return f"{splitter.use}{column}{seed}{by}"
 
 

@@ -158,6 +158,7 @@ class Fold(_Part, frozen=True, kw_only=True):
     The rows of the splits `of`, in ascending order, are shuffled where there is a `seed` and cut into
     `n` consecutive parts, the first of which have one row more where the rows do not divide. Part
     `index` is `val`, the others in their order are `train`. Other splits are what they are outside.
+    With `group_by` or `stratify_by` the parts are cut as a random split with equal ratios cuts them.
 
     Attributes:
         of: splits as they are outside; empty for all rows.
@@ -171,6 +172,26 @@ class Fold(_Part, frozen=True, kw_only=True):
     within: str | None
     train: Split
     val: Split
+    group_by: tuple[str, ...] = ()
+    stratify_by: tuple[str, ...] = ()
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns whose values decide which rows are left out together, or evenly."""
+        return self.group_by or self.stratify_by
+
+
+class Scale(_Part, frozen=True, kw_only=True):
+    """One scaler of columns of a FeatureSet.
+
+    Attributes:
+        columns: as they are stored; a column that an earlier scaler scaled is scaled further.
+        fit_on: the split that it learns from, as phases inside a fold see it; None for all rows.
+    """
+
+    component: Component
+    columns: tuple[str, ...]
+    fit_on: str | None = None
 
 
 class Data(_Part, frozen=True, kw_only=True):
@@ -184,6 +205,13 @@ class Data(_Part, frozen=True, kw_only=True):
     """In the order in which they are cut from the shuffled rows."""
     folds: dict[str, Fold] = {}
     """By the path of the pass. Phases of the pass see its splits, and those of `within`."""
+    scale: tuple[Scale, ...] = ()
+    """In the order in which they are applied."""
+
+    @property
+    def scaled(self) -> dict[str, str]:
+        """The stored column that each `NAME.transformed` among the columns comes from."""
+        return {f"{name}.transformed": name for each in self.scale for name in each.columns}
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -192,9 +220,14 @@ class Data(_Part, frozen=True, kw_only=True):
 
     def fold_of(self, passes: Iterable[Pass]) -> Fold | None:
         """The innermost fold that cuts this FeatureSet, if one of `passes` does."""
+        path = self.fold_path_of(passes)
+        return None if path is None else self.folds[path]
+
+    def fold_path_of(self, passes: Iterable[Pass]) -> str | None:
+        """The path of the innermost fold that cuts this FeatureSet, if one of `passes` does."""
         found = None
         for each in passes:
-            found = self.folds.get(each.path, found)
+            found = each.path if each.path in self.folds else found
         return found
 
     def sizes_in(self, fold: Fold | None) -> dict[str, int]:
@@ -309,6 +342,13 @@ class EarlyStopping(_Part, frozen=True, kw_only=True):
     restore_best: bool
 
 
+class Callback(_Part, frozen=True, kw_only=True):
+    """What is called inside a phase: code of the user's, or an object of the program."""
+
+    label: str
+    component: Component
+
+
 class Guard(_Part, frozen=True, kw_only=True):
     """A condition under which a phase is run, on what was measured before; otherwise it is skipped.
 
@@ -338,6 +378,7 @@ class _Phase(_Part, frozen=True, kw_only=True):
         record: which steps are recorded; records: what is recorded in them.
         passes: the passes that it belongs to, from the outside in.
         guards: conditions under which it is run.
+        callbacks: what is called inside it. Their labels differ.
     """
 
     path: str
@@ -352,6 +393,7 @@ class _Phase(_Part, frozen=True, kw_only=True):
     records: tuple[Record, ...] = ()
     passes: tuple[Pass, ...] = ()
     guards: tuple[Guard, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
 
     @property
     def measured(self) -> tuple[str, ...]:

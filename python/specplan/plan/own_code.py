@@ -150,6 +150,8 @@ def _components(plan: Plan) -> Iterator[tuple[Kind, Component]]:
         evaluations = phase.evaluations if isinstance(phase, Train) else ()
         if isinstance(phase, Train):
             yield "optimizer", phase.optimizer
+        for callback in phase.callbacks:
+            yield "callback", callback.component
         for part in (phase, *evaluations):
             for loss in part.losses:
                 yield "loss", loss.component

@@ -114,7 +114,10 @@ def _table_bytes(plan: Plan) -> int:
     used: set[tuple[str, str]] = set()
     for node in plan.graph.nodes.values():
         for read in (*node.inputs, *([node.target] if node.target is not None else ())):
-            used |= {(read.value.partition(".")[0], name) for name in read.columns}
+            label = read.value.partition(".")[0]
+            for name in read.columns:
+                # A scaled column is there beside the one that it was made of.
+                used |= {(label, name), (label, plan.data[label].scaled.get(name, name))}
     total = 0
     for label, name in used:
         column = plan.data[label].columns[name]

@@ -7,14 +7,14 @@ of groups that are run for each fold or seed.
 
 from __future__ import annotations
 
-from blake3 import blake3
-
 _KEY_BYTES = 32
 _63_BITS = (1 << 63) - 1
 
 
 def seed_of(root: int, name: str) -> int:
     """The seed of the stream `name`: 63 bits, never negative."""
+    from blake3 import blake3  # validating needs no seed
+
     key = root.to_bytes(_KEY_BYTES, "little", signed=True)
     digest = blake3(name.encode(), key=key).digest(length=8)
     return int.from_bytes(digest, "little") & _63_BITS

@@ -51,6 +51,7 @@ def _components(value: Value) -> Iterator[tuple[tuple[Kind, ...], Value]]:
     for data in value["data"].values():
         if data["splitter"] is not None:
             yield ("split",), data["splitter"]
+        yield from ((("scaler",), scale["component"]) for scale in data.get("scale", ()))
     for node in value["graph"]["nodes"].values():
         yield ("model", "merge"), node["component"]
     if value["graph"]["optimizer"] is not None:

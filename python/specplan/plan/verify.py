@@ -14,8 +14,9 @@ import msgspec
 from specplan.components import COMPONENTS
 from specplan.components.merge import Concat
 from specplan.components.model import Cnn, Mlp
-from specplan.components.reference import LIVE_KINDS, OPEN_KINDS, live_name, parse
-from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
+from specplan.components.reference import OPEN_KINDS, live_name, parse
+from specplan.components.split import OrderedSplit, RandomSplit, Splitter
+from specplan.data.scaler_faults import fault
 from specplan.data.split import key_columns
 from specplan.errors import PlanError
 from specplan.models.sklearn import table
@@ -112,7 +113,7 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
 
 
 def _check_live(kind: Kind, use: str, place: str) -> None:
-    right = kind in LIVE_KINDS and live_name(use) is not None
+    right = kind in OPEN_KINDS and live_name(use) is not None
     expect(place, f"names the impossible {kind} `{use}`", that=right)
 
 
@@ -147,25 +148,53 @@ def _check_data(data: Data, place: str) -> None:
     source = data.source
     found = source.name if source.use == "memory" else source.path
     expect(place, "does not say where its rows are", that=found is not None)
-    whole = sum(data.sizes.values()) == data.rows and min(data.sizes.values(), default=0) > 0
-    expect(place, "has other splits", that=not data.splits or whole)
+    possible = all(0 < size <= data.rows for size in data.sizes.values())
+    whole = sum(data.sizes.values()) == data.rows
+    chosen = data.splitter is not None and data.splitter.use in ("condition", "rows")
+    expect(place, "has other splits", that=not data.splits or (possible and (whole or chosen)))
     expect(place, "does not say how it is split", that=not data.splits or data.splitter is not None)
     if data.splitter is not None:
         splitter = _check_component("split", data.splitter, place)
         if "seed" in data.splitter.args:
             _check_seed(data.splitter.args["seed"], place)
-        assert isinstance(splitter, RandomSplit | OrderedSplit | ColumnSplit)
-        names = splitter.splits if isinstance(splitter, ColumnSplit) else splitter.ratios
+        assert isinstance(splitter, Splitter)
+        match splitter:
+            case RandomSplit(ratios=names) | OrderedSplit(ratios=names):
+                labels = set(names)
+            case _:
+                labels = set(splitter.splits)
         expect(
             place,
             "has other splits than it says",
-            that=not data.splits or names.keys() == data.sizes.keys(),
+            that=not data.splits or labels == data.sizes.keys(),
         )
         known = data.columns.keys() >= set(key_columns(splitter))
         expect(place, "is split by a column that it does not have", that=known)
     for name, column in data.columns.items():
         _check_shape(column.shape, f"{place}.{name}")
+    _check_scale(data, place)
     check_folds(data, place)
+
+
+def _check_scale(data: Data, place: str) -> None:
+    for each in data.scale:
+        scaler = _check_component("scaler", each.component, place)
+        columns = [data.columns.get(name) for name in each.columns]
+        known = [column for column in columns if column is not None]
+        right = bool(known) and len(known) == len(columns) == len(set(each.columns))
+        expect(place, "scales a column that it does not have", that=right)
+        numbers = all(column.dtype in NUMBERS for column in known)
+        expect(place, "scales a column that is no numbers", that=numbers)
+        split = each.fit_on is None or each.fit_on in data.sizes
+        expect(place, f"fits a scaler on the unknown split {each.fit_on}", that=split)
+        elements = sum(prod(column.shape) for column in known)
+        fits = scaler is not None and fault(scaler, elements) is None
+        expect(place, "scales with arguments that do not fit", that=fits)
+    for made, name in data.scaled.items():
+        column = data.columns.get(made)
+        same = column is not None and column.shape == data.columns[name].shape
+        floats = column is not None and column.dtype in ("float32", "float64")
+        expect(f"{place}.{made}", "is not what a scaler makes", that=same and floats)
 
 
 def _check_seed(seed: object, place: str) -> None:
@@ -257,6 +286,12 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
     _check_components_of(phase, place)
     for record in phase.records:
         _check_record(plan, phase, record, place)
+    labels = [callback.label for callback in phase.callbacks]
+    expect(place, "has two callbacks of one label", that=len(set(labels)) == len(labels))
+    for callback in phase.callbacks:
+        _check_component("callback", callback.component, place)
+        own = callback.component.code is not None or callback.component.live is not None
+        expect(place, f"calls `{callback.component.use}`, which is built in", that=own)
     match phase:
         case Train():
             _check_training(plan, phase, place)

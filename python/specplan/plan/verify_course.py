@@ -85,6 +85,13 @@ def check_folds(data: Data, place: str) -> None:
         expect(where, "has an impossible number", that=0 <= fold.index < fold.n and fold.n > 1)
         expect(where, "has an impossible seed", that=fold.seed is None or fold.seed >= 0)
         expect(where, "calls both parts alike", that=fold.train.name != fold.val.name)
+        expect(
+            where,
+            "has both groups and strata",
+            that=not (fold.group_by and fold.stratify_by),
+        )
+        known = data.columns.keys() >= set(fold.key_columns)
+        expect(where, "has keys that are no columns", that=known)
         _check_sizes(data, fold, where)
 
 
@@ -94,6 +101,7 @@ def _check_sizes(data: Data, fold: Fold, place: str) -> None:
     expect(place, "pools unknown splits", that=known)
     rows = sum(sizes[name] for name in fold.of) if fold.of else data.rows
     expect(place, "has more folds than rows", that=fold.n <= rows)
-    left_out = fold_size(rows, fold.n, fold.index)
+    left_out = fold.val.rows if fold.key_columns else fold_size(rows, fold.n, fold.index)
+    expect(place, "has an empty part", that=0 < left_out < rows)
     right = (fold.train.rows, fold.val.rows) == (rows - left_out, left_out)
     expect(place, "has parts of other sizes", that=right)

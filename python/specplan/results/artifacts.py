@@ -45,7 +45,8 @@ class Artifact:
         media_type: of the file.
         bytes: of the file, or of all files of the folder.
         digest: BLAKE3, in hexadecimal.
-        epoch: where in the run it was made, None where that was not said; so are `batch` and `step`.
+        phase: path of the phase in which it was made, None where that was not said; so are `epoch`,
+            `batch` and `step`.
     """
 
     def __init__(self, folder: Path, row: ArtifactRow, version: int) -> None:
@@ -56,6 +57,7 @@ class Artifact:
         self.media_type = row.media_type
         self.bytes = row.bytes
         self.digest = row.blake3
+        self.phase = row.phase
         self.epoch = row.epoch
         self.batch = row.batch
         self.step = row.step

@@ -35,7 +35,7 @@ def compare_environments(before: Run, after: Run) -> Iterator[Change]:
     Raises:
         RunError: environment.json is damaged.
     """
-    old, new = _environment(before), _environment(after)
+    old, new = environment_of(before), environment_of(after)
     for section in dict.fromkeys((*old, *new)):
         sections = (_as_section(environment.get(section)) for environment in (old, new))
         yield from fields(section, *sections)
@@ -52,7 +52,12 @@ def compare_metrics(before: Run, after: Run) -> list[Measured]:
     ]
 
 
-def _environment(run: Run) -> dict[str, Any]:
+def environment_of(run: Run) -> dict[str, Any]:
+    """What the run ran in, by section; nothing where there is no environment.json.
+
+    Raises:
+        RunError: environment.json is damaged.
+    """
     path = run.folder.environment_file
     if not path.is_file():
         return {}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
+from specplan.spec.suggest import closest
 from specplan.store.layout import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHOWN = 8
+DEEPEST = 8
+"""Folders between the root and a run; deeper ones are not looked at."""
 
 
 def find_run(name: str | Path, root: Path) -> RunFolder:
@@ -33,7 +35,7 @@ def find_run(name: str | Path, root: Path) -> RunFolder:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        places = ", ".join(f"`{_short(folder)}`" for folder in matches)
+        places = ", ".join(f"`{_short(folder, root)}`" for folder in matches)
         raise RunError(f"several runs are called `{name}`: {places}")
     raise RunError(_not_found(str(name), root))
 
@@ -63,10 +65,24 @@ def runs_of(experiment: Path) -> Iterator[RunFolder]:
 
 def all_runs(root: Path) -> Iterator[RunFolder]:
     """The runs of every experiment below `root`: experiments by name, runs oldest first."""
-    if not root.is_dir():
-        return
-    for experiment in sorted(root.iterdir()):
+    for experiment in _folders_below(root, DEEPEST):
         yield from runs_of(experiment)
+
+
+def experiment_of(folder: RunFolder, root: Path) -> str:
+    """The name of a run's experiment below `root`, of one or more parts."""
+    return folder.path.parent.relative_to(root).as_posix()
+
+
+def _folders_below(folder: Path, depth: int) -> Iterator[Path]:
+    """What may be an experiment: folders that are no runs, with those inside of them."""
+    if depth == 0 or not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        is_passable = path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+        if is_passable and not RunFolder(path).run_file.is_file():
+            yield path
+            yield from _folders_below(path, depth - 1)
 
 
 def _age(path: Path) -> tuple[str, int, str]:
@@ -75,24 +91,25 @@ def _age(path: Path) -> tuple[str, int, str]:
     return stamp, int(suffix) if suffix.isdecimal() else 0, path.name
 
 
-def _short(folder: RunFolder) -> str:
-    return f"{folder.path.parent.name}/{folder.path.name}"
+def _short(folder: RunFolder, root: Path) -> str:
+    return f"{experiment_of(folder, root)}/{folder.path.name}"
 
 
 def _not_found(name: str, root: Path) -> str:
-    runs = [_short(folder) for folder in all_runs(root)]
+    found = list(all_runs(root))
+    runs = [_short(folder, root) for folder in found]
     if not runs:
         return f"no run `{name}`: there are no runs below `{root}`"
-    experiments = sorted({run.partition("/")[0] for run in runs})
-    experiment = name.partition("/")[0]
+    experiments = sorted({experiment_of(folder, root) for folder in found})
+    experiment = name if name in experiments else name.rpartition("/")[0]
     if experiment in experiments:
         known = [run for run in runs if run.startswith(f"{experiment}/")]
         message = f"no run `{name}`; runs of `{experiment}`: {_newest(known)}"
     else:
         known = [*experiments, *runs]
         message = f"no run `{name}`; experiments below `{root}`: {_newest(experiments)}"
-    near = difflib.get_close_matches(name, known, 1)
-    return message + (f"\nhint: did you mean `{near[0]}`?" if near else "")
+    near = closest(name, known)
+    return message + (f"\nhint: did you mean `{near}`?" if near else "")
 
 
 def _newest(names: list[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from specplan._native import StoreReader
 from specplan.errors import RunError
@@ -10,6 +11,7 @@ from specplan.results.artifacts import Artifacts, artifacts_of, tells_of_artifac
 from specplan.results.columns import find_column
 from specplan.results.locate import find_run
 from specplan.results.ragged import Ragged
+from specplan.results.returned import returned
 from specplan.results.status import phases_now, read_run_file, status_now
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
@@ -19,7 +21,7 @@ from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
 
     import pyarrow as pa
 
@@ -215,6 +217,14 @@ class Run:
         """As `tensors`, of a column of texts: a list of strings by (epoch, batch)."""
         return find_column(self.channels(), Texts, node=node, field=field, phase=phase, role=role)
 
+    def returned(self, phase: str) -> list[dict[str, Any]]:
+        """What callbacks returned in a phase: label, kind, epoch, batch, edge, and name and value of each.
+
+        Raises:
+            StoreError: the records of them are damaged.
+        """
+        return returned(self._records(), phase) if self._has_records() else []
+
     @property
     def artifacts(self) -> Artifacts:
         """Figures, frames, files and other objects by name, of each name the newest.
@@ -240,6 +250,20 @@ class Run:
                 if not tells_of_artifacts(reader)
             ),
         ]
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write the run as one HTML page that needs nothing else; returns where. A file there is replaced.
+
+        Raises:
+            OSError: the file cannot be written.
+            RunError, StoreError: the run is damaged.
+        """
+        from specplan.plan.canonical import write_atomically
+        from specplan.results.report import report_html
+
+        target = Path(path)
+        write_atomically(target, report_html(self).encode())
+        return target
 
     def kept_epoch(self, phase: str) -> int | None:
         """The one epoch whose rows count, where a phase records only its last one; None for all."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from specplan.code.load import place_of
-from specplan.errors import RunError, SpecplanError
+from specplan.errors import CodeError, RunError, SpecplanError
 from specplan.models.torch import live as live_objects
 from specplan.models.torch import own
 from specplan.models.torch.build import build_module
 from specplan.models.torch.losses import build_loss
 from specplan.models.torch.optimizers import build_optimizer
+from specplan.run.callback import Callback
 from specplan.run.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from specplan.components import Kind
+    from specplan.plan.model import Callback as PlanCallback
     from specplan.plan.model import Component, Node, Objective
     from specplan.plan.own_code import Admitted
 
@@ -129,6 +131,25 @@ class Builder:
             parameters, **given
         )
         return optimizer
+
+    def callback(self, named: PlanCallback) -> Callback:
+        """What is called inside a phase: the object of the program itself, or a new one of the user's class.
+
+        Raises:
+            CodeError: the class is none of a callback.
+        """
+        component = named.component
+        if component.live is not None:
+            bound: Callback = self.bound(component)
+            return bound
+        make, given = self._own("callback", component)
+        made = self._guarded("callback", component, make)(**given)
+        if not isinstance(made, Callback):
+            message = (
+                f"`{component.use}` is not a callback: that is a subclass of specplan.Callback"
+            )
+            raise CodeError("SP406", message)
+        return made
 
     def _own(self, kind: Kind, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
         key = _key(kind, component)

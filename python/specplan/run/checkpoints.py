@@ -19,7 +19,7 @@ from specplan.spec.diagnostics import Diagnostic
 from specplan.store.checkpoints import Checkpoint, CheckpointFolder, write_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from specplan.data.table import Table
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from specplan.run.course import Course
     from specplan.run.display import Display
     from specplan.run.early_stopping import Stopper
-    from specplan.run.hooks import Stateful
+    from specplan.run.hooks import PhaseHooks
     from specplan.run.interruption import Interruption
     from specplan.run.position import Position
     from specplan.run.state import State
@@ -49,7 +49,7 @@ class Training(msgspec.Struct, frozen=True):
 
     position: Position
     stopper: Stopper
-    stateful: Sequence[Stateful]
+    inside: PhaseHooks
 
 
 class Checkpoints:
@@ -117,14 +117,12 @@ class Checkpoints:
         if position + 1 < len(self._plan.phases) and self._schedule.at_phase_end():
             self._save()
 
-    def enter(
-        self, position: Position, stopper: Stopper, stateful: Sequence[Stateful]
-    ) -> Callable[[], None]:
+    def enter(self, position: Position, stopper: Stopper, inside: PhaseHooks) -> Callable[[], None]:
         """A train phase is about to do its first step, or the one at which the run is resumed.
 
         Returns what is to be called between two steps.
         """
-        self._training = training = Training(position, stopper, stateful)
+        self._training = training = Training(position, stopper, inside)
         if self._resumed is not None:
             checkpoint, folder = self._resumed
             self._resumed = None
@@ -280,7 +278,9 @@ def _values(training: Training) -> dict[str, Any]:
     return {
         "position": training.position.values(),
         "early_stopping": training.stopper.values(),
-        "callbacks": [each.state_dict() for each in training.stateful],
+        "callbacks": {
+            label: state for states in training.inside.states for label, state in states().items()
+        },
         "generators": {
             "torch": torch.get_rng_state(),
             "numpy": np.random.get_state(),
@@ -300,14 +300,8 @@ def _continue(training: Training, state: State, values: dict[str, Any], folder: 
     training.stopper.restore(
         values["early_stopping"], read_snapshot(state, best) if best.is_dir() else None
     )
-    kept = values["callbacks"]
-    if len(kept) != len(training.stateful):
-        raise RunError(
-            f"the checkpoint holds the states of {len(kept)} callbacks, and "
-            f"{len(training.stateful)} are here\nhint: resume with the callbacks of the run"
-        )
-    for each, value in zip(training.stateful, kept, strict=True):
-        each.load_state_dict(value)
+    for resumed in training.inside.resumed:
+        resumed(values["callbacks"])
     generators = values["generators"]
     torch.set_rng_state(generators["torch"])
     np.random.set_state(generators["numpy"])

@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
-from specplan.data.folds import fold_rows
-from specplan.run.hooks import Hooks, PhaseHooks
+from specplan.plan.fold_rows import FoldRows
+from specplan.run.hooks import Hooks, PhaseHooks, Subjects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from specplan.data.table import Table
-    from specplan.plan.model import Data, Fold, Phase, Plan
+    from specplan.plan.model import Data, Phase, Plan
     from specplan.run.call import Prepared
     from specplan.run.checkpoints import Checkpoints
     from specplan.run.display import Display
@@ -40,6 +37,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     checkpoints: Checkpoints
     calls: Mapping[str, Prepared] = {}
     hooks: Hooks = Hooks()
+    subjects: Subjects = Subjects()
     inside: PhaseHooks = PhaseHooks()
     """What is called inside the phase that is run."""
 
@@ -52,20 +50,17 @@ def split_of(plan: Plan, tables: Mapping[str, Table], phase: Phase, name: str | 
     """The rows that a phase reads under the name of a split, or all rows for None."""
     from specplan.run.program import Split
 
-    data, table = plan.data[phase.data], tables[phase.data]
+    data = plan.data[phase.data]
+    table = tables[phase.data].inside(data.fold_path_of(phase.passes))
     if name is None:
         return Split(table, None, table.rows)
-    positions = _positions(data, table, data.fold_of(phase.passes), name)
+    known = fold_rows(data, table)
+    positions = known.positions(data.fold_of(phase.passes), name)
     return Split(table, positions, len(positions))
 
 
-def _positions(data: Data, table: Table, fold: Fold | None, name: str) -> NDArray[np.int64]:
-    if fold is None:
-        return table.splits[name]
-    outside = None if fold.within is None else data.folds[fold.within]
-    if name not in (fold.train.name, fold.val.name):
-        return _positions(data, table, outside, name)
-    pooled = [_positions(data, table, outside, other) for other in fold.of]
-    pool = np.concatenate(pooled) if pooled else np.arange(table.rows)
-    train, val = fold_rows(pool, fold.n, fold.index, fold.seed)
-    return val if name == fold.val.name else train
+def fold_rows(data: Data, table: Table) -> FoldRows:
+    """Which rows the splits of a table have inside its folds."""
+    return FoldRows(
+        rows=table.rows, splits=table.splits, folds=data.folds, keys=table.keys.__getitem__
+    )

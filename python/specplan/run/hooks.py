@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -12,16 +12,6 @@ if TYPE_CHECKING:
     from specplan.plan.model import Phase
     from specplan.run.context import Context
     from specplan.run.program import Program, Registers
-
-
-class Stateful(Protocol):
-    """What is called inside a phase and remembers something from call to call."""
-
-    def state_dict(self) -> Any:
-        """All that it remembers: numbers, texts, arrays and tensors, in lists, tuples and mappings."""
-
-    def load_state_dict(self, value: Any) -> None:
-        """Remember what `state_dict` gave, perhaps in another process."""
 
 
 class PhaseHooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +30,8 @@ class PhaseHooks(msgspec.Struct, frozen=True, kw_only=True):
         batch_ended: with epoch, batch and registers, after the optimizer's step.
         ended: after the last epoch, with the state that the phase leaves behind; returns metrics to add.
         failed: with the exception that ends the phase, which then goes on.
-        stateful: what checkpoints of a train phase keep, in an order that is always the same.
+        states: what has to be kept to go on in another process, by label; None where nothing is told.
+        resumed: with what `states` gave in the process before, after `started`.
     """
 
     started: tuple[Callable[[], None], ...] = ()
@@ -51,7 +42,8 @@ class PhaseHooks(msgspec.Struct, frozen=True, kw_only=True):
     batch_ended: tuple[Callable[[int, int, Registers], None], ...] = ()
     ended: tuple[Callable[[Mapping[str, float]], Mapping[str, float]], ...] = ()
     failed: tuple[Callable[[BaseException], None], ...] = ()
-    stateful: tuple[Stateful, ...] = ()
+    states: tuple[Callable[[], Mapping[str, dict[str, Any] | None]], ...] = ()
+    resumed: tuple[Callable[[Mapping[str, dict[str, Any] | None]], None], ...] = ()
 
 
 class Hooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +72,20 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
 
     def of(self, phase: Phase, context: Context) -> PhaseHooks:
         """What is called inside a phase."""
-        return _joined(PhaseHooks, [make(phase, context) for make in self.inside])
+        return joined_inside([make(phase, context) for make in self.inside])
+
+
+class Subjects(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What callbacks are given of the program that runs the plan; a plan alone has no experiment.
+
+    Attributes:
+        entries: phases and groups of the program, by the path that they have in the plan.
+        results_of: the results of a phase or group, read from the run that is going on.
+    """
+
+    experiment: Any = None
+    entries: Mapping[str, Any] = {}
+    results_of: Callable[[str, Context], object] | None = None
 
 
 Kind = TypeVar("Kind", Hooks, PhaseHooks)
@@ -89,6 +94,11 @@ Kind = TypeVar("Kind", Hooks, PhaseHooks)
 def joined(hooks: Iterable[Hooks]) -> Hooks:
     """All of them, each boundary in their order."""
     return _joined(Hooks, list(hooks))
+
+
+def joined_inside(hooks: Iterable[PhaseHooks]) -> PhaseHooks:
+    """All of them, each boundary in their order."""
+    return _joined(PhaseHooks, list(hooks))
 
 
 def entered(phases: Sequence[Phase], position: int) -> list[str]:

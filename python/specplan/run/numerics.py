@@ -43,20 +43,28 @@ def in_force(numerics: Numerics) -> Iterator[None]:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch, numpy and Python, and put back their states at the end."""
+def generators_kept() -> Iterator[None]:
+    """Put back the states of the global generators of torch, numpy and Python at the end."""
     torch = _torch()
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with nullcontext() if torch is None else torch.random.fork_rng(devices=[]):
-        if torch is not None:
-            torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
         try:
             yield
         finally:
             np.random.set_state(numpy_state)
             random.setstate(python_state)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed the global generators of torch, numpy and Python, and put back their states at the end."""
+    torch = _torch()
+    with generators_kept():
+        if torch is not None:
+            torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        yield
 
 
 def _torch() -> Any:

@@ -98,6 +98,10 @@ class Program:
         """The registers that a loss or metric reads."""
         return [self._argument(argument) for argument in objective.arguments]
 
+    def inputs(self, label: str) -> list[int]:
+        """The registers that a node reads."""
+        return [self._input(read) for read in self._plan.graph.nodes[label].inputs]
+
     def record(self, record: Record) -> int:
         """The register of what is recorded."""
         if record.field == "sample_id":

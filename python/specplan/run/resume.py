@@ -16,7 +16,7 @@ from specplan.run.environment import versions
 from specplan.run.git import check_clean, git_state
 from specplan.run.hooks import Hooks
 from specplan.run.located import UNKNOWN
-from specplan.run.run import Beginning, execute
+from specplan.run.run import NO_SUBJECTS, Beginning, execute
 from specplan.run.surroundings import differences, surroundings
 from specplan.spec.diagnostics import Diagnostic
 from specplan.store.checkpoints import Checkpoint, CheckpointFolder
@@ -95,7 +95,15 @@ def resume_run(
             raise RunError(_refusal(folder, changes))
         return _begin(folder, run_file, compiled.plan, found, changes)
 
-    return execute(compiled, begin, display=display, state=None, trust=trust, hooks=hooks)
+    return execute(
+        compiled,
+        begin,
+        display=display,
+        state=None,
+        trust=trust,
+        hooks=hooks,
+        subjects=NO_SUBJECTS,
+    )
 
 
 def _compiled(

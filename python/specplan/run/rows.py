@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specplan._native import RowScan
-from specplan.data.scan import LEAK_HINT, leak, not_finite
+from specplan.data.scan import (
+    FOLD_LEAK_HINT,
+    LEAK_HINT,
+    OVERLAP_HINT,
+    fold_leak,
+    leak,
+    not_finite,
+    overlap,
+)
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
+from specplan.plan.fold_rows import outer_folds
 from specplan.plan.reads import columns_read, splits_read
+from specplan.run.context import fold_rows
 from specplan.run.located import warning
 
 if TYPE_CHECKING:
@@ -51,15 +61,34 @@ def _found(compiled: Compiled, tables: Mapping[str, Table]) -> Iterator[Diagnost
             if label not in compiled.looked_at:
                 place = pointer_to("data", label, "columns", name)
                 yield warning("SP514", not_finite(name, column), place, compiled)
-        if table.cut is None or label in compiled.looked_at:
-            continue
         splitter = plan.data[label].splitter
-        if splitter is None or splitter.args["leaks"] == "allow":
+        allowed = splitter is not None and splitter.args["leaks"] == "allow"
+        if label in compiled.looked_at or allowed:
             continue
-        found = leak(scan, len(columns.inputs), table.cut, read)
+        yield from _leaks(label, len(columns.inputs), scan, table, compiled)
+
+
+def _leaks(
+    label: str, inputs: int, scan: RowScan, table: Table, compiled: Compiled
+) -> Iterator[Diagnostic]:
+    data = compiled.plan.data[label]
+    folds = {name: known.folds for name, known in compiled.plan.data.items()}
+    if table.cut is not None:
+        read = splits_read(compiled.plan.phases, folds).get(label, set())
+        place = pointer_to("data", label, "splitter")
+        shared = overlap(table.cut, read)
+        if shared is not None:
+            yield warning("SP506", shared, place, compiled, hint=OVERLAP_HINT)
+        found = leak(scan, inputs, table.cut, read)
         if found is not None:
-            place = pointer_to("data", label, "splitter")
             yield warning("SP506", found, place, compiled, hint=LEAK_HINT)
+            return
+    rows = fold_rows(data, table)
+    for path, fold in outer_folds(data.folds).items():
+        found = fold_leak(scan, inputs, rows.parts(fold), table.rows)
+        if found is not None:
+            place = pointer_to("data", label, "folds", path)
+            yield warning("SP506", found, place, compiled, hint=FOLD_LEAK_HINT)
 
 
 def _bytes(column: NDArray[Any]) -> tuple[str, memoryview]:

@@ -20,12 +20,13 @@ from specplan.run.context import Context
 from specplan.run.course import Course
 from specplan.run.environment import environment, versions
 from specplan.run.git import check_clean, git_state
-from specplan.run.hooks import Hooks, entered, left
+from specplan.run.hooks import Hooks, PhaseHooks, Subjects, entered, joined_inside, left
 from specplan.run.interruption import interruptible
 from specplan.run.located import located
 from specplan.run.numerics import in_force, seeded
 from specplan.run.outcome import Outcome
 from specplan.run.rows import check_rows
+from specplan.run.scaling import learned_of
 from specplan.run.state import State
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from specplan.store.run_files import Journal
 
 NO_HOOKS = Hooks()
+NO_SUBJECTS = Subjects()
 
 PHASES: Mapping[type[Phase], str] = {
     Train: "specplan.run.train:train",
@@ -63,14 +65,18 @@ def run_plan(
     display: Display,
     state: State | None = None,
     trust: bool = False,
+    elsewhere: Mapping[str, Path] = {},
     hooks: Hooks = NO_HOOKS,
+    subjects: Subjects = NO_SUBJECTS,
 ) -> Outcome:
     """Run every phase of a plan and write a run folder below `root`.
 
     `state` is that of an earlier outcome, whose weights, estimators and optimizer are gone on with;
     without it everything starts fresh. Data are read and checked before the folder is made, so a
     plan whose data are not there leaves no run behind. `trust` is the word of the user that the code
-    which the plan names may run. `hooks` are called at the boundaries of the run.
+    which the plan names may run. `hooks` are called at the boundaries of the run; `subjects` are what
+    callbacks of the plan are given of the program. `elsewhere` has folders for parts of the run folder, by
+    name, which are links in it.
 
     Raises:
         CodeError: code of the user that the plan names is missing, changed or not trusted; or an object
@@ -91,7 +97,7 @@ def run_plan(
 
     has_state = state is not None and bool(state.nodes)
 
-    def begin(_tables: Mapping[str, Table]) -> Beginning:
+    def begin(tables: Mapping[str, Table]) -> Beginning:
         found = versions()
         journal = create_run(
             root,
@@ -99,10 +105,20 @@ def run_plan(
             environment=environment(git, found),
             versions=found,
             given_state=has_state,
+            learned=learned_of(tables),
+            elsewhere=elsewhere,
         )
         return Beginning(journal, _recorder(journal, compiled.plan))
 
-    return execute(compiled, begin, display=display, state=state, trust=trust, hooks=hooks)
+    return execute(
+        compiled,
+        begin,
+        display=display,
+        state=state,
+        trust=trust,
+        hooks=hooks,
+        subjects=subjects,
+    )
 
 
 class Beginning(msgspec.Struct, frozen=True):
@@ -127,6 +143,7 @@ def execute(
     state: State | None,
     trust: bool,
     hooks: Hooks,
+    subjects: Subjects,
 ) -> Outcome:
     """Read and check the data of a plan, then `begin`, which makes or opens the folder, then run the phases.
 
@@ -175,6 +192,7 @@ def execute(
             ),
             calls=calls,
             hooks=hooks,
+            subjects=subjects,
         )
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
         if beginning.place is not None:
@@ -320,7 +338,7 @@ def _run_phase(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, fl
 
 def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
     """Run a phase and what is called inside it; returns what it leaves measured."""
-    inside = context.hooks.of(phase, context)
+    inside = joined_inside([_callbacks(phase, context), context.hooks.of(phase, context)])
     context = msgspec.structs.replace(context, inside=inside)
     try:
         for started in inside.started:
@@ -333,6 +351,14 @@ def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
             failed(exception)
         raise
     return values
+
+
+def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
+    if not phase.callbacks:
+        return PhaseHooks()
+    from specplan.run.callbacks import PhaseCallbacks
+
+    return PhaseCallbacks(phase, context).hooks()
 
 
 def _interpreter(phase: Phase) -> Callable[[Any, Context], dict[str, float]]:

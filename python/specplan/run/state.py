@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +12,7 @@ from specplan.errors import RunError
 from specplan.plan.streams import seed_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import torch
     from torch import nn
@@ -155,6 +156,26 @@ class State:
         # What a model of the user freezes itself is never trained.
         self._fixed |= {id(p) for p in module.parameters() if not p.requires_grad}
         return module
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Take back how modules are set up, and what makes components, from code that may run phases itself."""
+        builder, frozen = self._builder, set(self.frozen)
+        modules = [part for module in self.modules().values() for part in module.modules()]
+        modes = [(part, part.training) for part in modules]
+        learning = [
+            (each, each.requires_grad)
+            for part in modules
+            for each in part.parameters(recurse=False)
+        ]
+        try:
+            yield
+        finally:
+            self._builder, self.frozen = builder, frozen
+            for part, training in modes:
+                part.training = training
+            for parameter, learns in learning:
+                parameter.requires_grad = learns
 
     def capture(self) -> Snapshot:
         """Put aside weights, estimators, optimizer, step count and torch's global generator."""

@@ -9,13 +9,19 @@ import numpy as np
 
 from specplan._native import read_keys
 from specplan.components import COMPONENTS
+from specplan.components.split import ConditionSplit, RowsSplit
+from specplan.data.chosen_rows import choose
+from specplan.data.cut import CutError
 from specplan.data.keys import keys_of
-from specplan.data.split import CutError, cut, key_columns
+from specplan.data.split import cut, key_columns
 from specplan.data.table import COMPILE_AGAIN, Table, read_file
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
 from specplan.plan.memory import read_memory_header
 from specplan.plan.reads import columns_read
+from specplan.run.context import fold_rows
+from specplan.run.scaling import with_scaled
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
 
     from specplan._native import Keys
     from specplan.components.split import Splitter
-    from specplan.data.split import Cut
+    from specplan.data.cut import Cut
     from specplan.plan.model import Compiled, Data, Plan, Source
 
 
@@ -49,10 +55,15 @@ def _used_columns(plan: Plan) -> dict[str, tuple[str, ...]]:
 
 def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compiled) -> Table:
     source = data.source
-    shapes = {column: data.columns[column].shape for column in columns}
+    stored = {data.scaled.get(column, column): None for column in columns}
+    if scales := any(column in data.scaled for column in columns):
+        # A scaler sees all of its columns, also those that no node reads.
+        stored |= dict.fromkeys(data.scaled.values())
+    shapes = {column: data.columns[column].shape for column in stored}
     try:
         if source.use == "memory":
-            table = _memory_table(source, data.columns, compiled.tables)
+            named = [column for column in data.columns if column not in data.scaled]
+            table = _memory_table(source, named, compiled.tables)
             arrays = {column: np.ascontiguousarray(table[column]) for column in shapes}
         else:
             assert source.path is not None
@@ -72,9 +83,16 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
         raise _of(name, DataError(message, code="SP502", column=column, hint=COMPILE_AGAIN))
     try:
         found = _cut(name, data, compiled)
+        keys = {
+            fold.key_columns: _keys(fold.key_columns, data.source, compiled)
+            for fold in data.folds.values()
+            if fold.key_columns
+        }
+        divided = Table(data.rows, arrays, found, found.rows() if found else {}, keys)
+        _check_folds(data, divided)
+        return with_scaled(name, data, divided) if scales else divided
     except DataError as error:
         raise _of(name, error) from error
-    return Table(data.rows, arrays, found, found.rows() if found else {})
 
 
 def _of(name: str, error: DataError) -> DataError:
@@ -104,23 +122,59 @@ def _cut(name: str, data: Data, compiled: Compiled) -> Cut | None:
     splitter = cast(
         "Splitter", msgspec.convert({**arguments, "use": data.splitter.use}, declaration)
     )
+    names = key_columns(splitter)
     try:
-        found = cut(splitter, data.rows, _keys(splitter, data.source, compiled))
+        if isinstance(splitter, ConditionSplit | RowsSplit):
+            found = choose(splitter, _deciding(splitter, data, compiled))
+        else:
+            keys = _keys(names, data.source, compiled) if names else None
+            found = cut(splitter, data.rows, keys)
     except CutError as error:
         raise DataError(error.message, code=error.code, pointer=place, hint=error.hint) from error
-    if found.sizes != data.sizes or sum(found.sizes.values()) != data.rows:
-        said = ", ".join(f"`{column}`" for column in key_columns(splitter))
-        message = (
-            f"the values of {said} changed since the plan was compiled, and the splits with them"
-        )
+    if found.sizes != data.sizes or sum(found.cells) != data.rows:
+        message = f"the values of {quoted(names)} changed since the plan was compiled, and the splits with them"
         raise DataError(message, code="SP502", pointer=place, hint=COMPILE_AGAIN)
     return found
 
 
-def _keys(splitter: Splitter, source: Source, compiled: Compiled) -> Keys | None:
+def _deciding(
+    splitter: ConditionSplit | RowsSplit, data: Data, compiled: Compiled
+) -> dict[str, NDArray[Any]]:
+    """The columns that say which rows splits have."""
     names = key_columns(splitter)
-    if not names:
-        return None
+    if data.source.use == "memory":
+        assert data.source.name is not None
+        table = compiled.tables[data.source.name]
+        return {name: np.asarray(table[name]) for name in names}
+    assert data.source.path is not None
+    shapes = {name: data.columns[name].shape for name in names}
+    path = compiled.folder / data.source.path
+    return read_file(path, data.source.use, digest=data.source.digest, shapes=shapes)
+
+
+def _check_folds(data: Data, table: Table) -> None:
+    rows = fold_rows(data, table)
+    for path, fold in data.folds.items():
+        if not fold.key_columns or fold.index:
+            continue
+        pooled = table.keys[fold.key_columns].among(rows.pool(fold.of, rows.around(fold)))
+        least = len(pooled.counts) if fold.group_by else min(pooled.counts)
+        sizes = [len(part) for part in rows.parts(fold)] if least >= fold.n else []
+        group = path.rpartition(".")[0]
+        planned = {
+            other.index: other.val.rows
+            for place, other in data.folds.items()
+            if place.rpartition(".")[0] == group
+        }
+        if planned != dict(enumerate(sizes)):
+            message = (
+                f"the values of {quoted(fold.key_columns)} changed since the plan was compiled, "
+                "and the folds with them"
+            )
+            raise DataError(message, code="SP502", hint=COMPILE_AGAIN)
+
+
+def _keys(names: tuple[str, ...], source: Source, compiled: Compiled) -> Keys:
     if source.use == "memory":
         assert source.name is not None
         return keys_of(compiled.tables[source.name][name] for name in names)

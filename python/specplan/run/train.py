@@ -44,7 +44,7 @@ def train(phase: Train, context: Context) -> dict[str, float]:
         run_epoch = _compile_epoch(phase, program, context)
         stopper = Stopper(phase.early_stopping, context.state)
         position = Position(series=1 + len(phase.losses))
-        between_steps = context.checkpoints.enter(position, stopper, context.inside.stateful)
+        between_steps = context.checkpoints.enter(position, stopper, context.inside)
         while position.epoch < phase.epochs:
             epoch = position.epoch
             if not position.steps:

@@ -5,15 +5,12 @@ One file for each code, `_codes/SP201.toml`, so that a new code is a new file.
 
 from __future__ import annotations
 
-import importlib.resources
 import textwrap
 import tomllib
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 import msgspec
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,5 +69,5 @@ def explanation(code: Code) -> str:
     return "\n".join(parts)
 
 
-def _folder() -> Traversable:
-    return importlib.resources.files("specplan") / "_codes"
+def _folder() -> Path:
+    return Path(__file__).parents[1] / "_codes"

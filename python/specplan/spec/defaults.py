@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import importlib.resources
-import json
 import re
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,7 +35,7 @@ def declared(value: Any, path: Path) -> dict[str, Declared]:
 
     None for what is no mapping, or one whose keys are labels.
     """
-    found = [("spec", _schema())]
+    found = [("spec", spec_schema())]
     for part in path:
         found = [inner for owner, schema in found for inner in _inside(owner, schema, value, part)]
         value = _item(value, part)
@@ -60,10 +59,10 @@ def _declared(owner: str, schema: Schema) -> Declared:
 
 
 @functools.cache
-def _schema() -> Schema:
-    folder = importlib.resources.files("specplan") / "_schemas"
-    schema: Schema = json.loads((folder / "experiment.schema.json").read_text(encoding="utf-8"))
-    return schema
+def spec_schema() -> Schema:
+    """The schema of specs."""
+    file = FilePath(__file__).parents[1] / "_schemas" / "experiment.schema.json"
+    return msgspec.json.decode(file.read_bytes(), type=Schema)
 
 
 def _inside(
@@ -83,7 +82,7 @@ def _members(owner: str, schema: Schema, value: Any) -> Iterator[tuple[str, Sche
     yield owner, schema
     if "$ref" in schema:
         name = schema["$ref"].removeprefix("#/$defs/")
-        definition = _schema()["$defs"][name]
+        definition = spec_schema()["$defs"][name]
         kind, _, use = name.partition(".")
         owner = f"{kind} `{use}`" if use else definition.get("title", name)
         yield from _members(owner, definition, value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import msgspec
 
 from specplan.spec.diagnostics import Label, Origin
 from specplan.spec.trace import Step, Trace, chain, holds
-from specplan.spec.wording import in_yaml
+from specplan.spec.wording import as_json, in_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -147,7 +146,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def in_language(self, path: Path, value: object) -> str:
         """`value` in the language of the text in which the value at `path` stands."""
         if self.trace.at(path).source.language == "json":
-            return json.dumps(value, ensure_ascii=False)
+            return as_json(value)
         return in_yaml(value)
 
     @property

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.resources
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
 from specplan.components import COMPONENTS
+from specplan.spec.defaults import spec_schema
 from specplan.spec.diagnostics import Diagnostic, Label
 
 if TYPE_CHECKING:
@@ -44,17 +43,7 @@ def _validator() -> Validator:
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )
     strict: type[Validator] = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
-    return strict(schema())
-
-
-@functools.cache
-def schema() -> dict[str, Any]:
-    """The schema of specs."""
-    folder = importlib.resources.files("specplan") / "_schemas"
-    loaded: dict[str, Any] = json.loads(
-        (folder / "experiment.schema.json").read_text(encoding="utf-8")
-    )
-    return loaded
+    return strict(spec_schema())
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

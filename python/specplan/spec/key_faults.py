@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
+from specplan.spec.defaults import spec_schema
 from specplan.spec.diagnostics import Diagnostic
-from specplan.spec.fault import schema
 from specplan.spec.levels import belongs, labelled_parts
 from specplan.spec.suggest import closest, near
 from specplan.spec.suggestion import Suggestion
@@ -24,7 +24,7 @@ _PHASES = ("train", "eval", "fit")
 
 def without_labels(document: Document) -> Iterator[Diagnostic]:
     """Parts that stand where their label is wanted, as `data: {source: ...}`."""
-    for path, item in labelled_parts(schema()):
+    for path, item in labelled_parts(spec_schema()):
         value = document.value
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
@@ -145,7 +145,7 @@ def _meaning_of_key(fault: Fault, key: str) -> str | None:
             return f"arguments stand beside `use`: write `{fault.written(component)}`"
         return f"write {quoted(value)} without `{key}` around"
     if near(key, fault.free_keys) is None:
-        hint = belongs(schema(), key, fault.schema)
+        hint = belongs(spec_schema(), key, fault.schema)
         if hint is not None:
             return hint
     return did_you_mean(key, fault.free_keys) or _there_already(fault, key)
@@ -177,11 +177,11 @@ def _level_below(fault: Fault) -> str | None:
 
 
 def _labels_below(fault: Fault) -> dict[str, set[str]]:
-    start = () if fault.schema is schema() else ("graph",)
+    start = () if fault.schema is spec_schema() else ("graph",)
     if start and fault.schema.get("title") != "graph":
         return {}
     return {
         path[-1]: {"use", *item["required"]} & item["properties"].keys()
-        for path, item in labelled_parts(schema())
+        for path, item in labelled_parts(spec_schema())
         if path[:-1] == start and path[-1] in fault.free_keys
     }

@@ -68,6 +68,14 @@ class CodeSpec(_Object, frozen=True, kw_only=True):
     pre_experiment: str | None = None
 
 
+class ScaleSpec(_Object, frozen=True, kw_only=True):
+    """A scaler, the columns that it scales, and the split that it learns from."""
+
+    component: ComponentSpec
+    columns: Annotated[tuple[str, ...], Meta(min_length=1)]
+    fit_on: str | None = None
+
+
 class FeatureSetSpec(_Object, frozen=True, kw_only=True):
     """Rows of data: where they come from, which columns play which part, how they are split."""
 
@@ -76,6 +84,7 @@ class FeatureSetSpec(_Object, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     splits: ComponentSpec | None = None
+    scale: tuple[ScaleSpec, ...] = ()
 
 
 class NodeSpec(_Object, frozen=True, kw_only=True):
@@ -143,6 +152,7 @@ class EvalSpec(_Object, tag_field="phase", tag="eval", frozen=True, kw_only=True
     metrics: tuple[str, ...] = ()
     active: tuple[str, ...] | None = None
     batch_size: Annotated[int, Meta(ge=1)] | None = None
+    callbacks: tuple[ComponentSpec, ...] = ()
     record: RecordMode = "all"
     when: str | None = None
 
@@ -156,6 +166,7 @@ class FitSpec(_Object, tag_field="phase", tag="fit", frozen=True, kw_only=True):
     metrics: tuple[str, ...] = ()
     active: tuple[str, ...] | None = None
     freeze_after_fit: bool = True
+    callbacks: tuple[ComponentSpec, ...] = ()
     record: RecordMode = "all"
     when: str | None = None
 
@@ -254,6 +265,8 @@ def from_value(value: dict[str, Any], *, name: str) -> Spec:
             shaped[section] = {
                 label: _component_apart(item, keys) for label, item in shaped[section].items()
             }
+    if isinstance(shaped.get("data"), dict):
+        shaped["data"] = {label: _scalers_apart(item) for label, item in shaped["data"].items()}
     shaped["plan"] = _groups_tagged(shaped.get("plan"))
     spec = msgspec.convert(shaped, Spec)
     if not {"data", "graph"} <= value.keys() and not _only_calls(spec.plan):
@@ -269,6 +282,8 @@ def to_value(spec: Spec) -> dict[str, Any]:
     for section in ("losses", "metrics"):
         for label, item in value[section].items():
             value[section][label] = item.pop("component") | item
+    for feature_set in value["data"].values():
+        feature_set["scale"] = [item.pop("component") | item for item in feature_set["scale"]]
     for node in value["graph"]["nodes"].values():
         del node["merge" if node["merge"] is None else "model"]
     value["plan"] = _groups_untagged(value["plan"])
@@ -281,6 +296,8 @@ def components_of(spec: Spec) -> Iterator[tuple[Path, Kind, ComponentSpec]]:
         yield ("data", name, "source"), "source", feature_set.source
         if feature_set.splits is not None:
             yield ("data", name, "splits"), "split", feature_set.splits
+        for index, scale in enumerate(feature_set.scale):
+            yield ("data", name, "scale", index), "scaler", scale.component
     for name, node in spec.graph.nodes.items():
         if node.model is not None:
             yield ("graph", "nodes", name, "model"), "model", node.model
@@ -307,8 +324,16 @@ def _components_of_entries(
                 yield from _components_of_entries(entry.do, (*here, "do"))
             case TrainSpec():
                 yield (*here, "sampler"), "sampler", entry.sampler
-                for position, callback in enumerate(entry.callbacks):
-                    yield (*here, "callbacks", position), "callback", callback
+                yield from _callbacks(entry, here)
+            case EvalSpec() | FitSpec():
+                yield from _callbacks(entry, here)
+
+
+def _callbacks(
+    phase: TrainSpec | EvalSpec | FitSpec, path: Path
+) -> Iterator[tuple[Path, Kind, ComponentSpec]]:
+    for position, callback in enumerate(phase.callbacks):
+        yield (*path, "callbacks", position), "callback", callback
 
 
 def _only_calls(entries: tuple[Entry, ...]) -> bool:
@@ -318,8 +343,16 @@ def _only_calls(entries: tuple[Entry, ...]) -> bool:
     )
 
 
+_SCALE_KEYS = frozenset(ScaleSpec.__struct_fields__) - {"component"}
 _LOSS_KEYS = frozenset(LossSpec.__struct_fields__) - {"component"}
 _METRIC_KEYS = frozenset(MetricSpec.__struct_fields__) - {"component"}
+
+
+def _scalers_apart(feature_set: object) -> object:
+    if not isinstance(feature_set, dict) or not isinstance(feature_set.get("scale"), list):
+        return feature_set
+    scale = [_component_apart(item, _SCALE_KEYS) for item in feature_set["scale"]]
+    return feature_set | {"scale": scale}
 
 
 def _component_apart(item: object, keys: frozenset[str]) -> object:

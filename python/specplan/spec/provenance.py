@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +11,7 @@ from specplan.spec.address import missing, name_of, parts_of, step
 from specplan.spec.defaults import declared
 from specplan.spec.diagnostics import format_path
 from specplan.spec.render import snippet
+from specplan.spec.wording import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,5 +129,5 @@ def _in_short(child: Provenance) -> str:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = as_json(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from specplan.components import COMPONENTS
 from specplan.components.plugins import plugins
-from specplan.components.reference import LIVE_KINDS, OPEN_KINDS, live_name, parse
+from specplan.components.reference import OPEN_KINDS, live_name, parse
 from specplan.errors import SpecError
 from specplan.spec.diagnostics import Diagnostic, Origin, in_text_order
 from specplan.spec.model import components_of, from_value
@@ -49,7 +49,7 @@ def _check_component(kind: Kind, component: ComponentSpec) -> None:
         return
     if kind in OPEN_KINDS and isinstance(use, str) and parse(use) is not None:
         return
-    if kind in LIVE_KINDS and isinstance(use, str) and live_name(use) is not None:
+    if kind in OPEN_KINDS and isinstance(use, str) and live_name(use) is not None:
         return
     declaration = COMPONENTS[kind].get(use) if isinstance(use, str) else None
     if declaration is None and isinstance(use, str) and use in plugins(kind):

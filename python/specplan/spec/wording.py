@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,7 @@ def in_yaml(value: object) -> str:
         case str() if _PLAIN.fullmatch(value) and value not in _RESERVED:
             return value
         case _:
-            return json.dumps(value, ensure_ascii=False)
+            return as_json(value)
 
 
 _PLAIN = re.compile(r"[A-Za-z_./$][\w./$:+-]*(?<!:)")
@@ -45,6 +44,13 @@ _RESERVED = {"true", "True", "TRUE", "false", "False", "FALSE", "null", "Null", 
 def quoted(names: Iterable[str]) -> str:
     """Names in backticks, with commas between them."""
     return ", ".join(f"`{name}`" for name in names)
+
+
+def as_json(value: object) -> str:
+    """A value as JSON writes it, on one line."""
+    import json  # most specs are right, and nothing is said of them
+
+    return json.dumps(value, ensure_ascii=False)
 
 
 def with_article(noun: str) -> str:
@@ -60,7 +66,7 @@ def shown(value: object) -> str:
         case dict():
             return "mapping"
         case _:
-            return json.dumps(value, ensure_ascii=False)
+            return as_json(value)
 
 
 def kind_of(value: object) -> str:

@@ -96,9 +96,13 @@ class ArchiveWriter:
 
     def add_folder(self, name: str, folder: Path) -> None:
         """Add all files below `folder`, without empty folders. Links are followed."""
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                self.add_file(f"{name}/{path.relative_to(folder).as_posix()}", path)
+        found = (
+            Path(place) / file
+            for place, _, files in os.walk(folder, followlinks=True)
+            for file in files
+        )
+        for path in sorted(found):
+            self.add_file(f"{name}/{path.relative_to(folder).as_posix()}", path)
 
     def finish(self, kind: Kind) -> None:
         """Add the manifest, and put everything on disk."""

@@ -33,7 +33,8 @@ class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
         kind: array, arrays, bytes, figure, file, folder, json, table, tensors or text.
         bytes: of the file, or of all files of a folder.
         blake3: of the file's bytes, or of the list of a folder's files (docs/format.md).
-        epoch: where in the run it was made, as far as that was said; so are `batch` and `step`.
+        phase: path of the phase in which it was made, as far as that was said; so are `epoch`, `batch`
+            and `step`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ArtifactRow(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str
     bytes: int
     blake3: str
+    phase: str | None = None
     epoch: int | None = None
     batch: int | None = None
     step: int | None = None

@@ -1,7 +1,7 @@
 """Every path of a run. No other module joins the names of a run folder.
 
 <root>/<experiment>/<run>/
-  run.json spec.json plan.json plan.map.json environment.json
+  run.json spec.json plan.json plan.map.json environment.json scalers.json
   records/    written by Rust only
   tables/     metrics.parquet, execution-<phase>.parquet
   artifacts/ checkpoints/ logs/
@@ -15,6 +15,10 @@ import msgspec
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+EXECUTION_TABLES = "execution-*.parquet"
+"""The execution tables in the folder of tables."""
 
 
 class RunFolder(msgspec.Struct, frozen=True):
@@ -48,6 +52,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "environment.json"
 
     @property
+    def scalers_file(self) -> Path:
+        """What the scalers of the plan learned; absent where it has none."""
+        return self.path / "scalers.json"
+
+    @property
     def params_file(self) -> Path:
         """What a program said of its run; absent where it said nothing."""
         return self.path / "params.json"
@@ -55,7 +64,13 @@ class RunFolder(msgspec.Struct, frozen=True):
     @property
     def constant_files(self) -> tuple[Path, ...]:
         """What is written when the run is created, and never again."""
-        return (self.plan_file, self.spec_file, self.map_file, self.environment_file)
+        return (
+            self.plan_file,
+            self.spec_file,
+            self.map_file,
+            self.environment_file,
+            self.scalers_file,
+        )
 
     @property
     def records(self) -> Path:

@@ -14,7 +14,7 @@ from specplan.errors import StoreError
 from specplan.store.artifacts import ArtifactFolder, ArtifactRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from specplan.plan.model import Record, Results
@@ -25,6 +25,13 @@ WHOLE = -1
 """The batch of a metric that counts for a whole epoch or phase."""
 ARTIFACT = "artifact"
 """The field of the rows that tell of artifacts, in no phase and of no node."""
+RETURNED = "callback"
+"""The field of the rows that tell what callbacks returned in a phase, of no node."""
+
+
+def beside(phase: str, name: str) -> str:
+    """Where records go that belong to a phase and are no rows of its execution table."""
+    return f"{phase}@{name}"
 
 
 class Recorder:
@@ -54,6 +61,7 @@ class Recorder:
         self._artifacts = ArtifactFolder(folder.artifacts, durable=durable)
         self._artifacts_lock = threading.Lock()
         self._record_artifact: Callable[[Sequence[str], int, int], int] | None = None
+        self._returned: dict[str, Callable[..., int]] = {}
         self._unopened: list[Unopened] = []
         opened = (
             partial(Store.create, run_id=run_id)
@@ -91,11 +99,22 @@ class Recorder:
         labels = [(phase, node, split, name) for node, split, name in series]
         return self._opened(lambda: self._store.metrics(labels).log)
 
+    def texts(self, phase: str, *, node: str, field: str) -> Callable[..., int]:
+        """`record(texts, epoch, batch)` of JSON documents."""
+        return self._opened(
+            lambda: (
+                self._store.text(
+                    phase=phase, node=node, role="default", field=field, json=True
+                ).record
+            )
+        )
+
     def artifact(
         self,
         name: str,
         value: Any,
         *,
+        phase: str | None = None,
         epoch: int | None = None,
         batch: int | None = None,
         step: int | None = None,
@@ -107,7 +126,7 @@ class Recorder:
         Args:
             name: path below `artifacts/`; its suffix may choose the format, and is added where there is none.
             value: what to keep; a path means the file or folder there.
-            epoch: where in the run it was made; so are `batch` and `step`.
+            phase: path of the phase in which it was made; `epoch`, `batch` and `step` say where in it.
 
         Raises:
             TypeError: the value could only be pickled.
@@ -127,7 +146,7 @@ class Recorder:
                     raise
                 self._dropped_artifacts += 1
                 return
-            row = msgspec.structs.replace(row, epoch=epoch, batch=batch, step=step)
+            row = msgspec.structs.replace(row, phase=phase, epoch=epoch, batch=batch, step=step)
             text = msgspec.json.encode(row).decode()
             of_epoch, of_batch = (WHOLE if key is None else key for key in (epoch, batch))
             self._record_artifact([text], of_epoch, of_batch)
@@ -142,6 +161,23 @@ class Recorder:
             self._copies.finish()
         self._artifacts.sync()
         return self._store.sync(durable=True)
+
+    def returned(self, phase: str, row: Mapping[str, Any]) -> None:
+        """Keep what a callback returned in a phase: plain values, with its `epoch` and `batch` or None."""
+        if phase not in self._returned:
+            self._returned[phase] = self._opened(
+                lambda: (
+                    self._store.text(
+                        phase=beside(phase, "callbacks"),
+                        node="",
+                        role="default",
+                        field=RETURNED,
+                        json=True,
+                    ).record
+                )
+            )
+        of_epoch, of_batch = (WHOLE if row[key] is None else row[key] for key in ("epoch", "batch"))
+        self._returned[phase]([msgspec.json.encode(row).decode()], of_epoch, of_batch)
 
     def sync(self) -> None:
         """Wait until everything that was recorded is on file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +13,11 @@ if TYPE_CHECKING:
 
 
 class Status(enum.StrEnum):
-    """How a run stands, or a phase: only a phase is skipped."""
+    """How a run stands, or a phase: only a phase is skipped.
+
+    `DONE` and `ERROR` are other names of completed and failed. A text is equal to a status whatever its
+    case, under either name.
+    """
 
     CREATED = "created"
     RUNNING = "running"
@@ -22,6 +27,23 @@ class Status(enum.StrEnum):
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     SKIPPED = "skipped"
+    DONE = "completed"
+    ERROR = "failed"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Status | None:
+        return cls.__members__.get(value.upper()) if isinstance(value, str) else None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, str):
+            return NotImplemented
+        known = Status.__members__.get(other.upper())
+        return known is self
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +86,14 @@ class PhaseTiming(msgspec.Struct, frozen=True, kw_only=True):
     status: Status = Status.RUNNING
     ending: str | None = None
     reason: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None where it did not end."""
+        if self.ended_at is None:
+            return None
+        start, end = map(datetime.fromisoformat, (self.started_at, self.ended_at))
+        return (end - start).total_seconds()
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):

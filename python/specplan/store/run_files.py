@@ -126,7 +126,7 @@ class Journal:
                 raise
 
 
-def create_run(
+def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
     root: Path,
     compiled: Compiled,
     *,
@@ -135,12 +135,17 @@ def create_run(
     run_id: str | None = None,
     version: int | None = None,
     given_state: bool = False,
+    learned: Mapping[str, object] | None = None,
+    elsewhere: Mapping[str, Path] = {},
 ) -> Journal:
     """Create the folder of a new run. It appears whole: with run.json, plan and environment.
 
+    `learned` is what the scalers of the plan learned from the rows, if there are some.
+
     The run's id is the time in UTC, with a suffix where another run began in the same second; its
     version counts the runs of the experiment; both can be given. With `add_timestamp` the experiment
-    has the time in its name as well, and so one run.
+    has the time in its name as well, and so one run. A part of it that lies `elsewhere`, in a folder by
+    that name, is a link.
 
     A folder of the id that was given may be there; what is in it stays.
 
@@ -172,6 +177,8 @@ def create_run(
         write_map(compiled, aside.plan_file)
         _write_warnings(compiled, aside)
         write_atomically(aside.environment_file, encode_checked(environment))
+        if learned:
+            write_atomically(aside.scalers_file, msgspec.json.encode(learned))
         run_file = RunFile(
             run_id=run_id,
             experiment=name,
@@ -188,6 +195,10 @@ def create_run(
         )
         write_atomically(aside.run_file, encode_checked(run_file))
         write_atomically(aside.reserve, bytes(RESERVE_BYTES))
+        for part, place in elsewhere.items():
+            target = place.absolute() / name / run_id / part
+            target.mkdir(parents=True)
+            (aside.path / part).symlink_to(target)
         folder = RunFolder(experiments / run_id)
         _put(aside, folder)
         sync_folder(experiments)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -25,3 +27,8 @@ def as_tensor(array: NDArray[Any], dtype: torch.dtype) -> torch.Tensor:
 def as_recorded(array: NDArray[Any], dtype: str) -> torch.Tensor:
     """A tensor on the memory of a writable array of rows, of the item type that their channel names."""
     return as_tensor(array, getattr(torch, dtype))
+
+
+def joined(batches: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The rows of several batches in one tensor."""
+    return torch.cat(list(batches))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan._native import StoreReader
 from specplan.errors import RunError
 from specplan.plan.canonical import canonical, write_atomically
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
+from specplan.results.artifacts import artifacts_of
 from specplan.results.status import read_run_file, status_now
 from specplan.run.environment import environment, versions
 from specplan.run.git import git_state
@@ -23,6 +26,8 @@ from specplan.track.plain import encode, number, plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from specplan._native import TextReader
+    from specplan.results.artifacts import Artifacts
     from specplan.store.run_files import Journal
 
 
@@ -43,6 +48,7 @@ class TrackedRun:
         self._recorder = recorder
         self._params = dict(params)
         self._series: dict[tuple[str, ...], Callable[..., int]] = {}
+        self._texts: dict[tuple[str, str], Callable[..., int]] = {}
         self._counts: dict[tuple[str, ...], int] = {}
         self._lock = threading.Lock()
         self._ended = False
@@ -207,6 +213,41 @@ class TrackedRun:
         self._check_open()
         self._recorder.artifact(name, value, step=step)
 
+    def record_text(self, field: str, text: str, *, node: str = "") -> None:
+        """Record a JSON document under a field, and under a name below it.
+
+        Raises:
+            RunError: the run is over.
+            StoreError: the records cannot be written.
+        """
+        with self._lock:
+            self._check_open()
+            if (field, node) not in self._texts:
+                self._texts[field, node] = self._recorder.texts("", node=node, field=field)
+            self._texts[field, node]([text], WHOLE, WHOLE)
+
+    def texts(self, field: str, *, node: str = "") -> list[str]:
+        """Everything that was recorded under a field, oldest first, of earlier sessions as well."""
+        for channel in self._text_channels(field):
+            if channel.node == node:
+                return [text for at in range(channel.batches) for text in channel.at(at)]
+        return []
+
+    def text_nodes(self, field: str) -> list[str]:
+        """The names under which something was recorded of a field, in the order of the first of each."""
+        return [channel.node for channel in self._text_channels(field)]
+
+    def artifacts(self) -> Artifacts:
+        """The artifacts that were logged, of each name the newest."""
+        return artifacts_of(self.folder, self._reader())
+
+    def _text_channels(self, field: str) -> list[TextReader]:
+        return [channel for channel in self._reader().texts() if channel.field == field]
+
+    def _reader(self) -> StoreReader:
+        self._recorder.sync()
+        return StoreReader.open(str(self.folder.records))
+
     def sync(self) -> None:
         """Wait until everything that was recorded is on file."""
         self._recorder.sync()
@@ -222,6 +263,9 @@ class TrackedRun:
             said = None
             if error is not None:
                 said = ErrorRecord(type=type(error).__qualname__, message=str(error))
+                self.folder.logs.mkdir(exist_ok=True)
+                text = "".join(traceback.format_exception(error))
+                self.folder.error_log.write_text(text, "utf-8")
             self._journal.ended(status, error=said, statistics=self._recorder.statistics())
 
     def _check_open(self) -> None:

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use numpy::PyArray1;
+use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -41,6 +41,11 @@ impl Keys {
     #[getter]
     fn rows(&self) -> usize {
         self.0.codes().len()
+    }
+
+    fn among(&self, rows: PyReadonlyArray1<'_, i64>) -> PyResult<Self> {
+        let keys = self.0.among(rows.as_slice()?).map(Self);
+        keys.ok_or_else(|| PyIndexError::new_err("there is no such row"))
     }
 
     fn texts(&self, key: usize) -> PyResult<Vec<&str>> {
@@ -167,11 +172,11 @@ impl RowScan {
             .collect()
     }
 
-    fn compare(&mut self, py: Python<'_>, division: &Division) -> PyResult<(u64, Vec<Leak>)> {
+    fn compare(&self, py: Python<'_>, division: &Division) -> PyResult<(u64, Vec<Leak>)> {
         if self.0.rows() != division.0.rows() {
             return Err(PyValueError::new_err("the division is of other rows"));
         }
-        let scan = &mut self.0;
+        let scan = &self.0;
         let found = py.detach(|| scan.compare(&division.0));
         let leaks = found.leaks.iter().map(|leak| Leak {
             first: leak.first,

@@ -18,6 +18,7 @@ mod scalar;
 mod source;
 mod tree;
 mod yaml;
+mod yaml_brackets;
 mod yaml_lines;
 mod yaml_mend;
 mod yaml_message;

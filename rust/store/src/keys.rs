@@ -61,6 +61,18 @@ impl Keys {
         }
     }
 
+    /// The keys of some of the rows, numbered anew in their order; none where there is no such row.
+    #[must_use]
+    pub fn among(&self, rows: &[i64]) -> Option<Self> {
+        let rows: Option<Vec<usize>> = rows.iter().map(|&row| usize::try_from(row).ok()).collect();
+        let rows = rows.filter(|rows| rows.iter().all(|&row| row < self.codes.len()))?;
+        let columns = self.columns.iter().map(|column| KeyColumn {
+            codes: rows.iter().map(|&row| column.codes[row]).collect(),
+            texts: column.texts.clone(),
+        });
+        Some(Self::new(columns.collect()))
+    }
+
     /// The key of each row.
     #[must_use]
     pub fn codes(&self) -> &[u32] {

@@ -84,13 +84,13 @@ impl RowScan {
         true
     }
 
-    /// Compares the rows of the splits, bit by bit. The scan is over then: its memory is used for this.
+    /// Compares the rows of the splits, bit by bit.
     ///
     /// # Panics
     /// The division is of another number of rows.
     #[must_use]
-    pub fn compare(&mut self, division: &Division) -> Comparison {
-        let mut rows = std::mem::take(&mut self.hashes);
+    pub fn compare(&self, division: &Division) -> Comparison {
+        let mut rows = self.hashes.clone();
         assert_eq!(rows.len(), division.rows());
         for (row, hash) in (0_u128..).zip(&mut rows) {
             *hash = *hash & HASH_BITS | row;

@@ -47,6 +47,8 @@ def imported(source: Source, kind: str) -> Make:
         return found
     if kind in ("loss", "metric") and isinstance(found, types.FunctionType):
         return found
+    if kind == "callback" and isinstance(found, type):
+        return found  # its base is known where it is made
     wanted = f"a subclass of `{base.__module__}.{base.__qualname__}`" if base else "a function"
     if kind == "loss":
         wanted += " or a function"

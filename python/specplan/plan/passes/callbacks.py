@@ -13,8 +13,10 @@ from specplan.components.metric import (
     MeanSquaredErrorMetric,
     RootMeanSquaredError,
 )
-from specplan.plan.model import EarlyStopping, Evaluation
+from specplan.plan.model import Callback, EarlyStopping, Evaluation
 from specplan.plan.passes.outline import Measured
+from specplan.plan.passes.own_component import LiveObject, OwnCode
+from specplan.spec.model import TrainSpec
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from specplan.plan.passes.objectives import Chosen
     from specplan.plan.passes.phase import PhaseScheduler
     from specplan.spec.diagnostics import Path
-    from specplan.spec.model import TrainSpec
+    from specplan.spec.model import EvalSpec, FitSpec
 
 _TRAIN_LOSS = "train_loss"
 
@@ -73,6 +75,31 @@ def evaluations(
     return known if len(known) == len(built) else None
 
 
+def own_callbacks(
+    phase: PhaseScheduler, spec: TrainSpec | EvalSpec | FitSpec
+) -> tuple[Callback, ...]:
+    """The callbacks of a phase that are not built in."""
+    found: dict[str, Callback] = {}
+    for component, path in _callbacks(phase, spec):
+        if isinstance(component, OwnCode | LiveObject):
+            label = _label(component)
+            if label in found:
+                message = f"this phase has two callbacks `{label}`"
+                phase.context.error("SP304", message, path, hint="give one another `label`")
+            found[label] = Callback(label=label, component=component.component)
+        elif component is not None and not isinstance(spec, TrainSpec):
+            use = spec.callbacks[int(path[-1])]["use"]
+            message = f"`{use}` happens between epochs, and only a train phase has some"
+            phase.context.error("SP663", message, (*path, "use"))
+    return tuple(found.values())
+
+
+def _label(component: OwnCode | LiveObject) -> str:
+    if isinstance(component, LiveObject):
+        return str(component.value.label)
+    return str(component.given.get("label") or component.signature.name)
+
+
 def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> EarlyStopping | None:
     """The early stopping of a train phase, if it has one."""
     callbacks = list(_callbacks(phase, spec))
@@ -90,6 +117,8 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
             phase.context.error("SP304", "this phase has two callbacks early_stopping", path)
         # A faulty callback or loss list might have produced the name.
         uncertain = phase.context.reported((*phase.path, "callbacks")) or not losses.complete
+        # What callbacks of the user's return is known when they do.
+        uncertain |= any(isinstance(each, OwnCode | LiveObject) for each, _ in callbacks)
         if component.monitor in series:
             monitored.add(series[component.monitor].evaluation)
             # The number of epochs may be what is wrong, under this key or another.
@@ -192,7 +221,9 @@ def _warn_of_rare_evaluation(
         phase.context.warning("SP660", message, (*path, "every_n_epochs"), also=also)
 
 
-def _callbacks(phase: PhaseScheduler, spec: TrainSpec) -> Iterator[tuple[object | None, Path]]:
+def _callbacks(
+    phase: PhaseScheduler, spec: TrainSpec | EvalSpec | FitSpec
+) -> Iterator[tuple[object | None, Path]]:
     for index in range(len(spec.callbacks)):
         path = (*phase.path, "callbacks", index)
         yield phase.resolved.get(path), path

@@ -10,7 +10,6 @@ from specplan.components import COMPONENTS
 from specplan.components.component import Component
 from specplan.components.optimizer import SGD, Adam, AdamW
 from specplan.components.reference import live_name
-from specplan.models.sklearn import table
 from specplan.plan.model import Component as PlanComponent
 from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
 from specplan.spec.model import components_of
@@ -19,6 +18,7 @@ from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
     from specplan.components import Kind
+    from specplan.models.sklearn.table import Estimator
     from specplan.plan.passes.context import Context
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import ComponentSpec
@@ -28,7 +28,7 @@ class SklearnModel(msgspec.Struct, frozen=True, kw_only=True):
     """A scikit-learn estimator with the arguments that the spec gives it, in the form of a plan."""
 
     use: str
-    estimator: table.Estimator
+    estimator: Estimator
     given: dict[str, Any]
 
 
@@ -105,12 +105,17 @@ def _check_optimizer(context: Context, component: Component, path: Path) -> None
 
 
 def _meant_estimator(use: str) -> str | None:
+    from specplan.models.sklearn import table
+
     by_class = {known.partition(":")[2]: known for known in table.estimators()}
     name = closest(use.replace(":", ".").rpartition(".")[2], by_class)
     return f"did you mean `{by_class[name]}`?" if name else None
 
 
 def _estimator(context: Context, written: ComponentSpec, path: Path) -> SklearnModel | None:
+    # The table is long, and most specs name no estimator.
+    from specplan.models.sklearn import table
+
     use: str = written["use"]
     estimator = table.estimators().get(use)
     if estimator is None:
@@ -133,8 +138,10 @@ def _estimator(context: Context, written: ComponentSpec, path: Path) -> SklearnM
 
 
 def _fault(
-    use: str, estimator: table.Estimator, name: str, value: Any
+    use: str, estimator: Estimator, name: str, value: Any
 ) -> tuple[str, str, str | None] | None:
+    from specplan.models.sklearn import table
+
     short = use.partition(":")[2]
     if name in estimator.closed:
         return "SP403", f"{short}: `{name}` takes Python objects only, it cannot be set here", None

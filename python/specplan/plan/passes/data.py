@@ -10,10 +10,12 @@ import msgspec
 from specplan._native import read_table_header
 from specplan.components.source import ArrowFile, MemoryTable, ParquetFile
 from specplan.data.beside import beside, looks_like
+from specplan.data.column_names import RAW, TRANSFORMED
 from specplan.errors import DataError
 from specplan.plan.dtypes import NUMBERS
 from specplan.plan.memory import MemoryTableError, read_memory_header
 from specplan.plan.model import Column, Data, Source, Split
+from specplan.plan.passes.scaling import scale
 from specplan.plan.passes.splits import Rows, divide
 from specplan.plan.shapes import LARGEST_SIZE, show
 from specplan.spec.suggest import closest
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan._native import ColumnHeader, TableHeader
-    from specplan.data.split import Cut
+    from specplan.data.cut import Cut
     from specplan.plan.memory import MemoryColumn, MemoryHeader
     from specplan.plan.model import Shape
     from specplan.plan.passes.components import Resolved
@@ -41,7 +43,9 @@ class FeatureSet(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a FeatureSet, which may be less than the plan needs.
 
     Attributes:
-        columns: every column that the spec lists; None for one whose type is not known.
+        columns: every column that the spec lists, and those that scalers make; None for one whose
+            type is not known.
+        scaled: those that scalers make.
         rows: None where the file could not be read.
         splits: rows of each split that is defined; None where the number is not known.
         table: where the rows are; None where it could not be read.
@@ -52,11 +56,26 @@ class FeatureSet(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     features: tuple[str, ...]
     columns: dict[str, Column | None]
+    scaled: frozenset[str] = frozenset()
     rows: int | None
     splits: dict[str, int | None]
     table: Table | None
     cut: Cut | None
     data: Data | None
+
+    def read(self, column: str) -> str | None:
+        """The column that a reference means: what scalers made of it, `NAME.raw` as it is stored; None for none."""
+        made = f"{column}.{TRANSFORMED}"
+        if made in self.scaled:
+            return made
+        if column in self.columns:
+            return column
+        stored = column.removesuffix(f".{RAW}")
+        return stored if stored in self.columns and stored not in self.scaled else None
+
+    def stored(self, column: str) -> str:
+        """The column that one of the plan is made of: itself, or what scalers made it of."""
+        return column.removesuffix(f".{TRANSFORMED}") if column in self.scaled else column
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,9 +114,11 @@ def _feature_set(
     splits = divide(
         context, resolved, Rows(label=label, spec=spec, table=table, rows=rows, columns=columns)
     )
+    scaled = scale(context, resolved, label, columns, splits.sizes)
+    columns |= scaled.columns
     known = {name: column for name, column in columns.items() if column is not None}
     counted = {name: size for name, size in splits.sizes.items() if size is not None}
-    complete = len(known) == len(columns) and len(counted) == len(splits.sizes)
+    complete = len(known) == len(columns) and len(counted) == len(splits.sizes) and scaled.right
     data = (
         Data(
             source=table.source,
@@ -105,6 +126,7 @@ def _feature_set(
             columns=known,
             splitter=splits.splitter,
             splits=tuple(Split(name=name, rows=size) for name, size in counted.items()),
+            scale=scaled.scale,
         )
         if table and rows is not None and complete
         else None
@@ -113,6 +135,7 @@ def _feature_set(
         label=label,
         features=spec.features,
         columns=columns,
+        scaled=frozenset(scaled.columns),
         rows=rows,
         splits=splits.sizes,
         table=table,

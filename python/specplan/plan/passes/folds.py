@@ -9,6 +9,7 @@ import msgspec
 from specplan.components.repetition import Folds
 from specplan.data.folds import fold_size
 from specplan.plan.model import Fold, Split
+from specplan.plan.passes.fold_keys import fold_keys, keyed_sizes, too_few
 from specplan.plan.streams import written_seed_of
 from specplan.spec.wording import did_you_mean, quoted
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.data import FeatureSet
+    from specplan.plan.passes.fold_keys import FoldKeys
     from specplan.spec.diagnostics import Path
 
 Sizes = dict[str, int | None]
@@ -44,11 +46,13 @@ class Cutter:
     Attributes:
         folds: what the plan says of each fold, by FeatureSet and path.
         pooled: the splits that were cut, by FeatureSet; None for all rows.
+        places: of each group, by its path, where the spec says that it is run for folds.
     """
 
     def __init__(self, context: Context, data: Mapping[str, FeatureSet]) -> None:
         self.folds: dict[str, dict[str, Fold]] = {label: {} for label in data}
         self.pooled: dict[str, set[str | None]] = {label: set() for label in data}
+        self.places: dict[str, Path] = {}
         self._context = context
         self._data = data
 
@@ -64,32 +68,39 @@ class Cutter:
             return None
         if feature_set is None or not self._may_shuffle(feature_set, place):
             return None
+        keys = fold_keys(self._context, self._data[feature_set], folds, place)
+        if keys is None:
+            return None
+        self.places[group] = place
         outer = around.get(feature_set)
         sizes = outer.sizes if outer is not None else self._data[feature_set].splits
         of = self._pooled(folds, place, feature_set, sizes, outer)
         self.pooled[feature_set].update(of or (None,))
         rows = self._rows(feature_set, of, sizes)
+        fold = None
         parts: list[int | None] = [None] * folds.n
-        if rows is not None:
-            if folds.n > rows:
-                message = f"{folds.n} folds cannot be cut from {rows} rows"
-                self._context.error("SP716", message, (*place, "n"), hint=f"at most {rows} can")
-                rows = None
-            else:
-                parts = [fold_size(rows, folds.n, index) for index in range(folds.n)]
-        seed = self._seed(folds, feature_set, group)
+        if rows is not None and of is not None:
+            fold = Fold(
+                n=folds.n,
+                index=0,
+                seed=self._seed(folds, feature_set, group),
+                of=of,
+                within=outer.path if outer is not None else None,
+                train=Split(name=folds.train, rows=rows),
+                val=Split(name=folds.val, rows=0),
+                group_by=keys.group_by,
+                stratify_by=keys.stratify_by,
+            )
+            parts = self._sizes(fold, keys, feature_set, place)
         pooled = frozenset(of or ()) | (outer.pooled if outer is not None else frozenset())
         cuts = []
         for index, size in enumerate(parts):
             left = None if rows is None or size is None else rows - size
             path = f"{group}.fold_{index}"
-            if of is not None and left is not None and size is not None:
-                self.folds[feature_set][path] = Fold(
-                    n=folds.n,
+            if fold is not None and left is not None and size is not None:
+                self.folds[feature_set][path] = msgspec.structs.replace(
+                    fold,
                     index=index,
-                    seed=seed,
-                    of=of,
-                    within=outer.path if outer is not None else None,
                     train=Split(name=folds.train, rows=left),
                     val=Split(name=folds.val, rows=size),
                 )
@@ -105,20 +116,29 @@ class Cutter:
         return cuts
 
     def _may_shuffle(self, feature_set: str, place: Path) -> bool:
-        """Whether folds, which deal out single rows, leave whole what the splitter keeps together."""
+        """Whether the splitter leaves the order of the rows open, as folds do."""
         written = self._context.spec.data[feature_set].splits or {}
-        path: Path = ("data", feature_set, "splits")
-        if written.get("use") == "ordered":
-            message = f"the rows of {feature_set} are in an order that folds do not keep"
-            place_of = (*path, "use")
-        elif written.get("group_by"):
-            message = f"the rows of {feature_set} are in groups that folds would part"
-            place_of = (*path, "group_by")
-        else:
+        if written.get("use") != "ordered":
             return True
+        message = f"the rows of {feature_set} are in an order that folds do not keep"
+        place_of = ("data", feature_set, "splits", "use")
         hint = "measure with several phases on splits of a column instead: `{use: column, ...}`"
         self._context.error("SP718", message, place, hint=hint, also=[(place_of, "said here")])
         return False
+
+    def _sizes(self, fold: Fold, keys: FoldKeys, feature_set: str, place: Path) -> list[int | None]:
+        """Rows of each part; None where they cannot be known, or there are too few."""
+        rows = fold.train.rows
+        if fold.n > rows:
+            too_few(self._context, fold.n, f"{rows} rows", rows, place)
+        elif not keys.columns:
+            return [fold_size(rows, fold.n, index) for index in range(fold.n)]
+        else:
+            known = self._data[feature_set]
+            sizes = keyed_sizes(self._context, known, fold, keys, self.folds[feature_set], place)
+            if sizes is not None:
+                return sizes
+        return [None] * fold.n
 
     def _feature_set(self, folds: Folds, place: Path) -> str | None:
         if folds.data is None and len(self._data) == 1:

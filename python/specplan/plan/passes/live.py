@@ -87,6 +87,10 @@ def live_model(
     return OwnModel(model.component, gave.shape, gave.parameters), dtype
 
 
+_CALLBACK = "specplan.run.callback:Callback"
+"""The base of callbacks, which only a run may import."""
+
+
 def _type_of_model(value: Any) -> str:
     if isinstance(value, TorchModelWrapper):
         return type_of(value.model if value.model_class is None else value.model_class)
@@ -103,4 +107,9 @@ def _refused(kind: Kind, value: Any) -> str | None:
             return None if right else "a model is a torch module or a class of such"
         case "loss" | "metric" | "optimizer":
             return None if callable(value) else f"what makes or is a {kind} can be called"
+        case "callback":
+            right = any(
+                f"{each.__module__}:{each.__name__}" == _CALLBACK for each in type(value).__mro__
+            )
+            return None if right else "a callback is an instance of specplan.Callback"
     return None

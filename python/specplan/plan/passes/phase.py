@@ -9,7 +9,7 @@ import msgspec
 from specplan.components.component import Component
 from specplan.components.sampler import Simple
 from specplan.plan.model import Eval, Fit, Record, Sampler, Train
-from specplan.plan.passes.callbacks import early_stopping, evaluations
+from specplan.plan.passes.callbacks import early_stopping, evaluations, own_callbacks
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.objectives import Chosen
 from specplan.plan.passes.outline import Measured, Outline
@@ -213,6 +213,7 @@ class PhaseScheduler:
         recorded: set[str],
     ) -> dict[str, Any] | None:
         """The fields that every phase has, but `steps`."""
+        callbacks = own_callbacks(self, self.spec)
         known = self.wired.nodes.keys() >= set(nodes)
         if source is None or rows is None or not (losses.complete and metrics.complete and known):
             return None
@@ -229,6 +230,7 @@ class PhaseScheduler:
             "records": self._records(source, nodes, recorded) if keeps else (),
             "passes": self.step.passes,
             "guards": self.step.guards,
+            "callbacks": callbacks,
         }
 
     def _outline(

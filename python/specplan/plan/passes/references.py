@@ -99,9 +99,13 @@ def _joined(
         context.error("SP307", message, path)
         return None
     together = tuple(name for read in columns for name in read.columns)
-    whole = together == data[names[0]].features and _ALL_FEATURES not in data[names[0]].columns
+    whole = together == _features(data[names[0]]) and _ALL_FEATURES not in data[names[0]].columns
     value = f"{names[0]}.{_ALL_FEATURES if whole else '+'.join(together)}"
     return ColumnsOf(value=value, feature_set=names[0], columns=together, joined=True)
+
+
+def _features(feature_set: FeatureSet) -> tuple[str, ...]:
+    return tuple(feature_set.read(name) or name for name in feature_set.features)
 
 
 def _resolve(
@@ -133,15 +137,16 @@ def _columns_of(
 ) -> ColumnsOf | None:
     owner, _, column = text.partition(".")
     known = feature_set.columns
-    if column in known:
-        return ColumnsOf(value=text, feature_set=owner, columns=(column,), joined=False)
+    read = feature_set.read(column)
+    if read is not None:
+        return ColumnsOf(value=text, feature_set=owner, columns=(read,), joined=False)
     if column == _ALL_FEATURES and not feature_set.features:
         if not context.damaged(("data", owner, "features")):
             message = f"`{text}`: FeatureSet {owner} lists no features"
             context.error("SP302", message, path, also=[(("data", owner, "features"), "here")])
         return None
     if column == _ALL_FEATURES:
-        return ColumnsOf(value=text, feature_set=owner, columns=feature_set.features, joined=True)
+        return ColumnsOf(value=text, feature_set=owner, columns=_features(feature_set), joined=True)
     if any(context.damaged(("data", owner, domain)) for domain in _DOMAINS):
         return None
     if not column:

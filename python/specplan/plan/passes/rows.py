@@ -6,8 +6,10 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from specplan._native import scan_rows
-from specplan.data.scan import LEAK_HINT, leak, not_finite
+from specplan.data.scan import FOLD_LEAK_HINT, LEAK_HINT, fold_leak, leak, not_finite
 from specplan.errors import DataError
+from specplan.plan.fold_rows import outer_folds
+from specplan.plan.passes.fold_keys import rows_in
 from specplan.plan.reads import columns_read, splits_read
 
 if TYPE_CHECKING:
@@ -54,7 +56,8 @@ def look(
             continue
         scan = _scan(context, feature_set, columns)
         if scan is not None:
-            _report(context, feature_set, columns, scan, splits[label])
+            _report_values(context, feature_set, columns, scan, splits[label])
+            _report_leaks(context, feature_set, len(columns.inputs), scan, scheduled)
             seen.append(label)
     return frozenset(seen)
 
@@ -65,7 +68,9 @@ def _scan(context: Context, feature_set: FeatureSet, columns: ColumnsRead) -> Ro
     assert table.file is not None
     assert data is not None
     assert table.source.use != "memory"
-    wanted = [(name, prod(data.columns[name].shape)) for name in columns.all]
+    # What scalers make of rows is equal and finite where the rows are.
+    stored = [data.scaled.get(name, name) for name in columns.all]
+    wanted = [(name, prod(data.columns[name].shape)) for name in stored]
     try:
         return scan_rows(str(table.file), table.source.use, wanted, data.rows)
     except DataError as error:
@@ -78,7 +83,7 @@ def _scan(context: Context, feature_set: FeatureSet, columns: ColumnsRead) -> Ro
         return None
 
 
-def _report(
+def _report_values(
     context: Context,
     feature_set: FeatureSet,
     columns: ColumnsRead,
@@ -88,19 +93,38 @@ def _report(
     whole = None in splits or set(feature_set.splits) <= set(splits)
     for name, column in zip(columns.all, scan.columns, strict=True):
         if column.not_finite:
-            message, place = not_finite(name, column), _place(context, feature_set.label, name)
+            message, place = (
+                not_finite(name, column),
+                _place(context, feature_set.label, feature_set.stored(name)),
+            )
             # Which rows are in a split is not asked here: the run refuses those that it reads.
             if name in columns.finite and whole:
                 context.error("SP514", message, place)
             else:
                 context.warning("SP514", message, place)
-    splitter = feature_set.data.splitter if feature_set.data else None
-    if feature_set.cut is None or splitter is None or splitter.args["leaks"] == "allow":
+
+
+def _report_leaks(
+    context: Context, feature_set: FeatureSet, inputs: int, scan: RowScan, scheduled: Schedule
+) -> None:
+    splitter = feature_set.data.splitter if feature_set.data is not None else None
+    if splitter is not None and splitter.args["leaks"] == "allow":
         return
-    found = leak(scan, len(columns.inputs), feature_set.cut, splits)
-    if found is not None:
-        path: Path = ("data", feature_set.label, "splits")
-        context.warning("SP506", found, path, hint=LEAK_HINT)
+    folds = scheduled.folds[feature_set.label]
+    if feature_set.cut is not None:
+        read = splits_read(scheduled.phases, scheduled.folds)[feature_set.label]
+        found = leak(scan, inputs, feature_set.cut, read)
+        if found is not None:
+            path: Path = ("data", feature_set.label, "splits")
+            context.warning("SP506", found, path, hint=LEAK_HINT)
+            return
+    rows = rows_in(feature_set, folds) if folds else None
+    for label, fold in outer_folds(folds).items():
+        assert rows is not None, "there are no folds of what could not be read"
+        found = fold_leak(scan, inputs, rows.parts(fold), rows.rows)
+        if found is not None:
+            place = scheduled.fold_places[label.rpartition(".")[0]]
+            context.warning("SP506", found, place, hint=FOLD_LEAK_HINT)
 
 
 def _place(context: Context, label: str, name: str) -> Path:

@@ -31,6 +31,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
         outlines: all of them, of passes that are alike only the first.
         folds: what the splits are in the passes of a cross-validation, by FeatureSet and pass.
         pooled: splits that are cut into folds, by FeatureSet; None for all rows.
+        fold_places: of each group that is run for folds, by its path, where the spec says so.
     """
 
     phases: tuple[Phase, ...]
@@ -39,6 +40,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     activity: Activity
     folds: dict[str, dict[str, Fold]]
     pooled: dict[str, set[str | None]]
+    fold_places: dict[str, Path]
 
 
 def schedule(context: Context, parts: Parts) -> Schedule:
@@ -76,6 +78,7 @@ def schedule(context: Context, parts: Parts) -> Schedule:
         activity=activity,
         folds=unrolling.folds,
         pooled=unrolling.pooled,
+        fold_places=unrolling.fold_places,
     )
 
 

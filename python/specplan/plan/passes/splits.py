@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan._native import read_keys
-from specplan.components.split import ColumnSplit, OrderedSplit, RandomSplit
-from specplan.data.split import Cut, CutError, cut, in_cut_order, key_columns, listed
+from specplan.components.split import (
+    ColumnSplit,
+    ConditionSplit,
+    RandomSplit,
+    RowsSplit,
+    Splitter,
+)
+from specplan.data.cut import Cut, CutError
+from specplan.data.split import cut, in_cut_order, key_columns, listed
 from specplan.errors import DataError
 from specplan.plan.passes.components import as_plan
 from specplan.plan.streams import written_seed_of
@@ -18,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from specplan._native import Keys
-    from specplan.components.split import Splitter
     from specplan.plan.model import Column, Component
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
@@ -62,17 +68,17 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
 def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
     """Check the splitter of a FeatureSet, and decide which rows go where."""
     written: Any = rows.spec.splits or {}
-    names = written.get("splits" if written.get("use") == "column" else "ratios")
+    names = written.get("splits", written.get("ratios"))
     # A split component that is faulty still says which names are defined.
     sizes: dict[str, int | None] = dict.fromkeys(names) if isinstance(names, dict) else {}
     splitter = resolved.get(rows.path)
-    if not isinstance(splitter, RandomSplit | OrderedSplit | ColumnSplit):
+    if not isinstance(splitter, Splitter):
         return Splits(sizes=sizes)
     if not _ratios_add_up(context, splitter, rows.path):
         return Splits(sizes=sizes)
     if isinstance(splitter, RandomSplit):
         splitter = _complete(context, splitter, rows.label)
-    if isinstance(splitter, ColumnSplit):
+    if isinstance(splitter, ColumnSplit | ConditionSplit | RowsSplit):
         splitter = msgspec.structs.replace(splitter, splits=in_cut_order(splitter.splits))
     keyed = _check_columns(context, splitter, rows)
     plan = as_plan(splitter)
@@ -80,8 +86,7 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
     if seed_is_wrong or not keyed or rows.rows is None or rows.table is None:
         return Splits(splitter=plan, sizes=sizes)
     try:
-        keys = _keys(rows.table, key_columns(splitter))
-        found = cut(splitter, rows.rows, keys)
+        found = _cut(splitter, rows, rows.table, rows.rows)
     except DataError as error:
         message = error.message.replace(str(rows.table.file), rows.table.called)
         context.error(error.code or "SP508", message, rows.path)
@@ -109,7 +114,7 @@ def _complete(context: Context, splitter: RandomSplit, label: str) -> RandomSpli
 
 
 def _ratios_add_up(context: Context, splitter: Splitter, path: Path) -> bool:
-    if isinstance(splitter, ColumnSplit):
+    if isinstance(splitter, ColumnSplit | ConditionSplit | RowsSplit):
         return True
     total = sum(splitter.ratios.values())
     if abs(total - 1) <= _RATIO_TOLERANCE:
@@ -132,13 +137,21 @@ def _check_columns(context: Context, splitter: Splitter, rows: Rows) -> bool:
         context.error("SP510", message, (*rows.path, "stratify_by"), also=also)
         return False
     usable = [
-        _check_column(context, parameter, name, place, rows)
+        check_column(context, parameter, name, place, rows)
         for parameter, name, place in _named_columns(splitter, rows)
     ]
     return all(usable)
 
 
 def _named_columns(splitter: Splitter, rows: Rows) -> Iterator[tuple[str, str, Path]]:
+    if isinstance(splitter, ConditionSplit | RowsSplit):
+        for split, said in splitter.splits.items():
+            place = (*rows.path, "splits", split)
+            if isinstance(said, str):
+                yield "rows", said, place
+            else:
+                yield from (("condition", name, (*place, name)) for name in said)
+        return
     for parameter in ("group_by", "stratify_by", "column"):
         columns = listed(getattr(splitter, parameter, ()))
         written = rows.spec.splits[parameter] if columns and rows.spec.splits else None
@@ -147,7 +160,8 @@ def _named_columns(splitter: Splitter, rows: Rows) -> Iterator[tuple[str, str, P
             yield parameter, name, place if isinstance(written, str) else (*place, index)
 
 
-def _check_column(context: Context, parameter: str, name: str, place: Path, rows: Rows) -> bool:
+def check_column(context: Context, parameter: str, name: str, place: Path, rows: Rows) -> bool:
+    """Whether a column can be the key of rows: it is there, of text, integers or booleans, and has no nulls."""
     if name not in rows.columns:
         held = [header.name for header in rows.table.header.columns] if rows.table else []
         hint = did_you_mean(name, rows.columns)
@@ -159,10 +173,16 @@ def _check_column(context: Context, parameter: str, name: str, place: Path, rows
     column = rows.columns[name]
     if column is None or rows.table is None:
         return False
-    if column.shape or not _is_key(column.dtype):
+    if parameter == "condition" and rows.table.file is None:
+        return True
+    usable = _is_position if parameter == "rows" else _is_key
+    if column.shape or not usable(column.dtype):
         what = f"lists of {column.dtype}" if column.shape else column.dtype
-        message = f"column `{name}` is {what}; `{parameter}` needs text, integers or booleans"
+        needed = "integers or booleans" if parameter == "rows" else "text, integers or booleans"
+        message = f"column `{name}` is {what}; `{parameter}` needs {needed}"
         hint = "put the class or group of a row into a column of its own, in `tags`"
+        if parameter == "rows":
+            hint = "true or a position for the rows of the split, false or -1 for others"
         context.error("SP509", message, place, hint=hint)
         return False
     nulls = next(header.nulls for header in rows.table.header.columns if header.name == name)
@@ -178,9 +198,23 @@ def _is_key(dtype: str) -> bool:
     )
 
 
-def _keys(table: Table, names: tuple[str, ...]) -> Keys | None:
-    if not names:
-        return None
+def _is_position(dtype: str) -> bool:
+    return dtype == "bool" or dtype.startswith(("int", "uint"))
+
+
+def _cut(splitter: Splitter, rows: Rows, table: Table, count: int) -> Cut:
+    names = key_columns(splitter)
+    if isinstance(splitter, ConditionSplit | RowsSplit) and table.file is None:
+        from specplan.data.chosen_rows import choose
+
+        return choose(splitter, {name: table.arrays[name] for name in names})
+    known = [rows.columns[name] for name in names]
+    dtypes = [column.dtype for column in known if column is not None]
+    return cut(splitter, count, keys_in(table, names) if names else None, dtypes)
+
+
+def keys_in(table: Table, names: tuple[str, ...]) -> Keys:
+    """The keys that columns make of all rows. Raises DataError where the file cannot be read."""
     if table.file is not None:
         assert table.source.use != "memory"
         return read_keys(str(table.file), table.source.use, names)

@@ -90,6 +90,11 @@ class Unrolling:
         """The splits that are cut into folds, by FeatureSet; None for all rows."""
         return self._cutter.pooled
 
+    @property
+    def fold_places(self) -> dict[str, Path]:
+        """Where the spec says that a group is run for folds, by the path of the group."""
+        return self._cutter.places
+
     def steps(self) -> Iterator[Step]:
         """Every phase of every pass; none where there are too many."""
         spec = self._context.spec

@@ -59,7 +59,7 @@ def _nodes(context: Context, parts: Parts, schedule: Schedule) -> None:
 
 def _columns(context: Context, parts: Parts) -> None:
     read = {
-        (columns.feature_set, name)
+        (columns.feature_set, parts.data[columns.feature_set].stored(name))
         for reads in parts.wired.columns.values()
         for columns in reads
         for name in columns.columns
@@ -86,6 +86,7 @@ def _splits(context: Context, parts: Parts, schedule: Schedule, misread: Collect
             read.setdefault(outline.source, set()).update(found)
     for label, found in read.items():
         found.update(schedule.pooled[label])
+        found.update(scale.fit_on for scale in context.spec.data[label].scale)
         splits = parts.data[label].splits
         unread = [name for name in splits if name not in found]
         if not unread or label in misread:
@@ -95,7 +96,9 @@ def _splits(context: Context, parts: Parts, schedule: Schedule, misread: Collect
             context.warning(_CODE, message, ("data", label, "splits"), key=True)
             continue
         message = f"no phase reads split {quoted(unread)} of {label}"
-        place = ("data", label, "splits", "ratios", unread[0])
+        written = context.spec.data[label].splits or {}
+        shares = "ratios" if "ratios" in written else "splits"
+        place = ("data", label, "splits", shares, unread[0])
         context.warning(_CODE, message, place, key=True)
 
 

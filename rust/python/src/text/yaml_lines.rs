@@ -84,20 +84,28 @@ impl<'t> Lines<'t> {
         [1, 8, 2, 4].map(of_space).into()
     }
 
-    /// The line, and what hangs on it, with the indentation of one above.
+    fn below(&self, line: &Line<'t>) -> Option<Line<'t>> {
+        let mut lines = (line.index + 1..self.starts.len()).map(|index| self.line(index));
+        lines.find(|line| !line.is_blank())
+    }
+
+    /// Keys without a colon that something hangs on: `nodes`, and below it a deeper line.
+    pub(super) fn bare_keys(&self, near: &[Line<'t>]) -> Vec<Problem> {
+        let hangs = |line: &&Line<'t>| {
+            let below = self.below(line);
+            below.is_some_and(|below| below.margin().len() > line.margin().len())
+        };
+        let bare = near.iter().filter(hangs);
+        bare.filter_map(Line::bare_key).collect()
+    }
+
+    /// The line, alone or with what hangs on it, with the indentation of one near it: what changes the fewest lines first.
     pub(super) fn indentations(&self, stopped: &Line<'t>) -> Vec<Problem> {
         let mut found = Vec::new();
-        for line in self.upwards(stopped, 2) {
+        for line in self.suspects(stopped) {
             let own = line.margin().len();
-            let mut widths: Vec<usize> = Vec::new();
-            for above in self.upwards(&line, 12).iter().skip(1) {
-                let inner = above.margin().len() + above.dashes();
-                for width in [above.margin().len(), inner] {
-                    if width != own && !widths.contains(&width) {
-                        widths.push(width);
-                    }
-                }
-            }
+            let below = self.below(&line);
+            let mut widths = self.widths(&line);
             widths.sort_by_key(|width| width.abs_diff(own));
             let block = (line.index + 1..self.starts.len()).map(|index| self.line(index));
             let block = block.take_while(|below| below.is_blank() || below.margin().len() >= own);
@@ -105,13 +113,50 @@ impl<'t> Lines<'t> {
                 .chain(block.filter(|below| !below.is_blank()))
                 .collect();
             for &width in widths.iter().take(4) {
-                found.push(line.indented(&block, width));
+                // What a key opens stays below it.
+                let keeps = |below: &Line<'t>| {
+                    let deeper = below.margin().len();
+                    !line.opens() || deeper <= own || width < deeper
+                };
+                if below.as_ref().is_none_or(keeps) {
+                    found.push(line.indented(&block[..1], width, below.as_ref()));
+                }
                 if block.len() > 1 {
-                    found.push(line.indented(&block[..1], width));
+                    found.push(line.indented(&block, width, None));
                 }
             }
         }
+        found.sort_by_key(|problem| problem.edits.len());
         found
+    }
+
+    /// A line, the one above it, and the nearest above that is indented less.
+    fn suspects(&self, stopped: &Line<'t>) -> Vec<Line<'t>> {
+        let mut lines = self.upwards(stopped, 2);
+        let mut above = std::iter::successors(self.above(stopped), |line| self.above(line));
+        let outer = above.find(|line| line.margin().len() < stopped.margin().len());
+        let other = outer.filter(|outer| lines.iter().all(|line| line.index != outer.index));
+        lines.extend(other);
+        lines
+    }
+
+    /// How far the lines near one are indented, where it is otherwise; dashes of lists count.
+    fn widths(&self, line: &Line<'t>) -> Vec<usize> {
+        let above = self.upwards(line, 12);
+        let below = std::iter::successors(self.below(line), |line| self.below(line));
+        // The first line sets the measure.
+        let after = usize::from(above.len() > 1);
+        let near = above.into_iter().skip(1).chain(below.take(after));
+        let mut widths: Vec<usize> = Vec::new();
+        for other in near {
+            let inner = other.margin().len() + other.dashes();
+            for width in [other.margin().len(), inner] {
+                if width != line.margin().len() && !widths.contains(&width) {
+                    widths.push(width);
+                }
+            }
+        }
+        widths
     }
 }
 
@@ -132,7 +177,7 @@ impl Line<'_> {
     }
 
     /// What the line says behind its margin and dashes, without a comment, and where it starts.
-    fn content(&self) -> (usize, &str) {
+    pub(super) fn content(&self) -> (usize, &str) {
         let start = self.margin().len() + self.dashes();
         let rest = &self.text[start.min(self.text.len())..];
         let mut quote = None;
@@ -226,6 +271,40 @@ impl Line<'_> {
         Some(Problem::syntax(range, message).hint(hint).edit(gap, ": "))
     }
 
+    /// A key alone on its line.
+    fn bare_key(&self) -> Option<Problem> {
+        let (start, content) = self.content();
+        let key = self.key().filter(|key| key.len() == content.len())?;
+        let range = start..start + key.len();
+        let message = format!("a colon is missing after `{key}`");
+        Some(
+            Problem::syntax(range.clone(), message)
+                .hint(format!("write `{key}:`"))
+                .edit(range.end..range.end, ":"),
+        )
+    }
+
+    fn opens(&self) -> bool {
+        self.content().1.ends_with(':')
+    }
+
+    /// `-phase: train`
+    pub(super) fn no_space_after_dash(&self) -> Option<Problem> {
+        let content = self.text.trim_start();
+        let item = content.strip_prefix('-')?;
+        let named = item.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+        if !named || !item.contains(':') {
+            return None;
+        }
+        let dash = self.start + self.text.len() - content.len();
+        let hint = format!("write `- {}`", shortened(item));
+        Some(
+            Problem::syntax(dash..dash + 1, "a space is missing after this dash")
+                .hint(hint)
+                .edit(dash + 1..dash + 1, " "),
+        )
+    }
+
     /// A quote that nothing closes on its line.
     pub(super) fn open_string(&self) -> Option<Problem> {
         let (start, content) = self.content();
@@ -278,55 +357,6 @@ impl Line<'_> {
         Some(edits.fold(problem, |problem, range| problem.edit(range, "\\\\")))
     }
 
-    fn brackets(&self) -> (Vec<(usize, char)>, Option<usize>) {
-        let (start, content) = self.content();
-        let mut open: Vec<(usize, char)> = Vec::new();
-        let mut extra = None;
-        let mut quote = None;
-        for (offset, character) in content.char_indices() {
-            match (quote, character) {
-                (Some(opened), _) if opened == character => quote = None,
-                (None, '"' | '\'') => quote = Some(character),
-                (None, '[' | '{') => open.push((start + offset, character)),
-                (None, ']' | '}') if open.pop().is_none() => {
-                    extra = extra.or(Some(start + offset));
-                }
-                _ => {}
-            }
-        }
-        (open, extra)
-    }
-
-    /// Brackets that the line opens and does not close.
-    pub(super) fn open_bracket(&self) -> Option<Problem> {
-        let (start, content) = self.content();
-        let (open, _) = self.brackets();
-        let &(first, _) = open.first()?;
-        let &(_, last) = open.last()?;
-        let closing: String = open
-            .iter()
-            .rev()
-            .map(|&(_, opener)| if opener == '[' { ']' } else { '}' })
-            .collect();
-        let trimmed = content.trim_end_matches([',', ' ']).len();
-        let end = start + trimmed;
-        let name = if last == '[' { "list" } else { "mapping" };
-        let message = format!("the {name} is not closed: expected '{closing}' here");
-        Some(
-            Problem::syntax(end..end, message)
-                .related("opened here", first..first + 1)
-                .hint(format!("write `{closing}`"))
-                .edit(end..start + content.len(), closing),
-        )
-    }
-
-    pub(super) fn extra_bracket(&self) -> Option<Problem> {
-        let (_, extra) = self.brackets();
-        let range = extra?..extra? + 1;
-        let message = "no bracket is open that this one could close";
-        Some(Problem::syntax(range.clone(), message).remove(range, "bracket"))
-    }
-
     /// `title: one: two`
     pub(super) fn colon_in_value(&self) -> Option<Problem> {
         let (start, content) = self.content();
@@ -374,10 +404,16 @@ impl Line<'_> {
         )
     }
 
-    fn indented(&self, block: &[Line<'_>], width: usize) -> Problem {
+    /// `below` is a line that stays as it is, and shows what is wrong with this one.
+    fn indented(&self, block: &[Line<'_>], width: usize, below: Option<&Line<'_>>) -> Problem {
         let own = self.margin().len();
         let place = self.start..self.start + own.max(1).min(self.text.len());
-        let message = format!("this line is indented by {own}, which fits no line above");
+        let message = match below.map(|below| below.margin().len()) {
+            Some(other) if other == width && other > own => {
+                format!("this line is indented by {own}, those below by {other}")
+            }
+            _ => format!("this line is indented by {own}, which fits no line above"),
+        };
         let mut problem = Problem::syntax(place, message).hint(format!("indent it by {width}"));
         for line in block {
             let margin = line.margin().len();

@@ -83,7 +83,31 @@ fn improve(text: &str, stopped: usize) -> Option<(String, Problem, Option<usize>
     // How wide a tab was meant to be shows in how far the parser gets.
     let tabs = lines.tabs(&line).into_iter().filter_map(try_out);
     let furthest = tabs.max_by_key(|(_, _, next)| next.unwrap_or(usize::MAX));
-    furthest.or_else(|| candidates(&lines, &line).into_iter().find_map(try_out))
+    furthest.or_else(|| {
+        let tried = candidates(&lines, &line).into_iter().filter_map(try_out);
+        best(tried)
+    })
+}
+
+/// The first mend after which the text is whole, else the first of those that lead furthest.
+fn best(
+    tried: impl Iterator<Item = (String, Problem, Option<usize>)>,
+) -> Option<(String, Problem, Option<usize>)> {
+    let mut best: Option<(String, Problem, Option<usize>)> = None;
+    let left = |text: &str, next: usize| text.len().saturating_sub(next);
+    for (text, problem, next) in tried {
+        let Some(reached) = next else {
+            return Some((text, problem, next));
+        };
+        let further = match &best {
+            Some((other, _, Some(before))) => left(&text, reached) < left(other, *before),
+            _ => true,
+        };
+        if further {
+            best = Some((text, problem, next));
+        }
+    }
+    best
 }
 
 fn applied(text: &str, edits: &[(Range<usize>, String)]) -> String {
@@ -108,19 +132,23 @@ fn stops_at(text: &str) -> Option<usize> {
 fn candidates<'t>(lines: &Lines<'t>, stopped: &Line<'t>) -> Vec<Problem> {
     let near: Vec<Line<'t>> = lines.upwards(stopped, 4);
     let mut found = Vec::new();
-    let rules: [fn(&Line<'t>) -> Option<Problem>; 8] = [
+    let rules: [fn(&Line<'t>) -> Option<Problem>; 10] = [
         Line::evaluated,
         Line::tab_after_colon,
         Line::no_space_after_colon,
         Line::no_colon,
         Line::escape,
         Line::open_string,
+        Line::no_space_after_dash,
+        Line::entries,
         Line::open_bracket,
         Line::reserved,
     ];
+    found.extend(near.iter().flat_map(Line::other_brackets));
     for rule in rules {
         found.extend(near.iter().filter_map(rule));
     }
+    found.extend(lines.bare_keys(&near));
     found.extend(stopped.extra_bracket());
     found.extend(stopped.colon_in_value());
     found.extend(lines.indentations(stopped));

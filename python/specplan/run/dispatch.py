@@ -21,14 +21,23 @@ class Override:
     Args:
         label: of the callback.
         method: the bound method.
+        where: what begins the message of a failure.
         offered: what it can ask for. A method that takes `**kwargs` gets everything.
 
     Raises:
         TypeError: the method wants what it cannot be given.
     """
 
-    def __init__(self, label: str, method: Callable[..., object], offered: Sequence[str]) -> None:
+    def __init__(
+        self,
+        label: str,
+        method: Callable[..., object],
+        offered: Sequence[str],
+        *,
+        where: str = "",
+    ) -> None:
         self.label = label
+        self._where = where
         self._method = method
         parameters = list(inspect.signature(method).parameters.values())
         everything = any(each.kind is each.VAR_KEYWORD for each in parameters)
@@ -56,11 +65,17 @@ class Override:
         except Exception as error:
             message = f"{_place(error)}{type(error).__name__}: {error}"
             where = f"{self.label}.{self._method.__name__}"
-            raise RunError(f"callback `{where}` failed: {message}") from error
+            raise RunError(f"{self._where}callback `{where}` failed: {message}") from error
 
 
 def override(
-    base: type, callback: Any, name: str, label: str, offered: Sequence[str]
+    base: type,
+    callback: Any,
+    name: str,
+    label: str,
+    offered: Sequence[str],
+    *,
+    where: str = "",
 ) -> Override | None:
     """The method of a callback, or None where it has that of `base`, which does nothing.
 
@@ -70,7 +85,7 @@ def override(
     method = getattr(callback, name)
     if getattr(method, "__func__", None) is getattr(base, name):
         return None
-    return Override(label, method, offered)
+    return Override(label, method, offered, where=where)
 
 
 def _place(error: Exception) -> str:

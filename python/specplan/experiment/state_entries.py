@@ -1,0 +1,40 @@
+"""A state as entries of an archive: the files of run/state_file.py below one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from specplan.run.state import Snapshot, State
+    from specplan.store.archive import Archive, ArchiveWriter
+
+FOLDER = "state"
+
+
+def add_snapshot(archive: ArchiveWriter, snapshot: Snapshot) -> None:
+    """Add a state that was put aside.
+
+    Raises:
+        RunError: an estimator or the optimizer holds what cannot be stored without pickle.
+    """
+    from specplan.run.state_file import write_snapshot
+
+    with TemporaryDirectory(prefix="specplan-") as folder:
+        write_snapshot(snapshot, Path(folder))
+        archive.add_folder(FOLDER, Path(folder))
+
+
+def read_snapshot(archive: Archive, state: State) -> Snapshot:
+    """The state in an archive, for a state whose nodes are built.
+
+    Raises:
+        ArchiveError, StoreError: it is damaged.
+        RunError: a node is missing in the state, or has other parameters.
+    """
+    from specplan.run import state_file
+
+    with TemporaryDirectory(prefix="specplan-") as folder:
+        archive.extract(FOLDER, Path(folder) / FOLDER)
+        return state_file.read_snapshot(state, Path(folder) / FOLDER)

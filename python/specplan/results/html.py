@@ -1,0 +1,28 @@
+"""Tables for notebooks and reports."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from specplan.results.aligned import is_number_column
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def html_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of texts, every one escaped; columns of numbers are set flush right."""
+    right = [is_number_column([row[index] for row in rows]) for index in range(len(header))]
+    style = [' style="text-align: right"' if flush else "" for flush in right]
+    head = "".join(
+        f"<th{each}>{escape(name)}</th>" for each, name in zip(style, header, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{each}>{escape(cell)}</td>" for each, cell in zip(style, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,75 @@
+"""The metrics and losses of one phase."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from specplan.results.scalar_series import LossRecord, LossSeries, MetricEntry, MetricSeries
+
+if TYPE_CHECKING:
+    from specplan.plan.model import Phase
+    from specplan.results.open import Run
+    from specplan.results.table import Table
+
+
+class MetricStore:
+    """The scalars of one phase, read from its run folder. They are always recorded."""
+
+    def __init__(self, run: Run, path: str) -> None:
+        self._run = run
+        self._path = path
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the metrics, in the order in which they first occur."""
+        from specplan.results.metrics import labels_of
+
+        return labels_of(self._rows().arrow, "name")
+
+    def entries(self) -> MetricSeries:
+        """All values, by (name, epoch, batch)."""
+        columns = ("name", "epoch", "batch", "value", "node", "split")
+        rows = zip(*(self._rows().arrow.column(name).to_pylist() for name in columns), strict=True)
+        return MetricSeries(
+            ("name", "epoch", "batch"),
+            {
+                (name, epoch, batch): MetricEntry(
+                    name=name,
+                    value=value,
+                    epoch_idx=epoch,
+                    batch_idx=batch,
+                    node=node,
+                    split=split,
+                )
+                for name, epoch, batch, value, node, split in rows
+            },
+        )
+
+    def losses(self, phase: Phase, node: str | None) -> LossSeries:
+        """The losses of a phase in each batch, by (epoch, batch, label); of one node or of all."""
+        from specplan.plan.model import Train
+
+        trains = isinstance(phase, Train)
+        chosen = {loss.label: loss for loss in phase.losses if node in (None, loss.node)}
+        entries = self.entries().where(name=chosen, batch=lambda batch: batch is not None)
+        return LossSeries(
+            ("epoch", "batch", "label"),
+            {
+                (epoch, batch, label): LossRecord(
+                    label=label,
+                    node=chosen[label].node,
+                    value=entry.value * chosen[label].weight,
+                    trains=trains,
+                )
+                for (label, epoch, batch), entry in entries.items()
+            },
+        )
+
+    def __len__(self) -> int:
+        return self._rows().num_rows
+
+    def __repr__(self) -> str:
+        return f"MetricStore({self._path}: {', '.join(self.names) or 'nothing'})"
+
+    def _rows(self) -> Table:
+        return self._run.metrics(phase=self._path)

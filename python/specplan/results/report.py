@@ -1,0 +1,331 @@
+"""A run as one HTML page that needs nothing else: no file, no network, no script."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import UTC, datetime
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.errors import StoreError
+from specplan.plan.drawing import graph_svg
+from specplan.plan.explain import explain
+from specplan.plan.model import Call, Train
+from specplan.results.compare import environment_of
+from specplan.results.html import html_table
+from specplan.results.table import cell_text, plain_rows
+from specplan.store.run_file import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pyarrow as pa
+
+    from specplan.plan.model import Phase
+    from specplan.results.artifacts import Artifact
+    from specplan.results.open import Run
+    from specplan.store.run_file import PhaseTiming
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+"""What the page may load: nothing that is not in it, and no script even then."""
+IMAGES = ("image/png", "image/jpeg", "image/gif", "image/svg+xml")
+MOST_IMAGE_BYTES = 4 << 20
+MOST_TEXT_BYTES = 64 << 10
+METRIC_COLUMNS = ["phase", "split", "node", "name", "epoch", "value"]
+
+
+def report_html(run: Run) -> str:
+    """The page. Of a run that goes on it shows what is committed.
+
+    Raises:
+        RunError: the plan or the environment is damaged.
+        StoreError: the records are damaged.
+    """
+    sections = [
+        _head(run),
+        _graph(run),
+        _phases(run),
+        _curves(run),
+        _metrics(run),
+        _artifacts(run),
+        _records(run),
+        _texts(run),
+        _environment(run),
+    ]
+    title = escape(f"{run.experiment} {run.id}")
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_style()}</style></head>\n"
+        f"<body><main>\n{chr(10).join(section for section in sections if section)}\n"
+        f"<footer>{escape(_footer(run))}</footer></main></body></html>\n"
+    )
+    # A name of a file may hold what is no character, and a message a zero: no browser reads those.
+    return page.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def _style() -> str:
+    return (files("specplan") / "results" / "report.css").read_text("utf-8")
+
+
+def _footer(run: Run) -> str:
+    version = run.run_file.versions.get("specplan", "")
+    return f"specplan {version}, {run.folder.path.name}, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{content}</section>" if content else ""
+
+
+def _boxed(content: str) -> str:
+    return f'<div class="scroll">{content}</div>' if content else ""
+
+
+def _badge(status: Status) -> str:
+    return f'<span class="badge {status.value}">{status.value}</span>'
+
+
+def _head(run: Run) -> str:
+    run_file, experiment = run.run_file, run.plan.experiment
+    ended = run_file.sessions[-1].ended_at
+    facts = {
+        "experiment": run.experiment,
+        "run": f"{run.id}, version {run.version}",
+        "started": _moment(run_file.created_at),
+        "took": "" if ended is None else _duration(_seconds(run_file.created_at, ended)),
+        "sessions": "" if len(run_file.sessions) == 1 else str(len(run_file.sessions)),
+        "seed": str(run.plan.numerics.seed),
+        "host": run_file.sessions[-1].host,
+        "tags": ", ".join(
+            key if value is None else f"{key}={value}" for key, value in experiment.tags.items()
+        ),
+        "plan": run_file.plan_id[:19],
+        "lost": _lost(run.statistics),
+    }
+    shown = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>"
+        for name, text in facts.items()
+        if text
+    )
+    lines = [
+        f"<h1>{escape(experiment.title or run.experiment)}</h1>",
+        *(
+            f"<p>{escape(text)}</p>"
+            for text in (experiment.subtitle, experiment.description)
+            if text
+        ),
+        f'<p class="status">{_badge(run.status)}{_going_on(run)}</p>',
+        f'<dl class="facts">{shown}</dl>',
+    ]
+    if run_file.error is not None:
+        error = f"{run_file.error.type}: {run_file.error.message}"
+        lines.append(f'<p class="error">{escape(error)}</p>')
+    return f"<header>{''.join(lines)}</header>"
+
+
+def _going_on(run: Run) -> str:
+    if run.status is not Status.RUNNING:
+        return ""
+    return ' <span class="dim">still going on: this is what was recorded when the page was written</span>'
+
+
+def _lost(statistics: Mapping[str, int]) -> str:
+    names = {"dropped": "records", "dropped_artifacts": "artifacts", "dropped_tables": "tables"}
+    return ", ".join(
+        f"{statistics[key]} {name}" for key, name in names.items() if statistics.get(key)
+    )
+
+
+def _graph(run: Run) -> str:
+    if not run.plan.graph.nodes:
+        return ""
+    return _section("Graph", _boxed(graph_svg(run.plan.graph, title="the graph of the plan")))
+
+
+def _phases(run: Run) -> str:
+    timings = {timing.path: timing for timing in run.phases}
+    ends = [each.ended_at or each.started_at for each in run.phases]
+    first = min((each.started_at for each in run.phases), default="")
+    span = _seconds(first, max(ends)) if ends else 0.0
+    header = ("phase", "kind", "split", "rows", "steps", "status", "took", "when")
+    rows = [_phase_row(phase, timings.get(phase.path), first, span) for phase in run.plan.phases]
+    notes = [
+        f"<p><code>{escape(each.path)}</code>: {escape(text)}</p>"
+        for each in run.phases
+        for text in (each.ending, each.reason and f"skipped, {each.reason}")
+        if text
+    ]
+    head = "".join(f"<th>{name}</th>" for name in header)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return _section("Phases", _boxed(table + "".join(notes)))
+
+
+def _phase_row(phase: Phase, timing: PhaseTiming | None, first: str, span: float) -> str:
+    steps = f"{phase.epochs} x {phase.steps}" if isinstance(phase, Train) else str(phase.steps)
+    numbers = ("", "") if isinstance(phase, Call) else (str(phase.rows), steps)
+    texts = (phase.path, str(phase.__struct_config__.tag), phase.split or "", *numbers)
+    status = took = bar = ""
+    if timing is not None:
+        status = f'<span class="{timing.status.value}">{timing.status.value}</span>'
+        took = "" if timing.seconds is None else _duration(timing.seconds)
+        if span > 0:
+            left = 100 * _seconds(first, timing.started_at) / span
+            width = 100 * (timing.seconds or 0.0) / span
+            bar = f'<div class="bar"><i style="left:{left:.2f}%;width:{width:.2f}%"></i></div>'
+    cells = [*map(escape, texts), status, took, bar]
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _curves(run: Run) -> str:
+    from specplan.results.curves import draw_phase_curves
+    from specplan.results.metrics import last_epochs, select
+
+    metrics = run.metrics().arrow
+    latest = last_epochs(metrics)
+    parts = []
+    for phase in run.plan.phases:
+        kept = run.run_file.kept_epochs.get(phase.path)
+        charts = draw_phase_curves(
+            phase,
+            select(metrics, "phase", phase.path),
+            kept_epoch=None if kept == latest.get(phase.path) else kept,
+        )
+        if charts:
+            parts.append(
+                f"<h3>{escape(phase.path)}</h3><div class='charts'>{''.join(charts)}</div>"
+            )
+    return _section("Curves", "".join(parts))
+
+
+def _metrics(run: Run) -> str:
+    from specplan.results.metrics import last_values
+
+    metrics = run.metrics().arrow
+    last: pa.Table = last_values(metrics, run.run_file.kept_epochs).select(METRIC_COLUMNS)
+    rows = [[*map(cell_text, row.values())] for row in plain_rows(last)]
+    if not rows:
+        return _section("Metrics", '<p class="dim">nothing was measured</p>')
+    spreads = "".join(f"<p>{escape(str(spread))}</p>" for spread in run.spreads())
+    caption = "the last value of each; of a phase that went back to an earlier epoch, that epoch's"
+    return _section("Metrics", _boxed(html_table(caption, METRIC_COLUMNS, rows) + spreads))
+
+
+def _artifacts(run: Run) -> str:
+    artifacts = list(run.artifacts.values())
+    header = ("artifact", "kind", "phase", "epoch", "versions", "bytes", "blake3")
+    rows = [
+        [
+            each.name,
+            each.kind,
+            each.phase or "",
+            cell_text(each.epoch),
+            str(each.version),
+            str(each.bytes),
+            each.digest[:16],
+        ]
+        for each in artifacts
+    ]
+    if not rows:
+        return ""
+    shown = "".join(filter(None, (_shown(each) for each in artifacts)))
+    pictures = f'<div class="charts">{shown}</div>' if shown else ""
+    return _section("Artifacts", _boxed(html_table("", header, rows)) + pictures)
+
+
+def _shown(artifact: Artifact) -> str:
+    """An image, text or JSON value that is not large, as it is; nothing of others."""
+    is_image = artifact.media_type in IMAGES
+    is_text = artifact.kind in ("text", "json")
+    most = MOST_IMAGE_BYTES if is_image else MOST_TEXT_BYTES
+    if not (is_image or is_text) or artifact.bytes > most or not artifact.path.is_file():
+        return ""
+    caption = f"<figcaption>{escape(artifact.name)}</figcaption>"
+    try:
+        artifact.check()
+        content = artifact.path.read_bytes()
+    except (StoreError, OSError) as error:
+        return f'<figure>{caption}<p class="error">{escape(str(error))}</p></figure>'
+    if is_image:
+        data = b64encode(content).decode()
+        source = f"data:{artifact.media_type};base64,{data}"
+        return f'<figure>{caption}<img src="{source}" alt="{escape(artifact.name)}"></figure>'
+    return f"<figure>{caption}<pre>{escape(content.decode('utf-8', 'replace'))}</pre></figure>"
+
+
+def _records(run: Run) -> str:
+    header = ("phase", "value", "type", "shape", "batches", "rows")
+    rows = [
+        [
+            column.phase,
+            f"{column.node}.{column.field}",
+            column.dtype,
+            " x ".join("?" if size is None else str(size) for size in column.shape) or "number",
+            str(len(column)),
+            str(column.rows),
+        ]
+        for column in run.channels()
+    ]
+    return _section("Records", _boxed(html_table("", header, rows)) if rows else "")
+
+
+def _texts(run: Run) -> str:
+    folder = run.folder
+    texts = {
+        "Traceback": _text_of(folder.error_log),
+        "Warnings of the compiler": _text_of(folder.warnings_log),
+        "Plan": explain(run.plan),
+        "Spec": _pretty(folder.spec_file),
+    }
+    return _section(
+        "What was run",
+        "".join(
+            f"<details{' open' if name == 'Traceback' else ''}><summary>{name}</summary>"
+            f"<pre>{escape(text)}</pre></details>"
+            for name, text in texts.items()
+            if text
+        ),
+    )
+
+
+def _text_of(path: Any) -> str:
+    return path.read_text("utf-8", "replace") if path.is_file() else ""
+
+
+def _pretty(path: Any) -> str:
+    return msgspec.json.format(path.read_bytes(), indent=2).decode() if path.is_file() else ""
+
+
+def _environment(run: Run) -> str:
+    parts = []
+    for name, section in environment_of(run).items():
+        rows = [[key, text] for key, text in _leaves(section)]
+        parts.append(f"<h3>{escape(name)}</h3>{_boxed(html_table('', ('', ''), rows))}")
+    return _section("Environment", "".join(parts))
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for inner, each in value.items():
+            yield from _leaves(each, f"{key}.{inner}" if key else inner)
+    else:
+        yield key, cell_text(value)
+
+
+def _seconds(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def _moment(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,84 @@
+"""What the scalers of a run learned, and values as they are without them."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from specplan.data.scaling import joined, made
+from specplan.spec.wording import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from specplan.plan.model import Plan
+    from specplan.store.layout import RunFolder
+
+
+class Learned:
+    """The scalers of a run, with what they learned."""
+
+    def __init__(self, folder: RunFolder, plan: Plan) -> None:
+        self._plan = plan
+        self._entries: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        if folder.scalers_file.is_file():
+            self._entries = msgspec.json.decode(folder.scalers_file.read_bytes())
+
+    def unscaled(
+        self,
+        values: NDArray[Any],
+        feature_set: str,
+        columns: Sequence[str],
+        *,
+        fold: str | None = None,
+    ) -> NDArray[Any]:
+        """Values of columns of a FeatureSet as they are without its scalers, in the shape in which they came.
+
+        Args:
+            values: one row for each sample; its elements are those of the columns, joined.
+            feature_set: label of the FeatureSet.
+            columns: the columns as a plan reads them; those that are not `NAME.transformed` are as
+                they are stored.
+            fold: path of the fold in which they were scaled; None outside of all.
+
+        Raises:
+            ValueError: some of the columns are scaled and others not, or were scaled together with
+                others; or a scaler cannot be taken back.
+        """
+        scaled = self._plan.data[feature_set].scaled
+        names = [scaled[name] for name in columns if name in scaled]
+        if not names:
+            return values
+        if len(names) < len(columns):
+            raise ValueError(f"of {quoted(columns)} only {quoted(names)} are scaled")
+        by_fold = self._entries[feature_set]
+        rows = joined([values.reshape(len(values), -1)])
+        for entry in reversed(by_fold.get(fold or "", by_fold[""])):
+            if set(entry["columns"]) & set(names):
+                rows = self._before(feature_set, entry, names, rows)
+        return rows.reshape(values.shape)
+
+    def _before(
+        self, feature_set: str, entry: dict[str, Any], names: Sequence[str], rows: NDArray[Any]
+    ) -> NDArray[Any]:
+        if entry["columns"] != list(names):
+            raise ValueError(
+                f"{quoted(entry['columns'])} are scaled together, so values of {quoted(names)} alone "
+                "cannot be taken back"
+            )
+        known = self._plan.data[feature_set].columns
+        elements = sum(prod(known[name].shape) for name in names)
+        if rows.shape[1] != elements:
+            raise ValueError(
+                f"{quoted(names)} have {elements} elements in a row, the values {rows.shape[1]}"
+            )
+        component = entry["component"]
+        scaler = made(component["use"], component["args"])
+        if entry["state"]:
+            scaler.state = entry["state"]
+        return np.asarray(scaler.inverse_transform(rows))

@@ -1,0 +1,251 @@
+"""Metrics of any fields, by name: `exp.metrics("train").log(loss=0.5, epoch=1)`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.track.plain import plain
+from specplan.track.summary import check_aggregations, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from specplan.track.run import TrackedRun
+
+FIELD = "metrics"
+"""The field of the records that hold the rows, one JSON object each."""
+PREVIOUS = -1
+"""The `_ts` that means the time of the row before, in this thread."""
+SUMMARIZED = ("mean", "std", "min", "max", "count")
+
+
+class MetricRows:
+    """The rows of one name. Their numbers are in the table of metrics as well, with the name as split.
+
+    A row is `{"index": 0, "data": {...}, "createdAt": "..."}`; `data` has what was logged and `_ts`, the time
+    in seconds since 1970.
+    """
+
+    def __init__(self, name: str | None, run: Callable[[], TrackedRun]) -> None:
+        self.name = name
+        self._run = run
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+        self._count: int | None = None
+        self.buffer = Buffer(self)
+        self.summary_cache = SummaryCache(self)
+
+    def log(self, **fields: Any) -> MetricRows:
+        """Add a row.
+
+        Args:
+            fields: numbers, texts, and lists and mappings of them. `epoch` and `step` place the numbers;
+                `_ts` is the time, -1 for that of the row before.
+
+        Raises:
+            RuntimeError: the run has not begun, or is over.
+            TypeError: a value is none that JSON holds.
+        """
+        run = self._run()
+        stamp = fields.pop("_ts", None)
+        if stamp == PREVIOUS:
+            stamp = getattr(self._thread, "stamp", None)
+        self._thread.stamp = time.time() if stamp is None else stamp
+        data = {**plain(fields, "metrics"), "_ts": self._thread.stamp}
+        numbers = {
+            name: float(value)
+            for name, value in fields.items()
+            if isinstance(data[name], int | float) or _is_odd(value)
+        }
+        with self._lock:
+            index = self._next_index(run)
+            row = {"index": index, "data": data, "createdAt": _now()}
+            run.record_text(FIELD, msgspec.json.encode(row).decode(), node=self.name or "")
+            epoch, step = numbers.get("epoch"), numbers.get("step")
+            run.log_metrics(
+                numbers,
+                step=index if step is None else int(step),
+                epoch=None if epoch is None else int(epoch),
+                split=self.name,
+            )
+            self._count = index + 1
+        return self
+
+    def read(self, start_index: int = 0, limit: int = 1000) -> dict[str, Any]:
+        """Rows from `start_index` on, at most `limit` of them.
+
+        Returns:
+            `data`, the rows; `startIndex`, `endIndex` (exclusive), `total`, and `hasMore`.
+        """
+        rows = self._rows(self._run())
+        chosen = rows[start_index : start_index + limit]
+        end = start_index + len(chosen)
+        return {
+            "data": chosen,
+            "startIndex": start_index,
+            "endIndex": end,
+            "total": len(rows),
+            "hasMore": end < len(rows),
+        }
+
+    def stats(self) -> dict[str, Any]:
+        """How many rows there are, and when the first and last of them were logged."""
+        rows = self._rows(self._run())
+        return {
+            "name": self.name,
+            "totalDataPoints": len(rows),
+            "firstDataAt": rows[0]["createdAt"] if rows else None,
+            "lastDataAt": rows[-1]["createdAt"] if rows else None,
+        }
+
+    def _next_index(self, run: TrackedRun) -> int:
+        if self._count is None:
+            self._count = len(self._rows(run))
+        return self._count
+
+    def _rows(self, run: TrackedRun) -> list[dict[str, Any]]:
+        return [msgspec.json.decode(text) for text in run.texts(FIELD, node=self.name or "")]
+
+
+class Metrics:
+    """All metrics of a run: `metrics("train")` are those of one name, the object itself those of none."""
+
+    def __init__(self, run: Callable[[], TrackedRun]) -> None:
+        self._run = run
+        self._named: dict[str | None, MetricRows] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, name: str | None = None) -> MetricRows:
+        """The metrics of a name."""
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"the name of metrics is a str, not {type(name).__name__}")
+        self._run()
+        with self._lock:
+            return self._named.setdefault(name, MetricRows(name, self._run))
+
+    def log(self, **fields: Any) -> MetricRows:
+        """Add a row to the metrics without a name.
+
+        A mapping among the fields is a row of the metrics of its name, which gets the other fields, too:
+        `metrics.log(epoch=1, train={"loss": 0.5}, eval={"loss": 0.6})`.
+        """
+        shared = {name: value for name, value in fields.items() if not isinstance(value, Mapping)}
+        for name, value in fields.items():
+            if isinstance(value, Mapping):
+                self(name).log(**shared, **value)
+        return self().log(**shared) if shared else self()
+
+    @property
+    def buffer(self) -> Buffer:
+        """That of the metrics without a name."""
+        return self().buffer
+
+    @property
+    def summary_cache(self) -> SummaryCache:
+        """That of the metrics without a name."""
+        return self().summary_cache
+
+    def list_all(self) -> list[dict[str, Any]]:
+        """`stats` of every name that has rows, in the order in which they were first logged."""
+        run = self._run()
+        return [self(node or None).stats() for node in run.text_nodes(FIELD)]
+
+
+class Buffer:
+    """Values that are summed up before they are logged."""
+
+    def __init__(self, rows: MetricRows) -> None:
+        self._rows = rows
+        self._values: dict[str, list[float]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, **fields: float | None) -> Buffer:
+        """Gather one value of each field; None is left out."""
+        with self._lock:
+            for name, value in fields.items():
+                if value is not None:
+                    self._values.setdefault(name, []).append(float(value))
+        return self
+
+    def log_summary(self, *aggregations: str) -> MetricRows:
+        """Log one row, `<field>.<aggregation>` for each, and begin anew.
+
+        Args:
+            aggregations: mean, std, min, max, count, median, sum, p50, p90, p95, p99, first, last; by
+                default the mean.
+
+        Raises:
+            ValueError: there is no such aggregation; what was gathered stays.
+        """
+        wanted = aggregations or ("mean",)
+        check_aggregations(wanted)
+        with self._lock:
+            gathered, self._values = self._values, {}
+        fields = _summaries(gathered, wanted)
+        return self._rows.log(**fields) if fields else self._rows
+
+
+class SummaryCache:
+    """Values of some steps, logged as one row with what was set beside them."""
+
+    def __init__(self, rows: MetricRows) -> None:
+        self._rows = rows
+        self._values: dict[str, list[float]] = {}
+        self._set: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def store(self, **fields: float | None) -> SummaryCache:
+        """Gather one value of each field; None is left out."""
+        with self._lock:
+            for name, value in fields.items():
+                if value is not None:
+                    self._values.setdefault(name, []).append(float(value))
+        return self
+
+    def set(self, **fields: Any) -> SummaryCache:
+        """Fields of the row as they are, such as the epoch; the last value counts."""
+        with self._lock:
+            self._set |= fields
+        return self
+
+    def summarize(self, clear: bool = True) -> MetricRows:  # noqa: FBT001, FBT002 -- documented so
+        """Log mean, std, min, max and count of each field, and what was set; with `clear` begin anew."""
+        with self._lock:
+            fields = {**_summaries(self._values, SUMMARIZED), **self._set}
+            if clear:
+                self._values, self._set = {}, {}
+        return self._rows.log(**fields) if fields else self._rows
+
+    def peek(self, *names: str, limit: int = 5) -> dict[str, list[float]]:
+        """The last values that were gathered, at most `limit` of each field."""
+        with self._lock:
+            return {
+                name: values[-limit:]
+                for name, values in self._values.items()
+                if not names or name in names
+            }
+
+
+def _summaries(
+    values: Mapping[str, list[float]], aggregations: tuple[str, ...]
+) -> dict[str, float]:
+    return {
+        f"{name}.{aggregation}": value
+        for name, gathered in values.items()
+        for aggregation, value in summary(gathered, aggregations).items()
+    }
+
+
+def _is_odd(value: object) -> bool:
+    """Whether it is a number that JSON has not."""
+    return isinstance(value, float)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

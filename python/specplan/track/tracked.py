@@ -1,0 +1,168 @@
+"""What every Experiment has beside its phases: `.run`, `.log`, `.params`, `.metrics` and `.files`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from specplan.spec.wording import did_you_mean
+from specplan.store.root import runs_root
+from specplan.track.lifecycle import RunController
+from specplan.track.prefix import (
+    RUN,
+    Prefix,
+    Tracking,
+    as_tags,
+    prefix_of_environment,
+    root_of,
+)
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from specplan.store.run_file import Status
+    from specplan.track.files import Files
+    from specplan.track.notes import Logs
+    from specplan.track.parameters import Parameters
+    from specplan.track.rows import Metrics
+    from specplan.track.run import TrackedRun
+
+ABOUT = "about"
+"""The field of the records that hold what the experiment was given beside its name."""
+
+
+class Tracked:
+    """An experiment with a run of its own, which a program begins, writes to and ends.
+
+    A subclass has the method `execute`.
+
+    Attributes:
+        run: begins and ends it; called, it executes the execution plan.
+        prefix: `owner/project/path.../name`; None for an experiment with only a label.
+        readme: what the experiment is for.
+        tags: words to find it by, with values where they have some.
+        bindrs: what it belongs to.
+        metadata: values beside it.
+    """
+
+    run: RunController[Any]
+
+    def _track(
+        self,
+        name: Prefix | str,
+        *,
+        readme: str | None,
+        tags: Sequence[str] | Mapping[str, str | None] | None,
+        bindrs: Sequence[str] | None,
+        metadata: Mapping[str, Any] | None,
+        dash_url: object,
+        dash_root: str | os.PathLike[str] | None,
+    ) -> None:
+        is_prefix = isinstance(name, Prefix)
+        self.prefix = name.text if isinstance(name, Prefix) else None
+        self.readme = readme
+        self.tags = as_tags(tags)
+        self.bindrs = list(bindrs or ())
+        self.metadata = dict(metadata or {})
+        root = root_of(dash_root, dash_url) if is_prefix else runs_root()
+        self._tracking = Tracking(root, self.prefix or str(name), readme=readme, tags=self.tags)
+        self.run = RunController(self)
+
+    @property
+    def id(self) -> str | None:
+        """The id of the run that is open; None where none is."""
+        return None if self._tracking.run is None else self._tracking.run.id
+
+    @property
+    def log(self) -> Callable[..., None]:
+        """`log(message, level="info", metadata=None, **fields)`: keep and print a message."""
+        return self._tracking.logs.log
+
+    @property
+    def logs(self) -> Logs:
+        """The log of the run, with a method for each level."""
+        return self._tracking.logs
+
+    @property
+    def params(self) -> Parameters:
+        """The parameters of the run."""
+        return self._tracking.params
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of the run, by name."""
+        return self._tracking.metrics
+
+    @property
+    def files(self) -> Files:
+        """The files of the run, by folder."""
+        return self._tracking.files
+
+    @property
+    def run_folder(self) -> Path | None:
+        """The folder of the run that is open; None where none is."""
+        return None if self._tracking.run is None else self._tracking.run.folder.path
+
+    @property
+    def run_status(self) -> Status:
+        """How the run stands that `run` began last; created before the first."""
+        return self._tracking.status
+
+    def flush(self) -> None:
+        """Wait until everything that was logged is on file."""
+        self._tracking.active().sync()
+
+    def begin_run(self) -> None:
+        """Begin the next session of the newest run of this name, or the first run."""
+        run = self._tracking.begin()
+        self._note_about(run)
+        if RUN.params:
+            self.params.set(RUN.params)
+
+    def end_run(self, status: Status, error: BaseException | None = None) -> None:
+        """End the run that is open."""
+        self._tracking.end(status, error)
+
+    def _note_about(self, run: TrackedRun) -> None:
+        about = {"bindrs": self.bindrs, "metadata": self.metadata}
+        if any(about.values()):
+            run.record_text(ABOUT, msgspec.json.encode(about).decode())
+
+
+def tracked_name(label: str | None, prefix: str | None) -> Prefix | str:
+    """What an experiment is called: a prefix where its name has a `/`, else a label.
+
+    Without both, what the environment or `RUN` says.
+
+    Raises:
+        TypeError: nothing says it, or both are given.
+    """
+    if label is not None and prefix is not None:
+        raise TypeError("an Experiment has a label or a prefix, not both")
+    given = prefix or label or prefix_of_environment() or RUN.prefix
+    if given is None:
+        raise TypeError(
+            "an Experiment needs a label or a prefix `owner/project/name`, or the environment variable "
+            "DASH_PREFIX"
+        )
+    is_label = prefix is None and given == label and "/" not in given
+    return given if is_label else Prefix.of(given)
+
+
+def take_run_params(params: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Give params to RUN; one that looks like a misspelt argument is an error.
+
+    Raises:
+        TypeError: there is no such argument, and there is one nearly of that name.
+    """
+    for name in params:
+        if near := did_you_mean(name, known):
+            _unexpected(name, near)
+    RUN.params |= params
+
+
+def _unexpected(name: str, hint: str) -> NoReturn:
+    raise TypeError(f"Experiment has no argument `{name}`\nhint: {hint}")

@@ -1,0 +1,330 @@
+"""Experiments by prefix, as their document has them."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import specplan
+from specplan import RUN, Experiment, ml_dash_experiment
+from specplan.errors import RunError
+from specplan.results.locate import all_runs
+from specplan.track.parameters import nested
+from specplan.track.prefix import Prefix
+from specplan.track.summary import summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from specplan.results.open import Run
+
+PREFIX = "alice/project/my-experiment"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DASH_PREFIX", "ML_DASH_PREFIX", "SPECPLAN_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    RUN.prefix = None
+    RUN.params.clear()
+
+
+def newest() -> Run:
+    (*_, last) = all_runs(Path(".dash"))
+    return specplan.open(last.path)
+
+
+def test_the_example_of_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("model.pth").write_bytes(b"weights")
+    with Experiment(prefix=PREFIX).run as exp:
+        exp.log("Training started")
+        exp.params.set(learning_rate=0.001)
+        exp.metrics("train").log(loss=0.5, epoch=1)
+        exp.files("models").save("model.pth")
+    assert capsys.readouterr().out == "[INFO] Training started\n"
+    run = newest()
+    assert (run.experiment, run.status) == (PREFIX, "completed")
+    rows = run.metrics("loss", split="train").arrow.to_pylist()
+    assert [(row["epoch"], row["value"]) for row in rows] == [(1, 0.5)]
+    assert run.artifacts["models/model.pth"].read() == b"weights"
+    assert json.loads((run.folder.path / "params.json").read_text()) == {"learning_rate": 0.001}
+
+
+def test_the_same_prefix_goes_on_where_it_was() -> None:
+    for epoch in (1, 2):
+        with Experiment(PREFIX).run as exp:
+            exp.metrics("train").log(loss=1 / epoch, epoch=epoch)
+            exp.params.set({f"p{epoch}": epoch})
+            assert exp.params.get() == {f"p{each}": each for each in range(1, epoch + 1)}
+            assert exp.metrics("train").stats()["totalDataPoints"] == epoch
+            assert [row["index"] for row in exp.metrics("train").read()["data"]] == [0, 1][:epoch]
+            exp.log("again")
+            assert [entry["sequenceNumber"] for entry in exp.logs.read()] == [0, 1][:epoch]
+    (folder,) = all_runs(Path(".dash"))
+    assert len(specplan.open(folder.path).run_file.sessions) == 2
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        (lambda exp: exp.run.complete(), "completed"),
+        (lambda exp: exp.run.fail(), "failed"),
+        (lambda exp: exp.run.cancel(), "cancelled"),
+    ],
+)
+def test_a_run_ends_as_it_was_told(ending: Any, status: str) -> None:
+    exp = Experiment(prefix=PREFIX)
+    assert exp.run.status == "created"
+    assert exp.run.start() is exp
+    assert exp.run.start() is exp
+    assert newest().status == "running"
+    ending(exp)
+    ending(exp)
+    assert (exp.run.status, newest().status) == (status, status)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(3)])
+def test_an_exception_fails_the_run_and_goes_on(error: BaseException) -> None:
+    with pytest.raises(type(error)), Experiment(prefix=PREFIX).run:
+        raise error
+    run = newest()
+    assert run.status == "failed"
+    assert run.run_file.error is not None
+    assert run.run_file.error.type == type(error).__name__
+    assert type(error).__name__ in run.folder.error_log.read_text()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda exp: exp.log("x"),
+        lambda exp: exp.params.set(a=1),
+        lambda exp: exp.metrics("train").log(a=1),
+        lambda exp: exp.files("models").save(b"x", to="x"),
+    ],
+)
+def test_nothing_is_logged_before_the_start_and_after_the_end(use: Any) -> None:
+    exp = Experiment(prefix=PREFIX)
+    with pytest.raises(RuntimeError, match="has not started"):
+        use(exp)
+    with exp.run:
+        use(exp)
+    with pytest.raises(RuntimeError, match="has not started"):
+        use(exp)
+
+
+def test_a_function_runs_inside_of_a_run() -> None:
+    @Experiment(prefix=PREFIX).run
+    def train(exp: Experiment, factor: int, *, add: int = 0) -> int:
+        exp.params.set(factor=factor)
+        return 2 * factor + add
+
+    assert train(3, add=1) == 7
+    assert train.__name__ == "train"
+    assert newest().status == "completed"
+
+    @ml_dash_experiment(prefix="alice/project/other", tags=["a"])
+    def other(rate: float, experiment: Experiment) -> str | None:
+        experiment.params.set(rate=rate)
+        return experiment.prefix
+
+    assert other(0.1) == "alice/project/other"
+
+
+def test_prefixes_come_apart() -> None:
+    prefix = Prefix.of("alice/project/deep/path/name")
+    assert (prefix.owner, prefix.project, prefix.path, prefix.name) == (
+        "alice",
+        "project",
+        ("deep", "path"),
+        "name",
+    )
+    assert Prefix.of("one").owner is None
+    assert Prefix.of("alice/3 runs").label == "_3_runs"
+    for wrong in ("a/../b", "/", "a//b", "../x", "a/.b"):
+        with pytest.raises(ValueError, match="cannot be the name"):
+            Prefix.of(wrong)
+    with pytest.raises(ValueError, match=r"no variable `EXP\.name`"):
+        Prefix.of("a/{EXP.name}")
+    assert Prefix.of("a/{now:%Y}").name.startswith("20")
+
+
+def test_the_prefix_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_DASH_PREFIX", "bob/p/second")
+    assert Experiment().prefix == "bob/p/second"
+    monkeypatch.setenv("DASH_PREFIX", "bob/p/first")
+    assert Experiment().prefix == "bob/p/first"
+    assert Experiment("mine").prefix is None
+    monkeypatch.delenv("DASH_PREFIX")
+    monkeypatch.delenv("ML_DASH_PREFIX")
+    with pytest.raises(TypeError, match="needs a label or a prefix"):
+        Experiment()
+    with pytest.raises(TypeError, match="a label or a prefix, not both"):
+        Experiment("a", prefix="b/c")
+
+
+def test_the_prefix_may_come_from_the_file_of_the_program(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    RUN.entry = str(tmp_path / "studies/first.py")
+    prefix = Experiment().prefix
+    assert prefix is not None
+    assert prefix.endswith(f"/{tmp_path.name}/studies/first")
+
+
+def test_arguments_are_checked() -> None:
+    with pytest.raises(TypeError, match="no argument `dash_roots`\nhint: did you mean `dash_root`"):
+        Experiment(PREFIX, dash_roots="x")
+    with pytest.raises(ValueError, match="kept nowhere"):
+        Experiment(PREFIX, dash_root=None)
+    with pytest.raises(RunError, match="keeps runs in files only"):
+        Experiment(PREFIX, dash_url="http://localhost:3000")
+    with Experiment(PREFIX, learning_rate=0.1, tags=["vision", "size=small"]).run as exp:
+        assert exp.params.get() == {"learning_rate": 0.1}
+    assert newest().plan.experiment.tags == {"vision": None, "size": "small"}
+
+
+def test_levels_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with Experiment(PREFIX).run as exp:
+        exp.log("low", level="warning", rate=0.1)
+        exp.logs.fatal("high")
+        with pytest.raises(ValueError, match="no level `loud`"):
+            exp.log("x", level="loud")
+        assert [entry["level"] for entry in exp.logs.read()] == ["warn", "fatal"]
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("[WARN] low [rate=0.1]\n", "[FATAL] high\n")
+
+
+def test_params_are_flat_and_nested() -> None:
+    class Train:
+        rate = 0.1
+        sizes = (1, 2)
+
+        def method(self) -> None: ...
+
+    with Experiment(PREFIX).run as exp:
+        exp.params.set(train=Train, net={"width": 3, "deep": {"er": np.int64(1)}})
+        flat = {"train.rate": 0.1, "train.sizes": [1, 2], "net.width": 3, "net.deep.er": 1}
+        assert exp.params.get() == flat
+        assert exp.params.get(flatten=False) == nested(flat)
+        with pytest.raises(ValueError, match=r"`net\.width` has a value"):
+            exp.params.set({"net.width.x": 1})
+        assert exp.params.get() == flat
+
+
+def test_metrics_of_any_fields() -> None:
+    with Experiment(PREFIX).run as exp:
+        exp.metrics("train").log(loss=np.float32(0.5), note="first", bad=math.nan, _ts=3.0)
+        exp.metrics("train").log(loss=0.25, _ts=-1)
+        exp.metrics.log(epoch=3, train={"loss": 0.1}, eval={"loss": 0.2})
+        read = exp.metrics("train").read(start_index=1, limit=1)
+        assert read["hasMore"] is True
+        assert read["data"][0]["data"] == {"loss": 0.25, "_ts": 3.0}
+        assert [each["name"] for each in exp.metrics.list_all()] == ["train", "eval", None]
+        assert exp.metrics("train").read()["data"][0]["data"]["bad"] == "nan"
+    rows = newest().metrics("loss").arrow.to_pylist()
+    assert [(row["split"], row["epoch"], row["step"]) for row in rows] == [
+        ("train", None, 0),
+        ("train", None, 1),
+        ("train", 3, 2),
+        ("eval", 3, 0),
+    ]
+
+
+def test_summaries() -> None:
+    with Experiment(PREFIX).run as exp:
+        train = exp.metrics("train")
+        for value in (1.0, 2.0, 3.0):
+            train.buffer(loss=value)
+            train.summary_cache.store(loss=value, other=None)
+        with pytest.raises(ValueError, match="no aggregation `avg`"):
+            train.buffer.log_summary("avg")
+        train.buffer.log_summary("mean", "p50", "last")
+        assert train.summary_cache.peek(limit=2) == {"loss": [2.0, 3.0]}
+        train.summary_cache.set(epoch=1).summarize()
+        first, second = (row["data"] for row in train.read()["data"])
+    assert {key: first[key] for key in first if key != "_ts"} == {
+        "loss.mean": 2.0,
+        "loss.p50": 2.0,
+        "loss.last": 3.0,
+    }
+    assert (second["loss.count"], second["loss.std"], second["epoch"]) == (3, 1.0, 1)
+    assert summary([5.0], ["std"]) == {"std": 0.0}
+    assert summary([math.nan], ["mean"]) == {}
+
+
+def test_files(tmp_path: Path) -> None:
+    with Experiment(PREFIX).run as exp:
+        models = exp.files("models")
+        models.save({"a": 1}, to="config.json")
+        models.save({"a": 2}, to="config.json")
+        models.save_text("hello", to="notes/readme.txt")
+        models.save(np.arange(3), to="rows.npy")
+        models.save_torch({"w": __import__("torch").ones(2)}, to="model.pt")
+        assert [each["name"] for each in models.list()] == [
+            "config.json",
+            "notes/readme.txt",
+            "rows.npy",
+            "model.safetensors",
+        ]
+        assert json.loads(models.read_text("config.json")) == {"a": 2}
+        assert models.download("rows.npy", tmp_path / "copy.npy").is_file()
+        models.duplicate("config.json", "second.json")
+        models.delete("config.json")
+        assert not models.exists("config.json")
+        assert models.exists("second.json")
+        assert [each["name"] for each in models.list("*.json")] == ["second.json"]
+        with pytest.raises(RunError, match="no file `conf.json`"):
+            models.read_text("conf.json")
+        with pytest.raises(ValueError, match="say one with"):
+            models.save(b"x")
+        with pytest.raises(ValueError, match="cannot be the name"):
+            models.save(b"x", to="../../../x")
+        with pytest.raises(TypeError):
+            models.save(object(), to="x.pkl")
+
+
+def test_threads_lose_nothing() -> None:
+    with Experiment(PREFIX).run as exp:
+
+        def log(number: int) -> None:
+            for _ in range(50):
+                exp.metrics("train").log(value=number)
+
+        threads = [threading.Thread(target=log, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        rows = exp.metrics("train").read()["data"]
+    assert [row["index"] for row in rows] == list(range(200))
+
+
+KILLED = """
+import os, signal, sys
+from specplan import Experiment
+with Experiment(prefix="alice/project/killed").run as exp:
+    done = exp.metrics("train").stats()["totalDataPoints"]
+    for step in range(done, 60):
+        exp.metrics("train").log(step=step)
+        exp.flush()
+        if step == int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_program_that_starts_again_has_every_step_once() -> None:
+    for last in (10, 37, 60):
+        subprocess.run([sys.executable, "-c", KILLED, str(last)], check=last == 60)
+        assert newest().status == ("completed" if last == 60 else "interrupted")
+    values = newest().metrics("step").arrow.column("value").to_pylist()
+    assert values == list(range(60))

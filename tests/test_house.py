@@ -28,6 +28,7 @@ LAYERS = (
     "plan",
     "data",
     "models",
+    "archive",
     "code",
     "spec",
     "components",

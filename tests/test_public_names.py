@@ -12,11 +12,12 @@ PUBLIC = """
     DirtyGitAction DirtyGitError EarlyStopping EvalPhase EvalResults Evaluation ExecutionStore
     Experiment ExperimentCallback ExperimentConfig ExperimentManager ExperimentRecord ExperimentRun
     ExperimentTracker FeatureSet FitPhase FitResults InputBinding LocalExperimentTracker Loss
-    MAX_ARTIFACT_SIZE MLflowTracker MetricResult MetricStore ModelGraph ModelNode Optimizer
-    PhaseGroup PhaseGroupResults PhaseResults Plan PlanError RUN ResultRecording ResultsConfig
-    RunError SequentialCNN SequentialMLP SimpleSampler SpecError SpecplanError StoreError
-    TorchModelWrapper TrainPhase TrainResults compare_experiments compile log_environment
-    ml_dash_experiment open run_sweep safe_log_artifact validate_metric
+    MAX_ARTIFACT_SIZE MLflowTracker MetricResult MetricStore ModelGraph ModelNode NSampler
+    Optimizer PairedSampler PhaseGroup PhaseGroupResults PhaseResults Plan PlanError RUN
+    ResultRecording ResultsConfig RunError SequentialCNN SequentialMLP SimilarityCondition
+    SimpleSampler SpecError SpecplanError StoreError TorchModelWrapper TrainPhase TrainResults
+    TripletSampler compare_experiments compile log_environment ml_dash_experiment open run_sweep
+    safe_log_artifact validate_metric
 """
 
 

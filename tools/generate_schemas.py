@@ -47,6 +47,8 @@ def experiment_schema() -> Schema:
     _, declared = msgspec.json.schema_components(classes, ref_template="#/$defs/{name}")
     for kind in KINDS:
         _add_components(schema["$defs"], kind, declared)
+    inside = declared.keys() - {cls.__name__ for cls in classes}
+    schema["$defs"] |= {name: declared[name] for name in sorted(inside)}
     _admit_free_keys(schema)
     _admit_references(schema)
     return schema

@@ -51,7 +51,11 @@ if TYPE_CHECKING:
     from specplan.run.callback import ArtifactResult as ArtifactResult
     from specplan.run.callback import Callback as Callback
     from specplan.run.callback import MetricResult as MetricResult
+    from specplan.samplers import NSampler as NSampler
+    from specplan.samplers import PairedSampler as PairedSampler
+    from specplan.samplers import SimilarityCondition as SimilarityCondition
     from specplan.samplers import SimpleSampler as SimpleSampler
+    from specplan.samplers import TripletSampler as TripletSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
     from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
     from specplan.track.local import compare_experiments as compare_experiments
@@ -101,7 +105,9 @@ _MODULES = {
     "MetricStore": "results.metric_store",
     "ModelGraph": "experiment.graph",
     "ModelNode": "experiment.graph",
+    "NSampler": "samplers",
     "Optimizer": "experiment.graph",
+    "PairedSampler": "samplers",
     "PhaseGroup": "experiment.phase_group",
     "PhaseGroupResults": "experiment.group_results",
     "PhaseResults": "experiment.phase_results",
@@ -113,6 +119,7 @@ _MODULES = {
     "RunError": "errors",
     "SequentialCNN": "models.torch.sequential",
     "SequentialMLP": "models.torch.sequential",
+    "SimilarityCondition": "samplers",
     "SimpleSampler": "samplers",
     "SpecError": "errors",
     "SpecplanError": "errors",
@@ -120,6 +127,7 @@ _MODULES = {
     "TorchModelWrapper": "models.torch.wrapper",
     "TrainPhase": "experiment.train_phase",
     "TrainResults": "experiment.phase_results",
+    "TripletSampler": "samplers",
     "compare_experiments": "track.local",
     "compile": "experiment.plan",
     "log_environment": "track.tracker",
@@ -165,7 +173,9 @@ __all__ = [
     "MetricStore",
     "ModelGraph",
     "ModelNode",
+    "NSampler",
     "Optimizer",
+    "PairedSampler",
     "PhaseGroup",
     "PhaseGroupResults",
     "PhaseResults",
@@ -176,6 +186,7 @@ __all__ = [
     "RunError",
     "SequentialCNN",
     "SequentialMLP",
+    "SimilarityCondition",
     "SimpleSampler",
     "SpecError",
     "SpecplanError",
@@ -183,6 +194,7 @@ __all__ = [
     "TorchModelWrapper",
     "TrainPhase",
     "TrainResults",
+    "TripletSampler",
     "compare_experiments",
     "compile",
     "log_environment",

@@ -2,23 +2,66 @@
 
 from __future__ import annotations
 
-from specplan.spec.arguments import written
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["SimpleSampler"]
+import msgspec
+
+from specplan.components.sampler import Condition
+from specplan.spec.arguments import checked_list, written
+
+__all__ = [
+    "NSampler",
+    "PairedSampler",
+    "SimilarityCondition",
+    "SimpleSampler",
+    "TripletSampler",
+]
+
+_DOMAINS = ("features.", "targets.", "tags.")
+Columns = str | list[str] | tuple[str, ...]
 
 
-class SimpleSampler:
+class Sampler:
+    """What all samplers have in common; make one of its subclasses.
+
+    Attributes:
+        component: the sampler as a spec writes it.
+    """
+
+    def __init__(self, use: str, arguments: Mapping[str, Any]) -> None:
+        self.component = written("sampler", use, arguments)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sampler) and self.component == other.component
+
+    def __hash__(self) -> int:
+        return hash(msgspec.json.encode(self.component))
+
+    def __repr__(self) -> str:
+        arguments = {key: value for key, value in self.component.items() if key != "use"}
+        said = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        return f"{type(self).__name__}({said})"
+
+
+class SimpleSampler(Sampler):
     """Batches of consecutive rows, in the order of the split or shuffled.
 
     Args:
         batch_size: rows in a batch.
         shuffle: whether the rows are shuffled.
+        group_by: columns by whose values rows are grouped; no batch has rows of two groups.
+        stratify_by: columns of which each batch has as many rows of each value, up to one; not
+            together with `group_by`.
+        strict_stratification: whether an epoch ends with the smallest stratum, instead of going on
+            with the others.
         drop_last: whether a last batch with fewer rows is left out.
         seed: seed of the shuffle; without it, one is derived from the seed of the run.
         reshuffle: whether each epoch has its own order; False repeats
             `numpy.random.default_rng(seed).permutation(rows)` in every epoch.
 
     Raises:
+        TypeError: what names columns is no text and no list of texts.
         ValueError: an argument has a value that is not allowed.
     """
 
@@ -26,28 +69,270 @@ class SimpleSampler:
         self,
         batch_size: int = 1,
         shuffle: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        group_by: Columns | None = None,
+        stratify_by: Columns | None = None,
+        strict_stratification: bool = True,  # noqa: FBT001, FBT002
         drop_last: bool = False,  # noqa: FBT001, FBT002
         seed: int | None = None,
         reshuffle: bool = True,  # noqa: FBT001, FBT002
     ) -> None:
-        self.component = written(
-            "sampler",
+        groups, strata = _columns("group_by", group_by), _columns("stratify_by", stratify_by)
+        if groups and strata:
+            raise ValueError("`group_by` and `stratify_by` cannot be had together")
+        by: dict[str, Any] = {}
+        if groups:
+            by["group_by"] = groups
+        if strata:
+            by |= {"stratify_by": strata, "strict_stratification": strict_stratification}
+        super().__init__(
             "simple",
             {
                 "batch_size": batch_size,
                 "shuffle": shuffle,
+                **by,
                 "drop_last": drop_last,
                 "seed": seed,
                 "reshuffle": reshuffle,
             },
         )
 
+
+class SimilarityCondition:
+    """When two rows belong together, by the values of one column.
+
+    Args:
+        mode: "similar" for rows that are near each other, "dissimilar" for those that are not.
+        tolerance: the largest distance that is near; 0 stands for equal values.
+        metric: "euclidean", "manhattan", "chebyshev" or "cosine", for numbers; texts and truth values
+            are at distance 0 or 1.
+        weight_mode: "binary" weighs all pairs alike, "linear" and "exp" less the worse they fit.
+        max_weight: weight in the losses of rows that fit best.
+        min_weight: weight of those that just fit, and of fallbacks.
+        allow_fallback: whether an anchor for which no row fits gets the rows that fit best; otherwise
+            it is left out.
+
+    Raises:
+        ValueError: an argument has a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        mode: str = "similar",
+        tolerance: float = 0.0,
+        metric: str | None = None,
+        weight_mode: str = "binary",
+        max_weight: float = 1.0,
+        min_weight: float = 0.0,
+        allow_fallback: bool = False,  # noqa: FBT001, FBT002 -- as documented
+    ) -> None:
+        given = {
+            "mode": mode,
+            "tolerance": tolerance,
+            "metric": "euclidean" if metric is None else metric,
+            "weight_mode": weight_mode,
+            "max_weight": max_weight,
+            "min_weight": min_weight,
+            "allow_fallback": allow_fallback,
+        }
+        try:
+            msgspec.convert(given, Condition)
+        except msgspec.ValidationError as error:
+            message, _, place = str(error).partition(" - at `$.")
+            raise ValueError(f"a condition: `{place.rstrip('`')}`: {message}") from None
+        self.spec = given
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SimpleSampler) and self.component == other.component
+        return isinstance(other, SimilarityCondition) and self.spec == other.spec
 
     def __hash__(self) -> int:
-        return hash(tuple(self.component.items()))
+        return hash(tuple(self.spec.values()))
 
     def __repr__(self) -> str:
-        arguments = {key: value for key, value in self.component.items() if key != "use"}
-        return f"SimpleSampler({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+        said = ", ".join(f"{key}={value!r}" for key, value in self.spec.items())
+        return f"SimilarityCondition({said})"
+
+
+ConditionsByColumn = Mapping[str, SimilarityCondition]
+
+
+class PairedSampler(Sampler):
+    """Pairs of rows: an `anchor`, and as `positive` a row that belongs to it.
+
+    A node of the phase is computed once for each role, and losses read `outputs.anchor` or
+    `targets.positive`. The pairs are drawn once for a phase, by `numpy.random.default_rng(seed)`.
+
+    Args:
+        conditions: by column, when a row belongs to the anchor; all have to hold.
+        batch_size: pairs in a batch; shuffle: whether they are shuffled.
+        max_samples_per_anchor: pairs with one anchor, at most.
+        choose_best_only: whether the rows that fit best are taken; otherwise any that fit.
+        drop_last, seed, reshuffle: as in SimpleSampler.
+
+    Raises:
+        TypeError: a condition is no SimilarityCondition.
+        ValueError: an argument has a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        conditions: ConditionsByColumn,
+        *,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        max_samples_per_anchor: int = 3,
+        choose_best_only: bool = False,
+        drop_last: bool = False,
+        seed: int | None = None,
+        reshuffle: bool = True,
+    ) -> None:
+        super().__init__(
+            "paired",
+            {
+                "conditions": _conditions("conditions", conditions),
+                "batch_size": batch_size,
+                "shuffle": shuffle,
+                "max_samples_per_anchor": max_samples_per_anchor,
+                "choose_best_only": choose_best_only,
+                "drop_last": drop_last,
+                "seed": seed,
+                "reshuffle": reshuffle,
+            },
+        )
+
+
+class TripletSampler(Sampler):
+    """Triplets of rows: an `anchor`, a `positive` row that belongs to it, and a `negative` one.
+
+    Everything else is as in PairedSampler. No triplet has a row twice.
+
+    Args:
+        pos_conditions: by column, when a row can be the positive one.
+        neg_conditions: by column, when a row can be the negative one.
+        batch_size, shuffle, max_samples_per_anchor, choose_best_only, drop_last, seed, reshuffle: as in
+            PairedSampler.
+
+    Raises:
+        TypeError: a condition is no SimilarityCondition.
+        ValueError: an argument has a value that is not allowed.
+    """
+
+    def __init__(  # noqa: PLR0913 -- as documented
+        self,
+        pos_conditions: ConditionsByColumn,
+        neg_conditions: ConditionsByColumn,
+        *,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        max_samples_per_anchor: int = 3,
+        choose_best_only: bool = False,
+        drop_last: bool = False,
+        seed: int | None = None,
+        reshuffle: bool = True,
+    ) -> None:
+        super().__init__(
+            "triplet",
+            {
+                "pos_conditions": _conditions("pos_conditions", pos_conditions),
+                "neg_conditions": _conditions("neg_conditions", neg_conditions),
+                "batch_size": batch_size,
+                "shuffle": shuffle,
+                "max_samples_per_anchor": max_samples_per_anchor,
+                "choose_best_only": choose_best_only,
+                "drop_last": drop_last,
+                "seed": seed,
+                "reshuffle": reshuffle,
+            },
+        )
+
+
+class NSampler(Sampler):
+    """Tuples of rows: an `anchor`, and one row for each role that the mapping names.
+
+    Args:
+        condition_mapping: for each role, by column, when a row can have it.
+        batch_size, shuffle, max_samples_per_anchor, choose_best_only, drop_last, seed, reshuffle: as in
+            PairedSampler.
+
+    Raises:
+        TypeError: a condition is no SimilarityCondition.
+        ValueError: an argument has a value that is not allowed, or a role is called `anchor`.
+    """
+
+    def __init__(
+        self,
+        condition_mapping: Mapping[str, ConditionsByColumn],
+        *,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        max_samples_per_anchor: int = 3,
+        choose_best_only: bool = False,
+        drop_last: bool = False,
+        seed: int | None = None,
+        reshuffle: bool = True,
+    ) -> None:
+        if not isinstance(condition_mapping, Mapping):
+            found = type(condition_mapping).__name__
+            raise TypeError(f"condition_mapping is a mapping of roles to conditions, not {found}")
+        super().__init__(
+            "roles",
+            {
+                "condition_mapping": {
+                    role: _conditions(f"condition_mapping[{role!r}]", conditions)
+                    for role, conditions in condition_mapping.items()
+                },
+                "batch_size": batch_size,
+                "shuffle": shuffle,
+                "max_samples_per_anchor": max_samples_per_anchor,
+                "choose_best_only": choose_best_only,
+                "drop_last": drop_last,
+                "seed": seed,
+                "reshuffle": reshuffle,
+            },
+        )
+
+
+SAMPLERS: Mapping[str, type[Sampler]] = {
+    "simple": SimpleSampler,
+    "paired": PairedSampler,
+    "triplet": TripletSampler,
+    "roles": NSampler,
+}
+
+
+def sampler_of(component: Mapping[str, Any]) -> Sampler:
+    """The sampler that a spec writes as `component`, with all arguments written out."""
+    arguments = {name: _as_object(value) for name, value in component.items() if name != "use"}
+    return SAMPLERS[component["use"]](**arguments)
+
+
+def _as_object(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if all(isinstance(item, Mapping) for item in value.values()) and value:
+        return {name: _as_object(item) for name, item in value.items()}
+    return SimilarityCondition(**value)
+
+
+def _columns(parameter: str, names: Columns | None) -> list[str]:
+    listed = [names] if isinstance(names, str) else checked_list(parameter, names or ())
+    for name in listed:
+        if not isinstance(name, str):
+            raise TypeError(f"{parameter} names columns by str, not by {type(name).__name__}")
+    return [_column(name) for name in listed]
+
+
+def _column(name: str) -> str:
+    """`cell_id` of `tags.cell_id.raw`: a spec names the columns of a FeatureSet by their keys."""
+    key = next((name.removeprefix(each) for each in _DOMAINS if name.startswith(each)), name)
+    return key.removesuffix(".raw")
+
+
+def _conditions(parameter: str, conditions: ConditionsByColumn) -> dict[str, Any]:
+    if not isinstance(conditions, Mapping):
+        found = type(conditions).__name__
+        raise TypeError(f"{parameter} is a mapping of columns to conditions, not {found}")
+    for condition in conditions.values():
+        if not isinstance(condition, SimilarityCondition):
+            found = type(condition).__name__
+            raise TypeError(f"{parameter}: a condition is a SimilarityCondition, not {found}")
+    return {_column(name): dict(condition.spec) for name, condition in conditions.items()}

@@ -47,7 +47,9 @@ def test_another_feature_set_is_refused(parts: Parts) -> None:
 
 @pytest.mark.parametrize("sampler", [None, "simple"])
 def test_training_needs_a_sampler(parts: Parts, sampler: Any) -> None:
-    with pytest.raises(TypeError, match=r"^sampler is a SimpleSampler, not (NoneType|str)$"):
+    with pytest.raises(
+        TypeError, match=r"^sampler is a SimpleSampler or another sampler, not (NoneType|str)$"
+    ):
         InputBinding.for_training(parts.node, sampler)
 
 

@@ -16,8 +16,8 @@ from specplan import (
     SimpleSampler,
     TrainPhase,
 )
+from specplan.archive.archive import Archive
 from specplan.errors import ArchiveError, RunError
-from specplan.store.archive import Archive
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -67,7 +67,8 @@ def test_losses_of_a_phase_have_labels_of_their_own(parts: Parts) -> None:
 
 def test_a_callback_is_of_a_known_kind(parts: Parts) -> None:
     with pytest.raises(
-        TypeError, match=r"^a callback is an EarlyStopping or an Evaluation, not function$"
+        TypeError,
+        match=r"^phase `train`: a callback is `Callback`, `Evaluation`, `EarlyStopping`, not function$",
     ):
         train(parts, callbacks=[print_nothing])
 
@@ -109,12 +110,19 @@ def test_all_bindings_read_the_same_rows() -> None:
         ValueError, match=r"^phase `eval`: all bindings read one FeatureSet and one split"
     ):
         EvalPhase("eval", bindings)
+    with pytest.raises(ValueError, match=r"^phase `eval` has two bindings of `One`$"):
+        EvalPhase("eval", [*bindings, bindings[0]])
     samplers = [
         InputBinding.for_training(node, SimpleSampler(size), split="train")
         for node, size in ((one, 8), (two, 9))
     ]
-    with pytest.raises(ValueError, match=r"^train phase `train`: all bindings have one sampler"):
-        TrainPhase("train", input_sources=samplers, losses=[mse(one)])
+    losses = [mse(one)]
+    phase = TrainPhase("train", input_sources=samplers, losses=losses)
+    assert [each["sampler"]["batch_size"] for each in phase.spec()["inputs"]] == [8, 9]
+    with pytest.raises(
+        ValueError, match=r"^train phase `train`: batch_schedule is `zip_strict`, `"
+    ):
+        TrainPhase("train", input_sources=samplers, losses=losses, batch_schedule="zip")
 
 
 def test_from_split_needs_heads_that_read_one_feature_set() -> None:
@@ -206,7 +214,7 @@ def test_phases_show_themselves(parts: Parts, capsys: pytest.CaptureFixture[str]
         ({"active_nodes": "MLP"}, "phase `train`: active_nodes is a list, not str"),
         (
             {"callbacks": EarlyStopping()},
-            "train phase `train`: callbacks is a list, not EarlyStopping",
+            "phase `train`: callbacks is a list, not EarlyStopping",
         ),
     ],
 )

@@ -45,6 +45,7 @@ WITHOUT_EXAMPLE = {
         f"SP{number}": "the base spec has no dynamic steps: tests/golden/compile_errors"
         for number in range(710, 719)
     },
+    "SP725": "it needs code of one's own: tests/plan/test_feeds.py",
     "SP802": "it needs a full disk: tests/plan/test_cost.py",
     "SP900": "no spec is known that has it",
 }

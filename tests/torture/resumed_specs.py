@@ -62,7 +62,9 @@ def train(**changes: Any) -> dict[str, Any]:
     return specs.train(epochs=EPOCHS) | changes
 
 
-def spec(*plan: Mapping[str, Any], nodes: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+def spec(
+    *plan: Mapping[str, Any], nodes: Mapping[str, Any] | None = None, **changes: Any
+) -> dict[str, Any]:
     """A whole spec; without a `checkpoint` of its own one is made after every other step."""
     return {
         "specplan": 1,

@@ -17,6 +17,7 @@ from specplan.components.loss import (
     Huber,
     MeanSquaredError,
     SmoothL1,
+    TripletMargin,
 )
 from specplan.components.merge import Concat
 from specplan.components.metric import (
@@ -29,7 +30,7 @@ from specplan.components.metric import (
 from specplan.components.model import Cnn, Mlp
 from specplan.components.optimizer import SGD, Adam, AdamW, RMSprop
 from specplan.components.repetition import Folds, Seeds
-from specplan.components.sampler import Simple
+from specplan.components.sampler import Paired, Roles, Simple, Triplet
 from specplan.components.scaler import (
     Absolute,
     MaxAbs,
@@ -95,11 +96,17 @@ COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
         PerSampleZeroStart,
         Segmented,
     ),
-    "sampler": _by_name(Simple),
+    "sampler": _by_name(Simple, Paired, Triplet, Roles),
     "model": _by_name(Mlp, Cnn),
     "merge": _by_name(Concat),
     "loss": _by_name(
-        MeanSquaredError, L1, SmoothL1, Huber, CrossEntropy, BinaryCrossEntropyWithLogits
+        MeanSquaredError,
+        L1,
+        SmoothL1,
+        Huber,
+        CrossEntropy,
+        BinaryCrossEntropyWithLogits,
+        TripletMargin,
     ),
     "optimizer": _by_name(SGD, Adam, AdamW, RMSprop),
     "metric": _by_name(

@@ -44,3 +44,18 @@ class CrossEntropy(Component, frozen=True, tag="cross_entropy"):
 
 class BinaryCrossEntropyWithLogits(Component, frozen=True, tag="bce_with_logits"):
     """Binary cross entropy between logits and targets in [0, 1] of the same shape."""
+
+
+class TripletMargin(Component, frozen=True, tag="triplet_margin"):
+    """How much farther the first value is from the third than from the second, where that is less than `margin`."""
+
+    margin: Annotated[
+        float, Meta(gt=0, description="The distance that is far enough.", examples=[0.5])
+    ] = 1.0
+    p: Annotated[float, Meta(ge=1, description="Norm of the distance.", examples=[1.0])] = 2.0
+    swap: Annotated[
+        bool,
+        Meta(
+            description="Whether the second value counts as the first where it is nearer to the third."
+        ),
+    ] = False

@@ -40,20 +40,28 @@ class ExperimentContext:
         self._members: dict[tuple[Namespace, str], Labelled] = {}
         self.registration_policy: RegistrationPolicy = checked_policy(registration_policy)
 
-    def register(self, namespace: Namespace, label: str, member: Labelled) -> str:
-        """Register `member` and return the label that it has from now on.
+    def register(
+        self,
+        namespace: Namespace,
+        label: str,
+        member: Labelled,
+        *,
+        policy: RegistrationPolicy | None = None,
+    ) -> str:
+        """Register `member` and return the label that it has from now on; `policy` is for this once.
 
         Raises:
             ValueError: the label is taken and the policy is "raise".
         """
+        policy = policy or self.registration_policy
         if (namespace, label) in self._members:
-            if self.registration_policy == "raise":
+            if policy == "raise":
                 raise ValueError(
                     f"`{label}` is already the label of a {type(self._members[namespace, label]).__name__} "
                     "of this context; choose another label, or make the Experiment with "
                     'registration_policy="overwrite" or "rename"'
                 )
-            if self.registration_policy == "rename":
+            if policy == "rename":
                 label = self._next_free(namespace, label)
             else:
                 del self._members[namespace, label]

@@ -28,7 +28,9 @@ from specplan.data.transforms import Transforms
 from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pandas
     import pyarrow as pa
@@ -153,6 +155,40 @@ class FeatureSet(Samples):
         """
         columns, domains, uuids = columns_from_arrow(label, table)
         return cls(label, columns, domains, uuids=uuids)
+
+    # ---- files
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:  # noqa: FBT001, FBT002 -- as documented
+        """Write rows, splits and scalers to `<path>.fs.mml`; returns its path.
+
+        Raises:
+            FileExistsError: it is there already, and is not to be overwritten.
+            ValueError: a scaler is an object of the program's, or its split is another one now.
+        """
+        from specplan.data.feature_set_file import save_feature_set
+
+        return save_feature_set(self, path, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], overwrite: bool = False) -> FeatureSet:  # noqa: FBT001, FBT002 -- as documented
+        """Read what `save` wrote, and register it in the active context.
+
+        Args:
+            path: the file.
+            overwrite: whether it takes the place of another one of its label, whatever the policy says.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ArchiveError: it is damaged, or no FeatureSet.
+            ValueError: its label is taken, and the policy is "raise".
+        """
+        from specplan.data.feature_set_file import load_feature_set
+
+        made = load_feature_set(path)
+        made.label = active_context().register(
+            "node", made.label, made, policy="overwrite" if overwrite else None
+        )
+        return made
 
     # ---- rows and columns
 

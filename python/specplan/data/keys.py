@@ -9,7 +9,7 @@ import numpy as np
 from specplan._native import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,3 +24,11 @@ def keys_of(columns: Iterable[NDArray[Any]]) -> Keys:
             texts = [text.lower() for text in texts]
         parts.append((codes.astype(np.uint32).tobytes(), texts))
     return Keys(parts)
+
+
+def codes_of(columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """For each row the number of its key, from 0; equal values of all columns are one key."""
+    codes = [np.unique(column, return_inverse=True)[1].astype(np.int64) for column in columns]
+    if len(codes) == 1:
+        return codes[0]
+    return np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].reshape(-1)

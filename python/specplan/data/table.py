@@ -42,8 +42,19 @@ class Table(msgspec.Struct, frozen=True):
     cut: Cut | None = None
     splits: Mapping[str, NDArray[np.int64]] = {}
     keys: Mapping[tuple[str, ...], Keys] = {}
+    sampled: Mapping[str, NDArray[Any]] = {}
+    """Columns that samplers look at."""
     learned: Sequence[Mapping[str, Any]] = ()
     folds: Mapping[str, Table] = {}
+
+    def sampled_at(
+        self, names: Sequence[str], positions: NDArray[np.int64] | None
+    ) -> dict[str, NDArray[Any]]:
+        """Columns that samplers look at, at `positions`; None stands for all rows."""
+        return {
+            name: self.sampled[name] if positions is None else self.sampled[name][positions]
+            for name in names
+        }
 
     def inside(self, fold: str | None) -> Table:
         """The table as phases of a fold read it, by the path of the fold; None outside of all."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from specplan.data.context import checked_label
 from specplan.data.feature_set import FeatureSet
 from specplan.data.reference import FeatureSetReference
 from specplan.experiment.loss import find_node
-from specplan.samplers import SimpleSampler
+from specplan.samplers import Sampler
 
 if TYPE_CHECKING:
     from specplan.experiment.graph import ModelNode
 
+DEFAULT_STREAM = "default"
 Upstream = FeatureSet | FeatureSetReference | str
 
 
@@ -26,20 +28,23 @@ class InputBinding:
         node: ModelNode,
         feature_set: FeatureSet,
         split: str | None,
-        sampler: SimpleSampler | None,
+        sampler: Sampler | None,
+        stream: str = DEFAULT_STREAM,
     ) -> None:
         self.node = node
         self.feature_set = feature_set
         self.split = split
         self.sampler = sampler
+        self.stream = stream
 
     @classmethod
     def for_training(
         cls,
         node: str | ModelNode,
-        sampler: SimpleSampler,
+        sampler: Sampler,
         upstream: Upstream | None = None,
         split: str | None = None,
+        stream: str = DEFAULT_STREAM,
     ) -> InputBinding:
         """Bind a split, in batches that the sampler makes.
 
@@ -48,15 +53,18 @@ class InputBinding:
             sampler: makes the batches.
             upstream: the FeatureSet or its label; needed only where it is not the node's only one.
             split: label of a split; None for all rows.
+            stream: bindings of one FeatureSet, split, sampler and stream are read together, in one order.
 
         Raises:
             TypeError: `sampler` is no sampler.
             ValueError: the node reads another node or another FeatureSet, also one of the same label,
                 or there is no such split.
         """
-        if not isinstance(sampler, SimpleSampler):
-            raise TypeError(f"sampler is a SimpleSampler, not {type(sampler).__name__}")
-        return cls._bound(node, upstream, split, sampler)
+        if not isinstance(sampler, Sampler):
+            raise TypeError(
+                f"sampler is a SimpleSampler or another sampler, not {type(sampler).__name__}"
+            )
+        return cls._bound(node, upstream, split, sampler, checked_label(stream))
 
     @classmethod
     def for_evaluation(
@@ -89,12 +97,31 @@ class InputBinding:
         node: str | ModelNode,
         upstream: Upstream | None,
         split: str | None,
-        sampler: SimpleSampler | None,
+        sampler: Sampler | None,
+        stream: str = DEFAULT_STREAM,
     ) -> InputBinding:
         node = find_node(node)
         feature_set = _feature_set(node, upstream)
         feature_set.check_split(split)
-        return cls(node, feature_set, split, sampler)
+        return cls(node, feature_set, split, sampler, stream)
+
+    def spec(self) -> dict[str, Any]:
+        """The binding as an entry of `inputs` in a spec."""
+        split = {} if self.split is None else {"split": self.split}
+        sampler = {} if self.sampler is None else {"sampler": dict(self.sampler.component)}
+        stream = {} if self.stream == DEFAULT_STREAM else {"stream": self.stream}
+        return {
+            "node": self.node.label,
+            "from": self.feature_set.label,
+            **split,
+            **sampler,
+            **stream,
+        }
+
+    def reads_with(self, other: InputBinding) -> bool:
+        """Whether both nodes read the same rows in every step."""
+        same = (self.split, self.sampler, self.stream) == (other.split, other.sampler, other.stream)
+        return self.feature_set is other.feature_set and same
 
     def __repr__(self) -> str:
         sampler = "" if self.sampler is None else f", sampler={self.sampler!r}"

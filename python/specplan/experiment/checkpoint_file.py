@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.archive.archive import Archive, writing
 from specplan.experiment.state_entries import add_snapshot, read_snapshot
-from specplan.store.archive import Archive, writing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from specplan.archive.names import name_fault
 from specplan.spec.arguments import checked_int, checked_list
 from specplan.spec.wording import choices, quoted
-from specplan.store.artifacts import name_fault
 
 if TYPE_CHECKING:
     import os

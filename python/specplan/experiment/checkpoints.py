@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specplan.archive.names import name_fault
 from specplan.experiment.checkpoint_file import About, read_checkpoint, write_checkpoint
 from specplan.experiment.checkpointing import SUFFIX, Checkpointing, warn_of_files
 from specplan.experiment.train_phase import TrainPhase
 from specplan.run.hooks import Hooks, PhaseHooks
 from specplan.spec.wording import choices
-from specplan.store.artifacts import name_fault
 
 if TYPE_CHECKING:
     import os

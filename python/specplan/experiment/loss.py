@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from specplan.data.context import ExperimentContext
 
 FIELDS = ("outputs", "targets")
+_NAMED = (("input", "target"), ("anchor", "positive", "negative"))
 RESERVED = ("train_loss", "eval_loss", "fit_loss")
 
 
@@ -25,7 +26,7 @@ class Loss:
     """A loss function, averaged over the batch.
 
     Args:
-        loss: mse, l1, smooth_l1, huber, cross_entropy or bce_with_logits; or the name of the class in
+        loss: mse, l1, smooth_l1, huber, cross_entropy, bce_with_logits or triplet_margin; or the name of the class in
             `torch.nn`, in any case, with or without "Loss" at the end.
         loss_kwargs: its arguments.
         backend: "torch".
@@ -62,8 +63,9 @@ class AppliedLoss:
     Args:
         loss: the loss.
         on: the node, or its label in the active context.
-        inputs: what the loss is given, in order, each "outputs" or "targets"; or by the names
-            `input` and `target` that losses of `torch.nn` have.
+        inputs: what the loss is given, in order, each "outputs" or "targets", where a sampler gives tuples
+            of rows with the role, as in "outputs.anchor"; or by the names that losses of `torch.nn` have,
+            `input` and `target`, or `anchor`, `positive` and `negative`.
         weight: factor in the sum of the losses of a phase; a finite number.
         label: name under which its values are recorded; by default the loss's own.
 
@@ -136,13 +138,16 @@ def _folded(name: str) -> str:
 
 def _ordered(inputs: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
     if isinstance(inputs, Mapping):
-        if set(inputs) != {"input", "target"}:
+        named = next((names for names in _NAMED if set(inputs) == set(names)), None)
+        if named is None:
             raise ValueError(
-                f"the inputs of a loss are named `input` and `target`, not {quoted(inputs)}"
+                "the inputs of a loss are named `input` and `target`, or `anchor`, `positive` and "
+                f"`negative`, not {quoted(inputs)}"
             )
-        inputs = [inputs["input"], inputs["target"]]
+        inputs = [inputs[name] for name in named]
     names = checked_list("inputs", inputs)
     for name in names:
-        if name not in FIELDS:
-            raise ValueError(f"a loss has no input `{name}`; known: {choices(name, FIELDS)}")
+        field, dot, role = str(name).partition(".")
+        if field not in FIELDS or bool(dot) != bool(role):
+            raise ValueError(f"a loss has no input `{name}`; known: {choices(field, FIELDS)}")
     return tuple(names)

@@ -100,8 +100,9 @@ def compile_graph(graph: ModelGraph) -> Graph:
 
 
 def compile_nodes(graph: ModelGraph, *, seed: int) -> Compiled:
-    """A plan that only computes the nodes of a graph."""
-    entry = {"phase": "eval", "label": "build", "active": list(graph.nodes)}
+    """A plan of the nodes of a graph."""
+    # All of them are in the plan, whichever compute: they need not read the same rows.
+    entry = {"phase": "eval", "label": "build", "active": [graph.head_nodes[0].label]}
     spec = spec_of(graph.label, graph, (), [entry], seed=seed)
     return compile_objects(spec, graph, fitted=graph.nodes)
 

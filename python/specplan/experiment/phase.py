@@ -29,7 +29,7 @@ class Phase(ABC):
     Attributes:
         kind: train, eval or fit, as a spec writes it.
         label: name of the phase; unique in its group.
-        input_sources: one binding for each head node; all read the same rows.
+        input_sources: one binding for each head node.
         losses: the losses; their labels differ.
         active_nodes: labels of the nodes that take part; None for those that the losses need.
     """
@@ -61,7 +61,7 @@ class Phase(ABC):
 
     @property
     def feature_set(self) -> FeatureSet:
-        """What the phase reads."""
+        """What the phase reads; of several what the first binding does."""
         return self.input_sources[0].feature_set
 
     @property
@@ -144,7 +144,8 @@ class Phase(ABC):
             "label": self.label,
             "losses": [loss.label for loss in self.losses],
         }
-        if self.split is not None:
+        together = self.input_sources[0].reads_with
+        if self.split is not None and all(map(together, self.input_sources)):
             entry["split"] = self.split
         if self.active_nodes is not None:
             entry["active"] = self.active_nodes
@@ -161,6 +162,13 @@ class Phase(ABC):
                     f"phase `{self.label}`: an input source is an InputBinding, "
                     f"not {type(binding).__name__}"
                 )
+        labels = [binding.node.label for binding in self.input_sources]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise ValueError(f"phase `{self.label}` has two bindings of {quoted(twice)}")
+        self._check_sources_agree()
+
+    def _check_sources_agree(self) -> None:
         first = self.input_sources[0]
         for other in self.input_sources[1:]:
             if other.feature_set is not first.feature_set or other.split != first.split:

@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from specplan.archive.archive import Archive, ArchiveWriter
     from specplan.run.state import Snapshot, State
-    from specplan.store.archive import Archive, ArchiveWriter
 
 FOLDER = "state"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from specplan.components.callback import EarlyStopping
 from specplan.experiment.binding import InputBinding
@@ -11,6 +11,7 @@ from specplan.experiment.checkpointing import Checkpointing, checked_checkpointi
 from specplan.experiment.evaluation import Evaluation
 from specplan.experiment.phase import Phase, split_heads
 from specplan.spec.arguments import checked_int
+from specplan.spec.model import BatchSchedule
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from specplan.experiment.graph import ModelNode
     from specplan.experiment.loss import AppliedLoss
     from specplan.experiment.phase_callback import PhaseCallback
-    from specplan.samplers import SimpleSampler
+    from specplan.samplers import Sampler
 
 
 class ResultRecording(enum.StrEnum):
@@ -39,6 +40,9 @@ class TrainPhase(Phase):
         losses: the losses whose weighted sum is minimised; at least one.
         n_epochs: number of passes over the rows.
         active_nodes: nodes that are trained; by default those that the losses need.
+        batch_schedule: how batches of bindings that are not read together make steps: "zip_strict" and
+            "zip_cycle" have one of each in a step, "alternate_strict" and "alternate_cycle" one of them
+            after the other; strict ends with the shortest, cycle begins shorter ones again.
         callbacks: each a Callback, an Evaluation or an EarlyStopping.
         checkpointing: when the state is put aside while the phase goes on.
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
@@ -52,7 +56,7 @@ class TrainPhase(Phase):
     kind: ClassVar[str] = "train"
     built_in: ClassVar[tuple[type, ...]] = (Evaluation, EarlyStopping)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- as documented
         self,
         label: str,
         *,
@@ -60,6 +64,7 @@ class TrainPhase(Phase):
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
         active_nodes: Sequence[str | ModelNode] | None = None,
+        batch_schedule: str = "zip_strict",
         callbacks: Sequence[PhaseCallback] | None = None,
         checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
@@ -67,17 +72,18 @@ class TrainPhase(Phase):
         if not losses:
             raise ValueError(f"train phase `{label}` needs at least one loss")
         super().__init__(label, input_sources, losses, active_nodes, callbacks)
+        self._check_samplers()
+        self.batch_schedule = _schedule(label, batch_schedule)
         self.n_epochs = checked_int(f"train phase `{label}`: n_epochs", n_epochs, least=1)
         self.checkpointing = checked_checkpointing(checkpointing, "train phase")
         self.result_recording = _recording(result_recording)
-        self.sampler = self._one_sampler()
 
     @classmethod
     def from_split(  # noqa: PLR0913 -- as documented
         cls,
         label: str,
         split: str,
-        sampler: SimpleSampler,
+        sampler: Sampler,
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
         *,
@@ -114,30 +120,41 @@ class TrainPhase(Phase):
         return {
             "callbacks": [],
             **self._common_spec(),
+            **self._inputs_spec(),
             "epochs": self.n_epochs,
-            "sampler": dict(self.sampler.component),
             "record": str(self.result_recording),
         }
 
     def describe(self) -> str:
         return f"train {self.label}: {self.n_epochs} epochs"
 
-    def _one_sampler(self) -> SimpleSampler:
-        samplers = [binding.sampler for binding in self.input_sources]
+    def _check_sources_agree(self) -> None:
+        """Bindings may read different rows: how their batches make steps is said by the schedule."""
+
+    def _check_samplers(self) -> None:
         for binding in self.input_sources:
             if binding.sampler is None:
                 raise ValueError(
                     f"train phase `{self.label}`: the binding of `{binding.node.label}` has no sampler; "
                     "make it with InputBinding.for_training"
                 )
-        first = samplers[0]
-        assert first is not None
-        if any(sampler != first for sampler in samplers):
-            raise ValueError(
-                f"train phase `{self.label}`: all bindings have one sampler, so that their nodes read "
-                "the same rows"
-            )
-        return first
+
+    def _inputs_spec(self) -> dict[str, Any]:
+        first = self.input_sources[0]
+        if all(binding.reads_with(first) for binding in self.input_sources):
+            assert first.sampler is not None
+            return {"sampler": dict(first.sampler.component)}
+        inputs = [binding.spec() for binding in self.input_sources]
+        return {"inputs": inputs, "batch_schedule": self.batch_schedule}
+
+
+def _schedule(label: str, schedule: str) -> str:
+    known = get_args(BatchSchedule)
+    if schedule not in known:
+        raise ValueError(
+            f"train phase `{label}`: batch_schedule is {quoted(known)}, not `{schedule}`"
+        )
+    return schedule
 
 
 def _recording(mode: ResultRecording | str) -> ResultRecording:

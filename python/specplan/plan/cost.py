@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.plan.amounts import size
+from specplan.plan.by_feed import by_feed
 from specplan.plan.flops import flops, known
 from specplan.plan.model import Train
 from specplan.plan.peak_memory import Memory, computed_once, peak_memory
@@ -108,8 +109,10 @@ def cost(plan: Plan) -> Cost:
 
 def _of_phase(plan: Plan, phase: Phase, memory: Memory, recorded: RecordedBytes) -> PhaseCost:
     nodes = plan.graph.nodes
-    rows = epoch_rows(phase)
-    forward = flops(plan.graph, phase.nodes).forward
+    forward = sum(
+        _computed(part) * flops(plan.graph, part.nodes).forward
+        for part in (by_feed(plan.graph, phase) if isinstance(phase, Train) else (phase,))
+    )
     found = PhaseCost(
         path=phase.path,
         phase=str(phase.__struct_config__.tag),
@@ -117,8 +120,8 @@ def _of_phase(plan: Plan, phase: Phase, memory: Memory, recorded: RecordedBytes)
         batch_size=batch_size(phase),
         steps=phase.steps,
         parameters=sum(nodes[label].parameters or 0 for label in phase.nodes),
-        flops_forward=rows * forward,
-        flops=rows * forward,
+        flops_forward=forward,
+        flops=forward,
         uncounted=tuple(label for label in phase.nodes if not known(nodes[label])),
         memory=memory,
         recorded=recorded,
@@ -129,8 +132,10 @@ def _of_phase(plan: Plan, phase: Phase, memory: Memory, recorded: RecordedBytes)
 
 
 def _with_training(found: PhaseCost, plan: Plan, phase: Train) -> PhaseCost:
-    each = flops(plan.graph, phase.nodes, trainable=phase.trainable, losses=phase.losses)
-    total = phase.epochs * epoch_rows(phase) * (each.forward + each.backward)
+    total = 0
+    for part in by_feed(plan.graph, phase):
+        each = flops(plan.graph, part.nodes, trainable=part.trainable, losses=part.losses)
+        total += phase.epochs * _computed(part) * (each.forward + each.backward)
     for evaluation in phase.evaluations:
         passes = phase.epochs // evaluation.every_n_epochs
         total += passes * evaluation.rows * flops(plan.graph, evaluation.nodes).forward
@@ -148,6 +153,12 @@ def _with_training(found: PhaseCost, plan: Plan, phase: Train) -> PhaseCost:
         uncounted=tuple(label for label in computing if not known(plan.graph.nodes[label])),
         computed_once=computed_once(plan, phase) if steps > 1 else (),
     )
+
+
+def _computed(phase: Phase) -> int:
+    """Rows of an epoch that each node computes: of a tuple one for each role."""
+    roles = len(phase.sampler.roles) if isinstance(phase, Train) else 1
+    return epoch_rows(phase) * max(1, roles)
 
 
 def _early_ends(phase: Train) -> tuple[str, ...]:

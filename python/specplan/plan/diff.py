@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import rfc8785
 
+from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.canonical import NAMES
 from specplan.plan.renaming import Renamed, renamed
 from specplan.plan.shapes import show
@@ -206,6 +207,8 @@ def _phase(place: str, old: Value, new: Value, graphs: tuple[Value, Value]) -> I
         changes += _objectives(place, key, old.get(key, ()), new.get(key, ()))
     samplers = [(value.get("sampler") or {}).get("component") for value in (old, new)]
     changes += _optional(f"{place}, sampler", *samplers)
+    drawn = [value.get("sampler") or {} for value in (old, new)]
+    changes += fields(f"{place}, sampler", *drawn, but=("component", "seed"))
     optimizers = [value.get("optimizer") for value in (old, new)]
     if optimizers != [graph["optimizer"] for graph in graphs]:
         changes += _optional(f"{place}, optimizer", *optimizers)
@@ -221,8 +224,13 @@ def _phase(place: str, old: Value, new: Value, graphs: tuple[Value, Value]) -> I
 
 
 def _record(record: Value) -> str:
-    field = record["field"]
-    return str(field) if field == "sample_id" else f"{record['node']}.{field}"
+    field = f"{record['field']}{_role(record)}"
+    return field if record["field"] == "sample_id" else f"{record['node']}.{field}"
+
+
+def _role(part: Value) -> str:
+    role = part.get("role", DEFAULT_ROLE)
+    return "" if role == DEFAULT_ROLE else f".{role}"
 
 
 def _objectives(
@@ -250,7 +258,8 @@ def _objectives(
 
 def _argument(argument: Value) -> str:
     shape = show(tuple(argument["shape"]))
-    return f"{argument['node']}.{argument['field']} as {argument['dtype']} {shape}"
+    value = f"{argument['node']}.{argument['field']}{_role(argument)}"
+    return f"{value} as {argument['dtype']} {shape}"
 
 
 def _evaluations(place: str, old: Iterable[Value], new: Iterable[Value]) -> Iterator[Change]:

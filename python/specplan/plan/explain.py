@@ -5,16 +5,20 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from specplan.components.sampler import DEFAULT_ROLE
 from specplan.models.sklearn.table import estimators
 from specplan.plan.amounts import count, size
+from specplan.plan.by_feed import by_feed
 from specplan.plan.dtypes import item_size
 from specplan.plan.model import Call, Eval, Fit, Train
+from specplan.plan.recorded_bytes import epoch_rows
 from specplan.plan.shapes import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from specplan.plan.model import (
+        Argument,
         Component,
         Data,
         Fold,
@@ -50,7 +54,7 @@ def explain(plan: Plan) -> str:
     numbers: dict[str, int] = {}
     for number, phase in enumerate(plan.phases, start=1):
         numbers[phase.path] = number
-        lines += ["", *_phase(phase, number, numbers[_path_in_first_passes(phase)])]
+        lines += ["", *_phase(plan, phase, number, numbers[_path_in_first_passes(phase)])]
     return "\n".join(lines) + "\n"
 
 
@@ -181,7 +185,7 @@ def _path_in_first_passes(phase: Phase) -> str:
     return ".".join(labels)
 
 
-def _phase(phase: Phase, number: int, same_as: int) -> Iterator[str]:
+def _phase(plan: Plan, phase: Phase, number: int, same_as: int) -> Iterator[str]:
     if same_as != number:
         rows = "" if isinstance(phase, Call) else f", {count(phase.rows, 'row')}"
         yield f"phase {number} {phase.path}: as phase {same_as}{rows}"
@@ -214,7 +218,7 @@ def _phase(phase: Phase, number: int, same_as: int) -> Iterator[str]:
     yield from _objectives("metric", phase.metrics)
     if isinstance(phase, Train):
         yield from _between(phase)
-    yield from _recorded(phase)
+    yield from _recorded(plan, phase)
 
 
 def _guard(guard: Guard) -> str:
@@ -231,7 +235,17 @@ _KINDS: dict[type[Any], str] = {Train: "train on", Eval: "evaluate on", Fit: "fi
 def _train(phase: Train) -> Iterator[str]:
     steps = phase.epochs * phase.steps
     yield f"  {count(phase.epochs, 'epoch')} of {count(phase.steps, 'step')}, {count(steps, 'step')} in all"
-    yield f"  sampler {_component(phase.sampler.component)}"
+    if phase.feeds:
+        yield f"  schedule {phase.schedule} of {count(len(phase.feeds), 'input')}"
+    for feed in phase.feeds:
+        split = "all rows" if feed.split is None else f"split {feed.split}"
+        where = f"{feed.data}, {split}, {count(feed.rows, 'row')} in {count(feed.steps, 'step')}"
+        yield f"  {_names(feed.nodes)} reads {where}, sampler {_component(feed.sampler.component)}"
+    if not phase.feeds:
+        yield f"  sampler {_component(phase.sampler.component)}"
+    if phase.sampler.samples is not None and not phase.feeds:
+        what = f"tuples of {', '.join(phase.sampler.roles)}" if phase.sampler.roles else "rows"
+        yield f"  an epoch has {phase.sampler.samples} {what}"
     yield f"  trains {_names(phase.trainable)}"
     others = tuple(label for label in phase.nodes if label not in phase.trainable)
     if others:
@@ -259,33 +273,38 @@ def _objectives(noun: str, objectives: tuple[Objective, ...]) -> Iterator[str]:
     for objective in objectives:
         weight = f", weight {objective.weight:g}" if objective.weight != 1 else ""
         arguments = ", ".join(
-            f"{argument.node}.{argument.field} as {argument.dtype} {show(argument.shape, batch=True)}"
+            f"{argument.node}.{argument.field}{_role(argument)} as {argument.dtype} "
+            f"{show(argument.shape, batch=True)}"
             for argument in objective.arguments
         )
         yield f"  {noun} {objective.label}: {_component(objective.component)} of {arguments}{weight}"
 
 
-def _recorded(phase: Phase) -> Iterator[str]:
+def _recorded(plan: Plan, phase: Phase) -> Iterator[str]:
     if not phase.records:
         yield "  records metrics only"
         return
     values = ", ".join(
-        record.field if record.field == "sample_id" else f"{record.node}.{record.field}"
+        f"{record.field}{_role(record)}"
+        if record.field == "sample_id"
+        else f"{record.node}.{record.field}{_role(record)}"
         for record in phase.records
     )
-    rows, batches = phase.rows, phase.steps
-    kept = ""
+    kept, epochs = "", 1
     if isinstance(phase, Train):
-        if phase.sampler.component.args["drop_last"]:
-            rows = phase.steps * phase.sampler.component.args["batch_size"]
         if phase.record == "all" or phase.early_stopping is not None:
-            rows, batches = rows * phase.epochs, batches * phase.epochs
+            epochs = phase.epochs
         kept = " of the last epoch" if phase.record == "last" else " of each epoch"
     total = sum(
-        rows * (_row_bytes(record) + _KEY_BYTES) + batches * _INDEX_BYTES
-        for record in phase.records
+        epochs * (epoch_rows(part) * (_row_bytes(record) + _KEY_BYTES) + part.steps * _INDEX_BYTES)
+        for part in (by_feed(plan.graph, phase) if isinstance(phase, Train) else (phase,))
+        for record in part.records
     )
     yield f"  records {values}{kept}: about {size(total)}"
+
+
+def _role(part: Argument | Record) -> str:
+    return "" if part.role == DEFAULT_ROLE else f".{part.role}"
 
 
 def _row_bytes(record: Record) -> int:

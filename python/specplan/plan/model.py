@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from specplan.spec.model import DirtyGitAction
+from specplan.components.sampler import DEFAULT_ROLE
+from specplan.spec.model import BatchSchedule, DirtyGitAction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -251,6 +252,11 @@ class Read(_Part, frozen=True, kw_only=True):
     dtype: str
     shape: Shape
 
+    @property
+    def feature_set(self) -> str:
+        """The FeatureSet of the columns."""
+        return self.value.partition(".")[0]
+
 
 class Node(_Part, frozen=True, kw_only=True):
     """One node of the graph."""
@@ -275,11 +281,20 @@ class Graph(_Part, frozen=True, kw_only=True):
     order: tuple[str, ...]
     optimizer: Component | None = None
 
+    def fed_by(self, heads: Iterable[str], among: Iterable[str]) -> tuple[str, ...]:
+        """Those of `among`, which are in topological order, that are or depend on one of `heads`."""
+        found = set(heads)
+        for label in among:
+            if any(read.value in found for read in self.nodes[label].inputs if not read.columns):
+                found.add(label)
+        return tuple(label for label in among if label in found)
+
 
 class Argument(_Part, frozen=True, kw_only=True):
     """One argument of a loss or metric: a field of a node, cast and viewed."""
 
     node: str
+    role: str = DEFAULT_ROLE
     field: Literal["outputs", "targets"]
     dtype: str
     shape: Shape
@@ -299,17 +314,57 @@ class Record(_Part, frozen=True, kw_only=True):
     """One tensor column that a phase records, one row for each sample."""
 
     node: str
-    role: str = "default"
+    role: str = DEFAULT_ROLE
     field: Literal["outputs", "targets", "sample_id"]
     dtype: str
     shape: Shape
 
 
 class Sampler(_Part, frozen=True, kw_only=True):
-    """The order of the rows: component, and the seed that is in force."""
+    """The order of the rows: component, and the seed that is in force.
+
+    Attributes:
+        samples: rows, or tuples of rows, of an epoch, where the values of columns decide how many there are.
+        roles: in which the rows of a tuple come; empty where rows are read one by one.
+        weighted: whether tuples have weights in the losses.
+    """
 
     component: Component
     seed: int
+    samples: int | None = None
+    roles: tuple[str, ...] = ()
+    weighted: bool = False
+
+
+class Feed(_Part, frozen=True, kw_only=True):
+    """Rows that some nodes of a train phase read together, in batches of one sampler.
+
+    Attributes:
+        rows: of the split; None for `split` stands for all rows.
+        nodes: those that read columns of the FeatureSet themselves.
+        steps: batches of an epoch.
+    """
+
+    data: str
+    split: str | None
+    rows: int
+    nodes: tuple[str, ...]
+    sampler: Sampler
+    steps: int
+
+    @property
+    def samples(self) -> int:
+        """Rows, or tuples of rows, of an epoch."""
+        if self.sampler.samples is not None:
+            return self.sampler.samples
+        left = self.rows % self.batch_size if self.sampler.component.args["drop_last"] else 0
+        return self.rows - left
+
+    @property
+    def batch_size(self) -> int:
+        """Rows, or tuples of rows, of a batch that is full."""
+        size: int = self.sampler.component.args["batch_size"]
+        return size
 
 
 class Evaluation(_Part, frozen=True, kw_only=True):
@@ -323,6 +378,8 @@ class Evaluation(_Part, frozen=True, kw_only=True):
     metrics: tuple[Objective, ...]
     every_n_epochs: int
     batch_size: int | None
+    data: str | None = None
+    """The FeatureSet, where it is another than that of the phase."""
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -406,7 +463,13 @@ class _Phase(_Part, frozen=True, kw_only=True):
 
 
 class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
-    """Gradient training. `trainable` are the torch nodes whose weights the optimizer changes."""
+    """Gradient training. `trainable` are the torch nodes whose weights the optimizer changes.
+
+    Attributes:
+        feeds: where there are several; the first is also what `data`, `split`, `rows` and `sampler` say.
+        schedule: how their batches make steps. Under `zip_` a step has a batch of each, under `alternate_` of
+            one after the other; `_strict` ends with the shortest, `_cycle` begins shorter ones again.
+    """
 
     epochs: int
     sampler: Sampler
@@ -414,6 +477,27 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
     optimizer: Component
     evaluations: tuple[Evaluation, ...] = ()
     early_stopping: EarlyStopping | None = None
+    feeds: tuple[Feed, ...] = ()
+    schedule: BatchSchedule = "zip_strict"
+
+    @property
+    def all_feeds(self) -> tuple[Feed, ...]:
+        """What the phase reads, whether it is one feed or several."""
+        return self.feeds or (
+            Feed(
+                data=self.data,
+                split=self.split,
+                rows=self.rows,
+                nodes=self.nodes,
+                sampler=self.sampler,
+                steps=self.steps,
+            ),
+        )
+
+    @property
+    def alternates(self) -> bool:
+        """Whether the feeds take turns, so that each step reads one of them."""
+        return self.schedule.startswith("alternate") and bool(self.feeds)
 
     @property
     def measured(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.plan.by_feed import by_feed
 from specplan.plan.dtypes import item_size
 from specplan.plan.flops import layers
 from specplan.plan.model import Train
@@ -60,6 +61,7 @@ def peak_memory(plan: Plan, recorded: Sequence[int]) -> tuple[Memory, ...]:
         parts: list[Phase | Evaluation] = [phase]
         snapshot = False
         if isinstance(phase, Train):
+            parts = [*by_feed(plan.graph, phase)]
             state = _STATES.get(phase.optimizer.use, _two)(phase.optimizer)
             trained |= {label: state * (nodes[label].parameters or 0) for label in phase.trainable}
             parts += phase.evaluations
@@ -162,6 +164,8 @@ def _activations(plan: Plan, part: Phase | Evaluation) -> int:
     nodes = plan.graph.nodes
     training = isinstance(part, Train)
     rows = batch_size(part)
+    if isinstance(part, Train):
+        rows *= max(1, len(part.sampler.roles))
     elements = 0
     for label in part.nodes:
         outputs = [layer.outputs for layer in layers(nodes[label])] or [prod(nodes[label].shape)]

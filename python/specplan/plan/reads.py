@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.components.sampler import columns_of
 from specplan.plan.model import Train
+from specplan.plan.sampled import declared_sampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -57,6 +59,16 @@ def columns_read(nodes: Mapping[str, Node]) -> dict[str, ColumnsRead]:
     }
 
 
+def columns_sampled(phases: Iterable[Phase]) -> dict[str, tuple[str, ...]]:
+    """The columns that samplers look at, by FeatureSet."""
+    found: dict[str, dict[str, None]] = {}
+    for phase in phases:
+        for feed in phase.all_feeds if isinstance(phase, Train) else ():
+            names = columns_of(declared_sampler(feed.sampler.component))
+            found.setdefault(feed.data, {}).update(dict.fromkeys(names))
+    return {name: tuple(columns) for name, columns in found.items() if columns}
+
+
 def _readers(label: str, nodes: Mapping[str, Node]) -> Iterator[str]:
     """The backends of the nodes that meet the inputs of a node as they are: a merge passes them on."""
     if nodes[label].backend != "merge":
@@ -73,15 +85,23 @@ def splits_read(
     """The splits that phases read, by FeatureSet; None stands for all rows, and for a fold what it cuts."""
     found: dict[str, set[str | None]] = {}
     for phase in phases:
-        splits = {phase.split}
-        if isinstance(phase, Train):
-            splits.update(evaluation.split for evaluation in phase.evaluations)
-        known, fold = folds.get(phase.data, {}), None
-        for each in phase.passes:
-            fold = known.get(each.path, fold)
-        for split in splits:
-            found.setdefault(phase.data, set()).update(_whole(split, fold, known))
+        for label, splits in _splits_of(phase).items():
+            known, fold = folds.get(label, {}), None
+            for each in phase.passes:
+                fold = known.get(each.path, fold)
+            for split in splits:
+                found.setdefault(label, set()).update(_whole(split, fold, known))
     return found
+
+
+def _splits_of(phase: Phase) -> dict[str, set[str | None]]:
+    splits: dict[str, set[str | None]] = {phase.data: {phase.split}}
+    if isinstance(phase, Train):
+        for feed in phase.feeds:
+            splits.setdefault(feed.data, set()).add(feed.split)
+        for evaluation in phase.evaluations:
+            splits.setdefault(evaluation.data or phase.data, set()).add(evaluation.split)
+    return splits
 
 
 def _whole(split: str | None, fold: Fold | None, folds: Mapping[str, Fold]) -> Iterator[str | None]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.plan.by_feed import by_feed
 from specplan.plan.dtypes import item_size
 from specplan.plan.model import Eval, Evaluation, Train
 
@@ -99,7 +100,7 @@ def recorded_bytes(plan: Plan) -> tuple[RecordedBytes, ...]:
     counts = [metric_rows(phase) for phase in plan.phases]
     shares = _shares(_metrics_bytes(plan, sum(counts)), counts)
     return tuple(
-        _of_phase(phase, share, count)
+        _of_phase(plan, phase, share, count)
         for phase, share, count in zip(plan.phases, shares, counts, strict=True)
     )
 
@@ -118,10 +119,8 @@ def metric_rows(phase: Phase) -> int:
 
 
 def epoch_rows(phase: Phase) -> int:
-    """Rows of one epoch, without a last batch that is left out."""
-    if isinstance(phase, Train) and phase.sampler.component.args["drop_last"]:
-        return phase.steps * batch_size(phase)
-    return phase.rows
+    """Rows, or tuples of rows, of one epoch of the first feed, without a last batch that is left out."""
+    return phase.all_feeds[0].samples if isinstance(phase, Train) else phase.rows
 
 
 def batch_size(part: Phase | Evaluation) -> int:
@@ -129,28 +128,36 @@ def batch_size(part: Phase | Evaluation) -> int:
     size: int | None = None
     match part:
         case Train():
-            size = part.sampler.component.args["batch_size"]
+            return min(part.all_feeds[0].batch_size, epoch_rows(part))
         case Eval() | Evaluation():
             size = part.batch_size
     return min(size or part.rows, part.rows)
 
 
-def _of_phase(phase: Phase, metrics: int, logged: int) -> RecordedBytes:
+def _of_phase(plan: Plan, phase: Phase, metrics: int, logged: int) -> RecordedBytes:
     tables = _table_bytes(_METRICS.columns, logged)
-    if phase.record == "none" or not phase.records:
-        return RecordedBytes(metrics=metrics, tables=tables)
+    found = RecordedBytes(metrics=metrics, tables=tables)
+    if phase.record == "none":
+        return found
+    for part in by_feed(plan.graph, phase) if isinstance(phase, Train) else (phase,):
+        if part.records:
+            found = _with_tensors(found, part)
+    return found
+
+
+def _with_tensors(found: RecordedBytes, phase: Phase) -> RecordedBytes:
     epochs = kept = 1
     if isinstance(phase, Train):
         kept = phase.epochs if phase.record == "all" else 1
         epochs = kept if phase.early_stopping is None else phase.epochs
     batches = _Batches(epochs, epoch_rows(phase), batch_size(phase))
     columns = (*_KEYS, *(_value_bytes(record) for record in phase.records))
-    entries = _Batches(1, epochs * batches.per_epoch, 1)
-    return RecordedBytes(
-        tensors=sum(_tensor_bytes(record, batches) for record in phase.records),
-        index=_files_bytes(_INDEX, entries) * len(phase.records),
-        metrics=metrics,
-        tables=tables + _table_bytes(columns, kept * batches.rows),
+    entries = _Batches(1, epochs * phase.steps, 1)
+    return msgspec.structs.replace(
+        found,
+        tensors=found.tensors + sum(_tensor_bytes(record, batches) for record in phase.records),
+        index=found.index + _files_bytes(_INDEX, entries) * len(phase.records),
+        tables=found.tables + _table_bytes(columns, kept * batches.rows),
     )
 
 

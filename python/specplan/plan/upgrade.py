@@ -76,6 +76,6 @@ def _defaults(kinds: tuple[Kind, ...], use: str) -> Value:
             return {
                 field.encode_name: msgspec.to_builtins(field.default)
                 for field in msgspec.structs.fields(declared)
-                if field.default is not msgspec.NODEFAULT
+                if field.default is not msgspec.NODEFAULT and field.name not in declared.later
             }
     return {}

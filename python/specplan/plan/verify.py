@@ -24,10 +24,11 @@ from specplan.plan.dtypes import NUMBERS
 from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.shapes import LARGEST_SIZE, ShapeError, cnn_features, concat_shape
 from specplan.plan.verify_course import check_course, check_folds, expect
+from specplan.plan.verify_feeds import check_feeds
 from specplan.spec.model import LONGEST_NAME, MOST_THREADS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from specplan.components import Kind
     from specplan.components.component import Component as Declared
@@ -107,8 +108,8 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
         found = msgspec.convert({**component.args, "use": component.use}, declaration)
     except msgspec.ValidationError as error:
         raise PlanError(f"{place} has wrong arguments for `{component.use}`: {error}") from None
-    complete = component.args.keys() == set(declaration.__struct_encode_fields__)
-    expect(place, f"leaves arguments of `{component.use}` open", that=complete)
+    open_ = set(declaration.__struct_encode_fields__) - component.args.keys() - declaration.later
+    expect(place, f"leaves arguments of `{component.use}` open", that=not open_)
     return found
 
 
@@ -281,7 +282,8 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
         place, f"reads the wrong rows of {phase.data}", that=phase.rows == rows and phase.rows > 0
     )
     expect(place, "has no steps", that=phase.steps > 0)
-    _check_nodes(plan, phase.nodes, phase.data, place)
+    read = {phase.data} if not isinstance(phase, Train) else {f.data for f in phase.all_feeds}
+    _check_nodes(plan, phase.nodes, read, place)
     _check_objectives(plan, (*phase.losses, *phase.metrics), phase.nodes, place)
     _check_components_of(phase, place)
     for record in phase.records:
@@ -315,16 +317,21 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
     _check_subset(phase.trainable, phase.nodes, place, "trains")
     _check_backends(plan, phase.trainable, "torch", place, "trains")
     expect(place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses))
-    _check_component("sampler", phase.sampler.component, place)
-    _check_seed(phase.sampler.seed, place)
+    for feed in phase.all_feeds:
+        _check_component("sampler", feed.sampler.component, place)
+        _check_seed(feed.sampler.seed, place)
+    check_feeds(plan, phase, place)
     _check_component("optimizer", phase.optimizer, place)
     for evaluation in phase.evaluations:
-        data = plan.data[phase.data]
+        label = evaluation.data or phase.data
+        data = plan.data.get(label)
+        if data is None:
+            raise PlanError(f"{place} evaluates the unknown FeatureSet {label}")
         size = data.sizes_in(data.fold_of(phase.passes)).get(evaluation.split)
         expect(place, f"evaluates the wrong {evaluation.split}", that=evaluation.rows == size)
         expect(place, "evaluates after no epoch", that=evaluation.every_n_epochs > 0)
         _check_batch_size(evaluation, place)
-        _check_nodes(plan, evaluation.nodes, phase.data, place)
+        _check_nodes(plan, evaluation.nodes, {label}, place)
         objectives = (*evaluation.losses, *evaluation.metrics)
         _check_objectives(plan, objectives, evaluation.nodes, place)
         _check_components_of(evaluation, place)
@@ -332,7 +339,9 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
 
 def _check_record(plan: Plan, phase: Phase, record: Record, place: str) -> None:
     if record.field == "sample_id":
-        owners, elements = {phase.data}, 1
+        feeds = phase.all_feeds if isinstance(phase, Train) else ()
+        owners = {phase.data, *(f.data for f in feeds), *(n for f in feeds for n in f.nodes)}
+        elements = 1
     else:
         owners = set(phase.nodes)
         node = plan.graph.nodes.get(record.node)
@@ -364,13 +373,15 @@ def _check_backends(
     expect(place, f"{verb} nodes that are not of {backend}, or none", that=right and bool(labels))
 
 
-def _check_nodes(plan: Plan, nodes: tuple[str, ...], feature_set: str, place: str) -> None:
+def _check_nodes(
+    plan: Plan, nodes: tuple[str, ...], feature_sets: Collection[str], place: str
+) -> None:
     positions = [plan.graph.order.index(label) for label in nodes if label in plan.graph.nodes]
     expect(place, "computes an unknown node", that=len(positions) == len(nodes))
     expect(place, "computes its nodes in another order", that=positions == sorted(set(positions)))
     for label in nodes:
         for read in _reads(plan.graph.nodes[label]):
-            known = set(nodes) if not read.columns else {feature_set}
+            known = set(nodes) if not read.columns else feature_sets
             owner = read.value.partition(".")[0]
             expect(
                 place, f"does not compute {read.value}, which {label} reads", that=owner in known
@@ -386,7 +397,7 @@ def _check_objectives(
 ) -> None:
     for objective in objectives:
         compares = f"does not compare two values for {objective.label}"
-        expect(place, compares, that=len(objective.arguments) == 2)
+        expect(place, compares, that=len(objective.arguments) >= 2)
         for argument in objective.arguments:
             _check_subset((argument.node,), nodes, place, f"computes {objective.label} from")
             node = plan.graph.nodes[argument.node]

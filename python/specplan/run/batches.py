@@ -21,22 +21,29 @@ _ALIGNMENT = 64
 def batches(
     columns: Sequence[Tensor],
     positions: NDArray[np.int64] | None,
-    batch_size: int,
+    sizes: int | Sequence[int],
     start: int = 0,
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Consecutive batches of all columns in the order of `positions`, from number `start` on.
+    """Batches of all columns in the order of `positions`, from number `start` on.
 
-    None for `positions` is the order of the columns. Gathering many small batches at once costs a
-    fraction of gathering each; the batches are views.
+    `sizes` are rows of every batch, of which the last may have fewer, or of each; None for `positions` is
+    the order of the columns. Gathering many small batches at once costs a fraction of gathering each; the
+    batches are views.
     """
-    first = start * batch_size
+    if not isinstance(sizes, int):
+        assert positions is not None
+        rows = torch.from_numpy(positions).split(list(sizes))
+        for block in rows[start:]:
+            yield tuple(column.index_select(0, block) for column in columns)
+        return
+    first = start * sizes
     if positions is None:
-        parts = (torch.split(column[first:], batch_size) for column in columns)
+        parts = (torch.split(column[first:], sizes) for column in columns)
         yield from zip(*parts, strict=True)
         return
     order = torch.from_numpy(positions)[first:]
-    for block in torch.split(order, batch_size * _block(columns, batch_size)):
-        parts = (torch.split(column.index_select(0, block), batch_size) for column in columns)
+    for block in torch.split(order, sizes * _block(columns, sizes)):
+        parts = (torch.split(column.index_select(0, block), sizes) for column in columns)
         yield from zip(*parts, strict=True)
 
 

@@ -9,7 +9,7 @@ from specplan.errors import CodeError, RunError, SpecplanError
 from specplan.models.torch import live as live_objects
 from specplan.models.torch import own
 from specplan.models.torch.build import build_module
-from specplan.models.torch.losses import build_loss
+from specplan.models.torch.losses import build_loss, weighted_loss
 from specplan.models.torch.optimizers import build_optimizer
 from specplan.run.callback import Callback
 from specplan.run.metrics import METRICS
@@ -104,6 +104,10 @@ class Builder:
         made = self._guarded("loss", component, own.own_loss)(make, given, objective.label)
         loss: Callable[..., Tensor] = self._guarded("loss", component, made)
         return loss
+
+    def weighted_loss(self, objective: Objective) -> Callable[..., Tensor]:
+        """A built-in loss as a function of its arguments and of the weight of each row."""
+        return weighted_loss(objective.component.use, objective.component.args)
 
     def metric(self, objective: Objective) -> Callable[[NDArray[Any], NDArray[Any]], float]:
         """A metric: a function of all outputs and targets of a split."""

@@ -93,7 +93,7 @@ class PhaseCallbacks:
         return {label: each for label, each in found.items() if each is not None}
 
     def _compiled(self, program: Program) -> None:
-        self._batches[id(program)] = _Batch(self._phase, program, self._context)
+        self._batches[id(program)] = _Batch(program, self._context)
 
     def _epoch_started(self, overrides: Mapping[str, Override], epoch: int) -> None:
         self._move(epoch if self._epochs else None)
@@ -115,7 +115,9 @@ class PhaseCallbacks:
         batch: int,
         registers: Registers,
     ) -> None:
-        (fields,) = self._batches.values()
+        # Programs of inputs that take turns follow each other step by step.
+        programs = list(self._batches.values())
+        fields = programs[batch % len(programs)]
         self._here = fields.moment(
             self._here.phase_label,
             epoch if self._epochs else None,
@@ -247,21 +249,29 @@ class _Returned:
 
 
 class _Batch:
-    """What a batch has in the registers of one program."""
+    """What a batch has in the registers of one program; where rows have roles, in the first of them."""
 
-    def __init__(self, phase: Phase, program: Program, context: Context) -> None:
+    def __init__(self, program: Program, context: Context) -> None:
         nodes = context.plan.graph.nodes
         self._inputs: dict[str, list[int]] = {}
         self._targets: dict[str, int] = {}
         self._outputs: dict[str, int] = {}
-        for label in phase.nodes:
+        for label, (role, *_) in program.roles.items():
             node, target = nodes[label], nodes[label].target
             if any(read.columns for read in node.inputs):
                 self._inputs[label] = program.inputs(label)
             if target is not None:
-                record = Record(node=label, field="targets", dtype=target.dtype, shape=target.shape)
+                record = Record(
+                    node=label,
+                    role=role,
+                    field="targets",
+                    dtype=target.dtype,
+                    shape=target.shape,
+                )
                 self._targets[label] = program.record(record)
-            record = Record(node=label, field="outputs", dtype=node.dtype, shape=node.shape)
+            record = Record(
+                node=label, role=role, field="outputs", dtype=node.dtype, shape=node.shape
+            )
             self._outputs[label] = program.record(record)
 
     def moment(

@@ -41,21 +41,26 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     inside: PhaseHooks = PhaseHooks()
     """What is called inside the phase that is run."""
 
-    def split(self, phase: Phase, name: str | None) -> Split:
-        """The rows that a phase reads under the name of a split, or all rows for None."""
-        return split_of(self.plan, self.tables, phase, name)
+    def split(self, phase: Phase, name: str | None, data: str | None = None) -> Split:
+        """The rows that a phase reads under the name of a split, or all rows for None.
+
+        `data` is the FeatureSet; by default the one that the phase names.
+        """
+        return split_of(self.plan, self.tables, phase, name, data)
 
 
-def split_of(plan: Plan, tables: Mapping[str, Table], phase: Phase, name: str | None) -> Split:
+def split_of(
+    plan: Plan, tables: Mapping[str, Table], phase: Phase, name: str | None, data: str | None = None
+) -> Split:
     """The rows that a phase reads under the name of a split, or all rows for None."""
     from specplan.run.program import Split
 
-    data = plan.data[phase.data]
-    table = tables[phase.data].inside(data.fold_path_of(phase.passes))
+    label = phase.data if data is None else data
+    known = plan.data[label]
+    table = tables[label].inside(known.fold_path_of(phase.passes))
     if name is None:
         return Split(table, None, table.rows)
-    known = fold_rows(data, table)
-    positions = known.positions(data.fold_of(phase.passes), name)
+    positions = fold_rows(known, table).positions(known.fold_of(phase.passes), name)
     return Split(table, positions, len(positions))
 
 

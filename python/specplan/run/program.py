@@ -8,14 +8,16 @@ names is looked up here, once: the loop over steps sees only numbers and bound f
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 
+from specplan.components.sampler import DEFAULT_ROLE
 from specplan.data.table import cast
+from specplan.plan.passes.order import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -42,35 +44,68 @@ class Split(msgspec.Struct, frozen=True):
     rows: int
 
 
-class Program:
-    """Compiles the nodes of one phase over one split, then what losses, metrics and records read.
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that some nodes read together.
 
     Attributes:
-        columns: one tensor over all rows of the split for each register from 0 up. Outputs of
+        data: the FeatureSet; nodes: those that read its columns themselves, None where all read these rows.
+        roles: in which the rows come; a node is computed once for each.
+        weights: of each row or tuple of rows in the losses, float32; None where all are 1.
+    """
+
+    split: Split
+    data: str = ""
+    nodes: frozenset[str] | None = None
+    roles: tuple[str, ...] = (DEFAULT_ROLE,)
+    weights: Tensor | None = None
+
+
+class Lane(NamedTuple):
+    """In which order a column is read: that of one role of one reading, by its number.
+
+    The role "" is the order of the tuples themselves.
+    """
+
+    reading: int
+    role: str
+
+
+class Program:
+    """Compiles the nodes of one phase over the rows they read, then what losses, metrics and records read.
+
+    Attributes:
+        columns: one tensor over all rows of a split for each register from 0 up. Outputs of
             scikit-learn nodes and merges that depend on nothing but columns are columns too.
+        lanes: in which order each of the columns is read.
         operations: what a step computes, in order.
-        rows: of the split.
+        rows: of the first split.
+        roles: for each node that is computed the roles in which it is.
     """
 
     def __init__(
         self,
         plan: Plan,
         state: State,
-        split: Split,
+        readings: Split | Sequence[Reading],
         nodes: Sequence[str],
         *,
         fitted: Collection[str] = (),
     ) -> None:
         self.columns: list[Tensor] = []
+        self.lanes: list[Lane] = []
         self.operations: list[Callable[[Registers], None]] = []
         self._plan = plan
         self._state = state
-        self._split = split
+        self._readings = [Reading(split=readings)] if isinstance(readings, Split) else readings
         self._known: dict[object, int] = {}
+        self._rows: dict[object, Tensor] = {}
+        self.roles: dict[str, tuple[str, ...]] = {}
         self._computed = 0
-        self.rows = split.rows
+        self.rows = self._readings[0].split.rows
         for label in nodes:
-            self._add_node(label, fitted=label in fitted)
+            self.roles[label] = self._readings[self._readings_of(label)[0]].roles
+            for role in self.roles[label]:
+                self._add_node(label, role, fitted=label in fitted)
 
     def registers(self) -> Registers:
         """Fresh registers. Call it when everything has been compiled."""
@@ -78,17 +113,22 @@ class Program:
 
     def losses(self, objectives: Sequence[Objective]) -> Callable[[Registers], list[Tensor]]:
         """A function of the registers that gives the value of each loss, not weighted."""
-        bound = [
-            (
-                self._state.builder.loss(objective),
-                itemgetter(*self.arguments(objective)),
-            )
-            for objective in objectives
-        ]
+        bound = [self._loss(objective) for objective in objectives]
         if len(bound) == 1:
             [(function, arguments)] = bound
             return lambda registers: [function(*arguments(registers))]
         return lambda registers: [function(*arguments(registers)) for function, arguments in bound]
+
+    def _loss(
+        self, objective: Objective
+    ) -> tuple[Callable[..., Tensor], Callable[[Registers], tuple[Tensor, ...]]]:
+        registers = self.arguments(objective)
+        first = self._readings_of(objective.arguments[0].node)[0]
+        weights = self._readings[first].weights
+        if weights is None:
+            return self._state.builder.loss(objective), itemgetter(*registers)
+        registers.append(self._column_of(("weights", first), weights, Lane(first, "")))
+        return self._state.builder.weighted_loss(objective), itemgetter(*registers)
 
     def metric(self, objective: Objective) -> Callable[..., float]:
         """A function of all outputs and targets of the split."""
@@ -99,94 +139,142 @@ class Program:
         return [self._argument(argument) for argument in objective.arguments]
 
     def inputs(self, label: str) -> list[int]:
-        """The registers that a node reads."""
-        return [self._input(read) for read in self._plan.graph.nodes[label].inputs]
+        """The registers that a node reads; where rows have roles, in the first of them."""
+        role = self.roles[label][0]
+        return [self._input(label, role, read) for read in self._plan.graph.nodes[label].inputs]
 
     def record(self, record: Record) -> int:
         """The register of what is recorded."""
         if record.field == "sample_id":
-            return self._sample_ids()
-        return self._field(record.node, record.field, record.dtype, record.shape)
+            return self._sample_ids(record.node, record.role)
+        return self._field(record.node, record.role, record.field, record.dtype, record.shape)
 
     def _argument(self, argument: Argument) -> int:
-        return self._field(argument.node, argument.field, argument.dtype, argument.shape)
+        role, field = argument.role, argument.field
+        return self._field(argument.node, role, field, argument.dtype, argument.shape)
 
-    def _field(self, label: str, field: str, dtype: str, shape: Shape) -> int:
+    def _field(self, label: str, role: str, field: str, dtype: str, shape: Shape) -> int:
         node = self._plan.graph.nodes[label]
         if field == "outputs":
-            return self._output(label, dtype, shape)
+            return self._output(label, role, dtype, shape)
         assert node.target is not None
-        return self._column(node.target, dtype, shape)
+        return self._column(
+            node.target, Lane(self._reading(label, node.target), role), dtype, shape
+        )
 
-    def _input(self, read: Read) -> int:
+    def _input(self, label: str, role: str, read: Read) -> int:
         if read.columns:
-            return self._column(read, read.dtype, read.shape)
-        return self._output(read.value, read.dtype, read.shape)
-
-    def _column(self, read: Read, dtype: str, shape: Shape) -> int:
-        key = (read.columns, read.dtype, dtype, shape)
-        if key not in self._known:
-            rows = self._split.table.read(
-                read.columns, self._split.positions, dtype=read.dtype, shape=read.shape
+            return self._column(
+                read, Lane(self._reading(label, read), role), read.dtype, read.shape
             )
-            self._known[key] = self._add_column(cast(rows, dtype, read.columns).reshape(-1, *shape))
-        return self._known[key]
+        return self._output(read.value, role, read.dtype, read.shape)
 
-    def _sample_ids(self) -> int:
-        key = "sample_id"
-        if key not in self._known:
-            positions = self._split.positions
-            rows = np.arange(self._split.rows) if positions is None else positions
-            self._known[key] = self._add_column(rows)
-        return self._known[key]
+    def _readings_of(self, label: str) -> list[int]:
+        """The readings on which a node depends."""
+        below = reachable(
+            {name: self._reads_nodes(name) for name in self._plan.graph.nodes}, [label]
+        )
+        return [
+            number
+            for number, reading in enumerate(self._readings)
+            if reading.nodes is None or not reading.nodes.isdisjoint(below)
+        ]
 
-    def _output(self, label: str, dtype: str, shape: Shape) -> int:
+    def _reads_nodes(self, label: str) -> list[str]:
+        return [read.value for read in self._plan.graph.nodes[label].inputs if not read.columns]
+
+    def _reading(self, label: str, read: Read) -> int:
+        """The reading from which columns of a node come: its own, or that of the nodes before it."""
+        own = [
+            number
+            for number, reading in enumerate(self._readings)
+            if reading.nodes is None
+            or (label in reading.nodes and reading.data == read.feature_set)
+        ]
+        return next(
+            number
+            for number in (*own, *self._readings_of(label))
+            if self._readings[number].data in ("", read.feature_set)
+        )
+
+    def _column(self, read: Read, lane: Lane, dtype: str, shape: Shape) -> int:
+        key = (read.columns, read.dtype, dtype, shape)
+        if (lane, key) not in self._known:
+            split, held = self._readings[lane.reading].split, (lane.reading, key)
+            if held not in self._rows:
+                rows = split.table.read(
+                    read.columns, split.positions, dtype=read.dtype, shape=read.shape
+                )
+                self._rows[held] = _tensor(cast(rows, dtype, read.columns).reshape(-1, *shape))
+            self._column_of((lane, key), self._rows[held], lane)
+        return self._known[lane, key]
+
+    def _sample_ids(self, node: str, role: str) -> int:
+        number = next(
+            number
+            for number, reading in enumerate(self._readings)
+            if reading.nodes is None or node == reading.data or node in reading.nodes
+        )
+        key = "sample_id", number
+        if key not in self._rows:
+            split = self._readings[number].split
+            self._rows[key] = _tensor(
+                np.arange(split.rows) if split.positions is None else split.positions
+            )
+        return self._column_of((role, *key), self._rows[key], Lane(number, role))
+
+    def _output(self, label: str, role: str, dtype: str, shape: Shape) -> int:
         node = self._plan.graph.nodes[label]
-        source = self._known[label]
+        source = self._known[role, label]
         if (dtype, shape) == (node.dtype, node.shape):
             return source
-        key = (label, dtype, shape)
+        key = (role, label, dtype, shape)
         if key not in self._known:
             torch_dtype = getattr(torch, dtype)
             if source >= 0:
                 values = self.columns[source].to(torch_dtype).reshape(-1, *shape)
-                self._known[key] = self._add_column(values)
+                self._column_of(key, values, self.lanes[source])
             else:
                 view = _view(source, self._next_computed(), torch_dtype, shape)
                 self._known[key] = -self._computed
                 self.operations.append(view)
         return self._known[key]
 
-    def _add_column(self, rows: NDArray[Any] | Tensor) -> int:
-        if isinstance(rows, np.ndarray):
-            # A tensor over read-only memory, as a mapped file is, could be written through by mistake.
-            rows = torch.from_numpy(rows if rows.flags.writeable else rows.copy())
-        self.columns.append(rows)
-        return len(self.columns) - 1
+    def _column_of(self, key: object, rows: Tensor, lane: Lane) -> int:
+        """The register of a column, which is added unless it is known by its key."""
+        if key not in self._known:
+            self.columns.append(rows)
+            self.lanes.append(lane)
+            self._known[key] = len(self.columns) - 1
+        return self._known[key]
 
     def _next_computed(self) -> int:
         self._computed += 1
         return -self._computed
 
-    def _add_node(self, label: str, *, fitted: bool) -> None:
+    def _add_node(self, label: str, role: str, *, fitted: bool) -> None:
         node = self._plan.graph.nodes[label]
-        inputs = [self._input(read) for read in node.inputs]
-        constant = all(register >= 0 for register in inputs)
+        inputs = [self._input(label, role, read) for read in node.inputs]
         if node.backend == "torch":
             operate = self._state.builder.forward(
                 label, node, self._state.nodes[label], inputs[0], self._next_computed()
             )
-            self._known[label] = -self._computed
+            self._known[role, label] = -self._computed
             self.operations.append(operate)
             return
         compute = (
             self._sklearn(label, node, fitted=fitted) if node.backend == "sklearn" else _merge(node)
         )
-        if constant:
-            self._known[label] = self._add_column(compute(*[self.columns[i] for i in inputs]))
-        else:
+        lanes = {self.lanes[register] if register >= 0 else None for register in inputs}
+        lane = lanes.pop()
+        if lane is None or lanes:
             self.operations.append(_call(compute, inputs, self._next_computed()))
-            self._known[label] = -self._computed
+            self._known[role, label] = -self._computed
+            return
+        held = (label, lane.reading)
+        if held not in self._rows:
+            self._rows[held] = compute(*[self.columns[register] for register in inputs])
+        self._column_of((role, label), self._rows[held], lane)
 
     def _sklearn(self, label: str, node: Node, *, fitted: bool) -> Callable[[Tensor], Tensor]:
         from specplan.models.sklearn import build as estimators
@@ -208,9 +296,15 @@ class Program:
         target = node.target
         if target is None:
             return None
-        return self._split.table.read(
-            target.columns, self._split.positions, dtype=target.dtype, shape=target.shape
+        split = self._readings[0].split
+        return split.table.read(
+            target.columns, split.positions, dtype=target.dtype, shape=target.shape
         )
+
+
+def _tensor(rows: NDArray[Any]) -> Tensor:
+    # A tensor over read-only memory, as a mapped file is, could be written through by mistake.
+    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
 
 
 def _view(

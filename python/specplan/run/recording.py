@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from specplan.plan.model import Phase
+    from specplan.plan.model import Phase, Record
     from specplan.run.program import Program, Registers
     from specplan.store.recorder import Recorder
 
 
 def bind_records(
-    recorder: Recorder, program: Program, phase: Phase
+    recorder: Recorder, program: Program, phase: Phase, records: Sequence[Record] | None = None
 ) -> Callable[[Registers, int, int], None]:
-    """A function of registers, epoch and batch that records what the phase records of one step."""
-    if phase.record == "none" or not phase.records:
+    """A function of registers, epoch and batch that records what the phase records of one step.
+
+    `records` are those of them that the program has; by default all.
+    """
+    chosen = phase.records if records is None else records
+    if phase.record == "none" or not chosen:
         return _nothing
-    registers = [program.record(record) for record in phase.records]
-    channels = list(zip(recorder.tensors(phase.path, phase.records), registers, strict=True))
+    registers = [program.record(record) for record in chosen]
+    channels = list(zip(recorder.tensors(phase.path, chosen), registers, strict=True))
 
     def record_step(registers: Registers, epoch: int, batch: int) -> None:
         for record, register in channels:

@@ -18,13 +18,14 @@ from specplan.data.table import COMPILE_AGAIN, Table, read_file
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
 from specplan.plan.memory import read_memory_header
-from specplan.plan.reads import columns_read
+from specplan.plan.reads import columns_read, columns_sampled
+from specplan.plan.sampled import read_keyed
 from specplan.run.context import fold_rows
 from specplan.run.scaling import with_scaled
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,8 +43,14 @@ def read_tables(compiled: Compiled) -> dict[str, Table]:
             shape that the plan says, or cannot be divided as it says; or a memory table is not bound in
             this process.
     """
+    keys = columns_sampled(compiled.plan.phases)
     return {
-        name: _read_table(name, compiled.plan.data[name], columns, compiled)
+        name: _with_keys(
+            _read_table(name, compiled.plan.data[name], columns, compiled),
+            name,
+            keys.get(name, ()),
+            compiled,
+        )
         for name, columns in _used_columns(compiled.plan).items()
     }
 
@@ -51,6 +58,20 @@ def read_tables(compiled: Compiled) -> dict[str, Table]:
 def _used_columns(plan: Plan) -> dict[str, tuple[str, ...]]:
     used = {phase.data: () for phase in plan.phases if phase.data}
     return used | {name: read.all for name, read in columns_read(plan.graph.nodes).items()}
+
+
+def _with_keys(table: Table, name: str, keys: Sequence[str], compiled: Compiled) -> Table:
+    """The table with the columns that samplers look at, which may be text."""
+    if not keys:
+        return table
+    try:
+        found = read_keyed(compiled.plan.data[name], keys, compiled.folder, compiled.tables)
+    except DataError as error:
+        raise _of(name, error) from error
+    folds = {
+        path: msgspec.structs.replace(inside, sampled=found) for path, inside in table.folds.items()
+    }
+    return msgspec.structs.replace(table, sampled=found, folds=folds)
 
 
 def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compiled) -> Table:

@@ -31,13 +31,15 @@ def check_targets(plan: Plan, tables: Mapping[str, Table]) -> None:
         DataError: a class is negative or has no output, or a target of a binary cross entropy is not in
             [0, 1]; names the first row that holds one.
     """
-    for phase, split, loss in _losses(plan):
+    for phase, data, split, loss in _losses(plan):
         refusal = _REFUSALS.get(loss.component.use)
+        if refusal is None:
+            continue
         for argument, other in (loss.arguments, loss.arguments[::-1]):
             target = plan.graph.nodes[argument.node].target
-            if refusal is None or argument.field != "targets" or target is None:
+            if argument.field != "targets" or target is None or target.feature_set != data:
                 continue
-            read = split_of(plan, tables, phase, split)
+            read = split_of(plan, tables, phase, split, data)
             rows = np.arange(read.rows) if read.positions is None else np.sort(read.positions)
             values = read.table.read(target.columns, rows, dtype=target.dtype, shape=target.shape)
             values = values.reshape(len(rows), -1)
@@ -46,17 +48,22 @@ def check_targets(plan: Plan, tables: Mapping[str, Table]) -> None:
                 row, element = np.argwhere(wrong)[0]
                 message, hint = explain(target.value, values[row, element], rows[row])
                 column = target.columns[0]
-                place = pointer_to("data", phase.data, "columns", column)
+                place = pointer_to("data", data, "columns", column)
                 raise DataError(message, code="SP653", pointer=place, column=column, hint=hint)
 
 
-def _losses(plan: Plan) -> Iterator[tuple[Phase, str | None, Objective]]:
+def _losses(plan: Plan) -> Iterator[tuple[Phase, str, str | None, Objective]]:
+    """Each loss with the FeatureSets and splits on which it may be computed."""
     for phase in plan.phases:
+        read = {(phase.data, phase.split)}
+        if isinstance(phase, Train):
+            read |= {(feed.data, feed.split) for feed in phase.feeds}
         for loss in phase.losses:
-            yield phase, phase.split, loss
+            for data, split in sorted(read, key=str):
+                yield phase, data, split, loss
         for evaluation in phase.evaluations if isinstance(phase, Train) else ():
             for loss in evaluation.losses:
-                yield phase, evaluation.split, loss
+                yield phase, evaluation.data or phase.data, evaluation.split, loss
 
 
 Refused = tuple["NDArray[np.bool_]", "Callable[[str, Any, int], tuple[str, str | None]]"]

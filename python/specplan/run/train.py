@@ -5,15 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 import torch
 
-from specplan.components.sampler import Simple
-from specplan.data.sampler import epoch_positions
-from specplan.run.batches import batches
 from specplan.run.early_stopping import Stopper
 from specplan.run.evaluate import Evaluator
+from specplan.run.feeding import Feeding
 from specplan.run.objectives import weighted_sum
 from specplan.run.position import Position
 from specplan.run.program import Program
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Evaluation, Train
     from specplan.run.context import Context
+    from specplan.run.feeding import Turn
     from specplan.run.program import Registers
 
 
@@ -35,13 +33,11 @@ def train(phase: Train, context: Context) -> dict[str, float]:
     """Run a train phase; returns the last values, by name, up to the epoch whose weights it left behind."""
     trainable, frozen = _modules(phase, context)
     with _frozen(frozen):
-        split = context.split(phase, phase.split)
+        feeding = Feeding(phase, context)
         with torch.no_grad():
-            program = Program(context.plan, context.state, split, phase.nodes)
+            turns = [_Turn(turn, phase, context) for turn in feeding.turns]
             evaluations = [_Evaluation(each, phase, context) for each in phase.evaluations]
-        for compiled in context.inside.compiled:
-            compiled(program)
-        run_epoch = _compile_epoch(phase, program, context)
+        run_epoch = _compile_epoch(phase, feeding, turns, context)
         stopper = Stopper(phase.early_stopping, context.state)
         position = Position(series=1 + len(phase.losses))
         between_steps = context.checkpoints.enter(position, stopper, context.inside)
@@ -98,8 +94,28 @@ def _frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
             parameter.requires_grad = True
 
 
+class _Turn:
+    """What one step computes, with everything bound.
+
+    Attributes:
+        losses: gives the losses of the registers, not weighted; `places` are their numbers among all of the
+            phase, and `total` adds them up with their weights.
+    """
+
+    def __init__(self, turn: Turn, phase: Train, context: Context) -> None:
+        program = turn.program
+        self.losses = program.losses(turn.losses)
+        self.places = [phase.losses.index(loss) + 1 for loss in turn.losses]
+        self.total = weighted_sum(turn.losses)
+        self.record = bind_records(context.recorder, program, phase, turn.records)
+        for compiled in context.inside.compiled:
+            compiled(program)
+        self.operations = program.operations
+        self.registers = program.registers()
+
+
 def _compile_epoch(
-    phase: Train, program: Program, context: Context
+    phase: Train, feeding: Feeding, turns: Sequence[_Turn], context: Context
 ) -> Callable[[Position, Callable[[], None]], dict[str, float]]:
     """The loop over the steps of one epoch with everything bound, from a position in it on.
 
@@ -107,9 +123,6 @@ def _compile_epoch(
     """
     state = context.state
     optimizer = state.optimizer_for(phase.optimizer)
-    losses = program.losses(phase.losses)
-    total = weighted_sum(phase.losses)
-    record = bind_records(context.recorder, program, phase)
     names = ["train_loss", *[loss.label for loss in phase.losses]]
     nodes = [None, *[loss.node for loss in phase.losses]]
     log = context.recorder.series(
@@ -117,34 +130,35 @@ def _compile_epoch(
     )
     progress = Progress(context.display, phase)
     batch_started, batch_ended = context.inside.batch_started, context.inside.batch_ended
-    registers = program.registers()
-    columns, operations = program.columns, program.operations
-    sampler = msgspec.convert(phase.sampler.component.args, Simple)
     every_epoch = phase.record == "all" or phase.early_stopping is not None
-    values = np.empty(len(names))
+    values = np.zeros(len(names))
 
     def run_epoch(position: Position, between_steps: Callable[[], None]) -> dict[str, float]:
         epoch, first, sums = position.epoch, position.steps, position.sums
-        positions = epoch_positions(sampler, phase.sampler.seed, phase.rows, epoch)
         recorded = every_epoch or epoch == phase.epochs - 1
-        for batch, rows in enumerate(batches(columns, positions, sampler.batch_size, first), first):
+        for batch, (number, rows) in enumerate(feeding.epoch(epoch, first), first):
             between_steps()
+            turn = turns[number]
+            registers = turn.registers
             registers[: len(rows)] = rows
             for start in batch_started:
                 start(epoch, batch, registers)
-            for operate in operations:
+            for operate in turn.operations:
                 operate(registers)
-            terms = losses(registers)
-            loss = total(terms)
+            terms = turn.losses(registers)
+            loss = turn.total(terms)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            # Losses of the feeds whose turn it is not are exactly 0.
+            if len(turns) > 1:
+                values.fill(0.0)
             values[0] = loss.item()
-            for index, term in enumerate(terms, 1):
-                values[index] = term.item()
+            for place, term in zip(turn.places, terms, strict=True):
+                values[place] = term.item()
             np.add(sums, values, out=sums)
             if recorded:
-                record(registers, epoch, batch)
+                turn.record(registers, epoch, batch)
             log(values, epoch, batch, state.steps)
             state.steps += 1
             for end in batch_ended:
@@ -164,7 +178,7 @@ class _Evaluation:
     def __init__(self, evaluation: Evaluation, phase: Train, context: Context) -> None:
         self._every = evaluation.every_n_epochs
         self._state = context.state
-        split = context.split(phase, evaluation.split)
+        split = context.split(phase, evaluation.split, evaluation.data)
         self._evaluator = Evaluator(
             Program(context.plan, context.state, split, evaluation.nodes),
             batch_size=evaluation.batch_size,

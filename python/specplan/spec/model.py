@@ -127,6 +127,17 @@ class MetricSpec(_Object, frozen=True, kw_only=True):
 
 
 RecordMode = Literal["all", "last", "none"]
+BatchSchedule = Literal["zip_strict", "zip_cycle", "alternate_strict", "alternate_cycle"]
+
+
+class InputSpec(_Object, frozen=True, kw_only=True):
+    """Which rows of a FeatureSet a node reads in a train phase, and in which batches."""
+
+    node: str
+    from_: str | None = msgspec.field(name="from", default=None)
+    split: str | None = None
+    sampler: ComponentSpec | None = None
+    stream: Label = "default"
 
 
 class TrainSpec(_Object, tag_field="phase", tag="train", frozen=True, kw_only=True):
@@ -134,13 +145,20 @@ class TrainSpec(_Object, tag_field="phase", tag="train", frozen=True, kw_only=Tr
 
     label: Label
     split: str | None = None
+    inputs: Annotated[tuple[InputSpec, ...], Meta(min_length=1)] | None = None
+    batch_schedule: BatchSchedule = "zip_strict"
     epochs: Annotated[int, Meta(ge=1)] = 1
-    sampler: ComponentSpec
+    sampler: ComponentSpec | None = None
     losses: Annotated[tuple[str, ...], Meta(min_length=1)]
     active: tuple[str, ...] | None = None
     callbacks: tuple[ComponentSpec, ...] = ()
     record: RecordMode = "all"
     when: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.sampler is None and self.inputs is None:
+            msg = "a train phase has a `sampler`, or `inputs`"
+            raise ValueError(msg)
 
 
 class EvalSpec(_Object, tag_field="phase", tag="eval", frozen=True, kw_only=True):
@@ -323,7 +341,11 @@ def _components_of_entries(
                     yield (*here, "for_each"), "repetition", entry.for_each
                 yield from _components_of_entries(entry.do, (*here, "do"))
             case TrainSpec():
-                yield (*here, "sampler"), "sampler", entry.sampler
+                if entry.sampler is not None:
+                    yield (*here, "sampler"), "sampler", entry.sampler
+                for position, each in enumerate(entry.inputs or ()):
+                    if each.sampler is not None:
+                        yield (*here, "inputs", position, "sampler"), "sampler", each.sampler
                 yield from _callbacks(entry, here)
             case EvalSpec() | FitSpec():
                 yield from _callbacks(entry, here)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from blake3 import blake3
 
+from specplan.archive.names import name_fault
 from specplan.errors import StoreError
 from specplan.plan.canonical import sync_folder
 from specplan.store.artifact_formats import Format, format_of
@@ -18,8 +19,6 @@ from specplan.store.artifact_formats import Format, format_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-LONGEST_NAME = 200
-"""Bytes of each part of a name. A file system takes 255; the number of a version is added to it."""
 FOLDER = "folder"
 FOLDER_MEDIA_TYPE = "inode/directory"
 
@@ -176,22 +175,6 @@ def check_name(name: str) -> None:
     """Raise ValueError for a name that is no relative path inside the folder, or not a portable one."""
     if fault := name_fault(name):
         raise ValueError(f"{name!r} cannot be the name of an artifact: {fault}")
-
-
-def name_fault(name: str) -> str | None:
-    """Why a name is no relative path inside a folder, or not a portable one; None where it is."""
-    parts = name.split("/")
-    if not name:
-        return "it is empty"
-    if any(part in ("", ".", "..") for part in parts):
-        return "it has to be a relative path without `.`, `..` and empty parts"
-    if "\\" in name or PureWindowsPath(name).drive:
-        return "backslashes and drives mean another place on another system"
-    if not name.isprintable():
-        return "it has characters that cannot be printed"
-    if any(len(part.encode()) > LONGEST_NAME for part in parts):
-        return f"a part of it is longer than {LONGEST_NAME} bytes"
-    return None
 
 
 def folder_digest(folder: Path) -> str:

@@ -19,9 +19,21 @@ LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "huber": functional.huber_loss,
     "cross_entropy": functional.cross_entropy,
     "bce_with_logits": functional.binary_cross_entropy_with_logits,
+    "triplet_margin": functional.triplet_margin_loss,
 }
 
 
 def build_loss(use: str, arguments: Mapping[str, Any]) -> Callable[..., Tensor]:
     """The loss with its parameters bound; returns a tensor of shape ()."""
     return partial(LOSSES[use], **arguments) if arguments else LOSSES[use]
+
+
+def weighted_loss(use: str, arguments: Mapping[str, Any]) -> Callable[..., Tensor]:
+    """The loss as a function of its arguments and a weight for each row: the mean of the weighted rows."""
+    each = partial(LOSSES[use], **arguments, reduction="none")
+
+    def compute(*values: Tensor) -> Tensor:
+        rows = each(*values[:-1])
+        return (rows.reshape(len(rows), -1).mean(1) * values[-1]).mean()
+
+    return compute

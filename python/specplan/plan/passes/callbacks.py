@@ -14,6 +14,7 @@ from specplan.components.metric import (
     RootMeanSquaredError,
 )
 from specplan.plan.model import Callback, EarlyStopping, Evaluation
+from specplan.plan.passes.meetings import refuse_roles
 from specplan.plan.passes.outline import Measured
 from specplan.plan.passes.own_component import LiveObject, OwnCode
 from specplan.spec.model import TrainSpec
@@ -249,8 +250,13 @@ def _evaluation(
         else phase.choose("losses", component.losses, (*path, "losses"))
     )
     metrics = phase.choose("metrics", component.metrics, (*path, "metrics"))
-    rows = phase.rows(source, component.split, (*path, "split")) if source else None
+    first = source
+    refuse_roles(phase, losses, path)
     nodes = phase.activity.needed(losses.reads | metrics.reads)
+    if isinstance(phase.spec, TrainSpec) and phase.spec.inputs is not None and nodes:
+        # The phase may read several FeatureSets, of which the evaluation reads the one of its nodes.
+        source = phase.source(nodes)
+    rows = phase.rows(source, component.split, (*path, "split")) if source else None
     phase.activity.check_fitted(nodes, (), path, phase.step.guards)
     phase.measured.append(Measured(path=path, split=component.split, nodes=nodes))
     read = phase.wired.feature_sets(nodes)
@@ -273,4 +279,5 @@ def _evaluation(
         metrics=metrics.objectives,
         every_n_epochs=component.every_n_epochs,
         batch_size=component.batch_size,
+        data=None if source == first else source,
     )

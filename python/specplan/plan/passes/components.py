@@ -78,6 +78,9 @@ def as_plan(component: Component | UsersOwn) -> PlanComponent:
         return component.component
     args = msgspec.to_builtins(component)
     use = args.pop("use")
+    for field in msgspec.structs.fields(component):
+        if field.name in component.later and getattr(component, field.name) == field.default:
+            del args[field.encode_name]
     return PlanComponent(use=use, args=_lists(args))
 
 

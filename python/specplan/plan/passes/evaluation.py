@@ -45,7 +45,7 @@ def _measures_what_was_learned(
                 return True
     seen = [(outline, item, _teacher(learners, item)) for outline, item in measured]
     all_seen = all(teacher is not None for *_, teacher in seen)
-    held_out = {learner.spec.split for learner in learners} - {item.split for _, item in measured}
+    held_out = {learner.split for learner in learners} - {item.split for _, item in measured}
     for outline, item, teacher in seen:
         # What a phase measures on its own rows, and the score of a `train` split, is there to compare with.
         if teacher is None or item.split is None or teacher.path == outline.path:
@@ -64,7 +64,7 @@ def _reads_too_much(
     context: Context, learner: Outline, outline: Outline, measured: Measured
 ) -> bool:
     """Warn where all rows are read, of which some should only be measured, or only be learned from."""
-    learned, judged = learner.spec.split, measured.split
+    learned, judged = learner.split, measured.split
     if learned is None and judged is not None:
         message = (
             f"this phase learns from all rows, also from split `{judged}`, "
@@ -86,7 +86,7 @@ def _reads_too_much(
 def _teacher(learners: list[Outline], measured: Measured) -> Outline | None:
     """A phase that learned what is measured from the very rows on which it is."""
     for learner in learners:
-        if learner.spec.split == measured.split and _taught(learner, measured):
+        if learner.split == measured.split and _taught(learner, measured):
             return learner
     return None
 

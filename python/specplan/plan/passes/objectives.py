@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from specplan.components.component import Component
-from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy
+from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy, TripletMargin
 from specplan.components.metric import Accuracy
+from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.dtypes import is_class, is_float
 from specplan.plan.model import Argument, Objective
 from specplan.plan.passes.components import as_plan
@@ -117,6 +118,7 @@ class _Checker:
         self.component = component if isinstance(component, Component | UsersOwn) else None
         self.title = f"{'loss' if section == 'losses' else 'metric'} {label}"
         self.nodes: tuple[str, ...] = ()
+        self.roles: tuple[str, ...] = ()
         self.outputs: tuple[str, ...] = ()
 
     def objective(self, weight: float) -> Objective | None:
@@ -125,14 +127,21 @@ class _Checker:
             return None
         self.nodes = tuple(dict.fromkeys([self.spec.node, *(node for node, _ in named)]))
         self.outputs = tuple(node for node, field in named if field == "outputs")
-        first, second = (self._value(node, field) for node, field in named)
+        first, second, *others = (self._value(node, field) for node, field in named)
         if self.component is None or first is None or not self._can_judge(self.component, first):
             return None
-        if second is None:
+        if second is None or None in others:
             return None
         arguments = self._arguments(self.component, first, second)
+        for other in others:
+            further = arguments and other and self._arguments(self.component, first, other)
+            arguments = (*arguments, further[1]) if arguments and further else None
         if arguments is None:
             return None
+        arguments = tuple(
+            msgspec.structs.replace(argument, role=role)
+            for argument, role in zip(arguments, self.roles, strict=True)
+        )
         return Objective(
             label=self.label,
             component=as_plan(self.component),
@@ -154,15 +163,18 @@ class _Checker:
             hint = did_you_mean(self.spec.node, nodes)
             self._error("SP301", message, key="node", hint=hint)
             return None
-        if len(self.spec.args) != 2:
-            message = f"`args` has length {len(self.spec.args)}, it takes outputs and targets"
+        wanted = 3 if isinstance(self.component, TripletMargin) else 2
+        if len(self.spec.args) != wanted:
+            takes = "outputs and targets" if wanted == 2 else "the outputs of three roles"
+            message = f"`args` has length {len(self.spec.args)}, it takes {takes}"
             self._error("SP657", message, key="args")
             return None
         named: list[tuple[str, Field]] = []
+        roles: list[str] = []
         for index, text in enumerate(self.spec.args):
-            node, dot, written = text.rpartition(".")
+            node, written, role = _parsed(text)
             field = next((field for field in _FIELDS if field == written), None)
-            if field is None or (dot and node not in nodes):
+            if field is None or (node and node not in nodes):
                 message = (
                     f"{self.title}: `{text}` is not an argument; "
                     "known: `outputs`, `targets` and `Node.outputs`, `Node.targets` of another node"
@@ -173,7 +185,9 @@ class _Checker:
                 self.context.error("SP301", message, (*self.path, "args", index), hint=hint)
                 return None
             named.append((node or self.spec.node, field))
-        if named[0] == named[1]:
+            roles.append(role)
+        self.roles = tuple(roles)
+        if len(set(zip(named, roles, strict=True))) < len(named):
             self._error(
                 "SP657", f"compares the {named[0][1]} of {named[0][0]} with themselves", key="args"
             )
@@ -304,6 +318,14 @@ class _Checker:
             _argument(first, _CLASS_DTYPE, first.shape),
             _argument(second, _CLASS_DTYPE, first.shape),
         )
+
+
+def _parsed(text: str) -> tuple[str, str, str]:
+    """Node, field and role of an argument: `outputs`, `Node.outputs`, `outputs.role`, `Node.outputs.role`."""
+    parts = text.split(".")
+    if len(parts) > 1 and parts[-1] not in _FIELDS and parts[-2] in _FIELDS:
+        return ".".join(parts[:-2]), parts[-2], parts[-1]
+    return ".".join(parts[:-1]), parts[-1], DEFAULT_ROLE
 
 
 def _argument(value: _Value, dtype: str, shape: Shape) -> Argument:

@@ -25,7 +25,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         label: its own label with those of the groups around it.
-        source: the FeatureSet that it reads.
+        source: the FeatureSet that it reads; read: it with the split, and others that a train phase reads.
         nodes: those that compute; learning: those of them that are trained or fitted.
         measured: what it measures on rows that it does not learn from.
     """
@@ -34,11 +34,17 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     spec: PhaseSpec
     source: str | None
+    read: tuple[tuple[str, str | None], ...] = ()
     nodes: tuple[str, ...]
     learning: tuple[str, ...] = ()
     losses: Chosen
     metrics: Chosen
     measured: tuple[Measured, ...] = ()
+
+    @property
+    def split(self) -> str | None:
+        """The split of the source; None for all rows."""
+        return self.read[0][1] if self.read else self.spec.split
 
     @property
     def place(self) -> Path:

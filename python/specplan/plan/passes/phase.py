@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.components.component import Component
-from specplan.components.sampler import Simple
-from specplan.plan.model import Eval, Fit, Record, Sampler, Train
+from specplan.components.sampler import DEFAULT_ROLE
+from specplan.plan.model import Eval, Fit, Record, Train
 from specplan.plan.passes.callbacks import early_stopping, evaluations, own_callbacks
 from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.feeds import Feeds
+from specplan.plan.passes.meetings import meet, refuse_roles
 from specplan.plan.passes.objectives import Chosen
 from specplan.plan.passes.outline import Measured, Outline
 from specplan.plan.passes.own_component import UsersOwn
-from specplan.plan.streams import written_seed_of
 from specplan.spec.model import EvalSpec, FitSpec, TrainSpec
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
-    from specplan.plan.model import Phase
+    from collections.abc import Iterator, Mapping
+
+    from specplan.plan.model import Fold, Phase
     from specplan.plan.passes.activity import Activity
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.data import FeatureSet
+    from specplan.plan.passes.feeds import Fed
     from specplan.plan.passes.graph import Wired
+    from specplan.plan.passes.meetings import Meetings
     from specplan.plan.passes.objectives import Objectives
     from specplan.plan.passes.unroll import Step
     from specplan.spec.diagnostics import Path
@@ -54,6 +59,7 @@ class PhaseScheduler:
         activity: Activity,
         step: Step,
         spec: PhaseSpec,
+        folds: Mapping[str, Mapping[str, Fold]],
     ) -> None:
         self.context = context
         self.resolved = parts.resolved
@@ -63,9 +69,11 @@ class PhaseScheduler:
         self.activity = activity
         self.step = step
         self.spec = spec
+        self.folds = folds
         self.path = step.place
         self.label = step.path
         self.measured: list[Measured] = []
+        self.read: tuple[tuple[str, str | None], ...] = ()
         self.outline: Outline
 
     def phase(self) -> Phase | None:
@@ -77,6 +85,9 @@ class PhaseScheduler:
             else self.choose("metrics", self.spec.metrics, (*self.path, "metrics"))
         )
         self._check_names(losses, metrics)
+        if not isinstance(self.spec, TrainSpec):
+            refuse_roles(self, losses, (*self.path, "losses"))
+            refuse_roles(self, metrics, (*self.path, "metrics"))
         active = self._active()
         match self.spec:
             case TrainSpec():
@@ -173,12 +184,14 @@ class PhaseScheduler:
                     hint = f"rename the {_NOUNS[section]}"
                     self.context.error("SP304", message, (*self.path, section), hint=hint)
 
-    def _source(self, nodes: tuple[str, ...]) -> str | None:
+    def source(self, nodes: tuple[str, ...]) -> str | None:
         """The one FeatureSet that a phase reads."""
         names = self.wired.feature_sets(nodes)
         if len(names) > 1:
             message = f"this phase reads several FeatureSets: {quoted(names)}"
             hint = "list nodes of one FeatureSet in `active`, or their losses only"
+            if isinstance(self.spec, TrainSpec):
+                hint = "say with `inputs` which rows of each of them which node reads"
             self.context.error("SP307", message, self.path, hint=hint)
             return None
         if not names and len(self.data) == 1 and not self.context.damaged(("data",)):
@@ -186,15 +199,15 @@ class PhaseScheduler:
             names = list(self.data)
         return names[0] if names else None
 
-    def _warn_of_leak(self, source: str | None) -> None:
+    def _warn_of_leak(self, source: str, split: str | None) -> None:
         """Warn of a phase that learns from the rows that its fold leaves out."""
-        cut = self.step.cuts.get(source) if source is not None else None
-        if cut is None or (self.spec.split is not None and self.spec.split not in cut.pooled):
+        cut = self.step.cuts.get(source)
+        if cut is None or (split is not None and split not in cut.pooled):
             return
-        if self.spec.split is None and len(self.data[cut.feature_set].splits) > 1:
+        if split is None and len(self.data[cut.feature_set].splits) > 1:
             # Of splits that there are anyway, `warn_of_evaluation` says so where they are measured.
             return
-        read = "all rows" if self.spec.split is None else f"split `{self.spec.split}`"
+        read = "all rows" if split is None else f"split `{split}`"
         message = f"this phase learns from {read}, also from those that `{cut.names[1]}` leaves out"
         key = "label" if self.spec.split is None else "split"
         hint = f"learn from `{cut.names[0]}`"
@@ -246,6 +259,7 @@ class PhaseScheduler:
             label=self.label,
             spec=self.spec,
             source=source,
+            read=self.read,
             nodes=nodes,
             learning=learning,
             losses=losses,
@@ -260,14 +274,15 @@ class PhaseScheduler:
         for label in nodes:
             if label not in recorded:
                 continue
-            node = self.wired.nodes[label]
-            records.append(Record(node=label, field="outputs", dtype=node.dtype, shape=node.shape))
-            if node.target is not None:
-                target = node.target
-                records.append(
-                    Record(node=label, field="targets", dtype=target.dtype, shape=target.shape)
-                )
+            records += self._records_of(label, DEFAULT_ROLE)
         return tuple(records)
+
+    def _records_of(self, label: str, role: str) -> Iterator[Record]:
+        node = self.wired.nodes[label]
+        yield Record(node=label, role=role, field="outputs", dtype=node.dtype, shape=node.shape)
+        if node.target is not None:
+            dtype, shape = node.target.dtype, node.target.shape
+            yield Record(node=label, role=role, field="targets", dtype=dtype, shape=shape)
 
     def _train(
         self, spec: TrainSpec, losses: Chosen, active: tuple[str, ...] | None
@@ -277,32 +292,63 @@ class PhaseScheduler:
         self._check_active(trainable, "to train")
         self._check_weights(losses)
         self.activity.check_fitted(nodes, (), self.path, self.step.guards)
-        source = self._source(nodes)
-        self._warn_of_leak(source)
-        rows = self._rows(source)
+        reading = Feeds(self, spec, nodes)
+        source = reading.source()
+        self.read = reading.read(source)
+        for data, split in self.read:
+            self._warn_of_leak(data, split)
+        fed = reading.fed(source)
+        met = None if fed is None else meet(self, fed, nodes, losses)
+        rows = None if fed is None else fed.feeds[0].rows
         common = self._common(source, rows, nodes, losses, Chosen(), losses.carriers)
         between = evaluations(self, spec, losses, source)
         self._outline(source, nodes, losses, Chosen(), learning=trainable)
         stopping = early_stopping(self, spec, losses)
         optimizer = self._optimizer()
-        sampler = self.resolved.get((*self.path, "sampler"))
-        if not isinstance(sampler, Simple) or rows is None:
+        if fed is None or met is None or common is None or between is None or optimizer is None:
             return None
-        steps = self._steps(sampler, rows)
-        if common is None or between is None or optimizer is None:
+        if not trainable:
             return None
-        if not trainable or not steps:
-            return None
+        first = fed.feeds[0]
+        records = self._fed_records(fed, met, nodes, losses.carriers)
+        read = {"data": first.data, "split": first.split, "records": records}
         return Train(
-            **common,
-            steps=steps,
+            **{**common, **read},
+            steps=fed.steps,
             epochs=spec.epochs,
-            sampler=self._sampler(sampler),
+            sampler=first.sampler,
             trainable=trainable,
             optimizer=as_plan(optimizer),
             evaluations=between,
             early_stopping=stopping,
+            feeds=fed.feeds if len(fed.feeds) > 1 else (),
+            schedule=fed.schedule,
         )
+
+    def _fed_records(
+        self, fed: Fed, met: Meetings, nodes: tuple[str, ...], recorded: set[str]
+    ) -> tuple[Record, ...]:
+        """What a train phase records: the row numbers of each feed, then nodes in each of their roles."""
+        if self.spec.record == "none":
+            return ()
+        sources = [feed.data for feed in fed.feeds]
+        records = [
+            # Feeds of one FeatureSet are told apart by their nodes.
+            Record(
+                node=feed.data if sources.count(feed.data) == 1 else feed.nodes[0],
+                role=role,
+                field="sample_id",
+                dtype=_SAMPLE_ID_DTYPE,
+                shape=(),
+            )
+            for feed in fed.feeds
+            for role in feed.sampler.roles or (DEFAULT_ROLE,)
+        ]
+        for label in nodes:
+            if label in recorded:
+                for role in met.roles[label]:
+                    records += self._records_of(label, role)
+        return tuple(records)
 
     def _check_weights(self, losses: Chosen) -> None:
         weights = [self.context.spec.losses[label].weight for label in losses.labels]
@@ -322,29 +368,6 @@ class PhaseScheduler:
         optimizer = self.resolved.get(place)
         return optimizer if isinstance(optimizer, Component | UsersOwn) else None
 
-    def _steps(self, sampler: Simple, rows: int) -> int:
-        if not sampler.drop_last:
-            if sampler.batch_size > rows:
-                message = (
-                    f"batch_size {sampler.batch_size} is more than the {rows} rows of an epoch"
-                )
-                place = (*self.path, "sampler", "batch_size")
-                self.context.warning("SP706", message, place, hint="each epoch is one step")
-            return -(-rows // sampler.batch_size)
-        steps = rows // sampler.batch_size
-        if steps == 0:
-            message = (
-                f"batch_size {sampler.batch_size} with drop_last leaves no batch for {rows} rows"
-            )
-            self.context.error("SP702", message, (*self.path, "sampler", "batch_size"))
-        return steps
-
-    def _sampler(self, sampler: Simple) -> Sampler:
-        seed = sampler.seed
-        if seed is None:
-            seed = written_seed_of(self.context.spec.run.seed, f"phase/{self.label}/sampler")
-        return Sampler(component=as_plan(msgspec.structs.replace(sampler, seed=seed)), seed=seed)
-
     def _eval(
         self, spec: EvalSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None
     ) -> Phase | None:
@@ -352,7 +375,7 @@ class PhaseScheduler:
         nodes = self.activity.needed(wanted)
         self.activity.check_fitted(nodes, (), self.path, self.step.guards)
         recorded = losses.carriers | metrics.carriers | self.activity.sinks(nodes)
-        source = self._source(nodes)
+        source = self.source(nodes)
         self.measured.append(Measured(path=self.path, split=spec.split, nodes=nodes))
         self._outline(source, nodes, losses, metrics)
         rows = self._rows(source)
@@ -374,8 +397,9 @@ class PhaseScheduler:
         nodes = self.activity.needed({*fitted, *read})
         self.activity.check_fitted(nodes, fitted, self.path, self.step.guards)
         recorded = losses.carriers | metrics.carriers
-        source = self._source(nodes)
-        self._warn_of_leak(source)
+        source = self.source(nodes)
+        if source is not None:
+            self._warn_of_leak(source, self.spec.split)
         self._outline(source, nodes, losses, metrics, learning=fitted)
         rows = self._rows(source)
         common = self._common(source, rows, nodes, losses, metrics, recorded)

@@ -61,7 +61,7 @@ def schedule(context: Context, parts: Parts) -> Schedule:
         if isinstance(step.spec, CallSpec):
             phase = call(context, step.spec, step)
         else:
-            scheduler = PhaseScheduler(context, parts, activity, step, step.spec)
+            scheduler = PhaseScheduler(context, parts, activity, step, step.spec, unrolling.folds)
             phase = scheduler.phase()
             if not step.alike:
                 outlines.append(scheduler.outline)

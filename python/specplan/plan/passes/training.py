@@ -57,7 +57,7 @@ class _Training:
             sampler = self.parts.resolved.get((*outline.path, "sampler"))
             if not isinstance(sampler, Simple) or not sampler.drop_last or outline.source is None:
                 continue
-            data, split = self.parts.data[outline.source], outline.spec.split
+            data, split = self.parts.data[outline.source], outline.split
             rows = data.rows if split is None else data.splits.get(split)
             left = (rows or 0) % sampler.batch_size
             if left and not (sampler.shuffle and sampler.reshuffle):

@@ -82,8 +82,10 @@ def _splits(context: Context, parts: Parts, schedule: Schedule, misread: Collect
     read: dict[str, set[str | None]] = {}
     for outline in schedule.outlines:
         if outline.source is not None:
-            found = {outline.spec.split, *(measured.split for measured in outline.measured)}
+            found = {outline.split, *(measured.split for measured in outline.measured)}
             read.setdefault(outline.source, set()).update(found)
+        for label, split in outline.read:
+            read.setdefault(label, set()).add(split)
     for label, found in read.items():
         found.update(schedule.pooled[label])
         found.update(scale.fit_on for scale in context.spec.data[label].scale)

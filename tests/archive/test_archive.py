@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from specplan.archive.archive import Archive, archive_path, writing
 from specplan.errors import ArchiveError
-from specplan.store.archive import Archive, archive_path, writing
-from tests.store.hostile_archives import GOOD, HOSTILE, Hostile, archive
+from tests.archive.hostile_archives import GOOD, HOSTILE, Hostile, archive
 
 
 def write(path: Path, contents: dict[str, bytes], *, overwrite: bool = False) -> None:
@@ -180,7 +180,7 @@ def test_a_link_in_the_way_is_not_followed(tmp_path: Path) -> None:
 def test_reading_needs_no_torch(tmp_path: Path) -> None:
     path = saved(tmp_path, GOOD)
     program = (
-        "import sys, pathlib; from specplan.store.archive import Archive;"
+        "import sys, pathlib; from specplan.archive.archive import Archive;"
         "Archive(pathlib.Path(sys.argv[1]), 'fs').read('a.json');"
         "print({'torch', 'pickle'} & set(sys.modules))"
     )

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.archive.names import name_fault
 from specplan.errors import ArchiveError
-from specplan.store.artifacts import name_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,10 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import msgspec
 from blake3 import blake3
 
-from specplan.errors import ArchiveError
-from specplan.plan.canonical import sync_folder
-from specplan.spec.wording import quoted
-from specplan.store.zip_layout import (
+from specplan.archive.zip_layout import (
     MOST_ENTRIES,
     Entry,
     check_names,
@@ -30,6 +27,8 @@ from specplan.store.zip_layout import (
     local_header,
     read_entries,
 )
+from specplan.errors import ArchiveError
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -162,7 +161,7 @@ def writing(path: Path, kind: Kind, *, overwrite: bool) -> Iterator[ArchiveWrite
             os.close(descriptor)
         _check_free(path, overwrite=overwrite)
         beside.replace(path)
-        sync_folder(path.parent)
+        _sync_names(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -320,3 +319,11 @@ def _blocks_of(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             yield block
+
+
+def _sync_names(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

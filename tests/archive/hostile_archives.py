@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
-from specplan.store.zip_layout import Entry, directory_record, ending, local_header
+from specplan.archive.zip_layout import Entry, directory_record, ending, local_header
 
 Contents = Sequence[tuple[str, bytes]]
 

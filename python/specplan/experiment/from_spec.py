@@ -1,0 +1,248 @@
+"""From a spec back to the objects that mean it. They are registered in the active context."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.components.callback import EarlyStopping
+from specplan.experiment.binding import InputBinding
+from specplan.experiment.eval_phase import EvalPhase
+from specplan.experiment.evaluation import Evaluation
+from specplan.experiment.fit_phase import FitPhase
+from specplan.experiment.graph import ModelGraph, ModelNode, Optimizer
+from specplan.experiment.loss import AppliedLoss, Loss
+from specplan.experiment.phase import Phase, head_nodes
+from specplan.experiment.phase_group import PhaseGroup
+from specplan.experiment.train_phase import TrainPhase
+from specplan.models.torch import SequentialCNN, SequentialMLP
+from specplan.samplers import SimpleSampler
+from specplan.spec.wording import choices
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from specplan.data.feature_set import FeatureSet
+    from specplan.data.reference import FeatureSetReference
+    from specplan.experiment.phase_callback import PhaseCallback
+
+Section = dict[str, Any]
+
+_MODELS = {"mlp": SequentialMLP, "cnn": SequentialCNN}
+_SAMPLERS = {"simple": SimpleSampler}
+
+
+def graph_from(
+    spec: Mapping[str, Any],
+    label: str,
+    feature_sets: Mapping[str, FeatureSet],
+    live: Mapping[str, Any],
+) -> ModelGraph:
+    """The graph of a spec, with the FeatureSets that the spec names.
+
+    Args:
+        spec: the whole spec.
+        label: of the graph, which a spec does not name.
+        feature_sets: those of the spec by label.
+        live: what the spec calls `live:NAME`, by name.
+
+    Raises:
+        ValueError: a FeatureSet or an object is missing, or the graph says what objects cannot.
+    """
+    section: Section = spec["graph"]
+    _check_keys("graph", section, ("nodes", "optimizer"))
+    nodes: dict[str, ModelNode] = {}
+
+    def node(name: str) -> ModelNode:
+        if name not in nodes:
+            nodes[name] = _node(name, section["nodes"][name], feature_sets, live, node)
+        return nodes[name]
+
+    ordered = [node(name) for name in section["nodes"]]
+    optimizer = section.get("optimizer")
+    return ModelGraph(
+        label, nodes=ordered, optimizer=None if optimizer is None else _optimizer(optimizer)
+    )
+
+
+def fill_from(
+    group: PhaseGroup, spec: Mapping[str, Any], graph: ModelGraph, live: Mapping[str, Any]
+) -> None:
+    """Add the phases and groups of a spec to an empty group.
+
+    Raises:
+        ValueError: an object is missing, or a phase says what objects cannot.
+    """
+    losses = {label: _loss(label, section, graph) for label, section in spec["losses"].items()}
+    _Phases(graph, losses, live).fill(group, spec["plan"])
+
+
+class _Phases:
+    def __init__(
+        self, graph: ModelGraph, losses: Mapping[str, AppliedLoss], live: Mapping[str, Any]
+    ) -> None:
+        self._graph = graph
+        self._losses = losses
+        self._live = live
+
+    def fill(self, group: PhaseGroup, entries: Sequence[Section]) -> None:
+        for entry in entries:
+            if "group" in entry:
+                _check_keys(f"group `{entry['group']}`", entry, ("group", "do"))
+                inner = PhaseGroup(entry["group"])
+                self.fill(inner, entry["do"])
+                group.add_group(inner)
+            else:
+                group.add_phase(self._phase(entry))
+
+    def _phase(self, entry: Section) -> Phase:
+        make = {"train": self._train, "eval": self._eval, "fit": self._fit}.get(entry["phase"])
+        if make is None:
+            raise ValueError(f"a phase `{entry['phase']}` has no class in Python")
+        return make(entry)
+
+    def _train(self, entry: Section) -> Phase:
+        own = ("epochs", "sampler", "record")
+        sampler = _sampler(entry["sampler"])
+        sources = [
+            InputBinding.for_training(node, sampler, split=entry.get("split"))
+            for node in head_nodes(self._graph, entry.get("active"))
+        ]
+        return TrainPhase(
+            input_sources=sources,
+            n_epochs=entry["epochs"],
+            result_recording=entry["record"],
+            **self._common(entry, own),
+        )
+
+    def _eval(self, entry: Section) -> Phase:
+        size = entry.get("batch_size")
+        common = self._common(entry, ("batch_size",))
+        return EvalPhase(input_sources=self._evaluated(entry), batch_size=size, **common)
+
+    def _fit(self, entry: Section) -> Phase:
+        freeze = entry["freeze_after_fit"]
+        common = self._common(entry, ("freeze_after_fit",))
+        return FitPhase(input_sources=self._evaluated(entry), freeze_after_fit=freeze, **common)
+
+    def _evaluated(self, entry: Section) -> list[InputBinding]:
+        return [
+            InputBinding.for_evaluation(node, split=entry.get("split"))
+            for node in head_nodes(self._graph, entry.get("active"))
+        ]
+
+    def _common(self, entry: Section, own: Sequence[str]) -> Section:
+        """The arguments that all phases have; `own` are the keys that this kind adds."""
+        known = ("phase", "label", "losses", "split", "active", "callbacks", *own)
+        _check_keys(f"phase `{entry['label']}`", entry, known)
+        return {
+            "label": entry["label"],
+            "losses": [self._losses[label] for label in entry.get("losses", ())],
+            "active_nodes": entry.get("active"),
+            "callbacks": [self._callback(each) for each in entry.get("callbacks", ())],
+        }
+
+    def _callback(self, component: Section) -> PhaseCallback:
+        if component["use"] == "early_stopping":
+            return msgspec.convert(component, EarlyStopping)
+        if component["use"] == "evaluation":
+            return self._evaluation(component)
+        found: PhaseCallback = _bound(component, self._live)
+        return found
+
+    def _evaluation(self, component: Section) -> Evaluation:
+        known = ("use", "split", "losses", "every_n_epochs", "as", "batch_size")
+        _check_keys("callback `evaluation`", component, known)
+        phase = EvalPhase(
+            component.get("as") or component["split"],
+            [
+                InputBinding.for_evaluation(node, split=component["split"])
+                for node in self._graph.head_nodes
+            ],
+            [self._losses[label] for label in component["losses"]],
+            batch_size=component.get("batch_size"),
+        )
+        every = component["every_n_epochs"]
+        return Evaluation(phase, every_n_epochs=every, name=component.get("as"))
+
+
+def _node(
+    name: str,
+    section: Section,
+    feature_sets: Mapping[str, FeatureSet],
+    live: Mapping[str, Any],
+    node: Any,
+) -> ModelNode:
+    _check_keys(f"node `{name}`", section, ("model", "input", "target"))
+    inputs = section["input"]
+    if isinstance(inputs, str) and "." not in inputs:
+        return ModelNode(name, _model(section["model"], live), node(inputs))
+    columns = [inputs] if isinstance(inputs, str) else inputs
+    reference = _reference(columns, section.get("target"), feature_sets)
+    return ModelNode(name, _model(section["model"], live), reference)
+
+
+def _reference(
+    columns: Sequence[str], target: str | None, feature_sets: Mapping[str, FeatureSet]
+) -> FeatureSetReference:
+    label = columns[0].partition(".")[0]
+    if label not in feature_sets:
+        raise ValueError(
+            f"the spec reads FeatureSet `{label}`, which was not given; "
+            f"given: {choices(label, feature_sets)}"
+        )
+    return feature_sets[label].reference(
+        features=[column.partition(".")[2] for column in columns],
+        targets=[] if target is None else target.partition(".")[2],
+    )
+
+
+def _model(component: Section, live: Mapping[str, Any]) -> object:
+    use, arguments = _parted(component)
+    if use in _MODELS:
+        return _MODELS[use](**arguments)
+    if use.startswith("sklearn."):
+        from specplan.models.sklearn.build import build_estimator
+
+        return build_estimator(use, arguments)
+    return _bound(component, live)
+
+
+def _bound(component: Section, live: Mapping[str, Any]) -> Any:
+    kind, _, name = component["use"].partition(":")
+    if kind != "live":
+        raise ValueError(f"`{component['use']}` has no class in Python; run its spec instead")
+    if name not in live:
+        raise ValueError(f"the object `live:{name}` was not given; given: {choices(name, live)}")
+    return live[name]
+
+
+def _optimizer(component: Section) -> Optimizer:
+    use, arguments = _parted(component)
+    return Optimizer(use, opt_kwargs=arguments, backend="torch")
+
+
+def _loss(label: str, section: Section, graph: ModelGraph) -> AppliedLoss:
+    use, arguments = _parted(section)
+    node, inputs, weight = (arguments.pop(key) for key in ("node", "args", "weight"))
+    loss = Loss(use, loss_kwargs=arguments, backend="torch")
+    return AppliedLoss(loss, graph.nodes[node], inputs, weight, label)
+
+
+def _sampler(component: Section) -> SimpleSampler:
+    use, arguments = _parted(component)
+    if use not in _SAMPLERS:
+        raise ValueError(f"the sampler `{use}` has no class in Python")
+    return _SAMPLERS[use](**arguments)
+
+
+def _parted(component: Section) -> tuple[str, Section]:
+    arguments = dict(component)
+    return arguments.pop("use"), arguments
+
+
+def _check_keys(what: str, section: Section, known: Sequence[str]) -> None:
+    for key in section:
+        if key not in known:
+            raise ValueError(f"{what}: `{key}` cannot be said by an object of Python")

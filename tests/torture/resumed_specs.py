@@ -29,7 +29,7 @@ class Normed(nn.Module):
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         if self.training:
             self.calls += 1
-        return self.layers(rows)[:, 0]
+        return self.layers(rows)
 
 
 class Recurrent(nn.Module):
@@ -46,7 +46,7 @@ class Recurrent(nn.Module):
         import numpy as np
 
         outputs, _ = self.gru(rows[:, :, None])
-        found = self.last(outputs[:, -1])[:, 0]
+        found = self.last(outputs[:, -1])
         if self.training:
             found = found + 0.01 * random.random() + 0.01 * float(np.random.rand())
         return found
@@ -115,7 +115,7 @@ def _merged() -> dict[str, Any]:
         "Scaled": SCALED,
         "Left": {"model": SMALL | {"output_shape": [3]}, "input": "Scaled"},
         "Right": {"model": DROPOUT | {"output_shape": [2]}, "input": "Set.x"},
-        "Both": {"merge": {"use": "concat", "axis": -1}, "inputs": ["Left", "Right"]},
+        "Both": {"merge": {"use": "concat", "axis": -1}, "input": ["Left", "Right"]},
         "Net": specs.node(SMALL, "Both"),
     }
     return spec(specs.fit(active=["Scaled"]), train(), specs.evaluation(), nodes=nodes)
@@ -157,9 +157,8 @@ def _folds() -> dict[str, Any]:
 
 
 def _own(model: str) -> dict[str, Any]:
-    return spec(
-        _evaluated(), specs.evaluation(), nodes={"Net": specs.node({"use": f"./models.py:{model}"})}
-    )
+    node = specs.node({"use": f"./models.py:{model}"}) | {"output_shape": [1]}
+    return spec(_evaluated(), specs.evaluation(), nodes={"Net": node})
 
 
 def _cnn() -> dict[str, Any]:

@@ -9,6 +9,7 @@ what run.json says of phases.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import multiprocessing
 import os
@@ -17,7 +18,10 @@ import signal
 import sys
 import time
 import traceback
+import zipfile
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from tests.torture.figures import Row, Size
 from tests.torture.resumed_specs import OWN_MODELS, SPECS, columns
@@ -291,8 +295,7 @@ def _kill_at_operation(number: int, folder: Path) -> None:
 
 def _ending(folder: Any, state: Any) -> dict[str, str]:
     """A digest of each part of what a run leaves behind, but times and numbers of sessions."""
-    import joblib
-
+    from specplan.models.sklearn.stored import store_estimator
     from specplan.results.status import read_run_file
     from specplan.run.state_values import encode, pack
 
@@ -305,7 +308,11 @@ def _ending(folder: Any, state: Any) -> dict[str, str]:
         found[name] += b"".join(each.numpy().tobytes() for each in tensors.values())
     live = state.modules()
     found["estimators"] = repr(
-        {label: joblib.hash(node) for label, node in state.nodes.items() if label not in live}
+        {
+            label: _arrays_of(store_estimator(node, label))
+            for label, node in state.nodes.items()
+            if label not in live
+        }
     )
     found |= _records(folder)
     run_file = read_run_file(folder)
@@ -315,6 +322,13 @@ def _ending(folder: Any, state: Any) -> dict[str, str]:
         name: hashlib.blake2b(value if isinstance(value, bytes) else value.encode()).hexdigest()
         for name, value in found.items()
     }
+
+
+def _arrays_of(estimator: bytes) -> list[str]:
+    """The numbers in the file of an estimator, as texts: there are bytes between the fields of a tree's nodes."""
+    with zipfile.ZipFile(io.BytesIO(estimator)) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".npy")]
+        return sorted(repr(np.load(io.BytesIO(archive.read(name))).tolist()) for name in names)
 
 
 def _records(folder: Any) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import joblib  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import sklearn.ensemble  # noqa: F401
 import skops.io  # noqa: F401

@@ -16,7 +16,16 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
-SCRIPTS = ["record", "scalars", "read", "parquet_export", "training_loop", "digits", "command"]
+SCRIPTS = [
+    "record",
+    "scalars",
+    "read",
+    "parquet_export",
+    "training_loop",
+    "digits",
+    "inner_loop",
+    "command",
+]
 OWN = ["numpy", "torch", "pyarrow", "polars"]
 
 HEAD = """# Results

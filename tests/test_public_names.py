@@ -8,16 +8,17 @@ import pytest
 import specplan
 
 PUBLIC = """
-    AppliedLoss ArchiveError ArtifactResult ArtifactStore Callback Checkpointing DataError
-    DirtyGitAction DirtyGitError EarlyStopping EvalPhase EvalResults Evaluation ExecutionStore
-    Experiment ExperimentCallback ExperimentConfig ExperimentManager ExperimentRecord ExperimentRun
-    ExperimentTracker FeatureSet FitPhase FitResults InputBinding LocalExperimentTracker Loss
-    MAX_ARTIFACT_SIZE MLflowTracker MetricResult MetricStore ModelGraph ModelNode NSampler
-    Optimizer PairedSampler PhaseGroup PhaseGroupResults PhaseResults Plan PlanError RUN
-    ResultRecording ResultsConfig RunError SequentialCNN SequentialMLP SimilarityCondition
-    SimpleSampler SpecError SpecplanError StoreError TorchModelWrapper TrainPhase TrainResults
-    TripletSampler compare_experiments compile log_environment ml_dash_experiment open run_sweep
-    safe_log_artifact validate_metric
+    AppliedLoss ArchiveError ArtifactResult ArtifactStore CVBinding CVResults Callback
+    Checkpointing CrossValidation DataError DirtyGitAction DirtyGitError EarlyStopping
+    EvalLossMetric EvalPhase EvalResults Evaluation ExecutionStore Experiment ExperimentCallback
+    ExperimentConfig ExperimentManager ExperimentRecord ExperimentRun ExperimentTracker FeatureSet
+    FeatureSetView FitPhase FitResults InputBinding LocalExperimentTracker Loss MAX_ARTIFACT_SIZE
+    MLflowTracker MetricResult MetricStore ModelGraph ModelNode NSampler Optimizer PairedSampler
+    PhaseGroup PhaseGroupResults PhaseResults Plan PlanError RUN ResultRecording ResultsConfig
+    RunError Scaler SequentialCNN SequentialMLP SimilarityCondition SimpleSampler SpecError
+    SpecplanError StoreError TorchModelWrapper TrainPhase TrainResults TripletSampler
+    compare_experiments compile log_environment ml_dash_experiment open run_sweep safe_log_artifact
+    supported_scalers validate_metric
 """
 
 
@@ -31,9 +32,13 @@ def test_public_names_are_these() -> None:
 
 
 def test_documented_modules_have_their_names() -> None:
+    from specplan.core.experiment.phases.phase_group import PhaseGroup
+    from specplan.core.experiment.results.results_config import ResultsConfig
     from specplan.models.torch import SequentialCNN, SequentialMLP
     from specplan.samplers import SimpleSampler
 
+    assert PhaseGroup is specplan.PhaseGroup
+    assert ResultsConfig is specplan.ResultsConfig
     assert SequentialMLP is specplan.SequentialMLP
     assert SequentialCNN is specplan.SequentialCNN
     assert SimpleSampler is specplan.SimpleSampler

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specplan.components.callback import EarlyStopping as EarlyStopping
     from specplan.data.feature_set import FeatureSet as FeatureSet
+    from specplan.data.feature_set_view import FeatureSetView as FeatureSetView
+    from specplan.data.scalers import Scaler as Scaler
+    from specplan.data.scalers import supported_scalers as supported_scalers
     from specplan.errors import ArchiveError as ArchiveError
     from specplan.errors import DataError as DataError
     from specplan.errors import DirtyGitError as DirtyGitError
@@ -18,8 +21,12 @@ if TYPE_CHECKING:
     from specplan.errors import StoreError as StoreError
     from specplan.experiment.binding import InputBinding as InputBinding
     from specplan.experiment.checkpointing import Checkpointing as Checkpointing
+    from specplan.experiment.cross_validation import CrossValidation as CrossValidation
+    from specplan.experiment.cross_validation import CVBinding as CVBinding
+    from specplan.experiment.cross_validation import CVResults as CVResults
     from specplan.experiment.decorator import ml_dash_experiment as ml_dash_experiment
     from specplan.experiment.eval_phase import EvalPhase as EvalPhase
+    from specplan.experiment.evaluation import EvalLossMetric as EvalLossMetric
     from specplan.experiment.evaluation import Evaluation as Evaluation
     from specplan.experiment.experiment import Experiment as Experiment
     from specplan.experiment.experiment_callback import ExperimentCallback as ExperimentCallback
@@ -76,12 +83,16 @@ _MODULES = {
     "ArchiveError": "errors",
     "ArtifactResult": "run.callback",
     "ArtifactStore": "results.artifact_store",
+    "CVBinding": "experiment.cross_validation",
+    "CVResults": "experiment.cross_validation",
     "Callback": "run.callback",
     "Checkpointing": "experiment.checkpointing",
+    "CrossValidation": "experiment.cross_validation",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
     "EarlyStopping": "components.callback",
+    "EvalLossMetric": "experiment.evaluation",
     "EvalPhase": "experiment.eval_phase",
     "EvalResults": "experiment.phase_results",
     "Evaluation": "experiment.evaluation",
@@ -94,6 +105,7 @@ _MODULES = {
     "ExperimentRun": "experiment.history",
     "ExperimentTracker": "track.tracker",
     "FeatureSet": "data.feature_set",
+    "FeatureSetView": "data.feature_set_view",
     "FitPhase": "experiment.fit_phase",
     "FitResults": "experiment.phase_results",
     "InputBinding": "experiment.binding",
@@ -117,6 +129,7 @@ _MODULES = {
     "ResultRecording": "experiment.train_phase",
     "ResultsConfig": "experiment.results_config",
     "RunError": "errors",
+    "Scaler": "data.scalers",
     "SequentialCNN": "models.torch.sequential",
     "SequentialMLP": "models.torch.sequential",
     "SimilarityCondition": "samplers",
@@ -135,6 +148,7 @@ _MODULES = {
     "open": "experiment.plan",
     "run_sweep": "track.tracker",
     "safe_log_artifact": "track.tracker",
+    "supported_scalers": "data.scalers",
     "validate_metric": "track.tracker",
 }
 
@@ -145,12 +159,16 @@ __all__ = [
     "ArchiveError",
     "ArtifactResult",
     "ArtifactStore",
+    "CVBinding",
+    "CVResults",
     "Callback",
     "Checkpointing",
+    "CrossValidation",
     "DataError",
     "DirtyGitAction",
     "DirtyGitError",
     "EarlyStopping",
+    "EvalLossMetric",
     "EvalPhase",
     "EvalResults",
     "Evaluation",
@@ -163,6 +181,7 @@ __all__ = [
     "ExperimentRun",
     "ExperimentTracker",
     "FeatureSet",
+    "FeatureSetView",
     "FitPhase",
     "FitResults",
     "InputBinding",
@@ -184,6 +203,7 @@ __all__ = [
     "ResultRecording",
     "ResultsConfig",
     "RunError",
+    "Scaler",
     "SequentialCNN",
     "SequentialMLP",
     "SimilarityCondition",
@@ -202,6 +222,7 @@ __all__ = [
     "open",
     "run_sweep",
     "safe_log_artifact",
+    "supported_scalers",
     "validate_metric",
 ]
 

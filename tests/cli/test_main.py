@@ -46,9 +46,14 @@ Commands:
   trust           Trust code of your own, so that runs may execute it.
   run             Run a spec or a plan.
   run-experiment  Run a function of your own with a YAML file.
+  experiments     List experiments, or watch them.
   list            List the runs below a root.
   show            Show how a run stands and what it recorded.
   metrics         Print the metrics of a run.
+  compare         Show runs side by side.
+  best            Rank runs by a metric.
+  query           Ask a question in SQL about runs.
+  report          Write a run as one HTML page.
   export          Write the Parquet tables of a run.
   verify          Compare every file of a run with its digests.
   repair          Save what is whole of a damaged run into a copy.

@@ -19,7 +19,7 @@ from specplan import (
     Optimizer,
     TrainPhase,
 )
-from specplan.experiment.phase_group import PhaseGroup
+from specplan.core.experiment.phases.phase_group import PhaseGroup
 from specplan.samplers import SimpleSampler
 
 # %% Creating an Experiment
@@ -223,7 +223,7 @@ print(f"  Results: {type(last.results).__name__}")
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from specplan.experiment.results_config import ResultsConfig
+from specplan.core.experiment.results.results_config import ResultsConfig
 
 with exp.ctx.temporary():
     exp_mem = Experiment(label="exp_mem")

@@ -10,21 +10,30 @@ import pytest
 
 import specplan
 from specplan import (
+    ArtifactResult,
+    Callback,
     EarlyStopping,
     EvalPhase,
     Evaluation,
+    FeatureSet,
+    MetricResult,
+    ModelGraph,
+    ModelNode,
     PhaseGroup,
     RunError,
+    SequentialMLP,
     SimpleSampler,
     TrainPhase,
 )
 from specplan.experiment.group_results import group_results_of
 from specplan.experiment.phase_results import EvalResults, TrainResults, results_of
 from specplan.store.run_file import Status
+from tests.experiment.parts import mse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from specplan.run.callback import ExecutionMoment
     from tests.experiment.parts import Parts
 
 
@@ -104,7 +113,7 @@ def test_tensors_alias_the_files_and_are_given_in_the_format_asked_for(
     with pytest.raises(ValueError, match=r"^there is no domain `output`; known: .* did you mean"):
         trained.tensors("MLP", "output")
     with pytest.raises(
-        ValueError, match=r"^there is no format `tf`; known: `numpy`, `np`, `torch`"
+        ValueError, match=r"^there is no format `tf`; known: `dict`, `dict_list`, `dict_numpy`"
     ):
         trained.tensors("MLP", fmt="tf")
     with pytest.raises(RunError, match=r"^the run has no node `MPL`; it has: `MLP`; did you mean"):
@@ -223,3 +232,91 @@ def test_a_status_is_equal_to_its_names(text: str) -> None:
     assert Status("error") is Status.FAILED
     with pytest.raises(ValueError, match="'doing' is not a valid Status"):
         Status("doing")
+
+
+class Told(Callback):
+    """Returns one of each kind."""
+
+    def on_epoch_end(  # type: ignore[override]
+        self, exec_ctx: ExecutionMoment, results: TrainResults
+    ) -> object:
+        assert exec_ctx.epoch_idx is not None
+        mean = results.losses("MLP").where(epoch=exec_ctx.epoch_idx).collapse("batch", "mean").one()
+        return MetricResult("mean_loss", mean.value)
+
+    def on_phase_end(self) -> object:  # type: ignore[override]
+        return ArtifactResult("weights", np.arange(3))
+
+    def on_phase_start(self) -> object:  # type: ignore[override]
+        return {"rows": 45}
+
+
+def test_what_callbacks_returned_is_found_by_kind_and_place(parts: Parts) -> None:
+    watch = Evaluation(EvalPhase.from_split("eval", "test", [parts.loss]), name="val")
+    stop = EarlyStopping(monitor="val_loss", mode="max", patience=2, restore_best=True)
+    results = parts.experiment.run_phase(
+        TrainPhase.from_split(
+            "train", "train", SimpleSampler(16), [parts.loss], 9, callbacks=[Told(), watch, stop]
+        )
+    )
+    assert isinstance(results, TrainResults)
+    callbacks = results.callbacks()
+    assert callbacks.axes == ("kind", "label", "epoch", "batch", "edge")
+    metric = results.callbacks(kind="metric").where(epoch=1).one()
+    whole = results.metrics("train_loss").at(name="train_loss", epoch=1, batch=None)
+    assert metric.value == pytest.approx(whole.value)
+    assert results.metrics("mean_loss").where(epoch=1).one().value == metric.value
+    assert results.callbacks(kind="payload").one().value == {"rows": 45}
+    np.testing.assert_array_equal(results.callbacks(kind="artifact").one().value, np.arange(3))
+    assert results.artifact_names() == ["weights"]
+    np.testing.assert_array_equal(results.artifacts().one().artifact, np.arange(3))
+    stopped = results.callbacks(kind="early_stopping").one()
+    assert (stopped.best_epoch, stopped.restored) == (results.last_epoch, True)
+    assert stopped.stopped_epoch == results.n_epochs - 1
+    assert stopped.best_value == max(entry.value for entry in results.metrics("val_loss").values())
+    evaluated = results.callbacks(kind="evaluation").where(epoch=0).one()
+    assert evaluated.aggregated_losses("MLP") == {
+        "mse": results.metrics("val_mse").where(epoch=0).one().value
+    }
+    with pytest.raises(
+        ValueError, match=r"^there is no kind `metrics`; known: `metric`, .*did you"
+    ):
+        results.callbacks(kind="metrics")
+
+
+def test_the_rows_that_went_through_a_node_are_views(parts: Parts, trained: TrainResults) -> None:
+    ids = trained.tensors("MLP", "sample_ids").where(epoch=0).stacked()
+    view = trained.source_view("MLP")
+    assert view.source is parts.feature_set
+    assert view.indices.tolist() == sorted(ids.tolist())
+    some = trained.source_views(parts.node, epoch=1, batch=2)["Sensor"]
+    assert some.indices.tolist() == sorted(trained.tensors("MLP", "sample_ids")[1, 2].tolist())
+    uuids = trained.tensors("MLP", "sample_uuids")[0, 0]
+    first = trained.tensors("MLP", "sample_ids")[0, 0]
+    assert uuids.tolist() == parts.feature_set.uuids[first].tolist()
+    parts.experiment.ctx.registration_policy = "overwrite"
+    specplan.Experiment("other")
+    with pytest.raises(
+        RunError, match=r"^the rows of FeatureSet `Sensor` are not in the run\nhint"
+    ):
+        trained.source_views("MLP")
+
+
+def test_scaled_targets_are_given_as_they_were(parts: Parts) -> None:
+    parts.experiment.ctx.registration_policy = "overwrite"
+    source = FeatureSet.from_dict("Scaled", dict(parts.feature_set.columns), "x", "y")
+    source.split_random({"train": 0.75, "test": 0.25}, seed=3)
+    source.fit_transform(scaler="StandardScaler", domain="targets", keys="y", fit_to_split="train")
+    node = ModelNode("Net", SequentialMLP(hidden_dim=4), source.reference("x", "y.transformed"))
+    ModelGraph(nodes=[node], optimizer=parts.graph.optimizer)
+    results = parts.experiment.run_phase(EvalPhase.from_split("eval", "test", [mse(node)]))
+    assert isinstance(results, EvalResults)
+    ids = results.stacked_tensors("Net", "sample_ids")
+    raw = results.stacked_tensors("Net", "targets", unscale=True)
+    np.testing.assert_allclose(raw, source.columns["y"][ids], rtol=1e-6)
+    assert not np.allclose(results.stacked_tensors("Net", "targets"), raw)
+    assert results.stacked_tensors("Net", fmt="pandas").shape == (15, 1)
+    with pytest.raises(
+        ValueError, match=r"^only outputs and targets of a node with a target can be"
+    ):
+        results.tensors("Net", "sample_ids", unscale=True)

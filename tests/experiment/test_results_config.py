@@ -10,16 +10,23 @@ import numpy as np
 import pytest
 
 import specplan
-from specplan import EvalPhase, Experiment, ResultsConfig
+from specplan import ArtifactResult, Callback, EvalPhase, Experiment, ResultsConfig
+from specplan.results.verify import verify_run
 
 if TYPE_CHECKING:
     from specplan import EvalResults
     from tests.experiment.parts import Parts
 
 
+class Keeps(Callback):
+    def on_phase_end(self) -> object:  # type: ignore[override]
+        return ArtifactResult("numbers", np.arange(3))
+
+
 def run(parts: Parts, config: ResultsConfig | None) -> EvalResults:
     experiment = Experiment.from_active_context("exp", results_config=config)
-    results = experiment.run_phase(EvalPhase.from_split("eval", "test", [parts.loss]))
+    phase = EvalPhase.from_split("eval", "test", [parts.loss], callbacks=[Keeps()])
+    results = experiment.run_phase(phase)
     assert isinstance(results, specplan.EvalResults)
     return results
 
@@ -98,7 +105,8 @@ def test_results_are_read_in_the_same_way_wherever_they_lie(
     results, expected = run(parts, ResultsConfig(**paths)), run(parts, None)
     assert results.metrics().values() == expected.metrics().values()
     np.testing.assert_array_equal(results.stacked_tensors("MLP"), expected.stacked_tensors("MLP"))
-    assert results.artifact_names() == []
+    np.testing.assert_array_equal(results.artifacts().one().artifact, np.arange(3))
+    assert verify_run(results.run.folder).damages == ()
     for place in {path for path in paths.values() if isinstance(path, Path)}:
         assert list(place.glob(f"exp/{results.run.id}/*"))
 

@@ -119,6 +119,17 @@ def huber(outputs, targets, delta: float = 1.0):
 """
 
 
+PLAIN = """\
+class Plain:
+    def __init__(self, width: int = 3) -> None:
+        self.width = width
+
+
+def distance(outputs):
+    return outputs.mean()
+"""
+
+
 @pytest.fixture(scope="session")
 def table() -> pa.Table:
     """Columns of every kind that the passes tell apart."""
@@ -160,6 +171,7 @@ def folder(tmp_path: Path, table: pa.Table) -> Path:
     (tmp_path / "data/text.parquet").write_text("no table", encoding="utf-8")
     pq.write_table(table.slice(0, 0), tmp_path / "data/empty.parquet")
     (tmp_path / "nets.py").write_text(NETS, encoding="utf-8")
+    (tmp_path / "plain.py").write_text(PLAIN, encoding="utf-8")
     (tmp_path / "broken.py").write_text("class Net(:\n", encoding="utf-8")
     pq.write_table(pa.concat_tables([table, table.slice(0, 9)]), tmp_path / "data/twice.parquet")
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")

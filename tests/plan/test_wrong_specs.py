@@ -234,6 +234,13 @@ ONE_FAULT: dict[str, Edits] = {
     "SP654_swapped": (("node: Classes, weight", "node: Classes, args: [targets, outputs], weight"),),
     "SP655_too_rare": (("every_n_epochs: 2", "every_n_epochs: 5"),),
     "SP655_impatient": (("every_n_epochs: 2", "every_n_epochs: 3"),),
+    "SP651_once": (("model: {use: mlp}\n      input: Fuse\n      target: Cells.soh", "model: {use: mlp, output_shape: [2]}\n      input: Fuse\n      target: Cells.soh"), ("  rmse: {", "  mae: {use: mae, node: Head}\n  rmse: {")),
+    "SP302_all_features": (("input: Cells.curve", "input: Cells.feature"),),
+    "SP302_all_targets": (("target: Cells.kind", "target: Cells.targets"),),
+    "SP406_no_base": (("{use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}", '{use: "nets:Mode"}'), ("nets:Mode", "./plain.py:Plain")),
+    "SP406_one_argument": (("{use: mse, node: Head}", '{use: "./plain.py:distance", node: Head}'),),
+    "SP202_text_in_a_column_split": (("    tags: [name]", "    tags: [name, fold]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: column, column: fold, splits: {train: ['0', '1'], val: [2], test: [3]}}")),
+    "SP202_number_in_a_column_split": (("    tags: [name]", "    tags: [name, batch]"), ("splits: {use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13}", "splits: {use: column, column: batch, splits: {train: [b0, 1], val: [b2], test: [b3]}}")),
     "SP655_monitor": (("monitor: val_mse", "monitor: val_mes"),),
     "SP657_no_targets": (("mse: {use: mse, node: Head}", "mse: {use: mse, node: Enc}"),),
     "SP657_with_itself": (("mse: {use: mse, node: Head}", "mse: {use: mse, node: Head, args: [outputs, outputs]}"),),
@@ -320,6 +327,7 @@ ONE_FAULT: dict[str, Edits] = {
 }  # fmt: skip
 
 MANY_FAULTS: dict[str, Edits] = {
+    "many_in_one_callback": (("monitor: val_mse, patience: 2", "monitor: val_mes, patience: 0"),),
     "many_in_all_parts": (
         ("title: Cells", "titel: Cells"),
         ("data/cells.parquet", "data/cell.parquet"),

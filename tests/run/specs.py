@@ -78,6 +78,7 @@ def compiled(
     folder: Path | None = None,
     splits: Mapping[str, Any] | None = None,
     tags: Sequence[str] = (),
+    scale: Sequence[Mapping[str, Any]] = (),
 ) -> Compiled:
     """A graph over the columns `x` and `y`, split 80 : 20 into `train` and `test`."""
     spec = {
@@ -91,6 +92,7 @@ def compiled(
                 "targets": ["y"],
                 "tags": list(tags),
                 "splits": splits or RANDOM,
+                "scale": list(scale),
             }
         },
         "graph": {"nodes": nodes or {"Net": node(MLP)}, "optimizer": dict(optimizer)},

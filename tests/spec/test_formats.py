@@ -109,7 +109,9 @@ def test_what_is_in_no_file(found: tuple[Diagnostic, ...]) -> None:
         "physicalLocation"
         not in as_sarif([fault], version="1")["runs"][0]["results"][0]["locations"][0]
     )
-    assert as_github([fault]) == ['::error title=SP202::expected integer, found string "x"']
+    assert as_github([fault]) == [
+        '::error title=SP202::-c plan.train.epochs=x: expected integer, found string "x"'
+    ]
 
 
 def test_a_mapping_has_pointers_only() -> None:

@@ -279,6 +279,7 @@ WRONG = {
     "SP103_parameter": ["graph.nodes.MLP.model.hidden_dim=5"],
     "SP103_scalar": ["params.lr.start=5"],
     "SP104_index": ["plan.5.epochs=5"],
+    "SP104_item_of_a_list_that_is_not_there": ["plan.deep.test.metrics.rmse=3"],
     "SP104_name": ["data.Data.features.x=y"],
     "SP104_no_list_yet": ["graph.optimizer.betas.1=0.9"],
     "SP104_two_items": ["plan.fit.callbacks.evaluation.split=train"],

@@ -50,11 +50,15 @@ def read_or_compile(
     composition: Composition,
     *,
     strict: bool = False,
+    check_data: bool = False,
     code: CodeUse | None = None,
+    error_format: str = "human",
 ) -> Compiled:
     """The plan in a plan file, or what a spec compiles to."""
     if not _holds_plan(path):
-        return compile_or_exit(path, "human", composition, strict=strict, code=code)
+        return compile_or_exit(
+            path, error_format, composition, check_data=check_data, strict=strict, code=code
+        )
     if composition:
         raise click.UsageError(
             f"`{path}` is a plan, which does not change; "

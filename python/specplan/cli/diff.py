@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What one of the two words means: a plan, and the run that it is of."""
+    """What one of the two words means: a plan, the folder where its paths start, and the run that it is of."""
 
     word: str
     plan: Plan
+    folder: Path
     run: Run | None = None
 
 
@@ -64,10 +65,13 @@ def command(a: str, b: str, composition: Composition, root: Path | None, as_json
       mlx diff spec.yaml spec.yaml -c plan.train.epochs=5
       mlx diff spec.yaml line/20260101-120000
     """
+    from specplan.plan.canonical import moved_plan
     from specplan.plan.diff import diff
 
     before, after = _subject(a, root, NOTHING_ADDED), _subject(b, root, composition)
-    found = diff(before.plan, after.plan)
+    # Plans of two folders say in two ways where the same file is.
+    moved = moved_plan(after.plan, after.folder, before.folder)
+    found = diff(before.plan, moved)
     same = before.plan.id == after.plan.id
     environment: tuple[Change, ...] = ()
     metrics: list[Measured] = []
@@ -91,7 +95,8 @@ def command(a: str, b: str, composition: Composition, root: Path | None, as_json
 
 def _subject(word: str, root: Path | None, composition: Composition) -> Subject:
     if Path(word).is_file():
-        return Subject(word, read_or_compile(Path(word), composition).plan)
+        compiled = read_or_compile(Path(word), composition)
+        return Subject(word, compiled.plan, compiled.folder)
     from specplan.results.locate import find_run
     from specplan.results.open import open_run
     from specplan.store.root import runs_root
@@ -104,7 +109,7 @@ def _subject(word: str, root: Path | None, composition: Composition) -> Subject:
     if composition:
         raise click.UsageError(f"`{word}` is a run; -c, --pre-yaml and --post-yaml are for specs")
     run = open_run(folder.path)
-    return Subject(word, run.plan, run)
+    return Subject(word, run.plan, folder.path, run)
 
 
 def _ids(subject: Subject) -> dict[str, str]:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import composition_options, root_option, spec_argument, strict_option
+from specplan.cli.arguments import (
+    check_data_option,
+    composition_options,
+    error_format_option,
+    root_option,
+    spec_argument,
+    strict_option,
+)
 from specplan.cli.diagnose import read_or_compile, warn_of_space
 from specplan.cli.show import write_json
 
@@ -21,9 +28,17 @@ if TYPE_CHECKING:
 @composition_options
 @root_option
 @strict_option
+@check_data_option
+@error_format_option
 @click.option("--json", "as_json", is_flag=True, help="Print the bill as one JSON object.")
 def command(
-    spec: Path, composition: Composition, root: Path | None, strict: bool, as_json: bool
+    spec: Path,
+    composition: Composition,
+    root: Path | None,
+    strict: bool,
+    check_data: bool,
+    error_format: str,
+    as_json: bool,
 ) -> None:
     """Print what SPEC, a spec or a plan, will take: steps, parameters, FLOPs, memory, and space on the disk.
 
@@ -38,7 +53,13 @@ def command(
     from specplan.plan.cost import cost
     from specplan.plan.cost_text import cost_text
 
-    compiled = read_or_compile(spec, composition, strict=strict)
+    if as_json and error_format != "human":
+        raise click.UsageError("--json and --format both write to stdout; give one of them")
+    compiled = read_or_compile(
+        spec, composition, strict=strict, check_data=check_data, error_format=error_format
+    )
+    if error_format != "human":
+        return
     warn_of_space(compiled, spec, root)
     bill = cost(compiled.plan)
     if as_json:

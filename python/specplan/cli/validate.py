@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from specplan.cli.arguments import (
+    check_data_option,
     composition_options,
     error_format_option,
     spec_argument,
@@ -25,18 +27,24 @@ if TYPE_CHECKING:
 @click.command()
 @spec_argument
 @composition_options
+@check_data_option
 @strict_option
 @error_format_option
 @click.option(
     "--watch", "watches", is_flag=True, help="Check again after each change, until Ctrl-C."
 )
 def command(
-    spec: Path, composition: Composition, strict: bool, error_format: str, watches: bool
+    spec: Path,
+    composition: Composition,
+    check_data: bool,
+    strict: bool,
+    error_format: str,
+    watches: bool,
 ) -> None:
     """Check a spec as `mlx compile` does, but look at no rows, and write nothing.
 
     Its data need not be there: what only their headers tell is then left unchecked, and the last
-    line says so.
+    line says so. With --check-data they have to be, and every row is looked at.
 
     \b
     Example:
@@ -44,24 +52,28 @@ def command(
       mlx validate spec.yaml --strict --format json
       mlx validate spec.yaml --watch
     """
+    check = partial(
+        _check, spec, composition, rows=check_data, strict=strict, error_format=error_format
+    )
     if not watches:
-        if not _check(spec, composition, strict=strict, error_format=error_format):
+        if not check():
             raise click.exceptions.Exit(1)
         return
     from specplan.cli.watch import watch
 
-    def check() -> Collection[Path]:
+    def check_again() -> Collection[Path]:
         read = {spec, *composition.pre, *composition.post}
-        _check(spec, composition, strict=strict, error_format=error_format, read=read)
+        check(read=read)
         return read
 
-    watch(check)
+    watch(check_again)
 
 
 def _check(
     spec: Path,
     composition: Composition,
     *,
+    rows: bool,
     strict: bool,
     error_format: str,
     read: set[Path] | None = None,
@@ -75,7 +87,7 @@ def _check(
         document = load(spec, composition)
         if read is not None:
             read.update(source.file for source in document.sources if source.file is not None)
-        analysis = analyse(document, needs_data=False, strict=strict)
+        analysis = analyse(document, needs_data=rows, check_data=rows, strict=strict)
     except SpecError as error:
         write_diagnostics(error.diagnostics, spec, error_format)
         if read is not None:

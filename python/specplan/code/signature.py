@@ -34,6 +34,12 @@ FORMS: Mapping[Kind, tuple[Form, ...]] = {
 INPUTS: Mapping[Kind, int] = {"model": 0, "loss": 2, "metric": 2, "optimizer": 1, "callback": 0}
 """Values that the run gives by place: outputs and targets to a function, parameters to an optimizer."""
 
+_BASES: Mapping[Kind, str] = {
+    "model": "torch.nn.Module",
+    "loss": "torch.nn.Module",
+    "optimizer": "torch.optim.Optimizer",
+}
+
 CLOSED_BASES = ("object", "ABC", "Generic", "Module", "Protocol")
 """Names of bases whose `__init__` takes nothing that a spec could say."""
 
@@ -97,6 +103,29 @@ def signature(source: Source, kind: Kind) -> Signature:
         documentation=inspect.cleandoc(documentation),
         origin=_origin(definition.module, definition.node),
     )
+
+
+def check_use(source: Source, kind: Kind) -> None:
+    """Refuse what can be seen, without importing it, to be no component of this kind.
+
+    Raises:
+        CodeError: a class without any base is to be a model, a loss or an optimizer; or a function takes
+            fewer values than the run gives.
+    """
+    node = defined(source).node
+    if isinstance(node, ast.ClassDef):
+        base = _BASES.get(kind)
+        if base is not None and not (node.bases or node.keywords or node.decorator_list):
+            message = f"`{source.reference}` is not {with_article(kind)}: it has no base class"
+            raise CodeError("SP406", message, hint=f"write `class {node.name}({base}):`")
+        return
+    taken = len(node.args.posonlyargs) + len(node.args.args)
+    if taken < INPUTS[kind] and node.args.vararg is None:
+        message = (
+            f"`{source.reference}` takes {taken} value{'' if taken == 1 else 's'} by place; "
+            f"{with_article(kind)} is called with outputs and targets"
+        )
+        raise CodeError("SP406", message, hint=f"write `def {node.name}(outputs, targets):`")
 
 
 def _parameters(

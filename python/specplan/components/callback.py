@@ -37,6 +37,28 @@ class Evaluation(Component, frozen=True, tag="evaluation"):
         Positive | None,
         Meta(description="Rows at a time; by default the whole split.", examples=[256]),
     ] = None
+    run_on_start: Annotated[
+        bool, Meta(description="Whether to evaluate before the first epoch too.")
+    ] = False
+    record: Annotated[
+        Literal["all", "none"],
+        Meta(description="Whether outputs and targets of the evaluated rows are recorded."),
+    ] = "none"
+    means: Annotated[
+        dict[str, str],
+        Meta(
+            description="More series: by name, the label of the loss of which it is the weighted mean. "
+            "One that is called `<as>_loss` takes the place of the sum of the losses.",
+            examples=[{"val_score": "mse"}],
+        ),
+    ] = {}
+    sums: Annotated[
+        dict[str, str],
+        Meta(
+            description="As `means`, with the sum over the batches instead of the mean.",
+            examples=[{"val_total": "mse"}],
+        ),
+    ] = {}
 
 
 class EarlyStopping(Component, frozen=True, tag="early_stopping"):
@@ -56,3 +78,13 @@ class EarlyStopping(Component, frozen=True, tag="early_stopping"):
     restore_best: Annotated[
         bool, Meta(description="Whether the weights of the best epoch are put back at the end.")
     ] = False
+    reducer: Annotated[
+        Literal["last", "first", "mean", "min", "max", "sum"],
+        Meta(description="Which value counts where a callback gives several in an epoch."),
+    ] = "last"
+    required: Annotated[
+        bool,
+        Meta(
+            description="Whether some epoch has to produce the metric. Where it is missing, nothing has improved."
+        ),
+    ] = True

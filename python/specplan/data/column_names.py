@@ -161,7 +161,7 @@ def one_rep_each(owner: str, names: Iterable[ColumnName]) -> list[ColumnName]:
     by_key: dict[tuple[str, str], ColumnName] = {}
     for name in names:
         other = by_key.setdefault((name.domain, name.key), name)
-        if other is not name:
+        if other != name:
             raise ValueError(
                 f"`{name.key}` of {owner} has the representations `{other.rep}` and `{name.rep}`; "
                 "say which is meant with `rep`"

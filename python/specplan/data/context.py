@@ -32,12 +32,16 @@ class ExperimentContext:
     FeatureSets and nodes share one set of labels, because references name both. A new object is
     registered in the active context; making an `Experiment` activates its context.
 
+    Attributes:
+        experiment: the Experiment that was made on it last.
+
     Raises:
         ValueError: the registration policy is not "raise", "overwrite" or "rename".
     """
 
     def __init__(self, registration_policy: str | None = None) -> None:
         self._members: dict[tuple[Namespace, str], Labelled] = {}
+        self.experiment: Labelled | None = None
         self.registration_policy: RegistrationPolicy = checked_policy(registration_policy)
 
     def register(

@@ -18,7 +18,7 @@ from specplan.data.keys import keys_of
 from specplan.data.predicate import predicates_of
 from specplan.data.split import cut, in_cut_order
 from specplan.spec.arguments import checked_int, checked_number
-from specplan.spec.wording import quoted
+from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,8 +146,10 @@ def _column(samples: Samples, column: str) -> ColumnName:
     if column.partition(".")[0] in ("features", "targets", "tags"):
         found = chosen(owner, names, {}, columns=column)
     else:
-        keys = [name for name in names if column in (name.key, f"{name.key}.{name.rep}")]
-        found = keys or chosen(owner, names, {"features": column})
+        found = [name for name in names if column in (name.key, f"{name.key}.{name.rep}")]
+        if not found:
+            known = dict.fromkeys(name.key for name in names)
+            raise ValueError(f"{owner} has no column `{column}`; it has: {choices(column, known)}")
     found = one_rep_each(owner, found)
     if len(found) != 1:
         raise ValueError(f"`{column}` names several columns of {owner}: {quoted(map(str, found))}")

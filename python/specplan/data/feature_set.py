@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,13 +17,12 @@ from specplan.data.column_names import (
     Keys,
     chosen,
     listed,
-    one_rep_each,
 )
 from specplan.data.context import active_context, checked_label
 from specplan.data.feature_set_section import section_of, table_of
 from specplan.data.feature_set_sources import columns_from_arrow, columns_from_dict, rows_of_frame
 from specplan.data.feature_set_view import FeatureSetView
-from specplan.data.reference import ColumnReference, FeatureSetReference
+from specplan.data.reference import column_reference_to, reference_to
 from specplan.data.samples import Samples
 from specplan.data.transforms import Transforms
 from specplan.spec.wording import choices, quoted
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from specplan.data.reference import ColumnReference, FeatureSetReference
     from specplan.data.scalers import Scaler
 
 
@@ -142,7 +143,9 @@ class FeatureSet(Samples):
         return cls(label, *columns_from_dict(label, data, keys))
 
     @classmethod
-    def from_pyarrow_table(cls, label: str, table: pa.Table) -> FeatureSet:
+    def from_pyarrow_table(
+        cls, label: str, table: pa.Table, *, register: bool = True
+    ) -> FeatureSet:
         """Make a FeatureSet of a table with columns `features.voltage.raw`, as `to_arrow` gives it.
 
         A column `sample_uuids` is taken as the ids of the rows; `transformed` columns are left out,
@@ -154,7 +157,7 @@ class FeatureSet(Samples):
                 shapes.
         """
         columns, domains, uuids = columns_from_arrow(label, table)
-        return cls(label, columns, domains, uuids=uuids)
+        return cls(label, columns, domains, uuids=uuids, register=register)
 
     # ---- files
 
@@ -367,6 +370,10 @@ class FeatureSet(Samples):
         self._splitter = None if self._splits else component
         self._splits |= {checked_label(name): _Split(rows, columns) for name, rows in found.items()}
 
+    def split_by(self, component: dict[str, Any] | None) -> None:
+        """Say which splitter of a spec makes the splits that are there; None for none."""
+        self._splitter = component
+
     # ---- scalers
 
     def fit_transform(
@@ -497,19 +504,7 @@ class FeatureSet(Samples):
         Raises:
             ValueError: a key is not a column of this kind, or has several representations.
         """
-        by_domain: dict[Domain, Keys] = {
-            "features": "*" if features is None else features,
-            "targets": "*" if targets is None else targets,
-            "tags": "*" if tags is None else tags,
-        }
-        columns = [
-            name
-            for domain, selectors in by_domain.items()
-            for name in self._referred(domain, selectors, rep)
-        ]
-        if not any(name.domain == "features" for name in columns):
-            raise ValueError(f"a reference to FeatureSet `{self.label}` needs at least one feature")
-        return FeatureSetReference(feature_set=self, columns=tuple(columns))
+        return reference_to(self, {"features": features, "targets": targets, "tags": tags}, rep)
 
     def column_reference(
         self,
@@ -530,31 +525,7 @@ class FeatureSet(Samples):
             "targets": target,
             "tags": tag,
         }
-        owner = f"FeatureSet `{self.label}`"
-        names = chosen(owner, self.column_names(), by_domain, columns=column, rep=rep)
-        names = one_rep_each(owner, names)
-        if len(names) != 1:
-            raise ValueError(f"a column reference names one column of {owner}, not {len(names)}")
-        return ColumnReference(feature_set=self, name=names[0])
-
-    def _referred(self, domain: Domain, selectors: Keys, rep: str | None) -> list[ColumnName]:
-        """The columns that selectors name, in the order of the selectors."""
-        owner = f"FeatureSet `{self.label}`"
-        within = [name for name in self.column_names() if name.domain == domain]
-        # `rep` chooses for the columns that have several; the others are as they are.
-        within = [
-            name
-            for name in within
-            if rep is None
-            or name.rep == rep
-            or (rep == TRANSFORMED and name.key not in self.transforms)
-        ]
-        found = [
-            name
-            for selector in listed(selectors)
-            for name in chosen(owner, within, {domain: selector})
-        ]
-        return one_rep_each(owner, dict.fromkeys(found))
+        return column_reference_to(self, by_domain, column, rep)
 
     def visualize(self) -> None:
         """Print a table of the columns and splits."""
@@ -593,6 +564,9 @@ class FeatureSet(Samples):
     # Contexts and graphs keep FeatureSets by identity; equal ones have one label, hence one hash.
     def __hash__(self) -> int:
         return hash(self.label)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.summary())}</pre>"
 
     def __repr__(self) -> str:
         kinds = ", ".join(

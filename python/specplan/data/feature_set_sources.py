@@ -165,13 +165,24 @@ def _column(label: str, name: str, data: Mapping[str, Any]) -> NDArray[Any]:
     rows = data[name]
     if not isinstance(rows, np.ndarray):
         rows = checked_list(f"FeatureSet `{label}`: column `{name}`", rows)
-        _check_shapes(label, name, rows)
-    if not len(np.atleast_1d(rows)):
+    if not len(np.atleast_1d(rows) if isinstance(rows, np.ndarray) else rows):
         raise ValueError(f"FeatureSet `{label}`: column `{name}` has no rows")
     try:
-        return _frozen(np.array(column_array(rows), order="C"))
+        return _frozen(np.array(column_array(_stacked(rows)), order="C"))
     except ValueError as error:
+        if isinstance(rows, list):
+            _check_shapes(label, name, rows)
         raise ValueError(f"FeatureSet `{label}`: column `{name}` {error}") from None
+
+
+def _stacked(rows: Any) -> Any:
+    """Rows that are arrays of one shape as one array, in a fraction of the time that numpy takes for any list."""
+    if not isinstance(rows, list) or not all(type(row) is np.ndarray for row in rows):
+        return rows
+    shapes = {row.shape for row in rows}
+    if len(shapes) > 1 or () in shapes:
+        return rows
+    return np.concatenate(rows).reshape(len(rows), *shapes.pop())
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

@@ -75,7 +75,7 @@ class Transforms:
         """
         fit_rows = None if split is None else feature_set.get_split(split).indices
         fitted = Scaler(scaler).clone_unfitted()
-        columns = [self._now(feature_set, domain, key) for key in keys]
+        columns = [self.now(feature_set, domain, key) for key in keys]
         where = f"FeatureSet `{feature_set.label}`: {fitted.scaler_name} of {quoted(keys)}"
         _check_columns(where, fitted, keys, columns)
         try:
@@ -147,7 +147,8 @@ class Transforms:
             for transform in self._applied
         ]
 
-    def _now(self, feature_set: FeatureSet, domain: Domain, key: str) -> NDArray[Any]:
+    def now(self, feature_set: FeatureSet, domain: Domain, key: str) -> NDArray[Any]:
+        """All rows of a column, as the scalers so far leave it."""
         rep = TRANSFORMED if key in self else RAW
         return feature_set.stored(ColumnName(domain, key, rep))
 

@@ -25,13 +25,14 @@ from specplan.experiment.storage import Storage
 from specplan.models.torch.wrapper import held_module
 from specplan.run.hooks import Subjects, joined
 from specplan.spec.arguments import checked_int, checked_list
+from specplan.spec.wording import quoted
 from specplan.store.run_file import Status
 from specplan.track.prefix import DEFAULT_ROOT, Prefix
 from specplan.track.tracked import Tracked, take_run_params, tracked_name
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -111,6 +112,7 @@ class Experiment(Tracked):
         if registration_policy is not None:
             self._ctx.registration_policy = checked_policy(registration_policy)
         self._ctx.activate()
+        self._ctx.experiment = self
         self._track(
             name,
             readme=description if readme is None else readme,
@@ -164,6 +166,33 @@ class Experiment(Tracked):
     def execution_plan(self) -> PhaseGroup:
         """The phases that `run` executes, in order."""
         return self._execution_plan
+
+    def set_execution_plan(
+        self,
+        phases: PhaseGroup | Iterable[Phase | PhaseGroup],
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+    ) -> None:
+        """Make phases and groups, or the entries of a group, what `run` executes.
+
+        Raises:
+            TypeError: an entry is neither a phase nor a group.
+            ValueError: there is a plan already and `overwrite` is not set, or two labels are equal.
+        """
+        if len(self._execution_plan) and not overwrite:
+            raise ValueError(
+                f"Experiment `{self.label}` has an execution plan of "
+                f"{quoted(entry.label for entry in self._execution_plan.all)}; "
+                "replace it with overwrite=True"
+            )
+        entries = phases.all if isinstance(phases, PhaseGroup) else phases
+        made = PhaseGroup(self.label, entries)
+        # The group stays the same one: programs hold on to it.
+        self._execution_plan.clear()
+        for entry in made.all:
+            if isinstance(entry, PhaseGroup):
+                self._execution_plan.add_group(entry)
+            else:
+                self._execution_plan.add_phase(entry)
 
     @property
     def results_config(self) -> ResultsConfig | None:
@@ -314,6 +343,15 @@ class Experiment(Tracked):
         Callbacks of the experiment are not called.
         """
         return self._previewed(_call_of_group("preview_group", group), display)
+
+    def preview_folds(
+        self, group: PhaseGroup, folds: Mapping[str, Any], **display: Unpack[DisplayOptions]
+    ) -> PhaseGroupResults:
+        """Run a group once for each fold, then put everything back. Adds nothing to the history.
+
+        `folds` is what `for_each` of a group says in a spec. The result has a group for each fold.
+        """
+        return self._previewed(_call_of_folds(group, folds), display)
 
     def __repr__(self) -> str:
         return (
@@ -517,6 +555,21 @@ def _call_of_group(method: str, group: PhaseGroup) -> _Call[PhaseGroupResults]:
         group.flatten(),
         [group.spec()],
         {group.label: group, **entries_by_path(group, prefix)},
+        lambda run: group_results_of(run, group.label, prefix),
+    )
+
+
+def _call_of_folds(group: PhaseGroup, folds: Mapping[str, Any]) -> _Call[PhaseGroupResults]:
+    prefix = f"{group.label}."
+    paths: dict[str, Phase | PhaseGroup] = {group.label: group}
+    for fold in range(folds["n"]):
+        paths[f"{prefix}fold_{fold}"] = group
+        paths |= entries_by_path(group, f"{prefix}fold_{fold}.")
+    return _Call(
+        group.label,
+        group.flatten(),
+        [{**group.spec(), "for_each": dict(folds)}],
+        paths,
         lambda run: group_results_of(run, group.label, prefix),
     )
 

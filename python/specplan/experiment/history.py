@@ -101,10 +101,15 @@ class History(list[ExperimentRun]):
             [
                 str(number),
                 run.label,
-                run.status.value if run.error is None else f"{run.status.value}: {run.error}",
+                _ending(run),
                 f"{run.started_at:%Y-%m-%d %H:%M:%S}",
                 f"{run.duration_seconds:.2f} s",
                 ", ".join(timing.path for timing in run.execution_meta),
             ]
             for number, run in enumerate(self)
         ]
+
+
+def _ending(run: ExperimentRun) -> str:
+    reason = (run.error or "").partition("\n")[0]
+    return f"{run.status.value}: {reason}" if reason else run.status.value

@@ -149,5 +149,5 @@ def _losses_of(phase: Phase) -> list[AppliedLoss]:
     evaluated = phase.evaluations if isinstance(phase, TrainPhase) else []
     return [
         *phase.losses,
-        *(loss for evaluation in evaluated for loss in evaluation.eval_phase.losses),
+        *(loss for evaluation in evaluated for loss in evaluation.losses),
     ]

@@ -57,6 +57,7 @@ def spec_of_callback(phase: str, callback: PhaseCallback) -> dict[str, Any]:
     if isinstance(callback, Callback):
         return {"use": f"live:{live_name(phase, callback)}"}
     if isinstance(callback, EarlyStopping):
+        # What no epoch is known to produce, a callback may give; without it nothing improves.
         component: dict[str, Any] = msgspec.to_builtins(callback)
-        return component
+        return {**component, "required": False}
     return callback.spec()

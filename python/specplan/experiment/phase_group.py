@@ -9,6 +9,7 @@ from specplan.experiment.eval_phase import EvalPhase
 from specplan.experiment.lookup import entry_at
 from specplan.experiment.phase import Phase
 from specplan.experiment.train_phase import TrainPhase
+from specplan.results.html import html_table
 from specplan.spec.arguments import checked_list
 from specplan.spec.wording import with_article
 
@@ -171,6 +172,14 @@ class PhaseGroup:
         return (
             f"PhaseGroup(label={self.label!r}, entries={[entry.label for entry in self._entries]})"
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [path, phase.kind, phase.describe()]
+            for path, phase in entries_by_path(self).items()
+            if isinstance(phase, Phase)
+        ]
+        return html_table(self.label, ("phase", "kind", "what"), rows)
 
     def _add(self, entry: Phase | PhaseGroup) -> PhaseGroup:
         taken = [self.label, *(other.label for other in self._entries)]

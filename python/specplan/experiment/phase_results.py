@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from specplan.data.context import active_context
 from specplan.errors import RunError
 from specplan.experiment.graph import ModelNode
+from specplan.experiment.source_rows import feature_set, source_views, unscaler
 from specplan.results.artifact_store import ArtifactStore
-from specplan.results.execution_store import Batch, ExecutionStore
+from specplan.results.execution_store import (
+    JOINED,
+    Batch,
+    ExecutionStore,
+    checked_format,
+    formatted,
+)
+from specplan.results.html import html_table
 from specplan.results.metric_store import MetricStore
 from specplan.results.table import cell_text
-from specplan.spec.wording import choices
+from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from specplan.data.feature_set_view import FeatureSetView
+    from specplan.experiment.callback_results import CallbackSeries
     from specplan.plan.model import Phase
     from specplan.results.artifact_store import ArtifactSeries
     from specplan.results.execution_store import BatchSeries, ExecutionSeries, TensorSeries
@@ -58,7 +68,8 @@ class PhaseResults:
     @property
     def timing(self) -> PhaseTiming | None:
         """When the phase ran and how it ended; None where it did not begin."""
-        return next((each for each in self.run.phases if each.path == self.path), None)
+        # A session that resumed the run may have begun it anew.
+        return next((each for each in reversed(self.run.phases) if each.path == self.path), None)
 
     @property
     def status(self) -> Status | None:
@@ -76,20 +87,81 @@ class PhaseResults:
         *,
         role: str = "default",
         fmt: str | None = None,
+        unscale: bool = False,
     ) -> TensorSeries:
-        """One recorded value of a node, by (epoch, batch); each of shape (rows, *shape).
+        """One value of a node, by (epoch, batch); each of shape (rows, *shape).
+
+        "sample_uuids", "tags" and unscaling read the FeatureSet of the active context, the rest the run alone.
 
         Args:
             node: the node, or its label.
-            domain: "outputs", "targets" or "sample_ids", the numbers of the rows in their FeatureSet.
+            domain: "outputs", "targets", "sample_ids", the numbers of the rows in their FeatureSet,
+                "sample_uuids" or "tags".
             role: role of the sample, of phases that read several at once.
-            fmt: "numpy", which aliases the files and is the default; "torch", or "list".
+            fmt: "numpy", which aliases the files and is the default, "torch", or another of a FeatureSet.
+            unscale: whether to take back the scalers of the node's target.
 
         Raises:
-            RunError: the run has no such node, or the value was not recorded.
-            ValueError: there is no such domain or format.
+            RunError: the run has no such node, the value was not recorded, or the FeatureSet is not there.
+            ValueError: there is no such domain or format, or nothing to unscale.
         """
-        return self.execution_store.tensors(self._label_of(node), domain, role=role, fmt=fmt)
+        label, store = self._label_of(node), self.execution_store
+        if domain in ("tags", "sample_uuids"):
+            source = feature_set(self.run, store.sources_of(label)[0])
+            ids = store.tensors(label, "sample_ids", role=role, fmt=None)
+            if domain == "tags":
+                return ids.mapped(lambda rows: source.take(rows).get_tags(fmt or "numpy"))
+            return ids.mapped(lambda rows: formatted(source.uuids[rows], fmt, domain))
+        if not unscale:
+            return store.tensors(label, domain, role=role, fmt=fmt)
+        take_back = unscaler(self.run, label, domain)
+        scaled = store.tensors(label, domain, role=role, fmt=None)
+        return scaled.mapped(lambda rows: formatted(take_back(rows), fmt, domain))
+
+    def source_views(
+        self,
+        node: str | ModelNode,
+        *,
+        role: str = "default",
+        epoch: int | None = None,
+        batch: int | None = None,
+    ) -> dict[str, FeatureSetView]:
+        """The rows that went through a node, each once, as views of the FeatureSets of the active context.
+
+        Args:
+            node: the node, or its label.
+            role: role of the sample.
+            epoch: only those of this epoch; `batch`: only those of batches with this number.
+
+        Raises:
+            RunError: nothing was recorded, or a FeatureSet is not in the active context.
+        """
+        return source_views(
+            self.run,
+            self.execution_store,
+            self._label_of(node),
+            role=role,
+            epoch=epoch,
+            batch=batch,
+        )
+
+    def source_view(
+        self,
+        node: str | ModelNode,
+        *,
+        role: str = "default",
+        epoch: int | None = None,
+        batch: int | None = None,
+    ) -> FeatureSetView:
+        """As `source_views`, of a node that is computed from one FeatureSet.
+
+        Raises:
+            ValueError: it is computed from several.
+        """
+        views = self.source_views(node, role=role, epoch=epoch, batch=batch)
+        if len(views) != 1:
+            raise ValueError(f"the node is computed from {quoted(views)}; ask for source_views")
+        return next(iter(views.values()))
 
     def batches(self, node: str | ModelNode) -> BatchSeries:
         """What went through a node, by (epoch, batch).
@@ -125,6 +197,19 @@ class PhaseResults:
     def artifact_names(self) -> list[str]:
         """Names of the artifacts, in the order in which they first occur."""
         return self.artifact_store.names
+
+    def callbacks(self, *, kind: str | None = None) -> CallbackSeries:
+        """What callbacks left behind, by (kind, label, epoch, batch, edge).
+
+        Args:
+            kind: only "metric", "artifact", "payload", "evaluation" or "early_stopping".
+
+        Raises:
+            ValueError: there is no such kind.
+        """
+        from specplan.experiment.callback_results import callbacks_of
+
+        return callbacks_of(self, kind)
 
     def summary(self) -> dict[str, str]:
         """The phase in a few words by heading, as its repr shows them."""
@@ -164,6 +249,10 @@ class PhaseResults:
                 return known.label
         raise RunError(f"the run has no node `{node}`; it has: {choices(node, nodes)}")
 
+    def _repr_html_(self) -> str:
+        said = self.summary()
+        return html_table(said.pop("phase"), list(said), [list(said.values())])
+
     def __repr__(self) -> str:
         said = self.summary()
         phase = said.pop("phase")
@@ -181,7 +270,10 @@ class TrainResults(PhaseResults):
     @property
     def epoch_indices(self) -> list[int]:
         """The epochs that were run, from 0."""
-        return sorted(self.metrics("train_loss").where(batch=None).axis_values("epoch"))
+        from specplan.results.metrics import values_of
+
+        epochs = values_of(self.run.metrics(phase=self.path).arrow, "epoch")
+        return sorted(epoch for epoch in epochs if epoch is not None)
 
     @property
     def n_epochs(self) -> int:
@@ -198,7 +290,7 @@ class TrainResults(PhaseResults):
         return f"{epochs}, {super()._recorded()}"
 
 
-class _OnePassResults(PhaseResults):
+class OnePassResults(PhaseResults):
     """The records of a phase that reads its rows once."""
 
     @property
@@ -218,9 +310,12 @@ class _OnePassResults(PhaseResults):
         *,
         role: str = "default",
         fmt: str | None = None,
+        unscale: bool = False,
     ) -> Any:
         """As `tensors`, all batches in one: shape (all rows, *shape)."""
-        return self.tensors(node, domain, role=role, fmt=fmt).stacked()
+        joins = checked_format(fmt) in JOINED
+        series = self.tensors(node, domain, role=role, fmt=fmt if joins else None, unscale=unscale)
+        return series.stacked() if joins else formatted(series.stacked(), fmt, domain)
 
     def stacked_batches(self, node: str | ModelNode) -> Batch:
         """As `batches`, all of them in one."""
@@ -249,13 +344,13 @@ class _OnePassResults(PhaseResults):
         return {label: record.value for label, record in reduced.items()}
 
 
-class EvalResults(_OnePassResults):
+class EvalResults(OnePassResults):
     """The records of an eval phase."""
 
     kind = "eval"
 
 
-class FitResults(_OnePassResults):
+class FitResults(OnePassResults):
     """The records of a fit phase."""
 
     kind = "fit"

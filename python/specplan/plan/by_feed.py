@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.plan.model import Train
+
 if TYPE_CHECKING:
-    from specplan.plan.model import Feed, Graph, Train
+    from collections.abc import Sequence
+
+    from specplan.plan.model import Feed, Graph, Phase
 
 
 def by_feed(graph: Graph, phase: Train) -> tuple[Train, ...]:
@@ -49,6 +53,37 @@ def by_feed(graph: Graph, phase: Train) -> tuple[Train, ...]:
             )
         )
     return tuple(parts)
+
+
+def has_one_table(phase: Phase) -> bool:
+    """Whether all columns that a phase records have the same rows in every step, so that they make a table."""
+    if not isinstance(phase, Train) or not phase.feeds:
+        return True
+    if phase.alternates or any(is_grouped(feed) for feed in phase.feeds):
+        return False
+    return unequal_step(phase.feeds, phase.steps) is None
+
+
+def is_grouped(feed: Feed) -> bool:
+    """Whether batches of a feed differ in rows from epoch to epoch."""
+    return bool(feed.sampler.component.args.get("group_by"))
+
+
+def unequal_step(feeds: Sequence[Feed], steps: int) -> int | None:
+    """The first step in which batches of feeds, none of which is grouped, differ in rows."""
+    # All batches of a feed are alike but the last ones of its rounds.
+    ends = {step for feed in feeds for step in range(feed.steps - 1, steps, feed.steps)}
+    for step in sorted({0, *ends}):
+        if len({batch_rows(feed, step) for feed in feeds}) > 1:
+            return step
+    return None
+
+
+def batch_rows(feed: Feed, step: int) -> int:
+    """Rows of the batch that a feed, which begins again, gives in a step."""
+    if step % feed.steps < feed.steps - 1:
+        return feed.batch_size
+    return feed.samples - (feed.steps - 1) * feed.batch_size
 
 
 def _samples(feed: Feed, steps: int) -> int:

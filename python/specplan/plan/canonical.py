@@ -139,7 +139,7 @@ def _own_components(value: Any) -> Iterator[dict[str, Any]]:
 def write_plan(compiled: Compiled, path: Path) -> None:
     """Write the plan atomically, its relative paths rewritten to start from the folder of `path`."""
     folder = path.parent.resolve()
-    moved = _with_paths(compiled.plan, lambda text: _moved(text, compiled.folder.resolve(), folder))
+    moved = moved_plan(compiled.plan, compiled.folder, folder)
     write_atomically(path, plan_bytes(moved))
 
 
@@ -288,6 +288,11 @@ def _moved(text: str, before: Path, after: Path) -> str:
     if Path(text).is_absolute():
         return text
     return Path(os.path.relpath(before / text, after)).as_posix()
+
+
+def moved_plan(plan: Plan, before: Path, after: Path) -> Plan:
+    """A plan whose relative paths start at the folder `before` with paths that start at `after`."""
+    return _with_paths(plan, lambda text: _moved(text, before.resolve(), after.resolve()))
 
 
 def _with_paths(plan: Plan, move: Callable[[str], str]) -> Plan:

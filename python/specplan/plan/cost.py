@@ -137,7 +137,7 @@ def _with_training(found: PhaseCost, plan: Plan, phase: Train) -> PhaseCost:
         each = flops(plan.graph, part.nodes, trainable=part.trainable, losses=part.losses)
         total += phase.epochs * _computed(part) * (each.forward + each.backward)
     for evaluation in phase.evaluations:
-        passes = phase.epochs // evaluation.every_n_epochs
+        passes = phase.epochs // evaluation.every_n_epochs + evaluation.run_on_start
         total += passes * evaluation.rows * flops(plan.graph, evaluation.nodes).forward
     computing = dict.fromkeys(phase.nodes)
     for evaluation in phase.evaluations:

@@ -256,9 +256,9 @@ def _between(phase: Train) -> Iterator[str]:
     for evaluation in phase.evaluations:
         every = evaluation.every_n_epochs
         when = "after each epoch" if every == 1 else f"after every {every} epochs"
-        labels = [item.label for item in (*evaluation.losses, *evaluation.metrics)]
-        total = [f"{evaluation.name}_loss"] if evaluation.losses else []
-        series = ", ".join([*total, *(f"{evaluation.name}_{label}" for label in labels)])
+        if evaluation.run_on_start:
+            when += " and before the first"
+        series = ", ".join(evaluation.measured) or "no metrics"
         yield f"  {when}: evaluate split {evaluation.split}, {count(evaluation.rows, 'row')}: {series}"
     stopping = phase.early_stopping
     if stopping is not None:

@@ -368,7 +368,14 @@ class Feed(_Part, frozen=True, kw_only=True):
 
 
 class Evaluation(_Part, frozen=True, kw_only=True):
-    """Evaluation of a split between the epochs of a train phase."""
+    """Evaluation of a split between the epochs of a train phase.
+
+    Attributes:
+        run_on_start: whether it is run before the first epoch too.
+        records: what is recorded of it, beside the phase, under the epoch after which it is run.
+        means: by the name of a series, the loss of which it is the weighted mean over all rows.
+        sums: the same, of the sum over its batches.
+    """
 
     name: str
     split: str
@@ -380,13 +387,23 @@ class Evaluation(_Part, frozen=True, kw_only=True):
     batch_size: int | None
     data: str | None = None
     """The FeatureSet, where it is another than that of the phase."""
+    run_on_start: bool = False
+    records: tuple[Record, ...] = ()
+    means: dict[str, str] = {}
+    sums: dict[str, str] = {}
+
+    @property
+    def total(self) -> str | None:
+        """Name of the series of the weighted sum of the losses, where it has one."""
+        name = f"{self.name}_loss"
+        return None if not self.losses or name in {**self.means, **self.sums} else name
 
     @property
     def measured(self) -> tuple[str, ...]:
         """Names of the metrics that it records."""
-        total = ("loss",) if self.losses else ()
-        labels = (*total, *(each.label for each in (*self.losses, *self.metrics)))
-        return tuple(f"{self.name}_{label}" for label in labels)
+        total = () if self.total is None else (self.total,)
+        own = (f"{self.name}_{each.label}" for each in (*self.losses, *self.metrics))
+        return (*total, *own, *self.means, *self.sums)
 
 
 class EarlyStopping(_Part, frozen=True, kw_only=True):
@@ -397,6 +414,7 @@ class EarlyStopping(_Part, frozen=True, kw_only=True):
     patience: int
     min_delta: float
     restore_best: bool
+    reducer: Literal["last", "first", "mean", "min", "max", "sum"] = "last"
 
 
 class Callback(_Part, frozen=True, kw_only=True):

@@ -113,9 +113,12 @@ def metric_rows(phase: Phase) -> int:
         return phase.steps * losses + whole + len(phase.metrics)
     rows = phase.epochs * (phase.steps + 1) * whole
     for evaluation in phase.evaluations:
-        each = len(evaluation.losses) + bool(evaluation.losses) + len(evaluation.metrics)
-        rows += phase.epochs // evaluation.every_n_epochs * each
+        rows += _passes(phase, evaluation) * len(evaluation.measured)
     return rows
+
+
+def _passes(phase: Train, evaluation: Evaluation) -> int:
+    return phase.epochs // evaluation.every_n_epochs + evaluation.run_on_start
 
 
 def epoch_rows(phase: Phase) -> int:
@@ -137,12 +140,30 @@ def batch_size(part: Phase | Evaluation) -> int:
 def _of_phase(plan: Plan, phase: Phase, metrics: int, logged: int) -> RecordedBytes:
     tables = _table_bytes(_METRICS.columns, logged)
     found = RecordedBytes(metrics=metrics, tables=tables)
+    if isinstance(phase, Train):
+        found = _with_evaluations(found, phase)
     if phase.record == "none":
         return found
     for part in by_feed(plan.graph, phase) if isinstance(phase, Train) else (phase,):
         if part.records:
             found = _with_tensors(found, part)
     return found
+
+
+def _with_evaluations(found: RecordedBytes, phase: Train) -> RecordedBytes:
+    tensors, index = found.tensors, found.index
+    for evaluation in phase.evaluations:
+        batches = _Batches(_passes(phase, evaluation), evaluation.rows, batch_size(evaluation))
+        added = _of_tensors(evaluation.records, batches, batches.epochs * batches.per_epoch)
+        tensors, index = tensors + added[0], index + added[1]
+    return msgspec.structs.replace(found, tensors=tensors, index=index)
+
+
+def _of_tensors(records: Sequence[Record], batches: _Batches, count: int) -> tuple[int, int]:
+    """What the tensors of so many batches take, and their indexes."""
+    entries = _Batches(1, count, 1)
+    tensors = sum(_tensor_bytes(record, batches) for record in records)
+    return tensors, _files_bytes(_INDEX, entries) * len(records)
 
 
 def _with_tensors(found: RecordedBytes, phase: Phase) -> RecordedBytes:
@@ -152,11 +173,11 @@ def _with_tensors(found: RecordedBytes, phase: Phase) -> RecordedBytes:
         epochs = kept if phase.early_stopping is None else phase.epochs
     batches = _Batches(epochs, epoch_rows(phase), batch_size(phase))
     columns = (*_KEYS, *(_value_bytes(record) for record in phase.records))
-    entries = _Batches(1, epochs * phase.steps, 1)
+    tensors, index = _of_tensors(phase.records, batches, epochs * phase.steps)
     return msgspec.structs.replace(
         found,
-        tensors=found.tensors + sum(_tensor_bytes(record, batches) for record in phase.records),
-        index=found.index + _files_bytes(_INDEX, entries) * len(phase.records),
+        tensors=found.tensors + tensors,
+        index=found.index + index,
         tables=found.tables + _table_bytes(columns, kept * batches.rows),
     )
 

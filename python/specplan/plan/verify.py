@@ -287,7 +287,7 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
     _check_objectives(plan, (*phase.losses, *phase.metrics), phase.nodes, place)
     _check_components_of(phase, place)
     for record in phase.records:
-        _check_record(plan, phase, record, place)
+        _check_record(plan, _sources(phase), phase.nodes, record, place)
     labels = [callback.label for callback in phase.callbacks]
     expect(place, "has two callbacks of one label", that=len(set(labels)) == len(labels))
     for callback in phase.callbacks:
@@ -335,15 +335,26 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
         objectives = (*evaluation.losses, *evaluation.metrics)
         _check_objectives(plan, objectives, evaluation.nodes, place)
         _check_components_of(evaluation, place)
+        for record in evaluation.records:
+            _check_record(plan, {evaluation.data or phase.data}, evaluation.nodes, record, place)
+        named = {*evaluation.means.values(), *evaluation.sums.values()}
+        known = {loss.label for loss in evaluation.losses}
+        expect(place, "makes a series of no loss", that=named <= known)
 
 
-def _check_record(plan: Plan, phase: Phase, record: Record, place: str) -> None:
+def _sources(phase: Phase) -> set[str]:
+    """Under which names the numbers of rows are recorded."""
+    feeds = phase.all_feeds if isinstance(phase, Train) else ()
+    return {phase.data, *(f.data for f in feeds), *(n for f in feeds for n in f.nodes)}
+
+
+def _check_record(
+    plan: Plan, sources: set[str], nodes: tuple[str, ...], record: Record, place: str
+) -> None:
     if record.field == "sample_id":
-        feeds = phase.all_feeds if isinstance(phase, Train) else ()
-        owners = {phase.data, *(f.data for f in feeds), *(n for f in feeds for n in f.nodes)}
-        elements = 1
+        owners, elements = {*sources}, 1
     else:
-        owners = set(phase.nodes)
+        owners = set(nodes)
         node = plan.graph.nodes.get(record.node)
         source = node.target if node and record.field == "targets" else node
         elements = prod(source.shape) if source else 0

@@ -15,13 +15,13 @@ class ArtifactEntry:
     """One artifact.
 
     Attributes:
-        name: under which it was recorded.
+        name: under which the phase recorded it; the file has the path of the phase before it.
         file: the file that holds it, with its kind, size and digest.
         epoch_idx: where it was made, None where that was not said; so is `batch_idx`.
     """
 
-    def __init__(self, file: Artifact) -> None:
-        self.name = file.name
+    def __init__(self, name: str, file: Artifact) -> None:
+        self.name = name
         self.file = file
         self.epoch_idx = file.epoch
         self.batch_idx = file.batch
@@ -57,15 +57,16 @@ class ArtifactStore:
 
     def entries(self) -> ArtifactSeries:
         """The newest artifact of each (name, epoch, batch)."""
-        artifacts = self._run.artifacts
+        artifacts, prefix = self._run.artifacts, f"{self._path}/"
         versions = [each for name in artifacts for each in artifacts.versions(name)]
+        entries = [
+            ArtifactEntry(each.name.removeprefix(prefix), each)
+            for each in versions
+            if each.phase == self._path
+        ]
         return ArtifactSeries(
             ("name", "epoch", "batch"),
-            {
-                (each.name, each.epoch, each.batch): ArtifactEntry(each)
-                for each in versions
-                if each.phase == self._path
-            },
+            {(each.name, each.epoch_idx, each.batch_idx): each for each in entries},
         )
 
     def __len__(self) -> int:

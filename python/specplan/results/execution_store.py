@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 import numpy as np
 
+from specplan.data.formats import FORMATS, in_format
+from specplan.errors import RunError
 from specplan.results.axis_series import AxisSeries, Reducer
 from specplan.results.metric_store import MetricStore
 from specplan.results.tensors import Tensors
-from specplan.spec.wording import choices, quoted
+from specplan.spec.wording import choices
+from specplan.store.recorder import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +45,11 @@ def _joined(values: Sequence[Any]) -> Any:
     return joined(values)
 
 
+ARRAYS, TENSORS = ("numpy", "np"), ("torch", "torch.tensor")
+JOINED = (*ARRAYS, *TENSORS, "list")
+"""The formats of one value, which are joined row by row; the others have a value for each column."""
+
+
 class TensorSeries(AxisSeries[Any]):
     """Arrays or tensors by (epoch, batch), each of shape (rows, *shape).
 
@@ -52,6 +60,11 @@ class TensorSeries(AxisSeries[Any]):
         **AxisSeries.reducers,
         "concat": _joined,
     }
+
+    def mapped(self, function: Callable[[Any], Any]) -> TensorSeries:
+        """The same series with a function of each value, called when the value is asked for."""
+        made = _Made(list(self._entries), lambda *key: function(self._entries[key]))
+        return TensorSeries(self.axes, made)
 
     def stacked(self) -> Any:
         """All rows in the order of recording, (all rows, *shape). This copies them.
@@ -106,7 +119,11 @@ class ExecutionContext:
 
     @property
     def sample_ids(self) -> NDArray[np.int64]:
-        """Number of each row in its FeatureSet, shape (rows,)."""
+        """Number of each row in its FeatureSet, shape (rows,).
+
+        Raises:
+            RunError: there are several FeatureSets, or roles: ask for the `sample_ids` of a node.
+        """
         return self._store.sample_ids()[self.epoch_idx, self.batch_idx]
 
     @property
@@ -125,10 +142,11 @@ class ExecutionContext:
         return self._store.losses(None).where(epoch=self.epoch_idx, batch=self.batch_idx).squeeze()
 
     def _field(self, field: str) -> dict[str, NDArray[Any]]:
+        key = (self.epoch_idx, self.batch_idx)
         return {
-            _name(column): column[self.epoch_idx, self.batch_idx]
+            _name(column): column[key]
             for column in self._store.columns()
-            if column.field == field
+            if column.field == field and key in column
         }
 
     def __repr__(self) -> str:
@@ -140,19 +158,29 @@ class ExecutionSeries(AxisSeries[ExecutionContext]):
 
 
 class ExecutionStore:
-    """The recorded batches of one phase, read from its run folder.
+    """The recorded batches of one phase, or of an evaluation in it, read from the run folder.
 
     Iterating gives their contexts in the order in which they ran.
+
+    Args:
+        run: the run.
+        path: path of the phase.
+        evaluation: name of an evaluation between its epochs, whose batches are meant.
+        epoch: the only epoch that counts; None for all.
     """
 
-    def __init__(self, run: Run, path: str) -> None:
+    def __init__(
+        self, run: Run, path: str, *, evaluation: str | None = None, epoch: int | None = None
+    ) -> None:
         self._run = run
-        self._path = path
+        self._planned = path
+        self._path = path if evaluation is None else beside(path, evaluation)
+        self._epoch = epoch
 
     @property
     def phase(self) -> Phase:
         """The phase as it was planned."""
-        (phase,) = (phase for phase in self._run.plan.phases if phase.path == self._path)
+        (phase,) = (phase for phase in self._run.plan.phases if phase.path == self._planned)
         return phase
 
     def columns(self) -> list[Tensors]:
@@ -166,17 +194,41 @@ class ExecutionStore:
     def contexts(self) -> ExecutionSeries:
         """The recorded batches, by (epoch, batch)."""
         columns = self.columns()
-        # While the run goes on a column may be a few batches ahead of another.
-        shortest = min(columns, key=len, default=None)
-        keys = [] if shortest is None else list(shortest)
-        return ExecutionSeries(
+        # Every batch has the numbers of its rows, whichever nodes took part in it.
+        of_rows = [column for column in columns if column.field == SAMPLE_ID] or columns
+        keys = list(dict.fromkeys(key for column in of_rows for key in column))
+        if len(of_rows) > 1:
+            keys.sort()
+        contexts = ExecutionSeries(
             ("epoch", "batch"), _Made(keys, lambda *key: ExecutionContext(self, *key))
         )
+        return contexts if self._epoch is None else contexts.where(epoch=self._epoch)
 
-    def sample_ids(self) -> Tensors:
-        """The column of the numbers of the rows."""
-        (column,) = (column for column in self.columns() if column.field == SAMPLE_ID)
-        return column
+    def sample_ids(self, source: str | None = None, role: str = "default") -> Tensors:
+        """The column of the numbers of the rows of a FeatureSet; of the only one for None.
+
+        Raises:
+            RunError: there is none, or several.
+        """
+        found = [column for column in self.columns() if column.field == SAMPLE_ID]
+        if source is not None:
+            found = [column for column in found if (column.node, column.role) == (source, role)]
+        if len(found) != 1:
+            named = ", ".join(f"`{_name(column)}`" for column in found) or "none"
+            raise RunError(
+                f"phase `{self._path}` recorded the rows of {named}, not of one FeatureSet"
+            )
+        return found[0]
+
+    def sources_of(self, node: str) -> list[str]:
+        """The FeatureSets from which a node is computed."""
+        sources: list[str] = []
+        for read in self._run.plan.graph.nodes[node].inputs:
+            if read.columns:
+                sources.append(read.value.partition(".")[0])
+            else:
+                sources += self.sources_of(read.value)
+        return list(dict.fromkeys(sources))
 
     def tensors(self, node: str, domain: str, *, role: str, fmt: str | None) -> TensorSeries:
         """One recorded column, by (epoch, batch).
@@ -188,17 +240,18 @@ class ExecutionStore:
         if domain not in DOMAINS:
             raise ValueError(f"there is no domain `{domain}`; known: {choices(domain, DOMAINS)}")
         read = _reader(fmt)
-        if self.phase.record == "none":
+        if self._path == self._planned and self.phase.record == "none":
             return TensorSeries(("epoch", "batch"), {})
         column = (
-            self.sample_ids()
+            self.sample_ids(self.sources_of(node)[0], role)
             if DOMAINS[domain] == SAMPLE_ID
             else self._run.tensors(node, DOMAINS[domain], phase=self._path, role=role)
         )
-        return TensorSeries(
+        tensors = TensorSeries(
             ("epoch", "batch"),
             column if read is None else _Made(list(column), lambda *key: read(column, *key)),
         )
+        return tensors if self._epoch is None else tensors.where(epoch=self._epoch)
 
     def batches(self, node: str) -> BatchSeries:
         """What went through one node, by (epoch, batch).
@@ -207,6 +260,7 @@ class ExecutionStore:
             RunError: its outputs were not recorded.
         """
         outputs = self.tensors(node, "outputs", role="default", fmt=None)
+        ids = self.tensors(node, "sample_ids", role="default", fmt=None)
         recorded = [column for column in self.columns() if column.node == node]
         targets = next((column for column in recorded if column.field == "targets"), None)
 
@@ -214,14 +268,14 @@ class ExecutionStore:
             return Batch(
                 outputs=outputs[key],
                 targets=None if targets is None else targets[key[0], key[1]],
-                sample_ids=self.sample_ids()[key[0], key[1]],
+                sample_ids=ids[key],
             )
 
         return BatchSeries(("epoch", "batch"), _Made(outputs.keys(), batch))
 
     def losses(self, node: str | None) -> LossSeries:
         """The losses in each batch, by (epoch, batch, label); of one node or of all."""
-        return MetricStore(self._run, self._path).losses(self.phase, node)
+        return MetricStore(self._run, self._planned).losses(self.phase, node)
 
     def __iter__(self) -> Iterator[ExecutionContext]:
         return iter(self.contexts().values())
@@ -255,21 +309,46 @@ class _Made(Mapping[tuple[Any, ...], Any]):
         return len(self._keys)
 
 
-_FORMATS: Mapping[str, Callable[[Tensors, int, int], Any] | None] = {
-    "numpy": None,
-    "np": None,
-    "torch": lambda column, epoch, batch: column.torch(epoch, batch),
-    "list": lambda column, epoch, batch: column[epoch, batch].tolist(),
-}
-"""What makes a format of a column's batch; None where the array itself is it."""
-
-
 def _reader(fmt: str | None) -> Callable[[Tensors, int, int], Any] | None:
-    if fmt is None:
+    """What makes a format of a column's batch; None where the array itself is it."""
+    form = checked_format(fmt)
+    if form in ARRAYS:
         return None
-    if fmt not in _FORMATS:
-        raise ValueError(f"there is no format `{fmt}`; known: {quoted(_FORMATS)}")
-    return _FORMATS[fmt]
+    if form in TENSORS:
+        return lambda column, epoch, batch: column.torch(epoch, batch)
+    return lambda column, epoch, batch: formatted(column[epoch, batch], form, column.field)
+
+
+def checked_format(fmt: str | None) -> str:
+    """The format in lower case, "numpy" for None.
+
+    Raises:
+        TypeError: it is no str.
+        ValueError: there is no such format.
+    """
+    if fmt is None:
+        return "numpy"
+    if not isinstance(fmt, str):
+        raise TypeError(f"fmt is a str, not {type(fmt).__name__}")
+    if fmt.lower() not in FORMATS:
+        raise ValueError(f"there is no format `{fmt}`; known: {choices(fmt, FORMATS)}")
+    return fmt.lower()
+
+
+def formatted(rows: NDArray[Any], fmt: str | None, name: str) -> Any:
+    """Rows in a format; `name` is what a frame or mapping calls them.
+
+    Raises:
+        TypeError, ValueError: as `checked_format`, or the rows do not fit into it.
+    """
+    form = checked_format(fmt)
+    if form in ARRAYS:
+        return rows
+    if form == "list":
+        return rows.tolist()
+    if form in TENSORS:
+        return in_format({name: rows}, "dict_torch")[name]
+    return in_format({name: rows}, form)
 
 
 def _name(column: Tensors) -> str:

@@ -76,9 +76,15 @@ def select(metrics: pa.Table, column: str, label: str) -> pa.Table:
     return metrics.filter(pc.is_in(metrics.column(column), text(label)))
 
 
+def values_of(metrics: pa.Table, column: str) -> list[Any]:
+    """The different values of a column, null among them, in the order in which they first occur."""
+    values: list[Any] = pc.unique(metrics.column(column)).to_pylist()
+    return values
+
+
 def labels_of(metrics: pa.Table, column: str) -> list[str]:
     """The labels that there are, without null, in the order in which they first occur."""
-    return [label for label in pc.unique(metrics.column(column)).to_pylist() if label is not None]
+    return [label for label in values_of(metrics, column) if label is not None]
 
 
 def last_values(metrics: pa.Table, kept_epochs: Mapping[str, int]) -> pa.Table:

@@ -173,8 +173,15 @@ class Run:
         list of fixed size, with `specplan.shape` and `specplan.dtype` in the field's metadata.
 
         Raises:
-            RunError: the phase recorded nothing.
+            RunError: the phase recorded nothing, or its inputs have rows of their own in each step.
         """
+        from specplan.plan.by_feed import has_one_table
+
+        if any(each.path == phase and not has_one_table(each) for each in self.plan.phases):
+            raise RunError(
+                f"the inputs of phase `{phase}` have rows of their own in each step, so they make no "
+                "table; read what is recorded of each node with `run.tensors`"
+            )
         written = self._folder.execution_table(phase)
         if self.status not in UNFINISHED and written.is_file():
             from specplan.results.arrow_files import read_written

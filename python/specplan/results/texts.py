@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, final
 from specplan.results.batches import Batches
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from specplan._native import TextReader
 
 
@@ -25,3 +27,8 @@ class Texts(Batches[list[str]]):
 
     def _get(self, epoch: int, batch: int) -> list[str]:
         return self._reader.get(epoch, batch)
+
+    def in_order(self) -> Iterator[list[str]]:
+        """All batches in the order of recording, also those of one epoch and batch."""
+        for position in range(self._reader.batches):
+            yield self._reader.at(position)

@@ -16,7 +16,7 @@ from specplan.run.hooks import PhaseHooks
 from specplan.store.recorder import WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,6 +45,16 @@ def check_hooks(callback: Callback) -> None:
     """
     for name, offered in OFFERED.items():
         override(Callback, callback, name, callback.label, offered)
+
+
+REDUCERS: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "last": lambda values: values[-1],
+    "first": lambda values: values[0],
+    "mean": lambda values: sum(values) / len(values),
+    "min": min,
+    "max": max,
+    "sum": sum,
+}
 
 
 class PhaseCallbacks:
@@ -182,12 +192,16 @@ class _Returned:
         self._phase = phase
         self._context = context
         self._logs: dict[str, Callable[..., int]] = {}
-        self._values: dict[str, float] = {}
+        self._values: dict[str, list[float]] = {}
 
     def take(self) -> dict[str, float]:
-        """The last value of each metric since the last call."""
+        """One value of each metric since the last call: what early stopping asks for, else the last."""
         values, self._values = self._values, {}
-        return values
+        rule = self._phase.early_stopping if isinstance(self._phase, Train) else None
+        return {
+            name: REDUCERS[rule.reducer if rule and rule.monitor == name else "last"](several)
+            for name, several in values.items()
+        }
 
     def keep(self, label: str, edge: str, here: ExecutionMoment, returned: object) -> None:
         """Record what the hook at an edge returned.
@@ -224,7 +238,7 @@ class _Returned:
             self._logs[name] = self._context.recorder.series(self._phase.path, series)
         at = [WHOLE if index is None else index for index in (epoch, batch)]
         self._logs[name](np.array([value]), *at, self._context.state.steps)
-        self._values[name] = value
+        self._values.setdefault(name, []).append(value)
 
     def _store(self, name: str, value: object, here: ExecutionMoment) -> str:
         """Keep an artifact below the path of the phase; returns its name."""

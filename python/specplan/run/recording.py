@@ -20,10 +20,17 @@ def bind_records(
     `records` are those of them that the program has; by default all.
     """
     chosen = phase.records if records is None else records
-    if phase.record == "none" or not chosen:
+    return bound(recorder, program, phase.path, () if phase.record == "none" else chosen)
+
+
+def bound(
+    recorder: Recorder, program: Program, place: str, records: Sequence[Record]
+) -> Callable[[Registers, int, int], None]:
+    """The same of some records, which go to a place."""
+    if not records:
         return _nothing
-    registers = [program.record(record) for record in chosen]
-    channels = list(zip(recorder.tensors(phase.path, chosen), registers, strict=True))
+    registers = [program.record(record) for record in records]
+    channels = list(zip(recorder.tensors(place, records), registers, strict=True))
 
     def record_step(registers: Registers, epoch: int, batch: int) -> None:
         for record, register in channels:

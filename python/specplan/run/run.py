@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import DataError, RunError, SpecplanError, StoreError
+from specplan.plan.by_feed import has_one_table
 from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.own_code import admit, admit_live, live_components
 from specplan.plan.streams import seed_of
@@ -368,6 +369,8 @@ def _interpreter(phase: Phase) -> Callable[[Any, Context], dict[str, float]]:
 
 
 def _export(phase: Phase, context: Context) -> None:
+    if not has_one_table(phase):
+        return
     kept_epoch = context.journal.run_file.kept_epoch(phase)
     context.recorder.export_phase(phase.path, kept_epoch=kept_epoch)
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from specplan.run.between import Between
 from specplan.run.early_stopping import Stopper
-from specplan.run.evaluate import Evaluator
 from specplan.run.feeding import Feeding
 from specplan.run.objectives import weighted_sum
 from specplan.run.position import Position
-from specplan.run.program import Program
 from specplan.run.progress import Progress
 from specplan.run.recording import bind_records
 from specplan.store.recorder import WHOLE
@@ -23,10 +22,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from specplan.plan.model import Evaluation, Train
+    from specplan.plan.model import Train
     from specplan.run.context import Context
     from specplan.run.feeding import Turn
-    from specplan.run.program import Registers
 
 
 def train(phase: Train, context: Context) -> dict[str, float]:
@@ -36,7 +34,7 @@ def train(phase: Train, context: Context) -> dict[str, float]:
         feeding = Feeding(phase, context)
         with torch.no_grad():
             turns = [_Turn(turn, phase, context) for turn in feeding.turns]
-            evaluations = [_Evaluation(each, phase, context) for each in phase.evaluations]
+            evaluations = [Between(each, phase, context) for each in phase.evaluations]
         run_epoch = _compile_epoch(phase, feeding, turns, context)
         stopper = Stopper(phase.early_stopping, context.state)
         position = Position(series=1 + len(phase.losses))
@@ -44,17 +42,13 @@ def train(phase: Train, context: Context) -> dict[str, float]:
         while position.epoch < phase.epochs:
             epoch = position.epoch
             if not position.steps:
-                for epoch_started in context.inside.epoch_started:
-                    epoch_started(epoch)
+                _begin(epoch, evaluations, context)
             for module in trainable:
                 module.train()
             values = run_epoch(position, between_steps)
             for module in trainable:
                 module.eval()
-            for evaluation in evaluations:
-                values |= evaluation.run(epoch)
-            for epoch_ended in context.inside.epoch_ended:
-                values |= epoch_ended(epoch, values)
+            _end(epoch, evaluations, context, values)
             context.display.epoch_ended(phase, epoch, values)
             stop = stopper.saw(epoch, values)
             position.measured |= values
@@ -71,6 +65,25 @@ def train(phase: Train, context: Context) -> dict[str, float]:
             context.journal.training_stopped(str(ending))
             context.display.training_stopped(phase, ending)
     return position.kept
+
+
+def _begin(epoch: int, evaluations: Sequence[Between], context: Context) -> None:
+    """What comes before the first step of an epoch."""
+    if epoch == 0:
+        for evaluation in evaluations:
+            evaluation.start()
+    for epoch_started in context.inside.epoch_started:
+        epoch_started(epoch)
+
+
+def _end(
+    epoch: int, evaluations: Sequence[Between], context: Context, values: dict[str, float]
+) -> None:
+    """What comes after the last step of an epoch; it adds to the values."""
+    for evaluation in evaluations:
+        values |= evaluation.run(epoch)
+    for epoch_ended in context.inside.epoch_ended:
+        values |= epoch_ended(epoch, values)
 
 
 def _modules(phase: Train, context: Context) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -170,40 +183,3 @@ def _compile_epoch(
         return dict(zip(names, means.tolist(), strict=True))
 
     return run_epoch
-
-
-class _Evaluation:
-    """One evaluation of another split between epochs."""
-
-    def __init__(self, evaluation: Evaluation, phase: Train, context: Context) -> None:
-        self._every = evaluation.every_n_epochs
-        self._state = context.state
-        split = context.split(phase, evaluation.split, evaluation.data)
-        self._evaluator = Evaluator(
-            Program(context.plan, context.state, split, evaluation.nodes),
-            batch_size=evaluation.batch_size,
-            losses=evaluation.losses,
-            metrics=evaluation.metrics,
-            interruption=context.interruption,
-        )
-        own: list[tuple[str | None, str]] = [(loss.node, loss.label) for loss in evaluation.losses]
-        if own:
-            own.append((None, "loss"))
-        own += [(metric.node, metric.label) for metric in evaluation.metrics]
-        self._names = [f"{evaluation.name}_{label}" for _, label in own]
-        series = [
-            (node, evaluation.split, name) for (node, _), name in zip(own, self._names, strict=True)
-        ]
-        self._log = context.recorder.series(phase.path, series)
-
-    def run(self, epoch: int) -> dict[str, float]:
-        """Evaluate after `epoch`, where it is this epoch's turn; returns the values by name."""
-        if (epoch + 1) % self._every:
-            return {}
-        values = self._evaluator.run(_ignore)
-        self._log(np.array(values), epoch, WHOLE, self._state.steps)
-        return dict(zip(self._names, values, strict=True))
-
-
-def _ignore(_batch: int, _registers: Registers, _losses: object) -> None:
-    pass

@@ -209,7 +209,9 @@ def _command(item: Diagnostic) -> str:
     properties["title"] = item.code
     listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     hint = f"\nhint: {item.hint}" if item.hint else ""
-    return f"::{item.severity} {listed}::{_data(item.message + hint)}"
+    # An annotation without a file says itself which override it is about.
+    where = f"{origin.file} {origin.text}: " if origin.file and origin.text is not None else ""
+    return f"::{item.severity} {listed}::{_data(where + item.message + hint)}"
 
 
 def _data(text: str) -> str:

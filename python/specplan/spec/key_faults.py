@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from specplan.components import COMPONENTS
 from specplan.spec.defaults import spec_schema
 from specplan.spec.diagnostics import Diagnostic
+from specplan.spec.hints import READERS
 from specplan.spec.levels import belongs, labelled_parts
 from specplan.spec.suggest import closest, near
 from specplan.spec.suggestion import Suggestion
@@ -103,7 +104,23 @@ def _what_is_missing(fault: Fault, missing: list[str]) -> str | None:
             return f"write `{fault.written(component)}`"
         if missing == ["phase"] and closest(key, _PHASES) is not None:
             return f"the kind of a phase is one of its keys: write `phase: {closest(key, _PHASES)}`"
-    return None
+    return _use_for(fault) if missing == ["use"] else None
+
+
+def _use_for(fault: Fault) -> str | None:
+    """What `use` may be, by the arguments beside it."""
+    known = COMPONENTS.get(fault.kind or "", {})  # type: ignore[call-overload]  # kinds are literals
+    ending = str(fault.value.get("path", "")).rpartition(".")[2].lower()
+    if fault.kind == "source" and ending in READERS:
+        return f"add `use: {READERS[ending]}`"
+    fitting = [
+        name
+        for name, component in known.items()
+        if fault.value.keys() <= set(component.__struct_fields__)
+    ]
+    if len(fitting) == 1:
+        return f"add `use: {fitting[0]}`"
+    return f"`use` is one of {quoted(fitting)}" if fitting else None
 
 
 def _nested(value: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

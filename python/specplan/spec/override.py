@@ -22,10 +22,11 @@ from specplan.spec.suggest import closest
 from specplan.spec.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path as FilePath
 
     from specplan._native import Text
+    from specplan.spec.defaults import Declared
     from specplan.spec.diagnostics import Path
     from specplan.spec.source import Range
 
@@ -67,7 +68,7 @@ class Overrides:
         self,
         texts: Sequence[str],
         folder: FilePath,
-        keys: Callable[[Any, Path], Collection[str]] = lambda _, __: (),
+        keys: Callable[[Any, Path], Mapping[str, Declared]] = lambda _, __: {},
     ) -> None:
         """Relative paths in values start at `folder`; `keys` are those that the place at a path may have."""
         self.applied: list[tuple[Source, Path]] = []
@@ -245,7 +246,7 @@ class _Obstacle(msgspec.Struct, frozen=True):
 
 
 def _obstacle(
-    value: Any, path: Path, names: list[str], known: Callable[[], Collection[str]]
+    value: Any, path: Path, names: list[str], known: Callable[[], Mapping[str, Declared]]
 ) -> _Obstacle | None:
     """Why the value at `path` cannot get a new one below `names`; None where it can."""
     if not names:
@@ -262,6 +263,14 @@ def _obstacle(
         if isinstance(value, list) and obstacle.hint is None:
             obstacle = replace(obstacle, hint=f"`{len(value)}` appends an item")
         return _Obstacle(obstacle)
+    if isinstance(value, dict) and len(names) > 1 and not names[1].isdecimal():
+        declared = known()
+        default = declared[names[0]].default if names[0] in declared else None
+        if isinstance(default, list | tuple):
+            inside = format_path((*path, names[0]))
+            hint = f"`-c '{inside}=[...]'` gives it some"
+            said = f"`{inside}` has no items, and so no `{names[1]}`"
+            return _Obstacle(Missing("SP104", said, hint), 1)
     for position, name in enumerate(names[1:], start=1):
         if name.isdecimal() and name != "0":
             inside = format_path((*path, *names[:position]))

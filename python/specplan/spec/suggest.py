@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 _SHORTEST_PART = 3
 """Letters that a beginning or a part of a name has at least before it says which name is meant."""
 
+_FEW = 50
+"""Names that are all compared letter by letter."""
+
+_DIGITS = re.compile(r"\d+")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -21,28 +25,69 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     In this order: the same but for case and separators, another word for it, a slip of the keys, the same
     words otherwise arranged, its beginning, and a part of it.
     """
-    candidates = list(dict.fromkeys(known))
-    return near(name, candidates) or _by_parts(name, candidates)
+    candidates = tuple(dict.fromkeys(known))
+    return near(name, candidates) or _by_parts(name, _compared(name, candidates))
 
 
 def near(name: str, known: Iterable[str]) -> str | None:
     """As `closest`, but only what is almost certain."""
-    candidates = list(dict.fromkeys(known))
+    whole = tuple(dict.fromkeys(known))
     bare = _bare(name)
     if not bare:
         return None
-    for candidate in candidates:
-        if _bare(candidate) == bare:
-            return candidate
-    for candidate in candidates:
-        if bare in _other_words(candidate):
-            return candidate
+    same, others = _index(whole)
+    if bare in same or bare in others:
+        return same.get(bare) or others[bare]
+    candidates = _compared(name, whole)
+    if len(bare) < _SHORTEST_PART + 1:
+        for candidate in candidates:
+            if sorted(_bare(candidate)) == sorted(bare):
+                return candidate
     distances = [(_slips(name, candidate), candidate) for candidate in candidates]
     likely = [(slips, candidate) for slips, candidate in distances if slips is not None]
     if likely:
         return min(likely, key=lambda pair: pair[0])[1]
     words = _words(name)
     return next((item for item in candidates if len(words) > 1 and _words(item) == words), None)
+
+
+@functools.lru_cache(maxsize=16)
+def _index(names: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    """Names by their letters, and by other words for them; of two the first."""
+    same: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for name in names:
+        same.setdefault(_bare(name), name)
+        for word in _other_words(name):
+            others.setdefault(word, name)
+    return same, others
+
+
+def _compared(name: str, names: tuple[str, ...]) -> list[str]:
+    """The names that `name` is compared with letter by letter: of many that differ in digits only, one.
+
+    Otherwise a thousand slips among a thousand numbered names would be a million comparisons.
+    """
+    if len(names) <= _FEW:
+        return list(names)
+    digits = tuple(_DIGITS.findall(name))
+    return [_by_digits(alike).get(digits, alike[0]) for alike in _alike(names)]
+
+
+@functools.lru_cache(maxsize=16)
+def _alike(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(_DIGITS.sub("0", name), []).append(name)
+    return tuple(map(tuple, groups.values()))
+
+
+@functools.lru_cache(maxsize=256)
+def _by_digits(alike: tuple[str, ...]) -> dict[tuple[str, ...], str]:
+    found: dict[tuple[str, ...], str] = {}
+    for name in alike:
+        found.setdefault(tuple(_DIGITS.findall(name)), name)
+    return found
 
 
 def same_but_for_case(name: str, other: str) -> bool:

@@ -29,6 +29,8 @@ SYNONYMS = {
     "features": "x inputs predictors input_columns feature_columns",
     "targets": "y labels outputs target_columns label_columns",
     "splits": "split splitter partition partitions",
+    "scale": "scaler scalers scaling normalize preprocessing transform transforms",
+    "fit_on": "fit_to_split fit_split fitted_on",
     "path": "file filename file_name filepath file_path location uri url",
     "ratios": "fractions proportions sizes shares percentages",
     "shapes": "shape dims reshape",

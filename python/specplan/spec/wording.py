@@ -37,13 +37,16 @@ def in_yaml(value: object) -> str:
             return as_json(value)
 
 
+_MOST_NAMES = 50
 _PLAIN = re.compile(r"[A-Za-z_./$][\w./$:+-]*(?<!:)")
 _RESERVED = {"true", "True", "TRUE", "false", "False", "FALSE", "null", "Null", "NULL"}
 
 
 def quoted(names: Iterable[str]) -> str:
-    """Names in backticks, with commas between them."""
-    return ", ".join(f"`{name}`" for name in names)
+    """Names in backticks, with commas between them; of very many the first."""
+    listed = list(names)
+    more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
+    return ", ".join(f"`{name}`" for name in listed[:_MOST_NAMES]) + more
 
 
 def as_json(value: object) -> str:

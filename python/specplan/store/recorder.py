@@ -58,7 +58,8 @@ class Recorder:
         self._dropped_artifacts = 0
         self._unwritten_tables: set[str] = set()
         durable = results.durability != "process"
-        self._artifacts = ArtifactFolder(folder.artifacts, durable=durable)
+        # The folder may be a link that was made with the run. One that comes later is not followed.
+        self._artifacts = ArtifactFolder(folder.artifacts.resolve(), durable=durable)
         self._artifacts_lock = threading.Lock()
         self._record_artifact: Callable[[Sequence[str], int, int], int] | None = None
         self._returned: dict[str, Callable[..., int]] = {}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import EvalSpec, FitSpec
 
+_STOPPING = "early_stopping"
 _TRAIN_LOSS = "train_loss"
 
 
@@ -112,39 +113,61 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
     monitored: set[Path | None] = set()
     found: EarlyStopping | None = None
     for component, path in callbacks:
+        written = spec.callbacks[int(path[-1])]
+        named = written["use"] == _STOPPING and isinstance(written.get("monitor"), str)
+        if named and written.get("required") is not False:
+            # Another fault of the callback says nothing of this.
+            _check_monitor(phase, spec, written["monitor"], series, path, losses)
         if not isinstance(component, EarlyStoppingComponent):
             continue
         if found is not None:
             phase.context.error("SP304", "this phase has two callbacks early_stopping", path)
-        # A faulty callback or loss list might have produced the name.
-        uncertain = phase.context.reported((*phase.path, "callbacks")) or not losses.complete
-        # What callbacks of the user's return is known when they do.
-        uncertain |= any(isinstance(each, OwnCode | LiveObject) for each, _ in callbacks)
         if component.monitor in series:
             monitored.add(series[component.monitor].evaluation)
             # The number of epochs may be what is wrong, under this key or another.
-            if not phase.context.damaged(phase.path):
+            if component.required and not phase.context.damaged(phase.path):
                 _check_pace(phase, spec, component, series[component.monitor], path)
-        elif not uncertain:
-            message = (
-                f"early_stopping monitors `{component.monitor}`, which no epoch produces; "
-                f"produced: {quoted(series)}"
-            )
-            hint = did_you_mean(component.monitor, series)
-            if component.monitor.startswith("val_") and len(series) == 1 + len(losses.labels):
-                hint = "add the callback `{use: evaluation, split: val}`"
-            phase.context.error("SP655", message, (*path, "monitor"), hint=hint)
         found = EarlyStopping(
             monitor=component.monitor,
             mode=component.mode,
             patience=component.patience,
             min_delta=component.min_delta,
             restore_best=component.restore_best,
+            reducer=component.reducer,
         )
     for component, path in callbacks:
         if isinstance(component, EvaluationComponent) and path not in monitored:
             _warn_of_rare_evaluation(phase, spec, component, path)
     return found
+
+
+def _check_monitor(
+    phase: PhaseScheduler,
+    spec: TrainSpec,
+    monitor: str,
+    series: Mapping[str, _Series],
+    path: Path,
+    losses: Chosen,
+) -> None:
+    """Report a series that no epoch produces, unless a fault hides what is produced."""
+    callbacks = list(_callbacks(phase, spec))
+    uncertain = not losses.complete or phase.context.lost_items((*phase.path, "callbacks"))
+    uncertain |= phase.context.damaged((*path, "monitor"))
+    # What callbacks of the user's return is known when they do.
+    uncertain |= any(isinstance(each, OwnCode | LiveObject) for each, _ in callbacks)
+    uncertain |= any(
+        phase.context.reported(other) and spec.callbacks[int(other[-1])]["use"] != _STOPPING
+        for _, other in callbacks
+    )
+    if uncertain or monitor in series:
+        return
+    message = (
+        f"early_stopping monitors `{monitor}`, which no epoch produces; produced: {quoted(series)}"
+    )
+    hint = did_you_mean(monitor, series)
+    if monitor.startswith("val_") and len(series) == 1 + len(losses.labels):
+        hint = "add the callback `{use: evaluation, split: val}`"
+    phase.context.error("SP655", message, (*path, "monitor"), hint=hint)
 
 
 def _check_pace(
@@ -233,8 +256,24 @@ def _callbacks(
 def _names(component: EvaluationComponent, phase_losses: tuple[str, ...]) -> list[str]:
     prefix = component.as_ or component.split
     labels = phase_losses if component.losses is None else component.losses
-    total = ["loss"] if labels else []
-    return [f"{prefix}_{name}" for name in (*total, *labels, *component.metrics)]
+    named = [*component.means, *component.sums]
+    total = [f"{prefix}_loss"] if labels and f"{prefix}_loss" not in named else []
+    return [*total, *(f"{prefix}_{name}" for name in (*labels, *component.metrics)), *named]
+
+
+def _check_named(
+    phase: PhaseScheduler, component: EvaluationComponent, losses: Chosen, path: Path
+) -> bool:
+    """Whether every series that is made of one loss is made of a loss that is evaluated."""
+    right = losses.complete
+    for key in ("means", "sums"):
+        for name, label in getattr(component, key).items():
+            if label not in losses.labels and losses.complete:
+                message = f"this evaluation has no loss `{label}`; it has {quoted(losses.labels) or 'none'}"
+                hint = did_you_mean(label, losses.labels)
+                phase.context.error("SP301", message, (*path, key, name), hint=hint)
+                right = False
+    return right
 
 
 def _evaluation(
@@ -252,7 +291,9 @@ def _evaluation(
     metrics = phase.choose("metrics", component.metrics, (*path, "metrics"))
     first = source
     refuse_roles(phase, losses, path)
-    nodes = phase.activity.needed(losses.reads | metrics.reads)
+    records = component.record == "all"
+    measured = losses.reads | metrics.reads
+    nodes = phase.activity.needed(measured or (set(phase.wired.order) if records else set()))
     if isinstance(phase.spec, TrainSpec) and phase.spec.inputs is not None and nodes:
         # The phase may read several FeatureSets, of which the evaluation reads the one of its nodes.
         source = phase.source(nodes)
@@ -264,12 +305,16 @@ def _evaluation(
         message = f"the phase reads {source}, this evaluation reads {quoted(read)}"
         phase.context.error("SP307", message, path)
         return None
-    if not losses.labels and not metrics.labels and losses.complete and metrics.complete:
+    complete = losses.complete and metrics.complete
+    if not (losses.labels or metrics.labels or records) and complete:
         message = "this evaluation has neither losses nor metrics"
         phase.context.error("SP657", message, path)
         return None
-    if rows is None or not (losses.complete and metrics.complete):
+    named = _check_named(phase, component, losses, path)
+    known = phase.wired.nodes.keys() >= set(nodes)
+    if source is None or rows is None or not (complete and named and known):
         return None
+    carriers = losses.carriers | metrics.carriers | phase.activity.sinks(nodes)
     return Evaluation(
         name=component.as_ or component.split,
         split=component.split,
@@ -279,5 +324,9 @@ def _evaluation(
         metrics=metrics.objectives,
         every_n_epochs=component.every_n_epochs,
         batch_size=component.batch_size,
+        run_on_start=component.run_on_start,
+        records=phase.records(source, nodes, carriers) if records else (),
+        means=component.means,
+        sums=component.sums,
         data=None if source == first else source,
     )

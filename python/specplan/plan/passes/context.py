@@ -114,6 +114,14 @@ class Context:
         """Whether a fault took out the value at `path`, or one around or inside it."""
         return self._mended.original(path) in self._around_removed or self.lost(path)
 
+    def lost_items(self, path: Path) -> bool:
+        """Whether a fault took items out of the list at `path`."""
+        place = self._mended.original(path)
+        return any(
+            len(other) == len(place) + 1 and other[: len(place)] == place
+            for other in self._mended.removed
+        )
+
     def reported(self, path: Path) -> bool:
         """Whether a fault was found at `path` or inside it."""
         return self.damaged(path) or self._mended.original(path) in self._around_faults

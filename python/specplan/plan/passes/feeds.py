@@ -90,7 +90,7 @@ class Feeds:
             groups.setdefault(msgspec.json.encode(key), []).append(each)
         feeds = [self._feed(number, group) for number, group in enumerate(groups.values())]
         known = [feed for feed in feeds if feed is not None]
-        if len(known) < len(feeds):
+        if len(known) < len(feeds) or not known:
             return None
         several = len(known) > 1
         schedule: BatchSchedule = self._spec.batch_schedule if several else "zip_strict"
@@ -348,13 +348,6 @@ def _steps(feeds: list[Feed], schedule: BatchSchedule) -> int:
     steps = [feed.steps for feed in feeds]
     each = max(steps) if schedule.endswith("cycle") else min(steps)
     return each * len(steps) if schedule.startswith("alternate") else each
-
-
-def batch_rows(feed: Feed, step: int) -> int:
-    """Rows of the batch that a feed, which begins again, gives in a step."""
-    if step % feed.steps < feed.steps - 1:
-        return feed.batch_size
-    return feed.samples - (feed.steps - 1) * feed.batch_size
 
 
 def _simple_counts(sampler: Simple, rows: int) -> tuple[int, int]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.components.sampler import DEFAULT_ROLE
-from specplan.plan.passes.feeds import batch_rows
+from specplan.plan.by_feed import batch_rows, is_grouped, unequal_step
 from specplan.plan.passes.order import reachable
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from specplan.plan.model import Feed, Objective
+    from specplan.plan.model import Objective
     from specplan.plan.passes.feeds import Fed
     from specplan.plan.passes.objectives import Chosen
     from specplan.plan.passes.phase import PhaseScheduler
@@ -108,10 +108,10 @@ def _check(
         hint = "`zip_strict` and `zip_cycle` have a batch of each in every step"
     elif len({feed.sampler.roles for feed in met}) > 1:
         message = f"{who} rows of different roles"
-    elif any(feed.sampler.component.args.get("group_by") for feed in met):
+    elif any(map(is_grouped, met)):
         message = f"{who} batches of groups, which differ in rows from epoch to epoch"
     else:
-        step = _unequal_step(met, fed.steps)
+        step = unequal_step(met, fed.steps)
         if step is not None:
             rows = [batch_rows(feed, step) for feed in met]
             said = " and ".join(map(str, dict.fromkeys(rows)))
@@ -121,16 +121,6 @@ def _check(
             )
     if message:
         phase.context.error("SP723", message, place, hint=hint, also=also)
-
-
-def _unequal_step(feeds: Sequence[Feed], steps: int) -> int | None:
-    """The first step in which batches of these feeds differ in rows."""
-    # All batches of a feed are alike but the last ones of its rounds.
-    ends = {step for feed in feeds for step in range(feed.steps - 1, steps, feed.steps)}
-    for step in sorted({0, *ends}):
-        if len({batch_rows(feed, step) for feed in feeds}) > 1:
-            return step
-    return None
 
 
 def _check_target(phase: PhaseScheduler, fed: Fed, label: str, numbers: tuple[int, ...]) -> None:

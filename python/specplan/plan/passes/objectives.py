@@ -154,6 +154,16 @@ class _Checker:
         path = (*self.path, key) if key else self.path
         self.context.error(code, f"{self.title}: {message}", path, hint=hint)
 
+    def _size_error(self, message: str, value: _Value, hint: str | None) -> None:
+        """Of outputs with a shape that the spec gives: the shape is wrong, once for all that compare it."""
+        path: Path = ("graph", "nodes", value.node, "model", "output_shape")
+        model = self.context.spec.graph.nodes[value.node].model
+        if hint is None or value.field != "outputs" or "output_shape" not in (model or {}):
+            self._error("SP651", message, hint=hint)
+        elif not self.context.reported(path):
+            also = [(self.path, "compared here")]
+            self.context.error("SP651", f"{self.title}: {message}", path, hint=hint, also=also)
+
     def _named(self) -> list[tuple[str, Field]] | None:
         nodes = self.context.spec.graph.nodes
         if self.context.lost(("graph", "nodes", self.spec.node)):
@@ -239,9 +249,8 @@ class _Checker:
                 f"{name} needs outputs (B, classes, ...) of at least 2 classes, "
                 f"not {_described(first)}"
             )
-            self._error(
-                "SP651", message, hint=f"give {first.node} `output_shape: [n]` for n classes"
-            )
+            hint = f"give {first.node} `output_shape: [n]` for n classes"
+            self._size_error(message, first, hint)
             return False
         return True
 
@@ -257,7 +266,12 @@ class _Checker:
                 return self._accuracy(first, second)
         if prod(first.shape) != prod(second.shape):
             message = f"{_described(first)} and {_described(second)} differ in size"
-            self._error("SP651", message, hint=self._size_hint(first, second))
+            for_classes = is_class(second.dtype) and prod(second.shape) == 1
+            hint = self._size_hint(first, second)
+            if for_classes:
+                self._error("SP651", message, hint=hint)
+            else:
+                self._size_error(message, first, hint)
             return None
         dtype = _METRIC_DTYPE if self.path[0] == "metrics" else self._loss_dtype(first, second)
         return (

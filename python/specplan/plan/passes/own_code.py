@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.code.signature import Parameter, Signature, signature
+from specplan.code.signature import Parameter, Signature, check_use, signature
 from specplan.code.source import Source, find
 from specplan.code.trust import refusal
 from specplan.components.plugins import plugins
@@ -39,6 +39,7 @@ def resolve_own(context: Context, kind: Kind, written: ComponentSpec, path: Path
     try:
         source = find(reference, folder=context.folder, pythonpath=pythonpath)
         declared = signature(source, kind)
+        check_use(source, kind)
     except CodeError as error:
         context.error(error.code, error.message, (*path, "use"), hint=error.hint)
         return None

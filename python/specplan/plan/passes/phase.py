@@ -240,7 +240,7 @@ class PhaseScheduler:
             "losses": losses.objectives,
             "metrics": metrics.objectives,
             "record": self.spec.record,
-            "records": self._records(source, nodes, recorded) if keeps else (),
+            "records": self.records(source, nodes, recorded) if keeps else (),
             "passes": self.step.passes,
             "guards": self.step.guards,
             "callbacks": callbacks,
@@ -267,9 +267,10 @@ class PhaseScheduler:
             measured=tuple(self.measured),
         )
 
-    def _records(
+    def records(
         self, source: str, nodes: tuple[str, ...], recorded: set[str]
     ) -> tuple[Record, ...]:
+        """What is recorded of a step: the numbers of the rows, and what some nodes give and should give."""
         records = [Record(node=source, field="sample_id", dtype=_SAMPLE_ID_DTYPE, shape=())]
         for label in nodes:
             if label not in recorded:

@@ -156,5 +156,9 @@ def _columns_of(
         context.error("SP302", message, path)
         return None
     message = f"FeatureSet {owner} has no column `{column}`; it has {quoted(known)}"
-    context.error("SP302", message, path, hint=did_you_mean(column, known))
+    hint = did_you_mean(column, [*known, *([_ALL_FEATURES] if feature_set.features else [])])
+    targets = context.spec.data[owner].targets
+    if column in ("target", "targets") and targets:
+        hint = f"name the column, such as `{owner}.{targets[0]}`"
+    context.error("SP302", message, path, hint=hint)
     return None

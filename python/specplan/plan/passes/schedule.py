@@ -100,6 +100,10 @@ def _check_labels(context: Context) -> None:
         ("plan",)
     ):
         context.error("SP204", "the plan has no phases", ("plan",))
+    computing = [entry for entry, _, _ in entries if not isinstance(entry, GroupSpec | CallSpec)]
+    if computing and not context.spec.graph.nodes and not context.damaged(("graph",)):
+        message = f"the graph has no nodes, and the phase `{computing[0].label}` computes some"
+        context.error("SP204", message, ("graph", "nodes"))
 
 
 def _refuse_length(context: Context, path: str, place: Path) -> None:

@@ -19,7 +19,7 @@ from specplan.data.split import cut, in_cut_order, key_columns, listed
 from specplan.errors import DataError
 from specplan.plan.passes.components import as_plan
 from specplan.plan.streams import written_seed_of
-from specplan.spec.wording import did_you_mean, quoted
+from specplan.spec.wording import as_json, did_you_mean, in_yaml, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,6 +82,8 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
         splitter = msgspec.structs.replace(splitter, splits=in_cut_order(splitter.splits))
     keyed = _check_columns(context, splitter, rows)
     plan = as_plan(splitter)
+    if isinstance(splitter, ColumnSplit) and keyed:
+        keyed = _check_values(context, splitter, rows)
     seed_is_wrong = isinstance(splitter, RandomSplit) and (splitter.seed or 0) < 0
     if seed_is_wrong or not keyed or rows.rows is None or rows.table is None:
         return Splits(splitter=plan, sizes=sizes)
@@ -221,6 +223,27 @@ def keys_in(table: Table, names: tuple[str, ...]) -> Keys:
     from specplan.data.keys import keys_of
 
     return keys_of(table.arrays[name] for name in names)
+
+
+def _check_values(context: Context, splitter: ColumnSplit, rows: Rows) -> bool:
+    """Whether numbers are named as numbers, and text as text."""
+    column = rows.columns[splitter.column]
+    assert column is not None, "it is a key"
+    kind: type = str if column.dtype.startswith(("string", "other")) else int
+    kind = bool if column.dtype == "bool" else kind
+    for name, values in splitter.splits.items():
+        for index, value in enumerate(values):
+            if type(value) is kind or column.dtype.startswith("other"):
+                continue
+            words = {str: "text", int: "an integer", bool: "a boolean"}
+            message = (
+                f"`{splitter.column}` is {column.dtype}, {in_yaml(value)} is {words[type(value)]}"
+            )
+            meant = as_json(str(value).lower() if isinstance(value, bool) else str(value))
+            hint = f"write `{meant if kind is str else str(value)}`"
+            context.error("SP202", message, (*rows.path, "splits", name, index), hint=hint)
+            return False
+    return True
 
 
 def _check_shares(context: Context, splitter: RandomSplit, found: Cut, rows: Rows) -> None:

@@ -1,0 +1,16 @@
+"""What can be called inside a phase, and what it can return."""
+
+from __future__ import annotations
+
+from specplan.components.callback import EarlyStopping
+from specplan.experiment.evaluation import EvalLossMetric, Evaluation
+from specplan.run.callback import ArtifactResult, Callback, MetricResult
+
+__all__ = [
+    "ArtifactResult",
+    "Callback",
+    "EarlyStopping",
+    "EvalLossMetric",
+    "Evaluation",
+    "MetricResult",
+]

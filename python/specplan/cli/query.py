@@ -1,0 +1,58 @@
+"""`mlx query`: SQL over runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from specplan.cli.arguments import root_option
+from specplan.cli.metrics import WRITERS
+from specplan.cli.tables import write_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from specplan.results.table import Table
+
+
+@click.command()
+@click.argument("runs", nargs=-1)
+@click.argument("sql")
+@root_option
+@click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="A table for people, a JSON array of objects, or CSV.",
+)
+def command(runs: tuple[str, ...], sql: str, root: Path | None, table_format: str) -> None:
+    """Ask a question in SQL about RUNS, which may still be going.
+
+    Tables: `runs`, `params`, `metrics`, and `execution_<phase>` of each phase that records.
+    RUNS are run folders, EXPERIMENT/RUN, run ids, experiments (all of their runs) or patterns with `*`; all runs
+    where none is named. It needs duckdb.
+
+    \b
+    Example:
+      mlx query digits "select name, max(value) from metrics group by name"
+      mlx query "digits/*" "select run_id, avg(value) from metrics where name = 'accuracy' group by 1"
+    """
+    from specplan.results.catalogue import find_runs
+    from specplan.results.query import query
+    from specplan.store.root import runs_root
+
+    table = query(find_runs(runs, runs_root(root)), sql)
+    if table_format == "table":
+        _write(table)
+    else:
+        WRITERS[table_format](table)
+
+
+def _write(table: Table) -> None:
+    from specplan.results.table import cell_text, plain_rows
+
+    rows = [[cell_text(value) for value in row.values()] for row in plain_rows(table.arrow)]
+    write_table(table.column_names, rows)

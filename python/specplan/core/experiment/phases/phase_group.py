@@ -1,0 +1,7 @@
+"""Where the experiment guide imports `PhaseGroup` from."""
+
+from __future__ import annotations
+
+from specplan.experiment.phase_group import PhaseGroup
+
+__all__ = ["PhaseGroup"]

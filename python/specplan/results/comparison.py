@@ -1,0 +1,178 @@
+"""Several runs side by side: what was set otherwise, and what they measured."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from specplan.results.catalogue import settings
+from specplan.results.metrics import last_values
+from specplan.results.table import plain_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from specplan.results.open import Run
+
+Value = Literal["last", "min", "max", "mean"]
+SERIES = ("phase", "split", "node", "name")
+CONFIDENCE = 0.95
+ABSENT = object()
+"""What a run has of a setting or metric that it has not."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One setting or metric, and what it is in each run, `ABSENT` where it is not."""
+
+    name: str
+    values: tuple[Any, ...]
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Runs side by side.
+
+    Attributes:
+        runs: `<experiment>/<run>` of each.
+        settings: those that are not the same in all runs.
+        metrics: every metric of any of them.
+    """
+
+    runs: tuple[str, ...]
+    settings: tuple[Row, ...]
+    metrics: tuple[Row, ...]
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Runs that differ only in what was varied, such as the seed.
+
+    Attributes:
+        settings: what tells the group from the others.
+        count: runs that have the metric.
+        mean: of their values.
+        half_width: the mean is this near, with a confidence of 95 %, if the values are spread normally;
+            NaN for one run.
+        values: by what was varied.
+    """
+
+    settings: dict[str, Any]
+    count: int
+    mean: float
+    half_width: float
+    values: dict[str, float]
+
+
+def compare(runs: Sequence[Run], value: Value = "last") -> Comparison:
+    """Put runs side by side.
+
+    Args:
+        runs: at least one.
+        value: what stands for the values of a metric: the last (of the epoch whose weights stay), the
+            least, the greatest or the mean of the values of whole epochs or phases.
+    """
+    found = [settings(run) for run in runs]
+    measured = [metrics_of(run, value) for run in runs]
+    return Comparison(
+        runs=tuple(f"{run.experiment}/{run.id}" for run in runs),
+        settings=tuple(row for row in _rows(found) if len({*map(_key, row.values)}) > 1),
+        metrics=tuple(_rows(measured)),
+    )
+
+
+def metrics_of(run: Run, value: Value = "last") -> dict[str, float]:
+    """One number of each metric of a run, by a name with only the parts that are needed to tell it."""
+    arrow = run.metrics().arrow
+    if value == "last":
+        rows = plain_rows(last_values(arrow, run.run_file.kept_epochs))
+        return _named({_series(row): [row["value"]] for row in rows}, statistics.fmean)
+    whole: dict[tuple[str, ...], list[float]] = {}
+    single: dict[tuple[str, ...], list[float]] = {}
+    for row in plain_rows(arrow):
+        into = whole if row["batch"] is None else single
+        into.setdefault(_series(row), []).append(row["value"])
+    take = {"min": min, "max": max, "mean": statistics.fmean}[value]
+    return _named({**single, **whole}, take)
+
+
+def groups(runs: Sequence[Run], over: str, metric: str, value: Value = "last") -> list[Group]:
+    """Runs that differ only in the setting `over`, with the mean of a metric in each group.
+
+    Args:
+        runs: all of them.
+        over: name of a setting, such as `run.seed`, or its end.
+        metric: name of a metric, as `metrics_of` has it, or its end.
+        value: as for `compare`.
+    """
+    found = [settings(run) for run in runs]
+    differ = {row.name for row in _rows(found) if len({*map(_key, row.values)}) > 1}
+    gathered: dict[str, tuple[dict[str, Any], dict[str, float]]] = {}
+    for run, own in zip(runs, found, strict=True):
+        told = {name: own[name] for name in differ if name in own and not _ends(name, over)}
+        varied = next((own[name] for name in own if _ends(name, over)), run.id)
+        _, values = gathered.setdefault(_key(sorted(told.items())), (told, {}))
+        for name, number in metrics_of(run, value).items():
+            if _ends(name, metric):
+                values[f"{varied}" if f"{varied}" not in values else f"{varied} ({run.id})"] = (
+                    number
+                )
+    return [_group(told, values) for told, values in gathered.values() if values]
+
+
+def paired(first: Group, second: Group) -> tuple[float, float, int] | None:
+    """Mean difference (second - first) of runs that were varied alike, its half width, and how many pairs.
+
+    None where no value of what was varied is in both.
+    """
+    differences = [
+        second.values[key] - first.values[key] for key in first.values if key in second.values
+    ]
+    if not differences:
+        return None
+    return statistics.fmean(differences), half_width(differences), len(differences)
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half of the confidence interval of a mean, by Student's t distribution; NaN for one value."""
+    if len(values) < 2:
+        return math.nan
+    from scipy.stats import t  # type: ignore[import-untyped]
+
+    deviation = statistics.stdev(values) / math.sqrt(len(values))
+    return float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * deviation
+
+
+def _group(told: dict[str, Any], values: dict[str, float]) -> Group:
+    numbers = [*values.values()]
+    return Group(told, len(numbers), statistics.fmean(numbers), half_width(numbers), values)
+
+
+def _rows(found: Sequence[dict[str, Any]]) -> list[Row]:
+    names = dict.fromkeys(name for each in found for name in each)
+    return [Row(name, tuple(each.get(name, ABSENT) for each in found)) for name in names]
+
+
+def _key(value: object) -> str:
+    return "" if value is ABSENT else repr(value)
+
+
+def _ends(name: str, end: str) -> bool:
+    return name == end or name.endswith((f".{end}", f"/{end}"))
+
+
+def _series(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(row[part] or "" for part in SERIES)
+
+
+def _named(values: dict[tuple[str, ...], list[float]], take: Any) -> dict[str, float]:
+    """By phase and name; split and node only where they tell two series apart."""
+    found: dict[str, float] = {}
+    for series, numbers in values.items():
+        phase, split, node, name = series
+        short = "/".join(part for part in (phase, name) if part)
+        alike = [other for other in values if (other[0], other[3]) == (phase, name)]
+        parts = (phase, split, node, name) if len(alike) > 1 else ()
+        label = "/".join(part for part in parts if part) or short
+        found[label] = take(numbers)
+    return found

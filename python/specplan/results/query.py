@@ -1,0 +1,111 @@
+"""SQL over runs, those that go on included."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+
+from specplan.errors import RunError
+from specplan.results.catalogue import settings
+from specplan.results.metrics import SCHEMA
+from specplan.results.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from specplan.results.open import Run
+
+
+def query(runs: Sequence[Run], sql: str) -> Table:
+    """Answer a question to DuckDB.
+
+    Tables are `runs` (run_id, experiment, version, status, created_at, plan_id, folder), `params` (run_id,
+    name, value, number), `metrics` (as of `Run.metrics`), and for each phase `execution_<phase>`, with `_`
+    for what a name of SQL cannot have.
+
+    Raises:
+        ImportError: duckdb is not installed.
+        RunError: DuckDB does not understand the question.
+    """
+    try:
+        import duckdb
+    except ImportError as error:
+        raise ImportError("SQL needs duckdb: pip install 'specplan[duckdb]'") from error
+    connection = duckdb.connect()
+    try:
+        for name, make in _tables(runs).items():
+            if re.search(rf"\b{re.escape(name)}\b", sql, re.IGNORECASE):
+                connection.register(name, make())
+        return Table(connection.sql(sql).to_arrow_table())
+    except duckdb.Error as error:
+        raise RunError(str(error)) from error
+    finally:
+        connection.close()
+
+
+def table_name(phase: str) -> str:
+    """The table that holds what a phase recorded."""
+    return "execution_" + re.sub(r"\W", "_", phase)
+
+
+def _tables(runs: Sequence[Run]) -> dict[str, Callable[[], pa.Table]]:
+    tables: dict[str, Callable[[], pa.Table]] = {
+        "runs": lambda: _runs(runs),
+        "params": lambda: _params(runs),
+        "metrics": lambda: pa.concat_tables(
+            [SCHEMA.empty_table(), *(run.metrics().arrow for run in runs)]
+        ),
+    }
+    phases = {phase.path: None for run in runs for phase in run.plan.phases}
+    for phase in phases:
+        tables[table_name(phase)] = partial(_execution, runs, phase)
+    return tables
+
+
+def _runs(runs: Sequence[Run]) -> pa.Table:
+    rows = [
+        {
+            "run_id": run.id,
+            "experiment": run.experiment,
+            "version": run.version,
+            "status": str(run.status),
+            "created_at": run.run_file.created_at,
+            "plan_id": run.run_file.plan_id,
+            "folder": str(run.folder.path),
+        }
+        for run in runs
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def _params(runs: Sequence[Run]) -> pa.Table:
+    rows = [
+        {"run_id": run.id, "name": name, "value": _text(value), "number": _number(value)}
+        for run in runs
+        for name, value in settings(run).items()
+    ]
+    names = [("run_id", pa.string()), ("name", pa.string()), ("value", pa.string())]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*names, ("number", pa.float64())]))
+
+
+def _execution(runs: Sequence[Run], phase: str) -> pa.Table:
+    tables = [
+        run.execution(phase).arrow
+        for run in runs
+        if any(channel.phase == phase for channel in run.channels())
+    ]
+    if not tables:
+        raise RunError(f"phase `{phase}` recorded nothing")
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,139 @@
+"""`with experiment(workdir, id) as xp`: a run of a program in a folder of work, one at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from specplan.plan.canonical import write_atomically
+from specplan.run.git import check_clean, git_state
+from specplan.spec.configuration import RunMode
+from specplan.spec.model import DirtyGitAction
+from specplan.spec.wording import quoted
+from specplan.store.run_file import Status
+from specplan.track.plain import encode
+from specplan.track.run import TrackedRun, check_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+
+class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
+    """A run of the experiment `id` below a folder of work.
+
+    A second process that begins the same experiment waits until the first has ended. In the mode NORMAL a
+    run folder `<workdir>/<id>/<run>` is made, and `<workdir>/xp/<id>/informations.json` says where
+    the newest run is and on which host; in every other mode nothing is written.
+
+    Args:
+        workdir: folder of work; made where it is not there.
+        id: name of the experiment.
+        run_mode: NORMAL, DRY_RUN, GENERATE_ONLY or PREPARE, as member or text in any case.
+        project_paths: folders whose repositories are looked at; by default the current one.
+        dirty_git: what uncommitted changes do: IGNORE, WARN (log a warning) or ERROR.
+
+    Raises:
+        DirtyGitError: at the beginning, where there are uncommitted changes and `dirty_git` is ERROR. No
+            folder of a run is made.
+        ValueError: the id would leave the folder, or a mode or action is unknown.
+
+    Attributes:
+        workdir: the folder of work; id: the name; run_mode: the mode.
+    """
+
+    def __init__(
+        self,
+        workdir: str | os.PathLike[str],
+        id: str,  # noqa: A002 -- documented so
+        *,
+        run_mode: RunMode | str = RunMode.NORMAL,
+        project_paths: Iterable[str | os.PathLike[str]] | None = None,
+        dirty_git: DirtyGitAction | str = DirtyGitAction.WARN,
+    ) -> None:
+        check_parts("an experiment", id)
+        self.workdir = Path(workdir)
+        self.id = id
+        self.run_mode = _member(RunMode, run_mode, "run_mode")
+        self._dirty_git = _member(DirtyGitAction, dirty_git, "dirty_git")
+        self._projects = [Path(path) for path in project_paths or (Path(),)]
+        self._run: TrackedRun | None = None
+        self._lock: int | None = None
+
+    @property
+    def run(self) -> TrackedRun:
+        """The run, for params, metrics and artifacts.
+
+        Raises:
+            RuntimeError: it has not begun, or nothing is run in this mode.
+        """
+        if self._run is None:
+            raise RuntimeError(
+                "there is no run: use `with experiment(...) as xp`, in the mode NORMAL"
+            )
+        return self._run
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        return self.run.folder.path
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Record one value of each metric. Without `step`, calls are counted from 0."""
+        self.run.log_metrics(metrics, step=step)
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Add params to those of the run."""
+        self.run.set_params(params)
+
+    def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> None:
+        """Keep a file, a folder or an object below the artifacts of the run."""
+        self.run.log_artifact(name, value, step=step)
+
+    def __enter__(self) -> Self:
+        normal = self.run_mode is RunMode.NORMAL
+        action = self._dirty_git
+        if action is DirtyGitAction.ERROR and self.run_mode is RunMode.DRY_RUN:
+            action = DirtyGitAction.WARN
+        for project in self._projects:
+            check_clean(git_state(project, without=[self.workdir]), action)
+        if normal:
+            (self.workdir / self.id).mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.workdir / self.id / "lock", os.O_CREAT | os.O_RDWR, 0o666)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._run = TrackedRun.start(self.workdir, self.id)
+            self._tell(Status.RUNNING)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._run is None:
+            return
+        status = Status.COMPLETED if error is None else Status.FAILED
+        try:
+            self._run.end(status, error)
+            self._tell(status)
+        finally:
+            self._run = None
+            if self._lock is not None:
+                os.close(self._lock)
+
+    def _tell(self, status: Status) -> None:
+        path = self.workdir / "xp" / self.id / "informations.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        told = {"hostname": socket.gethostname(), "run_id": self.run.id, "status": str(status)}
+        write_atomically(path, encode(told))
+
+
+def _member(kind: Any, value: Any, what: str) -> Any:
+    found = {member.value: member for member in kind}.get(str(value).lower())
+    if found is None:
+        raise ValueError(f"{what} is {quoted(member.name for member in kind)}, not `{value}`")
+    return found

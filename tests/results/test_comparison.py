@@ -1,0 +1,140 @@
+"""Runs side by side, ranked and asked in SQL."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from specplan.cli.main import group
+from specplan.errors import RunError
+from specplan.results.catalogue import find_runs, leaves
+from specplan.results.comparison import compare, groups, half_width, metrics_of, paired
+from specplan.results.query import query
+from specplan.track.run import TrackedRun
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def made(root: Path, experiment: str, params: Mapping[str, object], loss: list[float]) -> str:
+    run = TrackedRun.start(root, experiment)
+    run.set_params(params)
+    for step, value in enumerate(loss):
+        run.log_metrics({"loss": value}, step=step, split="val")
+    run.end()
+    return f"{experiment}/{run.id}"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for rate, final in ((0.1, 1.0), (0.2, 2.0)):
+        for seed in (1, 2, 3):
+            params = {"net": {"width": 8}, "rate": rate, "seed": seed}
+            made(tmp_path, "alice/study", params, [9.0, 0.5, final + seed / 10])
+    return tmp_path
+
+
+def test_names_and_patterns_mean_runs(root: Path) -> None:
+    assert len(find_runs(["alice/study"], root)) == 6
+    assert len(find_runs([], root)) == 6
+    assert len(find_runs(["alice/*"], root)) == 6
+    one = find_runs(["alice/study"], root)[2]
+    assert [run.id for run in find_runs([one.id, f"alice/study/{one.id}"], root)] == [one.id]
+    for name in ("bob/*", "bob"):
+        with pytest.raises(RunError, match="no run"):
+            find_runs([name], root)
+
+
+def test_what_was_set_otherwise_and_what_was_measured(root: Path) -> None:
+    comparison = compare(find_runs(["alice/study"], root))
+    assert [(row.name, row.values) for row in comparison.settings] == [
+        ("rate", (0.1, 0.1, 0.1, 0.2, 0.2, 0.2)),
+        ("seed", (1, 2, 3, 1, 2, 3)),
+    ]
+    (row,) = comparison.metrics
+    assert (row.name, row.values) == ("loss", (1.1, 1.2, 1.3, 2.1, 2.2, 2.3))
+
+
+@pytest.mark.parametrize(("value", "expected"), [("min", 0.5), ("max", 9.0), ("mean", 10.6 / 3)])
+def test_another_value_may_stand_for_a_metric(root: Path, value: str, expected: float) -> None:
+    run = find_runs(["alice/study"], root)[0]
+    assert metrics_of(run, value) == {"loss": pytest.approx(expected)}  # type: ignore[arg-type]
+
+
+def test_runs_are_taken_together_over_seeds(root: Path) -> None:
+    first, second = groups(find_runs(["alice/study"], root), "seed", "loss")
+    assert (first.settings, first.count) == ({"rate": 0.1}, 3)
+    assert first.mean == pytest.approx(1.2)
+    # Student's t with two degrees of freedom: 4.3027 standard errors on each side.
+    assert first.half_width == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-6)
+    found = paired(first, second)
+    assert found is not None
+    assert found == pytest.approx((1.0, 0.0, 3), abs=1e-9)
+    assert math.isnan(half_width([1.0]))
+
+
+def test_settings_are_leaves_by_name() -> None:
+    spec = {"plan": [{"label": "train", "epochs": 3}, {"phase": "eval"}], "sizes": [1, 2], "x": {}}
+    assert leaves(spec) == {
+        "plan.train.label": "train",
+        "plan.train.epochs": 3,
+        "plan.1.phase": "eval",
+        "sizes": [1, 2],
+        "x": {},
+    }
+
+
+def test_sql_over_runs(root: Path) -> None:
+    runs = find_runs(["alice/*"], root)
+    best = query(
+        runs,
+        "select p.number as rate, min(m.value) as loss from metrics m join params p using (run_id) "
+        "where p.name = 'rate' and m.step = 2 group by 1 order by 1",
+    )
+    assert best.arrow.to_pylist() == [{"rate": 0.1, "loss": 1.1}, {"rate": 0.2, "loss": 2.1}]
+    assert query(runs, "select count(*) as n from runs").arrow.to_pylist() == [{"n": 6}]
+    with pytest.raises(RunError, match="nothing"):
+        query(runs, "select * from nothing")
+
+
+def test_sql_over_a_run_that_goes_on(tmp_path: Path) -> None:
+    run = TrackedRun.start(tmp_path, "live")
+    run.log_metrics({"loss": 0.5})
+    run.sync()
+    rows = query(find_runs(["live"], tmp_path), "select value from metrics").arrow.to_pylist()
+    assert rows == [{"value": 0.5}]
+    run.end()
+
+
+def mlx(*words: str) -> str:
+    done = CliRunner().invoke(group, list(words), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_commands(root: Path) -> None:
+    place = ("--root", str(root))
+    table = mlx("compare", "alice/study", "--over", "seed", "--metric", "loss", *place)
+    header, first, second = (line.split() for line in table.splitlines())
+    assert header == ["rate", "runs", "mean", "±95%", "vs", "first", "±95%", "pairs"]
+    assert first == ["0.1", "3", "1.2", "0.248414"]
+    assert (second[:4], second[-1]) == (["0.2", "3", "2.2", "0.248414"], "3")
+    compared = json.loads(mlx("compare", "alice/study", "--format", "json", *place))
+    assert compared["settings"]["seed"] == [1, 2, 3, 1, 2, 3]
+    assert compared["metrics"]["loss"][0] == 1.1
+    latex = mlx("compare", "alice/study", "--format", "latex", *place)
+    assert latex.startswith("\\begin{tabular}{lrrrrrr}\n\\toprule\n")
+    assert "<th>alice/study/" in mlx("compare", "alice/study", "--format", "html", *place)
+    ranked = json.loads(mlx("best", "loss", "--mode", "max", "--json", "--count", "2", *place))
+    assert [row["value"] for row in ranked] == [2.3, 2.2]
+    (answer,) = json.loads(
+        mlx("query", "select count(*) n from metrics", "--format", "json", *place)
+    )
+    assert answer == {"n": 18}
+    wrong = CliRunner().invoke(group, ["best", "accuracy", *place])
+    assert (wrong.exit_code, "no run has a value of `accuracy`" in wrong.output) == (2, True)

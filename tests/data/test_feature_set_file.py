@@ -118,7 +118,9 @@ def test_a_scaler_of_the_program_is_refused_with_the_reason(tmp_path: Path) -> N
 
     feature_set = cells()
     feature_set.fit_transform(Doubled(), domain="features", keys="voltage")
-    with pytest.raises(ValueError, match="is an object of the program, which cannot be stored"):
+    with pytest.raises(
+        ValueError, match="FeatureSet `Cells` cannot be saved: Doubled is an object"
+    ):
         feature_set.save(tmp_path / "cells")
     assert list(tmp_path.iterdir()) == []
 
@@ -135,7 +137,7 @@ def test_what_does_not_hold_together_is_refused(tmp_path: Path) -> None:
         (ABOUT, b"features.grid.raw", b"features.grid", "differ in columns or rows"),
         (ABOUT, b'"label": "Cells"', b'"label": "../Cells"', "cannot be a label"),
         (ABOUT, b'"label": "Cells"', b'"label": 5', "Expected `str`"),
-        (ROWS, b"ARROW1", b"ARROW2", "the Arrow file cannot be read"),
+        (ROWS, b"ARROW1", b"ARROW2", "`rows.arrow` cannot be read"),
     ]:
         broken = tmp_path / "broken.fs.mml"
         with writing(broken, "fs", overwrite=True) as writer:

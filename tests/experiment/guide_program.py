@@ -365,3 +365,44 @@ print("Checkpoint restored.")
 # %% Disabling Checkpointing
 with exp.disable_checkpointing():
     exp.run_phase(train_phase)
+
+# %% Serialization
+SAVE_DIR = TemporaryDirectory()
+
+save_path = exp.save(Path(SAVE_DIR.name) / "my_experiment", overwrite=True)
+print(f"Experiment saved to: {save_path}")
+
+# %%
+loaded_exp = Experiment.load(save_path, overwrite=True)
+print(f"Loaded experiment: {loaded_exp.label}")
+print(f"  Model graph: {loaded_exp.model_graph}")
+
+# %%
+config = exp.get_config()
+state = exp.get_state()
+
+exp.set_state(state)
+
+# %% Saving Without FeatureSet Data
+FS_SAVE_DIR = TemporaryDirectory()
+EXP_SAVE_DIR = TemporaryDirectory()
+
+fs_path = fs.save(Path(FS_SAVE_DIR.name) / "SensorData", overwrite=True)
+print(f"FeatureSet saved to: {fs_path}")
+
+slim_exp_path = exp.save(
+    Path(EXP_SAVE_DIR.name) / "my_experiment_slim",
+    include_featuresets=False,
+    overwrite=True,
+)
+print(f"Experiment (slim) saved to: {slim_exp_path}")
+
+# %%
+loaded_slim = Experiment.load(
+    slim_exp_path,
+    featuresets=[fs_path],
+    overwrite=True,
+)
+print(f"Loaded experiment: {loaded_slim.label}")
+print(f"  FeatureSet: {loaded_slim.featureset!r}")
+print(f"  Model graph: {loaded_slim.model_graph!r}")

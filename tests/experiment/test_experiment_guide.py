@@ -36,7 +36,8 @@ def guide() -> Iterator[Guide]:
     with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []
         patch.setattr("builtins.print", lambda *text: lines.append(" ".join(map(str, text))))
-        names = runpy.run_path(str(GUIDE))
+        with pytest.warns(UserWarning, match="it replaces|checkpoint_dir="):
+            names = runpy.run_path(str(GUIDE))
     yield Guide(names, "\n".join(lines))
     for value in names.values():
         if isinstance(value, TemporaryDirectory):
@@ -80,6 +81,9 @@ def test_every_cell_says_what_it_should(guide: Guide) -> None:
         "Group results: {'cycle_train': TrainResults(train_eval_cycle.cycle_train: completed, ",
         "Flattened: ['inner_train', 'outer_eval']",
         "after_training.ckpt.mml\nAvailable checkpoints: ['after_training']\nCheckpoint restored.",
+        "my_experiment.exp.mml\nLoaded experiment: my_experiment\n  Model graph: ModelGraph(",
+        "SensorData.fs.mml\nExperiment (slim) saved to: ",
+        "my_experiment_slim.exp.mml\nLoaded experiment: my_experiment\n  FeatureSet: FeatureSet(",
     ]:
         assert line in guide.printed
 

@@ -76,6 +76,10 @@ class ExperimentContext:
         """Everything registered of one class, in the order of registration."""
         return [member for member in self._members.values() if isinstance(member, kind)]
 
+    def labels(self) -> list[str]:
+        """Labels of everything registered, in the order of registration."""
+        return [label for _, label in self._members]
+
     @contextmanager
     def temporary(self) -> Iterator[ExperimentContext]:
         """Work in this context, and forget it when the block is left.

@@ -5,33 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from specplan.archive.archive import Archive, archive_path, writing
-from specplan.data.column_names import (
-    RAW,
-    SAMPLE_UUIDS,
-    TRANSFORMED,
-    ColumnName,
-    Domain,
-    parsed,
-)
-from specplan.data.feature_set import FeatureSet
-from specplan.errors import ArchiveError, DataError
+from specplan.data.column_names import RAW, ColumnName
+from specplan.data.feature_set_state import restored, state_of
+from specplan.errors import ArchiveError
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
     from pathlib import Path
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from specplan.archive.archive import ArchiveWriter
+    from specplan.data.feature_set import FeatureSet
 
 ABOUT = "featureset.json"
 ROWS = "rows.arrow"
-SPLITS = "splits.arrow"
 
 
 class StoredColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,38 +34,24 @@ class StoredColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shape: tuple[int, ...]
 
 
-class StoredSplit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A split; `columns` are those that it was made with, None for all."""
-
-    name: str
-    rows: int
-    columns: tuple[str, ...] | None
-
-
-class StoredScaler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A scaler, as a spec writes it, and what it was fitted on."""
-
-    component: dict[str, Any]
-    domain: Domain
-    keys: tuple[str, ...]
-    split: str | None
-
-
 class StoredFeatureSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a FeatureSet is but its rows.
 
     Attributes:
-        columns: the raw ones, in order, then those that scalers made.
-        splitter: the splitter of a spec that makes all splits; None where there is none.
+        columns: the raw ones, in order.
+        state: its splits and scalers, as data/feature_set_state.py has them.
     """
 
     label: str
     id: str
     rows: int
     columns: tuple[StoredColumn, ...]
-    splits: tuple[StoredSplit, ...]
-    splitter: dict[str, Any] | None
-    scalers: tuple[StoredScaler, ...]
+    state: dict[str, Any]
+
+    @property
+    def splits(self) -> list[str]:
+        """Labels of the splits."""
+        return [split["name"] for split in self.state["splits"]]
 
 
 def save_feature_set(
@@ -83,7 +61,7 @@ def save_feature_set(
 
     Raises:
         FileExistsError: it is there already.
-        ValueError: a scaler is an object of the program's, or its split is another one now.
+        ValueError: a scaler is an object of the program's.
     """
     target = archive_path(path, "fs")
     with writing(target, "fs", overwrite=overwrite) as archive:
@@ -108,53 +86,28 @@ def add_feature_set(
     archive: ArchiveWriter, folder: str, feature_set: FeatureSet, *, rows: bool = True
 ) -> None:
     """Add a FeatureSet below a folder, which ends with `/`; without `rows`, all but them."""
-    about = described(feature_set)
-    archive.add_json(folder + ABOUT, about)
-    splits = {name: view.indices for name, view in feature_set.splits.items()}
-    archive.add(folder + SPLITS, _written_splits(splits))
+    archive.add_json(folder + ABOUT, described(feature_set))
     if rows:
-        columns = {str(name): feature_set.stored(name) for name in feature_set.column_names()}
-        archive.add(folder + ROWS, _written_rows({**columns, SAMPLE_UUIDS: feature_set.uuids}))
+        archive.add(folder + ROWS, _written(feature_set.to_arrow()))
 
 
 def described(feature_set: FeatureSet) -> StoredFeatureSet:
     """What a FeatureSet is but its rows.
 
     Raises:
-        ValueError: a scaler is an object of the program's, or its split is another one now.
+        ValueError: a scaler is an object of the program's.
     """
-    for transform in feature_set.transforms:
-        if transform.scaler.component is None:
-            raise ValueError(
-                f"FeatureSet `{feature_set.label}`: {transform.scaler.scaler_name} of "
-                f"{quoted(transform.keys)} is an object of the program, which cannot be stored without "
-                "pickle; undo it, or use a scaler that a spec can name"
-            )
-    feature_set.section()  # says what is wrong with the split of a scaler
-    names = sorted(feature_set.column_names(), key=lambda name: name.rep != RAW)
+    try:
+        state = state_of(feature_set)
+    except TypeError as error:
+        raise ValueError(f"FeatureSet `{feature_set.label}` cannot be saved: {error}") from None
+    names = [name for name in feature_set.column_names() if name.rep == RAW]
     return StoredFeatureSet(
         label=feature_set.label,
         id=feature_set.id,
         rows=len(feature_set),
         columns=tuple(_column(name, feature_set.stored(name)) for name in names),
-        splits=tuple(
-            StoredSplit(
-                name=name,
-                rows=len(view),
-                columns=None if view.columns_seen is None else tuple(map(str, view.columns_seen)),
-            )
-            for name, view in feature_set.splits.items()
-        ),
-        splitter=feature_set.splitter,
-        scalers=tuple(
-            StoredScaler(
-                component=transform.scaler.component or {},
-                domain=transform.domain,
-                keys=transform.keys,
-                split=transform.split,
-            )
-            for transform in feature_set.transforms
-        ),
+        state=state,
     )
 
 
@@ -171,21 +124,20 @@ def read_feature_set(archive: Archive, folder: str) -> FeatureSet:
     """
     about = read_described(archive, folder)
     try:
-        columns = _read_rows(archive.read(folder + ROWS), about)
-        uuids = columns.pop(SAMPLE_UUIDS)
-        raw = {parsed(name).key: rows for name, rows in columns.items() if parsed(name).rep == RAW}
-        domains = {parsed(name).key: parsed(name).domain for name in columns}
-        made = FeatureSet(about.label, raw, domains, uuids=uuids, register=False)
-        _divide(made, about, _read_splits(archive.read(folder + SPLITS), about))
-        _scale(made, about, columns)
-    except (ValueError, TypeError, KeyError, DataError) as error:
+        table = _read(archive.read(folder + ROWS))
+        made = restored(about.label, table, about.state, register=False)
+    except (ValueError, TypeError, KeyError) as error:
         raise ArchiveError(f"`{archive.path}`: FeatureSet `{about.label}`: {error}") from error
+    if described(made).columns != about.columns or len(made) != about.rows:
+        raise ArchiveError(
+            f"`{archive.path}`: FeatureSet `{about.label}`: `{ROWS}` and `{ABOUT}` differ in columns or rows"
+        )
     made.id = about.id
     return made
 
 
 def differences(stored: StoredFeatureSet, feature_set: FeatureSet) -> list[str]:
-    """Why a FeatureSet cannot stand for one that was stored without its rows; empty where it can."""
+    """Why a FeatureSet cannot stand for one that was stored without them; empty where it can."""
     own = described(feature_set)
     found = []
     known = {column.name: column for column in own.columns}
@@ -202,9 +154,8 @@ def differences(stored: StoredFeatureSet, feature_set: FeatureSet) -> list[str]:
             found.append(f"column `{name}` has rows of shape {now.shape}, not {before.shape}")
     if own.rows != stored.rows:
         found.append(f"it has {own.rows} rows, not {stored.rows}")
-    splits, before_splits = [s.name for s in own.splits], [s.name for s in stored.splits]
-    if set(splits) != set(before_splits):
-        found.append(f"its splits are {quoted(splits)}, not {quoted(before_splits)}")
+    if set(own.splits) != set(stored.splits):
+        found.append(f"its splits are {quoted(own.splits)}, not {quoted(stored.splits)}")
     return found
 
 
@@ -213,63 +164,7 @@ def _column(name: ColumnName, rows: NDArray[Any]) -> StoredColumn:
     return StoredColumn(str(name), dtype, rows.shape[1:])
 
 
-def _divide(
-    made: FeatureSet, about: StoredFeatureSet, found: Mapping[str, NDArray[np.int64]]
-) -> None:
-    if about.splitter is not None:
-        made.divide(found, about.splitter)
-        return
-    for split in about.splits:
-        columns = None if split.columns is None else tuple(map(parsed, split.columns))
-        made.divide({split.name: found[split.name]}, None, columns)
-
-
-def _scale(made: FeatureSet, about: StoredFeatureSet, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Fit the scalers again on the same rows, which has to make what was stored."""
-    for scaler in about.scalers:
-        arguments = {key: value for key, value in scaler.component.items() if key != "use"}
-        made.fit_transform(
-            _scaler(scaler.component["use"], arguments),
-            domain=scaler.domain,
-            keys=list(scaler.keys),
-            fit_to_split=scaler.split,
-        )
-    for name in made.column_names():
-        if name.rep == TRANSFORMED and not np.array_equal(
-            made.stored(name), columns[str(name)], equal_nan=True
-        ):
-            raise ValueError(
-                f"scalers make other values of `{name.key}` here than where it was saved; "
-                "scikit-learn may be of another version"
-            )
-
-
-def _scaler(use: str, arguments: Mapping[str, Any]) -> object:
-    from specplan.data.scalers import Scaler
-
-    return Scaler(use, arguments)
-
-
-def _written_rows(columns: Mapping[str, NDArray[Any]]) -> memoryview:
-    from specplan.data.arrow_table import table_of
-
-    return _ipc(table_of(columns))
-
-
-def _written_splits(splits: Mapping[str, NDArray[np.int64]]) -> memoryview:
-    import pyarrow as pa
-
-    return _ipc(
-        pa.table(
-            {
-                "split": pa.array(list(splits), pa.string()),
-                "rows": pa.array(list(splits.values()), pa.list_(pa.int64())),
-            }
-        )
-    )
-
-
-def _ipc(table: Any) -> memoryview:
+def _written(table: pa.Table) -> memoryview:
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()
@@ -278,40 +173,12 @@ def _ipc(table: Any) -> memoryview:
     return memoryview(sink.getvalue())
 
 
-def _read_table(content: bytes) -> Any:
+def _read(content: bytes) -> pa.Table:
     import pyarrow as pa
 
     try:
         table = pa.ipc.open_file(pa.py_buffer(content)).read_all()
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"the Arrow file cannot be read: {error}") from None
+        raise ValueError(f"`{ROWS}` cannot be read: {error}") from None
     return table
-
-
-def _read_rows(content: bytes, about: StoredFeatureSet) -> dict[str, NDArray[Any]]:
-    from specplan.data.arrow_columns import column_to_numpy
-
-    table = _read_table(content)
-    shapes = {column.name: column.shape for column in about.columns} | {SAMPLE_UUIDS: ()}
-    if set(table.column_names) != set(shapes) or table.num_rows != about.rows:
-        raise ValueError(f"`{ROWS}` and `{ABOUT}` differ in columns or rows")
-    columns: dict[str, NDArray[Any]] = {}
-    for name in [*shapes]:
-        rows = column_to_numpy(ROWS, name, table.column(name), shapes[name])
-        columns[name] = rows = np.array(rows, order="C")
-        rows.flags.writeable = False
-    return columns
-
-
-def _read_splits(content: bytes, about: StoredFeatureSet) -> dict[str, NDArray[np.int64]]:
-    table = _read_table(content)
-    found: dict[str, NDArray[np.int64]] = {}
-    for name, rows in zip(table.column("split").to_pylist(), table.column("rows"), strict=True):
-        found[name] = np.array(rows.values.to_numpy(zero_copy_only=False), dtype=np.int64)
-        inside = (found[name] >= 0) & (found[name] < about.rows)
-        if not inside.all():
-            raise ValueError(f"split `{name}` has rows that there are not")
-    if list(found) != [split.name for split in about.splits]:
-        raise ValueError(f"`{SPLITS}` and `{ABOUT}` differ in their splits")
-    return found

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import warnings
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack
 
+from specplan.archive.archive import Archive
 from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
+from specplan.data.feature_set import FeatureSet
 from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
 from specplan.experiment.checkpoints import Checkpoints
 from specplan.experiment.experiment_callback import (
@@ -14,13 +19,37 @@ from specplan.experiment.experiment_callback import (
     ExperimentCallbacks,
     checked_callback,
 )
-from specplan.experiment.graph import ModelGraph
+from specplan.experiment.experiment_config import (
+    callbacks_of,
+    check_comes_back,
+    config_of,
+    fill,
+    objects_of,
+    safe_config,
+)
+from specplan.experiment.experiment_file import (
+    CHECKPOINTS,
+    CONFIG,
+    Parts,
+    collisions,
+    extract_checkpoints,
+    extract_run,
+    read_feature_sets,
+    read_history,
+    save_parts,
+    warn_of_replaced,
+)
+from specplan.experiment.from_spec import fill_from, graph_from
+from specplan.experiment.graph import ModelGraph, ModelNode
 from specplan.experiment.group_results import PhaseGroupResults, group_results_of
 from specplan.experiment.history import ExperimentRun, History
+from specplan.experiment.history_entries import run_from
 from specplan.experiment.mapping import compile_nodes, compile_objects, spec_of
 from specplan.experiment.phase import Phase
 from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec
 from specplan.experiment.phase_results import PhaseResults, results_of
+from specplan.experiment.results_config import ResultsConfig
+from specplan.experiment.state_entries import read_snapshot, state_bytes, state_from_bytes
 from specplan.experiment.storage import Storage
 from specplan.models.torch.wrapper import held_module
 from specplan.run.hooks import Subjects, joined
@@ -34,10 +63,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from specplan.experiment.progress import DisplayOptions, Watched
-    from specplan.experiment.results_config import ResultsConfig
     from specplan.results.open import Run
     from specplan.run.context import Context
     from specplan.run.state import Snapshot, State
@@ -286,6 +313,202 @@ class Experiment(Tracked):
         """Save nothing at boundaries meanwhile, those inside of phases included."""
         return self._checkpoints.disabled()
 
+    @property
+    def featureset(self) -> FeatureSet | None:
+        """The FeatureSet that was registered last."""
+        feature_sets = self._ctx.members(FeatureSet)
+        return feature_sets[-1] if feature_sets else None
+
+    @classmethod
+    def from_spec(
+        cls,
+        spec: Mapping[str, Any],
+        featuresets: Sequence[FeatureSet] = (),
+        *,
+        live: Mapping[str, Any] | None = None,
+    ) -> Experiment:
+        """The objects that mean a spec such as `to_spec` gives, in a context of their own.
+
+        Args:
+            spec: its values, with every default written out.
+            featuresets: those that the spec names.
+            live: objects of the program that the spec calls `live:NAME`, by name.
+
+        Raises:
+            ValueError: a FeatureSet or an object is missing, or the spec says what no object does.
+        """
+        context = ExperimentContext()
+        experiment = cls(spec["experiment"]["id"], ctx=context, seed=spec["run"]["seed"])
+        for each in featuresets:
+            context.register("node", each.label, each)
+        by_label = {each.label: each for each in featuresets}
+        graph = graph_from(spec, "model-graph", by_label, live or {})
+        fill_from(experiment.execution_plan, spec, graph, live or {})
+        return experiment
+
+    def get_config(self) -> dict[str, Any]:
+        """The structure as plain values: label, policy, spec of graph and phases, checkpointing.
+
+        Objects of the program, such as torch modules and callbacks, are their class and arguments, or the
+        reason why they cannot be stored. Rows, weights and runs are not part of it.
+
+        Raises:
+            ValueError: two different losses have one label.
+        """
+        return config_of(self)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        allow_packaged_code: bool = False,  # noqa: FBT001, FBT002 -- as documented
+    ) -> Experiment:
+        """An experiment of this structure on the active context, with the FeatureSets that it has.
+
+        A graph of the same description that is registered there is taken; otherwise it is made anew.
+
+        Args:
+            config: what `get_config` gave.
+            allow_packaged_code: whether modules that the config names may be imported.
+
+        Raises:
+            ArchiveError: an object cannot be made again.
+            ValueError: a FeatureSet is missing.
+        """
+        objects = objects_of(config, allow_import=allow_packaged_code)
+        place = config["results_config"]
+        experiment = cls(
+            config["label"],
+            config["registration_policy"],
+            active_context(),
+            callbacks=callbacks_of(objects),
+            results_config=None if place is None else ResultsConfig.from_config(place),
+            seed=config["seed"],
+            **config["about"],
+        )
+        checkpointing = config["checkpointing"]
+        if checkpointing is not None:
+            experiment.set_checkpointing(Checkpointing.from_config(checkpointing))
+        feature_sets = {each.label: each for each in experiment.ctx.members(FeatureSet)}
+        fill(experiment, config, feature_sets, objects)
+        return experiment
+
+    def get_state(self) -> dict[str, Any]:
+        """What calls have changed: `context` (ids by label), `model` (a checkpoint), `history`, `checkpoints`.
+
+        Raises:
+            RunError: a node or the optimizer holds what cannot be stored without pickle.
+        """
+        graph = self.model_graph
+        return {
+            "context": {
+                "featuresets": {each.label: each.id for each in self._ctx.members(FeatureSet)},
+                "nodes": {} if graph is None else {n: node.id for n, node in graph.nodes.items()},
+            },
+            "model": None if graph is None else state_bytes(self._built().state.capture()),
+            "history": list(self._history),
+            "checkpoints": dict(self._checkpoints.registry),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Bring back what `get_state` gave, of this experiment or one of the same structure.
+
+        Raises:
+            RunError: its nodes are not those of the graph.
+        """
+        if state["model"] is not None:
+            live = self._built()
+            live.go_back(state_from_bytes(state["model"], live.state))
+            live.give_back()
+        for each in self._ctx.members(FeatureSet):
+            each.id = state["context"]["featuresets"].get(each.label, each.id)
+        for node in self._ctx.members(ModelNode):
+            node.id = state["context"]["nodes"].get(node.label, node.id)
+        self._history[:] = state["history"]
+        self._checkpoints.registry = dict(state["checkpoints"])
+
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        include_featuresets: bool = True,  # noqa: FBT001, FBT002 -- as documented
+    ) -> Path:
+        """Write everything to one file, `<filepath>.exp.mml`; returns its path.
+
+        Args:
+            filepath: where.
+            overwrite: whether a file that is there is replaced.
+            include_featuresets: whether the rows of the FeatureSets are in it; otherwise `load` is given them.
+
+        Raises:
+            FileExistsError: it is there already.
+            ValueError: an object, a scaler or a phase cannot be stored without pickle; and why.
+            RunError: a fitted estimator cannot.
+        """
+        config = self.get_config()
+        check_comes_back(self, config)
+        parts = Parts(
+            config=config,
+            feature_sets=self._ctx.members(FeatureSet),
+            snapshot=None if self.model_graph is None else self._built().state.capture(),
+            history=self._history,
+            checkpoints=self.available_checkpoints,
+        )
+        return save_parts(parts, filepath, overwrite=overwrite, rows=include_featuresets)
+
+    @classmethod
+    def load(
+        cls,
+        filepath: str | os.PathLike[str],
+        featuresets: Sequence[FeatureSet | str | os.PathLike[str]] | None = None,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        results_dir: str | os.PathLike[str] | None = None,
+        allow_packaged_code: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+    ) -> Experiment:
+        """Read what `save` wrote, into a context of its own.
+
+        Nothing that is in the file is run. Directories that the file names are not written to: results
+        and checkpoints go where `results_dir` and `checkpoint_dir` say. Without the first, the
+        history is read from a temporary folder that goes when the results do; without the second,
+        checkpoints stay in the file.
+
+        Args:
+            filepath: the file.
+            featuresets: FeatureSets, or paths of such, in place of those that were saved without rows.
+            checkpoint_dir: where checkpoints are extracted to.
+            results_dir: where runs are extracted to, and new ones are made.
+            allow_packaged_code: whether modules that the file names may be imported; otherwise only
+                classes of modules that the program has imported are used.
+            overwrite: whether the new context becomes the active one although objects of the active one
+                have the same labels, which is warned of; and whether other checkpoints in
+                `checkpoint_dir` are replaced.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            FileExistsError: another run or checkpoint of the same name is where one is extracted to.
+            ArchiveError: it is damaged, unsafe or no experiment, or needs code that is not imported.
+            ValueError: a FeatureSet is missing, or is not the one that it was saved with.
+        """
+        before = active_context()
+        with Archive(Path(filepath), "exp") as archive:
+            config = archive.read_json(CONFIG, dict[str, Any])
+            try:
+                context = ExperimentContext(config["registration_policy"])
+                context.activate()
+                for each in read_feature_sets(archive, featuresets or ()):
+                    context.register("node", each.label, each)
+                experiment = cls.from_config(
+                    safe_config(config, results_dir, checkpoint_dir), allow_packaged_code
+                )
+                experiment._take(archive, results_dir, checkpoint_dir, overwrite=overwrite)  # noqa: SLF001 -- its own
+            finally:
+                before.activate()
+        if overwrite or not collisions(before, context):
+            warn_of_replaced(Path(filepath), before, context)
+            context.activate()
+        return experiment
+
     def to_spec(self) -> dict[str, Any]:
         """The spec of `run`, as plain values. Its FeatureSets are named, their rows are not in it.
 
@@ -462,6 +685,34 @@ class Experiment(Tracked):
         live = self._live_of(graph)
         build_nodes(compile_nodes(graph, seed=self.seed), live.state)
         return live
+
+    def _take(
+        self,
+        archive: Archive,
+        results_dir: str | os.PathLike[str] | None,
+        checkpoint_dir: str | os.PathLike[str] | None,
+        *,
+        overwrite: bool,
+    ) -> None:
+        """Take the state, the history and the checkpoints of an archive."""
+        if self.model_graph is not None:
+            live = self._built()
+            live.go_back(read_snapshot(archive, live.state))
+            live.give_back()
+        if checkpoint_dir is not None:
+            extract_checkpoints(archive, Path(checkpoint_dir), overwrite=overwrite)
+            self._checkpoints.directory = Path(checkpoint_dir)
+        elif archive.below(CHECKPOINTS):
+            warnings.warn(
+                f"checkpoints stay in `{archive.path}`; checkpoint_dir=... extracts them",
+                stacklevel=3,
+            )
+        with nullcontext() if results_dir is not None else self._storage.in_memory():
+            root = self._storage.root()
+            self._history += [
+                run_from(each, lambda run: self._storage.opened(extract_run(archive, run, root)))
+                for each in read_history(archive)
+            ]
 
     def _previewed(self, call: _Call[Results], options: DisplayOptions) -> Results:
         from specplan.run.numerics import generators_kept

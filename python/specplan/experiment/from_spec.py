@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.components.callback import EarlyStopping
-from specplan.experiment.binding import InputBinding
+from specplan.experiment.binding import DEFAULT_STREAM, InputBinding
 from specplan.experiment.eval_phase import EvalPhase
 from specplan.experiment.evaluation import Evaluation
 from specplan.experiment.fit_phase import FitPhase
@@ -17,8 +17,8 @@ from specplan.experiment.phase import Phase, head_nodes
 from specplan.experiment.phase_group import PhaseGroup
 from specplan.experiment.train_phase import TrainPhase
 from specplan.models.torch import SequentialCNN, SequentialMLP
-from specplan.samplers import SimpleSampler
-from specplan.spec.wording import choices
+from specplan.samplers import sampler_of
+from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 Section = dict[str, Any]
 
 _MODELS = {"mlp": SequentialMLP, "cnn": SequentialCNN}
-_SAMPLERS = {"simple": SimpleSampler}
 
 
 def graph_from(
@@ -93,8 +92,10 @@ class _Phases:
                 inner = PhaseGroup(entry["group"])
                 self.fill(inner, entry["do"])
                 group.add_group(inner)
-            else:
+            elif "phase" in entry:
                 group.add_phase(self._phase(entry))
+            else:
+                raise ValueError(f"{quoted(entry)} cannot be said by an object of Python")
 
     def _phase(self, entry: Section) -> Phase:
         make = {"train": self._train, "eval": self._eval, "fit": self._fit}.get(entry["phase"])
@@ -103,17 +104,32 @@ class _Phases:
         return make(entry)
 
     def _train(self, entry: Section) -> Phase:
-        own = ("epochs", "sampler", "record")
-        sampler = _sampler(entry["sampler"])
-        sources = [
+        own = ("epochs", "sampler", "inputs", "batch_schedule", "record")
+        return TrainPhase(
+            input_sources=self._trained(entry),
+            n_epochs=entry["epochs"],
+            batch_schedule=entry.get("batch_schedule", "zip_strict"),
+            result_recording=entry["record"],
+            **self._common(entry, own),
+        )
+
+    def _trained(self, entry: Section) -> list[InputBinding]:
+        if "inputs" in entry:
+            return [self._binding(each) for each in entry["inputs"]]
+        sampler = sampler_of(entry["sampler"])
+        return [
             InputBinding.for_training(node, sampler, split=entry.get("split"))
             for node in head_nodes(self._graph, entry.get("active"))
         ]
-        return TrainPhase(
-            input_sources=sources,
-            n_epochs=entry["epochs"],
-            result_recording=entry["record"],
-            **self._common(entry, own),
+
+    def _binding(self, section: Section) -> InputBinding:
+        _check_keys("an input", section, ("node", "from", "split", "sampler", "stream"))
+        return InputBinding.for_training(
+            self._graph.nodes[section["node"]],
+            sampler_of(section["sampler"]),
+            upstream=section["from"],
+            split=section.get("split"),
+            stream=section.get("stream", DEFAULT_STREAM),
         )
 
     def _eval(self, entry: Section) -> Phase:
@@ -228,13 +244,6 @@ def _loss(label: str, section: Section, graph: ModelGraph) -> AppliedLoss:
     node, inputs, weight = (arguments.pop(key) for key in ("node", "args", "weight"))
     loss = Loss(use, loss_kwargs=arguments, backend="torch")
     return AppliedLoss(loss, graph.nodes[node], inputs, weight, label)
-
-
-def _sampler(component: Section) -> SimpleSampler:
-    use, arguments = _parted(component)
-    if use not in _SAMPLERS:
-        raise ValueError(f"the sampler `{use}` has no class in Python")
-    return _SAMPLERS[use](**arguments)
 
 
 def _parted(component: Section) -> tuple[str, Section]:

@@ -63,7 +63,9 @@ def parse_condition(text: str) -> Condition:
     phase, _, metric = name.partition("/")
     if not (phase and metric) or phase != phase.strip() or metric != metric.strip():
         message = f"`{name}` is no metric of a phase, `PHASE/METRIC`"
-        raise ConditionError(message, (start, start + max(len(name), 1)), _EXAMPLE)
+        before, dot, after = name.rpartition(".")
+        hint = f"did you mean `{before}/{after}`?" if dot and "/" not in name else _EXAMPLE
+        raise ConditionError(message, (start, start + max(len(name), 1)), hint)
     right, number = _stripped(text, operator.end(), len(text))
     value = float(number) if _NUMBER.fullmatch(number) else math.nan
     if not math.isfinite(value):

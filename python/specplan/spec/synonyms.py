@@ -32,6 +32,9 @@ SYNONYMS = {
     "scale": "scaler scalers scaling normalize preprocessing transform transforms",
     "fit_on": "fit_to_split fit_split fitted_on",
     "path": "file filename file_name filepath file_path location uri url",
+    "n": "k n_splits n_folds num_folds n_repeats",
+    "folds": "kfold k_fold cross_validation cv stratified_kfold group_kfold",
+    "seeds": "repeats repetitions",
     "ratios": "fractions proportions sizes shares percentages",
     "shapes": "shape dims reshape",
     # nodes, losses, metrics

@@ -14,6 +14,7 @@ from specplan.components.reference import OPEN_KINDS, live_name, parse
 from specplan.errors import SpecError
 from specplan.spec.diagnostics import Diagnostic, Origin, in_text_order
 from specplan.spec.model import components_of, from_value
+from specplan.spec.suggestion import Suggestion
 
 if TYPE_CHECKING:
     from specplan.components import Kind
@@ -75,6 +76,9 @@ def _faults(document: Document) -> list[Diagnostic]:
         problem for problem in document.problems if not _follows_from_the_text(problem, document)
     ]
     joined = _one_for_each_cause([*document.slips, *problems, *faults])
+    if any(_is_for_imports(fault) for fault in faults):
+        # What was not imported is missed everywhere.
+        joined = [fault for fault in joined if fault.code not in ("SP106", "SP204")]
     return in_text_order(joined, document.sources[0].name)
 
 
@@ -84,6 +88,11 @@ def _follows_from_the_text(fault: Diagnostic, document: Document) -> bool:
     return document.cut_before(place) or any(
         _touch(slip.origin, fault.origin) for slip in document.slips if slip.code != "SP002"
     )
+
+
+def _is_for_imports(fault: Diagnostic) -> bool:
+    hint = fault.hint
+    return fault.code == "SP201" and isinstance(hint, Suggestion) and hint.text == "imports"
 
 
 def _touch(first: Origin, second: Origin) -> bool:

@@ -42,6 +42,10 @@ def below(folder: FilePath, path: str) -> FilePath:
     return FilePath(os.path.normpath(folder / path))
 
 
+_MOST_LABELS = 4
+"""Places that one fault shows."""
+
+
 class Context:
     """The input of the passes and the diagnostics that they collect.
 
@@ -85,6 +89,7 @@ class Context:
         self._mended = mended
         self._around_removed = _around(mended.removed)
         self._around_faults: set[Path] = set()
+        self._told: dict[tuple[str, str], int] = {}
 
     @property
     def right(self) -> bool:
@@ -149,6 +154,19 @@ class Context:
         fault = msgspec.structs.replace(fault, labels=(*fault.labels, *labels))
         self.diagnostics.append(fault)
         self._around_faults |= _around([fault.origin.path])
+
+    def error_once(self, code: str, message: str, path: Path, *, hint: str | None = None) -> None:
+        """Report a fault of which there may be many, in the same words: the first, with the places of the others."""
+        first = self._told.setdefault((code, message), len(self.diagnostics))
+        if first == len(self.diagnostics):
+            self.error(code, message, path, hint=hint)
+            return
+        known = self.diagnostics[first]
+        here = self.origin(path)
+        if len(known.labels) < _MOST_LABELS:
+            labels = (*known.labels, Label(origin=here, text="and here"))
+            self.diagnostics[first] = msgspec.structs.replace(known, labels=labels)
+        self._around_faults |= _around([here.path])
 
     def warning(
         self,

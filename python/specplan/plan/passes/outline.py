@@ -28,6 +28,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
         source: the FeatureSet that it reads; read: it with the split, and others that a train phase reads.
         nodes: those that compute; learning: those of them that are trained or fitted.
         measured: what it measures on rows that it does not learn from.
+        undone: the fold or seed that it is in, after which what was learned is as it was before.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
     losses: Chosen
     metrics: Chosen
     measured: tuple[Measured, ...] = ()
+    undone: str | None = None
 
     @property
     def split(self) -> str | None:

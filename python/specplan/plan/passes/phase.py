@@ -265,6 +265,7 @@ class PhaseScheduler:
             losses=losses,
             metrics=metrics,
             measured=tuple(self.measured),
+            undone=next((each.path for each in self.step.passes if each.kind != "pass"), None),
         )
 
     def records(

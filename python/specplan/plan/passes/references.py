@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.plan.dtypes import NUMBERS
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ def _resolve(
     if context.lost(("data", owner)) or context.lost(("graph", "nodes", owner)):
         return None
     if dot:
-        message = f"`{text}`: no FeatureSet `{owner}`; known: {quoted(data)}"
-        context.error("SP301", message, path, hint=did_you_mean(owner, data))
+        message = f"no FeatureSet `{owner}`; known: {quoted(data)}"
+        context.error_once("SP301", message, path, hint=did_you_mean(owner, data))
         return None
     message = f"`{text}` is neither a node nor `FeatureSet.column`; nodes: {quoted(nodes)}"
     context.error("SP301", message, path, hint=did_you_mean(text, [*nodes, *data]))
@@ -139,6 +140,14 @@ def _columns_of(
     known = feature_set.columns
     read = feature_set.read(column)
     if read is not None:
+        held = known.get(column)
+        if held is not None and held.domain == "tags" and held.dtype not in NUMBERS:
+            message = f"`{text}` is {held.dtype}; nodes and targets read numbers"
+            as_numbers = (
+                "write it as numbers, such as the index of a class, where the data are made"
+            )
+            context.error("SP507", message, path, hint=as_numbers)
+            return None
         return ColumnsOf(value=text, feature_set=owner, columns=(read,), joined=False)
     if column == _ALL_FEATURES and not feature_set.features:
         if not context.damaged(("data", owner, "features")):

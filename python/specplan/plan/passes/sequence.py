@@ -32,6 +32,7 @@ class _Sequence:
         self.wired = parts.wired
         self.activity = schedule.activity
         self.outlines = schedule.outlines
+        self.trained_at: dict[str | None, dict[str, list[int]]] = {}
 
     def warn_of_stale_nodes(self) -> None:
         """Nodes that learned from what others gave, and are used after those have changed."""
@@ -39,7 +40,13 @@ class _Sequence:
         stale: dict[str, tuple[Outline, Outline]] = {}
         alternating: set[str] = set()
         told: set[tuple[Path, Path]] = set()
+        outside: tuple[dict[str, Outline], dict[str, tuple[Outline, Outline]]] = ({}, {})
+        undone: str | None = None
         for outline in self.outlines:
+            if outline.undone != undone:
+                if undone is not None:
+                    learned, stale = outside
+                outside, undone = (dict(learned), dict(stale)), outline.undone
             for label in outline.learning:
                 learned[label] = outline
                 if stale.pop(label, None) is not None:
@@ -87,13 +94,10 @@ class _Sequence:
 
     def warn_of_untrained_sources(self) -> None:
         """Train phases that learn from what nodes give before another phase trains these."""
-        trained_at: dict[str, list[int]] = {}
-        for index, outline in enumerate(self.outlines):
-            for label in outline.learning:
-                trained_at.setdefault(label, []).append(index)
         for index, outline in enumerate(self.outlines):
             if not isinstance(outline.spec, TrainSpec):
                 continue
+            trained_at = self._trained_at(outline.undone)
             for label in self.activity.models("torch", outline.nodes):
                 later = trained_at.get(label, [-1])[0]
                 # Nodes that learn once more after that may well have been trained in turns.
@@ -109,18 +113,24 @@ class _Sequence:
                     self.context.warning("SP610", message, outline.place, hint=hint, also=also)
                     break
 
+    def _trained_at(self, undone: str | None) -> dict[str, list[int]]:
+        """The phases that train each node, of those that last, and of those in the same fold or seed."""
+        if undone not in self.trained_at:
+            found = self.trained_at.setdefault(undone, {})
+            for index, outline in enumerate(self.outlines):
+                for label in outline.learning if outline.undone in (None, undone) else ():
+                    found.setdefault(label, []).append(index)
+        return self.trained_at[undone]
+
     def warn_of_early_evaluation(self) -> None:
         """Splits on which a node is evaluated before it is trained, and not after."""
-        first_trained: dict[str, int] = {}
         last_measured: dict[tuple[str, str | None], int] = {}
         for index, outline in enumerate(self.outlines):
-            for label in outline.learning:
-                first_trained.setdefault(label, index)
             for item in outline.measured:
                 last_measured.update({(label, item.split): index for label in item.nodes})
         told: set[int] = set()
         for (label, split), index in last_measured.items():
-            trained = first_trained.get(label, -1)
+            trained = self._trained_at(self.outlines[index].undone).get(label, [-1])[0]
             if index >= trained or index in told or not self.activity.models("torch", [label]):
                 continue
             outline, change = self.outlines[index], self.outlines[trained]

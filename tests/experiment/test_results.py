@@ -278,6 +278,11 @@ def test_what_callbacks_returned_is_found_by_kind_and_place(parts: Parts) -> Non
     assert evaluated.aggregated_losses("MLP") == {
         "mse": results.metrics("val_mse").where(epoch=0).one().value
     }
+    assert evaluated.stacked_tensors("MLP").shape == (15, 1)
+    assert len(evaluated.source_view("MLP")) == 15
+    assert evaluated.n_batches == 1
+    later = results.callbacks(kind="evaluation").where(epoch=1).one()
+    assert not np.array_equal(later.stacked_tensors("MLP"), evaluated.stacked_tensors("MLP"))
     with pytest.raises(
         ValueError, match=r"^there is no kind `metrics`; known: `metric`, .*did you"
     ):

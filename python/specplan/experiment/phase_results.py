@@ -114,7 +114,7 @@ class PhaseResults:
             return ids.mapped(lambda rows: formatted(source.uuids[rows], fmt, domain))
         if not unscale:
             return store.tensors(label, domain, role=role, fmt=fmt)
-        take_back = unscaler(self.run, label, domain)
+        take_back = unscaler(self.run, self.path, label, domain)
         scaled = store.tensors(label, domain, role=role, fmt=None)
         return scaled.mapped(lambda rows: formatted(take_back(rows), fmt, domain))
 
@@ -183,8 +183,7 @@ class PhaseResults:
 
     def metrics(self, name: str | None = None) -> MetricSeries:
         """The logged values by (name, epoch, batch); a batch of None means the whole epoch or phase."""
-        entries = self.metric_store.entries()
-        return entries if name is None else entries.where(name=name)
+        return self.metric_store.entries(name)
 
     def metric_names(self) -> list[str]:
         """Names of the metrics, in the order in which they first occur."""

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def html_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of texts, every one escaped; columns of numbers are set flush right."""
+    """A table of texts, every one escaped; columns of numbers are set flush right.
+
+    Without a caption or names of columns it has none.
+    """
     right = [is_number_column([row[index] for row in rows]) for index in range(len(header))]
     style = [' style="text-align: right"' if flush else "" for flush in right]
     head = "".join(
@@ -25,4 +28,5 @@ def html_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]
         for row in rows
     )
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    names = f"<thead><tr>{head}</tr></thead>" if any(header) else ""
+    return f"<table>{title}{names}<tbody>{body}</tbody></table>"

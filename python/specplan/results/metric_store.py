@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from specplan.results.scalar_series import LossRecord, LossSeries, MetricEntry, MetricSeries
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from specplan.plan.model import Phase
     from specplan.results.open import Run
     from specplan.results.table import Table
@@ -26,32 +28,21 @@ class MetricStore:
 
         return labels_of(self._rows().arrow, "name")
 
-    def entries(self) -> MetricSeries:
-        """All values, by (name, epoch, batch)."""
-        columns = ("name", "epoch", "batch", "value", "node", "split")
-        rows = zip(*(self._rows().arrow.column(name).to_pylist() for name in columns), strict=True)
-        return MetricSeries(
-            ("name", "epoch", "batch"),
-            {
-                (name, epoch, batch): MetricEntry(
-                    name=name,
-                    value=value,
-                    epoch_idx=epoch,
-                    batch_idx=batch,
-                    node=node,
-                    split=split,
-                )
-                for name, epoch, batch, value, node, split in rows
-            },
-        )
+    def entries(self, name: str | None = None) -> MetricSeries:
+        """All values, or those of one metric, by (name, epoch, batch)."""
+        from specplan.results.metrics import select
+
+        rows = self._rows().arrow
+        return _entries(rows if name is None else select(rows, "name", name))
 
     def losses(self, phase: Phase, node: str | None) -> LossSeries:
         """The losses of a phase in each batch, by (epoch, batch, label); of one node or of all."""
         from specplan.plan.model import Train
+        from specplan.results.metrics import of_batches
 
         trains = isinstance(phase, Train)
         chosen = {loss.label: loss for loss in phase.losses if node in (None, loss.node)}
-        entries = self.entries().where(name=chosen, batch=lambda batch: batch is not None)
+        entries = _entries(of_batches(self._rows().arrow, chosen))
         return LossSeries(
             ("epoch", "batch", "label"),
             {
@@ -73,3 +64,22 @@ class MetricStore:
 
     def _rows(self) -> Table:
         return self._run.metrics(phase=self._path)
+
+
+def _entries(rows: pa.Table) -> MetricSeries:
+    columns = ("name", "epoch", "batch", "value", "node", "split")
+    values = zip(*(rows.column(name).to_pylist() for name in columns), strict=True)
+    return MetricSeries(
+        ("name", "epoch", "batch"),
+        {
+            (name, epoch, batch): MetricEntry(
+                name=name,
+                value=value,
+                epoch_idx=epoch,
+                batch_idx=batch,
+                node=node,
+                split=split,
+            )
+            for name, epoch, batch, value, node, split in values
+        },
+    )

@@ -12,7 +12,7 @@ from specplan.results.arrow_arrays import null_where_equal, number, numbers, rep
 from specplan.results.arrow_files import read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -74,6 +74,14 @@ def _column(stored: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 def select(metrics: pa.Table, column: str, label: str) -> pa.Table:
     """The rows of the series that have a label."""
     return metrics.filter(pc.is_in(metrics.column(column), text(label)))
+
+
+def of_batches(metrics: pa.Table, names: Iterable[str]) -> pa.Table:
+    """The rows of some metrics that are values of single batches."""
+    wanted = numbers(np.zeros(metrics.num_rows, np.uint8)).cast(pa.bool_())
+    for name in names:
+        wanted = pc.or_(wanted, pc.is_in(metrics.column("name"), text(name)))
+    return metrics.filter(pc.and_(wanted, pc.is_valid(metrics.column("batch"))))
 
 
 def values_of(metrics: pa.Table, column: str) -> list[Any]:

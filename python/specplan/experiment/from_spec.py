@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from specplan.components.callback import EarlyStopping
+from specplan.components.callback import EarlyStopping, LearningRate
 from specplan.experiment.binding import DEFAULT_STREAM, InputBinding
 from specplan.experiment.eval_phase import EvalPhase
 from specplan.experiment.evaluation import EvalLossMetric, Evaluation
@@ -162,6 +162,8 @@ class _Phases:
     def _callback(self, component: Section) -> PhaseCallback:
         if component["use"] == "early_stopping":
             return msgspec.convert(component, EarlyStopping)
+        if component["use"] == "learning_rate":
+            return msgspec.convert(component, LearningRate)
         if component["use"] == "evaluation":
             return self._evaluation(component)
         found: PhaseCallback = _bound(component, self._live)

@@ -417,6 +417,16 @@ class EarlyStopping(_Part, frozen=True, kw_only=True):
     reducer: Literal["last", "first", "mean", "min", "max", "sum"] = "last"
 
 
+class LearningRate(_Part, frozen=True, kw_only=True):
+    """Factors of the learning rate by the number of the step in the phase (`components.callback`)."""
+
+    schedule: Literal["constant", "linear", "cosine", "exponential", "step"]
+    warmup: int
+    final: float
+    gamma: float
+    every_n_epochs: int
+
+
 class Callback(_Part, frozen=True, kw_only=True):
     """What is called inside a phase: code of the user's, or an object of the program."""
 
@@ -495,6 +505,7 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
     optimizer: Component
     evaluations: tuple[Evaluation, ...] = ()
     early_stopping: EarlyStopping | None = None
+    learning_rate: LearningRate | None = None
     feeds: tuple[Feed, ...] = ()
     schedule: BatchSchedule = "zip_strict"
 
@@ -525,9 +536,14 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
 
 
 class Eval(_Phase, tag_field="phase", tag="eval", frozen=True, kw_only=True):
-    """A forward pass."""
+    """A forward pass.
+
+    Attributes:
+        joined: FeatureSets that are read beside `data`, row by row: the same split, of as many rows.
+    """
 
     batch_size: int | None = None
+    joined: tuple[str, ...] = ()
 
 
 class Fit(_Phase, tag_field="phase", tag="fit", frozen=True, kw_only=True):

@@ -355,11 +355,16 @@ def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
 
 
 def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
-    if not phase.callbacks:
-        return PhaseHooks()
-    from specplan.run.callbacks import PhaseCallbacks
+    found: list[PhaseHooks] = []
+    if isinstance(phase, Train) and phase.learning_rate is not None:
+        from specplan.run.learning_rate import Rates
 
-    return PhaseCallbacks(phase, context).hooks()
+        found.append(Rates(phase, phase.learning_rate, context).hooks())
+    if phase.callbacks:
+        from specplan.run.callbacks import PhaseCallbacks
+
+        found.append(PhaseCallbacks(phase, context).hooks())
+    return joined_inside(found)
 
 
 def _interpreter(phase: Phase) -> Callable[[Any, Context], dict[str, float]]:

@@ -72,7 +72,7 @@ def diff(before: Plan, after: Plan) -> PlanDiff:
 def _names(old: Value, new: Value) -> Iterator[Change]:
     for place in NAMES:
         if place != "id":
-            yield from fields(place, old[place], new[place])
+            yield from fields(place, old[place] or {}, new[place] or {})
     for label in _common(old["data"], new["data"]):
         sources = (value["data"][label]["source"] for value in (old, new))
         paths = [{key: source[key] for key in ("path", "name")} for source in sources]

@@ -28,6 +28,7 @@ Shape = tuple[int, ...]
 RecordMode = Literal["all", "last", "none"]
 Durability = Literal["process", "periodic", "disk"]
 OnError = Literal["stop", "drop"]
+SaveOn = Literal["phase_end", "epoch_end"]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -586,6 +587,21 @@ class Results(_Part, frozen=True, kw_only=True):
     on_error: OnError = "stop"
 
 
+class Checkpoints(_Part, frozen=True, kw_only=True):
+    """When a run makes checkpoints. Never part of the id.
+
+    Attributes:
+        save_on: events after which it always makes one.
+        every_seconds, every_n_steps: between steps of training, this long after the last one.
+        keep: how many stay.
+    """
+
+    save_on: tuple[SaveOn, ...] = ("phase_end",)
+    every_seconds: float | None = None
+    every_n_steps: int | None = None
+    keep: int = 1
+
+
 class Surroundings(_Part, frozen=True, kw_only=True):
     """What has to hold around the code of the user's that a run calls. Never part of the id.
 
@@ -612,6 +628,8 @@ class Plan(_Part, frozen=True, kw_only=True):
     phases: tuple[Phase, ...]
     results: Results = Results()
     code: Surroundings = Surroundings()
+    checkpoint: Checkpoints | None = None
+    """None for checkpoints that take at most a hundredth of the run's time."""
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):

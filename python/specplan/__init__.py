@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from specplan.components.callback import EarlyStopping as EarlyStopping
+    from specplan.components.callback import LearningRate as LearningRate
     from specplan.data.feature_set import FeatureSet as FeatureSet
     from specplan.data.feature_set_view import FeatureSetView as FeatureSetView
     from specplan.data.scalers import Scaler as Scaler
@@ -109,6 +110,7 @@ _MODULES = {
     "FitPhase": "experiment.fit_phase",
     "FitResults": "experiment.phase_results",
     "InputBinding": "experiment.binding",
+    "LearningRate": "components.callback",
     "LocalExperimentTracker": "track.local",
     "Loss": "experiment.loss",
     "MAX_ARTIFACT_SIZE": "track.tracker",
@@ -185,6 +187,7 @@ __all__ = [
     "FitPhase",
     "FitResults",
     "InputBinding",
+    "LearningRate",
     "LocalExperimentTracker",
     "Loss",
     "MLflowTracker",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specplan.components.callback import EarlyStopping
+from specplan.components.callback import EarlyStopping, LearningRate
 from specplan.experiment.evaluation import EvalLossMetric, Evaluation
 from specplan.run.callback import ArtifactResult, Callback, MetricResult
 
@@ -12,5 +12,6 @@ __all__ = [
     "EarlyStopping",
     "EvalLossMetric",
     "Evaluation",
+    "LearningRate",
     "MetricResult",
 ]

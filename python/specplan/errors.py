@@ -10,6 +10,8 @@
     ├── StoreError         records are damaged, or could not be written
     └── ArchiveError       an archive is damaged, unsafe, of another kind, or does not fit what it is loaded with
 
+`RunStopped` is a `KeyboardInterrupt`: Ctrl-C ended a run that can be resumed.
+
 Wrong arguments of a Python call are `TypeError` or `ValueError`, as everywhere in Python.
 """
 
@@ -97,6 +99,10 @@ class RunError(SpecplanError):
 
 class DirtyGitError(RunError):
     """A run may not start: the repository has uncommitted changes, and `dirty_git` is `error`."""
+
+
+class RunStopped(KeyboardInterrupt):
+    """Ctrl-C ended a run between two steps, and `specplan.resume` goes on with it."""
 
 
 class StoreError(SpecplanError):

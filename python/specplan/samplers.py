@@ -9,6 +9,7 @@ import msgspec
 
 from specplan.components.sampler import Condition
 from specplan.spec.arguments import checked_list, written
+from specplan.spec.wording import choices
 
 __all__ = [
     "NSampler",
@@ -300,7 +301,15 @@ SAMPLERS: Mapping[str, type[Sampler]] = {
 
 
 def sampler_of(component: Mapping[str, Any]) -> Sampler:
-    """The sampler that a spec writes as `component`, with all arguments written out."""
+    """The sampler that a spec writes as `component`.
+
+    Raises:
+        TypeError: it has no such argument.
+        ValueError: there is no such sampler, or an argument has a value that is not allowed.
+    """
+    if component["use"] not in SAMPLERS:
+        known = choices(str(component["use"]), SAMPLERS)
+        raise ValueError(f"there is no sampler `{component['use']}`; known: {known}")
     arguments = {name: _as_object(value) for name, value in component.items() if name != "use"}
     return SAMPLERS[component["use"]](**arguments)
 

@@ -14,6 +14,8 @@ from specplan import (
     EvalLossMetric,
     EvalPhase,
     Evaluation,
+    Experiment,
+    LearningRate,
     Loss,
     MetricResult,
     SimpleSampler,
@@ -175,3 +177,31 @@ def test_wrong_arguments_are_told(parts: Parts) -> None:
         ValueError, match=r"^`eval` has callbacks, which an Evaluation cannot call$"
     ):
         Evaluation(evaluation)
+
+
+def test_a_spec_has_all_of_it(parts: Parts) -> None:
+    metrics = [EvalLossMetric(parts.loss, "sum", name="total"), EvalLossMetric(parts.loss)]
+    watch = Evaluation.from_split("eval", "test", run_on_start=True, metrics=metrics)
+    rate = LearningRate(schedule="linear", warmup=2)
+    parts.experiment.execution_plan.add_phase(train(parts, watch, EarlyStopping(), rate))
+    spec = parts.experiment.to_spec()
+    again = Experiment.from_spec(spec, [parts.feature_set])
+    assert again.to_spec() == spec
+
+
+def test_the_learning_rate_changes_from_step_to_step(parts: Parts) -> None:
+    rates: list[float] = []
+
+    class Looking(Callback):
+        def on_batch_end(self, experiment: Any) -> None:  # type: ignore[override]
+            (group,) = experiment._live.state.optimizer.param_groups
+            rates.append(group["lr"])
+
+    rate = LearningRate(schedule="step", gamma=0.5)
+    parts.experiment.run_phase(train(parts, Looking(), rate, n_epochs=3))
+    assert rates == [0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025]
+    rates.clear()
+    parts.experiment.run_phase(train(parts, Looking(), n_epochs=1))
+    assert rates == [0.01, 0.01]
+    with pytest.raises(ValueError, match=r"^callback `learning_rate`: `schedule`: Invalid enum"):
+        train(parts, LearningRate(schedule="sudden"))  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from specplan import (
     NSampler,
     Optimizer,
     PairedSampler,
+    PhaseGroup,
     RunError,
     SequentialMLP,
     SimilarityCondition,
@@ -24,6 +25,7 @@ from specplan import (
     TrainPhase,
     TripletSampler,
 )
+from specplan.experiment.from_spec import fill_from
 from specplan.samplers import sampler_of
 from tests.experiment.parts import mse
 
@@ -276,3 +278,16 @@ def test_the_execution_plan_is_replaced_where_that_is_said() -> None:
     experiment.set_execution_plan([], overwrite=True)
     assert experiment.execution_plan is plan
     assert plan.all == []
+
+
+def test_phases_are_made_again_from_their_spec() -> None:
+    experiment, nodes = two_heads()
+    samplers = [SimpleSampler(8, group_by="cell"), SimpleSampler(16, shuffle=True)]
+    phase = train(nodes, samplers, batch_schedule="zip_cycle", n_epochs=2)
+    spec = phase.spec()
+    group = PhaseGroup("again")
+    graph = experiment.model_graph
+    assert graph is not None
+    losses = {loss.label: loss.spec() for loss in phase.losses}
+    fill_from(group, {"losses": losses, "plan": [spec]}, graph, {})
+    assert group.get_train_phase("train").spec() == spec

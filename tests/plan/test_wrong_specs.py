@@ -91,8 +91,8 @@ ONE_FAULT: dict[str, Edits] = {
     ),
     "SP307_phase_of_two": (
         ("  optimizer", "    Both: {merge: {use: concat}, input: [Enc, Other.pair]}\n  optimizer"),
-        ("graph:\n", "  Other: {source: {use: parquet, path: data/cells.parquet}, features: [pair]}\ngraph:\n"),
-        ("  - group: deep", "  - {phase: eval, label: two, active: [Both]}\n  - group: deep"),
+        ("graph:\n", "  Other: {source: {use: parquet, path: data/cells.parquet}, features: [pair], splits: {use: random, ratios: {train: 0.5, val: 0.5}}}\ngraph:\n"),
+        ("  - group: deep", "  - {phase: eval, label: two, split: train, active: [Both]}\n  - group: deep"),
     ),
     "SP401_estimator": (("ensemble:RandomForestRegressor", "ensemble:RandomForestRegresor"),),
     "SP403_argument_of_estimator": (("n_estimators: 5", "n_estimatorz: 5"),),

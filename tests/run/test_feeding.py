@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 import torch
 
+from specplan._native import StoreReader
+from specplan.errors import SpecError
 from specplan.plan.compile import compile_mapping
 from specplan.run.builder import Builder
 from specplan.run.context import Context
 from specplan.run.feeding import Feeding
 from specplan.run.state import State
 from specplan.run.tables import read_tables
+from tests.run.specs import recorded, run, values
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from specplan.plan.model import Compiled
 
 TRIPLET = {
@@ -122,3 +127,89 @@ def test_epochs_differ_and_are_the_same_again() -> None:
     epochs = [torch.cat([rows[0] for _, rows in fed.epoch(epoch)]) for epoch in (0, 1, 0)]
     assert [torch.equal(one, other) for one, other in pairwise(epochs)] == [False, False]
     assert torch.equal(epochs[0], epochs[2])
+
+
+def joined(rows: int, **phase: Any) -> Compiled:
+    """Two encoders of rows of `A`, 50 of them, and of `B`, joined by a head."""
+    rng = np.random.default_rng(0)
+    tables = {
+        "a": {"x": rng.standard_normal((50, 4)), "y": rng.standard_normal(50)},
+        "b": {"z": rng.standard_normal((rows, 3))},
+    }
+    encoder = {"use": "mlp", "output_shape": [4]}
+    spec = {
+        "specplan": 1,
+        "experiment": {"id": "tests"},
+        "run": {"threads": 1},
+        "data": {
+            "A": {
+                "source": {"use": "memory", "name": "a"},
+                "features": ["x"],
+                "targets": ["y"],
+            },
+            "B": {"source": {"use": "memory", "name": "b"}, "features": ["z"]},
+        },
+        "graph": {
+            "nodes": {
+                "One": {"model": encoder, "input": "A.x"},
+                "Two": {"model": encoder, "input": "B.z"},
+                "Both": {"merge": {"use": "concat"}, "input": ["One", "Two"]},
+                "Head": {"model": {"use": "mlp"}, "input": "Both", "target": "A.y"},
+            },
+            "optimizer": {"use": "adam"},
+        },
+        "losses": {"mse": {"use": "mse", "node": "Head"}},
+        "metrics": {"rmse": {"use": "rmse", "node": "Head"}},
+        "plan": [
+            {"phase": "train", "label": "train", "losses": ["mse"], **phase},
+            {"phase": "eval", "label": "eval", "losses": ["mse"], "metrics": ["rmse"]},
+        ],
+    }
+    return compile_mapping(spec, tables=tables)
+
+
+def heads(**sampler: Any) -> list[dict[str, Any]]:
+    return [{"node": node, "sampler": {**SIMPLE, **sampler}} for node in ("One", "Two")]
+
+
+def test_rows_of_two_feature_sets_meet_in_a_node(tmp_path: Path) -> None:
+    made = joined(50, inputs=heads(batch_size=16, seed=3))
+    outcome = run(made, tmp_path)
+    for label in ("A", "B"):
+        (channel,) = (
+            each
+            for each in StoreReader.open(str(outcome.folder.records)).tensors()
+            if (each.phase, each.node, each.field) == ("train", label, "sample_id")
+        )
+        ids = np.concatenate([channel.at(position) for position in range(channel.batches)])
+        assert np.array_equal(ids, np.random.default_rng([3, 0]).permutation(50))
+    assert recorded(outcome, "eval", "outputs")[0].shape == (50, 1)
+    assert values(outcome, "eval", "rmse")[0] == pytest.approx(
+        values(outcome, "eval", "mse")[0] ** 0.5, rel=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "inputs", "codes"),
+    [
+        (50, heads(batch_size=16), []),
+        (40, heads(batch_size=16), ["SP307", "SP723"]),
+        (50, [heads(batch_size=16)[0], heads(batch_size=8)[1]], ["SP723"]),
+        (50, heads(batch_size=16)[:1], ["SP720"]),
+    ],
+)
+def test_rows_that_meet_are_as_many(
+    rows: int, inputs: list[dict[str, Any]], codes: list[str]
+) -> None:
+    try:
+        joined(rows, inputs=inputs)
+        found = []
+    except SpecError as error:
+        found = sorted({fault.code for fault in error.diagnostics})
+    assert found == codes
+
+
+def test_inputs_that_take_turns_do_not_meet() -> None:
+    with pytest.raises(SpecError, match="Both reads several inputs, which take turns") as caught:
+        joined(50, inputs=heads(batch_size=16), batch_schedule="alternate_cycle")
+    assert [fault.code for fault in caught.value.diagnostics] == ["SP723"]

@@ -25,6 +25,7 @@ from specplan import (
 from specplan.errors import DataError, PlanError
 from specplan.experiment.plan import compile as compile_spec
 from specplan.plan.canonical import canonical, read_plan, write_plan
+from specplan.plan.diff import diff
 from specplan.plan.verify import verify
 from specplan.results.scalers import Learned
 from specplan.run.context import split_of
@@ -70,6 +71,33 @@ def test_folds_that_a_scaler_does_not_learn_from_share_one() -> None:
     group = {**FOLDS, "do": [train()]}
     (table,) = read_tables(compiled(group, scale=[{**STANDARD, "fit_on": "test"}])).values()
     assert table.folds == {}
+
+
+@pytest.mark.parametrize(
+    ("scaler", "splits", "expected"),
+    [
+        ({"use": "standard", "fit_on": "known"}, "known", "`known`"),
+        ({"use": "standard", "fit_on": "train"}, "train", None),
+        ({"use": "negate"}, "known", None),
+    ],
+)
+def test_folds_that_leave_out_what_a_scaler_learns_from(
+    scaler: dict[str, Any], splits: str, expected: str | None
+) -> None:
+    cut = {"use": "random", "ratios": {splits: 0.8, "test": 0.2}, "seed": 1}
+    group = {**FOLDS, "for_each": {"use": "folds", "n": 4, "of": [splits]}, "do": [train()]}
+    plan = compiled(group, splits=cut, scale=[{**scaler, "columns": ["x"]}])
+    found = [item.message for item in plan.warnings if item.code == "SP516"]
+    said = f"the scaler learns from {expected}, also from rows that a fold leaves out"
+    assert found == ([said] if expected else [])
+
+
+def test_plans_that_scale_otherwise_are_told_apart() -> None:
+    first = compiled(train(), scale=[STANDARD, ON_TARGET]).plan
+    second = compiled(train(), scale=[{**STANDARD, "with_mean": False, "fit_on": "test"}]).plan
+    text = str(diff(first, second))
+    for said in ("scaler 1", "with_mean", "fit_on", "scaler 2"):
+        assert said in text
 
 
 def test_a_run_keeps_what_its_scalers_learned(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 
@@ -185,6 +185,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
+@settings(deadline=None)
 def test_values_come_back_as_they_were(value: Any) -> None:
     tensors: dict[str, torch.Tensor] = {}
     packed = json.loads(encode(pack(value, tensors, "value")))

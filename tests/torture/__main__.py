@@ -18,6 +18,7 @@ from tests.torture import (
     power,
     real_runs,
     replay,
+    resumes,
     training,
 )
 from tests.torture.figures import Row, Size, update
@@ -41,6 +42,7 @@ TIERS: dict[str, Tier] = {
     "disks": disks.rows,
     "compaction": compaction.rows,
     "training": training.rows,
+    "resumes": resumes.rows,
     "mutation": mutation.rows,
     "lives": lives.rows,
 }

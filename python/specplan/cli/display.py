@@ -47,6 +47,9 @@ class Lines:
         self._folder = folder
         self._write(f"run {folder.parent.name}/{run_id} in {folder}")
 
+    def resumed(self, place: str) -> None:
+        self._write(f"goes on at {place}")
+
     def warned(self, warning: Diagnostic) -> None:
         self._write(render(warning))
 

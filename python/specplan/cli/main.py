@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from specplan.errors import DataError, SpecplanError
+from specplan.errors import DataError, RunStopped, SpecplanError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ VERBS = {
     "schema": "Print the JSON schema of specs.",
     "trust": "Trust code of your own, so that runs may execute it.",
     "run": "Run a spec or a plan.",
+    "resume": "Go on with a run that was stopped or killed.",
     "run-experiment": "Run a function of your own with a YAML file.",
     "experiments": "List experiments, or watch them.",
     "list": "List the runs below a root.",
@@ -43,6 +44,7 @@ VERBS = {
 }
 """Each verb is the `command` of the module with its name, imported when it is called."""
 
+CAN_BE_RESUMED = 75
 BROKEN_PIPE = 128 + 13
 
 
@@ -160,6 +162,9 @@ def _invoke(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except RunStopped:
+        click.echo(err=True)
+        return CAN_BE_RESUMED
     except KeyboardInterrupt:
         click.echo(err=True)
         return 128 + signal.SIGINT

@@ -60,6 +60,9 @@ class Progress:
         self._print(f"run {folder.parent.name}/{run_id} in {folder}")
         self._bars.start()
 
+    def resumed(self, place: str) -> None:
+        self._print(f"goes on at {place}")
+
     def warned(self, warning: Diagnostic) -> None:
         self._print(render(warning))
 

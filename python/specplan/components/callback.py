@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from specplan.components.component import Component, Positive
+from specplan.components.component import Component, NonNegative, Positive
 
 
 class Evaluation(Component, frozen=True, tag="evaluation"):
@@ -88,3 +88,29 @@ class EarlyStopping(Component, frozen=True, tag="early_stopping"):
             description="Whether some epoch has to produce the metric. Where it is missing, nothing has improved."
         ),
     ] = True
+
+
+class LearningRate(Component, frozen=True, tag="learning_rate"):
+    """Change the learning rate from step to step: a factor of that of the optimizer, which the phase ends with.
+
+    The factor is a function of the number of the step, so a resumed run goes on with the same one.
+    """
+
+    schedule: Annotated[
+        Literal["constant", "linear", "cosine", "exponential", "step"],
+        Meta(description="How the factor goes from 1 to `final`, or falls by `gamma`."),
+    ] = "constant"
+    warmup: Annotated[
+        int, Meta(ge=0, description="First steps in which the factor rises to 1.", examples=[100])
+    ] = 0
+    final: Annotated[
+        NonNegative,
+        Meta(description="Factor of the last step, of linear and cosine.", examples=[0.1]),
+    ] = 0.0
+    gamma: Annotated[
+        NonNegative,
+        Meta(description="Factor between epochs, of exponential and step.", examples=[0.5]),
+    ] = 0.1
+    every_n_epochs: Annotated[
+        Positive, Meta(description="Epochs between two falls, of step.", examples=[10])
+    ] = 1

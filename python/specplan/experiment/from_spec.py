@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from specplan.components.callback import EarlyStopping
+from specplan.components.callback import EarlyStopping, LearningRate
 from specplan.experiment.binding import DEFAULT_STREAM, InputBinding
 from specplan.experiment.eval_phase import EvalPhase
-from specplan.experiment.evaluation import Evaluation
+from specplan.experiment.evaluation import EvalLossMetric, Evaluation
 from specplan.experiment.fit_phase import FitPhase
 from specplan.experiment.graph import ModelGraph, ModelNode, Optimizer
 from specplan.experiment.loss import AppliedLoss, Loss
@@ -162,14 +162,16 @@ class _Phases:
     def _callback(self, component: Section) -> PhaseCallback:
         if component["use"] == "early_stopping":
             return msgspec.convert(component, EarlyStopping)
+        if component["use"] == "learning_rate":
+            return msgspec.convert(component, LearningRate)
         if component["use"] == "evaluation":
             return self._evaluation(component)
         found: PhaseCallback = _bound(component, self._live)
         return found
 
     def _evaluation(self, component: Section) -> Evaluation:
-        known = ("use", "split", "losses", "every_n_epochs", "as", "batch_size")
-        _check_keys("callback `evaluation`", component, known)
+        known = ("use", "split", "losses", "every_n_epochs", "as", "batch_size", "run_on_start")
+        _check_keys("callback `evaluation`", component, (*known, "record", "means", "sums"))
         phase = EvalPhase(
             component.get("as") or component["split"],
             [
@@ -179,8 +181,19 @@ class _Phases:
             [self._losses[label] for label in component["losses"]],
             batch_size=component.get("batch_size"),
         )
-        every = component["every_n_epochs"]
-        return Evaluation(phase, every_n_epochs=every, name=component.get("as"))
+        reducers: Mapping[str, Literal["mean", "sum"]] = {"means": "mean", "sums": "sum"}
+        metrics = [
+            EvalLossMetric(self._losses[label], reducer, name)
+            for key, reducer in reducers.items()
+            for name, label in component[key].items()
+        ]
+        return Evaluation(
+            phase,
+            every_n_epochs=component["every_n_epochs"],
+            run_on_start=component["run_on_start"],
+            metrics=metrics,
+            name=component.get("as"),
+        )
 
 
 def _node(

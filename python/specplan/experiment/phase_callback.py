@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from specplan.components.callback import EarlyStopping
+from specplan.components.callback import EarlyStopping, LearningRate
 from specplan.run.callback import Callback
 from specplan.run.callbacks import check_hooks
 from specplan.spec.arguments import written
@@ -25,7 +25,7 @@ class Between(Protocol):
         """It as an entry of `callbacks` in a spec."""
 
 
-PhaseCallback = Callback | EarlyStopping | Between
+PhaseCallback = Callback | EarlyStopping | LearningRate | Between
 
 
 def check_callback(callback: PhaseCallback) -> None:
@@ -37,14 +37,17 @@ def check_callback(callback: PhaseCallback) -> None:
     """
     if isinstance(callback, Callback):
         check_hooks(callback)
-    elif isinstance(callback, EarlyStopping):
+    elif isinstance(callback, EarlyStopping | LearningRate):
         # Its class is the declaration itself, which checks what is read and not what is called.
-        written("callback", "early_stopping", msgspec.structs.asdict(callback))
+        use = str(callback.__struct_config__.tag)
+        written("callback", use, msgspec.structs.asdict(callback))
 
 
 def label_of(callback: PhaseCallback) -> str:
     """The label, which is unique in a phase."""
-    return type(callback).__name__ if isinstance(callback, EarlyStopping) else callback.label
+    if isinstance(callback, EarlyStopping | LearningRate):
+        return type(callback).__name__
+    return callback.label
 
 
 def live_name(phase: str, callback: Callback) -> str:
@@ -56,6 +59,9 @@ def spec_of_callback(phase: str, callback: PhaseCallback) -> dict[str, Any]:
     """The callback of a phase as an entry of `callbacks` in a spec."""
     if isinstance(callback, Callback):
         return {"use": f"live:{live_name(phase, callback)}"}
+    if isinstance(callback, LearningRate):
+        rate: dict[str, Any] = msgspec.to_builtins(callback)
+        return rate
     if isinstance(callback, EarlyStopping):
         # What no epoch is known to produce, a callback may give; without it nothing improves.
         component: dict[str, Any] = msgspec.to_builtins(callback)

@@ -114,7 +114,7 @@ class PhaseResults:
             return ids.mapped(lambda rows: formatted(source.uuids[rows], fmt, domain))
         if not unscale:
             return store.tensors(label, domain, role=role, fmt=fmt)
-        take_back = unscaler(self.run, label, domain)
+        take_back = unscaler(self.run, self.path, label, domain)
         scaled = store.tensors(label, domain, role=role, fmt=None)
         return scaled.mapped(lambda rows: formatted(take_back(rows), fmt, domain))
 

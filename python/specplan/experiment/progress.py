@@ -84,6 +84,9 @@ class Watched:
         self.folder = folder
         self._bars.expect(plan.experiment.id, [each for each in plan.phases if self._shows(each)])
 
+    def resumed(self, place: str) -> None:
+        """Bars begin where the run goes on; there is nothing to add."""
+
     def warned(self, warning: Diagnostic) -> None:
         """Warn as Python does: a program may turn it into an error."""
         warnings.warn(str(warning), stacklevel=2)

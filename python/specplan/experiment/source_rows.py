@@ -10,6 +10,7 @@ from specplan.data.column_names import TRANSFORMED
 from specplan.data.context import active_context
 from specplan.data.feature_set import FeatureSet
 from specplan.errors import RunError
+from specplan.results.scalers import Learned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,11 +59,13 @@ def feature_set(run: Run, label: str) -> FeatureSet:
     return known[label]
 
 
-def unscaler(run: Run, node: str, domain: str) -> Callable[[Any], NDArray[Any]]:
-    """What takes the scalers of a node's target back from outputs or targets.
+def unscaler(run: Run, path: str, node: str, domain: str) -> Callable[[Any], NDArray[Any]]:
+    """What takes the scalers of a node's target back from outputs or targets of the phase at `path`.
+
+    The run knows what its scalers learned; those of the program's own have to be in the active context.
 
     Raises:
-        RunError: the FeatureSet is not in the active context.
+        RunError: the FeatureSet is not there.
         ValueError: the node has no target, or other values are asked for.
     """
     target = run.plan.graph.nodes[node].target
@@ -70,7 +73,13 @@ def unscaler(run: Run, node: str, domain: str) -> Callable[[Any], NDArray[Any]]:
         raise ValueError(
             f"only outputs and targets of a node with a target can be unscaled, not {domain} of `{node}`"
         )
-    source = feature_set(run, target.value.partition(".")[0])
+    label = target.value.partition(".")[0]
+    data = run.plan.data[label]
+    if set(target.columns) & data.scaled.keys():
+        phase = next(phase for phase in run.plan.phases if phase.path == path.partition("@")[0])
+        learned, fold = Learned(run.folder, run.plan), data.fold_path_of(phase.passes)
+        return lambda rows: learned.unscaled(rows, label, target.columns, fold=fold)
+    source = feature_set(run, label)
     known = source.keys("targets")
     # A plan calls the scaled form of a column `key.transformed`.
     keys = [

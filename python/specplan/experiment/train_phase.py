@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-from specplan.components.callback import EarlyStopping
+from specplan.components.callback import EarlyStopping, LearningRate
 from specplan.experiment.binding import InputBinding
 from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
 from specplan.experiment.evaluation import Evaluation
@@ -43,7 +43,7 @@ class TrainPhase(Phase):
         batch_schedule: how batches of bindings that are not read together make steps: "zip_strict" and
             "zip_cycle" have one of each in a step, "alternate_strict" and "alternate_cycle" one of them
             after the other; strict ends with the shortest, cycle begins shorter ones again.
-        callbacks: each a Callback, an Evaluation or an EarlyStopping.
+        callbacks: each a Callback, an Evaluation, an EarlyStopping or a LearningRate.
         checkpointing: when the state is put aside while the phase goes on.
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
 
@@ -54,7 +54,7 @@ class TrainPhase(Phase):
     """
 
     kind: ClassVar[str] = "train"
-    built_in: ClassVar[tuple[type, ...]] = (Evaluation, EarlyStopping)
+    built_in: ClassVar[tuple[type, ...]] = (Evaluation, EarlyStopping, LearningRate)
 
     def __init__(  # noqa: PLR0913 -- as documented
         self,

@@ -20,7 +20,7 @@ from specplan.spec.diagnostics import Origin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-NAMES = ("id", "experiment", "results", "code")
+NAMES = ("id", "experiment", "results", "code", "checkpoint")
 """Parts of a plan that change no result: they are left out of its id."""
 _SOURCE_NAMES = ("path", "name")
 # Made with the module: msgspec crashes where two threads are the first to decode a type.

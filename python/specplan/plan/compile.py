@@ -11,6 +11,7 @@ from specplan.plan.analyse import analyse
 from specplan.plan.canonical import canonical, pointer_to
 from specplan.plan.model import (
     Call,
+    Checkpoints,
     Compiled,
     Experiment,
     Graph,
@@ -184,6 +185,9 @@ def _plan(spec: Spec, parts: Parts, schedule: Schedule) -> Plan:
         ),
         phases=schedule.phases,
         results=Results(**msgspec.structs.asdict(spec.results)),
+        checkpoint=None
+        if spec.checkpoint is None
+        else Checkpoints(**msgspec.structs.asdict(spec.checkpoint)),
         code=_surroundings(spec, schedule.phases),
     )
     return canonical(plan)

@@ -79,7 +79,7 @@ def _notes(bill: Cost) -> Iterator[str]:
     yield "FLOPs once: of one forward pass over all rows"
     yield "memory: an estimate, beside what Python and its libraries take; in total that of the largest phase"
     yield "records: on the disk when the run is over; tables: at most, beside the records"
-    yield "checkpoints: none; cache: none, every phase is computed anew"
+    yield "cache: none, every phase is computed anew"
 
 
 def _said_of(phase: PhaseCost) -> Iterator[str]:

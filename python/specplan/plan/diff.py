@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -71,7 +72,7 @@ def diff(before: Plan, after: Plan) -> PlanDiff:
 def _names(old: Value, new: Value) -> Iterator[Change]:
     for place in NAMES:
         if place != "id":
-            yield from fields(place, old[place], new[place])
+            yield from fields(place, old[place] or {}, new[place] or {})
     for label in _common(old["data"], new["data"]):
         sources = (value["data"][label]["source"] for value in (old, new))
         paths = [{key: source[key] for key in ("path", "name")} for source in sources]
@@ -157,7 +158,17 @@ def _data(place: str, old: Value, new: Value) -> Iterator[Change]:
         elif before != after:
             yield Change(place=f"split {name}", name="rows", before=before, after=after)
     yield from _order(f"{place}, splits", list(sizes[0]), list(sizes[1]))
+    yield from _scalers(place, old["scale"], new["scale"])
     yield from fields(f"{place}, folds", old["folds"], new["folds"])
+
+
+def _scalers(place: str, old: list[Value], new: list[Value]) -> Iterator[Change]:
+    for number, (before, after) in enumerate(zip_longest(old, new), start=1):
+        scaler = f"{place}, scaler {number}"
+        components = [each and each["component"] for each in (before, after)]
+        yield from _optional(scaler, *components)
+        if before and after:
+            yield from fields(scaler, before, after, but=("component",))
 
 
 def _columns(place: str, old: Value, new: Value) -> Iterator[Change]:

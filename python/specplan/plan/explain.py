@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Data,
         Fold,
         Guard,
+        LearningRate,
         Node,
         Objective,
         Phase,
@@ -207,7 +208,8 @@ def _phase(plan: Plan, phase: Phase, number: int, same_as: int) -> Iterator[str]
             yield from _train(phase)
         case Eval():
             batches = "at once" if phase.batch_size is None else f"{phase.batch_size} at a time"
-            yield f"  computes {_names(phase.nodes)}, {batches}"
+            beside = f", with the rows of {_names(phase.joined)}" if phase.joined else ""
+            yield f"  computes {_names(phase.nodes)}, {batches}{beside}"
         case Fit():
             kept = ", then frozen" if phase.freeze_after_fit else ""
             yield f"  fits {_names(phase.fitted)}{kept}"
@@ -252,6 +254,20 @@ def _train(phase: Train) -> Iterator[str]:
         yield f"  computes without training {_names(others)}"
 
 
+def _learning_rate(rule: LearningRate) -> str:
+    start = [f"rises for {count(rule.warmup, 'step')}"] if rule.warmup else []
+    match rule.schedule:
+        case "constant":
+            rest = "then stays" if start else "stays"
+        case "linear" | "cosine":
+            rest = f"{rule.schedule} to {rule.final:g} of itself in the last step"
+        case "exponential":
+            rest = f"times {rule.gamma:g} after each epoch"
+        case "step":
+            rest = f"times {rule.gamma:g} after every {count(rule.every_n_epochs, 'epoch')}"
+    return ", ".join([*start, rest])
+
+
 def _between(phase: Train) -> Iterator[str]:
     for evaluation in phase.evaluations:
         every = evaluation.every_n_epochs
@@ -260,6 +276,8 @@ def _between(phase: Train) -> Iterator[str]:
             when += " and before the first"
         series = ", ".join(evaluation.measured) or "no metrics"
         yield f"  {when}: evaluate split {evaluation.split}, {count(evaluation.rows, 'row')}: {series}"
+    if phase.learning_rate is not None:
+        yield f"  learning rate: {_learning_rate(phase.learning_rate)}"
     stopping = phase.early_stopping
     if stopping is not None:
         back = ", then the best weights are put back" if stopping.restore_best else ""

@@ -28,6 +28,7 @@ Shape = tuple[int, ...]
 RecordMode = Literal["all", "last", "none"]
 Durability = Literal["process", "periodic", "disk"]
 OnError = Literal["stop", "drop"]
+SaveOn = Literal["phase_end", "epoch_end"]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -416,6 +417,16 @@ class EarlyStopping(_Part, frozen=True, kw_only=True):
     reducer: Literal["last", "first", "mean", "min", "max", "sum"] = "last"
 
 
+class LearningRate(_Part, frozen=True, kw_only=True):
+    """Factors of the learning rate by the number of the step in the phase (`components.callback`)."""
+
+    schedule: Literal["constant", "linear", "cosine", "exponential", "step"]
+    warmup: int
+    final: float
+    gamma: float
+    every_n_epochs: int
+
+
 class Callback(_Part, frozen=True, kw_only=True):
     """What is called inside a phase: code of the user's, or an object of the program."""
 
@@ -494,6 +505,7 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
     optimizer: Component
     evaluations: tuple[Evaluation, ...] = ()
     early_stopping: EarlyStopping | None = None
+    learning_rate: LearningRate | None = None
     feeds: tuple[Feed, ...] = ()
     schedule: BatchSchedule = "zip_strict"
 
@@ -524,9 +536,14 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
 
 
 class Eval(_Phase, tag_field="phase", tag="eval", frozen=True, kw_only=True):
-    """A forward pass."""
+    """A forward pass.
+
+    Attributes:
+        joined: FeatureSets that are read beside `data`, row by row: the same split, of as many rows.
+    """
 
     batch_size: int | None = None
+    joined: tuple[str, ...] = ()
 
 
 class Fit(_Phase, tag_field="phase", tag="fit", frozen=True, kw_only=True):
@@ -570,6 +587,21 @@ class Results(_Part, frozen=True, kw_only=True):
     on_error: OnError = "stop"
 
 
+class Checkpoints(_Part, frozen=True, kw_only=True):
+    """When a run makes checkpoints. Never part of the id.
+
+    Attributes:
+        save_on: events after which it always makes one.
+        every_seconds, every_n_steps: between steps of training, this long after the last one.
+        keep: how many stay.
+    """
+
+    save_on: tuple[SaveOn, ...] = ("phase_end",)
+    every_seconds: float | None = None
+    every_n_steps: int | None = None
+    keep: int = 1
+
+
 class Surroundings(_Part, frozen=True, kw_only=True):
     """What has to hold around the code of the user's that a run calls. Never part of the id.
 
@@ -596,6 +628,8 @@ class Plan(_Part, frozen=True, kw_only=True):
     phases: tuple[Phase, ...]
     results: Results = Results()
     code: Surroundings = Surroundings()
+    checkpoint: Checkpoints | None = None
+    """None for checkpoints that take at most a hundredth of the run's time."""
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.components.sampler import columns_of
-from specplan.plan.model import Train
+from specplan.plan.model import Eval, Train
 from specplan.plan.sampled import declared_sampler
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def splits_read(
 
 def _splits_of(phase: Phase) -> dict[str, set[str | None]]:
     splits: dict[str, set[str | None]] = {phase.data: {phase.split}}
+    if isinstance(phase, Eval):
+        splits |= {label: {phase.split} for label in phase.joined}
     if isinstance(phase, Train):
         for feed in phase.feeds:
             splits.setdefault(feed.data, set()).add(feed.split)

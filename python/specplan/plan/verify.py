@@ -282,7 +282,12 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
         place, f"reads the wrong rows of {phase.data}", that=phase.rows == rows and phase.rows > 0
     )
     expect(place, "has no steps", that=phase.steps > 0)
-    read = {phase.data} if not isinstance(phase, Train) else {f.data for f in phase.all_feeds}
+    read = {phase.data}
+    if isinstance(phase, Train):
+        read = {feed.data for feed in phase.all_feeds}
+    for label in phase.joined if isinstance(phase, Eval) else ():
+        _check_joined(plan, phase, label, place)
+        read.add(label)
     _check_nodes(plan, phase.nodes, read, place)
     _check_objectives(plan, (*phase.losses, *phase.metrics), phase.nodes, place)
     _check_components_of(phase, place)
@@ -304,6 +309,13 @@ def _check_phase(plan: Plan, phase: Phase, place: str) -> None:
             _check_batch_size(phase, place)
 
 
+def _check_joined(plan: Plan, phase: Phase, label: str, place: str) -> None:
+    data = plan.data.get(label)
+    sizes = {} if data is None else data.sizes_in(data.fold_of(phase.passes))
+    rows = data.rows if data is not None and phase.split is None else sizes.get(phase.split or "")
+    expect(place, f"reads the wrong rows of {label}", that=rows == phase.rows)
+
+
 def _check_call(phase: Call, place: str) -> None:
     if phase.function.code is None:
         raise PlanError(f"{place} does not say which code it calls")
@@ -322,6 +334,10 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
         _check_seed(feed.sampler.seed, place)
     check_feeds(plan, phase, place)
     _check_component("optimizer", phase.optimizer, place)
+    rate = phase.learning_rate
+    if rate is not None:
+        right = 0 <= rate.warmup < phase.epochs * phase.steps and rate.every_n_epochs > 0
+        expect(place, "has an impossible schedule of the learning rate", that=right)
     for evaluation in phase.evaluations:
         label = evaluation.data or phase.data
         data = plan.data.get(label)
@@ -345,7 +361,9 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
 def _sources(phase: Phase) -> set[str]:
     """Under which names the numbers of rows are recorded."""
     feeds = phase.all_feeds if isinstance(phase, Train) else ()
-    return {phase.data, *(f.data for f in feeds), *(n for f in feeds for n in f.nodes)}
+    joined = phase.joined if isinstance(phase, Eval) else ()
+    heads = (label for feed in feeds for label in feed.nodes)
+    return {phase.data, *joined, *(feed.data for feed in feeds), *heads}
 
 
 def _check_record(

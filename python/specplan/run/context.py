@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from specplan.data.table import Table
     from specplan.plan.model import Data, Phase, Plan
     from specplan.run.call import Prepared
+    from specplan.run.checkpoints import Checkpoints
     from specplan.run.display import Display
     from specplan.run.interruption import Interruption
     from specplan.run.program import Split
@@ -33,6 +34,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     display: Display
     interruption: Interruption
+    checkpoints: Checkpoints
     calls: Mapping[str, Prepared] = {}
     hooks: Hooks = Hooks()
     subjects: Subjects = Subjects()

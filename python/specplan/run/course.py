@@ -24,13 +24,25 @@ COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
 
 
 class Course:
-    """Follows the phases of a plan, which must be begun and ended in order, skipped ones too."""
+    """Follows the phases of a plan, which must be begun and ended in order, skipped ones too.
+
+    Attributes:
+        kept: the states with which the open groups began, by path.
+        values: what the phases that were run have measured, as they left it.
+    """
 
     def __init__(self, plan: Plan, state: State) -> None:
         self._plan = plan
         self._state = state
-        self._kept: dict[str, Snapshot] = {}
-        self._measured: dict[str, Mapping[str, float]] = {}
+        self.kept: dict[str, Snapshot] = {}
+        self.values: dict[str, Mapping[str, float]] = {}
+
+    def restore(
+        self, kept: Mapping[str, Snapshot], values: Mapping[str, Mapping[str, float]]
+    ) -> None:
+        """Be where another course was when it had these."""
+        self.kept = dict(kept)
+        self.values = dict(values)
 
     def begin(self, position: int) -> str | None:
         """Make the state that with which the phase begins; returns why it is skipped, if it is."""
@@ -46,7 +58,7 @@ class Course:
 
     def measured(self, phase: Phase, values: Mapping[str, float]) -> None:
         """What a phase that was run has measured, as it left it."""
-        self._measured[phase.path] = values
+        self.values[phase.path] = values
 
     def end(self, position: int) -> None:
         """Put back the state with which a group began where the phase was the last of all passes."""
@@ -55,13 +67,13 @@ class Course:
         going_on = {each.group for each in after}
         for each in reversed(phases[position].passes):
             if each.group not in going_on and each.kind != "pass":
-                self._state.go_back(self._kept.pop(each.group))
+                self._state.go_back(self.kept.pop(each.group))
 
     def _begin_pass(self, each: Pass) -> None:
-        if each.group in self._kept:
-            self._state.go_back(self._kept[each.group])
+        if each.group in self.kept:
+            self._state.go_back(self.kept[each.group])
         else:
-            self._kept[each.group] = self._state.capture()
+            self.kept[each.group] = self._state.capture()
         if each.seed is not None:
             self._state.renew(self._plan, self._trained_in(each), each.seed)
 
@@ -77,10 +89,10 @@ class Course:
 
     def _refusal(self, guard: Guard) -> str | None:
         """Why a guard keeps a phase from being run, in words; None where it does not."""
-        ran = [path for path in guard.phases if path in self._measured]
+        ran = [path for path in guard.phases if path in self.values]
         if not ran:
             return f"{guard.phases[-1]} was skipped"
-        value = self._measured[ran[-1]].get(guard.metric, math.nan)
+        value = self.values[ran[-1]].get(guard.metric, math.nan)
         if COMPARISONS[guard.op](value, guard.value) == guard.holds:
             return None
         no = "not " if guard.holds else ""

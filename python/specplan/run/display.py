@@ -20,8 +20,11 @@ class Display(Protocol):
     def run_started(self, plan: Plan, run_id: str, folder: Path) -> None:
         """The run folder exists and is being written."""
 
+    def resumed(self, place: str) -> None:
+        """The run is not new; `place` says where it goes on. Called after `run_started`."""
+
     def warned(self, warning: Diagnostic) -> None:
-        """The data have something odd that the compiler has not told. Called before the first phase."""
+        """Something is odd that the compiler has not told."""
 
     def phase_started(self, phase: Phase) -> None:
         """A phase begins."""
@@ -49,6 +52,7 @@ class Silent:
     """Shows nothing."""
 
     def run_started(self, plan: Plan, run_id: str, folder: Path) -> None: ...
+    def resumed(self, place: str) -> None: ...
     def warned(self, warning: Diagnostic) -> None: ...
     def phase_started(self, phase: Phase) -> None: ...
     def progressed(self, phase: Phase, epoch: int, step: int) -> None: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -47,6 +47,7 @@ class Stopper:
     Attributes:
         epochs: how many epochs it has seen.
         kept_epoch: the epoch whose weights the phase would leave behind if it ended now.
+        snapshot: the state at that epoch, where it is to be put back.
     """
 
     def __init__(self, rule: EarlyStopping | None, state: State) -> None:
@@ -56,7 +57,7 @@ class Stopper:
         self._state = state
         self._best = math.inf
         self._waited = 0
-        self._snapshot: Snapshot | None = None
+        self.snapshot: Snapshot | None = None
 
     def saw(self, epoch: int, values: Mapping[str, float]) -> bool:
         """Look at the values of an epoch; True if the phase ends with it."""
@@ -74,20 +75,37 @@ class Stopper:
             self._best = value
             self._waited = 0
             if rule.restore_best:
-                self._snapshot = self._state.capture()
+                self.snapshot = self._state.capture()
         else:
             self._waited += 1
-        if improved or self._snapshot is None:
+        if improved or self.snapshot is None:
             self.kept_epoch = epoch
         return self._waited >= rule.patience
+
+    def values(self) -> dict[str, Any]:
+        """All of it but the snapshot, for a checkpoint."""
+        return {
+            "kept_epoch": self.kept_epoch,
+            "epochs": self.epochs,
+            "best": self._best,
+            "waited": self._waited,
+        }
+
+    def restore(self, values: Mapping[str, Any], snapshot: Snapshot | None) -> None:
+        """Be as `values` was asked for."""
+        self.kept_epoch = values["kept_epoch"]
+        self.epochs = values["epochs"]
+        self._best = values["best"]
+        self._waited = values["waited"]
+        self.snapshot = snapshot
 
     def finish(self, *, planned_epochs: int) -> Ending | None:
         """Put back the weights and the optimizer of the best epoch. The count of steps goes on.
 
         Returns what that changed; None where every epoch was run and the last one's weights stay.
         """
-        if self._snapshot is not None:
-            self._state.go_back(self._snapshot)
+        if self.snapshot is not None:
+            self._state.go_back(self.snapshot)
         early = self.epochs < planned_epochs
         restored = self.kept_epoch if self.kept_epoch + 1 < self.epochs else None
         if self._rule is None or not (early or restored is not None):

@@ -9,7 +9,7 @@ import torch
 
 from specplan.run.batches import batches
 from specplan.run.objectives import weighted_sum
-from specplan.run.program import Program
+from specplan.run.program import Program, Reading
 from specplan.run.progress import Progress
 from specplan.run.recording import bind_records
 from specplan.store.recorder import WHOLE
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from specplan.plan.model import Eval, Fit, Objective
     from specplan.run.context import Context
     from specplan.run.interruption import Interruption
-    from specplan.run.program import Registers
+    from specplan.run.program import Registers, Split
 
     OnBatch = Callable[[int, Registers, NDArray[np.float64]], None]
 
@@ -85,10 +85,28 @@ class Evaluator:
 
 def evaluate(phase: Eval, context: Context) -> dict[str, float]:
     """Run an eval phase; returns what it measured, by name."""
-    split = context.split(phase, phase.split)
     with torch.no_grad():
-        program = Program(context.plan, context.state, split, phase.nodes)
+        program = Program(context.plan, context.state, _readings(phase, context), phase.nodes)
     return measure(phase, program, context, batch_size=phase.batch_size, total="eval_loss")
+
+
+def _readings(phase: Eval, context: Context) -> Split | list[Reading]:
+    """What the nodes of the phase read: one FeatureSet, or several row by row."""
+    if not phase.joined:
+        return context.split(phase, phase.split)
+    nodes = context.plan.graph.nodes
+    return [
+        Reading(
+            split=context.split(phase, phase.split, label),
+            data=label,
+            nodes=frozenset(
+                name
+                for name in phase.nodes
+                if any(read.columns and read.feature_set == label for read in nodes[name].inputs)
+            ),
+        )
+        for label in (phase.data, *phase.joined)
+    ]
 
 
 def measure(

@@ -7,10 +7,14 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from specplan.errors import RunStopped
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+CAN_BE_RESUMED = 75
+"""Exit code of a run that a signal ended and `mlx resume` goes on with."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -41,6 +45,10 @@ class Interruption:
         self.requested = number
         if self._at_once:
             self.deliver()
+
+    def stopped(self) -> BaseException:
+        """What ends a run that can be resumed."""
+        return RunStopped() if self.requested == signal.SIGINT else SystemExit(CAN_BE_RESUMED)
 
     def deliver(self) -> None:
         """Raise what a signal asked for: KeyboardInterrupt for SIGINT, SystemExit for SIGTERM."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,24 @@ class Position:
         self.sums: NDArray[np.float64] = np.zeros(series)
         self.measured: dict[str, float] = {}
         self.kept: dict[str, float] = {}
+
+    def values(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        return {
+            "epoch": self.epoch,
+            "steps": self.steps,
+            "sums": self.sums,
+            "measured": self.measured,
+            "kept": self.kept,
+        }
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Be where `values` was asked for."""
+        self.epoch = values["epoch"]
+        self.steps = values["steps"]
+        self.sums[:] = values["sums"]
+        self.measured = dict(values["measured"])
+        self.kept = dict(values["kept"])
 
     def next_epoch(self) -> None:
         """The open epoch is over, with all that comes after its last step."""

@@ -12,10 +12,11 @@ import msgspec
 from specplan.errors import DataError, RunError, SpecplanError, StoreError
 from specplan.plan.by_feed import has_one_table
 from specplan.plan.model import Call, Eval, Fit, Train
-from specplan.plan.own_code import admit, admit_live
+from specplan.plan.own_code import admit, admit_live, live_components
 from specplan.plan.streams import seed_of
 from specplan.plan.verify import verify
 from specplan.run.call import prepared
+from specplan.run.checkpoints import Checkpoints
 from specplan.run.context import Context
 from specplan.run.course import Course
 from specplan.run.environment import environment, versions
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from specplan.data.table import Table
     from specplan.plan.model import Compiled, Phase, Plan
     from specplan.run.display import Display
+    from specplan.store.checkpoints import Checkpoint
     from specplan.store.layout import RunFolder
     from specplan.store.run_files import Journal
 
@@ -89,10 +92,66 @@ def run_plan(
         KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM, at the end of the step; what was
             recorded is on file and the run is marked interrupted.
     """
-    plan = compiled.plan
-    verify(plan)
+    verify(compiled.plan)
     git = git_state(compiled.folder, without=[root])
-    check_clean(git, plan.code.dirty_git)
+    check_clean(git, compiled.plan.code.dirty_git)
+
+    has_state = state is not None and bool(state.nodes)
+
+    def begin(tables: Mapping[str, Table]) -> Beginning:
+        found = versions()
+        journal = create_run(
+            root,
+            compiled,
+            environment=environment(git, found),
+            versions=found,
+            given_state=has_state,
+            learned=learned_of(tables),
+            elsewhere=elsewhere,
+        )
+        return Beginning(journal, _recorder(journal, compiled.plan))
+
+    return execute(
+        compiled,
+        begin,
+        display=display,
+        state=state,
+        trust=trust,
+        hooks=hooks,
+        subjects=subjects,
+    )
+
+
+class Beginning(msgspec.Struct, frozen=True):
+    """The folder of a run that is about to begin, or to go on.
+
+    Attributes:
+        resumed: the checkpoint to go on from, and its folder.
+        place: where that is, in words; None for a new run.
+    """
+
+    journal: Journal
+    recorder: Recorder
+    resumed: tuple[Checkpoint, Path] | None = None
+    place: str | None = None
+
+
+def execute(
+    compiled: Compiled,
+    begin: Callable[[Mapping[str, Table]], Beginning],
+    *,
+    display: Display,
+    state: State | None,
+    trust: bool,
+    hooks: Hooks,
+    subjects: Subjects,
+) -> Outcome:
+    """Read and check the data of a plan, then `begin`, which makes or opens the folder, then run the phases.
+
+    Raises:
+        The errors of `run_plan`, and those of `begin`.
+    """
+    plan = compiled.plan
     admitted = admit(compiled, trust=trust)
     admit_live(compiled, fresh=state is None)
     try:
@@ -112,31 +171,36 @@ def run_plan(
         interruptible() as interruption,
     ):
         live.add_nodes(plan)
-        found = versions()
-        journal = create_run(
-            root,
-            compiled,
-            environment=environment(git, found),
-            versions=found,
-            learned=learned_of(tables),
-            elsewhere=elsewhere,
-        )
+        beginning = begin(tables)
+        journal, recorder = beginning.journal, beginning.recorder
         context = Context(
             plan=plan,
             tables=tables,
             state=live,
-            recorder=_recorder(journal, plan),
+            recorder=recorder,
             journal=journal,
             display=display,
             interruption=interruption,
+            checkpoints=Checkpoints(
+                plan=plan,
+                tables=tables,
+                state=live,
+                recorder=recorder,
+                journal=journal,
+                display=display,
+                interruption=interruption,
+                course=Course(plan, live),
+            ),
             calls=calls,
             hooks=hooks,
             subjects=subjects,
         )
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
+        if beginning.place is not None:
+            display.resumed(beginning.place)
         for warning in warnings:
             display.warned(warning)
-        _run_to_end(context)
+        _run_to_end(context, beginning)
     return Outcome(folder=journal.folder, run_file=journal.run_file, state=live)
 
 
@@ -181,12 +245,17 @@ def _recorder(journal: Journal, plan: Plan) -> Recorder:
         raise
 
 
-def _run_to_end(context: Context) -> None:
+def _run_to_end(context: Context, beginning: Beginning) -> None:
     """Run the phases; whatever happens, close the records and say in run.json how it ended."""
     try:
+        first, is_open = 0, False
+        if beginning.resumed is not None:
+            checkpoint, folder = beginning.resumed
+            context.checkpoints.resume(checkpoint, folder)
+            first, is_open = checkpoint.phase, checkpoint.is_open
         for run_started in context.hooks.run_started:
             run_started(context)
-        _run_phases(context)
+        _run_phases(context, first, is_open=is_open)
         context.recorder.sync()
         for run_ended in context.hooks.run_ended:
             run_ended(context)
@@ -194,6 +263,8 @@ def _run_to_end(context: Context) -> None:
         context.recorder.export_metrics()
     except (KeyboardInterrupt, SystemExit) as exception:
         _end_early(context, Status.INTERRUPTED, exception)
+        if context.interruption.requested is not None and _can_be_resumed(context):
+            raise context.interruption.stopped() from exception
         raise
     except SpecplanError as exception:
         _end_early(context, Status.FAILED, exception)
@@ -206,16 +277,36 @@ def _run_to_end(context: Context) -> None:
     context.display.run_ended(Status.COMPLETED, None)
 
 
-def _run_phases(context: Context) -> None:
-    phases, hooks = context.plan.phases, context.hooks
-    course = Course(context.plan, context.state)
-    for position, phase in enumerate(phases):
-        reason = course.begin(position)
-        for path in entered(phases, position):
+def _can_be_resumed(context: Context) -> bool:
+    """Whether `mlx resume` needs nothing but the folder, and nothing that was done is done again by user's code."""
+    plan = context.plan
+    in_call = any(
+        isinstance(phase, Call) and context.journal.is_interrupted(phase.path)
+        for phase in plan.phases
+    )
+    given_state = context.journal.run_file.given_state
+    return is_portable(plan) and not in_call and (context.checkpoints.exist() or not given_state)
+
+
+def is_portable(plan: Plan) -> bool:
+    """Whether a plan runs without objects of the program that compiled it."""
+    sources = (data.source.use for data in plan.data.values())
+    return not live_components(plan) and "memory" not in sources
+
+
+def _run_phases(context: Context, first: int, *, is_open: bool) -> None:
+    """Run the phases from the index `first` on, of which that may be open already."""
+    phases, hooks, course = context.plan.phases, context.hooks, context.checkpoints.course
+    for position in range(first, len(phases)):
+        phase = phases[position]
+        context.checkpoints.phase_begins(position)
+        goes_on = is_open and position == first
+        reason = None if goes_on else course.begin(position)
+        for path in [] if goes_on else entered(phases, position):
             for group_started in hooks.group_started:
                 group_started(path, context)
         if reason is None:
-            course.measured(phase, _run_phase(phase, context))
+            course.measured(phase, _run_phase(phase, context, goes_on=goes_on))
         else:
             context.journal.phase_skipped(phase.path, reason)
             context.display.phase_skipped(phase, reason)
@@ -223,13 +314,15 @@ def _run_phases(context: Context) -> None:
         for path in left(phases, position):
             for group_ended in hooks.group_ended:
                 group_ended(path, context)
+        context.checkpoints.phase_ended(position)
 
 
-def _run_phase(phase: Phase, context: Context) -> dict[str, float]:
+def _run_phase(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, float]:
     context.interruption.deliver()
-    context.journal.phase_started(phase.path)
+    if not goes_on:
+        context.journal.phase_started(phase.path)
     context.display.phase_started(phase)
-    for phase_started in context.hooks.phase_started:
+    for phase_started in () if goes_on else context.hooks.phase_started:
         phase_started(phase, context)
     started = time.perf_counter()
     with seeded(seed_of(context.plan.numerics.seed, f"phase/{phase.path}/global")):
@@ -262,11 +355,16 @@ def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
 
 
 def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
-    if not phase.callbacks:
-        return PhaseHooks()
-    from specplan.run.callbacks import PhaseCallbacks
+    found: list[PhaseHooks] = []
+    if isinstance(phase, Train) and phase.learning_rate is not None:
+        from specplan.run.learning_rate import Rates
 
-    return PhaseCallbacks(phase, context).hooks()
+        found.append(Rates(phase, phase.learning_rate, context).hooks())
+    if phase.callbacks:
+        from specplan.run.callbacks import PhaseCallbacks
+
+        found.append(PhaseCallbacks(phase, context).hooks())
+    return joined_inside(found)
 
 
 def _interpreter(phase: Phase) -> Callable[[Any, Context], dict[str, float]]:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import RunError, StoreError
-from specplan.plan.canonical import write_atomically
 from specplan.plan.model import Component  # noqa: TC001 -- msgspec reads the annotation
 from specplan.run.state import Kept, Snapshot
 from specplan.run.state_values import encode, pack, unpack
@@ -111,7 +110,7 @@ def write_snapshot(snapshot: Snapshot, folder: Path, *, trusted: Collection[str]
         digests=digests,
     )
     plain = json.loads(encode(msgspec.to_builtins(index)))
-    write_atomically(folder / INDEX, encode_checked(plain))
+    (folder / INDEX).write_bytes(encode_checked(plain))
 
 
 def read_snapshot(state: State, folder: Path, *, trusted: Collection[str] = ()) -> Snapshot:
@@ -121,7 +120,7 @@ def read_snapshot(state: State, folder: Path, *, trusted: Collection[str] = ()) 
     index = _read_index(folder)
     for name, digest in index.digests.items():
         _check_digest(folder, name, digest)
-    weights = _read_tensors(folder, WEIGHTS)
+    weights = read_tensors(folder, WEIGHTS)
     modules = {
         label: {name: weights[f"{label}.{name}"] for name in names}
         for label, names in index.modules.items()
@@ -157,7 +156,7 @@ def _packed_optimizer(
 def _unpacked_optimizer(optimizer: _Optimizer | None, folder: Path, state: State) -> Kept | None:
     if optimizer is None:
         return None
-    values = unpack(optimizer.values, _read_tensors(folder, OPTIMIZER))
+    values = unpack(optimizer.values, read_tensors(folder, OPTIMIZER))
     return state.kept_optimizer(optimizer.component, optimizer.groups, values)
 
 
@@ -173,7 +172,8 @@ def _write_tensors(
     digests[name] = file_digest(folder / name)
 
 
-def _read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    """The tensors of a file by name, copied; none where there is no file. Raises StoreError."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
-from specplan.plan.model import Train
+from specplan.plan.model import Eval, Train
 from specplan.run.context import split_of
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def _losses(plan: Plan) -> Iterator[tuple[Phase, str, str | None, Objective]]:
     """Each loss with the FeatureSets and splits on which it may be computed."""
     for phase in plan.phases:
         read = {(phase.data, phase.split)}
+        if isinstance(phase, Eval):
+            read |= {(label, phase.split) for label in phase.joined}
         if isinstance(phase, Train):
             read |= {(feed.data, feed.split) for feed in phase.feeds}
         for loss in phase.losses:

@@ -38,13 +38,14 @@ def train(phase: Train, context: Context) -> dict[str, float]:
         run_epoch = _compile_epoch(phase, feeding, turns, context)
         stopper = Stopper(phase.early_stopping, context.state)
         position = Position(series=1 + len(phase.losses))
+        between_steps = context.checkpoints.enter(position, stopper, context.inside)
         while position.epoch < phase.epochs:
             epoch = position.epoch
             if not position.steps:
                 _begin(epoch, evaluations, context)
             for module in trainable:
                 module.train()
-            values = run_epoch(position)
+            values = run_epoch(position, between_steps)
             for module in trainable:
                 module.eval()
             _end(epoch, evaluations, context, values)
@@ -57,6 +58,8 @@ def train(phase: Train, context: Context) -> dict[str, float]:
             if stop:
                 break
             position.next_epoch()
+            context.checkpoints.epoch_ended()
+        context.checkpoints.leave()
         ending = stopper.finish(planned_epochs=phase.epochs)
         if ending is not None:
             context.journal.training_stopped(str(ending))
@@ -126,12 +129,12 @@ class _Turn:
 
 def _compile_epoch(
     phase: Train, feeding: Feeding, turns: Sequence[_Turn], context: Context
-) -> Callable[[Position], dict[str, float]]:
+) -> Callable[[Position, Callable[[], None]], dict[str, float]]:
     """The loop over the steps of one epoch with everything bound, from a position in it on.
 
-    Returns the epoch's mean losses by name.
+    It takes what is to be called before each step, and returns the epoch's mean losses by name.
     """
-    state, interruption = context.state, context.interruption
+    state = context.state
     optimizer = state.optimizer_for(phase.optimizer)
     names = ["train_loss", *[loss.label for loss in phase.losses]]
     nodes = [None, *[loss.node for loss in phase.losses]]
@@ -143,12 +146,11 @@ def _compile_epoch(
     every_epoch = phase.record == "all" or phase.early_stopping is not None
     values = np.zeros(len(names))
 
-    def run_epoch(position: Position) -> dict[str, float]:
+    def run_epoch(position: Position, between_steps: Callable[[], None]) -> dict[str, float]:
         epoch, first, sums = position.epoch, position.steps, position.sums
         recorded = every_epoch or epoch == phase.epochs - 1
         for batch, (number, rows) in enumerate(feeding.epoch(epoch, first), first):
-            if interruption.requested is not None:
-                interruption.deliver()
+            between_steps()
             turn = turns[number]
             registers = turn.registers
             registers[: len(rows)] = rows

@@ -227,6 +227,7 @@ Entry = PhaseSpec | CallSpec | GroupSpec
 
 Durability = Literal["process", "periodic", "disk"]
 OnError = Literal["stop", "drop"]
+SaveOn = Literal["phase_end", "epoch_end"]
 
 
 class ResultsSpec(_Object, frozen=True, kw_only=True):
@@ -235,6 +236,15 @@ class ResultsSpec(_Object, frozen=True, kw_only=True):
     dir: str | None = None
     durability: Durability = "process"
     on_error: OnError = "stop"
+
+
+class CheckpointSpec(_Object, frozen=True, kw_only=True):
+    """When a run makes checkpoints, from which it can be resumed. Never part of the plan's id."""
+
+    save_on: tuple[SaveOn, ...] = ("phase_end",)
+    every_seconds: Annotated[float, Meta(gt=0)] | None = None
+    every_n_steps: Annotated[int, Meta(ge=1)] | None = None
+    keep: Annotated[int, Meta(ge=1)] = 1
 
 
 class Spec(_Object, frozen=True, kw_only=True):
@@ -249,6 +259,7 @@ class Spec(_Object, frozen=True, kw_only=True):
     metrics: dict[Label, MetricSpec] = {}
     plan: Annotated[tuple[Entry, ...], Meta(min_length=1)]
     results: ResultsSpec = ResultsSpec()
+    checkpoint: CheckpointSpec | None = None
 
 
 def from_value(value: dict[str, Any], *, name: str) -> Spec:

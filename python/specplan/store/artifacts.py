@@ -80,6 +80,10 @@ class ArtifactFolder:
                 raise ValueError(f"`{source}` is neither a file nor a folder")
         return self._save(name, format_of(name, value))
 
+    def remove(self, file: str) -> None:
+        """Remove what was saved as `file`."""
+        _remove(self._path / file)
+
     def sync(self) -> None:
         """Put everything that was saved on disk."""
         for path in self._unsynced:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan._native import Store, export_execution, export_metrics
+from specplan._native import Store, StoreReader, export_execution, export_metrics
 from specplan.errors import StoreError
-from specplan.store.artifacts import ArtifactFolder
+from specplan.store.artifacts import ArtifactFolder, ArtifactRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +37,8 @@ def beside(phase: str, name: str) -> str:
 class Recorder:
     """Writes the records of one session of a run. Hands out bound native methods: steps call nothing else.
 
-    A session after the first goes on with the store that is there.
+    A session after the first goes on with the store that is there; with `rewind_to` as if nothing had
+    been recorded after that number: later records are hidden, and their artifacts gone.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Recorder:
         results: Results,
         device: str = "cpu",
         session: int = 1,
+        rewind_to: int | None = None,
     ) -> None:
         self._folder = folder
         self._run_id = run_id
@@ -65,14 +67,18 @@ class Recorder:
         opened = (
             partial(Store.create, run_id=run_id)
             if session == 1 or not folder.records.exists()
-            else Store.open
+            else partial(Store.open, rewind_to=rewind_to)
         )
+        files = set() if rewind_to is None else _artifact_files(folder)
         self._store = opened(
             str(folder.records),
             session=session,
             durability=results.durability,
             on_error=results.on_error,
         )
+        if rewind_to is not None:
+            for file in files - _artifact_files(folder):
+                self._artifacts.remove(file)
         self._copies: Copies | None = None
         if device != "cpu":
             from specplan.store.device import Copies, Cuda
@@ -145,6 +151,17 @@ class Recorder:
             text = msgspec.json.encode(row).decode()
             of_epoch, of_batch = (WHOLE if key is None else key for key in (epoch, batch))
             self._record_artifact([text], of_epoch, of_batch)
+
+    def commit(self) -> int:
+        """Put everything that was recorded on disk, and return the number of the last record.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        if self._copies is not None:
+            self._copies.finish()
+        self._artifacts.sync()
+        return self._store.sync(durable=True)
 
     def returned(self, phase: str, row: Mapping[str, Any]) -> None:
         """Keep what a callback returned in a phase: plain values, with its `epoch` and `batch` or None."""
@@ -241,6 +258,18 @@ class Recorder:
 
         shape = tuple(record.shape)
         return DeviceChannel(channel, self._copies, dtype=record.dtype, shape=shape).record
+
+
+def _artifact_files(folder: RunFolder) -> set[str]:
+    """The files of all artifacts that the records tell of."""
+    found: set[str] = set()
+    if not folder.records.exists():
+        return found
+    for channel in StoreReader.open(str(folder.records)).texts():
+        if channel.field == ARTIFACT and not channel.phase and not channel.node:
+            texts = [text for position in range(channel.batches) for text in channel.at(position)]
+            found |= {msgspec.json.decode(text, type=ArtifactRow).file for text in texts}
+    return found
 
 
 class Unopened:

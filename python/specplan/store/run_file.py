@@ -47,7 +47,12 @@ class Status(enum.StrEnum):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """One process lifetime of a run. Times are ISO 8601 in UTC."""
+    """One process lifetime of a run. Times are ISO 8601 in UTC.
+
+    Attributes:
+        checkpoint: number of that from which it went on; None for one that began the run, perhaps anew.
+        changes: what was not as it had been and was allowed to be; bits may differ from there on.
+    """
 
     session: int
     pid: int
@@ -55,6 +60,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str
     started_at: str
     ended_at: str | None = None
+    checkpoint: int | None = None
+    changes: tuple[str, ...] = ()
 
 
 class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +102,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kept_epochs: for each train phase by path, the epoch whose weights it left behind.
         digests: BLAKE3 of the files beside it that never change, by name.
+        given_state: whether it began with the weights of another run.
     """
 
     format: int = 1
@@ -111,6 +119,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     kept_epochs: dict[str, int] = {}
     statistics: dict[str, int] = {}
     digests: dict[str, str] = {}
+    given_state: bool = False
 
     def kept_epoch(self, phase: Phase) -> int | None:
         """The one epoch whose rows count, where a phase records only its last one; None for all."""

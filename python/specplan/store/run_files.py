@@ -73,6 +73,11 @@ class Journal:
         timings = self.run_file.phases
         return any(timing.path == path and timing.ended_at is None for timing in timings)
 
+    def is_interrupted(self, path: str) -> bool:
+        """Whether a phase had begun when the run was interrupted."""
+        timings = self.run_file.phases
+        return any(each.path == path and each.status is Status.INTERRUPTED for each in timings)
+
     def epoch_kept(self, path: str, epoch: int) -> None:
         """A train phase would leave behind the weights of `epoch`. Written with the next change."""
         kept = {**self.run_file.kept_epochs, path: epoch}
@@ -121,7 +126,7 @@ class Journal:
                 raise
 
 
-def create_run(
+def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
     root: Path,
     compiled: Compiled,
     *,
@@ -129,6 +134,7 @@ def create_run(
     versions: Mapping[str, str],
     run_id: str | None = None,
     version: int | None = None,
+    given_state: bool = False,
     learned: Mapping[str, object] | None = None,
     elsewhere: Mapping[str, Path] = {},
 ) -> Journal:
@@ -185,6 +191,7 @@ def create_run(
             digests={
                 path.name: file_digest(path) for path in aside.constant_files if path.exists()
             },
+            given_state=given_state,
         )
         write_atomically(aside.run_file, encode_checked(run_file))
         write_atomically(aside.reserve, bytes(RESERVE_BYTES))
@@ -198,10 +205,22 @@ def create_run(
     return Journal(folder, run_file, drops=plan.results.on_error == "drop")
 
 
-def continue_run(folder: RunFolder, run_file: RunFile, *, versions: Mapping[str, str]) -> Journal:
-    """Begin the next session of a run that no process writes. run.json says so at once."""
-    session = _session(_now(), number=run_file.sessions[-1].session + 1)
-    journal = Journal(folder, run_file)
+def continue_run(
+    folder: RunFolder,
+    run_file: RunFile,
+    *,
+    versions: Mapping[str, str],
+    checkpoint: int | None = None,
+    changes: tuple[str, ...] = (),
+    drops: bool = False,
+) -> Journal:
+    """Begin the next session of a run that no process writes, from what `run_file` says. run.json has it at once."""
+    session = msgspec.structs.replace(
+        _session(_now(), number=run_file.sessions[-1].session + 1),
+        checkpoint=checkpoint,
+        changes=changes,
+    )
+    journal = Journal(folder, run_file, drops=drops)
     journal.continued(session, versions)
     write_atomically(folder.reserve, bytes(RESERVE_BYTES))
     return journal

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from specplan.components.callback import EarlyStopping as EarlyStoppingComponent
 from specplan.components.callback import Evaluation as EvaluationComponent
+from specplan.components.callback import LearningRate as LearningRateComponent
 from specplan.components.metric import (
     R2,
     Accuracy,
@@ -13,7 +14,7 @@ from specplan.components.metric import (
     MeanSquaredErrorMetric,
     RootMeanSquaredError,
 )
-from specplan.plan.model import Callback, EarlyStopping, Evaluation
+from specplan.plan.model import Callback, EarlyStopping, Evaluation, LearningRate
 from specplan.plan.passes.meetings import refuse_roles
 from specplan.plan.passes.outline import Measured
 from specplan.plan.passes.own_component import LiveObject, OwnCode
@@ -100,6 +101,28 @@ def _label(component: OwnCode | LiveObject) -> str:
     if isinstance(component, LiveObject):
         return str(component.value.label)
     return str(component.given.get("label") or component.signature.name)
+
+
+def learning_rate(phase: PhaseScheduler, spec: TrainSpec, steps: int) -> LearningRate | None:
+    """The schedule of a train phase of so many steps, if it has one."""
+    found: LearningRate | None = None
+    for component, path in _callbacks(phase, spec):
+        if not isinstance(component, LearningRateComponent):
+            continue
+        if found is not None:
+            phase.context.error("SP304", "this phase has two callbacks learning_rate", path)
+        if component.warmup >= steps:
+            message = f"the learning rate would rise for {component.warmup} steps, and the phase has {steps}"
+            also = [((*phase.path, "epochs"), "the epochs of the phase")]
+            phase.context.error("SP664", message, (*path, "warmup"), also=also)
+        found = LearningRate(
+            schedule=component.schedule,
+            warmup=component.warmup,
+            final=component.final,
+            gamma=component.gamma,
+            every_n_epochs=component.every_n_epochs,
+        )
+    return found
 
 
 def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> EarlyStopping | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from specplan.components.repetition import Folds
 from specplan.data.folds import fold_size
+from specplan.data.scaler_faults import LEARNING
 from specplan.plan.model import Fold, Split
 from specplan.plan.passes.fold_keys import fold_keys, keyed_sizes, too_few
 from specplan.plan.streams import written_seed_of
@@ -113,7 +114,25 @@ class Cutter:
                     names=(folds.train, folds.val),
                 )
             )
+        if of is not None:
+            self._check_scalers(feature_set, cuts[0], place)
         return cuts
+
+    def _check_scalers(self, feature_set: str, cut: Cut, place: Path) -> None:
+        """Warn of scalers that learn from rows that a fold leaves out."""
+        for index, scale in enumerate(self._context.spec.data[feature_set].scale):
+            whole = scale.fit_on is None and not self._data[feature_set].splits
+            if scale.component["use"] not in LEARNING or not (whole or scale.fit_on in cut.pooled):
+                continue
+            learned_from = "all rows" if scale.fit_on is None else f"`{scale.fit_on}`"
+            message = (
+                f"the scaler learns from {learned_from}, also from rows that a fold leaves out"
+            )
+            where: Path = ("data", feature_set, "scale", index)
+            hint = f"`fit_on: {cut.names[0]}` of a split of that name means, in each fold, its rows"
+            self._context.warning(
+                "SP516", message, where, hint=hint, also=[(place, "folds cut here")]
+            )
 
     def _may_shuffle(self, feature_set: str, place: Path) -> bool:
         """Whether the splitter leaves the order of the rows open, as folds do."""

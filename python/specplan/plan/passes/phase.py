@@ -9,7 +9,7 @@ import msgspec
 from specplan.components.component import Component
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.model import Eval, Fit, Record, Train
-from specplan.plan.passes.callbacks import early_stopping, evaluations, own_callbacks
+from specplan.plan.passes.callbacks import early_stopping, evaluations, learning_rate, own_callbacks
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.feeds import Feeds
 from specplan.plan.passes.meetings import meet, refuse_roles
@@ -199,6 +199,25 @@ class PhaseScheduler:
             names = list(self.data)
         return names[0] if names else None
 
+    def _paired_sources(self, nodes: tuple[str, ...]) -> tuple[str, ...]:
+        """The FeatureSets that an eval phase reads row by row; none where rows do not pair."""
+        names = self.wired.feature_sets(nodes)
+        if len(names) < 2:
+            found = self.source(nodes)
+            return () if found is None else (found,)
+        place = (*self.path, "split" if self.spec.split is not None else "label")
+        rows = {name: self.rows(name, self.spec.split, place) for name in names}
+        if len(set(rows.values())) == 1:
+            return tuple(names)
+        if None not in rows.values():
+            said = ", ".join(f"{name} {count}" for name, count in rows.items())
+            message = (
+                f"this phase reads several FeatureSets row by row, and they differ in rows: {said}"
+            )
+            hint = "list nodes of one FeatureSet in `active`, or their losses only"
+            self.context.error("SP307", message, self.path, hint=hint)
+        return ()
+
     def _warn_of_leak(self, source: str, split: str | None) -> None:
         """Warn of a phase that learns from the rows that its fold leaves out."""
         cut = self.step.cuts.get(source)
@@ -272,7 +291,7 @@ class PhaseScheduler:
         self, source: str, nodes: tuple[str, ...], recorded: set[str]
     ) -> tuple[Record, ...]:
         """What is recorded of a step: the numbers of the rows, and what some nodes give and should give."""
-        records = [Record(node=source, field="sample_id", dtype=_SAMPLE_ID_DTYPE, shape=())]
+        records = [_sample_ids(source)]
         for label in nodes:
             if label not in recorded:
                 continue
@@ -311,6 +330,7 @@ class PhaseScheduler:
             return None
         if not trainable:
             return None
+        rate = learning_rate(self, spec, spec.epochs * fed.steps)
         first = fed.feeds[0]
         records = self._fed_records(fed, met, nodes, losses.carriers)
         read = {"data": first.data, "split": first.split, "records": records}
@@ -323,6 +343,7 @@ class PhaseScheduler:
             optimizer=as_plan(optimizer),
             evaluations=between,
             early_stopping=stopping,
+            learning_rate=rate,
             feeds=fed.feeds if len(fed.feeds) > 1 else (),
             schedule=fed.schedule,
         )
@@ -377,7 +398,9 @@ class PhaseScheduler:
         nodes = self.activity.needed(wanted)
         self.activity.check_fitted(nodes, (), self.path, self.step.guards)
         recorded = losses.carriers | metrics.carriers | self.activity.sinks(nodes)
-        source = self.source(nodes)
+        sources = self._paired_sources(nodes)
+        source = sources[0] if sources else None
+        self.read = tuple((each, spec.split) for each in sources)
         self.measured.append(Measured(path=self.path, split=spec.split, nodes=nodes))
         self._outline(source, nodes, losses, metrics)
         rows = self._rows(source)
@@ -385,7 +408,9 @@ class PhaseScheduler:
         if common is None:
             return None
         steps = -(-common["rows"] // (spec.batch_size or common["rows"]))
-        return Eval(**common, steps=steps, batch_size=spec.batch_size)
+        if common["records"]:
+            common["records"] = (*map(_sample_ids, sources), *common["records"][1:])
+        return Eval(**common, steps=steps, batch_size=spec.batch_size, joined=sources[1:])
 
     def _fit(
         self, spec: FitSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None
@@ -408,3 +433,7 @@ class PhaseScheduler:
         if common is None or not fitted:
             return None
         return Fit(**common, steps=1, fitted=fitted, freeze_after_fit=spec.freeze_after_fit)
+
+
+def _sample_ids(source: str) -> Record:
+    return Record(node=source, field="sample_id", dtype=_SAMPLE_ID_DTYPE, shape=())

@@ -1,0 +1,53 @@
+"""`mlx resume`: going on with a run that was stopped or killed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from specplan.cli.arguments import root_option, trust_option
+from specplan.cli.display import choose_display
+from specplan.cli.run import write_outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@click.argument("run")
+@root_option
+@trust_option
+@click.option(
+    "--allow-changes",
+    is_flag=True,
+    help="Go on though versions, threads or values of the data are not what they were.",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
+def command(
+    run: str, root: Path | None, trust: bool, allow_changes: bool, quiet: bool, as_json: bool
+) -> None:
+    """Go on with RUN, which was stopped or killed, and end as it would have ended without that.
+
+    It goes on in its own folder, from its newest checkpoint, or from its beginning where it has none. A
+    run that is complete is left as it is.
+
+    \b
+    Example:
+      mlx resume digits
+      mlx resume runs/digits/20260101-120000 --allow-changes
+    """
+    from specplan.results.open import open_run
+    from specplan.run.resume import resume_run
+
+    outcome = resume_run(
+        open_run(run, root=root).folder,
+        display=choose_display(quiet=quiet),
+        trust=trust,
+        allow_changes=allow_changes,
+    )
+    if outcome is None:
+        click.echo("the run is complete: there is nothing to resume", err=True)
+        return
+    write_outcome(outcome, as_json=as_json)

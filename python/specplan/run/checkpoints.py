@@ -1,0 +1,335 @@
+"""When a run makes a checkpoint, and what is in it."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from blake3 import blake3
+
+from specplan.errors import RunError
+from specplan.run.located import UNKNOWN
+from specplan.run.state_values import pack, unpack
+from specplan.run.surroundings import surroundings
+from specplan.spec.diagnostics import Diagnostic
+from specplan.store.checkpoints import Checkpoint, CheckpointFolder, write_index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from specplan.data.table import Table
+    from specplan.plan.model import Checkpoints as Policy
+    from specplan.plan.model import Plan
+    from specplan.run.course import Course
+    from specplan.run.display import Display
+    from specplan.run.early_stopping import Stopper
+    from specplan.run.hooks import PhaseHooks
+    from specplan.run.interruption import Interruption
+    from specplan.run.position import Position
+    from specplan.run.state import State
+    from specplan.store.recorder import Recorder
+    from specplan.store.run_files import Journal
+
+SHARE = 0.01
+"""Of the time of a run that checkpoints take where the plan says nothing about them."""
+FIRST_SECONDS = 0.05
+"""What the first checkpoint is expected to take, before one was measured."""
+STORING_BYTES = 100_000_000
+"""A second, for the same purpose."""
+VALUES = "values.safetensors"
+
+
+class Training(msgspec.Struct, frozen=True):
+    """The parts of an open train phase that change from step to step, besides the state."""
+
+    position: Position
+    stopper: Stopper
+    inside: PhaseHooks
+
+
+class Checkpoints:
+    """The checkpoints that one session of a run makes, and the one that it goes on from.
+
+    Attributes:
+        course: which phases are run.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        tables: Mapping[str, Table],
+        state: State,
+        recorder: Recorder,
+        journal: Journal,
+        display: Display,
+        interruption: Interruption,
+        course: Course,
+    ) -> None:
+        self.course = course
+        self._plan = plan
+        self._tables = tables
+        self._state = state
+        self._recorder = recorder
+        self._journal = journal
+        self._display = display
+        self._interruption = interruption
+        self._folder = CheckpointFolder(journal.folder.checkpoints)
+        self._phase = 0
+        self._training: Training | None = None
+        self._resumed: tuple[Checkpoint, Path] | None = None
+        self._data: dict[str, str] | None = None
+        self._schedule = _Schedule(plan.checkpoint, state)
+
+    def exist(self) -> bool:
+        """Whether there is one to go on from."""
+        return bool(self._folder.numbers())
+
+    def resume(self, checkpoint: Checkpoint, folder: Path) -> None:
+        """Bring back the state of a checkpoint; what is inside an open phase follows in `enter`."""
+        from specplan.run.state_file import read_snapshot, read_state
+
+        read_state(self._state, folder / "state")
+        values = _unpacked(checkpoint, folder)
+        self.course.restore(
+            {
+                path: read_snapshot(self._state, folder / name)
+                for path, name in checkpoint.groups.items()
+            },
+            values["measured"],
+        )
+        if checkpoint.is_open:
+            self._resumed = checkpoint, folder
+
+    def phase_begins(self, position: int) -> None:
+        """The phase with this index in the plan begins."""
+        self._phase = position
+        self._training = None
+
+    def phase_ended(self, position: int) -> None:
+        """The phase is over, and with it what follows from it; records and tables are written."""
+        self.phase_begins(position + 1)
+        if position + 1 < len(self._plan.phases) and self._schedule.at_phase_end():
+            self._save()
+
+    def enter(self, position: Position, stopper: Stopper, inside: PhaseHooks) -> Callable[[], None]:
+        """A train phase is about to do its first step, or the one at which the run is resumed.
+
+        Returns what is to be called between two steps.
+        """
+        self._training = training = Training(position, stopper, inside)
+        if self._resumed is not None:
+            checkpoint, folder = self._resumed
+            self._resumed = None
+            _continue(training, self._state, _unpacked(checkpoint, folder), folder)
+        interruption, is_due = self._interruption, self._schedule.is_due
+
+        def between_steps() -> None:
+            if interruption.requested is not None:
+                self._stop()
+            if is_due():
+                self._save()
+
+        return between_steps
+
+    def epoch_ended(self) -> None:
+        """An epoch of the open train phase is over, and another one follows."""
+        if self._schedule.at_epoch_end():
+            self._save()
+
+    def leave(self) -> None:
+        """The steps of the open train phase are over."""
+        self._training = None
+
+    def _stop(self) -> None:
+        """End the run at this step, with a checkpoint."""
+        self._save(at_end=True)
+        self._interruption.deliver()
+
+    def _save(self, *, at_end: bool = False) -> None:
+        started = monotonic()
+        try:
+            commit = self._recorder.commit()
+            number = max(self._folder.numbers(), default=0) + 1
+            with self._folder.writing(number) as folder:
+                write_index(folder, self._filled(folder, commit))
+            self._folder.keep(self._plan.checkpoint.keep if self._plan.checkpoint else 1)
+        except RunError as error:
+            if self._plan.checkpoint is not None and not at_end:
+                raise
+            self._schedule.give_up()
+            self._display.warned(_cannot_be_stored(error))
+            return
+        self._schedule.saved(started, monotonic())
+
+    def _filled(self, folder: Path, commit: int) -> Checkpoint:
+        """Write everything but the index into `folder`."""
+        from specplan.run.state_file import write_snapshot, write_state
+
+        write_state(self._state, folder / "state")
+        groups: dict[str, str] = {}
+        for path, snapshot in self.course.kept.items():
+            groups[path] = f"group-{len(groups)}"
+            write_snapshot(snapshot, folder / groups[path])
+        values: dict[str, Any] = {"measured": self.course.values}
+        if self._training is not None:
+            values |= _values(self._training)
+            if self._training.stopper.snapshot is not None:
+                write_snapshot(self._training.stopper.snapshot, folder / "best")
+        run_file = self._journal.run_file
+        return Checkpoint(
+            plan_id=run_file.plan_id,
+            session=run_file.sessions[-1].session,
+            created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            commit=commit,
+            phase=self._phase,
+            is_open=self._training is not None,
+            groups=groups,
+            values=_packed(values, folder),
+            phases=run_file.phases,
+            kept_epochs=run_file.kept_epochs,
+            surroundings=surroundings(),
+            data=self._digests(),
+        )
+
+    def _digests(self) -> dict[str, str]:
+        if self._data is None:
+            self._data = digests_of(self._tables)
+        return self._data
+
+
+class _Schedule:
+    """When the next checkpoint is due."""
+
+    def __init__(self, policy: Policy | None, state: State) -> None:
+        self._policy = policy
+        self._state = state
+        self._started = monotonic()
+        self._spent = 0.0
+        self._due = 0.0
+        self._due_steps: float = 0
+        self._last_cost: float | None = None
+        self._plan_next(self._started)
+
+    def is_due(self) -> bool:
+        """Whether a checkpoint is to be made between two steps."""
+        return monotonic() >= self._due or self._state.steps >= self._due_steps
+
+    def at_epoch_end(self) -> bool:
+        """Whether one is to be made at the end of an epoch."""
+        return self._policy is not None and "epoch_end" in self._policy.save_on
+
+    def at_phase_end(self) -> bool:
+        """Whether one is to be made at the end of a phase."""
+        if self._policy is None:
+            return monotonic() >= self._due
+        return "phase_end" in self._policy.save_on
+
+    def saved(self, started: float, ended: float) -> None:
+        """A checkpoint was made."""
+        self._last_cost = ended - started
+        self._spent += ended - started
+        self._plan_next(ended)
+
+    def give_up(self) -> None:
+        """There can be none."""
+        self._due = self._due_steps = float("inf")
+
+    def _plan_next(self, now: float) -> None:
+        policy = self._policy
+        if policy is None:
+            self._due = self._started + (self._spent + self._cost()) / SHARE
+            self._due_steps = float("inf")
+            return
+        self._due = float("inf") if policy.every_seconds is None else now + policy.every_seconds
+        every = policy.every_n_steps
+        self._due_steps = float("inf") if every is None else self._state.steps + every
+
+    def _cost(self) -> float:
+        if self._last_cost is not None:
+            return self._last_cost
+        parameters = (p for module in self._state.modules().values() for p in module.parameters())
+        # The weights, and as a rule two numbers more for each that the optimizer keeps.
+        size = 3 * sum(parameter.nbytes for parameter in parameters)
+        return FIRST_SECONDS + size / STORING_BYTES
+
+
+def digests_of(tables: Mapping[str, Table]) -> dict[str, str]:
+    """BLAKE3 of all that is read of each FeatureSet."""
+    found = {}
+    for name, table in tables.items():
+        digest = blake3()
+        for column in sorted(table.columns):
+            digest.update(column.encode())
+            rows = np.ascontiguousarray(table.columns[column])
+            digest.update(rows.reshape(-1).view(np.uint8).data)
+        found[name] = f"b3:{digest.hexdigest()}"
+    return found
+
+
+def _values(training: Training) -> dict[str, Any]:
+    import torch
+
+    return {
+        "position": training.position.values(),
+        "early_stopping": training.stopper.values(),
+        "callbacks": {
+            label: state for states in training.inside.states for label, state in states().items()
+        },
+        "generators": {
+            "torch": torch.get_rng_state(),
+            "numpy": np.random.get_state(),
+            "python": random.getstate(),
+        },
+    }
+
+
+def _continue(training: Training, state: State, values: dict[str, Any], folder: Path) -> None:
+    """Bring an open train phase to where a checkpoint left it."""
+    import torch
+
+    from specplan.run.state_file import read_snapshot
+
+    training.position.restore(values["position"])
+    best = folder / "best"
+    training.stopper.restore(
+        values["early_stopping"], read_snapshot(state, best) if best.is_dir() else None
+    )
+    for resumed in training.inside.resumed:
+        resumed(values["callbacks"])
+    generators = values["generators"]
+    torch.set_rng_state(generators["torch"])
+    np.random.set_state(generators["numpy"])
+    random.setstate(generators["python"])
+
+
+def _packed(values: dict[str, Any], folder: Path) -> Any:
+    from specplan.store.artifact_tensors import write_tensors
+
+    tensors: dict[str, Any] = {}
+    packed = pack(values, tensors, "values")
+    if tensors:
+        write_tensors(folder / VALUES, tensors)
+    return packed
+
+
+def _unpacked(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
+    from specplan.run.state_file import read_tensors
+
+    values: dict[str, Any] = unpack(checkpoint.values, read_tensors(folder, VALUES))
+    return values
+
+
+def _cannot_be_stored(error: RunError) -> Diagnostic:
+    return Diagnostic(
+        code="SP806",
+        message=f"there will be no checkpoint: {error}",
+        origin=UNKNOWN,
+        severity="warning",
+        hint="a run that ends early can only be resumed from its beginning, or from an older checkpoint",
+    )

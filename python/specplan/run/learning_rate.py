@@ -1,0 +1,73 @@
+"""The learning rate of a train phase, set before each step."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from specplan.errors import RunError
+from specplan.run.hooks import PhaseHooks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from specplan.plan.model import Component, LearningRate, Train
+    from specplan.run.context import Context
+    from specplan.run.program import Registers
+
+
+def factor(rule: LearningRate, step: int, *, steps: int, epochs: int) -> float:
+    """The factor of the learning rate in a step of a phase, which has `steps` in each of its `epochs`."""
+    if step < rule.warmup:
+        return (step + 1) / (rule.warmup + 1)
+    way = (step - rule.warmup) / max(1, epochs * steps - 1 - rule.warmup)
+    match rule.schedule:
+        case "constant":
+            return 1.0
+        case "linear":
+            return 1.0 + (rule.final - 1.0) * way
+        case "cosine":
+            return rule.final + (1.0 - rule.final) * (1.0 + math.cos(math.pi * way)) / 2.0
+        case "exponential":
+            return rule.gamma ** (step // steps)
+        case "step":
+            return rule.gamma ** (step // steps // rule.every_n_epochs)
+
+
+class Rates:
+    """Sets the learning rate of every optimizer of a train phase."""
+
+    def __init__(self, phase: Train, rule: LearningRate, context: Context) -> None:
+        self._phase = phase
+        self._rule = rule
+        self._state = context.state
+
+    def hooks(self) -> PhaseHooks:
+        """What the run calls."""
+        return PhaseHooks(
+            batch_started=(self._set,),
+            ended=(self._put_back,),
+            failed=(lambda _: self._scale(1.0),),
+        )
+
+    def _set(self, epoch: int, batch: int, _registers: Registers) -> None:
+        steps, epochs = self._phase.steps, self._phase.epochs
+        self._scale(factor(self._rule, epoch * steps + batch, steps=steps, epochs=epochs))
+
+    def _put_back(self, _values: Mapping[str, float]) -> dict[str, float]:
+        self._scale(1.0)
+        return {}
+
+    def _scale(self, by: float) -> None:
+        component = self._phase.optimizer
+        for group in self._state.optimizer_for(component).param_groups:
+            group["lr"] = _rate(component) * by
+
+
+def _rate(component: Component) -> float:
+    rate = component.args.get("lr")
+    if not isinstance(rate, float | int):
+        raise RunError(
+            f"optimizer `{component.use}` has no argument `lr`, which the callback learning_rate needs"
+        )
+    return float(rate)

@@ -35,6 +35,22 @@ def test_a_new_object_can_get_another_label() -> None:
     assert [feature_set().label for _ in range(3)] == ["S", "S_2", "S_3"]
 
 
+def test_a_block_can_forget_what_is_registered_in_it() -> None:
+    experiment = Experiment("exp")
+    kept = feature_set()
+    other = Experiment("other")
+    with experiment.ctx.temporary() as context:
+        context.registration_policy = "overwrite"
+        feature_set()
+        feature_set("T")
+        assert [each.label for each in experiment.ctx.members(FeatureSet)] == ["S", "T"]
+        Experiment("inside")
+    assert experiment.ctx.members(FeatureSet) == [kept]
+    assert experiment.ctx.registration_policy == "raise"
+    feature_set("U")
+    assert [each.label for each in other.ctx.members(FeatureSet)] == ["U"]
+
+
 def test_a_policy_is_one_of_three() -> None:
     message = "^registration_policy 'keep' is unknown; it is one of `raise`, `overwrite`, `rename`$"
     with pytest.raises(ValueError, match=message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -158,9 +159,13 @@ def run(folder: RunFolder) -> Run:
 
 @pytest.fixture(scope="session")
 def recorded_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run that is not damaged."""
+    """A run that is not damaged, with every file that a run can have."""
     folder = tmp_path_factory.mktemp("verify")
     write_project(folder)
+    spec = json.loads((folder / "line.json").read_text())
+    (feature_set,) = spec["data"].values()
+    feature_set["scale"] = [{"use": "negate", "columns": feature_set["features"]}]
+    (folder / "line.json").write_text(json.dumps(spec))
     subprocess.run(
         [sys.executable, "-m", "specplan.cli.main", "run", "line.json", "--quiet"],
         cwd=folder,

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
+from specplan.code.trust import trust
+from specplan.errors import RunError
 from specplan.plan.explain import explain
 from specplan.plan.model import LearningRate
 from specplan.run.learning_rate import factor
@@ -93,3 +95,20 @@ def test_training_is_that_of_a_hand_written_loop(tmp_path: Path) -> None:
     assert not specs.same_weights(outcome.state.nodes["Net"], other)
     assert outcome.state.optimizer is not None
     assert [group["lr"] for group in outcome.state.optimizer.param_groups] == [0.1]
+
+
+def test_an_optimizer_without_a_rate_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPECPLAN_CONFIG", str(tmp_path / "config"))
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\n\n\nclass Fixed(torch.optim.SGD):\n"
+        "    def __init__(self, params):\n        super().__init__(params, lr=0.1)\n"
+    )
+    trust(file)
+    phase = specs.train(callbacks=[{"use": "learning_rate", "warmup": 2}])
+    plan = specs.compiled(phase, optimizer={"use": "./mine.py:Fixed"}, folder=tmp_path)
+    message = r"^optimizer `./mine.py:Fixed` has no argument `lr`, which the callback learning_rate needs$"
+    with pytest.raises(RunError, match=message):
+        specs.run(plan, tmp_path / "runs")

@@ -95,3 +95,12 @@ def test_one_slip_is_one_problem(right: str, wrong: str) -> None:
         if one != other
     )
     assert parsed.problems[0].span.line == slip
+
+
+def test_two_keys_on_a_line_are_two_lines() -> None:
+    wrong = parse_text(TEXT.replace("seed: 13", "seed: 13, leaks: allow"), "yaml")
+    right = parse_text(TEXT.replace("seed: 13", "seed: 13\n      leaks: allow"), "yaml")
+    assert [problem.message for problem in wrong.problems] == [
+        "a second key begins behind this comma"
+    ]
+    assert wrong.value == right.value

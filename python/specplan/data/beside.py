@@ -18,6 +18,8 @@ def beside(file: Path) -> str | None:
     """The hint for a file that is not there; None where nothing is near."""
     if file.is_dir():
         return _in_folder(file)
+    if "~" in file.parts:
+        return "`~` is not read as your home: write the path from the file that names it"
     if not file.parent.is_dir():
         return "the folder does not exist"
     return did_you_mean(file.name, sorted(entry.name for entry in file.parent.iterdir()))

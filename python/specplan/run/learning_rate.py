@@ -41,22 +41,29 @@ class Rates:
         self._phase = phase
         self._rule = rule
         self._state = context.state
+        self._scaled = False
 
     def hooks(self) -> PhaseHooks:
         """What the run calls."""
         return PhaseHooks(
             batch_started=(self._set,),
-            ended=(self._put_back,),
-            failed=(lambda _: self._scale(1.0),),
+            ended=(self._ended,),
+            failed=(lambda _: self._put_back(),),
         )
 
     def _set(self, epoch: int, batch: int, _registers: Registers) -> None:
         steps, epochs = self._phase.steps, self._phase.epochs
         self._scale(factor(self._rule, epoch * steps + batch, steps=steps, epochs=epochs))
+        self._scaled = True
 
-    def _put_back(self, _values: Mapping[str, float]) -> dict[str, float]:
-        self._scale(1.0)
+    def _ended(self, _values: Mapping[str, float]) -> dict[str, float]:
+        self._put_back()
         return {}
+
+    def _put_back(self) -> None:
+        # A phase that fails may never have had an optimizer.
+        if self._scaled:
+            self._scale(1.0)
 
     def _scale(self, by: float) -> None:
         component = self._phase.optimizer

@@ -165,6 +165,9 @@ def for_list(
     return None
 
 
+_USUAL_SPLITS = {2: ("train", "test"), 3: ("train", "val", "test")}
+
+
 def for_mapping(name: object, value: object) -> Suggestion | str | None:
     """The hint where a mapping is wanted."""
     match value:
@@ -172,6 +175,12 @@ def for_mapping(name: object, value: object) -> Suggestion | str | None:
             return f"nothing stands under `{name}`; is what belongs to it indented more than it?"
         case [*items] if items and all(isinstance(item, dict) for item in items):
             return f"what has a name stands under it: write `{name}: {{NAME: {{...}}}}`, not a list"
+        case [float() | int(), *_] if name == "ratios" and len(value) in _USUAL_SPLITS:
+            shares = dict(zip(_USUAL_SPLITS[len(value)], value, strict=True))
+            said = ", ".join(f"{split}: {share}" for split, share in shares.items())
+            return f"say which split has which share: write `{{{said}}}`"
+        case int() if name == "repeat":
+            return f"say how often at most: write `{{max: {value}}}`"
         case str() if missing := re.fullmatch(r"([A-Za-z_]\w*):(\S.*)", value):
             text = f"{missing[1]}: {missing[2]}"
             return _instead(text, "a space follows the colon", applicability="safe")

@@ -161,11 +161,25 @@ def _meaning_of_key(fault: Fault, key: str) -> str | None:
             component = {"use": fault.component, **value}
             return f"arguments stand beside `use`: write `{fault.written(component)}`"
         return f"write {quoted(value)} without `{key}` around"
+    others = _takers(fault, key)
+    if near(key, fault.free_keys) is None and others:
+        return f"`{key}` is an argument of {quoted(others)}"
     if near(key, fault.free_keys) is None:
         hint = belongs(spec_schema(), key, fault.schema)
         if hint is not None:
             return hint
     return did_you_mean(key, fault.free_keys) or _there_already(fault, key)
+
+
+def _takers(fault: Fault, key: str) -> list[str]:
+    """The components of the same kind that take an argument."""
+    return [
+        name
+        for components in COMPONENTS.values()
+        if fault.component in components
+        for name, component in components.items()
+        if key in component.__struct_fields__
+    ]
 
 
 def _there_already(fault: Fault, key: str) -> str | None:

@@ -233,8 +233,12 @@ def _columns(
             continue
         if name not in headers:
             message = f"{table.called} has no column `{name}`; it has {quoted(headers)}"
-            context.error("SP302", message, place, hint=did_you_mean(name, headers))
-            meant.append(closest(name, headers) or name)
+            words = name.split()
+            unparted = len(words) > 1 and headers.keys() >= set(words)
+            comma = f"a comma is missing: `{', '.join(words)}`"
+            hint = comma if unparted else did_you_mean(name, headers)
+            context.error("SP302", message, place, hint=hint)
+            meant += words if unparted else [closest(name, headers) or name]
             continue
         columns[name] = _column(context, domain, headers[name], table, place)
     # What refers to the column by the name that it has in the file says nothing that is wrong.

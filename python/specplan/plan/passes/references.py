@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -129,7 +130,9 @@ def _resolve(
         context.error_once("SP301", message, path, hint=did_you_mean(owner, data))
         return None
     message = f"`{text}` is neither a node nor `FeatureSet.column`; nodes: {quoted(nodes)}"
-    context.error("SP301", message, path, hint=did_you_mean(text, [*nodes, *data]))
+    owners = [name for name, feature_set in data.items() if text in feature_set.columns]
+    hint = f"did you mean `{owners[0]}.{text}`?" if owners else did_you_mean(text, [*nodes, *data])
+    context.error("SP301", message, path, hint=hint)
     return None
 
 
@@ -165,9 +168,14 @@ def _columns_of(
         context.error("SP302", message, path)
         return None
     message = f"FeatureSet {owner} has no column `{column}`; it has {quoted(known)}"
-    hint = did_you_mean(column, [*known, *([_ALL_FEATURES] if feature_set.features else [])])
+    hint: str | None = did_you_mean(
+        column, [*known, *([_ALL_FEATURES] if feature_set.features else [])]
+    )
     targets = context.spec.data[owner].targets
-    if column in ("target", "targets") and targets:
+    several = [part.strip() for part in re.split(r"[+,]", text)]
+    if len(several) > 1:
+        hint = f"several columns are a list: `[{', '.join(several)}]`"
+    elif column in ("target", "targets") and targets:
         hint = f"name the column, such as `{owner}.{targets[0]}`"
     context.error("SP302", message, path, hint=hint)
     return None

@@ -172,7 +172,7 @@ impl Line<'_> {
 
     /// The width of the dashes of lists that begin on this line.
     fn dashes(&self) -> usize {
-        let content = self.text.trim_start();
+        let content = &self.text[self.margin().len()..];
         content.len() - content.trim_start_matches(['-', ' ']).len()
     }
 
@@ -355,6 +355,32 @@ impl Line<'_> {
         let problem = Problem::syntax(place, message).hint("write `\\\\`");
         let edits = wrong.into_iter();
         Some(edits.fold(problem, |problem, range| problem.edit(range, "\\\\")))
+    }
+
+    /// `seed: 13, shuffle: true`, which is two lines, or the inside of brackets
+    pub(super) fn two_on_a_line(&self) -> Option<Problem> {
+        let (start, content) = self.content();
+        let key = self.key()?;
+        let value = content[key.len()..].strip_prefix(": ")?;
+        let comma = value.find(", ")?;
+        let (first, second) = (&value[..comma], &value[comma + 2..]);
+        let named = second.find(':').is_some_and(|colon| {
+            let name = second[..colon].chars();
+            colon > 0
+                && name
+                    .clone()
+                    .all(|next| next.is_ascii_alphanumeric() || next == '_')
+        });
+        if !named || first.contains(['"', '\'', '{', '[', ' ']) {
+            return None;
+        }
+        let at = start + key.len() + 2 + comma;
+        let indentation = " ".repeat(self.margin().len() + self.dashes());
+        Some(
+            Problem::syntax(at..at + 1, "a second key begins behind this comma")
+                .hint("put it on a line of its own")
+                .edit(at..at + 2, format!("\n{indentation}")),
+        )
     }
 
     /// `title: one: two`

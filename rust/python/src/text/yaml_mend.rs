@@ -150,6 +150,7 @@ fn candidates<'t>(lines: &Lines<'t>, stopped: &Line<'t>) -> Vec<Problem> {
     }
     found.extend(lines.bare_keys(&near));
     found.extend(stopped.extra_bracket());
+    found.extend(stopped.two_on_a_line());
     found.extend(stopped.colon_in_value());
     found.extend(lines.indentations(stopped));
     found

@@ -17,7 +17,7 @@ PUBLIC = """
     Optimizer PairedSampler PhaseGroup PhaseGroupResults PhaseResults Plan PlanError RUN
     ResultRecording ResultsConfig RunError Scaler SequentialCNN SequentialMLP SimilarityCondition
     SimpleSampler SpecError SpecplanError StoreError TorchModelWrapper TrainPhase TrainResults
-    TripletSampler compare_experiments compile log_environment ml_dash_experiment open run_sweep
+    TripletSampler compare_experiments compile log_environment ml_dash_experiment open resume run_sweep
     safe_log_artifact supported_scalers validate_metric
 """
 

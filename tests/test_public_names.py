@@ -80,6 +80,7 @@ PUBLIC = """
     log_environment
     ml_dash_experiment
     open
+    resume
     run_sweep
     safe_log_artifact
     supported_scalers

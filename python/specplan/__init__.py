@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from specplan.experiment.plan import Plan as Plan
     from specplan.experiment.plan import compile as compile  # noqa: A004 -- read as specplan.compile
     from specplan.experiment.plan import open as open  # noqa: A004 -- read as specplan.open
+    from specplan.experiment.plan import resume as resume
     from specplan.experiment.results_config import ResultsConfig as ResultsConfig
     from specplan.experiment.train_phase import ResultRecording as ResultRecording
     from specplan.experiment.train_phase import TrainPhase as TrainPhase
@@ -157,6 +158,7 @@ _MODULES = {
     "log_environment": "track.tracker",
     "ml_dash_experiment": "experiment.decorator",
     "open": "experiment.plan",
+    "resume": "experiment.plan",
     "run_sweep": "track.tracker",
     "safe_log_artifact": "track.tracker",
     "supported_scalers": "data.scalers",
@@ -237,6 +239,7 @@ __all__ = [
     "log_environment",
     "ml_dash_experiment",
     "open",
+    "resume",
     "run_sweep",
     "safe_log_artifact",
     "supported_scalers",

@@ -150,6 +150,47 @@ def compile(  # noqa: A001 -- it is called specplan.compile
     )
 
 
+def resume(
+    run: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] | None = None,
+    tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+    live: Mapping[str, Any] | None = None,
+    allow_changes: bool = False,
+    display: Display | None = None,
+) -> Run:
+    """Go on with a run that was stopped or killed, in its own folder; a complete one is left alone.
+
+    It ends with the bits that it would have had without the interruption.
+
+    Args:
+        run: a run folder; or, below `root`, `<experiment>/<run>`, a run id, or an experiment, which
+            means its newest run.
+        root: folder of all runs; by default $SPECPLAN_HOME, then ./runs.
+        tables: columns of `memory` sources, as they were given to `specplan.compile`.
+        live: objects of the program, as they were given to `specplan.compile`.
+        allow_changes: go on though versions, threads or values of the data are not what they were.
+        display: told how the run goes; by default nobody is.
+
+    Raises:
+        RunError: there is no such run, another process runs it, or it cannot go on with the same bits.
+        DataError: a data file is missing, or not the one that was compiled.
+    """
+    from specplan.results.open import open_run
+    from specplan.run.display import Silent
+    from specplan.run.resume import resume_run
+
+    folder = open_run(Path(run), root=None if root is None else Path(root)).folder
+    resume_run(
+        folder,
+        display=Silent() if display is None else display,
+        tables=tables,
+        live=live,
+        allow_changes=allow_changes,
+    )
+    return open_run(folder.path)
+
+
 def open(  # noqa: A001 -- it is called specplan.open
     run: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None
 ) -> Run:

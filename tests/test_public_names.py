@@ -8,17 +8,84 @@ import pytest
 import specplan
 
 PUBLIC = """
-    AppliedLoss ArchiveError ArtifactResult ArtifactStore CVBinding CVResults Callback
-    Checkpointing CrossValidation DataError DirtyGitAction DirtyGitError EarlyStopping
-    EvalLossMetric EvalPhase EvalResults Evaluation ExecutionStore Experiment ExperimentCallback
-    ExperimentConfig ExperimentManager ExperimentRecord ExperimentRun ExperimentTracker FeatureSet
-    FeatureSetView FitPhase FitResults InputBinding LearningRate LocalExperimentTracker Loss
-    MAX_ARTIFACT_SIZE MLflowTracker MetricResult MetricStore ModelGraph ModelNode NSampler
-    Optimizer PairedSampler PhaseGroup PhaseGroupResults PhaseResults Plan PlanError RUN
-    ResultRecording ResultsConfig RunError Scaler SequentialCNN SequentialMLP SimilarityCondition
-    SimpleSampler SpecError SpecplanError StoreError TorchModelWrapper TrainPhase TrainResults
-    TripletSampler compare_experiments compile log_environment ml_dash_experiment open resume run_sweep
-    safe_log_artifact supported_scalers validate_metric
+    Accelerator
+    AppliedLoss
+    ArchiveError
+    ArtifactResult
+    ArtifactStore
+    CVBinding
+    CVResults
+    Callback
+    Checkpointing
+    ConcatNode
+    CrossValidation
+    DataError
+    DirtyGitAction
+    DirtyGitError
+    EarlyStopping
+    EvalLossMetric
+    EvalPhase
+    EvalResults
+    Evaluation
+    ExecutionStore
+    Experiment
+    ExperimentCallback
+    ExperimentConfig
+    ExperimentManager
+    ExperimentRecord
+    ExperimentRun
+    ExperimentTracker
+    FeatureSet
+    FeatureSetView
+    FitPhase
+    FitResults
+    InputBinding
+    LearningRate
+    LocalExperimentTracker
+    Loss
+    MAX_ARTIFACT_SIZE
+    MLflowTracker
+    MergeStrategy
+    MetricResult
+    MetricStore
+    ModelGraph
+    ModelNode
+    NSampler
+    Optimizer
+    PairedSampler
+    PhaseGroup
+    PhaseGroupResults
+    PhaseResults
+    Plan
+    PlanError
+    RUN
+    ResultRecording
+    ResultsConfig
+    RunError
+    Scaler
+    ScikitModelWrapper
+    SequentialCNN
+    SequentialMLP
+    SimilarityCondition
+    SimpleSampler
+    SpecError
+    SpecplanError
+    StoreError
+    TorchModelWrapper
+    TrainPhase
+    TrainResults
+    TripletSampler
+    compare_experiments
+    compile
+    log_environment
+    ml_dash_experiment
+    open
+    resume
+    run_sweep
+    safe_log_artifact
+    supported_scalers
+    validate_metric
+    wrap_model
 """
 
 

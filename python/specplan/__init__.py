@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from specplan.errors import SpecError as SpecError
     from specplan.errors import SpecplanError as SpecplanError
     from specplan.errors import StoreError as StoreError
+    from specplan.experiment.accelerator import Accelerator as Accelerator
     from specplan.experiment.binding import InputBinding as InputBinding
     from specplan.experiment.checkpointing import Checkpointing as Checkpointing
+    from specplan.experiment.concat_node import ConcatNode as ConcatNode
+    from specplan.experiment.concat_node import MergeStrategy as MergeStrategy
     from specplan.experiment.cross_validation import CrossValidation as CrossValidation
     from specplan.experiment.cross_validation import CVBinding as CVBinding
     from specplan.experiment.cross_validation import CVResults as CVResults
@@ -33,12 +36,12 @@ if TYPE_CHECKING:
     from specplan.experiment.experiment_callback import ExperimentCallback as ExperimentCallback
     from specplan.experiment.fit_phase import FitPhase as FitPhase
     from specplan.experiment.graph import ModelGraph as ModelGraph
-    from specplan.experiment.graph import ModelNode as ModelNode
-    from specplan.experiment.graph import Optimizer as Optimizer
     from specplan.experiment.group_results import PhaseGroupResults as PhaseGroupResults
     from specplan.experiment.history import ExperimentRun as ExperimentRun
     from specplan.experiment.loss import AppliedLoss as AppliedLoss
     from specplan.experiment.loss import Loss as Loss
+    from specplan.experiment.node import ModelNode as ModelNode
+    from specplan.experiment.optimizer import Optimizer as Optimizer
     from specplan.experiment.phase_group import PhaseGroup as PhaseGroup
     from specplan.experiment.phase_results import EvalResults as EvalResults
     from specplan.experiment.phase_results import FitResults as FitResults
@@ -51,9 +54,11 @@ if TYPE_CHECKING:
     from specplan.experiment.results_config import ResultsConfig as ResultsConfig
     from specplan.experiment.train_phase import ResultRecording as ResultRecording
     from specplan.experiment.train_phase import TrainPhase as TrainPhase
+    from specplan.models.sklearn.wrapper import ScikitModelWrapper as ScikitModelWrapper
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
     from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
+    from specplan.models.wrap import wrap_model as wrap_model
     from specplan.results.artifact_store import ArtifactStore as ArtifactStore
     from specplan.results.execution_store import ExecutionStore as ExecutionStore
     from specplan.results.metric_store import MetricStore as MetricStore
@@ -81,6 +86,7 @@ if TYPE_CHECKING:
     from specplan.track.tracker import validate_metric as validate_metric
 
 _MODULES = {
+    "Accelerator": "experiment.accelerator",
     "AppliedLoss": "experiment.loss",
     "ArchiveError": "errors",
     "ArtifactResult": "run.callback",
@@ -89,6 +95,7 @@ _MODULES = {
     "CVResults": "experiment.cross_validation",
     "Callback": "run.callback",
     "Checkpointing": "experiment.checkpointing",
+    "ConcatNode": "experiment.concat_node",
     "CrossValidation": "experiment.cross_validation",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
@@ -116,12 +123,13 @@ _MODULES = {
     "Loss": "experiment.loss",
     "MAX_ARTIFACT_SIZE": "track.tracker",
     "MLflowTracker": "track.mlflow",
+    "MergeStrategy": "experiment.concat_node",
     "MetricResult": "run.callback",
     "MetricStore": "results.metric_store",
     "ModelGraph": "experiment.graph",
-    "ModelNode": "experiment.graph",
+    "ModelNode": "experiment.node",
     "NSampler": "samplers",
-    "Optimizer": "experiment.graph",
+    "Optimizer": "experiment.optimizer",
     "PairedSampler": "samplers",
     "PhaseGroup": "experiment.phase_group",
     "PhaseGroupResults": "experiment.group_results",
@@ -132,6 +140,7 @@ _MODULES = {
     "ResultRecording": "experiment.train_phase",
     "ResultsConfig": "experiment.results_config",
     "RunError": "errors",
+    "ScikitModelWrapper": "models.sklearn.wrapper",
     "Scaler": "data.scalers",
     "SequentialCNN": "models.torch.sequential",
     "SequentialMLP": "models.torch.sequential",
@@ -154,11 +163,13 @@ _MODULES = {
     "safe_log_artifact": "track.tracker",
     "supported_scalers": "data.scalers",
     "validate_metric": "track.tracker",
+    "wrap_model": "models.wrap",
 }
 
 __all__ = [
     "MAX_ARTIFACT_SIZE",
     "RUN",
+    "Accelerator",
     "AppliedLoss",
     "ArchiveError",
     "ArtifactResult",
@@ -167,6 +178,7 @@ __all__ = [
     "CVResults",
     "Callback",
     "Checkpointing",
+    "ConcatNode",
     "CrossValidation",
     "DataError",
     "DirtyGitAction",
@@ -193,6 +205,7 @@ __all__ = [
     "LocalExperimentTracker",
     "Loss",
     "MLflowTracker",
+    "MergeStrategy",
     "MetricResult",
     "MetricStore",
     "ModelGraph",
@@ -209,6 +222,7 @@ __all__ = [
     "ResultsConfig",
     "RunError",
     "Scaler",
+    "ScikitModelWrapper",
     "SequentialCNN",
     "SequentialMLP",
     "SimilarityCondition",
@@ -230,6 +244,7 @@ __all__ = [
     "safe_log_artifact",
     "supported_scalers",
     "validate_metric",
+    "wrap_model",
 ]
 
 

@@ -31,6 +31,7 @@ from specplan import (
 )
 from specplan.archive.archive import Archive, writing
 from specplan.errors import ArchiveError
+from specplan.models.torch.wrapper import held_module
 from tests.experiment.parts import mse, sensor_data
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def test_modules_of_the_program_come_back_with_their_weights(
     experiment.run()
     again = loaded(experiment.save(tmp_path / "mine"))
     assert again.model_graph is not None
-    made = again.model_graph.nodes["MLP"].model
+    made = held_module(again.model_graph.nodes["MLP"].model)  # type: ignore[attr-defined]
     assert isinstance(made, nn.Module)
     assert repr(made) == repr(model)
     for name, value in model.state_dict().items():

@@ -3,17 +3,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from specplan import (
+    EvalPhase,
     Experiment,
     FeatureSet,
     ModelGraph,
     ModelNode,
     Optimizer,
+    PhaseGroup,
     SequentialCNN,
     SequentialMLP,
     SimpleSampler,
@@ -57,8 +60,8 @@ def test_a_chain_of_nodes_is_drawn_with_its_shapes(capsys: pytest.CaptureFixture
     scale = ModelNode("Scale", StandardScaler(), sensor_data().reference())
     head = ModelNode("Head", SequentialMLP(), scale)
     graph = ModelGraph("two", nodes=[scale, head])
-    assert graph.head_nodes == [scale]
-    assert graph.tail_nodes == [head]
+    assert list(graph.head_nodes.values()) == [scale]
+    assert list(graph.tail_nodes.values()) == [head]
     graph.build()
     graph.visualize()
     assert capsys.readouterr().out == (
@@ -66,9 +69,9 @@ def test_a_chain_of_nodes_is_drawn_with_its_shapes(capsys: pytest.CaptureFixture
         '    Sensor[("Sensor")]\n'
         '    Scale["Scale: StandardScaler"]\n'
         '    Head["Head: mlp"]\n'
+        '    Head__outputs(["outputs"])\n'
         '    Sensor -- "x (4,)" --> Scale\n'
         '    Scale -- "(4,)" --> Head\n'
-        '    Head__outputs(["outputs"])\n'
         '    Head -- "(1,)" --> Head__outputs\n'
     )
 
@@ -114,12 +117,17 @@ def test_a_module_has_the_weights_of_its_node_after_a_call() -> None:
     assert not torch.equal(module.weight, once)
 
 
-def test_a_node_has_one_target() -> None:
+def test_a_node_learns_several_targets_at_once() -> None:
     Experiment("exp")
-    source = FeatureSet.from_dict("S", {"x": [1.0], "a": [1.0], "b": [1.0]}, "x", ["a", "b"])
-    with pytest.raises(ValueError, match=r"^node `N` can have one target, and its reference has"):
-        ModelNode("N", Ridge(), source)
-    assert ModelNode("N", Ridge(), source.reference(targets="b")).source.targets == ("b",)
+    rng = np.random.default_rng(0)
+    columns = {"x": rng.random((8, 3)), "a": rng.random(8), "b": rng.random((8, 2))}
+    source = FeatureSet.from_dict("S", columns, "x", ["a", "b"])
+    node = ModelNode("N", Ridge(), source)
+    graph = ModelGraph(nodes=[node])
+    graph.build()
+    assert node.spec()["target"] == ["S.a", "S.b"]
+    assert (node.input_shape, node.output_shape) == ((3,), (3,))
+    assert ModelNode("M", Ridge(), source.reference(targets="b")).spec()["target"] == "S.b"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +146,8 @@ def test_a_node_has_one_target() -> None:
         (
             {"opt": "adan", "backend": "torch"},
             ValueError,
-            "there is no optimizer `adan`; known: `sgd`, `adam`, `adamw`, `rmsprop`; did you mean `adam`?",
+            "there is no optimizer `adan`; known: `sgd`, `adam`, `adamw`, `rmsprop`, `ASGD`, `Adadelta`, "
+            "`Adafactor`, `Adagrad`, `Adamax`, `NAdam`, `RAdam`, `Rprop`; did you mean `adam`?",
         ),
         (
             {"opt": "ADAM", "opt_kwargs": {"lrr": 1}, "backend": "torch"},
@@ -181,7 +190,7 @@ def test_a_model_is_checked(arguments: dict[str, Any], message: str) -> None:
     ("arguments", "message"),
     [
         ({"nodes": "MLP"}, "nodes is a list, not str"),
-        ({"nodes": ["MLP"]}, "the nodes of a graph are ModelNodes, not str"),
+        ({"nodes": [3]}, "the nodes of a graph are ModelNodes, not int"),
         (
             {"optimizer": "adam"},
             'optimizer is an Optimizer, as in Optimizer("adam", backend="torch"), not str',
@@ -203,3 +212,17 @@ def test_a_graph_does_not_mix_a_feature_set_with_its_replacement() -> None:
         ValueError, match=r"^two different FeatureSets of ModelGraph `g` are called"
     ):
         ModelGraph("g", nodes=[old, new])
+
+
+def test_an_experiment_shows_its_graph_and_its_plan(parts: Parts) -> None:
+    phase = TrainPhase.from_split("train", "train", SimpleSampler(8), [parts.loss])
+    parts.experiment.execution_plan.add_phase(phase)
+    parts.experiment.execution_plan.add_group(
+        PhaseGroup("more", [EvalPhase.from_split("e", "test")])
+    )
+    text = parts.experiment.to_mermaid()
+    assert '    Sensor -- "x" --> MLP' in text
+    assert '    subgraph execution_plan["execution plan"]' in text
+    assert '        phase_1("eval e")' in text
+    assert "    phase_0 --> phase_1" in text
+    assert parts.experiment.to_svg().startswith("<svg ")

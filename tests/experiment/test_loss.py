@@ -73,7 +73,7 @@ def test_a_loss_applies_to_a_node_or_its_label(parts: Parts) -> None:
         (
             {"inputs": {"a": "outputs"}},
             ValueError,
-            "the inputs of a loss are named `input` and `target`, not `a`",
+            "the inputs of mse are named `input`, `target`, not `a`",
         ),
         (
             {"inputs": "outputs"},

@@ -188,19 +188,20 @@ def test_phases_show_themselves(parts: Parts, capsys: pytest.CaptureFixture[str]
     train(parts, n_epochs=3).visualize()
     assert capsys.readouterr().out == (
         "flowchart LR\n"
-        '    subgraph phase["train train: 3 epochs"]\n'
-        '    Sensor__train[("Sensor: train")]\n'
+        '    subgraph train_train__3_epochs["train train: 3 epochs"]\n'
+        '        Sensor__train[("Sensor: train")]\n'
+        '        MLP["MLP"]\n'
+        '        loss__mse{{"mse: mse"}}\n'
+        "    end\n"
         '    Sensor__train -- "SimpleSampler(batch_size=8, shuffle=False, drop_last=False, '
         'seed=None, reshuffle=True)" --> MLP\n'
-        '    loss__mse{{"mse: mse"}}\n'
         '    MLP -- "outputs, targets" --> loss__mse\n'
-        "    end\n"
     )
     FitPhase.from_split("fit", "train").visualize()
     EvalPhase.from_split("eval", "test").visualize()
     shown = capsys.readouterr().out
-    assert 'phase["fit fit"]' in shown
-    assert 'phase["eval eval"]' in shown
+    assert 'subgraph fit_fit["fit fit"]' in shown
+    assert 'subgraph eval_eval["eval eval"]' in shown
     assert repr(train(parts)) == "TrainPhase(label='train', split='train')"
 
 

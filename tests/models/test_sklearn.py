@@ -38,11 +38,11 @@ def test_rows_are_flattened_and_outputs_viewed() -> None:
     found = fitted(ridge, x, y)
     assert found is not ridge
     assert found.coef_.shape == (6,)
-    rows = outputs("sklearn.linear_model:Ridge", found, x, dtype="float32", shape=(1,))
+    rows = outputs("predict", dtype="float32", shape=(1,))(found, x)
     assert rows.dtype.name == "float32"
     assert rows.shape == (20, 1)
     wide = fitted(ridge, x, rng.standard_normal((20, 2, 2)))
-    rows = outputs("sklearn.linear_model:Ridge", wide, x, dtype="float64", shape=(4,))
+    rows = outputs("predict", dtype="float64", shape=(4,))(wide, x)
     assert rows.shape == (20, 4)
 
 

@@ -205,4 +205,13 @@ def test_every_field_that_can_change_a_number_changes_the_id_and_is_told(name: s
         assert bool(found.names) is (is_exempt(path) and path != ("id",)), path
         assert all(str(change) for change in (*found.numbers, *found.names))
     # Fields that can have one value only, and parts for which the pool has no other value.
-    assert fixed == {"callbacks", "device", "dtype", "feeds", "live", "phase", "scale"}
+    assert fixed == {
+        "callbacks",
+        "device",
+        "dtype",
+        "feeds",
+        "live",
+        "optimizers",
+        "phase",
+        "scale",
+    }

@@ -173,7 +173,11 @@ ONE_FAULT: dict[str, Edits] = {
         ("forest_r2: {use: r2, node: Forest}", "forest_r2: {use: r2, node: Head}"),
     ),
     "SP605_width": (("sklearn.preprocessing:StandardScaler\"", "sklearn.decomposition:PCA\", n_components: 0.9"),),
-    "SP606_active": (("        losses: [mse, ce]\n", "        losses: [mse, ce]\n        active: [Head, Scaled]\n"),),
+    "SP606_active": (
+        ("        losses: [mse, ce]\n", "        losses: [mse, ce]\n        active: [Head, Scaled]\n"),
+        ("sklearn.preprocessing:StandardScaler", "sklearn.preprocessing:RobustScaler"),
+    ),
+    "SP622_active": (("        losses: [mse, ce]\n", "        losses: [mse, ce]\n        active: [Head, Scaled]\n"),),
     "SP606_only_sklearn": (
         ("mse: {use: mse, node: Head}", "mse: {use: mse, node: Forest}"),
         ("losses: [mse, ce]\n", "losses: [mse]\n"),

@@ -71,13 +71,14 @@ def compiled(
     *phases: Mapping[str, Any],
     columns: Mapping[str, NDArray[Any]] | None = None,
     nodes: Mapping[str, Any] | None = None,
-    optimizer: Mapping[str, Any] = ADAM,
+    optimizer: Mapping[str, Any] | None = ADAM,
     losses: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
     code: Mapping[str, Any] | None = None,
     folder: Path | None = None,
     splits: Mapping[str, Any] | None = None,
     tags: Sequence[str] = (),
+    live: Mapping[str, Any] | None = None,
     scale: Sequence[Mapping[str, Any]] = (),
 ) -> Compiled:
     """A graph over the columns `x` and `y`, split 80 : 20 into `train` and `test`."""
@@ -95,13 +96,13 @@ def compiled(
                 "scale": list(scale),
             }
         },
-        "graph": {"nodes": nodes or {"Net": node(MLP)}, "optimizer": dict(optimizer)},
+        "graph": {"nodes": nodes or {"Net": node(MLP)}, "optimizer": optimizer},
         "losses": {"mse": {"use": "mse", "node": "Net"}} if losses is None else losses,
         "metrics": metrics or {},
         "code": code or {},
         "plan": list(phases),
     }
-    return compile_mapping(spec, folder=folder, tables={"set": columns or regression()})
+    return compile_mapping(spec, folder=folder, tables={"set": columns or regression()}, live=live)
 
 
 def run(plan: Compiled, root: Path, state: State | None = None) -> Outcome:

@@ -59,11 +59,11 @@ def test_nodes_that_come_later_join_the_optimizer() -> None:
     state = State()
     plan = specs.compiled(specs.train()).plan
     state.add_nodes(plan)
-    first = state.optimizer_for(plan.phases[0].optimizer)  # type: ignore[union-attr]
+    first = state.optimizers_for(plan.phases[0])[0]  # type: ignore[arg-type]
     nodes = {"Net": specs.node(specs.MLP), "Other": specs.node(specs.MLP)}
     later = specs.compiled(specs.train(), nodes=nodes).plan
     state.add_nodes(later)
-    assert state.optimizer_for(later.phases[0].optimizer) is first  # type: ignore[union-attr]
+    assert state.optimizers_for(later.phases[0])[0] is first  # type: ignore[arg-type]
     assert sum(len(group["params"]) for group in first.param_groups) == 12
 
 

@@ -89,11 +89,11 @@ def test_groups_of_parameters_come_back_in_their_order(tmp_path: Path) -> None:
     state.add_nodes(first)
     phase = first.phases[0]
     assert isinstance(phase, Train)
-    state.optimizer_for(phase.optimizer)
+    state.optimizers_for(phase)[0]
     both = {"A": specs.node(specs.MLP), "Net": specs.node(specs.MLP)}
     later = specs.compiled(specs.train(), nodes=both).plan
     state.add_nodes(later)
-    live = state.optimizer_for(phase.optimizer)
+    live = state.optimizers_for(phase)[0]
     for group, lr in zip(live.param_groups, (0.5, 0.25), strict=True):
         group["lr"] = lr
     write_state(state, tmp_path / "state")

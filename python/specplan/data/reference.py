@@ -42,6 +42,15 @@ class FeatureSetReference(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[ColumnName, ...]
 
     @property
+    def node_label(self) -> str:
+        """Label of the FeatureSet."""
+        return self.feature_set.label
+
+    def resolve(self) -> FeatureSet:
+        """The FeatureSet."""
+        return self.feature_set
+
+    @property
     def features(self) -> tuple[str, ...]:
         """The features, as `ColumnReference.column` says them."""
         return self._of("features")

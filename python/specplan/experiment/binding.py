@@ -8,10 +8,12 @@ from specplan.data.context import checked_label
 from specplan.data.feature_set import FeatureSet
 from specplan.data.reference import FeatureSetReference
 from specplan.experiment.loss import find_node
+from specplan.experiment.node import label_of
 from specplan.samplers import Sampler
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
-    from specplan.experiment.graph import ModelNode
+    from specplan.experiment.node import GraphNode
 
 DEFAULT_STREAM = "default"
 Upstream = FeatureSet | FeatureSetReference | str
@@ -25,7 +27,7 @@ class InputBinding:
 
     def __init__(
         self,
-        node: ModelNode,
+        node: GraphNode,
         feature_set: FeatureSet,
         split: str | None,
         sampler: Sampler | None,
@@ -40,7 +42,7 @@ class InputBinding:
     @classmethod
     def for_training(
         cls,
-        node: str | ModelNode,
+        node: str | GraphNode,
         sampler: Sampler,
         upstream: Upstream | None = None,
         split: str | None = None,
@@ -69,7 +71,7 @@ class InputBinding:
     @classmethod
     def for_evaluation(
         cls,
-        node: str | ModelNode,
+        node: str | GraphNode,
         upstream: Upstream | None = None,
         split: str | None = None,
     ) -> InputBinding:
@@ -94,7 +96,7 @@ class InputBinding:
     @classmethod
     def _bound(
         cls,
-        node: str | ModelNode,
+        node: str | GraphNode,
         upstream: Upstream | None,
         split: str | None,
         sampler: Sampler | None,
@@ -131,16 +133,23 @@ class InputBinding:
         )
 
 
-def _feature_set(node: ModelNode, upstream: Upstream | None) -> FeatureSet:
-    own = node.upstream_ref
-    if not isinstance(own, FeatureSetReference):
+def _feature_set(node: GraphNode, upstream: Upstream | None) -> FeatureSet:
+    read = [each for each in node.upstreams if isinstance(each, FeatureSetReference)]
+    if not read:
         raise ValueError(
-            f"node `{node.label}` reads node `{own.label}` and no FeatureSet; "
+            f"node `{node.label}` reads node `{label_of(node.upstreams[0])}` and no FeatureSet; "
             "bind the head node before it"
         )
     if isinstance(upstream, FeatureSetReference):
         upstream = upstream.feature_set
     name = upstream.label if isinstance(upstream, FeatureSet) else upstream
+    own = next((each for each in read if each.feature_set.label == name), read[0])
+    others = {each.feature_set.label for each in read}
+    if name is None and len(others) > 1:
+        raise ValueError(
+            f"node `{node.label}` reads several FeatureSets, {quoted(sorted(others))}; "
+            "say which with `upstream`"
+        )
     if name not in (None, own.feature_set.label):
         raise ValueError(
             f"node `{node.label}` reads FeatureSet `{own.feature_set.label}`, not `{name}`"

@@ -20,7 +20,7 @@ from specplan.store.recorder import RETURNED, WHOLE, beside
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from specplan.experiment.graph import ModelNode
+    from specplan.experiment.node import GraphNode
     from specplan.experiment.phase_results import PhaseResults
     from specplan.plan.model import EarlyStopping, Evaluation
 
@@ -105,7 +105,7 @@ class EvaluationResult(OnePassResults):
         """The same results."""
         return self
 
-    def losses(self, node: str | ModelNode | None = None) -> LossSeries:
+    def losses(self, node: str | GraphNode | None = None) -> LossSeries:
         """The losses over all rows, as batch 0, by (epoch, batch, label)."""
         label_of = {f"{self.callback_label}_{loss.label}": loss for loss in self._evaluation.losses}
         wanted = None if node is None else self._label_of(node)

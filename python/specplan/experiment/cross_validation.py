@@ -16,8 +16,8 @@ from specplan.spec.arguments import checked_int, checked_list, checked_number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from specplan.experiment.graph import ModelNode
     from specplan.experiment.group_results import PhaseGroupResults
+    from specplan.experiment.node import GraphNode
     from specplan.experiment.progress import DisplayOptions
     from specplan.results.axis_series import Key
     from specplan.results.scalar_series import LossRecord
@@ -192,7 +192,7 @@ class CVResults:
             )
         return self._folds[fold]
 
-    def losses(self, phase: str | None = None, node: str | ModelNode | None = None) -> LossSeries:
+    def losses(self, phase: str | None = None, node: str | GraphNode | None = None) -> LossSeries:
         """The losses of a phase in every fold, by (fold, epoch, batch, label).
 
         Args:

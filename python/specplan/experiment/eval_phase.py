@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from specplan.experiment.accelerator import Accelerator, accelerator_of
 from specplan.experiment.phase import Phase, evaluated_split
 from specplan.spec.arguments import checked_int
 
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from specplan.experiment.binding import InputBinding
-    from specplan.experiment.graph import ModelNode
     from specplan.experiment.loss import AppliedLoss
+    from specplan.experiment.node import GraphNode
     from specplan.experiment.phase_callback import PhaseCallback
 
 
@@ -26,6 +27,8 @@ class EvalPhase(Phase):
         active_nodes: nodes that compute; by default all of them.
         batch_size: rows at a time; by default the whole split.
         callbacks: what is called inside the phase.
+        accelerator: where the nodes compute, or the name of a device, but for nodes that say it themselves; by
+            default on the processor.
 
     Raises:
         TypeError: an argument is of another type.
@@ -40,10 +43,12 @@ class EvalPhase(Phase):
         input_sources: Sequence[InputBinding],
         losses: Sequence[AppliedLoss] | None = None,
         *,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         batch_size: int | None = None,
         callbacks: Sequence[PhaseCallback] | None = None,
+        accelerator: Accelerator | str | None = None,
     ) -> None:
+        self.accelerator = accelerator_of(accelerator)
         super().__init__(label, input_sources, losses or (), active_nodes, callbacks)
         self.batch_size = (
             None
@@ -58,9 +63,10 @@ class EvalPhase(Phase):
         split: str,
         losses: Sequence[AppliedLoss] | None = None,
         *,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         batch_size: int | None = None,
         callbacks: Sequence[PhaseCallback] | None = None,
+        accelerator: Accelerator | str | None = None,
     ) -> EvalPhase:
         """Bind every active head node of the active context's graph to one split.
 
@@ -74,6 +80,7 @@ class EvalPhase(Phase):
             active_nodes=active_nodes,
             batch_size=batch_size,
             callbacks=callbacks,
+            accelerator=accelerator,
         )
 
     def spec(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from specplan.spec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from specplan.experiment.graph import ModelNode
+    from specplan.experiment.node import GraphNode
 
 _REDUCERS = {"mean": "means", "sum": "sums"}
 
@@ -119,7 +119,7 @@ class Evaluation:
         split: str,
         losses: Sequence[AppliedLoss] | None = None,
         *,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         batch_size: int | None = None,
         every_n_epochs: int = 1,
         run_on_start: bool = False,

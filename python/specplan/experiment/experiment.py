@@ -14,6 +14,7 @@ from specplan.data.context import ExperimentContext, active_context, checked_lab
 from specplan.data.feature_set import FeatureSet
 from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
 from specplan.experiment.checkpoints import Checkpoints
+from specplan.experiment.drawing import draw_experiment
 from specplan.experiment.experiment_callback import (
     ExperimentCallback,
     ExperimentCallbacks,
@@ -40,13 +41,14 @@ from specplan.experiment.experiment_file import (
     warn_of_replaced,
 )
 from specplan.experiment.from_spec import fill_from, graph_from
-from specplan.experiment.graph import ModelGraph, ModelNode
+from specplan.experiment.graph import ModelGraph
 from specplan.experiment.group_results import PhaseGroupResults, group_results_of
 from specplan.experiment.history import ExperimentRun, History
 from specplan.experiment.history_entries import run_from
 from specplan.experiment.mapping import compile_nodes, compile_objects, spec_of
+from specplan.experiment.node import nodes_of
 from specplan.experiment.phase import Phase
-from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec
+from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec, with_groups
 from specplan.experiment.phase_results import PhaseResults, results_of
 from specplan.experiment.results_config import ResultsConfig
 from specplan.experiment.state_entries import read_snapshot, state_bytes, state_from_bytes
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from specplan.data.drawing import Drawing
     from specplan.experiment.progress import DisplayOptions, Watched
     from specplan.results.open import Run
     from specplan.run.context import Context
@@ -422,7 +425,7 @@ class Experiment(Tracked):
             live.give_back()
         for each in self._ctx.members(FeatureSet):
             each.id = state["context"]["featuresets"].get(each.label, each.id)
-        for node in self._ctx.members(ModelNode):
+        for node in nodes_of(self._ctx):
             node.id = state["context"]["nodes"].get(node.label, node.id)
         self._history[:] = state["history"]
         self._checkpoints.registry = dict(state["checkpoints"])
@@ -508,6 +511,21 @@ class Experiment(Tracked):
             warn_of_replaced(Path(filepath), before, context)
             context.activate()
         return experiment
+
+    def visualize(self) -> Drawing:
+        """The graph and the execution plan as a picture."""
+        return self._drawing().shown()
+
+    def to_mermaid(self) -> str:
+        """The graph and the execution plan as a Mermaid flowchart."""
+        return self._drawing().to_mermaid()
+
+    def to_svg(self) -> str:
+        """The graph and the execution plan as an SVG element."""
+        return self._drawing().to_svg()
+
+    def _drawing(self) -> Drawing:
+        return draw_experiment(self.model_graph, list(with_groups(self._execution_plan)))
 
     def to_spec(self) -> dict[str, Any]:
         """The spec of `run`, as plain values. Its FeatureSets are named, their rows are not in it.
@@ -641,9 +659,9 @@ class Experiment(Tracked):
     def _execute(self, call: _Call[Any], watched: Watched, callbacks: ExperimentCallbacks) -> None:
         from specplan.run.run import run_plan
 
+        spec = self._spec(call.phases, call.entries)
         graph = self._graph()
         live = self._live_of(graph)
-        spec = self._spec(call.phases, call.entries)
         compiled = compile_objects(spec, graph, call.phases, fitted=live.fitted)
         saving = self._checkpoints.hooks(call.by_path, whole=call.whole)
         try:
@@ -762,7 +780,7 @@ class _Live:
         """Give the modules of the program the weights that their nodes have."""
         modules = self.state.modules()
         for label, node in self.graph.nodes.items():
-            module = held_module(node.model)
+            module = held_module(getattr(node, "model", None))
             if module is not None and label in modules:
                 module.load_state_dict(modules[label].state_dict())
 

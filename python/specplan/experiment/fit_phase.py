@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from specplan.experiment.accelerator import Accelerator, accelerator_of
 from specplan.experiment.phase import Phase, evaluated_split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from specplan.experiment.binding import InputBinding
-    from specplan.experiment.graph import ModelNode
     from specplan.experiment.loss import AppliedLoss
+    from specplan.experiment.node import GraphNode
     from specplan.experiment.phase_callback import PhaseCallback
 
 
@@ -25,6 +26,8 @@ class FitPhase(Phase):
         active_nodes: nodes that are fitted; by default all that can be.
         freeze_after_fit: whether later fit phases leave the fitted nodes as they are.
         callbacks: what is called inside the phase.
+        accelerator: where the nodes compute, or the name of a device, but for nodes that say it themselves; by
+            default on the processor.
 
     Raises:
         TypeError: an argument is of another type.
@@ -39,10 +42,12 @@ class FitPhase(Phase):
         input_sources: Sequence[InputBinding],
         losses: Sequence[AppliedLoss] | None = None,
         *,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         freeze_after_fit: bool = True,
         callbacks: Sequence[PhaseCallback] | None = None,
+        accelerator: Accelerator | str | None = None,
     ) -> None:
+        self.accelerator = accelerator_of(accelerator)
         super().__init__(label, input_sources, losses or (), active_nodes, callbacks)
         self.freeze_after_fit = freeze_after_fit
 
@@ -53,9 +58,10 @@ class FitPhase(Phase):
         split: str,
         losses: Sequence[AppliedLoss] | None = None,
         *,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         freeze_after_fit: bool = True,
         callbacks: Sequence[PhaseCallback] | None = None,
+        accelerator: Accelerator | str | None = None,
     ) -> FitPhase:
         """Bind every active head node of the active context's graph to one split.
 
@@ -69,6 +75,7 @@ class FitPhase(Phase):
             active_nodes=active_nodes,
             freeze_after_fit=freeze_after_fit,
             callbacks=callbacks,
+            accelerator=accelerator,
         )
 
     def spec(self) -> dict[str, Any]:

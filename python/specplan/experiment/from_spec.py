@@ -8,20 +8,24 @@ import msgspec
 
 from specplan.components.callback import EarlyStopping, LearningRate
 from specplan.experiment.binding import DEFAULT_STREAM, InputBinding
+from specplan.experiment.concat_node import ConcatNode, strategy_of
 from specplan.experiment.eval_phase import EvalPhase
 from specplan.experiment.evaluation import EvalLossMetric, Evaluation
 from specplan.experiment.fit_phase import FitPhase
-from specplan.experiment.graph import ModelGraph, ModelNode, Optimizer
+from specplan.experiment.graph import ModelGraph
 from specplan.experiment.loss import AppliedLoss, Loss
+from specplan.experiment.node import GraphNode, ModelNode
+from specplan.experiment.optimizer import Optimizer
 from specplan.experiment.phase import Phase, head_nodes
 from specplan.experiment.phase_group import PhaseGroup
 from specplan.experiment.train_phase import TrainPhase
+from specplan.models.sklearn.wrapper import ScikitModelWrapper
 from specplan.models.torch import SequentialCNN, SequentialMLP
 from specplan.samplers import sampler_of
 from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from specplan.data.feature_set import FeatureSet
     from specplan.data.reference import FeatureSetReference
@@ -51,9 +55,9 @@ def graph_from(
     """
     section: Section = spec["graph"]
     _check_keys("graph", section, ("nodes", "optimizer"))
-    nodes: dict[str, ModelNode] = {}
+    nodes: dict[str, GraphNode] = {}
 
-    def node(name: str) -> ModelNode:
+    def node(name: str) -> GraphNode:
         if name not in nodes:
             nodes[name] = _node(name, section["nodes"][name], feature_sets, live, node)
         return nodes[name]
@@ -61,7 +65,7 @@ def graph_from(
     ordered = [node(name) for name in section["nodes"]]
     optimizer = section.get("optimizer")
     return ModelGraph(
-        label, nodes=ordered, optimizer=None if optimizer is None else _optimizer(optimizer)
+        label, nodes=ordered, optimizer=None if optimizer is None else _optimizer(optimizer, live)
     )
 
 
@@ -73,7 +77,9 @@ def fill_from(
     Raises:
         ValueError: an object is missing, or a phase says what objects cannot.
     """
-    losses = {label: _loss(label, section, graph) for label, section in spec["losses"].items()}
+    losses = {
+        label: _loss(label, section, graph, live) for label, section in spec["losses"].items()
+    }
     _Phases(graph, losses, live).fill(group, spec["plan"])
 
 
@@ -176,7 +182,7 @@ class _Phases:
             component.get("as") or component["split"],
             [
                 InputBinding.for_evaluation(node, split=component["split"])
-                for node in self._graph.head_nodes
+                for node in self._graph.head_nodes.values()
             ],
             [self._losses[label] for label in component["losses"]],
             batch_size=component.get("batch_size"),
@@ -196,24 +202,75 @@ class _Phases:
         )
 
 
+_OF_MODELS = ("training_mode", "output_method", "partial_fit_kwargs")
+
+
 def _node(
     name: str,
     section: Section,
     feature_sets: Mapping[str, FeatureSet],
     live: Mapping[str, Any],
-    node: Any,
-) -> ModelNode:
-    _check_keys(f"node `{name}`", section, ("model", "input", "target"))
+    node: Callable[[str], GraphNode],
+) -> GraphNode:
+    known = (
+        "model",
+        "merge",
+        "input",
+        "target",
+        "optimizer",
+        "frozen",
+        "output_shape",
+        *_OF_MODELS,
+    )
+    _check_keys(f"node `{name}`", section, known)
+    target = section.get("target") or []
+    targets = [target] if isinstance(target, str) else target
     inputs = section["input"]
-    if isinstance(inputs, str) and "." not in inputs:
-        return ModelNode(name, _model(section["model"], live), node(inputs))
-    columns = [inputs] if isinstance(inputs, str) else inputs
-    reference = _reference(columns, section.get("target"), feature_sets)
-    return ModelNode(name, _model(section["model"], live), reference)
+    if "merge" in section:
+        made: GraphNode = _merge(
+            name,
+            section,
+            [
+                _reference([each], targets, feature_sets) if "." in each else node(each)
+                for each in inputs
+            ],
+        )
+    else:
+        single = isinstance(inputs, str) and "." not in inputs
+        columns = [inputs] if isinstance(inputs, str) else inputs
+        made = ModelNode(
+            name,
+            _model(section, live),
+            node(inputs) if single else _reference(columns, targets, feature_sets),
+            None if "optimizer" not in section else _optimizer(section["optimizer"], live),
+        )
+    made.is_frozen = section.get("frozen", False)
+    return made
+
+
+def _merge(name: str, section: Section, reads: list[GraphNode | FeatureSetReference]) -> ConcatNode:
+    """A node whose targets are those of the spec, by whichever strategy."""
+    use, arguments = _parted(section["merge"])
+    if use != "concat":
+        raise ValueError(f"the merge `{use}` has no class in Python")
+    given = {
+        "concat_axis": arguments["axis"],
+        "pad_inputs": arguments.get("pad", False),
+        "pad_mode": arguments.get("pad_mode", "constant"),
+        "pad_value": arguments.get("pad_value", 0.0),
+    }
+    made = ConcatNode(name, reads, **given)
+    strategies: list[int | str | GraphNode] = [-1, "first", "last"]
+    strategies += [read for read in reads if isinstance(read, GraphNode)]
+    for strategy in strategies:
+        made.target_strategy = strategy_of("concat_axis_targets", strategy, reads)
+        if made.spec().get("target") == section.get("target"):
+            return made
+    raise ValueError(f"node `{name}`: no input has the target {section.get('target')}")
 
 
 def _reference(
-    columns: Sequence[str], target: str | None, feature_sets: Mapping[str, FeatureSet]
+    columns: Sequence[str], targets: Sequence[str], feature_sets: Mapping[str, FeatureSet]
 ) -> FeatureSetReference:
     label = columns[0].partition(".")[0]
     if label not in feature_sets:
@@ -221,21 +278,25 @@ def _reference(
             f"the spec reads FeatureSet `{label}`, which was not given; "
             f"given: {choices(label, feature_sets)}"
         )
+    parts = [target.partition(".") for target in targets]
     return feature_sets[label].reference(
         features=[column.partition(".")[2] for column in columns],
-        targets=[] if target is None else target.partition(".")[2],
+        targets=[column for owner, _, column in parts if owner == label],
     )
 
 
-def _model(component: Section, live: Mapping[str, Any]) -> object:
+def _model(section: Section, live: Mapping[str, Any]) -> object:
+    component = section["model"]
     use, arguments = _parted(component)
+    given = {key: section[key] for key in _OF_MODELS if key in section}
     if use in _MODELS:
         return _MODELS[use](**arguments)
     if use.startswith("sklearn."):
         from specplan.models.sklearn.build import build_estimator
 
-        return build_estimator(use, arguments)
-    return _bound(component, live)
+        return ScikitModelWrapper(build_estimator(use, arguments), **given)
+    found = _bound(component, live)
+    return ScikitModelWrapper(found, **given) if given else found
 
 
 def _bound(component: Section, live: Mapping[str, Any]) -> Any:
@@ -247,15 +308,22 @@ def _bound(component: Section, live: Mapping[str, Any]) -> Any:
     return live[name]
 
 
-def _optimizer(component: Section) -> Optimizer:
+def _optimizer(component: Section, live: Mapping[str, Any]) -> Optimizer:
     use, arguments = _parted(component)
-    return Optimizer(use, opt_kwargs=arguments, backend="torch")
+    if use.startswith("live:"):
+        return Optimizer(factory=_bound(component, live))
+    return Optimizer(use.removeprefix("torch.optim:"), opt_kwargs=arguments, backend="torch")
 
 
-def _loss(label: str, section: Section, graph: ModelGraph) -> AppliedLoss:
+def _loss(label: str, section: Section, graph: ModelGraph, live: Mapping[str, Any]) -> AppliedLoss:
     use, arguments = _parted(section)
     node, inputs, weight = (arguments.pop(key) for key in ("node", "args", "weight"))
-    loss = Loss(use, loss_kwargs=arguments, backend="torch")
+    if use.startswith("live:"):
+        loss = Loss(_bound(section, live))
+    else:
+        reduction = arguments.pop("reduction", "none")
+        name = use.removeprefix("torch.nn:")
+        loss = Loss(name, loss_kwargs=arguments, backend="torch", reduction=reduction)
     return AppliedLoss(loss, graph.nodes[node], inputs, weight, label)
 
 

@@ -1,136 +1,62 @@
-"""Nodes, the graph that they make, and the optimizer that trains them."""
+"""The graph that nodes make, and the optimizer that trains them."""
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING, Any
+import warnings
+from typing import TYPE_CHECKING
 
-from specplan.components import COMPONENTS
 from specplan.data.context import active_context, checked_label
-from specplan.data.feature_set import FeatureSet
-from specplan.data.reference import FeatureSetReference
-from specplan.experiment.drawing import draw_graph, show
-from specplan.models.sklearn.instance import component_of, is_estimator
-from specplan.models.torch import SequentialCNN, SequentialMLP
-from specplan.models.torch.wrapper import TorchModelWrapper, is_module, is_module_class
-from specplan.spec.arguments import checked_list, written
-from specplan.spec.wording import choices, quoted, with_article
+from specplan.experiment.drawing import draw_graph
+from specplan.experiment.graph_edit import connected, inserted, replaced
+from specplan.experiment.node import GraphNode, ModelNode, nodes_of
+from specplan.experiment.node_map import NodeMap
+from specplan.experiment.optimizer import Optimizer
+from specplan.models import SequentialCNN, SequentialMLP, TorchModelWrapper
+from specplan.spec.arguments import checked_list
+from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from specplan.data.drawing import Drawing
+    from specplan.data.feature_set import FeatureSet
     from specplan.plan.model import Graph
-    from specplan.spec.model import ComponentSpec
-
-
-class ModelNode:
-    """A model and what it reads.
-
-    Args:
-        label: name of the node; unique in the context.
-        model: SequentialMLP, SequentialCNN or an unfitted scikit-learn estimator; a torch module, a class
-            of such or a TorchModelWrapper. It is a description: two nodes made of one model have
-            weights of their own. A torch module gets the weights of its node after every call.
-        upstream_ref: `FeatureSet.reference(...)`, a FeatureSet for all of its columns, or another
-            node, whose outputs are read and whose target is kept.
-
-    Raises:
-        TypeError: the model is of another kind.
-        ValueError: the label is taken, or the reference has more than one target.
-    """
-
-    def __init__(
-        self,
-        label: str,
-        model: object,
-        upstream_ref: FeatureSetReference | FeatureSet | ModelNode,
-    ) -> None:
-        self.model = model
-        self.is_live = _is_live(model)
-        self.component = {} if self.is_live else _component(model)
-        if isinstance(upstream_ref, FeatureSet):
-            upstream_ref = upstream_ref.reference()
-        self.upstream_ref = _checked_upstream(label, upstream_ref)
-        self.id = str(uuid.uuid4())
-        self.context = active_context()
-        self.label = self.context.register("node", checked_label(label), self)
-
-    @property
-    def is_head(self) -> bool:
-        """Whether the node reads a FeatureSet."""
-        return isinstance(self.upstream_ref, FeatureSetReference)
-
-    @property
-    def source(self) -> FeatureSetReference:
-        """The columns that the node, or the first node before it, reads."""
-        if isinstance(self.upstream_ref, FeatureSetReference):
-            return self.upstream_ref
-        return self.upstream_ref.source
-
-    def __repr__(self) -> str:
-        upstream = self.source.feature_set if self.is_head else self.upstream_ref
-        assert isinstance(upstream, FeatureSet | ModelNode)
-        return f"ModelNode(label={self.label!r}, model={self.model!r}, upstream={upstream.label!r})"
-
-
-class Optimizer:
-    """The optimizer of a graph, with the defaults of `torch.optim`.
-
-    Args:
-        opt: adam, adamw, sgd or rmsprop, in any case.
-        opt_kwargs: its arguments.
-        backend: "torch".
-
-    Raises:
-        TypeError: the optimizer has no such argument.
-        ValueError: no backend, an unknown optimizer or backend, or a value that is not allowed.
-    """
-
-    def __init__(
-        self,
-        opt: str,
-        *,
-        opt_kwargs: Mapping[str, Any] | None = None,
-        backend: str | None = None,
-    ) -> None:
-        check_backend("Optimizer", opt, backend)
-        known = COMPONENTS["optimizer"]
-        if opt.lower() not in known:
-            raise ValueError(f"there is no optimizer `{opt}`; known: {choices(opt, known)}")
-        self.component = written("optimizer", opt.lower(), opt_kwargs or {})
-        self.backend = backend
-
-    def __repr__(self) -> str:
-        arguments = {key: value for key, value in self.component.items() if key != "use"}
-        return f"Optimizer({self.component['use']!r}, opt_kwargs={arguments}, backend='torch')"
 
 
 class ModelGraph:
     """The nodes of an experiment and their optimizer.
 
+    With an optimizer a train phase makes one step over all torch nodes that it trains. Without one every
+    node is trained by its own optimizer, and no gradient passes from one such node to another.
+
     Args:
         label: name of the graph.
-        nodes: the nodes, in any order; every node that another one reads is among them.
+        nodes: the nodes or their labels, in any order; None for all of the context. Every node that another
+            one reads is among them.
         optimizer: trains the torch nodes; a graph of fitted nodes needs none.
 
+    Attributes:
+        nodes: the nodes by label, in the order in which they were given; an id finds one, too.
+        compiled: the graph as a plan has it; None until it is built, and after every change.
+
     Raises:
-        TypeError: a node is no ModelNode, or the optimizer no Optimizer.
-        ValueError: there are no nodes, two have one label, one reads a node that is not here, two
-            different FeatureSets have one label, or the context has a graph already and its policy
-            is "raise".
+        TypeError: a node is no node, or the optimizer no Optimizer.
+        ValueError: there are no nodes, two have one label, one reads a node that is not here, nodes form
+            a cycle, two different FeatureSets have one label, or the context has a graph already and its
+            policy is "raise".
     """
 
     def __init__(
         self,
         label: str = "model-graph",
-        *,
-        nodes: Sequence[ModelNode],
+        nodes: Sequence[GraphNode | str] | None = None,
         optimizer: Optimizer | None = None,
     ) -> None:
         self.label = checked_label(label)
-        nodes = checked_list("nodes", nodes)
-        _check_nodes(label, nodes)
-        self.nodes = {node.label: node for node in nodes}
+        self.context = active_context()
+        if nodes is None:
+            nodes = nodes_of(self.context)
+        found = [self._found(node) for node in checked_list("nodes", nodes)]
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise TypeError(
                 'optimizer is an Optimizer, as in Optimizer("adam", backend="torch"), '
@@ -138,7 +64,9 @@ class ModelGraph:
             )
         self.optimizer = optimizer
         self.compiled: Graph | None = None
-        self.context = active_context()
+        self._take(found)
+        if optimizer is not None:
+            self._drop_own_optimizers()
         others = self.context.members(ModelGraph)
         if others and self.context.registration_policy == "raise":
             raise ValueError(
@@ -148,15 +76,30 @@ class ModelGraph:
         self.label = self.context.register("graph", self.label, self)
 
     @property
-    def head_nodes(self) -> list[ModelNode]:
-        """The nodes that read a FeatureSet."""
-        return [node for node in self.nodes.values() if node.is_head]
+    def node_labels(self) -> set[str]:
+        """The labels of the nodes."""
+        return set(self.nodes)
 
     @property
-    def tail_nodes(self) -> list[ModelNode]:
+    def backend(self) -> str | None:
+        """The backend of the optimizer of the graph; None without one."""
+        return None if self.optimizer is None else self.optimizer.backend
+
+    @property
+    def head_nodes(self) -> NodeMap:
+        """The nodes that read a FeatureSet, and no node."""
+        return NodeMap(node for node in self.nodes.values() if node.is_head)
+
+    @property
+    def tail_nodes(self) -> NodeMap:
         """The nodes that no other node reads."""
-        read = {id(node.upstream_ref) for node in self.nodes.values()}
-        return [node for node in self.nodes.values() if id(node) not in read]
+        read = {id(each) for node in self.nodes.values() for each in node.upstreams}
+        return NodeMap(node for node in self.nodes.values() if id(node) not in read)
+
+    @property
+    def frozen_nodes(self) -> NodeMap:
+        """The nodes that train phases leave as they are, unless they name them."""
+        return NodeMap(node for node in self.nodes.values() if node.is_frozen)
 
     @property
     def is_built(self) -> bool:
@@ -179,86 +122,207 @@ class ModelGraph:
 
         self.compiled = compile_graph(self)
         for label, node in self.nodes.items():
+            node.compiled = self.compiled.nodes[label]
+            if not isinstance(node, ModelNode):
+                continue
+            reads, gives = node.compiled.inputs[0].shape, node.compiled.shape
             if isinstance(node.model, SequentialMLP | SequentialCNN):
-                built = self.compiled.nodes[label]
-                node.model.build(built.inputs[0].shape, built.shape)
+                node.model.build(reads, gives)
+            elif isinstance(node.model, TorchModelWrapper):
+                node.model.input_shape, node.model.output_shape = reads, gives
 
-    def visualize(self) -> None:
-        """Print the graph as a Mermaid flowchart; a built graph shows the shapes on its edges."""
-        show(draw_graph(self))
+    def freeze(self, nodes: Sequence[GraphNode | str] | None = None) -> None:
+        """Let train phases leave nodes as they are, all by default, unless they name them in `active_nodes`.
+
+        Raises:
+            ValueError: a node is not in the graph.
+        """
+        for node in self._chosen(nodes):
+            node.freeze()
+
+    def unfreeze(self, nodes: Sequence[GraphNode | str] | None = None) -> None:
+        """Let train phases train nodes again, all by default.
+
+        Raises:
+            ValueError: a node is not in the graph.
+        """
+        for node in self._chosen(nodes):
+            node.unfreeze()
+
+    def add_node(self, node: GraphNode) -> ModelGraph:
+        """Add a node, which reads FeatureSets or nodes of the graph.
+
+        Raises:
+            TypeError: it is no node.
+            ValueError: the graph has one of its label, or it reads what is not in the graph.
+        """
+        if getattr(node, "label", None) in self.nodes:
+            raise ValueError(f"ModelGraph `{self.label}` has a node `{node.label}` already")
+        return self._take([*self.nodes.values(), node])
+
+    def remove_node(self, node: GraphNode | str) -> ModelGraph:
+        """Remove a node; those that read it read what it read.
+
+        Raises:
+            ValueError: it is not in the graph, or a node that reads one value would read several.
+        """
+        gone = self._of_graph(node)
+        rest = [each for each in self.nodes.values() if each is not gone]
+        return self._take(connected(rest, gone, gone.upstreams))
+
+    def replace_node(self, old_node: GraphNode | str, new_node: GraphNode) -> ModelGraph:
+        """Put a node in the place of another: it reads what that read, and is read by whoever read that.
+
+        Raises:
+            TypeError: the new one is no node.
+            ValueError: the old one is not in the graph, or the new one cannot read as much.
+        """
+        return self._take(replaced(list(self.nodes.values()), self._of_graph(old_node), new_node))
+
+    def insert_node_between(
+        self, new_node: GraphNode, upstream: GraphNode | str, downstream: GraphNode | str
+    ) -> ModelGraph:
+        """Let a new node read `upstream`, and `downstream` read the new node in its place.
+
+        Raises:
+            ValueError: one of them is not in the graph, or `downstream` does not read `upstream`.
+        """
+        before, after = self._of_graph(upstream), self._of_graph(downstream)
+        if not any(read is before for read in after.upstreams):
+            raise ValueError(f"node `{after.label}` does not read node `{before.label}`")
+        return self._take(inserted(list(self.nodes.values()), new_node, (before,), after))
+
+    def insert_node_before(self, new_node: GraphNode, downstream: GraphNode | str) -> ModelGraph:
+        """Let a new node read all that `downstream` reads, and `downstream` read only the new node.
+
+        Raises:
+            ValueError: `downstream` is not in the graph, or the new node cannot read as much.
+        """
+        after = self._of_graph(downstream)
+        return self._take(inserted(list(self.nodes.values()), new_node, after.upstreams, after))
+
+    def insert_node_after(self, new_node: GraphNode, upstream: GraphNode | str) -> ModelGraph:
+        """Let a new node read `upstream`, beside the nodes that read it already.
+
+        Raises:
+            ValueError: `upstream` is not in the graph.
+        """
+        before = self._of_graph(upstream)
+        return self._take(inserted(list(self.nodes.values()), new_node, (before,), None))
+
+    def to_mermaid(self) -> str:
+        """The graph as a Mermaid flowchart."""
+        return draw_graph(self).to_mermaid()
+
+    def to_svg(self) -> str:
+        """The graph as an SVG element."""
+        return draw_graph(self).to_svg()
+
+    def visualize(self, show_frozen: bool = False) -> Drawing:  # noqa: FBT001, FBT002 -- as documented
+        """The graph as a picture; a built graph shows the shapes on its edges.
+
+        Args:
+            show_frozen: mark the nodes that are frozen.
+        """
+        return draw_graph(self, show_frozen=show_frozen).shown()
+
+    def _take(self, nodes: list[GraphNode]) -> ModelGraph:
+        """Have these nodes from now on; shapes have to be found anew."""
+        _check_nodes(self.label, nodes)
+        self.nodes = NodeMap(nodes)
+        self.compiled = None
+        for node in nodes:
+            node.compiled = None
+        return self
+
+    def _drop_own_optimizers(self) -> None:
+        for node in self.nodes.values():
+            if isinstance(node, ModelNode) and node.optimizer is not None:
+                warnings.warn(
+                    f"the graph and node `{node.label}` both have an optimizer; the graph's is used",
+                    stacklevel=3,
+                )
+                node.optimizer = None
+
+    def _found(self, node: GraphNode | str) -> GraphNode:
+        if isinstance(node, GraphNode):
+            return node
+        if not isinstance(node, str):
+            raise TypeError(f"the nodes of a graph are ModelNodes, not {type(node).__name__}")
+        known = {member.label: member for member in nodes_of(self.context)}
+        if node not in known:
+            raise ValueError(f"there is no node `{node}`; known: {choices(node, known)}")
+        return known[node]
+
+    def _of_graph(self, node: GraphNode | str) -> GraphNode:
+        found: GraphNode | None = self.nodes.get(
+            node.label if isinstance(node, GraphNode) else node
+        )
+        if found is None or (isinstance(node, GraphNode) and found is not node):
+            label = node.label if isinstance(node, GraphNode) else node
+            known = choices(label, self.nodes)
+            raise ValueError(f"ModelGraph `{self.label}` has no node `{label}`; known: {known}")
+        return found
+
+    def _chosen(self, nodes: Sequence[GraphNode | str] | None) -> Iterable[GraphNode]:
+        if nodes is None:
+            return self.nodes.values()
+        return [self._of_graph(node) for node in checked_list("nodes", nodes)]
 
     def __repr__(self) -> str:
         built = "built" if self.is_built else "not built"
         return f"ModelGraph(label={self.label!r}, nodes={list(self.nodes)}, {built})"
 
-
-def check_backend(what: str, name: object, backend: str | None) -> None:
-    """Raise TypeError unless `name` is a string, and ValueError unless it has the backend "torch"."""
-    if not isinstance(name, str):
-        raise TypeError(
-            f'{what}: name it by a str, as in {what}("...", backend="torch"); '
-            f"{with_article(type(name).__name__)} is not taken in this version"
-        )
-    if backend is None:
-        raise ValueError(f'{what} {name!r} needs a backend: {what}({name!r}, backend="torch")')
-    if backend != "torch":
-        raise ValueError(f'{what} {name!r}: the backend is "torch", not {backend!r}')
+    def _repr_html_(self) -> str:
+        return draw_graph(self, show_frozen=True).to_html()
 
 
-def _component(model: object) -> ComponentSpec:
-    if isinstance(model, SequentialMLP | SequentialCNN):
-        return dict(model.component)
-    if is_estimator(model):
-        return component_of(model)
-    raise TypeError(
-        "model is a SequentialMLP, a SequentialCNN, a torch module or a scikit-learn estimator, "
-        f"not {type(model).__name__}"
-    )
-
-
-def _is_live(model: object) -> bool:
-    """Whether a spec cannot say what the model is."""
-    return is_module(model) or is_module_class(model) or isinstance(model, TorchModelWrapper)
-
-
-def _checked_upstream(
-    label: str, upstream: FeatureSetReference | ModelNode
-) -> FeatureSetReference | ModelNode:
-    if isinstance(upstream, ModelNode):
-        return upstream
-    if not isinstance(upstream, FeatureSetReference):
-        raise TypeError(
-            "upstream_ref is a FeatureSet.reference(...), a FeatureSet or a ModelNode, "
-            f"not {type(upstream).__name__}"
-        )
-    if len(upstream.targets) > 1:
-        raise ValueError(
-            f"node `{label}` can have one target, and its reference has {quoted(upstream.targets)}; "
-            f'name one, as in reference(targets="{upstream.targets[0]}")'
-        )
-    return upstream
-
-
-def _check_nodes(label: str, nodes: Sequence[ModelNode]) -> None:
+def _check_nodes(label: str, nodes: Sequence[GraphNode]) -> None:
     if not nodes:
         raise ValueError(f"ModelGraph `{label}` needs at least one node")
     for node in nodes:
-        if not isinstance(node, ModelNode):
+        if not isinstance(node, GraphNode):
             raise TypeError(f"the nodes of a graph are ModelNodes, not {type(node).__name__}")
     labels = [node.label for node in nodes]
-    read: dict[str, FeatureSet] = {}
     for node in nodes:
         if labels.count(node.label) > 1:
             raise ValueError(f"ModelGraph `{label}` has two nodes `{node.label}`")
-        feature_set = node.source.feature_set
-        if read.setdefault(feature_set.label, feature_set) is not feature_set:
-            raise ValueError(
-                f"two different FeatureSets of ModelGraph `{label}` are called `{feature_set.label}`; "
-                f"make node `{node.label}` anew if one replaced the other"
-            )
-        upstream = node.upstream_ref
-        if isinstance(upstream, ModelNode) and not any(upstream is other for other in nodes):
-            raise ValueError(
-                f"node `{node.label}` reads node `{upstream.label}`, which is not in "
-                f"ModelGraph `{label}`; its nodes are {quoted(labels)}"
-            )
+        for upstream in node.upstreams:
+            if isinstance(upstream, GraphNode) and not any(upstream is other for other in nodes):
+                raise ValueError(
+                    f"node `{node.label}` reads node `{upstream.label}`, which is not in "
+                    f"ModelGraph `{label}`; its nodes are {quoted(labels)}"
+                )
+    _check_cycles(nodes)
+    _check_feature_sets(label, nodes)
+
+
+def _check_cycles(nodes: Sequence[GraphNode]) -> None:
+    """Raise ValueError if a node reads itself, also through others."""
+    done: set[int] = set()
+
+    def visit(node: GraphNode, around: tuple[GraphNode, ...]) -> None:
+        if any(node is other for other in around):
+            path = " -> ".join(other.label for other in (node, *reversed(around)))
+            raise ValueError(f"cycle at node `{node.label}`: {path}; a graph has no cycles")
+        if id(node) in done:
+            return
+        for upstream in node.upstreams:
+            if isinstance(upstream, GraphNode):
+                visit(upstream, (*around, node))
+        done.add(id(node))
+
+    for node in nodes:
+        visit(node, ())
+
+
+def _check_feature_sets(label: str, nodes: Sequence[GraphNode]) -> None:
+    read: dict[str, FeatureSet] = {}
+    for node in nodes:
+        for source in node.sources:
+            feature_set = source.feature_set
+            if read.setdefault(feature_set.label, feature_set) is not feature_set:
+                raise ValueError(
+                    f"two different FeatureSets of ModelGraph `{label}` are called `{feature_set.label}`; "
+                    f"make node `{node.label}` anew if one replaced the other"
+                )

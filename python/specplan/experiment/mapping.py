@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specplan.data.reference import FeatureSetReference
 from specplan.experiment.train_phase import TrainPhase
 from specplan.spec.model import SPEC_VERSION
 
@@ -15,10 +14,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.data.feature_set import FeatureSet
-    from specplan.experiment.graph import ModelGraph, ModelNode
+    from specplan.experiment.graph import ModelGraph
     from specplan.experiment.loss import AppliedLoss
     from specplan.experiment.phase import Phase
     from specplan.plan.model import Compiled, Graph
+
+_OPTIMIZER = "optimizer"
+"""What a spec calls the optimizer of a graph that it cannot write."""
 
 
 def spec_of(
@@ -34,8 +36,8 @@ def spec_of(
     Raises:
         ValueError: two different losses have one label.
     """
-    nodes = {name: _node(node) for name, node in graph.nodes.items()}
-    optimizer = {} if graph.optimizer is None else {"optimizer": dict(graph.optimizer.component)}
+    nodes = {name: node.spec() for name, node in graph.nodes.items()}
+    optimizer = {} if graph.optimizer is None else {"optimizer": graph.optimizer.spec(_OPTIMIZER)}
     return {
         "specplan": SPEC_VERSION,
         "experiment": {"id": label},
@@ -81,10 +83,15 @@ def live_objects(graph: ModelGraph, phases: Sequence[Phase] = ()) -> dict[str, A
     Raises:
         ValueError: two of them have one name.
     """
-    found: dict[str, Any] = {
-        label: node.model for label, node in graph.nodes.items() if node.is_live
-    }
+    found: dict[str, Any] = {}
+    for node in graph.nodes.values():
+        found |= node.live_objects()
+    if graph.optimizer is not None and graph.optimizer.live is not None:
+        found[_OPTIMIZER] = graph.optimizer.live
     for phase in phases:
+        for loss in losses_of(phase):
+            if loss.loss.live is not None:
+                found[loss.live_name] = loss.loss.live
         for name, callback in phase.live_callbacks.items():
             if found.setdefault(name, callback) is not callback:
                 raise ValueError(
@@ -102,40 +109,20 @@ def compile_graph(graph: ModelGraph) -> Graph:
 def compile_nodes(graph: ModelGraph, *, seed: int) -> Compiled:
     """A plan of the nodes of a graph."""
     # All of them are in the plan, whichever compute: they need not read the same rows.
-    entry = {"phase": "eval", "label": "build", "active": [graph.head_nodes[0].label]}
+    entry = {"phase": "eval", "label": "build", "active": [next(iter(graph.head_nodes))]}
     spec = spec_of(graph.label, graph, (), [entry], seed=seed)
     return compile_objects(spec, graph, fitted=graph.nodes)
 
 
 def _feature_sets(graph: ModelGraph) -> dict[str, FeatureSet]:
-    read = [node.source.feature_set for node in graph.nodes.values()]
-    return {feature_set.label: feature_set for feature_set in read}
-
-
-def _node(node: ModelNode) -> dict[str, Any]:
-    source = node.source
-    section: dict[str, Any] = {"model": _model(node), "input": _input(node)}
-    if source.targets:
-        section["target"] = f"{source.feature_set.label}.{source.targets[0]}"
-    return section
-
-
-def _model(node: ModelNode) -> dict[str, Any]:
-    return {"use": f"live:{node.label}"} if node.is_live else dict(node.component)
-
-
-def _input(node: ModelNode) -> str | list[str]:
-    upstream = node.upstream_ref
-    if not isinstance(upstream, FeatureSetReference):
-        return upstream.label
-    columns = [f"{upstream.feature_set.label}.{name}" for name in upstream.features]
-    return columns[0] if len(columns) == 1 else columns
+    read = [source for node in graph.nodes.values() for source in node.sources]
+    return {source.feature_set.label: source.feature_set for source in read}
 
 
 def _losses(phases: Sequence[Phase]) -> dict[str, Any]:
     section: dict[str, Any] = {}
     for phase in phases:
-        for loss in _losses_of(phase):
+        for loss in losses_of(phase):
             written = loss.spec()
             if section.setdefault(loss.label, written) != written:
                 raise ValueError(
@@ -145,7 +132,8 @@ def _losses(phases: Sequence[Phase]) -> dict[str, Any]:
     return section
 
 
-def _losses_of(phase: Phase) -> list[AppliedLoss]:
+def losses_of(phase: Phase) -> list[AppliedLoss]:
+    """The losses of a phase and of what it evaluates between epochs."""
     evaluated = phase.evaluations if isinstance(phase, TrainPhase) else []
     return [
         *phase.losses,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from specplan.data.context import active_context, checked_label
 from specplan.experiment.binding import InputBinding
-from specplan.experiment.drawing import draw_phase, show
+from specplan.experiment.drawing import draw_phase
 from specplan.experiment.graph import ModelGraph
 from specplan.experiment.loss import AppliedLoss, find_node
 from specplan.experiment.phase_callback import check_callback, label_of, live_name, spec_of_callback
@@ -18,8 +18,9 @@ from specplan.spec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from specplan.data.drawing import Drawing
     from specplan.data.feature_set import FeatureSet
-    from specplan.experiment.graph import ModelNode
+    from specplan.experiment.node import GraphNode
     from specplan.experiment.phase_callback import PhaseCallback
 
 
@@ -43,7 +44,7 @@ class Phase(ABC):
         label: str,
         input_sources: Sequence[InputBinding],
         losses: Sequence[AppliedLoss],
-        active_nodes: Sequence[str | ModelNode] | None,
+        active_nodes: Sequence[str | GraphNode] | None,
         callbacks: Sequence[PhaseCallback] | None,
     ) -> None:
         self.label = checked_label(label)
@@ -134,9 +135,17 @@ class Phase(ABC):
     def describe(self) -> str:
         """The phase in a few words."""
 
-    def visualize(self) -> None:
-        """Print the phase as a Mermaid flowchart."""
-        show(draw_phase(self))
+    def visualize(self) -> Drawing:
+        """The phase as a picture."""
+        return draw_phase(self).shown()
+
+    def to_mermaid(self) -> str:
+        """The phase as a Mermaid flowchart."""
+        return draw_phase(self).to_mermaid()
+
+    def to_svg(self) -> str:
+        """The phase as an SVG element."""
+        return draw_phase(self).to_svg()
 
     def _common_spec(self) -> dict[str, Any]:
         entry: dict[str, Any] = {
@@ -195,22 +204,18 @@ class Phase(ABC):
         return f"{type(self).__name__}(label={self.label!r}, split={self.split!r})"
 
 
-def head_nodes(graph: ModelGraph, active: Sequence[str] | None) -> list[ModelNode]:
+def head_nodes(graph: ModelGraph, active: Sequence[str] | None) -> list[GraphNode]:
     """The nodes of `graph` that read a FeatureSet and that the active ones need."""
+    reading = [node for node in graph.nodes.values() if node.reads_data]
     if active is None:
-        return graph.head_nodes
-    heads: dict[str, ModelNode] = {}
-    for label in active:
-        node = graph.nodes.get(label)
-        while node is not None and not node.is_head:
-            upstream = node.upstream_ref
-            node = graph.nodes.get(upstream.label) if isinstance(upstream, type(node)) else None
-        if node is not None:
-            heads[node.label] = node
-    return list(heads.values())
+        return reading
+    below = {
+        node.id for label in active if label in graph.nodes for node in graph.nodes[label].before
+    }
+    return [node for node in reading if node.id in below]
 
 
-def active_labels(label: str, active: Sequence[str | ModelNode] | None) -> list[str] | None:
+def active_labels(label: str, active: Sequence[str | GraphNode] | None) -> list[str] | None:
     """Labels of the active nodes of a phase; None for those that its losses need.
 
     Raises:
@@ -225,7 +230,7 @@ def active_labels(label: str, active: Sequence[str | ModelNode] | None) -> list[
     return [find_node(node).label for node in nodes]
 
 
-def split_heads(label: str, active: Sequence[str | ModelNode] | None) -> list[ModelNode]:
+def split_heads(label: str, active: Sequence[str | GraphNode] | None) -> list[GraphNode]:
     """The active head nodes of the active context's graph, which read one FeatureSet.
 
     Raises:
@@ -248,7 +253,7 @@ def split_heads(label: str, active: Sequence[str | ModelNode] | None) -> list[Mo
 
 
 def evaluated_split(
-    label: str, split: str, active: Sequence[str | ModelNode] | None
+    label: str, split: str, active: Sequence[str | GraphNode] | None
 ) -> list[InputBinding]:
     """A binding without a sampler for each of those head nodes."""
     return [InputBinding.for_evaluation(node, split=split) for node in split_heads(label, active)]

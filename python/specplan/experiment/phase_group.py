@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from specplan.data.context import checked_label
+from specplan.experiment.drawing import draw_phases
 from specplan.experiment.eval_phase import EvalPhase
 from specplan.experiment.lookup import entry_at
 from specplan.experiment.phase import Phase
@@ -15,6 +16,8 @@ from specplan.spec.wording import with_article
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from specplan.data.drawing import Drawing
 
 Key = int | str
 
@@ -34,6 +37,18 @@ class PhaseGroup:
         self._entries: list[Phase | PhaseGroup] = []
         for entry in checked_list(f"group `{label}`: phases", phases or ()):
             self.add_group(entry) if isinstance(entry, PhaseGroup) else self.add_phase(entry)
+
+    def visualize(self) -> Drawing:
+        """The phases in the order in which they run, as a picture."""
+        return draw_phases(list(with_groups(self))).shown()
+
+    def to_mermaid(self) -> str:
+        """The group as a Mermaid flowchart."""
+        return draw_phases(list(with_groups(self))).to_mermaid()
+
+    def to_svg(self) -> str:
+        """The group as an SVG element."""
+        return draw_phases(list(with_groups(self))).to_svg()
 
     def add_phase(self, phase: Phase) -> PhaseGroup:
         """Register a phase; returns the group.
@@ -221,3 +236,12 @@ def _holds(outer: PhaseGroup, group: PhaseGroup) -> bool:
         entry is group or (isinstance(entry, PhaseGroup) and _holds(entry, group))
         for entry in outer.all
     )
+
+
+def with_groups(group: PhaseGroup, path: str = "") -> Iterator[tuple[Phase, str | None]]:
+    """The phases in order, each with the path of the nested group that it is in."""
+    for entry in group.all:
+        if isinstance(entry, PhaseGroup):
+            yield from with_groups(entry, f"{path}{entry.label}.")
+        else:
+            yield entry, path.removesuffix(".") or None

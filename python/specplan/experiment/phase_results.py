@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from specplan.data.context import active_context
 from specplan.errors import RunError
-from specplan.experiment.graph import ModelNode
+from specplan.experiment.node import GraphNode, nodes_of
 from specplan.experiment.source_rows import feature_set, source_views, unscaler
 from specplan.results.artifact_store import ArtifactStore
 from specplan.results.execution_store import (
@@ -82,7 +82,7 @@ class PhaseResults:
 
     def tensors(
         self,
-        node: str | ModelNode,
+        node: str | GraphNode,
         domain: str = "outputs",
         *,
         role: str = "default",
@@ -120,7 +120,7 @@ class PhaseResults:
 
     def source_views(
         self,
-        node: str | ModelNode,
+        node: str | GraphNode,
         *,
         role: str = "default",
         epoch: int | None = None,
@@ -147,7 +147,7 @@ class PhaseResults:
 
     def source_view(
         self,
-        node: str | ModelNode,
+        node: str | GraphNode,
         *,
         role: str = "default",
         epoch: int | None = None,
@@ -163,7 +163,7 @@ class PhaseResults:
             raise ValueError(f"the node is computed from {quoted(views)}; ask for source_views")
         return next(iter(views.values()))
 
-    def batches(self, node: str | ModelNode) -> BatchSeries:
+    def batches(self, node: str | GraphNode) -> BatchSeries:
         """What went through a node, by (epoch, batch).
 
         Raises:
@@ -171,7 +171,7 @@ class PhaseResults:
         """
         return self.execution_store.batches(self._label_of(node))
 
-    def losses(self, node: str | ModelNode | None = None) -> LossSeries:
+    def losses(self, node: str | GraphNode | None = None) -> LossSeries:
         """The losses of a node in each batch, by (epoch, batch, label); of all nodes for None.
 
         They are scalars, and there whatever the phase records.
@@ -237,13 +237,13 @@ class PhaseResults:
         count = len(self.execution_contexts())
         return f"{count} batch{'' if count == 1 else 'es'}"
 
-    def _label_of(self, node: str | ModelNode) -> str:
-        if isinstance(node, ModelNode):
+    def _label_of(self, node: str | GraphNode) -> str:
+        if isinstance(node, GraphNode):
             return node.label
         nodes = self.run.plan.graph.nodes
         if node in nodes:
             return node
-        for known in active_context().members(ModelNode):
+        for known in nodes_of(active_context()):
             if node == known.id:
                 return known.label
         raise RunError(f"the run has no node `{node}`; it has: {choices(node, nodes)}")
@@ -304,7 +304,7 @@ class OnePassResults(PhaseResults):
 
     def stacked_tensors(
         self,
-        node: str | ModelNode,
+        node: str | GraphNode,
         domain: str = "outputs",
         *,
         role: str = "default",
@@ -316,7 +316,7 @@ class OnePassResults(PhaseResults):
         series = self.tensors(node, domain, role=role, fmt=fmt if joins else None, unscale=unscale)
         return series.stacked() if joins else formatted(series.stacked(), fmt, domain)
 
-    def stacked_batches(self, node: str | ModelNode) -> Batch:
+    def stacked_batches(self, node: str | GraphNode) -> Batch:
         """As `batches`, all of them in one."""
         targets = self.batches(node).first().targets
         return Batch(
@@ -326,7 +326,7 @@ class OnePassResults(PhaseResults):
         )
 
     def aggregated_losses(
-        self, node: str | ModelNode, *, reducer: Literal["mean", "sum"] = "mean"
+        self, node: str | GraphNode, *, reducer: Literal["mean", "sum"] = "mean"
     ) -> dict[str, float]:
         """The losses of a node over all batches, each batch counted once, by label.
 

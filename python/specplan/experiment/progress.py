@@ -120,6 +120,8 @@ class Watched:
         """Remember what was fitted, and end the bars of the phase."""
         if isinstance(phase, Fit):
             self.fitted.update(phase.fitted)
+        if isinstance(phase, Train):
+            self.fitted.update(phase.fits)
         if self._shows(phase):
             self._bars.end(phase, values)
 

@@ -6,9 +6,11 @@ import enum
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from specplan.components.callback import EarlyStopping, LearningRate
+from specplan.experiment.accelerator import Accelerator, accelerator_of
 from specplan.experiment.binding import InputBinding
 from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
 from specplan.experiment.evaluation import Evaluation
+from specplan.experiment.node import ModelNode, learns_in_batches
 from specplan.experiment.phase import Phase, split_heads
 from specplan.spec.arguments import checked_int
 from specplan.spec.model import BatchSchedule
@@ -17,8 +19,9 @@ from specplan.spec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from specplan.experiment.graph import ModelNode
+    from specplan.experiment.graph import ModelGraph
     from specplan.experiment.loss import AppliedLoss
+    from specplan.experiment.node import GraphNode
     from specplan.experiment.phase_callback import PhaseCallback
     from specplan.samplers import Sampler
 
@@ -46,6 +49,8 @@ class TrainPhase(Phase):
         callbacks: each a Callback, an Evaluation, an EarlyStopping or a LearningRate.
         checkpointing: when the state is put aside while the phase goes on.
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
+        accelerator: where the nodes compute, or the name of a device, but for nodes that say it themselves; by
+            default on the processor.
 
     Raises:
         TypeError: an argument is of another type.
@@ -63,12 +68,14 @@ class TrainPhase(Phase):
         input_sources: Sequence[InputBinding],
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         batch_schedule: str = "zip_strict",
         callbacks: Sequence[PhaseCallback] | None = None,
         checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
+        accelerator: Accelerator | str | None = None,
     ) -> None:
+        self.accelerator = accelerator_of(accelerator)
         if not losses:
             raise ValueError(f"train phase `{label}` needs at least one loss")
         super().__init__(label, input_sources, losses, active_nodes, callbacks)
@@ -87,10 +94,11 @@ class TrainPhase(Phase):
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
         *,
-        active_nodes: Sequence[str | ModelNode] | None = None,
+        active_nodes: Sequence[str | GraphNode] | None = None,
         callbacks: Sequence[PhaseCallback] | None = None,
         checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
+        accelerator: Accelerator | str | None = None,
     ) -> TrainPhase:
         """Bind every active head node of the active context's graph to one split.
 
@@ -109,6 +117,7 @@ class TrainPhase(Phase):
             callbacks=callbacks,
             checkpointing=checkpointing,
             result_recording=result_recording,
+            accelerator=accelerator,
         )
 
     @property
@@ -127,6 +136,32 @@ class TrainPhase(Phase):
 
     def describe(self) -> str:
         return f"train {self.label}: {self.n_epochs} epochs"
+
+    def check_graph(self, graph: ModelGraph) -> None:
+        """Check that the graph can be trained so, beside what all phases check.
+
+        Raises:
+            ValueError: as for all phases.
+            RuntimeError: torch and scikit-learn nodes would be trained together by one optimizer.
+        """
+        super().check_graph(graph)
+        if graph.optimizer is None:
+            return
+        labels = self.active_nodes or [loss.node.label for loss in self.losses]
+        named = [graph.nodes[label] for label in labels if label in graph.nodes]
+        learning = [node.label for node in named if learns_in_batches(node)]
+        trained = [
+            node.label
+            for start in named
+            for node in (start.before if self.active_nodes is None else (start,))
+            if isinstance(node, ModelNode) and node.backend == "torch"
+        ]
+        if learning and trained:
+            raise RuntimeError(
+                f"train phase `{self.label}` trains {quoted(dict.fromkeys(trained))} by the optimizer of the "
+                f"graph and {quoted(learning)} of scikit-learn; give each torch node its own optimizer and the "
+                "graph none, or train them in two phases"
+            )
 
     def _check_sources_agree(self) -> None:
         """Bindings may read different rows: how their batches make steps is said by the schedule."""

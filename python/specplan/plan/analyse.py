@@ -103,7 +103,7 @@ def analyse(
     finally:
         if context.prober is not None:
             context.prober.close()
-    goals = objectives.check(context, resolved, wired)
+    goals = objectives.check(context, resolved, wired, bound)
     parts = Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
     scheduled = schedule.schedule(context, parts)
     if context.right:

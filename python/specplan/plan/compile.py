@@ -20,7 +20,7 @@ from specplan.plan.model import (
     Results,
     Surroundings,
 )
-from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.components import TorchUse, as_plan
 from specplan.plan.passes.context import READ_ONLY, CodeUse
 from specplan.plan.passes.own_component import UsersOwn
 from specplan.spec.composition import NOTHING_ADDED, Composition
@@ -181,7 +181,9 @@ def _plan(spec: Spec, parts: Parts, schedule: Schedule) -> Plan:
         graph=Graph(
             nodes=parts.wired.nodes,
             order=parts.wired.order,
-            optimizer=as_plan(optimizer) if isinstance(optimizer, Component | UsersOwn) else None,
+            optimizer=as_plan(optimizer)
+            if isinstance(optimizer, Component | TorchUse | UsersOwn)
+            else None,
         ),
         phases=schedule.phases,
         results=Results(**msgspec.structs.asdict(spec.results)),

@@ -269,7 +269,8 @@ def _objectives(
 
 def _argument(argument: Value) -> str:
     shape = show(tuple(argument["shape"]))
-    value = f"{argument['node']}.{argument['field']}{_role(argument)}"
+    value = argument.get("column") or f"{argument['node']}.{argument['field']}"
+    value += _role(argument)
     return f"{value} as {argument['dtype']} {shape}"
 
 

@@ -248,8 +248,14 @@ def _train(phase: Train) -> Iterator[str]:
     if phase.sampler.samples is not None and not phase.feeds:
         what = f"tuples of {', '.join(phase.sampler.roles)}" if phase.sampler.roles else "rows"
         yield f"  an epoch has {phase.sampler.samples} {what}"
-    yield f"  trains {_names(phase.trainable)}"
-    others = tuple(label for label in phase.nodes if label not in phase.trainable)
+    if phase.trainable:
+        yield f"  trains {_names(phase.trainable)}"
+    for label, optimizer in phase.optimizers.items():
+        yield f"  {label} by its own optimizer {_component(optimizer)}"
+    if phase.fits:
+        yield f"  fits {_names(phase.fits)} in batches"
+    learning = {*phase.trainable, *phase.fits}
+    others = tuple(label for label in phase.nodes if label not in learning)
     if others:
         yield f"  computes without training {_names(others)}"
 
@@ -291,7 +297,7 @@ def _objectives(noun: str, objectives: tuple[Objective, ...]) -> Iterator[str]:
     for objective in objectives:
         weight = f", weight {objective.weight:g}" if objective.weight != 1 else ""
         arguments = ", ".join(
-            f"{argument.node}.{argument.field}{_role(argument)} as {argument.dtype} "
+            f"{argument.column or f'{argument.node}.{argument.field}'}{_role(argument)} as {argument.dtype} "
             f"{show(argument.shape, batch=True)}"
             for argument in objective.arguments
         )

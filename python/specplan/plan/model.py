@@ -269,6 +269,10 @@ class Node(_Part, frozen=True, kw_only=True):
     dtype: str
     shape: Shape
     """Shape of one row of the output."""
+    method: Literal["transform", "predict", "predict_proba", "decision_function"] | None = None
+    """What an estimator is asked for; None for what is usual: a transformer transforms, all others predict."""
+    partial_fit: dict[str, Any] = {}
+    """Arguments of each partial_fit, beside the rows."""
     parameters: int | None = 0
     """Number of parameters; 0 for nodes that are fitted or that merge, None for a model of the user's that was
     not built. Never part of the id of a plan where the node has code."""
@@ -295,7 +299,9 @@ class Argument(_Part, frozen=True, kw_only=True):
 
     node: str
     role: str = DEFAULT_ROLE
-    field: Literal["outputs", "targets"]
+    field: Literal["outputs", "targets", "column"]
+    column: str = ""
+    """`FeatureSet.column`, of the field `column`: its rows are those that the node reads."""
     dtype: str
     shape: Shape
 
@@ -495,6 +501,9 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
 
     Attributes:
         feeds: where there are several; the first is also what `data`, `split`, `rows` and `sampler` say.
+        optimizer: changes all of them, or nothing where each has its own in `optimizers`, by its label; no
+            gradient passes to what such a node reads.
+        fits: scikit-learn nodes that learn from each batch, by their partial_fit.
         schedule: how their batches make steps. Under `zip_` a step has a batch of each, under `alternate_` of
             one after the other; `_strict` ends with the shortest, `_cycle` begins shorter ones again.
     """
@@ -502,12 +511,18 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
     epochs: int
     sampler: Sampler
     trainable: tuple[str, ...]
-    optimizer: Component
+    optimizer: Component | None = None
+    optimizers: dict[str, Component] = {}
+    fits: tuple[str, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     early_stopping: EarlyStopping | None = None
     learning_rate: LearningRate | None = None
     feeds: tuple[Feed, ...] = ()
     schedule: BatchSchedule = "zip_strict"
+
+    def optimizer_of(self, label: str) -> Component:
+        """What changes the weights of a node that the phase trains."""
+        return self.optimizers[label] if self.optimizer is None else self.optimizer
 
     @property
     def all_feeds(self) -> tuple[Feed, ...]:

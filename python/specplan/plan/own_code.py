@@ -149,7 +149,9 @@ def _components(plan: Plan) -> Iterator[tuple[Kind, Component]]:
     for phase in plan.phases:
         evaluations = phase.evaluations if isinstance(phase, Train) else ()
         if isinstance(phase, Train):
-            yield "optimizer", phase.optimizer
+            for optimizer in (phase.optimizer, *phase.optimizers.values()):
+                if optimizer is not None:
+                    yield "optimizer", optimizer
         for callback in phase.callbacks:
             yield "callback", callback.component
         for part in (phase, *evaluations):

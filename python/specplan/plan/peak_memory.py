@@ -62,8 +62,10 @@ def peak_memory(plan: Plan, recorded: Sequence[int]) -> tuple[Memory, ...]:
         snapshot = False
         if isinstance(phase, Train):
             parts = [*by_feed(plan.graph, phase)]
-            state = _STATES.get(phase.optimizer.use, _two)(phase.optimizer)
-            trained |= {label: state * (nodes[label].parameters or 0) for label in phase.trainable}
+            for label in phase.trainable:
+                changing = phase.optimizer_of(label)
+                state = _STATES.get(changing.use, _two)(changing)
+                trained[label] = state * (nodes[label].parameters or 0)
             parts += phase.evaluations
             stopping = phase.early_stopping
             snapshot = stopping is not None and stopping.restore_best

@@ -59,6 +59,20 @@ def columns_read(nodes: Mapping[str, Node]) -> dict[str, ColumnsRead]:
     }
 
 
+def columns_judged(phases: Iterable[Phase]) -> dict[str, tuple[str, ...]]:
+    """The columns that losses and metrics read themselves, by FeatureSet."""
+    found: dict[str, dict[str, None]] = {}
+    for phase in phases:
+        between = phase.evaluations if isinstance(phase, Train) else ()
+        for part in (phase, *between):
+            for objective in (*part.losses, *part.metrics):
+                for argument in objective.arguments:
+                    owner, _, name = argument.column.partition(".")
+                    if name:
+                        found.setdefault(owner, {})[name] = None
+    return {owner: tuple(columns) for owner, columns in found.items()}
+
+
 def columns_sampled(phases: Iterable[Phase]) -> dict[str, tuple[str, ...]]:
     """The columns that samplers look at, by FeatureSet."""
     found: dict[str, dict[str, None]] = {}

@@ -84,8 +84,10 @@ def as_row(shape: Shape) -> Shape:
     return shape or (1,)
 
 
-def concat_shape(shapes: Sequence[Shape], axis: int) -> Shape:
+def concat_shape(shapes: Sequence[Shape], axis: int, *, pad: bool = False) -> Shape:
     """Shape of rows joined along `axis`, which does not count the batch axis.
+
+    With `pad` the other axes have the largest size of any.
 
     Raises:
         ShapeError: the ranks differ, the axis does not exist, or another axis differs.
@@ -100,7 +102,8 @@ def concat_shape(shapes: Sequence[Shape], axis: int) -> Shape:
         raise ShapeError(f"cannot concatenate {listed} on axis {axis}: rows have {axes}")
     position = axis % rank
     rests = {row[:position] + row[position + 1 :] for row in rows}
-    if len(rests) > 1:
+    if len(rests) > 1 and not pad:
         raise ShapeError(f"cannot concatenate {listed} on axis {axis}: another axis differs")
     joined = sum(row[position] for row in rows)
-    return (*rows[0][:position], joined, *rows[0][position + 1 :])
+    largest = tuple(max(row[index] for row in rows) for index in range(rank))
+    return (*largest[:position], joined, *largest[position + 1 :])

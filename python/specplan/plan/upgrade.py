@@ -41,7 +41,7 @@ def completed(plan: Plan) -> Plan:
     """
     value = msgspec.to_builtins(plan)
     for kinds, component in _components(value):
-        if component["code"] is not None:
+        if component["code"] is not None or component["live"] is not None:
             continue
         component["args"] = {**_defaults(kinds, component["use"]), **component["args"]}
     return msgspec.convert(value, Plan)
@@ -57,8 +57,10 @@ def _components(value: Value) -> Iterator[tuple[tuple[Kind, ...], Value]]:
     if value["graph"]["optimizer"] is not None:
         yield ("optimizer",), value["graph"]["optimizer"]
     for phase in value["phases"]:
-        if "optimizer" in phase:
+        if phase.get("optimizer") is not None:
             yield ("optimizer",), phase["optimizer"]
+        for optimizer in phase.get("optimizers", {}).values():
+            yield ("optimizer",), optimizer
         if "sampler" in phase:
             yield ("sampler",), phase["sampler"]["component"]
         for owner in (phase, *phase.get("evaluations", ())):

@@ -20,6 +20,7 @@ from specplan.data.scaler_faults import fault
 from specplan.data.split import key_columns
 from specplan.errors import PlanError
 from specplan.models.sklearn import table
+from specplan.models.torch.table import torch_class
 from specplan.plan.dtypes import NUMBERS
 from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.shapes import LARGEST_SIZE, ShapeError, cnn_features, concat_shape
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from specplan.components.component import Component as Declared
     from specplan.plan.model import (
         Code,
+        Column,
         Component,
         Data,
         Evaluation,
@@ -100,6 +102,10 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
         return None
     if component.code is not None:
         _check_code(kind, component, component.code, place)
+        return None
+    if (known := torch_class(kind, component.use)) is not None:
+        complete = component.args.keys() == known.parameters.keys()
+        expect(place, f"has other arguments than those of `{component.use}`", that=complete)
         return None
     declaration = COMPONENTS[kind].get(component.use)
     if declaration is None:
@@ -226,6 +232,10 @@ def _check_graph(plan: Plan) -> None:
 
 
 def _check_node(node: Node, place: str) -> None:
+    if node.backend == "sklearn" and node.component.live is not None:
+        _check_live("model", node.component.use, place)
+        expect(place, "does not say what it is asked for", that=node.method is not None)
+        return
     if node.backend == "sklearn":
         _check_estimator(node.component, place)
         return
@@ -242,7 +252,9 @@ def _made(component: Declared | None, node: Node) -> Shape | None:
     """The shape that a model or merge gives a row. Raises ShapeError where it cannot read its inputs."""
     match component:
         case Concat():
-            return concat_shape([read.shape for read in node.inputs], component.axis)
+            return concat_shape(
+                [read.shape for read in node.inputs], component.axis, pad=component.pad
+            )
         case Cnn():
             cnn_features(component, node.inputs[0].shape)
     return component.output_shape if isinstance(component, Mlp | Cnn) else None
@@ -327,13 +339,17 @@ def _check_call(phase: Call, place: str) -> None:
 
 def _check_training(plan: Plan, phase: Train, place: str) -> None:
     _check_subset(phase.trainable, phase.nodes, place, "trains")
-    _check_backends(plan, phase.trainable, "torch", place, "trains")
+    if phase.trainable or not phase.fits:
+        _check_backends(plan, phase.trainable, "torch", place, "trains")
+    if phase.fits:
+        _check_subset(phase.fits, phase.nodes, place, "fits")
+        _check_backends(plan, phase.fits, "sklearn", place, "fits")
+    _check_optimizers(phase, place)
     expect(place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses))
     for feed in phase.all_feeds:
         _check_component("sampler", feed.sampler.component, place)
         _check_seed(feed.sampler.seed, place)
     check_feeds(plan, phase, place)
-    _check_component("optimizer", phase.optimizer, place)
     rate = phase.learning_rate
     if rate is not None:
         right = 0 <= rate.warmup < phase.epochs * phase.steps and rate.every_n_epochs > 0
@@ -356,6 +372,17 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
         named = {*evaluation.means.values(), *evaluation.sums.values()}
         known = {loss.label for loss in evaluation.losses}
         expect(place, "makes a series of no loss", that=named <= known)
+
+
+def _check_optimizers(phase: Train, place: str) -> None:
+    if phase.optimizer is not None:
+        _check_component("optimizer", phase.optimizer, place)
+        expect(place, "has two kinds of optimizers", that=not phase.optimizers)
+        return
+    one_each = phase.optimizers.keys() == set(phase.trainable)
+    expect(place, "has nodes that no optimizer trains", that=one_each)
+    for optimizer in phase.optimizers.values():
+        _check_component("optimizer", optimizer, place)
 
 
 def _sources(phase: Phase) -> set[str]:
@@ -425,12 +452,19 @@ def _check_objectives(
     plan: Plan, objectives: tuple[Objective, ...], nodes: tuple[str, ...], place: str
 ) -> None:
     for objective in objectives:
+        own = objective.component.live is not None or objective.component.code is not None
+        least = 1 if own else 2
         compares = f"does not compare two values for {objective.label}"
-        expect(place, compares, that=len(objective.arguments) >= 2)
+        expect(place, compares, that=len(objective.arguments) >= least)
         for argument in objective.arguments:
             _check_subset((argument.node,), nodes, place, f"computes {objective.label} from")
             node = plan.graph.nodes[argument.node]
-            source = node.target if argument.field == "targets" else node
+            source: Read | Node | Column | None = (
+                node.target if argument.field == "targets" else node
+            )
+            if argument.field == "column":
+                owner, _, name = argument.column.partition(".")
+                source = plan.data[owner].columns.get(name) if owner in plan.data else None
             held = source is not None and prod(source.shape) == prod(argument.shape)
             expect(place, f"gives {objective.label} the shape {argument.shape}", that=held)
             expect(

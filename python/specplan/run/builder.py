@@ -71,10 +71,38 @@ class Builder:
         module: nn.Module = self._guarded("model", component, lambda: make(**given))()
         return module
 
+    def estimator(self, node: Node) -> Any:
+        """The estimator of a scikit-learn node, not fitted."""
+        from specplan.models.sklearn.build import build_estimator, unfitted
+
+        if node.component.live is not None:
+            return unfitted(self.bound(node.component))
+        return build_estimator(node.component.use, node.component.args)
+
     def forward(
-        self, label: str, node: Node, module: nn.Module, source: int, destination: int
+        self,
+        label: str,
+        node: Node,
+        module: nn.Module,
+        source: int,
+        destination: int,
+        *,
+        apart: bool = False,
     ) -> Callable[[Registers], None]:
-        """The operation that computes a torch node. What a model of the user gives is checked."""
+        """The operation that computes a torch node. What a model of the user gives is checked.
+
+        No gradient passes to what a node reads that is `apart`.
+        """
+        if apart:
+            inside = self.forward(label, node, module, source, destination)
+
+            def operate_apart(registers: Registers) -> None:
+                whole = registers[source]
+                registers[source] = whole.detach()
+                inside(registers)
+                registers[source] = whole
+
+            return operate_apart
         if node.component.code is None:
 
             def operate(registers: Registers) -> None:
@@ -97,7 +125,7 @@ class Builder:
         """A loss: a function of outputs and targets."""
         component = objective.component
         if component.live is not None:
-            return own.own_loss(self.bound(component), {}, objective.label)
+            return own.own_loss(self.bound(component), {}, objective.label, averages=True)
         if component.code is None:
             return build_loss(component.use, component.args)
         make, given = self._own("loss", component)

@@ -56,7 +56,7 @@ class Feeding:
     @cached_property
     def turns(self) -> list[Turn]:
         """One, or one for each feed where they take turns."""
-        phase, plan, state = self._phase, self._context.plan, self._context.state
+        phase, plan = self._phase, self._context.plan
         readings = [
             Reading(
                 split=self._context.split(phase, feed.split, feed.data),
@@ -68,17 +68,25 @@ class Feeding:
             for feed, drawing in zip(self._feeds, self._drawings, strict=True)
         ]
         if not phase.alternates:
-            return [
-                Turn(Program(plan, state, readings, phase.nodes), 0, phase.losses, phase.records)
-            ]
+            return [Turn(self._program(readings, phase.nodes), 0, phase.losses, phase.records)]
         turns = []
         for number, (feed, reading) in enumerate(zip(self._feeds, readings, strict=True)):
             nodes = plan.graph.fed_by(feed.nodes, phase.nodes)
             losses = tuple(loss for loss in phase.losses if loss.node in nodes)
             own = {*nodes, feed.data} - {other.data for other in self._feeds if other is not feed}
             records = tuple(record for record in phase.records if record.node in own)
-            turns.append(Turn(Program(plan, state, [reading], nodes), number, losses, records))
+            turns.append(Turn(self._program([reading], nodes), number, losses, records))
         return turns
+
+    def _program(self, readings: Sequence[Reading], nodes: Sequence[str]) -> Program:
+        return Program(
+            self._context.plan,
+            self._context.state,
+            readings,
+            nodes,
+            apart=self._phase.optimizers,
+            learning=self._phase.fits,
+        )
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[int, Sequence[Tensor]]]:
         """The steps of an epoch from number `start` on: which turn it is, and its columns."""

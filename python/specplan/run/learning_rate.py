@@ -66,9 +66,12 @@ class Rates:
             self._scale(1.0)
 
     def _scale(self, by: float) -> None:
-        component = self._phase.optimizer
-        for group in self._state.optimizer_for(component).param_groups:
-            group["lr"] = _rate(component) * by
+        phase = self._phase
+        whole = phase.optimizer
+        components = phase.optimizers.values() if whole is None else (whole,)
+        for component, optimizer in zip(components, self._state.optimizers_for(phase), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = _rate(component) * by
 
 
 def _rate(component: Component) -> float:

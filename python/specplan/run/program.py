@@ -7,6 +7,7 @@ names is looked up here, once: the loop over steps sees only numbers and bound f
 
 from __future__ import annotations
 
+import copy
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,8 @@ from torch import Tensor
 
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.data.table import cast
+from specplan.models.torch.padding import padded, padder
+from specplan.plan.model import Read
 from specplan.plan.passes.order import reachable
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.data.table import Table
-    from specplan.plan.model import Argument, Node, Objective, Plan, Read, Record, Shape
+    from specplan.plan.model import Argument, Node, Objective, Plan, Record, Shape
     from specplan.run.state import State
 
 Registers = list[Any]
@@ -73,6 +76,9 @@ class Lane(NamedTuple):
 class Program:
     """Compiles the nodes of one phase over the rows they read, then what losses, metrics and records read.
 
+    Nodes that are `fitted` are so at once when they are compiled, those that are `learning` with each batch.
+    No gradient passes to what nodes read that are `apart`.
+
     Attributes:
         columns: one tensor over all rows of a split for each register from 0 up. Outputs of
             scikit-learn nodes and merges that depend on nothing but columns are columns too.
@@ -90,6 +96,8 @@ class Program:
         nodes: Sequence[str],
         *,
         fitted: Collection[str] = (),
+        apart: Collection[str] = (),
+        learning: Collection[str] = (),
     ) -> None:
         self.columns: list[Tensor] = []
         self.lanes: list[Lane] = []
@@ -102,6 +110,8 @@ class Program:
         self.roles: dict[str, tuple[str, ...]] = {}
         self._computed = 0
         self.rows = self._readings[0].split.rows
+        self._apart = apart
+        self._learning = learning
         for label in nodes:
             self.roles[label] = self._readings[self._readings_of(label)[0]].roles
             for role in self.roles[label]:
@@ -126,7 +136,7 @@ class Program:
         first = self._readings_of(objective.arguments[0].node)[0]
         weights = self._readings[first].weights
         if weights is None:
-            return self._state.builder.loss(objective), itemgetter(*registers)
+            return self._state.builder.loss(objective), _taken(registers)
         registers.append(self._column_of(("weights", first), weights, Lane(first, "")))
         return self._state.builder.weighted_loss(objective), itemgetter(*registers)
 
@@ -151,6 +161,13 @@ class Program:
 
     def _argument(self, argument: Argument) -> int:
         role, field = argument.role, argument.field
+        if argument.column:
+            _, _, name = argument.column.partition(".")
+            read = Read(
+                value=argument.column, columns=(name,), dtype=argument.dtype, shape=argument.shape
+            )
+            lane = Lane(self._reading(argument.node, read), role)
+            return self._column(read, lane, argument.dtype, argument.shape)
         return self._field(argument.node, role, field, argument.dtype, argument.shape)
 
     def _field(self, label: str, role: str, field: str, dtype: str, shape: Shape) -> int:
@@ -257,10 +274,22 @@ class Program:
         inputs = [self._input(label, role, read) for read in node.inputs]
         if node.backend == "torch":
             operate = self._state.builder.forward(
-                label, node, self._state.nodes[label], inputs[0], self._next_computed()
+                label,
+                node,
+                self._state.nodes[label],
+                inputs[0],
+                self._next_computed(),
+                apart=label in self._apart and inputs[0] < 0,
             )
             self._known[role, label] = -self._computed
             self.operations.append(operate)
+            return
+        if label in self._learning:
+            learn = self._learn(label, node)
+            self.operations.append(
+                _call(learn, [*inputs, *self._targets(label, role)], self._next_computed())
+            )
+            self._known[role, label] = -self._computed
             return
         compute = (
             self._sklearn(label, node, fitted=fitted) if node.backend == "sklearn" else _merge(node)
@@ -279,7 +308,7 @@ class Program:
     def _sklearn(self, label: str, node: Node, *, fitted: bool) -> Callable[[Tensor], Tensor]:
         from specplan.models.sklearn import build as estimators
 
-        state, live, use = self._state, self._state.nodes, node.component.use
+        state, live = self._state, self._state.nodes
         fit_to = self._fit_target(node) if fitted else None
 
         def compute(inputs: Tensor) -> Tensor:
@@ -287,10 +316,45 @@ class Program:
             if fitted:
                 live[label] = estimators.fitted(live[label], rows, fit_to)
                 state.fitted.add(label)
-            found = estimators.outputs(use, live[label], rows, dtype=node.dtype, shape=node.shape)
-            return torch.from_numpy(found)
+            return torch.from_numpy(outputs(live[label], rows))
 
+        outputs = estimators.outputs(estimators.method_of(node), dtype=node.dtype, shape=node.shape)
         return compute
+
+    def _targets(self, label: str, role: str) -> list[int]:
+        """The register of what a node learns from; none for one that needs no target."""
+        target = self._plan.graph.nodes[label].target
+        if target is None:
+            return []
+        return [self._field(label, role, "targets", target.dtype, target.shape)]
+
+    def _learn(self, label: str, node: Node) -> Callable[..., Tensor]:
+        """A batch goes into the estimator, then the estimator is asked for it."""
+        from specplan.models.sklearn import build as estimators
+
+        state, live = self._state, self._state.nodes
+        if label not in state.learning_in_batches:
+            # It may be that of a snapshot, or of another phase that recorded it.
+            live[label] = copy.deepcopy(live[label])
+            state.learning_in_batches.add(label)
+        outputs = estimators.outputs(estimators.method_of(node), dtype=node.dtype, shape=node.shape)
+        given = dict(node.partial_fit)
+        if estimators.classifies(live[label]) and "classes" not in given:
+            assert node.target is not None
+            reading = self._readings[self._reading(label, node.target)]
+            given["classes"] = np.unique(
+                reading.split.table.read(
+                    node.target.columns, None, dtype=node.target.dtype, shape=node.target.shape
+                )
+            )
+
+        def learn(inputs: Tensor, *targets: Tensor) -> Tensor:
+            rows = inputs.detach().numpy()
+            estimators.learn(live[label], rows, *(each.numpy() for each in targets), **given)
+            state.fitted.add(label)
+            return torch.from_numpy(outputs(live[label], rows))
+
+        return learn
 
     def _fit_target(self, node: Node) -> NDArray[Any] | None:
         target = node.target
@@ -300,6 +364,14 @@ class Program:
         return split.table.read(
             target.columns, split.positions, dtype=target.dtype, shape=target.shape
         )
+
+
+def _taken(registers: list[int]) -> Callable[[Registers], tuple[Tensor, ...]]:
+    """What stands in some registers, as a tuple whatever their number."""
+    if len(registers) > 1:
+        return itemgetter(*registers)
+    [register] = registers
+    return lambda values: (values[register],)
 
 
 def _tensor(rows: NDArray[Any]) -> Tensor:
@@ -326,12 +398,30 @@ def _call(
 
 
 def _merge(node: Node) -> Callable[..., Tensor]:
-    axis = node.component.args["axis"]
+    args = node.component.args
+    axis = args["axis"]
     batch_axis = axis + 1 if axis >= 0 else axis
+    shapes = [read.shape for read in node.inputs]
+    # A scalar counts as a row of one element where rows are joined.
+    scalars = any(not shape for shape in shapes)
+    paddings = padded(shapes, axis) if args.get("pad") else []
 
-    def compute(*inputs: Tensor) -> Tensor:
-        # A scalar counts as a row of one element where rows are joined.
-        rows = [value[:, None] if value.ndim == 1 else value for value in inputs]
+    def join(*inputs: Tensor) -> Tensor:
+        return torch.cat(inputs, batch_axis)
+
+    def join_scalars(*inputs: Tensor) -> Tensor:
+        return torch.cat(
+            [value[:, None] if value.ndim == 1 else value for value in inputs], batch_axis
+        )
+
+    def join_padded(*inputs: Tensor) -> Tensor:
+        rows = [pad(value) for pad, value in zip(pads, inputs, strict=True)]
         return torch.cat(rows, batch_axis)
 
-    return compute
+    if any(any(padding) for padding in paddings):
+        pads = [
+            padder(each, args.get("pad_mode", "constant"), args.get("pad_value", 0.0))
+            for each in paddings
+        ]
+        return join_padded
+    return join_scalars if scalars else join

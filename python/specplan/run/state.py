@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from specplan.plan.model import Component, Node, Plan
+    from specplan.plan.model import Component, Node, Plan, Train
     from specplan.run.builder import Builder
 
 LiveNode = Any
@@ -48,6 +48,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     optimizer: Kept | None
     steps: int
     generator: torch.Tensor
+    own_optimizers: Mapping[str, Kept] = {}
     fitted: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
 
@@ -59,6 +60,8 @@ class State:
         nodes: the live module or estimator of each node by label; merges have none. Modules are the
             same objects for the whole life of the state, estimators are replaced when they are fitted.
         optimizer: None until the first train phase.
+        own_optimizers: those of single nodes by label, each with what it was made of.
+        learning_in_batches: estimators that a train phase changes in place.
         steps: optimizer steps done so far.
         fitted: scikit-learn nodes that a fit phase has fitted.
         frozen: nodes that were frozen by hand.
@@ -68,6 +71,8 @@ class State:
         self._builder: Builder | None = None
         self.nodes: dict[str, LiveNode] = {}
         self.optimizer: torch.optim.Optimizer | None = None
+        self.own_optimizers: dict[str, tuple[torch.optim.Optimizer, Component]] = {}
+        self.learning_in_batches: set[str] = set()
         self.steps = 0
         self.fitted: set[str] = set()
         self.frozen: set[str] = set()
@@ -121,6 +126,18 @@ class State:
 
         return {label: live for label, live in self.nodes.items() if isinstance(live, nn.Module)}
 
+    def optimizers_for(self, phase: Train) -> list[torch.optim.Optimizer]:
+        """What a train phase makes steps with: the optimizer of all modules, or one for each node that it trains."""
+        if phase.optimizer is not None:
+            return [self.optimizer_for(phase.optimizer)]
+        modules = self.modules()
+        for label, component in phase.optimizers.items():
+            if label not in self.own_optimizers:
+                parameters = list(modules[label].parameters())
+                live = self.builder.optimizer(component, parameters)
+                self.own_optimizers[label] = (live, component)
+        return [self.own_optimizers[label][0] for label in phase.optimizers]
+
     def optimizer_for(self, component: Component) -> torch.optim.Optimizer:
         """The one optimizer of all modules, created at the first call and extended by modules that came later."""
         parameters = [p for module in self.modules().values() for p in module.parameters()]
@@ -140,7 +157,7 @@ class State:
                 case "torch":
                     return self._module(node, seed)
                 case "sklearn":
-                    return _estimator(node)
+                    return self.builder.estimator(node)
                 case "merge":
                     return None
         except (MemoryError, RuntimeError) as error:
@@ -188,9 +205,17 @@ class State:
                 for label, module in self.modules().items()
             },
             estimators={
-                label: live for label, live in self.nodes.items() if not isinstance(live, nn.Module)
+                label: self._put_aside(label, live)
+                for label, live in self.nodes.items()
+                if not isinstance(live, nn.Module)
             },
-            optimizer=self._kept_optimizer(),
+            optimizer=None
+            if self.optimizer is None or self._optimizer_component is None
+            else self._kept(self.optimizer, self._optimizer_component),
+            own_optimizers={
+                label: self._kept(live, component)
+                for label, (live, component) in self.own_optimizers.items()
+            },
             steps=self.steps,
             generator=torch.get_rng_state(),
             fitted=frozenset(self.fitted),
@@ -212,9 +237,11 @@ class State:
             live.add_param_group({"params": group})
         return Kept(live, component, tuple(tuple(group) for group in groups), values)
 
-    def _kept_optimizer(self) -> Kept | None:
-        if self.optimizer is None or self._optimizer_component is None:
-            return None
+    def _put_aside(self, label: str, estimator: Any) -> Any:
+        """The estimator, which is never changed but by partial_fit."""
+        return copy.deepcopy(estimator) if label in self.learning_in_batches else estimator
+
+    def _kept(self, optimizer: torch.optim.Optimizer, component: Component) -> Kept:
         names = {
             id(parameter): f"{label}.{name}"
             for label, module in self.modules().items()
@@ -222,10 +249,9 @@ class State:
         }
         groups = tuple(
             tuple(names[id(parameter)] for parameter in group["params"])
-            for group in self.optimizer.param_groups
+            for group in optimizer.param_groups
         )
-        values = copy.deepcopy(self.optimizer.state_dict())
-        return Kept(self.optimizer, self._optimizer_component, groups, values)
+        return Kept(optimizer, component, groups, copy.deepcopy(optimizer.state_dict()))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Bring back what `capture` put aside. A snapshot can be restored many times."""
@@ -234,7 +260,12 @@ class State:
         modules = self.modules()
         for label, values in snapshot.modules.items():
             modules[label].load_state_dict(values)
-        self.nodes.update(snapshot.estimators)
+        for label, estimator in snapshot.estimators.items():
+            self.nodes[label] = self._put_aside(label, estimator)
+        self.own_optimizers = {}
+        for label, own in snapshot.own_optimizers.items():
+            own.live.load_state_dict(copy.deepcopy(dict(own.values)))
+            self.own_optimizers[label] = (own.live, own.component)
         self.optimizer = None
         if (kept := snapshot.optimizer) is not None:
             self.optimizer, self._optimizer_component = kept.live, kept.component
@@ -256,15 +287,10 @@ class State:
         for label in labels:
             fresh = self._module(plan.graph.nodes[label], seed_of(seed, f"init/{label}"))
             modules[label].load_state_dict(fresh.state_dict())
+            self.own_optimizers.pop(label, None)
             if self.optimizer is not None:
                 for parameter in modules[label].parameters():
                     self.optimizer.state.pop(parameter, None)
-
-
-def _estimator(node: Node) -> LiveNode:
-    from specplan.models.sklearn.build import build_estimator
-
-    return build_estimator(node.component.use, node.component.args)
 
 
 def _description(node: Node) -> tuple[object, ...]:

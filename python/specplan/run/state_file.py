@@ -3,6 +3,7 @@
     state.json                what is where, with the digest of each other file
     weights.safetensors       `<node>.<name>` of each torch node, as its state_dict calls them
     optimizer.safetensors     tensors that the optimizer keeps
+    optimizers/<node>.safetensors   those of the optimizer of one node
     estimators/<node>.skops   each fitted or unfitted scikit-learn node
 
 Nothing in it is pickle, and reading it runs no code but that of torch and scikit-learn.
@@ -36,6 +37,7 @@ INDEX = "state.json"
 WEIGHTS = "weights.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 ESTIMATORS = "estimators"
+OWN_OPTIMIZERS = "optimizers"
 
 
 class _Optimizer(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +55,7 @@ class _Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     modules: dict[str, tuple[str, ...]]
     estimators: dict[str, str]
     optimizer: _Optimizer | None
+    own_optimizers: dict[str, _Optimizer] = {}
     fitted: tuple[str, ...]
     frozen: tuple[str, ...]
     digests: dict[str, str]
@@ -104,7 +107,13 @@ def write_snapshot(snapshot: Snapshot, folder: Path, *, trusted: Collection[str]
         generator=bytes(snapshot.generator.tolist()).hex(),
         modules={label: tuple(values) for label, values in snapshot.modules.items()},
         estimators=estimators,
-        optimizer=_packed_optimizer(snapshot.optimizer, folder, digests),
+        optimizer=None
+        if snapshot.optimizer is None
+        else _packed_optimizer(snapshot.optimizer, folder, OPTIMIZER, digests),
+        own_optimizers={
+            label: _packed_optimizer(kept, folder, _own(label), digests)
+            for label, kept in snapshot.own_optimizers.items()
+        },
         fitted=tuple(sorted(snapshot.fitted)),
         frozen=tuple(sorted(snapshot.frozen)),
         digests=digests,
@@ -134,7 +143,13 @@ def read_snapshot(state: State, folder: Path, *, trusted: Collection[str] = ()) 
     return Snapshot(
         modules=modules,
         estimators=estimators,
-        optimizer=_unpacked_optimizer(index.optimizer, folder, state),
+        optimizer=None
+        if index.optimizer is None
+        else _unpacked_optimizer(index.optimizer, folder, OPTIMIZER, state),
+        own_optimizers={
+            label: _unpacked_optimizer(each, folder, _own(label), state)
+            for label, each in index.own_optimizers.items()
+        },
         steps=index.steps,
         generator=torch.tensor(list(bytes.fromhex(index.generator)), dtype=torch.uint8),
         fitted=frozenset(index.fitted),
@@ -142,21 +157,20 @@ def read_snapshot(state: State, folder: Path, *, trusted: Collection[str] = ()) 
     )
 
 
-def _packed_optimizer(
-    kept: Kept | None, folder: Path, digests: dict[str, str]
-) -> _Optimizer | None:
-    if kept is None:
-        return None
+def _own(label: str) -> str:
+    """The file of the optimizer of one node."""
+    return f"{OWN_OPTIMIZERS}/{label}.safetensors"
+
+
+def _packed_optimizer(kept: Kept, folder: Path, file: str, digests: dict[str, str]) -> _Optimizer:
     tensors: dict[str, Tensor] = {}
     values = pack(kept.values, tensors, "optimizer")
-    _write_tensors(folder, OPTIMIZER, tensors, digests)
+    _write_tensors(folder, file, tensors, digests)
     return _Optimizer(component=kept.component, groups=kept.groups, values=values)
 
 
-def _unpacked_optimizer(optimizer: _Optimizer | None, folder: Path, state: State) -> Kept | None:
-    if optimizer is None:
-        return None
-    values = unpack(optimizer.values, read_tensors(folder, OPTIMIZER))
+def _unpacked_optimizer(optimizer: _Optimizer, folder: Path, file: str, state: State) -> Kept:
+    values = unpack(optimizer.values, read_tensors(folder, file))
     return state.kept_optimizer(optimizer.component, optimizer.groups, values)
 
 
@@ -165,6 +179,7 @@ def _write_tensors(
 ) -> None:
     if not tensors:
         return
+    (folder / name).parent.mkdir(exist_ok=True)
     try:
         write_tensors(folder / name, tensors)
     except TypeError as error:

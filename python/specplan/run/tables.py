@@ -18,7 +18,7 @@ from specplan.data.table import COMPILE_AGAIN, Table, read_file
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
 from specplan.plan.memory import read_memory_header
-from specplan.plan.reads import columns_read, columns_sampled
+from specplan.plan.reads import columns_judged, columns_read, columns_sampled
 from specplan.plan.sampled import read_keyed
 from specplan.run.context import fold_rows
 from specplan.run.scaling import with_scaled
@@ -56,8 +56,11 @@ def read_tables(compiled: Compiled) -> dict[str, Table]:
 
 
 def _used_columns(plan: Plan) -> dict[str, tuple[str, ...]]:
-    used = {phase.data: () for phase in plan.phases if phase.data}
-    return used | {name: read.all for name, read in columns_read(plan.graph.nodes).items()}
+    used: dict[str, tuple[str, ...]] = {phase.data: () for phase in plan.phases if phase.data}
+    used |= {name: read.all for name, read in columns_read(plan.graph.nodes).items()}
+    for name, columns in columns_judged(plan.phases).items():
+        used[name] = tuple(dict.fromkeys((*used.get(name, ()), *columns)))
+    return used
 
 
 def _with_keys(table: Table, name: str, keys: Sequence[str], compiled: Compiled) -> Table:

@@ -15,6 +15,7 @@ from specplan.run.objectives import weighted_sum
 from specplan.run.position import Position
 from specplan.run.progress import Progress
 from specplan.run.recording import bind_records
+from specplan.run.update import updating
 from specplan.store.recorder import WHOLE
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _compile_epoch(
     It takes what is to be called before each step, and returns the epoch's mean losses by name.
     """
     state = context.state
-    optimizer = state.optimizer_for(phase.optimizer)
+    update = updating(state.optimizers_for(phase))
     names = ["train_loss", *[loss.label for loss in phase.losses]]
     nodes = [None, *[loss.node for loss in phase.losses]]
     log = context.recorder.series(
@@ -160,9 +161,7 @@ def _compile_epoch(
                 operate(registers)
             terms = turn.losses(registers)
             loss = turn.total(terms)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            update(loss)
             # Losses of the feeds whose turn it is not are exactly 0.
             if len(turns) > 1:
                 values.fill(0.0)

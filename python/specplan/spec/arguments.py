@@ -27,18 +27,9 @@ def written(kind: Kind, use: str, arguments: Mapping[str, Any]) -> dict[str, Any
         TypeError: the component has no such argument, or the arguments are no mapping.
         ValueError: an argument has a value that the declaration does not allow.
     """
-    if not isinstance(arguments, Mapping):
-        raise TypeError(
-            f"the arguments of {kind} `{use}` are a mapping, not {type(arguments).__name__}"
-        )
     declaration = COMPONENTS[kind][use]
-    known = declaration.__struct_encode_fields__
-    for name in arguments:
-        if name not in known:
-            raise TypeError(
-                f"{kind} `{use}` has no argument `{name}`; it has: {choices(name, known)}"
-            )
-    component = {"use": use, **{name: _plain(value) for name, value in arguments.items()}}
+    given = plain_arguments(f"{kind} `{use}`", arguments, declaration.__struct_encode_fields__)
+    component = {"use": use, **given}
     try:
         msgspec.convert(component, declaration)
     except msgspec.ValidationError as error:
@@ -50,6 +41,22 @@ def written(kind: Kind, use: str, arguments: Mapping[str, Any]) -> dict[str, Any
     return {
         key: list(value) if isinstance(value, tuple) else value for key, value in component.items()
     }
+
+
+def plain_arguments(
+    what: str, arguments: Mapping[str, Any], known: Iterable[str]
+) -> dict[str, Any]:
+    """The arguments of `what` with numbers of Python in place of those of numpy.
+
+    Raises:
+        TypeError: one of them is not `known`, or they are no mapping.
+    """
+    if not isinstance(arguments, Mapping):
+        raise TypeError(f"the arguments of {what} are a mapping, not {type(arguments).__name__}")
+    for name in arguments:
+        if name not in known:
+            raise TypeError(f"{what} has no argument `{name}`; it has: {choices(name, known)}")
+    return {name: _plain(value) for name, value in arguments.items()}
 
 
 def checked_list(what: str, values: Iterable[Item]) -> list[Item]:

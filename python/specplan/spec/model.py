@@ -87,14 +87,23 @@ class FeatureSetSpec(_Object, frozen=True, kw_only=True):
     scale: tuple[ScaleSpec, ...] = ()
 
 
+OutputMethod = Literal["auto", "predict", "predict_proba", "decision_function"]
+TrainingMode = Literal["auto", "partial_fit", "batch_fit"]
+
+
 class NodeSpec(_Object, frozen=True, kw_only=True):
     """A node of the graph: a model, or a merge of several inputs."""
 
     model: ComponentSpec | None = None
     merge: ComponentSpec | None = None
     input: str | tuple[str, ...]
-    target: str | None = None
+    target: str | tuple[str, ...] | None = None
     output_shape: tuple[Annotated[int, Meta(ge=1)], ...] | None = None
+    output_method: OutputMethod = "auto"
+    training_mode: TrainingMode = "auto"
+    partial_fit_kwargs: dict[str, Any] = {}
+    optimizer: ComponentSpec | None = None
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.merge is None):
@@ -321,6 +330,8 @@ def components_of(spec: Spec) -> Iterator[tuple[Path, Kind, ComponentSpec]]:
             yield ("graph", "nodes", name, "model"), "model", node.model
         if node.merge is not None:
             yield ("graph", "nodes", name, "merge"), "merge", node.merge
+        if node.optimizer is not None:
+            yield ("graph", "nodes", name, "optimizer"), "optimizer", node.optimizer
     if spec.graph.optimizer is not None:
         yield ("graph", "optimizer"), "optimizer", spec.graph.optimizer
     for name, loss in spec.losses.items():

@@ -6,15 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import sklearn
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 
 from specplan.errors import PlanError
 from specplan.models.sklearn.table import decoded, estimators
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
+
+    from specplan.plan.model import Node
 
 
 def build_estimator(use: str, arguments: Mapping[str, Any]) -> BaseEstimator:
@@ -49,14 +51,40 @@ def fitted(
     return copy
 
 
+def unfitted(estimator: BaseEstimator) -> BaseEstimator:
+    """A copy of an estimator with its parameters only."""
+    copy: BaseEstimator = clone(estimator)
+    return copy
+
+
+def learn(estimator: Any, inputs: NDArray[Any], *targets: NDArray[Any], **given: Any) -> None:
+    """Let an estimator learn from one more batch. It changes in place."""
+    estimator.partial_fit(_matrix(inputs), *map(_labels, targets), **given)
+
+
+def classifies(estimator: BaseEstimator) -> bool:
+    """Whether an estimator predicts classes."""
+    found: bool = is_classifier(estimator)
+    return found
+
+
+def method_of(node: Node) -> str:
+    """What the estimator of a node is asked for."""
+    if node.method is not None:
+        return node.method
+    return "transform" if estimators()[node.component.use].kind == "transformer" else "predict"
+
+
 def outputs(
-    use: str, estimator: Any, inputs: NDArray[Any], *, dtype: str, shape: tuple[int, ...]
-) -> NDArray[Any]:
-    """Transformed rows of a transformer, predictions of all others, cast and viewed."""
-    transforms = estimators()[use].kind == "transformer"
-    compute = estimator.transform if transforms else estimator.predict
-    rows: NDArray[Any] = compute(_matrix(inputs))
-    return rows.astype(dtype, copy=False).reshape(len(inputs), *shape)
+    method: str, *, dtype: str, shape: tuple[int, ...]
+) -> Callable[[Any, NDArray[Any]], NDArray[Any]]:
+    """A function of an estimator and rows: what a method of it gives, cast and viewed."""
+
+    def compute(estimator: Any, inputs: NDArray[Any]) -> NDArray[Any]:
+        rows: NDArray[Any] = getattr(estimator, method)(_matrix(inputs))
+        return rows.astype(dtype, copy=False).reshape(len(inputs), *shape)
+
+    return compute
 
 
 def _matrix(rows: NDArray[Any]) -> NDArray[Any]:

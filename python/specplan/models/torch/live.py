@@ -29,7 +29,7 @@ def fingerprint(value: Any) -> str:
     """The digest of a module's structure, code, weights and buffers; of anything else, `digest_of`."""
     if isinstance(value, TorchModelWrapper):
         made = value.model if value.model is not None else value.model_class
-        return digest_of([fingerprint(made), meaning(vars(value))])
+        return digest_of([fingerprint(made), meaning(value.meaning())])
     if not isinstance(value, nn.Module):
         return digest_of(value)
     parts = [[name, part.extra_repr(), meaning(type(part))] for name, part in value.named_modules()]
@@ -58,6 +58,21 @@ def made(value: Any, input_shape: Shape, output_shape: Shape | None) -> nn.Modul
         return value.made(input_shape, output_shape)
     module: nn.Module = value()
     return module
+
+
+def given_shape(value: Any, input_shape: Shape, output_shape: Shape | None) -> Shape:
+    """Shape of one row that a model gives.
+
+    Raises:
+        ValueError: it fails, or gives rows of another shape than the one that is expected.
+    """
+    answer = probed(value, input_shape, output_shape)
+    if isinstance(answer, Failed):
+        raise ValueError(answer.message)
+    gave, _ = answer
+    if output_shape is not None and gave.shape != output_shape:
+        raise ValueError(f"the model gives rows of shape {gave.shape}, not {output_shape}")
+    return gave.shape
 
 
 def optimizer(value: Any, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

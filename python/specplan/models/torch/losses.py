@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from torch.nn import functional
@@ -23,8 +24,17 @@ LOSSES: Mapping[str, Callable[..., Tensor]] = {
 }
 
 
+def class_of(name: str) -> Callable[..., Any]:
+    """The class of a loss in `torch.nn`."""
+    found: Callable[..., Any] = getattr(import_module("torch.nn"), name)
+    return found
+
+
 def build_loss(use: str, arguments: Mapping[str, Any]) -> Callable[..., Tensor]:
     """The loss with its parameters bound; returns a tensor of shape ()."""
+    if ":" in use:
+        made: Callable[..., Tensor] = class_of(use.partition(":")[2])(**arguments)
+        return made
     return partial(LOSSES[use], **arguments) if arguments else LOSSES[use]
 
 

@@ -25,4 +25,6 @@ def build_optimizer(
         name: tuple(value) if isinstance(value, list) else value
         for name, value in arguments.items()
     }
-    return OPTIMIZERS[use](parameters, **plain)
+    make = OPTIMIZERS[use] if ":" not in use else getattr(torch.optim, use.partition(":")[2])
+    optimizer: torch.optim.Optimizer = make(parameters, **plain)
+    return optimizer

@@ -61,15 +61,17 @@ def arguments(source: Source, signature: Signature, args: Mapping[str, Any]) -> 
     return keywords(source, signature, decode_floats(dict(args)))
 
 
-def own_loss(make: Make, given: Mapping[str, Any], name: str) -> Callable[..., Tensor]:
-    """The loss; what it returns is checked to be one number."""
+def own_loss(
+    make: Make, given: Mapping[str, Any], name: str, *, averages: bool = False
+) -> Callable[..., Tensor]:
+    """The loss; what it returns is checked to be one number, or its mean taken where it `averages`."""
     function = make(**given) if isinstance(make, type) else partial(make, **given)
 
-    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        value = function(outputs, targets)
-        if not isinstance(value, Tensor) or value.shape != ():
+    def loss(*values: Tensor) -> Tensor:
+        value = function(*values)
+        if not isinstance(value, Tensor) or (value.shape != () and not averages):
             raise RunError(f"loss `{name}` returned {described(value)}, not a tensor of shape ()")
-        return value
+        return value if value.ndim == 0 else value.mean()
 
     return loss
 

@@ -52,6 +52,19 @@ class Sequential:
         self.input_shape = input_shape
         self.output_shape = output_shape
 
+    @property
+    def backend(self) -> str:
+        """ "torch"."""
+        return "torch"
+
+    def node_section(self) -> dict[str, Any]:
+        """What a spec says of the node beside its model: nothing."""
+        return {}
+
+    def bound(self) -> object:
+        """Nothing is bound: a spec says all of it."""
+        raise AssertionError(self.component)
+
     def __repr__(self) -> str:
         arguments = {key: value for key, value in self.component.items() if key != "use"}
         said = ", ".join(f"{key}={value!r}" for key, value in arguments.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from specplan.spec.wording import with_article
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from specplan.spec.model import ComponentSpec
 
 Shape = tuple[int, ...]
 
@@ -20,9 +23,15 @@ class TorchModelWrapper:
         model: a module; a run trains a copy of it and gives the weights back.
         model_class: a subclass of `torch.nn.Module`; its weights are drawn from the seed of the run.
         model_kwargs: arguments of the class.
-        inject_input_shape_as: name of the argument of the class that is the shape of one input row.
-        inject_output_shape_as: name of the argument that is the shape of one output row: that of the
-            node's target.
+        inject_input_shape_as: name of the argument of the class that is the shape of one input row; by
+            default `input_shape`, where the class has it and `model_kwargs` do not say it.
+        inject_output_shape_as: name of the argument that is the shape of one output row, that of the
+            node's target; by default `output_shape`, in the same way.
+
+    Attributes:
+        component: empty: no spec can say what it is.
+        input_shape: shape of one input row; None until it is built.
+        output_shape: shape of one output row; None until it is built.
 
     Raises:
         TypeError: an argument is of another type.
@@ -53,8 +62,54 @@ class TorchModelWrapper:
         self.model = model
         self.model_class = model_class
         self.model_kwargs = dict(model_kwargs or {})
-        self.inject_input_shape_as = inject_input_shape_as
-        self.inject_output_shape_as = inject_output_shape_as
+        self.inject_input_shape_as = inject_input_shape_as or self._asked("input_shape")
+        self.inject_output_shape_as = inject_output_shape_as or self._asked("output_shape")
+        self.component: ComponentSpec = {}
+        self.input_shape: Shape | None = None
+        self.output_shape: Shape | None = None
+
+    @property
+    def backend(self) -> str:
+        """ "torch"."""
+        return "torch"
+
+    @property
+    def is_built(self) -> bool:
+        """Whether both shapes are known."""
+        return self.input_shape is not None and self.output_shape is not None
+
+    def build(self, input_shape: Shape, output_shape: Shape | None = None) -> None:
+        """Run the model on a few rows of a shape, and remember what it gives.
+
+        Raises:
+            ValueError: it fails, or gives rows of another shape.
+        """
+        from specplan.models.torch.live import given_shape
+
+        self.output_shape = given_shape(self, input_shape, output_shape)
+        self.input_shape = input_shape
+
+    def node_section(self) -> dict[str, Any]:
+        """What a spec says of the node beside its model: nothing."""
+        return {}
+
+    def bound(self) -> object:
+        """The object that a spec calls `live:NAME`."""
+        return self.model if self.model_class is None else self
+
+    def meaning(self) -> dict[str, Any]:
+        """What tells one wrapper of a class from another."""
+        return {
+            "model_kwargs": self.model_kwargs,
+            "inject_input_shape_as": self.inject_input_shape_as,
+            "inject_output_shape_as": self.inject_output_shape_as,
+        }
+
+    def _asked(self, name: str) -> str | None:
+        """`name`, where the class has such an argument that is not given."""
+        if self.model_class is None or name in self.model_kwargs:
+            return None
+        return name if name in inspect.signature(self.model_class).parameters else None
 
     def made(self, input_shape: Shape, output_shape: Shape | None) -> nn.Module:
         """A copy of the module, or a new one of the class, with torch's global generator."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from specplan.plan.passes.components import is_sklearn
+from specplan.plan.passes.components import is_sklearn, learns_in_batches
 from specplan.plan.passes.order import reachable
+from specplan.plan.passes.own_component import LiveObject, is_estimator
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from specplan.plan.model import Guard
+    from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.graph import Wired
     from specplan.spec.diagnostics import Path
@@ -31,18 +33,23 @@ class Activity:
         used: nodes that compute in any phase so far.
     """
 
-    def __init__(self, context: Context, wired: Wired) -> None:
+    def __init__(self, context: Context, resolved: Resolved, wired: Wired) -> None:
         self._context = context
         self._wired = wired
-        self._backends: dict[str, Backend] = {
-            label: "unknown"
-            if context.damaged(("graph", "nodes", label, "model"))
-            else _backend(node)
-            for label, node in context.spec.graph.nodes.items()
-        }
+        self._backends: dict[str, Backend] = {}
+        self._partial: set[str] = set()
+        for label, node in context.spec.graph.nodes.items():
+            path: Path = ("graph", "nodes", label, "model")
+            model = resolved.get(path)
+            if context.damaged(path):
+                self._backends[label] = "unknown"
+            else:
+                self._backends[label] = _backend(node, model)
+            if learns_in_batches(model):
+                self._partial.add(label)
         self.knows_all_fits = not context.damaged(("plan",))
         self._crossed: dict[str, tuple[str, ...]] = {
-            label: () if self._backends[label] == "sklearn" else before
+            label: () if self._backends[label] == "sklearn" or self._is_apart(label) else before
             for label, before in wired.upstream.items()
         }
         # For each node the guards of the phases that fit it: it is fitted wherever one of them is run.
@@ -51,6 +58,11 @@ class Activity:
         }
         self._frozen: dict[str, str] = {}
         self.used: set[str] = set()
+
+    def _is_apart(self, label: str) -> bool:
+        """Whether a node is trained by its own optimizer, so that no gradient leaves it."""
+        graph = self._context.spec.graph
+        return graph.optimizer is None and graph.nodes[label].optimizer is not None
 
     def needed(self, labels: Iterable[str]) -> tuple[str, ...]:
         """`labels` and all that they read, in order; without nodes of a cycle."""
@@ -67,23 +79,62 @@ class Activity:
         return tuple(label for label in among if self._backends[label] == backend)
 
     def trainable(
-        self, losses: Collection[str], active: tuple[str, ...] | None, path: Path
+        self,
+        losses: Collection[str],
+        active: tuple[str, ...] | None,
+        path: Path,
+        learning: Collection[str] = (),
     ) -> tuple[str, ...]:
-        """The torch nodes that a train phase changes: those of `active` that its losses reach."""
+        """The torch nodes that a train phase changes: those of `active` that its losses reach.
+
+        `learning` are the scikit-learn nodes that learn from its batches.
+        """
         reached = self.reached(losses)
         ordered = tuple(label for label in self._wired.order if label in reached)
         trained = self.models("torch", ordered)
         if active is None:
-            self._check_something_trains(trained, ordered, path)
-            return trained
+            nodes = self._context.spec.graph.nodes
+            left = tuple(label for label in trained if not nodes[label].frozen)
+            if trained and not left:
+                message = f"{quoted(trained)} are frozen: there is nothing to train"
+                hint = "list those to train in `active`, which counts more"
+                self._context.error("SP607", message, path, hint=hint)
+            if not learning:
+                self._check_something_trains(trained, ordered, path)
+            return left
         for index, label in enumerate(active):
             place = (*path, "active", index)
-            if self._backends[label] == "sklearn":
-                message = f"{label} is a scikit-learn node, it cannot be active in a train phase"
+            if self._backends[label] == "sklearn" and label not in learning:
+                message = f"{label} has no partial_fit: it cannot be active in a train phase"
+                if self._learns_in_batches(label):
+                    message = f"{label} is fitted at once (`training_mode: batch_fit`)"
                 self._context.error("SP606", message, place, hint="fit it in a fit phase")
             elif self._backends[label] == "torch" and label not in reached:
                 self._refuse_unreached(label, losses, place)
         return tuple(label for label in trained if label in active)
+
+    def learning_in_batches(
+        self, losses: Collection[str], active: tuple[str, ...] | None
+    ) -> tuple[str, ...]:
+        """The scikit-learn nodes that a train phase fits batch by batch.
+
+        Those of `active`; without it those that its losses judge and that no fit phase froze.
+        """
+        chosen = losses if active is None else active
+        return tuple(
+            label
+            for label in self.models("sklearn", self._wired.order)
+            if label in chosen
+            and self._learns_in_batches(label)
+            and self._context.spec.graph.nodes[label].training_mode != "batch_fit"
+            and (active is not None or not (self._is_frozen(label)))
+        )
+
+    def _is_frozen(self, label: str) -> bool:
+        return label in self._frozen or self._context.spec.graph.nodes[label].frozen
+
+    def _learns_in_batches(self, label: str) -> bool:
+        return label in self._partial
 
     def _refuse_unreached(self, label: str, losses: Collection[str], place: Path) -> None:
         message = f"no loss of this phase reaches {label}, so it cannot be trained here"
@@ -215,7 +266,8 @@ def _listed(labels: list[str]) -> tuple[str, str]:
     return (quoted(labels), "them") if len(labels) > 1 else (labels[0], "it")
 
 
-def _backend(node: NodeSpec) -> Backend:
+def _backend(node: NodeSpec, model: object) -> Backend:
     if node.model is None:
         return "merge"
-    return "sklearn" if is_sklearn(node.model) else "torch"
+    estimates = isinstance(model, LiveObject) and is_estimator(model.value)
+    return "sklearn" if estimates or is_sklearn(node.model) else "torch"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy
 from specplan.components.metric import Accuracy, MeanAbsoluteError
-from specplan.plan.passes.components import SklearnModel
+from specplan.plan.passes.components import SklearnModel, TorchUse
 from specplan.plan.passes.own_component import LiveObject, OwnCode
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def warn_of_classes(context: Context, resolved: Resolved) -> None:
         for label, item in items.items()
         if (section, label) in resolved
     }
-    classes: dict[str, Path] = {}
+    classes: dict[str | tuple[str, ...], Path] = {}
     logits: dict[str, Path] = {}
     for path, objective in objectives.items():
         target = spec.graph.nodes[objective.node].target
@@ -45,7 +45,8 @@ def warn_of_classes(context: Context, resolved: Resolved) -> None:
         # The mean distance between classes that have an order is a usual measure; what code of the user does
         # is not known.
         if isinstance(
-            component, (*_CLASSIFYING, *_OF_LOGITS, MeanAbsoluteError, OwnCode, LiveObject)
+            component,
+            (*_CLASSIFYING, *_OF_LOGITS, MeanAbsoluteError, OwnCode, LiveObject, TorchUse),
         ):
             continue
         if objective.args != ("outputs", "targets") or objective.node in told:

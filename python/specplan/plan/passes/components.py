@@ -14,11 +14,12 @@ from specplan.plan.model import Component as PlanComponent
 from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
 from specplan.spec.model import components_of
 from specplan.spec.suggest import closest
-from specplan.spec.wording import did_you_mean, quoted
+from specplan.spec.wording import did_you_mean, quoted, shown, with_article
 
 if TYPE_CHECKING:
     from specplan.components import Kind
     from specplan.models.sklearn.table import Estimator
+    from specplan.models.torch.table import TorchClass
     from specplan.plan.passes.context import Context
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import ComponentSpec
@@ -32,7 +33,15 @@ class SklearnModel(msgspec.Struct, frozen=True, kw_only=True):
     given: dict[str, Any]
 
 
-Resolved = dict["Path", Component | SklearnModel | UsersOwn]
+class TorchUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A loss of `torch.nn` or an optimizer of `torch.optim` that has no short name."""
+
+    declared: TorchClass
+    component: PlanComponent
+
+
+_OF_TORCH = {"loss": "torch.nn:", "optimizer": "torch.optim:"}
+Resolved = dict["Path", Component | SklearnModel | TorchUse | UsersOwn]
 """What each component of the spec is, by its path. A faulty one is missing."""
 
 
@@ -50,12 +59,14 @@ def resolve(context: Context) -> Resolved:
 
 def _resolved(
     context: Context, kind: Kind, written: ComponentSpec, path: Path
-) -> Component | SklearnModel | UsersOwn | None:
+) -> Component | SklearnModel | TorchUse | UsersOwn | None:
     if is_sklearn(written):
         return _estimator(context, written, path)
     use: str = written["use"]
     if use in COMPONENTS[kind]:
         return _builtin(context, kind, written, path)
+    if kind in _OF_TORCH and use.startswith(_OF_TORCH[kind]):
+        return _torch_use(context, kind, written, path)
     if live_name(use) is not None:
         from specplan.plan.passes.live import resolve_live
 
@@ -72,9 +83,16 @@ def is_sklearn(written: ComponentSpec) -> bool:
     return name.startswith("sklearn.")
 
 
-def as_plan(component: Component | UsersOwn) -> PlanComponent:
+def learns_in_batches(model: object) -> bool:
+    """Whether a model is an estimator with a partial_fit."""
+    if isinstance(model, SklearnModel):
+        return model.estimator.partial_fit
+    return isinstance(model, LiveObject) and hasattr(model.value, "partial_fit")
+
+
+def as_plan(component: Component | TorchUse | UsersOwn) -> PlanComponent:
     """A component as the plan writes it."""
-    if isinstance(component, OwnCode | LiveObject):
+    if isinstance(component, TorchUse | OwnCode | LiveObject):
         return component.component
     args = msgspec.to_builtins(component)
     use = args.pop("use")
@@ -105,6 +123,55 @@ def _check_optimizer(context: Context, component: Component, path: Path) -> None
             context.error("SP206", "`nesterov` needs a `momentum` above 0", (*path, "nesterov"))
         elif component.dampening != 0:
             context.error("SP206", "`nesterov` needs `dampening: 0`", (*path, "dampening"))
+
+
+def _torch_use(context: Context, kind: Kind, written: ComponentSpec, path: Path) -> TorchUse | None:
+    from specplan.models.torch.table import LOSSES, OPTIMIZERS, torch_class
+
+    use: str = written["use"]
+    declared = torch_class(kind, use)
+    if declared is None:
+        known = LOSSES if kind == "loss" else OPTIMIZERS
+        message = f"`{use}` is not {with_article(kind)} that a spec can name"
+        hint = did_you_mean(use.partition(":")[2], known)
+        context.error("SP401", message, (*path, "use"), hint=hint)
+        return None
+    name, known_parameters = use.partition(":")[2], declared.parameters
+    args = dict(known_parameters)
+    right = True
+    for key, value in written.items():
+        if key == "use":
+            continue
+        if key not in known_parameters:
+            message = f"`{name}` takes no argument `{key}`; it takes {quoted(known_parameters)}"
+            hint = did_you_mean(key, known_parameters)
+            context.error("SP403", message, (*path, key), hint=hint, key=True)
+            right = False
+        elif (takes := _refused_value(known_parameters[key], value)) is not None:
+            message = f"`{name}`: `{key}` must be {takes}, not {shown(value)}"
+            context.error("SP202", message, (*path, key))
+            right = False
+        else:
+            args[key] = float(value) if isinstance(args[key], float) else value
+    return (
+        TorchUse(declared=declared, component=PlanComponent(use=use, args=args)) if right else None
+    )
+
+
+def _refused_value(default: Any, value: Any) -> str | None:
+    """What an argument takes, in words, where it does not take `value`: what its default is like."""
+    match default:
+        case bool():
+            return None if isinstance(value, bool) else "`true` or `false`"
+        case str():
+            return None if value in ("mean", "sum") else "`mean` or `sum`"
+        case int():
+            return None if type(value) is int else "an integer"
+        case float():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            return None if number else "a number"
+    right = isinstance(value, list) and len(value) == len(default)
+    return None if right else f"a list of {len(default)} numbers"
 
 
 def _meant_estimator(use: str) -> str | None:

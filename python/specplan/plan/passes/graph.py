@@ -15,7 +15,7 @@ from specplan.plan.model import Component, Node, Read
 from specplan.plan.passes.components import SklearnModel, as_plan
 from specplan.plan.passes.joins import refused
 from specplan.plan.passes.order import in_order
-from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
+from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn, is_estimator
 from specplan.plan.passes.references import ColumnsOf, NodeOf, references, resolve_target
 from specplan.plan.shapes import (
     LARGEST_SIZE,
@@ -84,6 +84,7 @@ def wire(context: Context, resolved: Resolved, data: dict[str, FeatureSet]) -> W
         for name, loss in context.spec.losses.items()
         if isinstance(resolved.get(("losses", name)), CrossEntropy)
     }
+    _check_optimizers(context)
     nodes: dict[str, Node] = {}
     outputs: dict[str, Output] = {}
     columns: dict[str, tuple[ColumnsOf, ...]] = {}
@@ -114,6 +115,18 @@ def wire(context: Context, resolved: Resolved, data: dict[str, FeatureSet]) -> W
         columns=columns,
         upstream={label: upstream[label] for label in order},
     )
+
+
+def _check_optimizers(context: Context) -> None:
+    """Report nodes with an optimizer of their own in a graph that has one."""
+    if context.spec.graph.optimizer is None:
+        return
+    for label, node in context.spec.graph.nodes.items():
+        if node.optimizer is not None:
+            message = f"{label} has an optimizer, and the graph has one for all nodes"
+            also = [(("graph", "optimizer"), "that of the graph")]
+            place = ("graph", "nodes", label, "optimizer")
+            context.error("SP621", message, place, hint="remove one of the two", also=also)
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -152,7 +165,9 @@ class _Builder:
     def build(self, reads: tuple[Reference, ...]) -> Node | None:
         outputs = [self._output(read) for read in reads]
         known = self.model or self.merge
-        if self.spec.output_shape is not None and known and not isinstance(known, UsersOwn):
+        asked = self.spec.output_method in ("predict_proba", "decision_function")
+        said = self.spec.output_shape is not None and known is not None
+        if said and not asked and not isinstance(known, UsersOwn):
             message = f"{self.label}: `output_shape` beside a model is for models of your own"
             self._error("SP409", message, "output_shape", "mlp and cnn take it as an argument")
             return None
@@ -167,6 +182,8 @@ class _Builder:
                 return self._sklearn(self.model, reads[0], outputs[0])
             case OwnCode():
                 return self._own(self.model, reads[0], outputs[0])
+            case LiveObject() if is_estimator(self.model.value):
+                return self._live_estimator(self.model, reads[0], outputs[0])
             case LiveObject():
                 return self._live(self.model, reads[0], outputs[0])
         return None
@@ -223,7 +240,7 @@ class _Builder:
             hint = "list several in `input`, or let others read it directly"
             self.context.warning("SP649", message, (*self.path, "input"), hint=hint)
         try:
-            shape = concat_shape([output.shape for output in known], merge.axis)
+            shape = concat_shape([output.shape for output in known], merge.axis, pad=merge.pad)
         except ShapeError:
             names = [read.value for read in reads]
             self._refuse_join(names, [output.shape for output in known], merge.axis)
@@ -331,7 +348,74 @@ class _Builder:
         same = prod(target.shape) == prod(output_shape) and not classes
         return self._read(self.target, target.dtype, output_shape if same else target.shape)
 
+    def _live_estimator(self, model: LiveObject, read: Reference, output: Output) -> Node | None:
+        from specplan.models.sklearn.live import kind_of, width_of
+
+        kind, width = kind_of(model.value), prod(output.shape)
+        inputs = (self._read(read, output.dtype, (width,)),)
+        name = type(model.value).__name__
+        if kind == "transformer":
+            shape: Shape = (width_of(model.value, width),)
+            node = Node(
+                backend="sklearn",
+                component=model.component,
+                inputs=inputs,
+                target=self._target_read(shape, classes=False),
+                dtype="float64",
+                shape=shape,
+                method="transform",
+                partial_fit=self.spec.partial_fit_kwargs,
+            )
+            return self._asked(node, name)
+        target = self._output(self.target) if self.target else None
+        if target is None or self.target is None:
+            if self.spec.target is None and not self._lost_target():
+                message = f"{name} learns from targets; the node has no `target`"
+                self.context.error(
+                    "SP605", message, self.path, hint="add `target: FeatureSet.column`"
+                )
+            return None
+        size = prod(target.shape)
+        learned = self._read(self.target, target.dtype, () if size == 1 else (size,))
+        node = Node(
+            backend="sklearn",
+            component=model.component,
+            inputs=inputs,
+            target=learned,
+            dtype=learned.dtype if kind == "classifier" else "float64",
+            shape=learned.shape,
+            method="predict",
+            partial_fit=self.spec.partial_fit_kwargs,
+        )
+        return self._asked(node, name)
+
+    def _asked(self, node: Node, name: str) -> Node | None:
+        """The node with the method that the spec asks for in place of the usual one."""
+        method = self.spec.output_method
+        if method in ("auto", "predict"):
+            return node
+        shape = self.spec.output_shape
+        if shape is None and method == "predict_proba":
+            message = (
+                f"{self.label} needs `output_shape`: {name} gives a probability for each class"
+            )
+            self._error("SP605", message, "output_method", "`output_shape: [n]` for n classes")
+            return None
+        return msgspec.structs.replace(node, method=method, dtype="float64", shape=shape or ())
+
     def _sklearn(self, model: SklearnModel, read: Reference, output: Output) -> Node | None:
+        node = self._estimated(model, read, output)
+        if node is None:
+            return None
+        if self.spec.partial_fit_kwargs:
+            node = msgspec.structs.replace(node, partial_fit=self.spec.partial_fit_kwargs)
+        name = model.use.partition(":")[2]
+        if self.spec.output_method == "predict_proba" and not model.estimator.predict_proba:
+            self._error("SP605", f"{name} has no predict_proba", "output_method")
+            return None
+        return self._asked(node, name)
+
+    def _estimated(self, model: SklearnModel, read: Reference, output: Output) -> Node | None:
         inputs = (self._read(read, output.dtype, (prod(output.shape),)),)
         component = self._estimator(model)
         if model.estimator.kind == "transformer":

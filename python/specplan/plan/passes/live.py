@@ -9,7 +9,7 @@ from specplan.code.probe import Failed
 from specplan.components.reference import live_name
 from specplan.models.torch.wrapper import TorchModelWrapper, is_module, is_module_class
 from specplan.plan.model import Component, Live
-from specplan.plan.passes.own_component import LiveObject
+from specplan.plan.passes.own_component import LiveObject, is_estimator
 from specplan.plan.passes.own_model import OwnModel
 from specplan.plan.shapes import show
 from specplan.spec.wording import did_you_mean, quoted
@@ -101,10 +101,9 @@ def _refused(kind: Kind, value: Any) -> str | None:
     """What an object of a kind is, where `value` is not one."""
     match kind:
         case "model":
-            right = (
-                is_module(value) or is_module_class(value) or isinstance(value, TorchModelWrapper)
-            )
-            return None if right else "a model is a torch module or a class of such"
+            modules = is_module(value) or is_module_class(value)
+            right = modules or isinstance(value, TorchModelWrapper) or is_estimator(value)
+            return None if right else "a model is a torch module, a class of such or an estimator"
         case "loss" | "metric" | "optimizer":
             return None if callable(value) else f"what makes or is a {kind} can be called"
         case "callback":

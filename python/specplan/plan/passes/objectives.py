@@ -13,20 +13,23 @@ from specplan.components.metric import Accuracy
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.dtypes import is_class, is_float
 from specplan.plan.model import Argument, Objective
-from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.components import TorchUse, as_plan
 from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
 from specplan.plan.shapes import show
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
-    from specplan.plan.model import Shape
+    from collections.abc import Mapping
+
+    from specplan.plan.model import Column, Shape
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
+    from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.graph import Wired
     from specplan.spec.diagnostics import Path
     from specplan.spec.model import LossSpec, MetricSpec
 
-Field = Literal["outputs", "targets"]
+Field = Literal["outputs", "targets", "column"]
 _FIELDS: tuple[Field, ...] = ("outputs", "targets")
 _CLASS_DTYPE = "int64"
 _METRIC_DTYPE = "float64"
@@ -76,21 +79,24 @@ class _Value(msgspec.Struct, frozen=True):
     backend: str
     dtype: str
     shape: Shape
+    column: str = ""
 
 
-def check(context: Context, resolved: Resolved, wired: Wired) -> Objectives:
+def check(
+    context: Context, resolved: Resolved, wired: Wired, data: Mapping[str, FeatureSet]
+) -> Objectives:
     """Check every loss and metric of the spec."""
     losses: dict[str, Objective | None] = {}
     metrics: dict[str, Objective | None] = {}
     reads: dict[tuple[str, str], tuple[str, ...]] = {}
     outputs: dict[tuple[str, str], tuple[str, ...]] = {}
     for label, loss in context.spec.losses.items():
-        checker = _Checker(context, resolved, wired, "losses", label, loss)
+        checker = _Checker(context, resolved, (wired, data), "losses", label, loss)
         losses[label] = checker.objective(loss.weight)
         reads["losses", label] = checker.nodes
         outputs["losses", label] = checker.outputs
     for label, metric in context.spec.metrics.items():
-        checker = _Checker(context, resolved, wired, "metrics", label, metric)
+        checker = _Checker(context, resolved, (wired, data), "metrics", label, metric)
         metrics[label] = checker.objective(1.0)
         reads["metrics", label] = checker.nodes
         outputs["metrics", label] = checker.outputs
@@ -104,18 +110,20 @@ class _Checker:
         self,
         context: Context,
         resolved: Resolved,
-        wired: Wired,
+        known: tuple[Wired, Mapping[str, FeatureSet]],
         section: Literal["losses", "metrics"],
         label: str,
         spec: LossSpec | MetricSpec,
     ) -> None:
         self.context = context
-        self.wired = wired
+        self.wired, self.data = known
         self.label = label
         self.spec = spec
         self.path: Path = (section, label)
         component = resolved.get(self.path)
-        self.component = component if isinstance(component, Component | UsersOwn) else None
+        self.component = (
+            component if isinstance(component, Component | TorchUse | UsersOwn) else None
+        )
         self.title = f"{'loss' if section == 'losses' else 'metric'} {label}"
         self.nodes: tuple[str, ...] = ()
         self.roles: tuple[str, ...] = ()
@@ -125,19 +133,26 @@ class _Checker:
         named = self._named()
         if named is None:
             return None
-        self.nodes = tuple(dict.fromkeys([self.spec.node, *(node for node, _ in named)]))
+        self.nodes = tuple(
+            dict.fromkeys([self.spec.node, *(node for node, field in named if field != "column")])
+        )
         self.outputs = tuple(node for node, field in named if field == "outputs")
-        first, second, *others = (self._value(node, field) for node, field in named)
+        first, *rest = (self._value(node, field) for node, field in named)
         if self.component is None or first is None or not self._can_judge(self.component, first):
             return None
+        if not rest:
+            return self._objective(weight, (_argument(first, first.dtype, first.shape),))
+        second, *others = rest
         if second is None or None in others:
             return None
         arguments = self._arguments(self.component, first, second)
         for other in others:
             further = arguments and other and self._arguments(self.component, first, other)
             arguments = (*arguments, further[1]) if arguments and further else None
-        if arguments is None:
-            return None
+        return None if arguments is None else self._objective(weight, arguments)
+
+    def _objective(self, weight: float, arguments: tuple[Argument, ...]) -> Objective:
+        assert self.component is not None
         arguments = tuple(
             msgspec.structs.replace(argument, role=role)
             for argument, role in zip(arguments, self.roles, strict=True)
@@ -173,17 +188,17 @@ class _Checker:
             hint = did_you_mean(self.spec.node, nodes)
             self._error("SP301", message, key="node", hint=hint)
             return None
-        wanted = 3 if isinstance(self.component, TripletMargin) else 2
-        if len(self.spec.args) != wanted:
-            takes = "outputs and targets" if wanted == 2 else "the outputs of three roles"
-            message = f"`args` has length {len(self.spec.args)}, it takes {takes}"
-            self._error("SP657", message, key="args")
+        if not self._check_count():
             return None
         named: list[tuple[str, Field]] = []
         roles: list[str] = []
         for index, text in enumerate(self.spec.args):
             node, written, role = _parsed(text)
             field = next((field for field in _FIELDS if field == written), None)
+            if field is None and self._column(text) is not None:
+                named.append((text, "column"))
+                roles.append(DEFAULT_ROLE)
+                continue
             if field is None or (node and node not in nodes):
                 message = (
                     f"{self.title}: `{text}` is not an argument; "
@@ -209,7 +224,32 @@ class _Checker:
             return None
         return named
 
+    def _check_count(self) -> bool:
+        """Whether there are as many arguments as the objective takes, where that is known."""
+        count = len(self.spec.args)
+        match self.component:
+            case OwnCode() | LiveObject():
+                takes, right = "at least one value", count >= 1
+            case TripletMargin():
+                takes, right = "the outputs of three roles", count == 3
+            case TorchUse() as loss if loss.declared.reads != ("input", "target"):
+                takes, right = quoted(loss.declared.reads), count == len(loss.declared.reads)
+            case _:
+                takes, right = "outputs and targets", count == 2
+        if not right:
+            self._error("SP657", f"`args` has length {count}, it takes {takes}", key="args")
+        return right
+
+    def _column(self, text: str) -> Column | None:
+        """The column of a FeatureSet that an argument names."""
+        owner, _, name = text.partition(".")
+        return self.data[owner].columns.get(name) if owner in self.data else None
+
     def _value(self, label: str, field: Field) -> _Value | None:
+        if field == "column":
+            column = self._column(label)
+            assert column is not None
+            return _Value(self.spec.node, field, "data", column.dtype, column.shape, label)
         lost = self.context.lost(("graph", "nodes", label, "target"))
         target = self.context.spec.graph.nodes[label].target
         if self.context.reported(("graph", "nodes", label, "model")):
@@ -226,7 +266,7 @@ class _Checker:
             return None
         return _Value(label, field, "data", node.target.dtype, node.target.shape)
 
-    def _can_judge(self, component: Component | UsersOwn, first: _Value) -> bool:
+    def _can_judge(self, component: Component | TorchUse | UsersOwn, first: _Value) -> bool:
         """Whether the first argument is one that the component reads, whatever the second is."""
         logits = isinstance(component, CrossEntropy | BinaryCrossEntropyWithLogits)
         if not logits and not (isinstance(component, Accuracy) and is_float(first.dtype)):
@@ -255,10 +295,17 @@ class _Checker:
         return True
 
     def _arguments(
-        self, component: Component | UsersOwn, first: _Value, second: _Value
+        self, component: Component | TorchUse | UsersOwn, first: _Value, second: _Value
     ) -> tuple[Argument, ...] | None:
         match component:
             case LiveObject() | OwnCode() if prod(first.shape) != prod(second.shape):
+                return self._as_they_are(first, second)
+            case TorchUse() if component.declared.targets == "classes" and is_class(second.dtype):
+                return (
+                    _argument(first, first.dtype, first.shape),
+                    _argument(second, _CLASS_DTYPE, second.shape),
+                )
+            case TorchUse() if prod(first.shape) != prod(second.shape):
                 return self._as_they_are(first, second)
             case CrossEntropy():
                 return self._logits(first, second, "cross_entropy")
@@ -343,7 +390,9 @@ def _parsed(text: str) -> tuple[str, str, str]:
 
 
 def _argument(value: _Value, dtype: str, shape: Shape) -> Argument:
-    return Argument(node=value.node, field=value.field, dtype=dtype, shape=shape)
+    return Argument(
+        node=value.node, field=value.field, column=value.column, dtype=dtype, shape=shape
+    )
 
 
 def _described(value: _Value) -> str:

@@ -29,6 +29,12 @@ class OwnCode(msgspec.Struct, frozen=True, kw_only=True):
     component: Component
 
 
+def is_estimator(value: object) -> bool:
+    """Whether an object is an estimator of scikit-learn. Imports nothing: who has one has imported it."""
+    bases = ((base.__module__, base.__name__) for base in type(value).__mro__)
+    return ("sklearn.base", "BaseEstimator") in bases
+
+
 class LiveObject(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """An object of the program that compiles, bound under a name.
 

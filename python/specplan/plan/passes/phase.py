@@ -10,7 +10,7 @@ from specplan.components.component import Component
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.model import Eval, Fit, Record, Train
 from specplan.plan.passes.callbacks import early_stopping, evaluations, learning_rate, own_callbacks
-from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.components import TorchUse, as_plan
 from specplan.plan.passes.feeds import Feeds
 from specplan.plan.passes.meetings import meet, refuse_roles
 from specplan.plan.passes.objectives import Chosen
@@ -309,10 +309,11 @@ class PhaseScheduler:
         self, spec: TrainSpec, losses: Chosen, active: tuple[str, ...] | None
     ) -> Phase | None:
         nodes = self.activity.needed({*losses.reads, *(active or ())})
-        trainable = self.activity.trainable(losses.outputs, active, self.path)
-        self._check_active(trainable, "to train")
+        fits = self.activity.learning_in_batches(losses.outputs, active)
+        trainable = self.activity.trainable(losses.outputs, active, self.path, fits)
+        self._check_active((*trainable, *fits), "to train")
         self._check_weights(losses)
-        self.activity.check_fitted(nodes, (), self.path, self.step.guards)
+        self.activity.check_fitted(nodes, fits, self.path, self.step.guards)
         reading = Feeds(self, spec, nodes)
         source = reading.source()
         self.read = reading.read(source)
@@ -323,12 +324,12 @@ class PhaseScheduler:
         rows = None if fed is None else fed.feeds[0].rows
         common = self._common(source, rows, nodes, losses, Chosen(), losses.carriers)
         between = evaluations(self, spec, losses, source)
-        self._outline(source, nodes, losses, Chosen(), learning=trainable)
+        self._outline(source, nodes, losses, Chosen(), learning=(*trainable, *fits))
         stopping = early_stopping(self, spec, losses)
-        optimizer = self._optimizer()
-        if fed is None or met is None or common is None or between is None or optimizer is None:
+        optimizers = self._optimizers(trainable, fits)
+        if fed is None or met is None or common is None or between is None or optimizers is None:
             return None
-        if not trainable:
+        if not trainable and not fits:
             return None
         rate = learning_rate(self, spec, spec.epochs * fed.steps)
         first = fed.feeds[0]
@@ -340,7 +341,8 @@ class PhaseScheduler:
             epochs=spec.epochs,
             sampler=first.sampler,
             trainable=trainable,
-            optimizer=as_plan(optimizer),
+            fits=fits,
+            **optimizers,
             evaluations=between,
             early_stopping=stopping,
             learning_rate=rate,
@@ -381,7 +383,43 @@ class PhaseScheduler:
         also = [(("losses", label, "weight"), "the weight") for label in losses.labels]
         self.context.error("SP612", message, (*self.path, "losses"), also=also)
 
-    def _optimizer(self) -> Component | UsersOwn | None:
+    def _optimizers(
+        self, trainable: tuple[str, ...], fits: tuple[str, ...]
+    ) -> dict[str, Any] | None:
+        """The optimizer of the graph, or that of each node; None where a fault was reported."""
+        nodes = self.context.spec.graph.nodes
+        whole = self.context.spec.graph.optimizer is not None
+        own = [label for label in trainable if nodes[label].optimizer is not None]
+        if whole and trainable and fits:
+            message = (
+                f"this phase trains {quoted(trainable)} by the optimizer of the graph and "
+                f"{quoted(fits)} of scikit-learn"
+            )
+            hint = "give each torch node its own `optimizer` and the graph none, or train them in two phases"
+            self.context.error("SP622", message, self.path, hint=hint)
+            return None
+        if not trainable:
+            return {}
+        if whole or not own:
+            optimizer = self._optimizer()
+            return None if optimizer is None else {"optimizer": as_plan(optimizer)}
+        missing = [label for label in trainable if label not in own]
+        if missing:
+            message = f"{quoted(missing)} would be trained, and neither the graph nor the node has an optimizer"
+            hint = f"such as `optimizer: {{use: adam}}` in {missing[0]}"
+            self.context.error("SP204", message, self.path, hint=hint)
+            return None
+        resolved = {
+            label: self.resolved.get(("graph", "nodes", label, "optimizer")) for label in own
+        }
+        known = {
+            label: as_plan(item)
+            for label, item in resolved.items()
+            if isinstance(item, Component | TorchUse | UsersOwn)
+        }
+        return {"optimizers": known} if len(known) == len(own) else None
+
+    def _optimizer(self) -> Component | TorchUse | UsersOwn | None:
         place = ("graph", "optimizer")
         if self.context.spec.graph.optimizer is None and not self.context.lost(place):
             message = "a train phase needs an optimizer: `graph` has none"
@@ -389,7 +427,7 @@ class PhaseScheduler:
             self.context.error("SP204", message, self.path, hint=hint)
             return None
         optimizer = self.resolved.get(place)
-        return optimizer if isinstance(optimizer, Component | UsersOwn) else None
+        return optimizer if isinstance(optimizer, Component | TorchUse | UsersOwn) else None
 
     def _eval(
         self, spec: EvalSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None

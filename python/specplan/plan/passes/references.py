@@ -70,7 +70,14 @@ def resolve_target(context: Context, label: str, data: dict[str, FeatureSet]) ->
     if text is None:
         return None
     path: Path = ("graph", "nodes", label, "target")
-    target = _resolve(context, text, path, data)
+    if not isinstance(text, str):
+        parts = [_resolve(context, part, (*path, index), data) for index, part in enumerate(text)]
+        found = [part for part in parts if part is not None]
+        target = _joined(context, label, tuple(found), path, data) if found else None
+        if len(found) < len(text):
+            return None
+    else:
+        target = _resolve(context, text, path, data)
     if isinstance(target, NodeOf):
         message = f"target `{text}` is a node; a target is a column, `FeatureSet.column`"
         context.error("SP301", message, path)

@@ -45,7 +45,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
 def schedule(context: Context, parts: Parts) -> Schedule:
     """Schedule every phase of every pass."""
-    activity = Activity(context, parts.wired)
+    activity = Activity(context, parts.resolved, parts.wired)
     if len(context.spec.experiment.id) > LONGEST_NAME:
         message = f"the id has {len(context.spec.experiment.id)} characters"
         context.error("SP207", message, ("experiment", "id"), hint=f"it may have {LONGEST_NAME}")

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from specplan.data.drawing import Box, Drawing, Edge
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawing() -> Drawing:
+    boxes = [
+        Box("data", 'Cells <"raw">', "data"),
+        Box("one", "One\n32 wide", within="graph"),
+        Box("two", "Two", "merge", "graph", faded=True),
+    ]
+    return Drawing(boxes, [Edge("data", "one", "x (10,)"), Edge("one", "two")])
+
+
+def test_mermaid_has_each_box_and_edge() -> None:
+    assert drawing().to_mermaid() == (
+        "flowchart LR\n"
+        "    data[(\"Cells <'raw'>\")]\n"
+        '    subgraph graph["graph"]\n'
+        '        one["One<br/>32 wide"]\n'
+        '        two[/"Two"\\]\n'
+        "    end\n"
+        '    data -- "x (10,)" --> one\n'
+        "    one --> two\n"
+        "    style two stroke-dasharray: 4"
+    )
+
+
+def test_svg_is_one_picture_that_needs_nothing_else() -> None:
+    text = drawing().to_svg()
+    svg = ET.fromstring(text)
+    assert svg.tag == f"{SVG}svg"
+    said = [element.text for element in svg.iter(f"{SVG}text")]
+    assert said == ["graph", "x (10,)", 'Cells <"raw">', "One", "32 wide", "Two"]
+    assert text.count("http") == 1, "the name space, and no address"
+    boxes = [rect for rect in svg.iter(f"{SVG}rect") if rect.get("fill", "").startswith("#")]
+    left = [float(rect.get("x", "0")) for rect in boxes]
+    assert left == sorted(left), "arrows lead to the right"
+    width = float(svg.get("width", "0"))
+    assert all(float(rect.get("x", "0")) < width for rect in boxes)
+
+
+def test_html_holds_the_picture() -> None:
+    assert drawing().to_svg() in drawing().to_html()
+    assert repr(drawing()) == "Drawing(3 boxes, 2 edges)"

@@ -64,7 +64,8 @@ UNKNOWN = {
     "graph.optimizer.momentun": "`graph.optimizer` has no `momentun`; it has `use`, `lr`, `momentum`, "
     "`dampening`, `weight_decay`, `nesterov`\nhint: did you mean `momentum`?",
     "plan.fit.sampler.batchsize": "`plan[0].sampler` has no `batchsize`; it has `use`, `batch_size`, "
-    "`shuffle`, `drop_last`, `seed`, `reshuffle`\nhint: did you mean `batch_size`?",
+    "`shuffle`, `group_by`, `stratify_by`, `strict_stratification`, `drop_last`, `seed`, "
+    "`reshuffle`\nhint: did you mean `batch_size`?",
     "params.lr.x": "`params.lr` is number 0.01, and has no `x`",
     "data": "`data` is not set, and has no default",
     "plan..fit": "`plan..fit` is not a place: keys and indexes with `.` between them, as in "

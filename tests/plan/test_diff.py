@@ -134,7 +134,7 @@ def test_nothing_differs() -> None:
     assert (found.numbers, found.names) == ((), ())
 
 
-EXEMPT = ("experiment", "results", "code")
+EXEMPT = ("experiment", "results", "code", "checkpoint")
 POOL: list[Any] = [
     {"x": {"n": 2, "index": 0, "seed": None, "of": [], "within": None,
            "train": {"name": "x", "rows": 1}, "val": {"name": "x", "rows": 1}}},
@@ -210,6 +210,7 @@ def test_every_field_that_can_change_a_number_changes_the_id_and_is_told(name: s
         "device",
         "dtype",
         "feeds",
+        "learning_rate",
         "live",
         "optimizers",
         "phase",

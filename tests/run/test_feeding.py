@@ -74,7 +74,9 @@ def feeding(plan: Compiled) -> Feeding:
     state = State()
     state.builder = Builder()
     state.add_nodes(plan.plan)
-    parts: dict[str, Any] = dict.fromkeys(("recorder", "journal", "display", "interruption"))
+    parts: dict[str, Any] = dict.fromkeys(
+        ("recorder", "journal", "display", "interruption", "checkpoints")
+    )
     context = Context(plan=plan.plan, tables=read_tables(plan), state=state, **parts)
     (phase,) = plan.plan.phases
     return Feeding(phase, context)  # type: ignore[arg-type]

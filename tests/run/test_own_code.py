@@ -251,7 +251,7 @@ def test_code_that_fails_when_it_is_imported_is_named(code: Path, tmp_path: Path
 
 
 def test_a_class_that_is_no_module_is_refused_by_its_type(code: Path, tmp_path: Path) -> None:
-    code.write_text(CODE + "\n\nclass Plain:\n    pass\n")
+    code.write_text(CODE + "\n\nclass Plain(dict):\n    pass\n")
     trust(code)
     with pytest.raises(CodeError) as refused:
         run(compiled(nodes=node({"use": "mine:Plain"})), tmp_path)

@@ -35,18 +35,25 @@ def components(kind: Kind) -> st.SearchStrategy[dict[str, Any]]:
     """Components of a kind, some of their parameters left out."""
     choices = []
     for use, declaration in COMPONENTS[kind].items():
-        required: dict[Any, st.SearchStrategy[Any]] = {}
-        optional: dict[Any, st.SearchStrategy[Any]] = {}
-        for field in msgspec.structs.fields(declaration):
-            values = values_of(field.type)
-            (required if field.required else optional)[field.encode_name] = values
-        arguments = st.fixed_dictionaries(required, optional=optional)
+        arguments = plain_fields(declaration)
         choices.append(st.tuples(st.just({"use": use}), arguments).map(lambda two: two[0] | two[1]))
     return st.one_of(choices)
 
 
+def plain_fields(declaration: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
+    """Plain values of the fields of a declaration, some of those with a default left out."""
+    required: dict[Any, st.SearchStrategy[Any]] = {}
+    optional: dict[Any, st.SearchStrategy[Any]] = {}
+    for field in msgspec.structs.fields(declaration):
+        values = values_of(field.type)
+        (required if field.required else optional)[field.encode_name] = values
+    return st.fixed_dictionaries(required, optional=optional)
+
+
 def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     """Plain values that a declared parameter takes."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return plain_fields(annotation)
     if annotation is float:
         return st.floats(0.01, 0.99, allow_subnormal=False)
     if annotation in (int, str, bool, type(None)):
@@ -61,7 +68,7 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     if origin is typing.Literal:
         return st.sampled_from(arguments)
     if origin is dict:
-        return st.dictionaries(LABELS, values_of(arguments[1]), min_size=1, max_size=2)
+        return st.dictionaries(LABELS, values_of(arguments[1]), min_size=1, max_size=1)
     if origin is tuple and arguments[-1] is Ellipsis:
         return st.lists(values_of(arguments[0]), max_size=3)
     if origin is tuple:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 
@@ -32,17 +33,23 @@ class ExperimentContext:
     FeatureSets and nodes share one set of labels, because references name both. A new object is
     registered in the active context; making an `Experiment` activates its context.
 
-    Attributes:
-        experiment: the Experiment that was made on it last.
-
     Raises:
         ValueError: the registration policy is not "raise", "overwrite" or "rename".
     """
 
     def __init__(self, registration_policy: str | None = None) -> None:
         self._members: dict[tuple[Namespace, str], Labelled] = {}
-        self.experiment: Labelled | None = None
+        self._experiment: weakref.ref[Labelled] | None = None
         self.registration_policy: RegistrationPolicy = checked_policy(registration_policy)
+
+    @property
+    def experiment(self) -> Labelled | None:
+        """The Experiment that was made on it last, as long as the program holds it."""
+        return None if self._experiment is None else self._experiment()
+
+    @experiment.setter
+    def experiment(self, experiment: Labelled) -> None:
+        self._experiment = weakref.ref(experiment)
 
     def register(
         self,

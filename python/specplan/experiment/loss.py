@@ -250,8 +250,8 @@ def _input(named: str | FeatureSetReference | ColumnReference, node: GraphNode) 
         if len(columns) != 1:
             raise ValueError(f"an input of a loss is one column, not {quoted(columns)}")
         return f"{named.feature_set.label}.{columns[0]}"
-    field, dot, _ = named.partition(".")
-    if field in FIELDS:
+    field, dot, rest = named.partition(".")
+    if field in FIELDS and bool(dot) is bool(rest):
         return named
     known = {source.feature_set.label: source.feature_set for source in node.sources}
     if dot and field in known:

@@ -6,16 +6,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from specplan.errors import DirtyGitError
     from specplan.run.experiment_helper import ExperimentHelper
     from specplan.run.mocks import mock_modules
     from specplan.spec.configuration import ConfigurationBase, configuration
+    from specplan.spec.model import DirtyGitAction
+    from specplan.track.workspace import experiment
 
-__all__ = ["ConfigurationBase", "ExperimentHelper", "configuration", "mock_modules"]
+__all__ = [
+    "ConfigurationBase",
+    "DirtyGitAction",
+    "DirtyGitError",
+    "ExperimentHelper",
+    "configuration",
+    "experiment",
+    "mock_modules",
+]
 
 _MODULES = {
     "ConfigurationBase": "spec.configuration",
+    "DirtyGitAction": "spec.model",
+    "DirtyGitError": "errors",
     "ExperimentHelper": "run.experiment_helper",
     "configuration": "spec.configuration",
+    "experiment": "track.workspace",
     "mock_modules": "run.mocks",
 }
 

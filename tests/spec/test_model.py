@@ -52,7 +52,7 @@ def plain_fields(declaration: type[msgspec.Struct]) -> st.SearchStrategy[dict[st
 
 def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     """Plain values that a declared parameter takes."""
-    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+    if is_struct(annotation):
         return plain_fields(annotation)
     if annotation is float:
         return st.floats(0.01, 0.99, allow_subnormal=False)
@@ -63,6 +63,9 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     if origin is typing.Annotated and arguments[0] is int:
         least = max(meta.ge or 1 for meta in arguments[1:])
         return st.integers(least, min(meta.le or LARGEST_INTEGER for meta in arguments[1:]))
+    least = max((getattr(meta, "ge", None) or 0 for meta in arguments[1:]), default=0)
+    if origin is typing.Annotated and arguments[0] is float and least >= 1:
+        return st.floats(least, least + 1)
     if origin is typing.Annotated:
         return values_of(arguments[0])
     if origin is typing.Literal:
@@ -81,8 +84,10 @@ COMPONENT_FIELDS: dict[tuple[str, str], Kind] = {
     ("FeatureSetSpec", "source"): "source",
     ("FeatureSetSpec", "splits"): "split",
     ("GraphSpec", "optimizer"): "optimizer",
+    ("InputSpec", "sampler"): "sampler",
     ("LossSpec", "component"): "loss",
     ("MetricSpec", "component"): "metric",
+    ("ScaleSpec", "component"): "scaler",
     ("TrainSpec", "sampler"): "sampler",
 }
 
@@ -115,22 +120,43 @@ def of_field(annotation: Any) -> st.SearchStrategy[Any]:
         return LABELS
     if annotation == tuple[str, ...]:
         return SEVERAL_TEXTS
-    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+    if is_struct(annotation):
         return parts(annotation)
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return st.sampled_from(annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated and typing.get_origin(arguments[0]) is tuple:
-        if arguments[0] == tuple[str, ...]:
-            return st.lists(TEXTS, min_size=1, max_size=2).map(tuple)
+        item = typing.get_args(arguments[0])[0]
+        if item is str or is_struct(item):
+            items = TEXTS if item is str else parts(item)
+            return st.lists(items, min_size=1, max_size=2).map(tuple)
         return ENTRIES
+    if origin is tuple and is_struct(arguments[0]):
+        return st.lists(parts(arguments[0]), max_size=2).map(tuple)
+    if origin is tuple:
+        return values_of(annotation).map(tuple)
     if origin is dict and arguments[0] is model.Label:
         return st.dictionaries(LABELS, of_field(arguments[1]), max_size=2)
     if origin is dict:
         return st.dictionaries(TEXTS, of_field(arguments[1]), max_size=2)
     if tuple[str, ...] in arguments:
         return st.none() | SEVERAL_TEXTS
+    if any(is_struct(each) or holds_structs(each) for each in arguments):
+        return st.one_of([of_field(each) for each in arguments])
     return values_of(annotation)
+
+
+def is_struct(annotation: Any) -> bool:
+    """Whether it is an object of the spec."""
+    return isinstance(annotation, type) and issubclass(annotation, msgspec.Struct)
+
+
+def holds_structs(annotation: Any) -> bool:
+    """Whether it is a tuple of objects of the spec, with limits or without."""
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Annotated:
+        return holds_structs(arguments[0])
+    return typing.get_origin(annotation) is tuple and is_struct(arguments[0])
 
 
 def group_of(inner: st.SearchStrategy[Entry]) -> dict[str, st.SearchStrategy[Any]]:

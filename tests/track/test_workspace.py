@@ -15,10 +15,9 @@ from click.testing import CliRunner
 import specplan
 from specplan.cli.main import group
 from specplan.errors import DirtyGitError
+from specplan.experiments import DirtyGitAction, experiment
 from specplan.results.standing import sparkline
 from specplan.spec.configuration import RunMode
-from specplan.spec.model import DirtyGitAction
-from specplan.track.workspace import experiment
 
 if TYPE_CHECKING:
     from pathlib import Path

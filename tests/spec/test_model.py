@@ -66,6 +66,10 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     least = max((getattr(meta, "ge", None) or 0 for meta in arguments[1:]), default=0)
     if origin is typing.Annotated and arguments[0] is float and least >= 1:
         return st.floats(least, least + 1)
+    shortest = max((getattr(meta, "min_length", None) or 0 for meta in arguments[1:]), default=0)
+    if shortest > 1:
+        item = typing.get_args(arguments[0])[0]
+        return st.lists(values_of(item), min_size=shortest, max_size=shortest + 1)
     if origin is typing.Annotated:
         return values_of(arguments[0])
     if origin is typing.Literal:
@@ -131,18 +135,18 @@ def of_field(annotation: Any) -> st.SearchStrategy[Any]:
             items = TEXTS if item is str else parts(item)
             return st.lists(items, min_size=1, max_size=2).map(tuple)
         return ENTRIES
-    if origin is tuple and is_struct(arguments[0]):
-        return st.lists(parts(arguments[0]), max_size=2).map(tuple)
     if origin is tuple:
-        return values_of(annotation).map(tuple)
+        objects = is_struct(arguments[0])
+        several = st.lists(parts(arguments[0]), max_size=2) if objects else values_of(annotation)
+        return several.map(tuple)
     if origin is dict and arguments[0] is model.Label:
         return st.dictionaries(LABELS, of_field(arguments[1]), max_size=2)
     if origin is dict:
         return st.dictionaries(TEXTS, of_field(arguments[1]), max_size=2)
-    if tuple[str, ...] in arguments:
-        return st.none() | SEVERAL_TEXTS
     if any(is_struct(each) or holds_structs(each) for each in arguments):
         return st.one_of([of_field(each) for each in arguments])
+    if tuple[str, ...] in arguments:
+        return st.none() | SEVERAL_TEXTS
     return values_of(annotation)
 
 

@@ -314,6 +314,8 @@ def to_value(spec: Spec) -> dict[str, Any]:
     for node in value["graph"]["nodes"].values():
         del node["merge" if node["merge"] is None else "model"]
     value["plan"] = _groups_untagged(value["plan"])
+    if value["checkpoint"] is None:
+        del value["checkpoint"]  # what a run does without the section is none that it could say
     return value
 
 

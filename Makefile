@@ -36,7 +36,7 @@ demo: setup $(DATA) ## Set up, run the diabetes example on real data, and query 
 .PHONY: test
 test: setup ## Set up and run all tests
 	$(call step,Test the store,cargo test --release --workspace --locked)
-	$(call step,Test the package,$(BIN)/python -m pytest)
+	$(call step,Test the package,$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile)
 
 .PHONY: check
 check: setup ## Check format, lints and types

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 
 import specplan
-from specplan import RUN, Experiment, ml_dash_experiment
+from specplan import RUN, Experiment, FitPhase, ModelGraph, ModelNode, ml_dash_experiment
 from specplan.errors import RunError
 from specplan.results.locate import all_runs
 from specplan.track.parameters import nested
 from specplan.track.prefix import Prefix
 from specplan.track.summary import summary
+from tests.experiment.parts import sensor_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -260,6 +262,22 @@ def test_summaries() -> None:
     assert (second["loss.count"], second["loss.std"], second["epoch"]) == (3, 1.0, 1)
     assert summary([5.0], ["std"]) == {"std": 0.0}
     assert summary([math.nan], ["mean"]) == {}
+
+
+def test_a_plan_that_is_executed_has_a_run_of_its_own_below_the_prefix() -> None:
+    experiment = Experiment(PREFIX)
+    feature_set = sensor_data()
+    node = ModelNode("Sum", LinearRegression(), feature_set.reference())
+    ModelGraph(nodes=[node])
+    experiment.execution_plan.add_phase(FitPhase.from_split("fit", split="train"))
+    with experiment.run as exp:
+        exp.params.set(a=1)
+        results = exp.run()
+        assert exp.run.status == "running"
+    assert results["fit"].run.folder.path.parent == Path(".dash") / PREFIX
+    with experiment.run as exp:
+        assert exp.params.get() == {"a": 1}
+    assert len(list(all_runs(Path(".dash")))) == 2
 
 
 def test_files(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ from specplan.run.hooks import Subjects, joined
 from specplan.spec.arguments import checked_int, checked_list
 from specplan.spec.wording import quoted
 from specplan.store.run_file import Status
-from specplan.track.prefix import DEFAULT_ROOT, Prefix
+from specplan.track.prefix import DEFAULT_ROOT, Prefix, root_of
 from specplan.track.tracked import Tracked, take_run_params, tracked_name
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ class Experiment(Tracked):
         name = tracked_name(label, prefix)
         label = name.label if isinstance(name, Prefix) else name
         self.label = checked_label(label)
-        self._storage = Storage(self.label, results_config)
+        home = root_of(dash_root, dash_url) / name.folder if isinstance(name, Prefix) else None
+        self._storage = Storage(self.label, results_config, home=home)
         self.seed = checked_int("the seed of an experiment", seed)
         self._history: list[ExperimentRun] = []
         self._checkpoints = Checkpoints(self.label, self._history)

@@ -29,20 +29,23 @@ class Storage:
     """Finds a place for each run of an experiment.
 
     Attributes:
-        config: what was asked for; None for $SPECPLAN_HOME, or memory where that is not set.
+        config: what was asked for; None for `home`, $SPECPLAN_HOME, or memory where neither is set.
 
     Raises:
         TypeError: `config` is no ResultsConfig.
         ValueError: its folder holds something else than runs of the experiment.
     """
 
-    def __init__(self, experiment: str, config: ResultsConfig | None) -> None:
+    def __init__(
+        self, experiment: str, config: ResultsConfig | None, *, home: Path | None = None
+    ) -> None:
         if config is not None:
             if not isinstance(config, ResultsConfig):
                 raise TypeError(f"results_config is a ResultsConfig, not {type(config).__name__}")
             config.check(experiment)
         self.config = config
         self._experiment = experiment
+        self._default = home
         self._temporary: _TemporaryRoot | None = None
         self._only_memory = False
 
@@ -94,6 +97,8 @@ class Storage:
             return None
         if self.config is not None:
             return self.config.home
+        if self._default is not None:
+            return self._default
         home = os.environ.get("SPECPLAN_HOME")
         return Path(home) if home else None
 

@@ -53,6 +53,11 @@ class Prefix(msgspec.Struct, frozen=True):
     name: str
 
     @property
+    def folder(self) -> Path:
+        """The folder of the experiment's folder, below the root of all runs."""
+        return Path(self.text).parent
+
+    @property
     def label(self) -> str:
         """The name, with `_` for what a label cannot have."""
         label = re.sub(r"[^A-Za-z0-9_-]", "_", self.name)

@@ -49,7 +49,7 @@ def many_nodes(nodes: int) -> dict[str, Any]:
     """A spec of half as many networks, each behind a merge."""
     networks = range(nodes // 2)
     merges = {
-        f"Joined{index}": {"merge": {"use": "concat"}, "input": ["Data.x", "Data.y"]}
+        f"Joined{index}": {"merge": {"use": "concat"}, "input": ["Data.x", "Data.z"]}
         for index in networks
     }
     models = {
@@ -66,7 +66,7 @@ def many_nodes(nodes: int) -> dict[str, Any]:
         "data": {
             "Data": {
                 "source": {"use": "parquet", "path": "data.parquet"},
-                "features": ["x"],
+                "features": ["x", "z"],
                 "targets": ["y"],
             }
         },
@@ -131,7 +131,7 @@ def main() -> None:
     chosen = options("The command line", rounds=7, quick=2)
     with folder() as place:
         x = np.linspace(0, 1, 100)
-        pq.write_table(pa.table({"x": x, "y": x}), place / "data.parquet")
+        pq.write_table(pa.table({"x": x, "y": x, "z": x}), place / "data.parquet")
         (place / "many.json").write_text(json.dumps(many_nodes(2000), indent=1))
         (place / "app.py").write_text(HYDRA)
         (place / "config.yaml").write_text("lr: 0.001\n")

@@ -62,7 +62,10 @@ def resumed(
             return f"the last session ended with {code}: {_said(folder)}"
         if stop is not None and code not in (0, -signal.SIGKILL):
             return f"{stop}: a session ended with {code}: {_said(folder)}"
-    found: dict[str, str] = json.loads((folder / ENDING).read_text())
+    ending = folder / ENDING
+    if not ending.exists() and any(stop.kind == "moment" for stop in stops):
+        return None  # killed after the run was over, before its program had said what it left
+    found: dict[str, str] = json.loads(ending.read_text())
     other = [part for part in {**expected, **found} if expected.get(part) != found.get(part)]
     return f"other bits in {', '.join(sorted(other))}" if other else None
 

@@ -63,7 +63,7 @@ def resumed(
         if stop is not None and code not in (0, -signal.SIGKILL):
             return f"{stop}: a session ended with {code}: {_said(folder)}"
     ending = folder / ENDING
-    if not ending.exists() and any(stop.kind == "moment" for stop in stops):
+    if not ending.exists() and any(stop.kind == "millisecond" for stop in stops):
         return None  # killed after the run was over, before its program had said what it left
     found: dict[str, str] = json.loads(ending.read_text())
     other = [part for part in {**expected, **found} if expected.get(part) != found.get(part)]

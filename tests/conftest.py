@@ -37,7 +37,16 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what nobody asked for."""
+    """Leave out what nobody asked for; refuse names of tests that change from process to process."""
+    for item in items:
+        parameters = (
+            item.callspec.params
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else {}
+        )
+        if any(isinstance(value, (set, frozenset)) for value in parameters.values()):
+            # pytest-xdist refuses to start where two processes name one test differently.
+            raise pytest.UsageError(f"{item.nodeid}: a parameter is a set, whose order is not one")
     config.stash[LEFT_OUT] = counts = {}
     for marker in ASKED_FOR:
         left_out = [item for item in items if item.get_closest_marker(marker)]

@@ -119,7 +119,7 @@ class Recorder:
         epoch: int | None = None,
         batch: int | None = None,
         step: int | None = None,
-    ) -> None:
+    ) -> ArtifactRow | None:
         """Keep a figure, array, tensor, frame, JSON value, text, bytes, or copy of a file or folder.
 
         The file has the value at the call. A name that was used before gets another file.
@@ -128,6 +128,9 @@ class Recorder:
             name: path below `artifacts/`; its suffix may choose the format, and is added where there is none.
             value: what to keep; a path means the file or folder there.
             phase: path of the phase in which it was made; `epoch`, `batch` and `step` say where in it.
+
+        Returns:
+            What is recorded of it; None where it could not be written and may be dropped.
 
         Raises:
             TypeError: the value could only be pickled.
@@ -146,11 +149,12 @@ class Recorder:
                 if not self._drops:
                     raise
                 self._dropped_artifacts += 1
-                return
+                return None
             row = msgspec.structs.replace(row, phase=phase, epoch=epoch, batch=batch, step=step)
             text = msgspec.json.encode(row).decode()
             of_epoch, of_batch = (WHOLE if key is None else key for key in (epoch, batch))
             self._record_artifact([text], of_epoch, of_batch)
+            return row
 
     def commit(self) -> int:
         """Put everything that was recorded on disk, and return the number of the last record.

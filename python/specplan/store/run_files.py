@@ -50,18 +50,18 @@ class Journal:
 
     def phase_started(self, path: str) -> None:
         """A phase begins."""
-        timing = PhaseTiming(path=path, started_at=_now())
+        timing = PhaseTiming(path=path, started_at=timestamp())
         self._replace(phases=(*self.run_file.phases, timing))
 
     def phase_ended(self, status: Status) -> None:
         """The phase that began last is over."""
         *earlier, last = self.run_file.phases
-        last = msgspec.structs.replace(last, ended_at=_now(), status=status)
+        last = msgspec.structs.replace(last, ended_at=timestamp(), status=status)
         self._replace(phases=(*earlier, last))
 
     def phase_skipped(self, path: str, reason: str) -> None:
         """A phase is not run. Written with the next change."""
-        now = _now()
+        now = timestamp()
         timing = PhaseTiming(
             path=path, started_at=now, ended_at=now, status=Status.SKIPPED, reason=reason
         )
@@ -101,7 +101,7 @@ class Journal:
             status=status,
             error=error,
             statistics=dict(statistics),
-            sessions=(*earlier, msgspec.structs.replace(last, ended_at=_now())),
+            sessions=(*earlier, msgspec.structs.replace(last, ended_at=timestamp())),
         )
 
     def continued(self, session: Session, versions: Mapping[str, str]) -> None:
@@ -216,7 +216,7 @@ def continue_run(
 ) -> Journal:
     """Begin the next session of a run that no process writes, from what `run_file` says. run.json has it at once."""
     session = msgspec.structs.replace(
-        _session(_now(), number=run_file.sessions[-1].session + 1),
+        _session(timestamp(), number=run_file.sessions[-1].session + 1),
         checkpoint=checkpoint,
         changes=changes,
     )
@@ -280,7 +280,8 @@ def _session(started_at: str, *, number: int = 1) -> Session:
     )
 
 
-def _now() -> str:
+def timestamp() -> str:
+    """The time in UTC as ISO 8601, to the millisecond."""
     return _iso(datetime.now(UTC))
 
 

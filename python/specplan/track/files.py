@@ -85,7 +85,13 @@ class Files:
     def list(self, pattern: str = "*") -> list[dict[str, Any]]:
         """The newest files below this folder whose names match, in the order in which they were first saved."""
         return [
-            _described(self._short(name), artifact)
+            _described(
+                self._short(name),
+                artifact.name,
+                artifact.bytes,
+                artifact.media_type,
+                artifact.digest,
+            )
             for name, artifact in self._present().items()
             if fnmatch.fnmatch(self._short(name), pattern)
         ]
@@ -117,10 +123,8 @@ class Files:
         self._run().record_text(DELETED, note.decode())
 
     def _save(self, name: str, value: Any) -> dict[str, Any]:
-        run = self._run()
-        run.log_artifact(self._long(name), value)
-        artifact = run.artifacts()[self._long(name)]
-        return _described(name, artifact)
+        row = self._run().log_artifact(self._long(name), value)
+        return _described(name, row.name, row.bytes, row.media_type, row.blake3)
 
     def _present(self) -> dict[str, Artifact]:
         run = self._run()
@@ -146,11 +150,11 @@ class Files:
         return name.removeprefix(f"{self.folder}/") if self.folder else name
 
 
-def _described(name: str, artifact: Artifact) -> dict[str, Any]:
+def _described(name: str, path: str, size: int, media_type: str, digest: str) -> dict[str, Any]:
     return {
         "name": name,
-        "path": artifact.name,
-        "sizeBytes": artifact.bytes,
-        "contentType": artifact.media_type,
-        "checksum": artifact.digest,
+        "path": path,
+        "sizeBytes": size,
+        "contentType": media_type,
+        "checksum": digest,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specplan.track.parameters import flat
 from specplan.track.plain import number, plain
 from specplan.track.tracker import ExperimentTracker
 
@@ -57,9 +58,9 @@ class MLflowTracker(ExperimentTracker):
             RuntimeError: no run is active.
         """
         self._check_active()
-        flat = list(_flat(plain(params, "params")).items())
-        for first in range(0, len(flat), _SEVERAL):
-            self._mlflow.log_params(dict(flat[first : first + _SEVERAL]))
+        named = list(flat(plain(params, "params")).items())
+        for first in range(0, len(named), _SEVERAL):
+            self._mlflow.log_params(dict(named[first : first + _SEVERAL]))
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Log a value of each metric.
@@ -107,13 +108,3 @@ def _imported() -> ModuleType:
         ) from error
     module: ModuleType = mlflow
     return module
-
-
-def _flat(params: dict[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in params.items():
-        if isinstance(value, dict) and value:
-            found |= _flat(value, f"{before}{name}.")
-        else:
-            found[f"{before}{name}"] = value
-    return found

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.store.run_files import timestamp
 from specplan.track.plain import plain
 from specplan.track.summary import check_aggregations, summary
 
@@ -65,7 +65,7 @@ class MetricRows:
         }
         with self._lock:
             index = self._next_index(run)
-            row = {"index": index, "data": data, "createdAt": _now()}
+            row = {"index": index, "data": data, "createdAt": timestamp()}
             run.record_text(FIELD, msgspec.json.encode(row).decode(), node=self.name or "")
             epoch, step = numbers.get("epoch"), numbers.get("step")
             run.log_metrics(
@@ -157,20 +157,27 @@ class Metrics:
         return [self(node or None).stats() for node in run.text_nodes(FIELD)]
 
 
-class Buffer:
-    """Values that are summed up before they are logged."""
+class _Gathered:
+    """Values of fields that wait for their summary. Safe to use from several threads."""
 
     def __init__(self, rows: MetricRows) -> None:
         self._rows = rows
         self._values: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, **fields: float | None) -> Buffer:
-        """Gather one value of each field; None is left out."""
+    def _gather(self, fields: Mapping[str, float | None]) -> None:
         with self._lock:
             for name, value in fields.items():
                 if value is not None:
                     self._values.setdefault(name, []).append(float(value))
+
+
+class Buffer(_Gathered):
+    """Values that are summed up before they are logged."""
+
+    def __call__(self, **fields: float | None) -> Buffer:
+        """Gather one value of each field; None is left out."""
+        self._gather(fields)
         return self
 
     def log_summary(self, *aggregations: str) -> MetricRows:
@@ -191,21 +198,16 @@ class Buffer:
         return self._rows.log(**fields) if fields else self._rows
 
 
-class SummaryCache:
+class SummaryCache(_Gathered):
     """Values of some steps, logged as one row with what was set beside them."""
 
     def __init__(self, rows: MetricRows) -> None:
-        self._rows = rows
-        self._values: dict[str, list[float]] = {}
+        super().__init__(rows)
         self._set: dict[str, Any] = {}
-        self._lock = threading.Lock()
 
     def store(self, **fields: float | None) -> SummaryCache:
         """Gather one value of each field; None is left out."""
-        with self._lock:
-            for name, value in fields.items():
-                if value is not None:
-                    self._values.setdefault(name, []).append(float(value))
+        self._gather(fields)
         return self
 
     def set(self, **fields: Any) -> SummaryCache:
@@ -245,7 +247,3 @@ def _summaries(
 def _is_odd(value: object) -> bool:
     """Whether it is a number that JSON has not."""
     return isinstance(value, float)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

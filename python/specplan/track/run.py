@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from specplan._native import TextReader
     from specplan.results.artifacts import Artifacts
+    from specplan.store.artifacts import ArtifactRow
     from specplan.store.run_files import Journal
 
 
@@ -201,8 +202,8 @@ class TrackedRun:
             at = count if step is None else int(step)
             self._series[key](values, WHOLE if epoch is None else int(epoch), WHOLE, at)
 
-    def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> None:
-        """Keep a file, a folder or an object below `artifacts/`, as `Recorder.artifact` does.
+    def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> ArtifactRow:
+        """Keep a file, a folder or an object below `artifacts/`; returns what is recorded of it.
 
         Raises:
             TypeError: the value could only be pickled.
@@ -211,7 +212,9 @@ class TrackedRun:
             RunError: the run is over.
         """
         self._check_open()
-        self._recorder.artifact(name, value, step=step)
+        row = self._recorder.artifact(name, value, step=step)
+        assert row is not None, "a tracked run drops nothing"
+        return row
 
     def record_text(self, field: str, text: str, *, node: str = "") -> None:
         """Record a JSON document under a field, and under a name below it.

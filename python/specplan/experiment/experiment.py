@@ -7,11 +7,19 @@ import warnings
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from specplan.archive.archive import Archive
 from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
 from specplan.data.feature_set import FeatureSet
+from specplan.experiment.call import (
+    Call,
+    Results,
+    call_of_folds,
+    call_of_group,
+    call_of_phase,
+    call_of_plan,
+)
 from specplan.experiment.checkpointing import Checkpointing, checked_checkpointing
 from specplan.experiment.checkpoints import Checkpoints
 from specplan.experiment.drawing import draw_experiment
@@ -45,34 +53,30 @@ from specplan.experiment.graph import ModelGraph
 from specplan.experiment.group_results import PhaseGroupResults, group_results_of
 from specplan.experiment.history import ExperimentRun, History
 from specplan.experiment.history_entries import run_from
+from specplan.experiment.live import Live
 from specplan.experiment.mapping import compile_nodes, compile_objects, spec_of
 from specplan.experiment.node import nodes_of
-from specplan.experiment.phase import Phase
-from specplan.experiment.phase_group import PhaseGroup, entries_by_path, entries_spec, with_groups
+from specplan.experiment.phase_group import PhaseGroup, entries_spec, with_groups
 from specplan.experiment.phase_results import PhaseResults, results_of
 from specplan.experiment.results_config import ResultsConfig
 from specplan.experiment.state_entries import read_snapshot, state_bytes, state_from_bytes
 from specplan.experiment.storage import Storage
-from specplan.models.torch.wrapper import held_module
 from specplan.run.hooks import Subjects, joined
 from specplan.spec.arguments import checked_int, checked_list
 from specplan.spec.wording import quoted
 from specplan.store.run_file import Status
-from specplan.track.prefix import DEFAULT_ROOT, Prefix, root_of
+from specplan.track.prefix import DEFAULT_ROOT, Prefix
 from specplan.track.tracked import Tracked, take_run_params, tracked_name
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from specplan.data.drawing import Drawing
+    from specplan.experiment.phase import Phase
     from specplan.experiment.progress import DisplayOptions, Watched
-    from specplan.results.open import Run
     from specplan.run.context import Context
-    from specplan.run.state import Snapshot, State
-
-Results = TypeVar("Results", PhaseResults, PhaseGroupResults)
 
 
 class Experiment(Tracked):
@@ -133,7 +137,16 @@ class Experiment(Tracked):
         name = tracked_name(label, prefix)
         label = name.label if isinstance(name, Prefix) else name
         self.label = checked_label(label)
-        home = root_of(dash_root, dash_url) / name.folder if isinstance(name, Prefix) else None
+        self._track(
+            name,
+            readme=description if readme is None else readme,
+            tags=tags,
+            bindrs=bindrs,
+            metadata=metadata,
+            dash_url=dash_url,
+            dash_root=dash_root,
+        )
+        home = self._tracking.root / name.folder if isinstance(name, Prefix) else None
         self._storage = Storage(self.label, results_config, home=home)
         self.seed = checked_int("the seed of an experiment", seed)
         self._history: list[ExperimentRun] = []
@@ -144,20 +157,11 @@ class Experiment(Tracked):
             self._ctx.registration_policy = checked_policy(registration_policy)
         self._ctx.activate()
         self._ctx.experiment = self
-        self._track(
-            name,
-            readme=description if readme is None else readme,
-            tags=tags,
-            bindrs=bindrs,
-            metadata=metadata,
-            dash_url=dash_url,
-            dash_root=dash_root,
-        )
         self._execution_plan = PhaseGroup(self.label)
         self._callbacks: list[ExperimentCallback] = []
         for callback in checked_list(f"Experiment `{label}`: callbacks", callbacks or ()):
             self.add_callback(callback)
-        self._live: _Live | None = None
+        self._live: Live | None = None
         self._previewing = False
 
     @classmethod
@@ -543,7 +547,7 @@ class Experiment(Tracked):
             SpecError: what was built does not fit together.
             RunError: an exception ended the run; it is the cause.
         """
-        return self._recorded(_call_of_plan(self._execution_plan), display)
+        return self._recorded(call_of_plan(self._execution_plan), display)
 
     def run_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
         """Run one phase, whether or not it is in the execution plan.
@@ -552,7 +556,7 @@ class Experiment(Tracked):
             SpecError: what was built does not fit together.
             RunError: an exception ended the run; it is the cause.
         """
-        return self._recorded(_call_of_phase("run_phase", phase), display)
+        return self._recorded(call_of_phase("run_phase", phase), display)
 
     def run_group(self, group: PhaseGroup, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
         """Run the phases of a group, whether or not it is in the execution plan.
@@ -561,21 +565,21 @@ class Experiment(Tracked):
             SpecError: what was built does not fit together.
             RunError: an exception ended the run; it is the cause.
         """
-        return self._recorded(_call_of_group("run_group", group), display)
+        return self._recorded(call_of_group("run_group", group), display)
 
     def preview_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
         """Run one phase, then put everything back as it was. Adds nothing to the history.
 
         Callbacks of the experiment are not called.
         """
-        return self._previewed(_call_of_phase("preview_phase", phase), display)
+        return self._previewed(call_of_phase("preview_phase", phase), display)
 
     def preview_run(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
         """Run the execution plan, then put everything back. Adds nothing to the history.
 
         Callbacks of the experiment are not called.
         """
-        return self._previewed(_call_of_plan(self._execution_plan), display)
+        return self._previewed(call_of_plan(self._execution_plan), display)
 
     def preview_group(
         self, group: PhaseGroup, **display: Unpack[DisplayOptions]
@@ -584,7 +588,7 @@ class Experiment(Tracked):
 
         Callbacks of the experiment are not called.
         """
-        return self._previewed(_call_of_group("preview_group", group), display)
+        return self._previewed(call_of_group("preview_group", group), display)
 
     def preview_folds(
         self, group: PhaseGroup, folds: Mapping[str, Any], **display: Unpack[DisplayOptions]
@@ -593,7 +597,7 @@ class Experiment(Tracked):
 
         `folds` is what `for_each` of a group says in a spec. The result has a group for each fold.
         """
-        return self._previewed(_call_of_folds(group, folds), display)
+        return self._previewed(call_of_folds(group, folds), display)
 
     def __repr__(self) -> str:
         return (
@@ -617,7 +621,7 @@ class Experiment(Tracked):
             phase.check_graph(graph)
         return spec_of(self.label, graph, phases, entries, seed=self.seed)
 
-    def _recorded(self, call: _Call[Results], options: DisplayOptions) -> Results:
+    def _recorded(self, call: Call[Results], options: DisplayOptions) -> Results:
         """Run what is called, and add to the history however that ends."""
         from specplan.experiment.progress import Watched, check_options
 
@@ -657,7 +661,7 @@ class Experiment(Tracked):
         assert results is not None, "a run that completes has a folder"
         return results
 
-    def _execute(self, call: _Call[Any], watched: Watched, callbacks: ExperimentCallbacks) -> None:
+    def _execute(self, call: Call[Any], watched: Watched, callbacks: ExperimentCallbacks) -> None:
         from specplan.run.run import run_plan
 
         spec = self._spec(call.phases, call.entries)
@@ -688,15 +692,15 @@ class Experiment(Tracked):
             return group_results_of(run, entry.label, f"{path}.")
         return results_of(run, path)
 
-    def _live_of(self, graph: ModelGraph) -> _Live:
+    def _live_of(self, graph: ModelGraph) -> Live:
         """The state of `graph`; a fresh one if it replaced another graph."""
         if self._live is None or self._live.graph is not graph:
             from specplan.run.state import State
 
-            self._live = _Live(graph, State(), set())
+            self._live = Live(graph, State(), set())
         return self._live
 
-    def _built(self) -> _Live:
+    def _built(self) -> Live:
         """The state of the graph with all of its nodes, which the first run would build otherwise."""
         from specplan.run.build import build_nodes
 
@@ -733,7 +737,7 @@ class Experiment(Tracked):
                 for each in read_history(archive)
             ]
 
-    def _previewed(self, call: _Call[Results], options: DisplayOptions) -> Results:
+    def _previewed(self, call: Call[Results], options: DisplayOptions) -> Results:
         from specplan.run.numerics import generators_kept
 
         before, runs, callbacks = self._live, len(self._history), self._callbacks
@@ -756,103 +760,6 @@ class Experiment(Tracked):
                 assert before is not None
                 before.state.restore(snapshot)
                 before.fitted = fitted
-
-
-class _Live:
-    """What the calls change.
-
-    Attributes:
-        graph: the graph that it belongs to.
-        state: weights, estimators and optimizer.
-        fitted: nodes that a fit phase has fitted.
-    """
-
-    def __init__(self, graph: ModelGraph, state: State, fitted: set[str]) -> None:
-        self.graph = graph
-        self.state = state
-        self.fitted = fitted
-
-    def go_back(self, snapshot: Snapshot) -> None:
-        """Bring back a snapshot, of this state or of a file."""
-        self.state.restore(snapshot)
-        self.fitted = set(self.state.fitted)
-
-    def give_back(self) -> None:
-        """Give the modules of the program the weights that their nodes have."""
-        modules = self.state.modules()
-        for label, node in self.graph.nodes.items():
-            module = held_module(getattr(node, "model", None))
-            if module is not None and label in modules:
-                module.load_state_dict(modules[label].state_dict())
-
-
-class _Call(NamedTuple, Generic[Results]):
-    """What one call runs.
-
-    Attributes:
-        phases: all of them, in order; `entries` are the spec of them.
-        by_path: the phases and groups by the path that they have in the plan.
-        results_of: what the call returns, read from its run.
-        whole: whether it is the execution plan.
-    """
-
-    label: str
-    phases: Sequence[Phase]
-    entries: list[dict[str, Any]]
-    by_path: Mapping[str, Phase | PhaseGroup]
-    results_of: Callable[[Run], Results]
-    whole: bool = False
-
-
-def _call_of_phase(method: str, phase: Phase) -> _Call[PhaseResults]:
-    if not isinstance(phase, Phase):
-        raise TypeError(f"{method} takes a phase, not {type(phase).__name__}")
-    return _Call(
-        phase.label,
-        [phase],
-        [phase.spec()],
-        {phase.label: phase},
-        lambda run: results_of(run, phase.label),
-    )
-
-
-def _call_of_group(method: str, group: PhaseGroup) -> _Call[PhaseGroupResults]:
-    if not isinstance(group, PhaseGroup):
-        raise TypeError(f"{method} takes a PhaseGroup, not {type(group).__name__}")
-    prefix = f"{group.label}."
-    return _Call(
-        group.label,
-        group.flatten(),
-        [group.spec()],
-        {group.label: group, **entries_by_path(group, prefix)},
-        lambda run: group_results_of(run, group.label, prefix),
-    )
-
-
-def _call_of_folds(group: PhaseGroup, folds: Mapping[str, Any]) -> _Call[PhaseGroupResults]:
-    prefix = f"{group.label}."
-    paths: dict[str, Phase | PhaseGroup] = {group.label: group}
-    for fold in range(folds["n"]):
-        paths[f"{prefix}fold_{fold}"] = group
-        paths |= entries_by_path(group, f"{prefix}fold_{fold}.")
-    return _Call(
-        group.label,
-        group.flatten(),
-        [{**group.spec(), "for_each": dict(folds)}],
-        paths,
-        lambda run: group_results_of(run, group.label, prefix),
-    )
-
-
-def _call_of_plan(plan: PhaseGroup) -> _Call[PhaseGroupResults]:
-    return _Call(
-        plan.label,
-        plan.flatten(),
-        entries_spec(plan),
-        entries_by_path(plan),
-        lambda run: group_results_of(run, plan.label),
-        whole=True,
-    )
 
 
 def _status(error: BaseException | None) -> Status:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
+from specplan.run.callback import Hooked
 from specplan.run.dispatch import Override, override
 from specplan.run.hooks import Hooks
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from specplan.run.hooks import Subjects
 
 
-class ExperimentCallback:
+class ExperimentCallback(Hooked):
     """Base of what is registered with `Experiment(callbacks=[...])` or `add_callback`.
 
     Override the hooks that you need, with the parameters that you need: a hook is called with those of
@@ -31,19 +32,6 @@ class ExperimentCallback:
         label: name of the callback; by default that of its class.
         execution_order: callbacks with a lower number are called first.
     """
-
-    label: str
-    execution_order: int = 0
-
-    def __init_subclass__(cls, **given: Any) -> None:
-        super().__init_subclass__(**given)
-        # A class that does not call `super().__init__` has its name nevertheless.
-        if "label" not in vars(cls):
-            cls.label = cls.__name__
-
-    def __init__(self, label: str | None = None, execution_order: int = 0) -> None:
-        self.label = type(self).__name__ if label is None else label
-        self.execution_order = execution_order
 
     def on_experiment_start(self, *, experiment: Experiment) -> None:
         """Before the execution plan begins. `run` only."""

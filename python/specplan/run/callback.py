@@ -58,19 +58,8 @@ class ExecutionMoment(msgspec.Struct, frozen=True, kw_only=True):
     targets: Mapping[str, NDArray[Any]] = {}
 
 
-class Callback:
-    """Base of what is called inside a phase: `TrainPhase(..., callbacks=[...])`, and so for other phases.
-
-    Override the hooks that you need, with the parameters that you need: a hook is called with those of
-    `experiment`, `phase`, `exec_ctx`, `results` and `exception` that its own signature names. Frozen nodes
-    and the mode of modules are afterwards what they were before. What a hook returns is kept with the
-    results of the phase: a `MetricResult` becomes a metric that early stopping can monitor, an
-    `ArtifactResult` an artifact, anything else a payload; None is nothing. What it raises ends the run.
-
-    Args:
-        label: name of the callback, unique in its phase; by default that of its class.
-        execution_order: callbacks with a lower number are called first.
-    """
+class Hooked:
+    """What every callback has: a label and a place in the order."""
 
     label: str
     execution_order: int = 0
@@ -84,6 +73,21 @@ class Callback:
     def __init__(self, label: str | None = None, execution_order: int = 0) -> None:
         self.label = type(self).__name__ if label is None else label
         self.execution_order = execution_order
+
+
+class Callback(Hooked):
+    """Base of what is called inside a phase: `TrainPhase(..., callbacks=[...])`, and so for other phases.
+
+    Override the hooks that you need, with the parameters that you need: a hook is called with those of
+    `experiment`, `phase`, `exec_ctx`, `results` and `exception` that its own signature names. Frozen nodes
+    and the mode of modules are afterwards what they were before. What a hook returns is kept with the
+    results of the phase: a `MetricResult` becomes a metric that early stopping can monitor, an
+    `ArtifactResult` an artifact, anything else a payload; None is nothing. What it raises ends the run.
+
+    Args:
+        label: name of the callback, unique in its phase; by default that of its class.
+        execution_order: callbacks with a lower number are called first.
+    """
 
     def on_phase_start(self, *, experiment: Any, phase: Any, results: Any) -> object:
         """Before the phase computes anything."""

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "python/specplan"
 
 LAYERS = (
     "cli",
-    "experiment",
+    "objects",
     "track",
     "run",
     "results",
@@ -80,7 +80,7 @@ def runtime_imports(module: Path) -> Iterator[str]:
 
 
 def layer(name: str) -> int:
-    return LAYERS.index(name if name in LAYERS else "experiment")
+    return LAYERS.index(name if name in LAYERS else "objects")
 
 
 @pytest.mark.parametrize(

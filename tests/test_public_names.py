@@ -77,6 +77,7 @@ PUBLIC = """
     TripletSampler
     compare_experiments
     compile
+    experiment
     log_environment
     ml_dash_experiment
     open

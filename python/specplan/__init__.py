@@ -20,45 +20,45 @@ if TYPE_CHECKING:
     from specplan.errors import SpecError as SpecError
     from specplan.errors import SpecplanError as SpecplanError
     from specplan.errors import StoreError as StoreError
-    from specplan.experiment.accelerator import Accelerator as Accelerator
-    from specplan.experiment.binding import InputBinding as InputBinding
-    from specplan.experiment.checkpointing import Checkpointing as Checkpointing
-    from specplan.experiment.concat_node import ConcatNode as ConcatNode
-    from specplan.experiment.concat_node import MergeStrategy as MergeStrategy
-    from specplan.experiment.cross_validation import CrossValidation as CrossValidation
-    from specplan.experiment.cross_validation import CVBinding as CVBinding
-    from specplan.experiment.cross_validation import CVResults as CVResults
-    from specplan.experiment.decorator import ml_dash_experiment as ml_dash_experiment
-    from specplan.experiment.eval_phase import EvalPhase as EvalPhase
-    from specplan.experiment.evaluation import EvalLossMetric as EvalLossMetric
-    from specplan.experiment.evaluation import Evaluation as Evaluation
-    from specplan.experiment.experiment import Experiment as Experiment
-    from specplan.experiment.experiment_callback import ExperimentCallback as ExperimentCallback
-    from specplan.experiment.fit_phase import FitPhase as FitPhase
-    from specplan.experiment.graph import ModelGraph as ModelGraph
-    from specplan.experiment.group_results import PhaseGroupResults as PhaseGroupResults
-    from specplan.experiment.history import ExperimentRun as ExperimentRun
-    from specplan.experiment.loss import AppliedLoss as AppliedLoss
-    from specplan.experiment.loss import Loss as Loss
-    from specplan.experiment.node import ModelNode as ModelNode
-    from specplan.experiment.optimizer import Optimizer as Optimizer
-    from specplan.experiment.phase_group import PhaseGroup as PhaseGroup
-    from specplan.experiment.phase_results import EvalResults as EvalResults
-    from specplan.experiment.phase_results import FitResults as FitResults
-    from specplan.experiment.phase_results import PhaseResults as PhaseResults
-    from specplan.experiment.phase_results import TrainResults as TrainResults
-    from specplan.experiment.plan import Plan as Plan
-    from specplan.experiment.plan import compile as compile  # noqa: A004 -- read as specplan.compile
-    from specplan.experiment.plan import open as open  # noqa: A004 -- read as specplan.open
-    from specplan.experiment.plan import resume as resume
-    from specplan.experiment.results_config import ResultsConfig as ResultsConfig
-    from specplan.experiment.train_phase import ResultRecording as ResultRecording
-    from specplan.experiment.train_phase import TrainPhase as TrainPhase
     from specplan.models.sklearn.wrapper import ScikitModelWrapper as ScikitModelWrapper
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
     from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
     from specplan.models.wrap import wrap_model as wrap_model
+    from specplan.objects.accelerator import Accelerator as Accelerator
+    from specplan.objects.binding import InputBinding as InputBinding
+    from specplan.objects.checkpointing import Checkpointing as Checkpointing
+    from specplan.objects.concat_node import ConcatNode as ConcatNode
+    from specplan.objects.concat_node import MergeStrategy as MergeStrategy
+    from specplan.objects.cross_validation import CrossValidation as CrossValidation
+    from specplan.objects.cross_validation import CVBinding as CVBinding
+    from specplan.objects.cross_validation import CVResults as CVResults
+    from specplan.objects.decorator import ml_dash_experiment as ml_dash_experiment
+    from specplan.objects.eval_phase import EvalPhase as EvalPhase
+    from specplan.objects.evaluation import EvalLossMetric as EvalLossMetric
+    from specplan.objects.evaluation import Evaluation as Evaluation
+    from specplan.objects.experiment import Experiment as Experiment
+    from specplan.objects.experiment_callback import ExperimentCallback as ExperimentCallback
+    from specplan.objects.fit_phase import FitPhase as FitPhase
+    from specplan.objects.graph import ModelGraph as ModelGraph
+    from specplan.objects.group_results import PhaseGroupResults as PhaseGroupResults
+    from specplan.objects.history import ExperimentRun as ExperimentRun
+    from specplan.objects.loss import AppliedLoss as AppliedLoss
+    from specplan.objects.loss import Loss as Loss
+    from specplan.objects.node import ModelNode as ModelNode
+    from specplan.objects.optimizer import Optimizer as Optimizer
+    from specplan.objects.phase_group import PhaseGroup as PhaseGroup
+    from specplan.objects.phase_results import EvalResults as EvalResults
+    from specplan.objects.phase_results import FitResults as FitResults
+    from specplan.objects.phase_results import PhaseResults as PhaseResults
+    from specplan.objects.phase_results import TrainResults as TrainResults
+    from specplan.objects.plan import Plan as Plan
+    from specplan.objects.plan import compile as compile  # noqa: A004 -- read as specplan.compile
+    from specplan.objects.plan import open as open  # noqa: A004 -- read as specplan.open
+    from specplan.objects.plan import resume as resume
+    from specplan.objects.results_config import ResultsConfig as ResultsConfig
+    from specplan.objects.train_phase import ResultRecording as ResultRecording
+    from specplan.objects.train_phase import TrainPhase as TrainPhase
     from specplan.results.artifact_store import ArtifactStore as ArtifactStore
     from specplan.results.execution_store import ExecutionStore as ExecutionStore
     from specplan.results.metric_store import MetricStore as MetricStore
@@ -84,61 +84,62 @@ if TYPE_CHECKING:
     from specplan.track.tracker import run_sweep as run_sweep
     from specplan.track.tracker import safe_log_artifact as safe_log_artifact
     from specplan.track.tracker import validate_metric as validate_metric
+    from specplan.track.workspace import experiment as experiment
 
 _MODULES = {
-    "Accelerator": "experiment.accelerator",
-    "AppliedLoss": "experiment.loss",
+    "Accelerator": "objects.accelerator",
+    "AppliedLoss": "objects.loss",
     "ArchiveError": "errors",
     "ArtifactResult": "run.callback",
     "ArtifactStore": "results.artifact_store",
-    "CVBinding": "experiment.cross_validation",
-    "CVResults": "experiment.cross_validation",
+    "CVBinding": "objects.cross_validation",
+    "CVResults": "objects.cross_validation",
     "Callback": "run.callback",
-    "Checkpointing": "experiment.checkpointing",
-    "ConcatNode": "experiment.concat_node",
-    "CrossValidation": "experiment.cross_validation",
+    "Checkpointing": "objects.checkpointing",
+    "ConcatNode": "objects.concat_node",
+    "CrossValidation": "objects.cross_validation",
     "DataError": "errors",
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
     "EarlyStopping": "components.callback",
-    "EvalLossMetric": "experiment.evaluation",
-    "EvalPhase": "experiment.eval_phase",
-    "EvalResults": "experiment.phase_results",
-    "Evaluation": "experiment.evaluation",
+    "EvalLossMetric": "objects.evaluation",
+    "EvalPhase": "objects.eval_phase",
+    "EvalResults": "objects.phase_results",
+    "Evaluation": "objects.evaluation",
     "ExecutionStore": "results.execution_store",
-    "Experiment": "experiment.experiment",
-    "ExperimentCallback": "experiment.experiment_callback",
+    "Experiment": "objects.experiment",
+    "ExperimentCallback": "objects.experiment_callback",
     "ExperimentConfig": "track.tracker",
     "ExperimentManager": "track.manager",
     "ExperimentRecord": "track.manager",
-    "ExperimentRun": "experiment.history",
+    "ExperimentRun": "objects.history",
     "ExperimentTracker": "track.tracker",
     "FeatureSet": "data.feature_set",
     "FeatureSetView": "data.feature_set_view",
-    "FitPhase": "experiment.fit_phase",
-    "FitResults": "experiment.phase_results",
-    "InputBinding": "experiment.binding",
+    "FitPhase": "objects.fit_phase",
+    "FitResults": "objects.phase_results",
+    "InputBinding": "objects.binding",
     "LearningRate": "components.callback",
     "LocalExperimentTracker": "track.local",
-    "Loss": "experiment.loss",
+    "Loss": "objects.loss",
     "MAX_ARTIFACT_SIZE": "track.tracker",
     "MLflowTracker": "track.mlflow",
-    "MergeStrategy": "experiment.concat_node",
+    "MergeStrategy": "objects.concat_node",
     "MetricResult": "run.callback",
     "MetricStore": "results.metric_store",
-    "ModelGraph": "experiment.graph",
-    "ModelNode": "experiment.node",
+    "ModelGraph": "objects.graph",
+    "ModelNode": "objects.node",
     "NSampler": "samplers",
-    "Optimizer": "experiment.optimizer",
+    "Optimizer": "objects.optimizer",
     "PairedSampler": "samplers",
-    "PhaseGroup": "experiment.phase_group",
-    "PhaseGroupResults": "experiment.group_results",
-    "PhaseResults": "experiment.phase_results",
-    "Plan": "experiment.plan",
+    "PhaseGroup": "objects.phase_group",
+    "PhaseGroupResults": "objects.group_results",
+    "PhaseResults": "objects.phase_results",
+    "Plan": "objects.plan",
     "PlanError": "errors",
     "RUN": "track.prefix",
-    "ResultRecording": "experiment.train_phase",
-    "ResultsConfig": "experiment.results_config",
+    "ResultRecording": "objects.train_phase",
+    "ResultsConfig": "objects.results_config",
     "RunError": "errors",
     "ScikitModelWrapper": "models.sklearn.wrapper",
     "Scaler": "data.scalers",
@@ -150,15 +151,16 @@ _MODULES = {
     "SpecplanError": "errors",
     "StoreError": "errors",
     "TorchModelWrapper": "models.torch.wrapper",
-    "TrainPhase": "experiment.train_phase",
-    "TrainResults": "experiment.phase_results",
+    "TrainPhase": "objects.train_phase",
+    "TrainResults": "objects.phase_results",
     "TripletSampler": "samplers",
     "compare_experiments": "track.local",
-    "compile": "experiment.plan",
+    "compile": "objects.plan",
+    "experiment": "track.workspace",
     "log_environment": "track.tracker",
-    "ml_dash_experiment": "experiment.decorator",
-    "open": "experiment.plan",
-    "resume": "experiment.plan",
+    "ml_dash_experiment": "objects.decorator",
+    "open": "objects.plan",
+    "resume": "objects.plan",
     "run_sweep": "track.tracker",
     "safe_log_artifact": "track.tracker",
     "supported_scalers": "data.scalers",
@@ -236,6 +238,7 @@ __all__ = [
     "TripletSampler",
     "compare_experiments",
     "compile",
+    "experiment",
     "log_environment",
     "ml_dash_experiment",
     "open",

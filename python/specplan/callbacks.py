@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from specplan.components.callback import EarlyStopping, LearningRate
-from specplan.experiment.evaluation import EvalLossMetric, Evaluation
+from specplan.objects.evaluation import EvalLossMetric, Evaluation
 from specplan.run.callback import ArtifactResult, Callback, MetricResult
 
 __all__ = [

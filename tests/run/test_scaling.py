@@ -23,7 +23,7 @@ from specplan import (
     TrainPhase,
 )
 from specplan.errors import DataError, PlanError
-from specplan.experiment.plan import compile as compile_spec
+from specplan.objects.plan import compile as compile_spec
 from specplan.plan.canonical import canonical, read_plan, write_plan
 from specplan.plan.diff import diff
 from specplan.plan.verify import verify

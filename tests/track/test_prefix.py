@@ -21,7 +21,7 @@ from specplan.results.locate import all_runs
 from specplan.track.parameters import nested
 from specplan.track.prefix import Prefix
 from specplan.track.summary import summary
-from tests.experiment.parts import sensor_data
+from tests.objects.parts import sensor_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from specplan.experiment.phase_group import PhaseGroup
+from specplan.objects.phase_group import PhaseGroup
 
 __all__ = ["PhaseGroup"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from specplan.experiment.results_config import ResultsConfig
+from specplan.objects.results_config import ResultsConfig
 
 __all__ = ["ResultsConfig"]

@@ -1,0 +1,771 @@
+"""The orchestrator: runs phases of one graph, one after the other, on one state."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from specplan.archive.archive import Archive
+from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
+from specplan.data.feature_set import FeatureSet
+from specplan.objects.call import (
+    Call,
+    Results,
+    call_of_folds,
+    call_of_group,
+    call_of_phase,
+    call_of_plan,
+)
+from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
+from specplan.objects.checkpoints import Checkpoints
+from specplan.objects.drawing import draw_experiment
+from specplan.objects.experiment_callback import (
+    ExperimentCallback,
+    ExperimentCallbacks,
+    checked_callback,
+)
+from specplan.objects.experiment_config import (
+    callbacks_of,
+    check_comes_back,
+    config_of,
+    fill,
+    objects_of,
+    safe_config,
+)
+from specplan.objects.experiment_file import (
+    CHECKPOINTS,
+    CONFIG,
+    Parts,
+    collisions,
+    extract_checkpoints,
+    extract_run,
+    read_feature_sets,
+    read_history,
+    save_parts,
+    warn_of_replaced,
+)
+from specplan.objects.from_spec import fill_from, graph_from
+from specplan.objects.graph import ModelGraph
+from specplan.objects.group_results import PhaseGroupResults, group_results_of
+from specplan.objects.history import ExperimentRun, History
+from specplan.objects.history_entries import run_from
+from specplan.objects.live import Live
+from specplan.objects.mapping import compile_nodes, compile_objects, spec_of
+from specplan.objects.node import nodes_of
+from specplan.objects.phase_group import PhaseGroup, entries_spec, with_groups
+from specplan.objects.phase_results import PhaseResults, results_of
+from specplan.objects.results_config import ResultsConfig
+from specplan.objects.state_entries import read_snapshot, state_bytes, state_from_bytes
+from specplan.objects.storage import Storage
+from specplan.run.hooks import Subjects, joined
+from specplan.spec.arguments import checked_int, checked_list
+from specplan.spec.wording import quoted
+from specplan.store.run_file import Status
+from specplan.track.prefix import DEFAULT_ROOT, Prefix
+from specplan.track.tracked import Tracked, take_run_params, tracked_name
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from specplan.data.drawing import Drawing
+    from specplan.objects.phase import Phase
+    from specplan.objects.progress import DisplayOptions, Watched
+    from specplan.run.context import Context
+
+
+class Experiment(Tracked):
+    """Runs phases of the graph in its context; weights and optimizer go on from call to call.
+
+    Every call builds a spec, compiles it to a plan and runs that, as the command does.
+
+    Args:
+        label: name of the experiment.
+        registration_policy: what a label that is taken means for a new object: "raise" (the
+            default), "overwrite" or "rename".
+        ctx: where objects are registered; by default a new context. It becomes the active one.
+        seed: seed of everything that has none of its own, such as the weights.
+        prefix: `owner/project/path.../name` in place of a label, whose last part becomes the label; a
+            label with a `/` is one. Without both, $DASH_PREFIX says it. See `run`, `log`, `params`,
+            `metrics` and `files`.
+        readme: what the experiment is for; `description` says the same.
+        tags: words to find it by, with values where they have some.
+        bindrs: what it belongs to.
+        metadata: values beside it.
+        dash_url: a server; this version knows none.
+        dash_root: folder of the runs of an experiment with a prefix.
+        run_params: parameters of every run.
+        checkpointing: at which boundaries of a run the state is saved to a file.
+        callbacks: what is called before and after phases and groups.
+        results_config: where results are stored; by default below $SPECPLAN_HOME, and where that is
+            not set, in a temporary folder that goes when the results do.
+
+    Raises:
+        TypeError: an argument is of another type.
+        ValueError: the label or policy is not valid, or the folder of the results holds something else
+            than runs of this experiment.
+    """
+
+    def __init__(  # noqa: PLR0913 -- two documented constructors in one
+        self,
+        label: str | None = None,
+        registration_policy: str | None = None,
+        ctx: ExperimentContext | None = None,
+        checkpointing: Checkpointing | None = None,
+        callbacks: Sequence[ExperimentCallback] | None = None,
+        results_config: ResultsConfig | None = None,
+        *,
+        seed: int = 42,
+        prefix: str | None = None,
+        readme: str | None = None,
+        description: str | None = None,
+        tags: Sequence[str] | Mapping[str, str | None] | None = None,
+        bindrs: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        dash_url: str | bool | None = None,
+        dash_root: str | os.PathLike[str] | None = DEFAULT_ROOT,
+        **run_params: Any,
+    ) -> None:
+        if ctx is not None and not isinstance(ctx, ExperimentContext):
+            raise TypeError(f"ctx is an ExperimentContext, not {type(ctx).__name__}")
+        take_run_params(run_params, known=_ARGUMENTS)
+        name = tracked_name(label, prefix)
+        label = name.label if isinstance(name, Prefix) else name
+        self.label = checked_label(label)
+        self._track(
+            name,
+            readme=description if readme is None else readme,
+            tags=tags,
+            bindrs=bindrs,
+            metadata=metadata,
+            dash_url=dash_url,
+            dash_root=dash_root,
+        )
+        home = self._tracking.root / name.folder if isinstance(name, Prefix) else None
+        self._storage = Storage(self.label, results_config, home=home)
+        self.seed = checked_int("the seed of an experiment", seed)
+        self._history: list[ExperimentRun] = []
+        self._checkpoints = Checkpoints(self.label, self._history)
+        self.set_checkpointing(checkpointing)
+        self._ctx = ExperimentContext() if ctx is None else ctx
+        if registration_policy is not None:
+            self._ctx.registration_policy = checked_policy(registration_policy)
+        self._ctx.activate()
+        self._ctx.experiment = self
+        self._execution_plan = PhaseGroup(self.label)
+        self._callbacks: list[ExperimentCallback] = []
+        for callback in checked_list(f"Experiment `{label}`: callbacks", callbacks or ()):
+            self.add_callback(callback)
+        self._live: Live | None = None
+        self._previewing = False
+
+    @classmethod
+    def from_active_context(
+        cls,
+        label: str,
+        registration_policy: str | None = None,
+        checkpointing: Checkpointing | None = None,
+        callbacks: Sequence[ExperimentCallback] | None = None,
+        results_config: ResultsConfig | None = None,
+        *,
+        seed: int = 42,
+    ) -> Experiment:
+        """Make an experiment on the active context, with all that is registered there."""
+        return cls(
+            label,
+            registration_policy,
+            active_context(),
+            checkpointing,
+            callbacks,
+            results_config,
+            seed=seed,
+        )
+
+    @property
+    def ctx(self) -> ExperimentContext:
+        """Where the objects of this experiment are registered."""
+        return self._ctx
+
+    @property
+    def model_graph(self) -> ModelGraph | None:
+        """The graph that was registered last."""
+        graphs = self._ctx.members(ModelGraph)
+        return graphs[-1] if graphs else None
+
+    @property
+    def execution_plan(self) -> PhaseGroup:
+        """The phases that `run` executes, in order."""
+        return self._execution_plan
+
+    def set_execution_plan(
+        self,
+        phases: PhaseGroup | Iterable[Phase | PhaseGroup],
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+    ) -> None:
+        """Make phases and groups, or the entries of a group, what `run` executes.
+
+        Raises:
+            TypeError: an entry is neither a phase nor a group.
+            ValueError: there is a plan already and `overwrite` is not set, or two labels are equal.
+        """
+        if len(self._execution_plan) and not overwrite:
+            raise ValueError(
+                f"Experiment `{self.label}` has an execution plan of "
+                f"{quoted(entry.label for entry in self._execution_plan.all)}; "
+                "replace it with overwrite=True"
+            )
+        entries = phases.all if isinstance(phases, PhaseGroup) else phases
+        made = PhaseGroup(self.label, entries)
+        # The group stays the same one: programs hold on to it.
+        self._execution_plan.clear()
+        for entry in made.all:
+            if isinstance(entry, PhaseGroup):
+                self._execution_plan.add_group(entry)
+            else:
+                self._execution_plan.add_phase(entry)
+
+    @property
+    def results_config(self) -> ResultsConfig | None:
+        """Where results are stored, as it was given."""
+        return self._storage.config
+
+    @property
+    def history(self) -> History:
+        """One entry for each call that ran phases, failed ones included. A copy."""
+        return History(self._history)
+
+    @property
+    def last_run(self) -> ExperimentRun | None:
+        """The newest entry of the history."""
+        return self._history[-1] if self._history else None
+
+    @property
+    def exp_callbacks(self) -> list[ExperimentCallback]:
+        """The registered callbacks, in the order in which they are called."""
+        return list(self._callbacks)
+
+    def add_callback(self, callback: ExperimentCallback) -> None:
+        """Register a callback, after those of the same or a lower `execution_order`.
+
+        Raises:
+            TypeError: it is no ExperimentCallback, or one of its hooks wants what it cannot be given.
+        """
+        self._callbacks.append(checked_callback(callback))
+        self._callbacks.sort(key=lambda each: each.execution_order)
+
+    @property
+    def checkpointing(self) -> Checkpointing | None:
+        """At which boundaries the state is saved; None for none."""
+        return self._checkpoints.automatic
+
+    def set_checkpointing(self, checkpointing: Checkpointing | None) -> None:
+        """Save the state at other boundaries from now on, or at none.
+
+        Raises:
+            TypeError: it is no Checkpointing.
+            ValueError: it is in memory, or has a boundary or placeholder that an experiment has not.
+        """
+        self._checkpoints.attach(checked_checkpointing(checkpointing, "experiment"))
+
+    def set_checkpoint_dir(self, path: str | os.PathLike[str]) -> None:
+        """Save checkpoints in this folder from now on. Those that are there already are warned of."""
+        self._checkpoints.set_directory(path)
+
+    @property
+    def available_checkpoints(self) -> dict[str, Path]:
+        """The file of each checkpoint by name: those that were saved, then others in the folder."""
+        return self._checkpoints.available()
+
+    def save_checkpoint(
+        self,
+        name: str,
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        meta: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Save weights, estimators, optimizer and generators to `<name>.ckpt.mml`; returns its path.
+
+        Args:
+            name: under which `restore_checkpoint` finds it.
+            overwrite: whether a checkpoint of this name is replaced.
+            meta: plain values to keep with it.
+
+        Raises:
+            RuntimeError: no directory is set.
+            ValueError: the name is taken or cannot be that of a file, or there is no graph.
+            RunError: a node or the optimizer holds what cannot be stored without pickle.
+        """
+        live = self._built()
+        return self._checkpoints.save(name, live.state, overwrite=overwrite, meta=meta)
+
+    def restore_checkpoint(self, name: str | os.PathLike[str]) -> None:
+        """Go back to a checkpoint, of a name or at a path; so does the history, as far as it is known.
+
+        Raises:
+            ValueError: there is no such checkpoint.
+            ArchiveError, StoreError: it is damaged.
+            RunError: its nodes are not those of the graph.
+        """
+        self._checkpoints.path_of(name)
+        live = self._built()
+        about, snapshot = self._checkpoints.read(name, live.state)
+        live.go_back(snapshot)
+        live.give_back()
+        del self._history[about.history :]
+
+    def disable_checkpointing(self) -> AbstractContextManager[None]:
+        """Save nothing at boundaries meanwhile, those inside of phases included."""
+        return self._checkpoints.disabled()
+
+    @property
+    def featureset(self) -> FeatureSet | None:
+        """The FeatureSet that was registered last."""
+        feature_sets = self._ctx.members(FeatureSet)
+        return feature_sets[-1] if feature_sets else None
+
+    @classmethod
+    def from_spec(
+        cls,
+        spec: Mapping[str, Any],
+        featuresets: Sequence[FeatureSet] = (),
+        *,
+        live: Mapping[str, Any] | None = None,
+    ) -> Experiment:
+        """The objects that mean a spec such as `to_spec` gives, in a context of their own.
+
+        Args:
+            spec: its values, with every default written out.
+            featuresets: those that the spec names.
+            live: objects of the program that the spec calls `live:NAME`, by name.
+
+        Raises:
+            ValueError: a FeatureSet or an object is missing, or the spec says what no object does.
+        """
+        context = ExperimentContext()
+        experiment = cls(spec["experiment"]["id"], ctx=context, seed=spec["run"]["seed"])
+        for each in featuresets:
+            context.register("node", each.label, each)
+        by_label = {each.label: each for each in featuresets}
+        graph = graph_from(spec, "model-graph", by_label, live or {})
+        fill_from(experiment.execution_plan, spec, graph, live or {})
+        return experiment
+
+    def get_config(self) -> dict[str, Any]:
+        """The structure as plain values: label, policy, spec of graph and phases, checkpointing.
+
+        Objects of the program, such as torch modules and callbacks, are their class and arguments, or the
+        reason why they cannot be stored. Rows, weights and runs are not part of it.
+
+        Raises:
+            ValueError: two different losses have one label.
+        """
+        return config_of(self)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        allow_packaged_code: bool = False,  # noqa: FBT001, FBT002 -- as documented
+    ) -> Experiment:
+        """An experiment of this structure on the active context, with the FeatureSets that it has.
+
+        A graph of the same description that is registered there is taken; otherwise it is made anew.
+
+        Args:
+            config: what `get_config` gave.
+            allow_packaged_code: whether modules that the config names may be imported.
+
+        Raises:
+            ArchiveError: an object cannot be made again.
+            ValueError: a FeatureSet is missing.
+        """
+        objects = objects_of(config, allow_import=allow_packaged_code)
+        place = config["results_config"]
+        experiment = cls(
+            config["label"],
+            config["registration_policy"],
+            active_context(),
+            callbacks=callbacks_of(objects),
+            results_config=None if place is None else ResultsConfig.from_config(place),
+            seed=config["seed"],
+            **config["about"],
+        )
+        checkpointing = config["checkpointing"]
+        if checkpointing is not None:
+            experiment.set_checkpointing(Checkpointing.from_config(checkpointing))
+        feature_sets = {each.label: each for each in experiment.ctx.members(FeatureSet)}
+        fill(experiment, config, feature_sets, objects)
+        return experiment
+
+    def get_state(self) -> dict[str, Any]:
+        """What calls have changed: `context` (ids by label), `model` (a checkpoint), `history`, `checkpoints`.
+
+        Raises:
+            RunError: a node or the optimizer holds what cannot be stored without pickle.
+        """
+        graph = self.model_graph
+        return {
+            "context": {
+                "featuresets": {each.label: each.id for each in self._ctx.members(FeatureSet)},
+                "nodes": {} if graph is None else {n: node.id for n, node in graph.nodes.items()},
+            },
+            "model": None if graph is None else state_bytes(self._built().state.capture()),
+            "history": list(self._history),
+            "checkpoints": dict(self._checkpoints.registry),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Bring back what `get_state` gave, of this experiment or one of the same structure.
+
+        Raises:
+            RunError: its nodes are not those of the graph.
+        """
+        if state["model"] is not None:
+            live = self._built()
+            live.go_back(state_from_bytes(state["model"], live.state))
+            live.give_back()
+        for each in self._ctx.members(FeatureSet):
+            each.id = state["context"]["featuresets"].get(each.label, each.id)
+        for node in nodes_of(self._ctx):
+            node.id = state["context"]["nodes"].get(node.label, node.id)
+        self._history[:] = state["history"]
+        self._checkpoints.registry = dict(state["checkpoints"])
+
+    def save(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        include_featuresets: bool = True,  # noqa: FBT001, FBT002 -- as documented
+    ) -> Path:
+        """Write everything to one file, `<filepath>.exp.mml`; returns its path.
+
+        Args:
+            filepath: where.
+            overwrite: whether a file that is there is replaced.
+            include_featuresets: whether the rows of the FeatureSets are in it; otherwise `load` is given them.
+
+        Raises:
+            FileExistsError: it is there already.
+            ValueError: an object, a scaler or a phase cannot be stored without pickle; and why.
+            RunError: a fitted estimator cannot.
+        """
+        config = self.get_config()
+        check_comes_back(self, config)
+        parts = Parts(
+            config=config,
+            feature_sets=self._ctx.members(FeatureSet),
+            snapshot=None if self.model_graph is None else self._built().state.capture(),
+            history=self._history,
+            checkpoints=self.available_checkpoints,
+        )
+        return save_parts(parts, filepath, overwrite=overwrite, rows=include_featuresets)
+
+    @classmethod
+    def load(
+        cls,
+        filepath: str | os.PathLike[str],
+        featuresets: Sequence[FeatureSet | str | os.PathLike[str]] | None = None,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        results_dir: str | os.PathLike[str] | None = None,
+        allow_packaged_code: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+    ) -> Experiment:
+        """Read what `save` wrote, into a context of its own.
+
+        Nothing that is in the file is run. Directories that the file names are not written to: results
+        and checkpoints go where `results_dir` and `checkpoint_dir` say. Without the first, the
+        history is read from a temporary folder that goes when the results do; without the second,
+        checkpoints stay in the file.
+
+        Args:
+            filepath: the file.
+            featuresets: FeatureSets, or paths of such, in place of those that were saved without rows.
+            checkpoint_dir: where checkpoints are extracted to.
+            results_dir: where runs are extracted to, and new ones are made.
+            allow_packaged_code: whether modules that the file names may be imported; otherwise only
+                classes of modules that the program has imported are used.
+            overwrite: whether the new context becomes the active one although objects of the active one
+                have the same labels, which is warned of; and whether other checkpoints in
+                `checkpoint_dir` are replaced.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            FileExistsError: another run or checkpoint of the same name is where one is extracted to.
+            ArchiveError: it is damaged, unsafe or no experiment, or needs code that is not imported.
+            ValueError: a FeatureSet is missing, or is not the one that it was saved with.
+        """
+        before = active_context()
+        with Archive(Path(filepath), "exp") as archive:
+            config = archive.read_json(CONFIG, dict[str, Any])
+            try:
+                context = ExperimentContext(config["registration_policy"])
+                context.activate()
+                for each in read_feature_sets(archive, featuresets or ()):
+                    context.register("node", each.label, each)
+                experiment = cls.from_config(
+                    safe_config(config, results_dir, checkpoint_dir), allow_packaged_code
+                )
+                experiment._take(archive, results_dir, checkpoint_dir, overwrite=overwrite)  # noqa: SLF001 -- its own
+            finally:
+                before.activate()
+        if overwrite or not collisions(before, context):
+            warn_of_replaced(Path(filepath), before, context)
+            context.activate()
+        return experiment
+
+    def visualize(self) -> Drawing:
+        """The graph and the execution plan as a picture."""
+        return self._drawing().shown()
+
+    def to_mermaid(self) -> str:
+        """The graph and the execution plan as a Mermaid flowchart."""
+        return self._drawing().to_mermaid()
+
+    def to_svg(self) -> str:
+        """The graph and the execution plan as an SVG element."""
+        return self._drawing().to_svg()
+
+    def _drawing(self) -> Drawing:
+        return draw_experiment(self.model_graph, list(with_groups(self._execution_plan)))
+
+    def to_spec(self) -> dict[str, Any]:
+        """The spec of `run`, as plain values. Its FeatureSets are named, their rows are not in it.
+
+        Raises:
+            ValueError: there is no graph, or the execution plan has no phases.
+        """
+        return self._spec(self._execution_plan.flatten(), entries_spec(self._execution_plan))
+
+    def execute(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
+        """Run the execution plan; `run()` does the same.
+
+        Raises:
+            SpecError: what was built does not fit together.
+            RunError: an exception ended the run; it is the cause.
+        """
+        return self._recorded(call_of_plan(self._execution_plan), display)
+
+    def run_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
+        """Run one phase, whether or not it is in the execution plan.
+
+        Raises:
+            SpecError: what was built does not fit together.
+            RunError: an exception ended the run; it is the cause.
+        """
+        return self._recorded(call_of_phase("run_phase", phase), display)
+
+    def run_group(self, group: PhaseGroup, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
+        """Run the phases of a group, whether or not it is in the execution plan.
+
+        Raises:
+            SpecError: what was built does not fit together.
+            RunError: an exception ended the run; it is the cause.
+        """
+        return self._recorded(call_of_group("run_group", group), display)
+
+    def preview_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
+        """Run one phase, then put everything back as it was. Adds nothing to the history.
+
+        Callbacks of the experiment are not called.
+        """
+        return self._previewed(call_of_phase("preview_phase", phase), display)
+
+    def preview_run(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
+        """Run the execution plan, then put everything back. Adds nothing to the history.
+
+        Callbacks of the experiment are not called.
+        """
+        return self._previewed(call_of_plan(self._execution_plan), display)
+
+    def preview_group(
+        self, group: PhaseGroup, **display: Unpack[DisplayOptions]
+    ) -> PhaseGroupResults:
+        """Run the phases of a group, then put everything back. Adds nothing to the history.
+
+        Callbacks of the experiment are not called.
+        """
+        return self._previewed(call_of_group("preview_group", group), display)
+
+    def preview_folds(
+        self, group: PhaseGroup, folds: Mapping[str, Any], **display: Unpack[DisplayOptions]
+    ) -> PhaseGroupResults:
+        """Run a group once for each fold, then put everything back. Adds nothing to the history.
+
+        `folds` is what `for_each` of a group says in a spec. The result has a group for each fold.
+        """
+        return self._previewed(call_of_folds(group, folds), display)
+
+    def __repr__(self) -> str:
+        return (
+            f"Experiment(label={self.label!r}, plan={[e.label for e in self._execution_plan.all]}, "
+            f"runs={len(self._history)})"
+        )
+
+    def _graph(self) -> ModelGraph:
+        if self.model_graph is None:
+            raise ValueError(
+                f"the context of Experiment `{self.label}` has no ModelGraph; make the graph after the "
+                "Experiment, or use Experiment.from_active_context for what was made before"
+            )
+        return self.model_graph
+
+    def _spec(self, phases: Sequence[Phase], entries: list[dict[str, Any]]) -> dict[str, Any]:
+        graph = self._graph()
+        if not phases:
+            raise ValueError(f"Experiment `{self.label}`: there is no phase to run")
+        for phase in phases:
+            phase.check_graph(graph)
+        return spec_of(self.label, graph, phases, entries, seed=self.seed)
+
+    def _recorded(self, call: Call[Results], options: DisplayOptions) -> Results:
+        """Run what is called, and add to the history however that ends."""
+        from specplan.objects.progress import Watched, check_options
+
+        check_options(options)
+        watched = Watched(options)
+        subjects = Subjects(
+            experiment=self,
+            entries=call.by_path,
+            results_of=lambda path, context: self._results_at(call.by_path[path], path, context),
+        )
+        callbacks = ExperimentCallbacks(self._callbacks, subjects, whole=call.whole)
+        started = datetime.now(UTC)
+        error: BaseException | None = None
+        try:
+            self._execute(call, watched, callbacks)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            run = None if watched.folder is None else self._storage.opened(watched.folder)
+            results = None if run is None else call.results_of(run)
+            self._history.append(
+                ExperimentRun(
+                    label=call.label,
+                    status=_status(error),
+                    started_at=started,
+                    ended_at=datetime.now(UTC),
+                    results=results,
+                    execution_meta=() if run is None else run.phases,
+                    metadata={} if run is None else {"run": run.id, "plan": run.run_file.plan_id},
+                    run=run,
+                    error=None if error is None else f"{type(error).__name__}: {error}",
+                )
+            )
+            if error is not None:
+                callbacks.failed(error)
+        assert results is not None, "a run that completes has a folder"
+        return results
+
+    def _execute(self, call: Call[Any], watched: Watched, callbacks: ExperimentCallbacks) -> None:
+        from specplan.run.run import run_plan
+
+        spec = self._spec(call.phases, call.entries)
+        graph = self._graph()
+        live = self._live_of(graph)
+        compiled = compile_objects(spec, graph, call.phases, fitted=live.fitted)
+        saving = self._checkpoints.hooks(call.by_path, whole=call.whole)
+        try:
+            run_plan(
+                compiled,
+                root=self._storage.root(),
+                display=watched,
+                state=live.state,
+                hooks=joined([callbacks.hooks(), saving]),
+                subjects=callbacks.subjects,
+                elsewhere=self._storage.elsewhere(),
+            )
+        finally:
+            live.fitted |= watched.fitted
+            if not self._previewing:
+                live.give_back()
+
+    def _results_at(self, entry: Phase | PhaseGroup, path: str, context: Context) -> object:
+        """The results of a phase or group of the run that is going on."""
+        context.recorder.sync()
+        run = self._storage.opened(context.journal.folder.path)
+        if isinstance(entry, PhaseGroup):
+            return group_results_of(run, entry.label, f"{path}.")
+        return results_of(run, path)
+
+    def _live_of(self, graph: ModelGraph) -> Live:
+        """The state of `graph`; a fresh one if it replaced another graph."""
+        if self._live is None or self._live.graph is not graph:
+            from specplan.run.state import State
+
+            self._live = Live(graph, State(), set())
+        return self._live
+
+    def _built(self) -> Live:
+        """The state of the graph with all of its nodes, which the first run would build otherwise."""
+        from specplan.run.build import build_nodes
+
+        graph = self._graph()
+        live = self._live_of(graph)
+        build_nodes(compile_nodes(graph, seed=self.seed), live.state)
+        return live
+
+    def _take(
+        self,
+        archive: Archive,
+        results_dir: str | os.PathLike[str] | None,
+        checkpoint_dir: str | os.PathLike[str] | None,
+        *,
+        overwrite: bool,
+    ) -> None:
+        """Take the state, the history and the checkpoints of an archive."""
+        if self.model_graph is not None:
+            live = self._built()
+            live.go_back(read_snapshot(archive, live.state))
+            live.give_back()
+        if checkpoint_dir is not None:
+            extract_checkpoints(archive, Path(checkpoint_dir), overwrite=overwrite)
+            self._checkpoints.directory = Path(checkpoint_dir)
+        elif archive.below(CHECKPOINTS):
+            warnings.warn(
+                f"checkpoints stay in `{archive.path}`; checkpoint_dir=... extracts them",
+                stacklevel=3,
+            )
+        with nullcontext() if results_dir is not None else self._storage.in_memory():
+            root = self._storage.root()
+            self._history += [
+                run_from(each, lambda run: self._storage.opened(extract_run(archive, run, root)))
+                for each in read_history(archive)
+            ]
+
+    def _previewed(self, call: Call[Results], options: DisplayOptions) -> Results:
+        from specplan.run.numerics import generators_kept
+
+        before, runs, callbacks = self._live, len(self._history), self._callbacks
+        self._callbacks = []
+        is_fresh = before is None or before.graph is not self.model_graph or not before.state.nodes
+        snapshot = None if before is None or is_fresh else before.state.capture()
+        fitted = set() if before is None else set(before.fitted)
+        self._previewing = True
+        try:
+            with self._storage.in_memory(), self.disable_checkpointing(), generators_kept():
+                return self._recorded(call, options)
+        finally:
+            self._previewing = False
+            self._callbacks = callbacks
+            del self._history[runs:]
+            if snapshot is None:
+                # Nodes of a fresh state are built by the call and would keep what it did to them.
+                self._live = None
+            else:
+                assert before is not None
+                before.state.restore(snapshot)
+                before.fitted = fitted
+
+
+def _status(error: BaseException | None) -> Status:
+    if error is None:
+        return Status.COMPLETED
+    return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
+
+
+_ARGUMENTS = tuple(inspect.signature(Experiment.__init__).parameters)

@@ -1,0 +1,131 @@
+"""Specs and objects are two views: what one says the other says again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import specplan
+from specplan import (
+    EarlyStopping,
+    EvalPhase,
+    Evaluation,
+    Experiment,
+    FitPhase,
+    ModelGraph,
+    ModelNode,
+    Optimizer,
+    PhaseGroup,
+    SequentialMLP,
+    SimpleSampler,
+    TrainPhase,
+)
+from tests.objects.parts import mse, sensor_data
+
+if TYPE_CHECKING:
+    from specplan import FeatureSet
+    from specplan.objects.phase import Phase
+
+MODELS = st.one_of(
+    st.builds(SequentialMLP, hidden_dim=st.integers(1, 9), dropout=st.sampled_from([0.0, 0.5])),
+    st.builds(
+        SequentialMLP, n_layers=st.integers(1, 3), activation=st.sampled_from(["gelu", "tanh"])
+    ),
+)
+OPTIMIZERS = st.builds(
+    lambda name, lr: Optimizer(name, opt_kwargs={"lr": lr}, backend="torch"),
+    st.sampled_from(["adam", "adamw", "sgd", "rmsprop"]),
+    st.floats(1e-4, 1.0),
+)
+SAMPLERS = st.builds(
+    SimpleSampler,
+    batch_size=st.integers(1, 20),
+    shuffle=st.booleans(),
+    drop_last=st.booleans(),
+    seed=st.none() | st.integers(0, 9),
+    reshuffle=st.booleans(),
+)
+
+
+@st.composite
+def experiments(draw: st.DrawFn) -> tuple[Experiment, FeatureSet]:
+    experiment = Experiment("exp", seed=draw(st.integers(0, 99)))
+    feature_set = sensor_data()
+    first = ModelNode("First", draw(MODELS), feature_set.reference())
+    nodes = [first]
+    if draw(st.booleans()):
+        nodes.append(ModelNode("Second", SequentialMLP(hidden_dim=2), first))
+    ModelGraph("graph", nodes=nodes, optimizer=draw(OPTIMIZERS))
+    loss = mse(nodes[-1], label=draw(st.sampled_from(["mse", "own"])))
+    val = EvalPhase.from_split("val", "test", [loss])
+    callbacks: list[Any] = []
+    if draw(st.booleans()):
+        callbacks = [Evaluation(val, name="val"), EarlyStopping(monitor="val_loss", patience=2)]
+
+    def phase(number: int) -> Phase:
+        if draw(st.booleans()):
+            return EvalPhase.from_split(
+                f"p{number}", "test", [loss], batch_size=draw(st.none() | st.just(7))
+            )
+        return TrainPhase.from_split(
+            f"p{number}",
+            "train",
+            draw(SAMPLERS),
+            [loss],
+            draw(st.integers(1, 3)),
+            callbacks=callbacks,
+            result_recording=draw(st.sampled_from(["all", "last", "none"])),
+        )
+
+    group = PhaseGroup("group", [phase(number) for number in range(draw(st.integers(1, 2)))])
+    experiment.execution_plan.add_phase(phase(3)).add_group(group)
+    return experiment, feature_set
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(experiments())
+def test_objects_of_a_spec_mean_the_spec(made: tuple[Experiment, FeatureSet]) -> None:
+    experiment, feature_set = made
+    spec = experiment.to_spec()
+    again = Experiment.from_spec(spec, [feature_set])
+    assert again.to_spec() == spec
+    tables = {feature_set.label: feature_set.table}
+    assert (
+        specplan.compile(again.to_spec(), tables=tables).id
+        == specplan.compile(spec, tables=tables).id
+    )
+
+
+def test_scikit_learn_is_made_again() -> None:
+    from sklearn.ensemble import RandomForestRegressor
+
+    experiment = Experiment("exp")
+    feature_set = sensor_data()
+    forest = RandomForestRegressor(n_estimators=3, max_depth=2, random_state=1)
+    node = ModelNode("Forest", forest, feature_set.reference())
+    ModelGraph(nodes=[node])
+    fit = FitPhase.from_split("fit", "train", freeze_after_fit=False)
+    experiment.execution_plan.add_phase(fit)
+    spec = experiment.to_spec()
+    assert Experiment.from_spec(spec, [feature_set]).to_spec() == spec
+
+
+def test_what_is_missing_or_has_no_object_is_said() -> None:
+    experiment = Experiment("exp")
+    feature_set = sensor_data()
+    node = ModelNode("MLP", SequentialMLP(), feature_set.reference())
+    ModelGraph(nodes=[node], optimizer=Optimizer("sgd", backend="torch"))
+    experiment.execution_plan.add_phase(EvalPhase.from_split("test", "test", [mse(node)]))
+    spec = experiment.to_spec()
+    with pytest.raises(ValueError, match="FeatureSet `Sensor`, which was not given; given: none"):
+        Experiment.from_spec(spec)
+    changed = {**spec, "plan": [{"repeat": {"max": 2}, "do": spec["plan"]}]}
+    with pytest.raises(ValueError, match="cannot be said by an object of Python"):
+        Experiment.from_spec(changed, [feature_set])
+    nodes = {"MLP": {**spec["graph"]["nodes"]["MLP"], "model": {"use": "live:net"}}}
+    live = {**spec, "graph": {**spec["graph"], "nodes": nodes}}
+    with pytest.raises(ValueError, match="the object `live:net` was not given"):
+        Experiment.from_spec(live, [feature_set])

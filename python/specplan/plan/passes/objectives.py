@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from specplan.code.probe import Values
 from specplan.components.component import Component
 from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy, TripletMargin
 from specplan.components.metric import Accuracy
@@ -14,6 +15,7 @@ from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.dtypes import is_class, is_float
 from specplan.plan.model import Argument, Objective
 from specplan.plan.passes.components import TorchUse, as_plan
+from specplan.plan.passes.own_code import judged
 from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
 from specplan.plan.shapes import show
 from specplan.spec.wording import did_you_mean, quoted
@@ -151,12 +153,14 @@ class _Checker:
             arguments = (*arguments, further[1]) if arguments and further else None
         return None if arguments is None else self._objective(weight, arguments)
 
-    def _objective(self, weight: float, arguments: tuple[Argument, ...]) -> Objective:
+    def _objective(self, weight: float, arguments: tuple[Argument, ...]) -> Objective | None:
         assert self.component is not None
         arguments = tuple(
             msgspec.structs.replace(argument, role=role)
             for argument, role in zip(arguments, self.roles, strict=True)
         )
+        if isinstance(self.component, OwnCode) and self._fails(self.component, arguments):
+            return None
         return Objective(
             label=self.label,
             component=as_plan(self.component),
@@ -164,6 +168,27 @@ class _Checker:
             arguments=arguments,
             weight=weight,
         )
+
+    def _fails(self, own: OwnCode, arguments: tuple[Argument, ...]) -> bool:
+        """Whether code of the user's gave no number when it was tried, where it may be."""
+        if self.context.code.imports != "always":
+            return False
+        backends = {label: node.backend for label, node in self.wired.nodes.items()}
+        values = tuple(
+            Values(
+                dtype=argument.dtype,
+                shape=argument.shape,
+                gradient=argument.field == "outputs"
+                and self.path[0] == "losses"
+                and backends[argument.node] == "torch",
+            )
+            for argument in arguments
+        )
+        kind: Literal["loss", "metric"] = "loss" if self.path[0] == "losses" else "metric"
+        failed = judged(self.context, kind, own, values)
+        if failed is not None:
+            self.context.error(failed.code, f"{self.title}: {failed.message}", (*self.path, "use"))
+        return failed is not None
 
     def _error(self, code: str, message: str, *, key: str = "", hint: str | None = None) -> None:
         path = (*self.path, key) if key else self.path

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Mlx = Callable[..., subprocess.CompletedProcess[str]]
 
-RUNS = (
+RUNS: tuple[tuple[str, float, float | None, Status, dict[str, str | None]], ...] = (
     ("alice/study", 0.1, 0.9, Status.COMPLETED, {"fold": "1"}),
     ("alice/study", 0.01, 0.3, Status.COMPLETED, {"fold": "2", "good": None}),
     ("alice/other", 0.001, None, Status.FAILED, {}),

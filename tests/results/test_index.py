@@ -63,7 +63,7 @@ def settle(root: Path) -> None:
 def listed(root: Path) -> dict[str, tuple[object, ...]]:
     """Everything that a list can tell, by run."""
     index = Index(root)
-    found = {
+    found: dict[str, tuple[object, ...]] = {
         run.entry.run_id: (
             run.status,
             run.entry.version,

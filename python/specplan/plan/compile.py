@@ -157,9 +157,13 @@ def _origins(context: Context, schedule: Schedule) -> dict[str, Origin]:
         for path in folds:
             place = schedule.fold_places[path.rpartition(".")[0]]
             origins[pointer_to("data", label, "folds", path)] = context.origin(place)
-    placed = zip(schedule.phases, schedule.places, strict=True)
-    for index, (phase, written) in enumerate(placed):
+    for index, written in enumerate(schedule.places):
         origins[f"/phases/{index}"] = context.origin(written)
+    return origins | _origins_of_objectives(context, schedule)
+
+
+def _origins_of_objectives(context: Context, schedule: Schedule) -> dict[str, Origin]:
+    origins: dict[str, Origin] = {}
     for around, part in measured_parts(schedule.phases):
         for position, loss in enumerate(part.losses):
             origins[f"{around}/losses/{position}"] = context.origin(("losses", loss.label))

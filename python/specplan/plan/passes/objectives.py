@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from specplan.code.probe import Values
 from specplan.components.component import Component
 from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy, TripletMargin
 from specplan.components.metric import Accuracy
@@ -15,7 +14,6 @@ from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.dtypes import is_class, is_float
 from specplan.plan.model import Argument, Objective
 from specplan.plan.passes.components import TorchUse, as_plan
-from specplan.plan.passes.own_code import judged
 from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
 from specplan.plan.shapes import show
 from specplan.spec.wording import did_you_mean, quoted
@@ -173,6 +171,10 @@ class _Checker:
         """Whether code of the user's gave no number when it was tried, where it may be."""
         if self.context.code.imports != "always":
             return False
+        # Few specs name code, and what reads it takes long to import.
+        from specplan.code.probe import Values
+        from specplan.plan.passes.own_code import judged
+
         backends = {label: node.backend for label, node in self.wired.nodes.items()}
         values = tuple(
             Values(

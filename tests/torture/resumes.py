@@ -173,6 +173,13 @@ def _no_optimizer() -> None:
 
 
 @_broken
+def _no_gradients() -> None:
+    from specplan.run.state import State
+
+    State.put_gradients = lambda _self, _gradients: None  # type: ignore[method-assign]
+
+
+@_broken
 def _one_step_early() -> None:
     from specplan.run.position import Position
 

@@ -176,7 +176,10 @@ def _no_optimizer() -> None:
 def _no_gradients() -> None:
     from specplan.run.state import State
 
-    State.put_gradients = lambda _self, _gradients: None  # type: ignore[method-assign]
+    def forget(self: State, gradients: Any) -> None:
+        del self, gradients
+
+    State.put_gradients = forget  # type: ignore[method-assign]
 
 
 @_broken

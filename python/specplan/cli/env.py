@@ -8,8 +8,7 @@ import click
 import msgspec
 
 from specplan.cli.arguments import root_option
-from specplan.cli.show import write_json
-from specplan.cli.tables import write_fields
+from specplan.cli.tables import write_fields, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -174,14 +174,16 @@ class TrackedRun:
         step: int | None = None,
         epoch: int | None = None,
         split: str | None = None,
-    ) -> None:
-        """Record one value of each metric. NaN and infinity are values.
+        time: int | None = None,
+    ) -> int:
+        """Record one value of each metric, and return the step. NaN and infinity are values.
 
         Args:
             metrics: numbers by name.
             step: by default how often these metrics were logged together before.
             epoch: the epoch that they belong to, if any.
             split: the rows that they were measured on, if any.
+            time: when that was, in nanoseconds since 1970; by default now.
 
         Raises:
             TypeError: a value is no number.
@@ -190,7 +192,7 @@ class TrackedRun:
         """
         values = [number(name, value) for name, value in metrics.items()]
         if not values:
-            return
+            return step or 0
         key = (split or "", *metrics)
         with self._lock:
             self._check_open()
@@ -200,7 +202,9 @@ class TrackedRun:
             count = self._counts.get(key, 0)
             self._counts[key] = count + 1
             at = count if step is None else int(step)
-            self._series[key](values, WHOLE if epoch is None else int(epoch), WHOLE, at)
+            epoch = WHOLE if epoch is None else int(epoch)
+            self._series[key](values, epoch, WHOLE, at, time)
+        return at
 
     def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> ArtifactRow:
         """Keep a file, a folder or an object below `artifacts/`; returns what is recorded of it.

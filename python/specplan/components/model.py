@@ -29,7 +29,8 @@ Dropout = Annotated[
 FlattenOutput = Annotated[
     bool,
     Meta(
-        description="Whether a linear layer follows; without it the output is (channels, ...) of the last block."
+        description="Whether a linear layer follows; without it the output is (channels, ...) of the last block.",
+        examples=[False],
     ),
 ]
 
@@ -103,7 +104,10 @@ class TemporalCnn(Component, frozen=True, tag="temporal_cnn"):
         Positive, Meta(description="Values that each convolution reads.", examples=[5])
     ] = 3
     dilation: Annotated[
-        int, Meta(ge=1, le=16, description="How much farther apart they are in each block.")
+        int,
+        Meta(
+            ge=1, le=16, description="How much farther apart they are in each block.", examples=[3]
+        ),
     ] = 2
     activation: Activation = "relu"
     dropout: Dropout = 0.0

@@ -72,6 +72,7 @@ PUBLIC = """
     SpecError
     SpecplanError
     StoreError
+    TemporalCNN
     TorchModelWrapper
     TrainPhase
     TrainResults

@@ -62,6 +62,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "params.json"
 
     @property
+    def tags_file(self) -> Path:
+        """Words to find it by, once they were changed; before that those of the plan count."""
+        return self.path / "tags.json"
+
+    @property
     def constant_files(self) -> tuple[Path, ...]:
         """What is written when the run is created, and never again."""
         return (
@@ -125,3 +130,8 @@ class RunFolder(msgspec.Struct, frozen=True):
 def experiment_folder(root: Path, experiment: str) -> Path:
     """The folder of all runs of one experiment."""
     return root / experiment
+
+
+def index_file(root: Path) -> Path:
+    """What was found out about the runs below a root, to list them quickly. It may be gone at any time."""
+    return root / ".index.msgpack"

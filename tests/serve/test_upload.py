@@ -15,6 +15,7 @@ from tests.serve.conftest import TOKEN
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from specplan.results.open import Run
     from tests.serve.conftest import Running
 
 COLUMNS = ["phase", "node", "split", "name", "epoch", "batch", "step", "value"]
@@ -62,7 +63,7 @@ def test_a_run_is_at_the_server_what_it_is_here(server: Running, tmp_path: Path)
             assert (copy.digest, copy.kind) == (original.digest, original.kind)
 
 
-def documents(run: specplan.Run, field: str) -> list[tuple[str, list[str]]]:
+def documents(run: Run, field: str) -> list[tuple[str, list[str]]]:
     reader = StoreReader.open(str(run.folder.records))
     return [
         (channel.node, [text for at in range(channel.batches) for text in channel.at(at)])

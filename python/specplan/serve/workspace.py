@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
-from specplan.results.locate import DEEPEST, all_runs, runs_of
+from specplan.results.locate import all_runs, runs_of
 from specplan.results.status import read_run_file, status_now
+from specplan.results.walk import DEEPEST
 from specplan.serve.faults import Fault
 from specplan.serve.received import Received
 from specplan.store.layout import RunFolder, experiment_folder

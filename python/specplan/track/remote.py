@@ -13,9 +13,8 @@ from specplan._native import StoreReader
 from specplan.errors import RemoteError
 from specplan.plan.canonical import read_plan
 from specplan.results.artifacts import artifact_rows
-from specplan.results.catalogue import settings
 from specplan.results.metrics import SERIES, read_metrics, without_rows
-from specplan.results.open import Run
+from specplan.results.settings import settings
 from specplan.results.status import read_run_file, status_now
 from specplan.store.artifacts import FOLDER, file_digest, files_below
 from specplan.store.layout import RunFolder
@@ -174,7 +173,7 @@ class Sender:
         self._params = {}
 
     def _send_params(self) -> None:
-        params = settings(Run(self._folder))
+        params = settings(self._folder)
         if params != self._params:
             self._tell("PUT", "parameters", data=params)
             self._params = params

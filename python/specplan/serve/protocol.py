@@ -136,20 +136,20 @@ class AppendPoints(Body, frozen=True):
     """
 
     name: str
-    points: list[tuple[float | str, int, int, int]]
+    points: list[tuple[float | str, int, int, int, int | None]]
     phase: str = ""
     node: str | None = None
     split: str | None = None
     start: int | None = None
 
     def point(self, index: int) -> Point:
-        """One of them: value, step, epoch and batch.
+        """One of them: value, step, epoch, batch, and time in nanoseconds since 1970.
 
         Raises:
             ValueError: the value is a text that means no number.
         """
-        value, step, epoch, batch = self.points[index]
-        return Point(value=float(value), step=step, epoch=epoch, batch=batch)
+        value, step, epoch, batch, time = self.points[index]
+        return Point(value=float(value), step=step, epoch=epoch, batch=batch, time=time)
 
 
 class Part(Body, frozen=True):

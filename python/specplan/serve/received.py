@@ -74,7 +74,7 @@ class Received:
                 created_at=row.created_at or timestamp(),
                 not_finite=row.not_finite,
             )
-            self.run.record_row(taken, node=node)
+            self.run.record_row(taken, node=node, time=taken.created)
 
         return self._append(METRICS, node, rows, start, record)
 

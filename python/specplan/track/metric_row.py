@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -52,6 +53,15 @@ class MetricRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
             created_at=timestamp(),
             not_finite=tuple(odd),
         )
+
+    @property
+    def created(self) -> int:
+        """When it was logged, in nanoseconds since 1970.
+
+        Raises:
+            ValueError: `created_at` is no time.
+        """
+        return int(datetime.fromisoformat(self.created_at).timestamp() * 1000) * 1_000_000
 
     @property
     def numbers(self) -> dict[str, float]:

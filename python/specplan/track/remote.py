@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from specplan.store.artifacts import ArtifactRow
 
 Item = TypeVar("Item")
-Place = tuple[float | str, int, int, int]
-"""Value, step, epoch and batch; a value that JSON has not is a text."""
+Place = tuple[float | str, int, int, int, int]
+"""Value, step, epoch, batch and time; a value that JSON has not is a text."""
 ROWS_AT_ONCE = 1000
 BYTES_AT_ONCE = 4 << 20
 """What one request holds at most: rows, and bytes of them unless one row has more."""
@@ -207,13 +207,14 @@ class Sender:
         if read == self._points_read:
             return {}, read
         named = {channel.node or None for channel in _documents(reader) if channel.field == METRICS}
-        table = read_metrics(reader, run_id="").slice(self._points_read)
+        table = without_rows(read_metrics(reader, run_id="").slice(self._points_read), named)
+        times = table.column("time").cast("int64").to_pylist()
         found: dict[Series, list[Place]] = {}
-        for row in without_rows(table, named).to_pylist():
+        for row, time in zip(table.drop_columns("time").to_pylist(), times, strict=True):
             series = Series(**{key: row[key] for key in SERIES})
             value = row["value"] if math.isfinite(row["value"]) else str(row["value"])
-            place = (WHOLE if row[key] is None else row[key] for key in ("epoch", "batch"))
-            found.setdefault(series, []).append((value, row["step"], *place))
+            epoch, batch = (WHOLE if row[key] is None else row[key] for key in ("epoch", "batch"))
+            found.setdefault(series, []).append((value, row["step"], epoch, batch, time))
         return found, read
 
     def _send_file(self, row: ArtifactRow) -> None:

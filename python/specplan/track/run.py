@@ -48,12 +48,18 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One value of a series, and where it belongs; `WHOLE` as `epoch` or `batch` means all of them."""
+    """One value of a series, and where it belongs.
+
+    Attributes:
+        epoch: `WHOLE` means all of them; so does `batch`.
+        time: when it was measured, in nanoseconds since 1970; None for now.
+    """
 
     value: float
     step: int
     epoch: int = WHOLE
     batch: int = WHOLE
+    time: int | None = None
 
 
 class TrackedRun:
@@ -208,14 +214,16 @@ class TrackedRun:
         step: int | None = None,
         epoch: int | None = None,
         split: str | None = None,
-    ) -> None:
-        """Record one value of each metric. NaN and infinity are values.
+        time: int | None = None,
+    ) -> int:
+        """Record one value of each metric, and return the step. NaN and infinity are values.
 
         Args:
             metrics: numbers by name.
             step: by default how often these metrics were logged together before.
             epoch: the epoch that they belong to, if any.
             split: the rows that they were measured on, if any.
+            time: when that was, in nanoseconds since 1970; by default now.
 
         Raises:
             TypeError: a value is no number.
@@ -223,14 +231,20 @@ class TrackedRun:
             StoreError: the records cannot be written.
         """
         values = [number(name, value) for name, value in metrics.items()]
-        if values:
-            with self._lock:
-                self._log(tuple(metrics), values, step=step, epoch=epoch, split=split)
+        if not values:
+            return step or 0
+        with self._lock:
+            return self._log(tuple(metrics), values, step=step, epoch=epoch, split=split, time=time)
 
-    def record_row(self, row: MetricRow, *, node: str) -> None:
+    def record_row(self, row: MetricRow, *, node: str, time: int | None = None) -> None:
         """Record a row of metrics under a name, and its numbers in the table of metrics with it as split.
 
         A process that is killed in between leaves a row without numbers; `go_on` adds them.
+
+        Args:
+            row: what was logged at once.
+            node: the name; empty for the rows without one.
+            time: when it was logged, in nanoseconds since 1970; by default now.
 
         Raises:
             RunError: the run is over.
@@ -239,7 +253,7 @@ class TrackedRun:
         text, numbers = msgspec.json.encode(row).decode(), row.numbers
         with self._lock:
             self._record_text(ROWS, node, text)
-            self._log_numbers(node, row.index, numbers)
+            self._log_numbers(node, row.index, numbers, time)
 
     def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> ArtifactRow:
         """Keep a file, a folder or an object below `artifacts/`; returns what is recorded of it.
@@ -287,7 +301,8 @@ class TrackedRun:
                 label = (series.node, series.split, series.name)
                 self._points[series] = self._recorder.series(series.phase, [label])
             for point in points:
-                self._points[series](point.value, point.epoch, point.batch, point.step)
+                place = (point.epoch, point.batch, point.step, point.time)
+                self._points[series](point.value, *place)
 
     def texts(self, field: str, *, node: str = "") -> list[str]:
         """Everything that was recorded under a field, oldest first, of earlier sessions as well."""
@@ -343,7 +358,8 @@ class TrackedRun:
         step: int | None,
         epoch: int | None,
         split: str | None,
-    ) -> None:
+        time: int | None,
+    ) -> int:
         self._check_open()
         key = (split or "", *names)
         if key not in self._series:
@@ -352,9 +368,12 @@ class TrackedRun:
         count = self._counts.get(key, 0)
         self._counts[key] = count + 1
         at = count if step is None else int(step)
-        self._series[key](values, WHOLE if epoch is None else int(epoch), WHOLE, at)
+        self._series[key](values, WHOLE if epoch is None else int(epoch), WHOLE, at, time)
+        return at
 
-    def _log_numbers(self, node: str, index: int, numbers: Mapping[str, float]) -> None:
+    def _log_numbers(
+        self, node: str, index: int, numbers: Mapping[str, float], time: int | None
+    ) -> None:
         if numbers:
             step = _whole(numbers.get("step"), _LARGEST_STEP)
             self._log(
@@ -363,6 +382,7 @@ class TrackedRun:
                 step=index if step is None else step,
                 epoch=_whole(numbers.get("epoch"), _LARGEST_EPOCH),
                 split=node or None,
+                time=time,
             )
 
     def _record_text(self, field: str, node: str, text: str) -> None:
@@ -379,8 +399,8 @@ class TrackedRun:
             raise RunError(f"run `{self.id}` is over: it is {self.status}")
 
 
-def _row_without_numbers(folder: RunFolder) -> tuple[str, int, dict[str, float]] | None:
-    """Name, index and numbers of the last row of metrics, if a kill came before its numbers: they are recorded next."""
+def _row_without_numbers(folder: RunFolder) -> tuple[str, int, dict[str, float], int] | None:
+    """Name, index, numbers and time of the last row of metrics, if a kill came before its numbers: they are recorded next."""
     if not folder.records.exists():
         return None
     from specplan.results.metrics import last_metric
@@ -392,7 +412,7 @@ def _row_without_numbers(folder: RunFolder) -> tuple[str, int, dict[str, float]]
         return None
     channel = ends[max(ends)]
     row = msgspec.json.decode(channel.at(channel.batches - 1)[-1], type=MetricRow)
-    return channel.node, row.index, row.numbers
+    return channel.node, row.index, row.numbers, row.created
 
 
 def _whole(value: float | None, largest: int) -> int | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FIELD = "metrics"
 """The field of the records that hold the rows, one JSON object each."""
 STAMP = "_ts"
+_END_OF_TIME = 2**63
 _ODD = ("nan", "inf", "-inf")
 
 
@@ -59,9 +60,12 @@ class MetricRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
         """When it was logged, in nanoseconds since 1970.
 
         Raises:
-            ValueError: `created_at` is no time.
+            ValueError: `created_at` is no time that the records can have.
         """
-        return int(datetime.fromisoformat(self.created_at).timestamp() * 1000) * 1_000_000
+        nanoseconds = int(datetime.fromisoformat(self.created_at).timestamp() * 1000) * 1_000_000
+        if not 0 <= nanoseconds < _END_OF_TIME:
+            raise ValueError(f"createdAt is {self.created_at}, which no record can have")
+        return nanoseconds
 
     @property
     def numbers(self) -> dict[str, float]:

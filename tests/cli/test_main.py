@@ -50,6 +50,7 @@ Commands:
   experiments     List experiments, or watch them.
   list            List the runs below a root.
   show            Show how a run stands and what it recorded.
+  env             Show what a run ran with, or compare it with now.
   metrics         Print the metrics of a run.
   compare         Show runs side by side.
   best            Rank runs by a metric.

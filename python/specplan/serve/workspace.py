@@ -128,7 +128,8 @@ class Workspace:
             run_id=asked.run,
             description=asked.readme,
             tags=asked.tags,
-            surroundings=asked.environment,
+            # The file has a key, also of a client that says nothing of where it is.
+            surroundings=asked.environment or {"versions": {}},
         )
         id_ = self._id(run.folder)
         with self._locked(id_):

@@ -149,6 +149,7 @@ class Sender:
         if self._id is not None:
             return
         experiment = read_plan(self._folder.plan_file).plan.experiment
+        environment = msgspec.json.decode(self._folder.environment_file.read_bytes())
         answer = self._server.tell(
             "POST",
             "",
@@ -157,7 +158,7 @@ class Sender:
                 "run": self._run_file.run_id,
                 "readme": experiment.description,
                 "tags": experiment.tags,
-                "environment": msgspec.Raw(self._folder.environment_file.read_bytes()),
+                "environment": {name: environment[name] for name in environment if name != "crc32"},
             },
         )
         self._id = answer["id"]

@@ -15,10 +15,11 @@ from specplan.plan.canonical import canonical, write_atomically
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
 from specplan.results.artifacts import artifacts_of
 from specplan.results.status import read_run_file, status_now
-from specplan.run.environment import environment, versions
+from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import git_state
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import WHOLE, Recorder
+from specplan.store.redaction import redacted, redacted_lines
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run
 from specplan.track.metric_row import FIELD as ROWS
@@ -118,13 +119,16 @@ class TrackedRun:
         if run_id is not None:
             check_parts("a run", run_id)
         found = versions()
+        changes = None
+        if surroundings is None:
+            git = git_state(Path(), without=[root])
+            surroundings, changes = environment(git, found), changes_of(git)
         journal = create_run(
             root,
             _compiled(experiment, description, tags or {}),
-            environment=environment(git_state(Path(), without=[root]), found)
-            if surroundings is None
-            else surroundings,
+            environment=surroundings,
             versions=found,
+            changes=changes,
             run_id=run_id,
             version=version,
         )
@@ -205,7 +209,7 @@ class TrackedRun:
         with self._lock:
             self._check_open()
             self._params |= added
-            write_atomically(self.folder.params_file, encode(self._params))
+            write_atomically(self.folder.params_file, encode(redacted(self._params)))
 
     def log_metrics(
         self,
@@ -344,9 +348,11 @@ class TrackedRun:
             self._recorder.export_metrics()
             said = error if isinstance(error, ErrorRecord) else None
             if isinstance(error, BaseException):
-                said = ErrorRecord(type=type(error).__qualname__, message=str(error))
+                said = ErrorRecord(
+                    type=type(error).__qualname__, message=redacted_lines(str(error))
+                )
                 self.folder.logs.mkdir(exist_ok=True)
-                text = "".join(traceback.format_exception(error))
+                text = redacted_lines("".join(traceback.format_exception(error)))
                 self.folder.error_log.write_text(text, "utf-8")
             self._journal.ended(status, error=said, statistics=self._recorder.statistics())
 

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from specplan.components.callback import EarlyStopping, Evaluation, LearningRate
+from specplan.components.callback import (
+    EarlyStopping,
+    Evaluation,
+    LearningRate,
+    ReduceOnPlateau,
+)
 from specplan.components.loss import (
     L1,
     BinaryCrossEntropyWithLogits,
@@ -27,7 +32,7 @@ from specplan.components.metric import (
     MeanSquaredErrorMetric,
     RootMeanSquaredError,
 )
-from specplan.components.model import Cnn, Mlp
+from specplan.components.model import Cnn, Mlp, TemporalCnn
 from specplan.components.optimizer import SGD, Adam, AdamW, RMSprop
 from specplan.components.repetition import Folds, Seeds
 from specplan.components.sampler import Paired, Roles, Simple, Triplet
@@ -97,7 +102,7 @@ COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
         Segmented,
     ),
     "sampler": _by_name(Simple, Paired, Triplet, Roles),
-    "model": _by_name(Mlp, Cnn),
+    "model": _by_name(Mlp, Cnn, TemporalCnn),
     "merge": _by_name(Concat),
     "loss": _by_name(
         MeanSquaredError,
@@ -112,6 +117,6 @@ COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
     "metric": _by_name(
         Accuracy, MeanAbsoluteError, MeanSquaredErrorMetric, RootMeanSquaredError, R2
     ),
-    "callback": _by_name(Evaluation, EarlyStopping, LearningRate),
+    "callback": _by_name(Evaluation, EarlyStopping, LearningRate, ReduceOnPlateau),
     "repetition": _by_name(Folds, Seeds),
 }

@@ -22,6 +22,7 @@ LAYERS = (
     "cli",
     "objects",
     "track",
+    "sweep",
     "run",
     "results",
     "store",

@@ -51,12 +51,14 @@ Commands:
   experiments     List experiments, or watch them.
   list            List the runs below a root.
   show            Show how a run stands and what it recorded.
+  env             Show what a run ran with, or compare it with now.
   metrics         Print the metrics of a run.
   compare         Show runs side by side.
   best            Rank runs by a metric.
   query           Ask a question in SQL about runs.
   report          Write a run as one HTML page.
   export          Write the Parquet tables of a run.
+  serve           Take the runs of programs over the network.
   verify          Compare every file of a run with its digests.
   repair          Save what is whole of a damaged run into a copy.
 """

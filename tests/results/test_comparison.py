@@ -11,9 +11,10 @@ from click.testing import CliRunner
 
 from specplan.cli.main import group
 from specplan.errors import RunError
-from specplan.results.catalogue import find_runs, leaves
+from specplan.results.catalogue import find_runs
 from specplan.results.comparison import compare, groups, half_width, metrics_of, paired
 from specplan.results.query import query
+from specplan.results.settings import leaves
 from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specplan.cli.arguments import root_option
-from specplan.cli.show import write_json
-from specplan.cli.tables import write_section, write_table
+from specplan.cli.tables import write_json, write_section, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

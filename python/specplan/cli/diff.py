@@ -10,8 +10,7 @@ import msgspec
 
 from specplan.cli.arguments import composition_options, root_option
 from specplan.cli.diagnose import read_or_compile
-from specplan.cli.show import write_json
-from specplan.cli.tables import write_fields, write_section
+from specplan.cli.tables import write_fields, write_json, write_section
 from specplan.errors import RunError
 from specplan.spec.composition import NOTHING_ADDED
 

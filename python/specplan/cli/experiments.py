@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specplan.cli.show import write_json
+from specplan.cli.tables import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import click
 
 from specplan.cli.arguments import ExistingFile, composition_options
 from specplan.cli.diagnose import read_or_compile, refuse_plan, write_diagnostics
-from specplan.cli.show import write_json
+from specplan.cli.tables import write_json
 from specplan.errors import SpecError
 
 if TYPE_CHECKING:

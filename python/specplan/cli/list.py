@@ -2,72 +2,152 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from specplan.cli.arguments import root_option
-from specplan.cli.tables import write_table
-from specplan.errors import RunError
+from specplan.cli.filters import filter_options, named
+from specplan.cli.tables import write_json, write_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from specplan.store.layout import RunFolder
+    from specplan.cli.filters import Filter
+    from specplan.results.index import Listed
 
 HEADER = ("experiment", "run", "version", "status", "host", "started", "plan")
+WHOLE = ("params", "metrics", "tags")
+"""Columns with all that a run has of a kind."""
+
+
+class Columns(click.ParamType["tuple[str, ...]"]):
+    """Names of facts, params, metrics and tags, divided by commas."""
+
+    name = "columns"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        from specplan.results.conditions import check_name
+
+        names = tuple(name.strip() for name in value.split(","))
+        for name in names:
+            try:
+                if name not in WHOLE:
+                    check_name(name.removeprefix("-"))
+            except ValueError as error:
+                return self.fail(str(error), param, ctx)
+        return names
 
 
 @click.command()
-@click.argument("experiment", required=False)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @root_option
+@filter_options
+@click.option(
+    "--columns",
+    type=Columns(),
+    metavar="NAME,...",
+    help="What to show of each run, such as `run,status,params.lr,metrics.loss,tags`.",
+)
+@click.option(
+    "--sort", type=Columns(), metavar="NAME,...", help="By what; `-started` is the newest first."
+)
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Only the first N.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def command(experiment: str | None, root: Path | None, as_json: bool) -> None:
-    """List the runs below a root, or those of one EXPERIMENT, oldest first.
+def command(
+    names: tuple[str, ...],
+    root: Path | None,
+    chosen: Filter,
+    columns: tuple[str, ...] | None,
+    sort: tuple[str, ...] | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List the runs below a root, oldest first.
+
+    NAME is an experiment, the beginning of several (`alice/project`), a run, or a pattern such as `digits/2026*`.
+    A run that goes on is shown as it stands now.
 
     \b
     Example:
       mlx list
-      mlx list digits --root results --json
+      mlx list digits --status failed --since 7d --sort -started --limit 10
+      mlx list --where "params.lr < 0.01 and metrics.loss < 0.5" --columns run,params.lr,metrics.loss
     """
-    from specplan.results.locate import all_runs, experiment_of
+    from specplan.results.index import Index
     from specplan.store.root import runs_root
 
     place = runs_root(root)
-    folders = [
-        folder
-        for folder in all_runs(place)
-        if experiment is None or experiment_of(folder, place) == experiment
-    ]
-    rows = [row for folder in folders if (row := _row(folder)) is not None]
-    if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
-        return
-    if not rows:
-        of = f" of `{experiment}`" if experiment else ""
-        click.echo(f"no runs{of} below {place}", err=True)
-        return
-    cells = [[str(row[name]) for name in HEADER[:-1]] + [str(row["plan"])[:15]] for row in rows]
-    write_table(HEADER, cells)
-
-
-def _row(folder: RunFolder) -> dict[str, str | int] | None:
-    from specplan.results.status import read_run_file, status_now
-
-    try:
-        run_file = read_run_file(folder)
-    except RunError as error:
+    index = Index(place)
+    known = list(index.runs(named(names)))
+    runs = [run for run in known if chosen.admits(run)]
+    for name in reversed(sort or ()):
+        runs = _sorted(runs, name)
+    runs = runs[:limit]
+    rows = [_row(run, columns or (*HEADER, *(("folder",) if as_json else ()))) for run in runs]
+    index.save()
+    for fault in index.faults:
         # One damaged run must not hide the others.
-        click.echo(f"warning: {error}", err=True)
-        return None
-    return {
-        "experiment": run_file.experiment,
-        "run": run_file.run_id,
-        "version": run_file.version,
-        "status": status_now(run_file).value,
-        "host": run_file.sessions[-1].host,
-        "started": run_file.created_at,
-        "plan": run_file.plan_id,
-        "folder": str(folder.path),
-    }
+        click.echo(f"warning: {fault}", err=True)
+    if as_json:
+        write_json(rows)
+    elif rows:
+        _write(rows)
+    else:
+        of = f" of `{', '.join(names)}`" if names else ""
+        click.echo(f"no runs{of} below {place}{_why(known, chosen)}", err=True)
+
+
+def _row(run: Listed, columns: Sequence[str]) -> dict[str, Any]:
+    from specplan.results.conditions import ABSENT
+
+    found = {name: getattr(run, name) if name in WHOLE else run.value(name) for name in columns}
+    return {name: None if value is ABSENT else value for name, value in found.items()}
+
+
+def _sorted(runs: list[Listed], name: str) -> list[Listed]:
+    """Runs that have the value in its order, numbers before texts; then the others."""
+    from specplan.results.conditions import ABSENT
+
+    key = name.removeprefix("-")
+
+    def place(value: Any) -> tuple[int, Any]:
+        if isinstance(value, bool | int | float):
+            return (0, value) if value == value else (1, 0)
+        return (2, str(value))
+
+    values = [(run, run.value(key)) for run in runs]
+    there = [(place(value), run) for run, value in values if value is not ABSENT]
+    there.sort(key=lambda pair: pair[0], reverse=name.startswith("-"))
+    return [*(run for _, run in there), *(run for run, value in values if value is ABSENT)]
+
+
+def _write(rows: Sequence[dict[str, Any]]) -> None:
+    header = tuple(rows[0])
+    write_table(header, [[_cell(name, value) for name, value in row.items()] for row in rows])
+
+
+def _cell(name: str, value: Any) -> str:
+    from specplan.results.table import cell_text
+
+    if name == "plan":
+        return str(value)[:15]
+    if isinstance(value, dict):
+        return " ".join(
+            key if item is None else f"{key}={cell_text(item)}" for key, item in value.items()
+        )
+    return cell_text(value)
+
+
+def _why(known: Sequence[Listed], chosen: Filter) -> str:
+    """What is said of a filter that nothing passes: perhaps a name in it is wrong."""
+    from specplan.results.conditions import ABSENT
+
+    if not known:
+        return ""
+    asked = () if chosen.where is None else chosen.where.names
+    nowhere = [name for name in asked if all(run.value(name) is ABSENT for run in known)]
+    return " are so" + (f"; none has `{'`, `'.join(nowhere)}`" if nowhere else "")

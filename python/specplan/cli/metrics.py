@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import root_option
-from specplan.cli.show import write_json, write_spreads
-from specplan.cli.tables import write_table
+from specplan.cli.show import write_spreads
+from specplan.cli.tables import write_json, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path

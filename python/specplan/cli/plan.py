@@ -15,7 +15,7 @@ from specplan.cli.arguments import (
     strict_option,
 )
 from specplan.cli.diagnose import read_or_compile, warn_of_space
-from specplan.cli.show import write_json
+from specplan.cli.tables import write_json
 
 if TYPE_CHECKING:
     from pathlib import Path

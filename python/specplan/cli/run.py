@@ -18,11 +18,11 @@ from specplan.cli.display import choose_display
 from specplan.cli.show import (
     losses,
     summary,
-    write_json,
     write_last_metrics,
     write_places,
     write_spreads,
 )
+from specplan.cli.tables import write_json
 from specplan.errors import SpecError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from specplan.cli.arguments import root_option
-from specplan.cli.tables import write_fields, write_section
+from specplan.cli.tables import write_fields, write_json, write_section
 from specplan.plan.model import Call, Train
 
 if TYPE_CHECKING:
@@ -86,11 +86,6 @@ def summary(run: Run) -> dict[str, Any]:
         "artifacts": _artifacts(run),
         "tables": [{"path": str(path), "rows": rows} for path, rows in _tables(run)],
     }
-
-
-def write_json(value: object) -> None:
-    """Write a value as indented JSON to stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def write_last_metrics(run: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from specplan.results.aligned import aligned
 
@@ -16,9 +17,14 @@ def write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table to stdout, its cells whole however narrow a terminal is: people copy them."""
     if not rows:
         return
-    names, *lines = aligned(header, rows)
+    names, *lines = aligned(header, [[*map(_printable, row)] for row in rows])
     click.secho(names, bold=True)
     click.echo("\n".join(lines))
+
+
+def write_json(value: object) -> None:
+    """Write a value as indented JSON to stdout. NaN and infinity become null."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def write_section(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -34,3 +40,10 @@ def write_fields(fields: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         click.echo(f"{click.style(name.ljust(width), dim=True)}  {value}")
+
+
+def _printable(cell: str) -> str:
+    """A cell on one line: what a run says of itself must not move the cursor."""
+    if cell.isprintable():
+        return cell
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in cell)

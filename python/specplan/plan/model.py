@@ -160,6 +160,8 @@ class Fold(_Part, frozen=True, kw_only=True):
     `n` consecutive parts, the first of which have one row more where the rows do not divide. Part
     `index` is `val`, the others in their order are `train`. Other splits are what they are outside.
     With `group_by` or `stratify_by` the parts are cut as a random split with equal ratios cuts them.
+    Of `ordered` folds there are `n + 1` parts of equal size, the first of which also has the rows that do not
+    divide: part `index + 1` is `val`, those before it are `train`.
 
     Attributes:
         of: splits as they are outside; empty for all rows.
@@ -175,6 +177,7 @@ class Fold(_Part, frozen=True, kw_only=True):
     val: Split
     group_by: tuple[str, ...] = ()
     stratify_by: tuple[str, ...] = ()
+    ordered: bool = False
 
     @property
     def key_columns(self) -> tuple[str, ...]:
@@ -433,6 +436,13 @@ class LearningRate(_Part, frozen=True, kw_only=True):
     every_n_epochs: int
 
 
+class Clip(_Part, frozen=True, kw_only=True):
+    """How large gradients may be when an optimizer makes a step: each element, then all of them together."""
+
+    value: float | None = None
+    norm: float | None = None
+
+
 class Callback(_Part, frozen=True, kw_only=True):
     """What is called inside a phase: code of the user's, or an object of the program."""
 
@@ -510,6 +520,8 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
         feeds: where there are several; the first is also what `data`, `split`, `rows` and `sampler` say.
         optimizer: changes all of them, or nothing where each has its own in `optimizers`, by its label; no
             gradient passes to what such a node reads.
+        accumulate: batches that one step of the optimizers is made of. The last ones of an epoch may be fewer.
+        clip: of the gradients of `optimizer`; `clips` of those of the others, by label.
         fits: scikit-learn nodes that learn from each batch, by their partial_fit.
         schedule: how their batches make steps. Under `zip_` a step has a batch of each, under `alternate_` of
             one after the other; `_strict` ends with the shortest, `_cycle` begins shorter ones again.
@@ -520,12 +532,20 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
     trainable: tuple[str, ...]
     optimizer: Component | None = None
     optimizers: dict[str, Component] = {}
+    accumulate: int = 1
+    clip: Clip | None = None
+    clips: dict[str, Clip] = {}
     fits: tuple[str, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     early_stopping: EarlyStopping | None = None
     learning_rate: LearningRate | None = None
     feeds: tuple[Feed, ...] = ()
     schedule: BatchSchedule = "zip_strict"
+
+    @property
+    def updates(self) -> int:
+        """Changes of the weights in an epoch."""
+        return -(-self.steps // self.accumulate)
 
     def optimizer_of(self, label: str) -> Component:
         """What changes the weights of a node that the phase trains."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from specplan.results.catalogue import settings
 from specplan.results.metrics import last_values
+from specplan.results.settings import settings
 from specplan.results.table import plain_rows
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def compare(runs: Sequence[Run], value: Value = "last") -> Comparison:
         value: what stands for the values of a metric: the last (of the epoch whose weights stay), the
             least, the greatest or the mean of the values of whole epochs or phases.
     """
-    found = [settings(run) for run in runs]
+    found = [settings(run.folder) for run in runs]
     measured = [metrics_of(run, value) for run in runs]
     return Comparison(
         runs=tuple(f"{run.experiment}/{run.id}" for run in runs),
@@ -105,7 +105,7 @@ def groups(runs: Sequence[Run], over: str, metric: str, value: Value = "last") -
         metric: name of a metric, as `metrics_of` has it, or its end.
         value: as for `compare`.
     """
-    found = [settings(run) for run in runs]
+    found = [settings(run.folder) for run in runs]
     differ = {row.name for row in _rows(found) if len({*map(_key, row.values)}) > 1}
     gathered: dict[str, tuple[dict[str, Any], dict[str, float]]] = {}
     for run, own in zip(runs, found, strict=True):

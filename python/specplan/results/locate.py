@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
+from specplan.results.walk import runs_in, walk
 from specplan.spec.suggest import closest
 from specplan.store.layout import RunFolder
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHOWN = 8
-DEEPEST = 8
-"""Folders between the root and a run; deeper ones are not looked at."""
 
 
 def find_run(name: str | Path, root: Path) -> RunFolder:
@@ -54,41 +53,19 @@ def find_folder(name: str | Path, root: Path) -> RunFolder:
 
 def runs_of(experiment: Path) -> Iterator[RunFolder]:
     """The runs of one experiment's folder, oldest first."""
-    if not experiment.is_dir():
-        return
-    for path in sorted(experiment.iterdir(), key=_age):
-        folder = RunFolder(path)
-        # A run that is being created lies in a folder whose name begins with a dot.
-        if not path.name.startswith(".") and folder.run_file.is_file():
-            yield folder
+    for found in runs_in(experiment):
+        yield RunFolder(experiment / found.name)
 
 
 def all_runs(root: Path) -> Iterator[RunFolder]:
     """The runs of every experiment below `root`: experiments by name, runs oldest first."""
-    for experiment in _folders_below(root, DEEPEST):
-        yield from runs_of(experiment)
+    for found in walk(root):
+        yield RunFolder(root / found.key)
 
 
 def experiment_of(folder: RunFolder, root: Path) -> str:
     """The name of a run's experiment below `root`, of one or more parts."""
     return folder.path.parent.relative_to(root).as_posix()
-
-
-def _folders_below(folder: Path, depth: int) -> Iterator[Path]:
-    """What may be an experiment: folders that are no runs, with those inside of them."""
-    if depth == 0 or not folder.is_dir():
-        return
-    for path in sorted(folder.iterdir()):
-        is_passable = path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
-        if is_passable and not RunFolder(path).run_file.is_file():
-            yield path
-            yield from _folders_below(path, depth - 1)
-
-
-def _age(path: Path) -> tuple[str, int, str]:
-    # A run id ends in .1, .2, ... when several runs started in one second; .10 is younger than .9.
-    stamp, _, suffix = path.name.partition(".")
-    return stamp, int(suffix) if suffix.isdecimal() else 0, path.name
 
 
 def _short(folder: RunFolder, root: Path) -> str:

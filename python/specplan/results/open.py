@@ -12,13 +12,12 @@ from specplan.results.columns import find_column
 from specplan.results.locate import find_run
 from specplan.results.ragged import Ragged
 from specplan.results.returned import returned
-from specplan.results.status import phases_now, read_run_file, status_now
+from specplan.results.status import UNFINISHED, phases_now, read_run_file, status_now
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
 from specplan.results.texts import Texts
 from specplan.spec.wording import choices
 from specplan.store.root import runs_root
-from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
     import os
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
     from specplan.plan.model import Plan
     from specplan.results.passes import Spread
     from specplan.store.layout import RunFolder
-    from specplan.store.run_file import PhaseTiming, RunFile
-
-UNFINISHED = (Status.CREATED, Status.RUNNING)
+    from specplan.store.run_file import PhaseTiming, RunFile, Status
 
 
 def open_run(path: str | Path, *, root: str | Path | None = None) -> Run:

@@ -10,8 +10,8 @@ import msgspec
 import pyarrow as pa
 
 from specplan.errors import RunError
-from specplan.results.catalogue import settings
 from specplan.results.metrics import SCHEMA
+from specplan.results.settings import settings
 from specplan.results.table import Table
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _params(runs: Sequence[Run]) -> pa.Table:
     rows = [
         {"run_id": run.id, "name": name, "value": _text(value), "number": _number(value)}
         for run in runs
-        for name, value in settings(run).items()
+        for name, value in settings(run.folder).items()
     ]
     names = [("run_id", pa.string()), ("name", pa.string()), ("value", pa.string())]
     return pa.Table.from_pylist(rows, schema=pa.schema([*names, ("number", pa.float64())]))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
 
 FORMAT = 1
+UNFINISHED = (Status.CREATED, Status.RUNNING)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -66,13 +67,17 @@ def status_now(run_file: RunFile) -> Status:
 
     A run of another host is believed.
     """
-    if run_file.status in (Status.CREATED, Status.RUNNING) and run_file.sessions:
-        session = run_file.sessions[-1]
+    return standing_status(run_file.status, run_file.sessions[-1])
+
+
+def standing_status(written: Status, session: Session) -> Status:
+    """As `status_now`, of the status that was written and the newest session."""
+    if written in UNFINISHED:
         if session.ended_at is not None:
-            return run_file.status  # prepared, and nothing more
+            return written  # prepared, and nothing more
         if session.host == socket.gethostname() and not _is_alive(session):
             return Status.INTERRUPTED
-    return run_file.status
+    return written
 
 
 def phases_now(run_file: RunFile) -> tuple[PhaseTiming, ...]:

@@ -1,7 +1,7 @@
 """Every path of a run. No other module joins the names of a run folder.
 
 <root>/<experiment>/<run>/
-  run.json spec.json plan.json plan.map.json environment.json scalers.json
+  run.json spec.json plan.json plan.map.json environment.json changes.diff scalers.json
   records/    written by Rust only
   tables/     metrics.parquet, execution-<phase>.parquet
   artifacts/ checkpoints/ logs/
@@ -48,8 +48,13 @@ class RunFolder(msgspec.Struct, frozen=True):
 
     @property
     def environment_file(self) -> Path:
-        """Versions of the packages, host and git state."""
+        """Versions, packages, host, process, variables and state of the repository."""
         return self.path / "environment.json"
+
+    @property
+    def changes_file(self) -> Path:
+        """What differed from the commit of the repository, as a patch; absent where nothing did."""
+        return self.path / "changes.diff"
 
     @property
     def scalers_file(self) -> Path:
@@ -62,6 +67,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "params.json"
 
     @property
+    def tags_file(self) -> Path:
+        """Words to find it by, once they were changed; before that those of the plan count."""
+        return self.path / "tags.json"
+
+    @property
     def constant_files(self) -> tuple[Path, ...]:
         """What is written when the run is created, and never again."""
         return (
@@ -69,6 +79,7 @@ class RunFolder(msgspec.Struct, frozen=True):
             self.spec_file,
             self.map_file,
             self.environment_file,
+            self.changes_file,
             self.scalers_file,
         )
 
@@ -125,3 +136,8 @@ class RunFolder(msgspec.Struct, frozen=True):
 def experiment_folder(root: Path, experiment: str) -> Path:
     """The folder of all runs of one experiment."""
     return root / experiment
+
+
+def index_file(root: Path) -> Path:
+    """What was found out about the runs below a root, to list them quickly. It may be gone at any time."""
+    return root / ".index.msgpack"

@@ -1,0 +1,75 @@
+"""What was set for a run, by names with dots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from specplan.store.layout import RunFolder
+
+_NAMES = ("$schema", "experiment", "results", "specplan")
+"""Parts of a spec that say nothing of what was run."""
+
+
+def settings(folder: RunFolder) -> dict[str, Any]:
+    """The spec of a run without the names in it, and its params; one of these replaces what the spec says.
+
+    Raises:
+        RunError: a file of them is damaged.
+    """
+    found: dict[str, Any] = {}
+    spec = _read(folder.spec_file)
+    found |= leaves({key: value for key, value in spec.items() if key not in _NAMES})
+    return found | leaves(_read(folder.params_file))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def resolve(values: Mapping[str, Any], name: str) -> str | None:
+    """The key that `name` means: itself, or the last one that ends in it behind a `.` or `/`."""
+    if name in values:
+        return name
+    ends = (f".{name}", f"/{name}")
+    return next((key for key in reversed(list(values)) if key.endswith(ends)), None)
+
+
+def leaves(value: Mapping[str, Any] | list[Any], before: str = "") -> dict[str, Any]:
+    """The values of nested mappings and lists by names with dots.
+
+    An item of a list is named by its label where it has one, as in an override. A list of plain
+    values is one value.
+    """
+    found: dict[str, Any] = {}
+    for name, item in _items(value):
+        if (isinstance(item, dict) and item) or (isinstance(item, list) and _holds_more(item)):
+            found |= leaves(item, f"{before}{name}.")
+        else:
+            found[f"{before}{name}"] = item
+    return found
+
+
+def _items(value: Mapping[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, list):
+        yield from value.items()
+        return
+    for index, item in enumerate(value):
+        label = item.get("label") or item.get("group") if isinstance(item, dict) else None
+        yield str(label or index), item
+
+
+def _holds_more(items: list[Any]) -> bool:
+    return any(isinstance(item, dict | list) for item in items)

@@ -1,0 +1,74 @@
+"""tags.json: words to find a run by, which may change after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from specplan.errors import RunError
+from specplan.plan.canonical import write_atomically
+from specplan.store.checked_json import encode_checked, matches_checksum
+from specplan.store.run_files import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from specplan.store.layout import RunFolder
+
+Tags = dict[str, str | None]
+"""Values by tag; None for a tag that is only there."""
+
+
+class _TagsFile(msgspec.Struct):
+    tags: Tags
+
+
+class _Named(msgspec.Struct):
+    tags: Tags = {}
+
+
+class _OfPlan(msgspec.Struct):
+    """What a plan says of its tags. The rest of it is not looked at: thousands of runs may be read."""
+
+    experiment: _Named
+
+
+def read_tags(folder: RunFolder) -> Tags:
+    """The tags of a run: those of its plan until they are changed.
+
+    Raises:
+        RunError: tags.json or the plan is damaged.
+    """
+    changed = folder.tags_file.is_file()
+    path = folder.tags_file if changed else folder.plan_file
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    if changed and not matches_checksum(content):
+        raise RunError(f"{path} is damaged: it does not match its checksum")
+    try:
+        if changed:
+            return msgspec.json.decode(content, type=_TagsFile).tags
+        return msgspec.json.decode(content, type=_OfPlan).experiment.tags
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def change_tags(folder: RunFolder, added: Mapping[str, str | None], removed: Sequence[str]) -> Tags:
+    """Add and remove tags; returns those of the run then. Calls of several processes follow each other.
+
+    Raises:
+        RunError: tags.json or the plan is damaged; or the run has none of a name to remove.
+    """
+    with locked(folder.path):
+        tags = read_tags(folder)
+        for name in removed:
+            if name not in tags:
+                known = ", ".join(f"`{each}`" for each in tags) or "none"
+                raise RunError(f"run `{folder.path}` has no tag `{name}`; it has {known}")
+            del tags[name]
+        tags |= added
+        write_atomically(folder.tags_file, encode_checked(_TagsFile(dict(sorted(tags.items())))))
+    return tags

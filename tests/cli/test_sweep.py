@@ -101,7 +101,7 @@ def test_the_metrics_of_all_runs_are_one_table(swept: Path, mlx: Mlx) -> None:
     frame = pd.read_parquet(folder / "metrics")
     chosen = frame[(frame.phase == "test") & (frame["name"] == "mse") & frame.batch.isna()]
     assert {*map(tuple, chosen[columns].to_numpy())} == wanted
-    asked = duckdb.sql(
+    asked = duckdb.execute(
         f"""select "graph.optimizer.lr", "graph.nodes.MLP.model.hidden_dim", value
         from '{folder}/metrics/*.parquet' where phase = 'test' and name = 'mse' and batch is null"""
     ).fetchall()

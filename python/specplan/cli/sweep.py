@@ -16,9 +16,8 @@ from specplan.cli.arguments import (
     trust_option,
 )
 from specplan.cli.diagnose import refuse_plan, write_diagnostics
-from specplan.cli.show import write_json
 from specplan.cli.sweep_display import cell
-from specplan.cli.tables import write_table
+from specplan.cli.tables import write_json, write_table
 from specplan.errors import RunError, SpecError
 from specplan.plan.amounts import decimal, size
 from specplan.store.run_file import OVER, Status

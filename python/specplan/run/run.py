@@ -367,14 +367,19 @@ def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
 
 def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
     found: list[PhaseHooks] = []
-    if isinstance(phase, Train) and phase.learning_rate is not None:
+    rates = None
+    if isinstance(phase, Train) and (phase.learning_rate or phase.plateau):
         from specplan.run.learning_rate import Rates
 
-        found.append(Rates(phase, phase.learning_rate, context).hooks())
+        rates = Rates(phase, context)
+        found.append(rates.hooks())
     if phase.callbacks:
         from specplan.run.callbacks import PhaseCallbacks
 
         found.append(PhaseCallbacks(phase, context).hooks())
+    if rates is not None and rates.plateau is not None:
+        # After the callbacks, whose metrics it may watch.
+        found.append(rates.plateau.hooks())
     return joined_inside(found)
 
 

@@ -637,11 +637,13 @@ class Results(_Part, frozen=True, kw_only=True):
     Attributes:
         durability: when records are forced to the disk: at the end, every few seconds, or always.
         on_error: whether a run stops when records cannot be written, or goes on without them.
+        system_metrics_seconds: between two samples of processor, memory, disk and GPU; None for none.
     """
 
     dir: str | None = None
     durability: Durability = "process"
     on_error: OnError = "stop"
+    system_metrics_seconds: float | None = None
 
 
 class Checkpoints(_Part, frozen=True, kw_only=True):

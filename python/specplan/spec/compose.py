@@ -59,7 +59,10 @@ def compose(source: Source, composition: Composition = NOTHING_ADDED) -> Documen
     fatal = [*layers.problems, *overrides.problems, *_of_newer_programs(layers.sources)]
     if fatal or any(not isinstance(part.value, dict) for part in layers.sources):
         raise SpecError(in_text_order([*layers.slips, *fatal], source.name))
-    settling = _Settling(overrides.over(layer))
+    layer = overrides.over(layer)
+    if composition.settings is not None:
+        layer = overrides.set(composition.settings, layer)
+    settling = _Settling(layer)
     value, trace = settling.settle()
     _start_paths_from(source.folder, value, trace)
     problems = [*overrides.problems, *settling.problems]

@@ -230,6 +230,7 @@ _TRANSLATIONS: dict[str, Callable[[Fault], Iterable[Diagnostic]]] = {
     "minItems": _wrong_length("at least", "item", "items"),
     "maxItems": _wrong_length("at most", "item", "items"),
     "minProperties": _wrong_length("at least", "entry", "entries"),
+    "maxProperties": _wrong_length("at most", "entry", "entries"),
     "items": _said_by_another_rule,  # `maxItems` stands beside `items: false`
     "not": _forbidden,
 }

@@ -20,6 +20,7 @@ PACKAGE = ROOT / "python/specplan"
 
 LAYERS = (
     "cli",
+    "exchange",
     "objects",
     "track",
     "run",

@@ -13,12 +13,9 @@ import msgspec
 from specplan.errors import RunError, SpecplanError
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
+from specplan.track.entries import Entry, File, Metric, Param
 from specplan.track.mlflow_client import (
     STATUSES,
-    Entry,
-    File,
-    Metric,
-    Param,
     allow_folder,
     impatient,
     imported,
@@ -188,7 +185,7 @@ class MLflowTracker(ExperimentTracker):
         error: Exception | None = None
         missed = self._sender.close(self._patience)
         try:
-            with impatient():
+            with impatient(2 if missed else 10):
                 self._mlflow.end_run(STATUSES.get(Status(status), "KILLED"))
         except Exception as refusal:  # noqa: BLE001 -- whatever MLflow raises, the run is over
             error = refusal

@@ -21,8 +21,10 @@ PACKAGE = ROOT / "python/specplan"
 LAYERS = (
     "cli",
     "exchange",
+    "serve",
     "objects",
     "track",
+    "sweep",
     "run",
     "results",
     "store",

@@ -59,6 +59,7 @@ PUBLIC = """
     Plan
     PlanError
     RUN
+    ReduceOnPlateau
     ResultRecording
     ResultsConfig
     RunError
@@ -71,6 +72,7 @@ PUBLIC = """
     SpecError
     SpecplanError
     StoreError
+    TemporalCNN
     TorchModelWrapper
     TrainPhase
     TrainResults

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specplan.components.callback import EarlyStopping as EarlyStopping
     from specplan.components.callback import LearningRate as LearningRate
+    from specplan.components.callback import ReduceOnPlateau as ReduceOnPlateau
     from specplan.data.feature_set import FeatureSet as FeatureSet
     from specplan.data.feature_set_view import FeatureSetView as FeatureSetView
     from specplan.data.scalers import Scaler as Scaler
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from specplan.models.sklearn.wrapper import ScikitModelWrapper as ScikitModelWrapper
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
+    from specplan.models.torch.sequential import TemporalCNN as TemporalCNN
     from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
     from specplan.models.wrap import wrap_model as wrap_model
     from specplan.objects.accelerator import Accelerator as Accelerator
@@ -138,6 +140,7 @@ _MODULES = {
     "Plan": "objects.plan",
     "PlanError": "errors",
     "RUN": "track.prefix",
+    "ReduceOnPlateau": "components.callback",
     "ResultRecording": "objects.train_phase",
     "ResultsConfig": "objects.results_config",
     "RunError": "errors",
@@ -150,6 +153,7 @@ _MODULES = {
     "SpecError": "errors",
     "SpecplanError": "errors",
     "StoreError": "errors",
+    "TemporalCNN": "models.torch.sequential",
     "TorchModelWrapper": "models.torch.wrapper",
     "TrainPhase": "objects.train_phase",
     "TrainResults": "objects.phase_results",
@@ -220,6 +224,7 @@ __all__ = [
     "PhaseResults",
     "Plan",
     "PlanError",
+    "ReduceOnPlateau",
     "ResultRecording",
     "ResultsConfig",
     "RunError",
@@ -232,6 +237,7 @@ __all__ = [
     "SpecError",
     "SpecplanError",
     "StoreError",
+    "TemporalCNN",
     "TorchModelWrapper",
     "TrainPhase",
     "TrainResults",

@@ -45,11 +45,13 @@ Commands:
   schema          Print the JSON schema of specs.
   trust           Trust code of your own, so that runs may execute it.
   run             Run a spec or a plan.
+  sweep           Run a spec with many values.
   resume          Go on with a run that was stopped or killed.
   run-experiment  Run a function of your own with a YAML file.
   experiments     List experiments, or watch them.
   list            List the runs below a root.
   show            Show how a run stands and what it recorded.
+  env             Show what a run ran with, or compare it with now.
   metrics         Print the metrics of a run.
   compare         Show runs side by side.
   best            Rank runs by a metric.
@@ -57,6 +59,7 @@ Commands:
   report          Write a run as one HTML page.
   export          Write the Parquet tables of a run.
   sync            Send runs to MLflow or TensorBoard.
+  serve           Take the runs of programs over the network.
   verify          Compare every file of a run with its digests.
   repair          Save what is whole of a damaged run into a copy.
 """

@@ -43,9 +43,10 @@ WITHOUT_EXAMPLE = {
     "SP604": "models are run only where that is asked for: tests/plan/test_own_model.py",
     **{
         f"SP{number}": "the base spec has no dynamic steps: tests/golden/compile_errors"
-        for number in range(710, 719)
+        for number in range(710, 718)
     },
     "SP725": "it needs code of one's own: tests/plan/test_feeds.py",
+    "SP755": "only `mlx sweep` says it: tests/cli/test_sweep.py",
     "SP802": "it needs a full disk: tests/plan/test_cost.py",
     "SP805": "it needs a run that was killed: tests/run/test_resume.py",
     "SP806": "it needs a run with an estimator that skops does not take",

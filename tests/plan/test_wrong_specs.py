@@ -147,7 +147,7 @@ ONE_FAULT: dict[str, Edits] = {
     "SP514_not_finite": (("targets: [soh,", "targets: [unclear, soh,"), ("target: Cells.soh\n    C", "target: Cells.unclear\n    C")),
     "SP601_concat": (("input: [Enc, Scaled]", "input: [Enc, Cells.image]"),),
     "SP601_columns": (("input: [Cells.curve, Cells.temperature]", "input: Cells.features"),),
-    "SP602_cnn_of_vectors": (("input: Cells.image", "input: Cells.curve"),),
+    "SP602_cnn_of_numbers": (("input: Cells.image", "input: Cells.soh"),),
     "SP602_pooling": (("pooling: 2}", "pooling: 3}"),),
     "SP602_kernel": (("pooling: 2}", "kernel_size: 11}"),),
     "SP602_one_target": (
@@ -335,6 +335,20 @@ ONE_FAULT: dict[str, Edits] = {
     "SP718_folds_of_a_series": (
         ("use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13", "use: ordered, ratios: {train: 0.7, val: 0.2, test: 0.1}"),
         ("group: deep", "group: deep\n    for_each: {use: folds, n: 3}"),
+    ),
+    "SP718_seed_of_ordered_folds": (
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3, ordered: true, seed: 3}"),
+    ),
+    "SP718_shuffled_in_ordered_folds": (
+        ("group: deep\n    do:", "group: series\n    for_each: {use: folds, n: 3, ordered: true}\n    do:\n    - group: deep\n      for_each: {use: folds, n: 2}\n      do:"),
+    ),
+    "SP510_ordered_folds_of_groups": (
+        ("tags: [name]", "tags: [name, batch]"),
+        ("seed: 13", "group_by: batch"),
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3, ordered: true}"),
+    ),
+    "SP716_ordered_folds_of_few_rows": (
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 36, ordered: true}"),
     ),
 }  # fmt: skip
 

@@ -40,7 +40,7 @@ class TargetType(click.ParamType[Any]):
     type=TargetType(),
     required=True,
     metavar="PLACE",
-    help="mlflow:URI of a server, of a database (sqlite:///FILE) or of a folder; tensorboard:DIR.",
+    help="mlflow:URI of a server, of a database (sqlite:///FILE) or of a folder; tensorboard:DIR; or the URL of `mlx serve`.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
 @click.option("--json", "as_json", is_flag=True, help="Print an array with an object for each run.")

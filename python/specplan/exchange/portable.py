@@ -10,33 +10,13 @@ import msgspec
 
 from specplan.results.settings import settings
 from specplan.track.entries import File
+from specplan.track.run import Point, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from specplan.results.open import Run
     from specplan.store.run_file import Status
-
-
-class Series(msgspec.Struct, kw_only=True):
-    """The values of one metric.
-
-    Attributes:
-        split: the rows that they were measured on, where that is said apart from the name.
-        times: nanoseconds since 1970; None where that is not known.
-    """
-
-    name: str
-    split: str | None = None
-    steps: list[int] = []
-    times: list[int | None] = []
-    values: list[float] = []
-
-    def add(self, step: int, time: int | None, value: float) -> None:
-        """Add a value."""
-        self.steps.append(step)
-        self.times.append(time)
-        self.values.append(value)
 
 
 class Portable(msgspec.Struct, kw_only=True):
@@ -45,6 +25,7 @@ class Portable(msgspec.Struct, kw_only=True):
     Attributes:
         name: of the run, among those of its experiment.
         started_at: nanoseconds since 1970, as `ended_at`; None where that is not known.
+        series: the values of each metric; of their places only step and time count.
         files: the newest artifact of each name.
         remarks: what could not be taken.
     """
@@ -57,7 +38,7 @@ class Portable(msgspec.Struct, kw_only=True):
     description: str = ""
     params: Mapping[str, Any] = {}
     tags: Mapping[str, str | None] = {}
-    series: tuple[Series, ...] = ()
+    series: Mapping[Series, Sequence[Point]] = {}
     files: tuple[File, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -101,7 +82,7 @@ def as_folder(name: str) -> str:
     return re.sub(r"[^\w. -]|^\.", "_", name) or "_"
 
 
-def _series(run: Run) -> tuple[Series, ...]:
+def _series(run: Run) -> dict[Series, list[Point]]:
     """Phase, node and split are parts of the names; values of single batches end in `/batch`."""
     import pyarrow as pa
 
@@ -109,9 +90,10 @@ def _series(run: Run) -> tuple[Series, ...]:
     names = ("phase", "node", "split", "name", "batch", "step", "value")
     columns = [table.column(name).to_pylist() for name in names]
     times = table.column("time").cast(pa.int64()).to_pylist()
-    found: dict[str, Series] = {}
+    found: dict[Series, list[Point]] = {}
     for phase, node, split, name, batch, step, value, time in zip(*columns, times, strict=True):
         end = None if batch is None else "batch"
         full = "/".join(part for part in (phase, node, split, name, end) if part)
-        found.setdefault(full, Series(name=full)).add(step, time, value)
-    return tuple(found.values())
+        point = Point(value=value, step=step, time=time)
+        found.setdefault(Series(name=full), []).append(point)
+    return found

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from specplan.exchange.outcome import Outcome
     from specplan.results.open import Run
 
-KINDS = ("mlflow", "tensorboard")
+KINDS = ("mlflow", "tensorboard", "http", "https")
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A place: `mlflow:URI` or `tensorboard:FOLDER`."""
+    """A place: `mlflow:URI`, `tensorboard:FOLDER`, or the URL of a server of ours."""
 
     kind: str
     place: str
@@ -50,6 +50,10 @@ class Target(msgspec.Struct, frozen=True):
             from specplan.exchange.to_mlflow import send_to_mlflow
 
             return send_to_mlflow(run, self.place, dry_run=dry_run)
+        if self.kind != "tensorboard":
+            from specplan.exchange.to_server import send_to_server
+
+            return send_to_server(run, f"{self.kind}:{self.place}", dry_run=dry_run)
         from specplan.exchange.to_tensorboard import send_to_tensorboard
 
         return send_to_tensorboard(run, Path(self.place), dry_run=dry_run)

@@ -106,11 +106,10 @@ class _Sending:
     def _entries(self) -> Iterator[Entry]:
         for name, value in self._found.params.items():
             yield Param(name, str(value))
-        for series in self._found.series:
-            rows = zip(series.values, series.steps, series.times, strict=True)
+        for series, points in self._found.series.items():
             yield from dict.fromkeys(
-                Metric(series.name, value, step, (time or 0) // _MILLISECOND)
-                for value, step, time in rows
+                Metric(series.name, point.value, point.step, (point.time or 0) // _MILLISECOND)
+                for point in points
             )
         for file in self._found.files:
             yield from _files_of(file)

@@ -40,7 +40,7 @@ def send_to_tensorboard(run: Run, folder: Path, *, dry_run: bool = False) -> Out
         run=f"{run.experiment}/{run.id}",
         to=f"tensorboard:{folder}",
         params=0 if is_there else len(found.params),
-        metrics=0 if is_there else sum(len(series.values) for series in found.series),
+        metrics=0 if is_there else sum(map(len, found.series.values())),
         artifacts=0,
         refused=(f"TensorBoard keeps no artifacts, of which there are {count}",) if count else (),
     )
@@ -57,7 +57,7 @@ def _records(run: Portable) -> Iterator[bytes]:
     """The events as TensorBoard's record files have them."""
     import io
 
-    protocol = _imported()
+    protocol = imported()
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     buffer = io.BytesIO()
@@ -67,10 +67,11 @@ def _records(run: Portable) -> Iterator[bytes]:
     if run.params:
         summary = _hparams(run)
         writer.write(protocol.Event(wall_time=start, summary=summary).SerializeToString())
-    for series in run.series:
-        for step, time, value in zip(series.steps, series.times, series.values, strict=True):
-            summary = {"value": [{"tag": series.name, "simple_value": value}]}
-            event = protocol.Event(wall_time=(time or 0) / _SECOND, step=step, summary=summary)
+    for series, points in run.series.items():
+        for point in points:
+            summary = {"value": [{"tag": series.name, "simple_value": point.value}]}
+            moment = (point.time or 0) / _SECOND
+            event = protocol.Event(wall_time=moment, step=point.step, summary=summary)
             writer.write(event.SerializeToString())
     yield buffer.getvalue()
 
@@ -97,7 +98,8 @@ def _hparams(run: Portable) -> Any:
     return summary
 
 
-def _imported() -> Any:
+def imported() -> Any:
+    """TensorBoard's events. Raises RunError where it is not installed."""
     try:
         from tensorboard.compat.proto import event_pb2
     except ImportError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-from specplan.components.callback import EarlyStopping, LearningRate
+from specplan.components.callback import EarlyStopping, LearningRate, ReduceOnPlateau
 from specplan.objects.accelerator import Accelerator, accelerator_of
 from specplan.objects.binding import InputBinding
 from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
@@ -42,11 +42,14 @@ class TrainPhase(Phase):
         input_sources: bindings made by `InputBinding.for_training`.
         losses: the losses whose weighted sum is minimised; at least one.
         n_epochs: number of passes over the rows.
+        accumulate: batches whose gradients are added up, and divided by their number, before the weights
+            change; the last ones of an epoch may be fewer.
         active_nodes: nodes that are trained; by default those that the losses need.
         batch_schedule: how batches of bindings that are not read together make steps: "zip_strict" and
             "zip_cycle" have one of each in a step, "alternate_strict" and "alternate_cycle" one of them
             after the other; strict ends with the shortest, cycle begins shorter ones again.
-        callbacks: each a Callback, an Evaluation, an EarlyStopping or a LearningRate.
+        callbacks: each a Callback, an Evaluation, an EarlyStopping, a LearningRate or a
+            ReduceOnPlateau.
         checkpointing: when the state is put aside while the phase goes on.
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
         accelerator: where the nodes compute, or the name of a device, but for nodes that say it themselves; by
@@ -59,7 +62,12 @@ class TrainPhase(Phase):
     """
 
     kind: ClassVar[str] = "train"
-    built_in: ClassVar[tuple[type, ...]] = (Evaluation, EarlyStopping, LearningRate)
+    built_in: ClassVar[tuple[type, ...]] = (
+        Evaluation,
+        EarlyStopping,
+        LearningRate,
+        ReduceOnPlateau,
+    )
 
     def __init__(  # noqa: PLR0913 -- as documented
         self,
@@ -68,6 +76,7 @@ class TrainPhase(Phase):
         input_sources: Sequence[InputBinding],
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
+        accumulate: int = 1,
         active_nodes: Sequence[str | GraphNode] | None = None,
         batch_schedule: str = "zip_strict",
         callbacks: Sequence[PhaseCallback] | None = None,
@@ -82,6 +91,7 @@ class TrainPhase(Phase):
         self._check_samplers()
         self.batch_schedule = _schedule(label, batch_schedule)
         self.n_epochs = checked_int(f"train phase `{label}`: n_epochs", n_epochs, least=1)
+        self.accumulate = checked_int(f"train phase `{label}`: accumulate", accumulate, least=1)
         self.checkpointing = checked_checkpointing(checkpointing, "train phase")
         self.result_recording = _recording(result_recording)
 
@@ -94,6 +104,7 @@ class TrainPhase(Phase):
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
         *,
+        accumulate: int = 1,
         active_nodes: Sequence[str | GraphNode] | None = None,
         callbacks: Sequence[PhaseCallback] | None = None,
         checkpointing: Checkpointing | None = None,
@@ -113,6 +124,7 @@ class TrainPhase(Phase):
             ],
             losses=losses,
             n_epochs=n_epochs,
+            accumulate=accumulate,
             active_nodes=active_nodes,
             callbacks=callbacks,
             checkpointing=checkpointing,
@@ -131,6 +143,7 @@ class TrainPhase(Phase):
             **self._common_spec(),
             **self._inputs_spec(),
             "epochs": self.n_epochs,
+            **({"accumulate": self.accumulate} if self.accumulate > 1 else {}),
             "record": str(self.result_recording),
         }
 

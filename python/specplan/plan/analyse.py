@@ -17,6 +17,7 @@ from specplan.plan.passes import (
     oddities,
     rows,
     schedule,
+    sweep,
 )
 from specplan.plan.passes.context import READ_ONLY, CodeUse, Context
 from specplan.plan.passes.phase import Parts
@@ -100,12 +101,13 @@ def analyse(
     bound = data.bind(context, resolved)
     try:
         wired = graph.wire(context, resolved, bound)
+        goals = objectives.check(context, resolved, wired, bound)
     finally:
         if context.prober is not None:
             context.prober.close()
-    goals = objectives.check(context, resolved, wired, bound)
     parts = Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
     scheduled = schedule.schedule(context, parts)
+    sweep.check(context, scheduled)
     if context.right:
         oddities.warn(context, parts, scheduled)
     looked_at: frozenset[str] = frozenset()

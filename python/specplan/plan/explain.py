@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import (
         Argument,
+        Clip,
         Component,
         Data,
         Fold,
@@ -70,7 +71,9 @@ def _numerics(plan: Plan) -> str:
 
 def _results(plan: Plan) -> str:
     results = plan.results
-    return f"records: durability {results.durability}, on error {results.on_error}"
+    seconds = results.system_metrics_seconds
+    system = "" if seconds is None else f", the system every {seconds:g} s"
+    return f"records: durability {results.durability}, on error {results.on_error}{system}"
 
 
 def _data(label: str, data: Data) -> Iterator[str]:
@@ -98,6 +101,8 @@ def _folds(data: Data) -> Iterator[str]:
         cut = ", ".join(folds[0].of) or "all rows"
         first = folds[0]
         order = "" if first.seed is None else f", shuffled with seed {first.seed}"
+        if first.ordered:
+            order = ", in order"
         if first.key_columns:
             order += (
                 f", {'groups' if first.group_by else 'strata'} of {', '.join(first.key_columns)}"
@@ -237,6 +242,9 @@ _KINDS: dict[type[Any], str] = {Train: "train on", Eval: "evaluate on", Fit: "fi
 def _train(phase: Train) -> Iterator[str]:
     steps = phase.epochs * phase.steps
     yield f"  {count(phase.epochs, 'epoch')} of {count(phase.steps, 'step')}, {count(steps, 'step')} in all"
+    if phase.accumulate > 1:
+        updates = count(phase.epochs * phase.updates, "update")
+        yield f"  adds up the gradients of {count(phase.accumulate, 'step')} before the weights change: {updates}"
     if phase.feeds:
         yield f"  schedule {phase.schedule} of {count(len(phase.feeds), 'input')}"
     for feed in phase.feeds:
@@ -249,15 +257,23 @@ def _train(phase: Train) -> Iterator[str]:
         what = f"tuples of {', '.join(phase.sampler.roles)}" if phase.sampler.roles else "rows"
         yield f"  an epoch has {phase.sampler.samples} {what}"
     if phase.trainable:
-        yield f"  trains {_names(phase.trainable)}"
+        yield f"  trains {_names(phase.trainable)}{_clip(phase.clip)}"
     for label, optimizer in phase.optimizers.items():
-        yield f"  {label} by its own optimizer {_component(optimizer)}"
+        clipped = _clip(phase.clips.get(label))
+        yield f"  {label} by its own optimizer {_component(optimizer)}{clipped}"
     if phase.fits:
         yield f"  fits {_names(phase.fits)} in batches"
     learning = {*phase.trainable, *phase.fits}
     others = tuple(label for label in phase.nodes if label not in learning)
     if others:
         yield f"  computes without training {_names(others)}"
+
+
+def _clip(clip: Clip | None) -> str:
+    if clip is None:
+        return ""
+    said = [("value", clip.value), ("norm", clip.norm)]
+    return ", gradients cut to " + ", ".join(f"{name} {limit:g}" for name, limit in said if limit)
 
 
 def _learning_rate(rule: LearningRate) -> str:
@@ -271,6 +287,14 @@ def _learning_rate(rule: LearningRate) -> str:
             rest = f"times {rule.gamma:g} after each epoch"
         case "step":
             rest = f"times {rule.gamma:g} after every {count(rule.every_n_epochs, 'epoch')}"
+        case "multi_step":
+            epochs = ", ".join(str(epoch) for epoch in rule.milestones)
+            rest = f"times {rule.gamma:g} after {epochs} epochs"
+        case "one_cycle":
+            rest = (
+                f"one cycle ({rule.anneal_strategy}): rises from 1/{rule.div_factor:g} of itself for "
+                f"{rule.pct_start:.0%} of the steps, then falls to 1/{rule.div_factor * rule.final_div_factor:g}"
+            )
     return ", ".join([*start, rest])
 
 
@@ -284,6 +308,12 @@ def _between(phase: Train) -> Iterator[str]:
         yield f"  {when}: evaluate split {evaluation.split}, {count(evaluation.rows, 'row')}: {series}"
     if phase.learning_rate is not None:
         yield f"  learning rate: {_learning_rate(phase.learning_rate)}"
+    if phase.plateau is not None:
+        rule = phase.plateau
+        yield (
+            f"  learning rate: times {rule.factor:g} when {rule.monitor} ({rule.mode}) has not improved for "
+            f"more than {count(rule.patience, 'epoch')}"
+        )
     stopping = phase.early_stopping
     if stopping is not None:
         back = ", then the best weights are put back" if stopping.restore_best else ""

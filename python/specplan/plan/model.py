@@ -160,6 +160,8 @@ class Fold(_Part, frozen=True, kw_only=True):
     `n` consecutive parts, the first of which have one row more where the rows do not divide. Part
     `index` is `val`, the others in their order are `train`. Other splits are what they are outside.
     With `group_by` or `stratify_by` the parts are cut as a random split with equal ratios cuts them.
+    Of `ordered` folds there are `n + 1` parts of equal size, the first of which also has the rows that do not
+    divide: part `index + 1` is `val`, those before it are `train`.
 
     Attributes:
         of: splits as they are outside; empty for all rows.
@@ -175,6 +177,7 @@ class Fold(_Part, frozen=True, kw_only=True):
     val: Split
     group_by: tuple[str, ...] = ()
     stratify_by: tuple[str, ...] = ()
+    ordered: bool = False
 
     @property
     def key_columns(self) -> tuple[str, ...]:
@@ -426,11 +429,39 @@ class EarlyStopping(_Part, frozen=True, kw_only=True):
 class LearningRate(_Part, frozen=True, kw_only=True):
     """Factors of the learning rate by the number of the step in the phase (`components.callback`)."""
 
-    schedule: Literal["constant", "linear", "cosine", "exponential", "step"]
+    schedule: Literal[
+        "constant", "linear", "cosine", "exponential", "step", "multi_step", "one_cycle"
+    ]
     warmup: int
     final: float
     gamma: float
     every_n_epochs: int
+    milestones: tuple[int, ...] = ()
+    pct_start: float = 0.3
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    anneal_strategy: Literal["cos", "linear"] = "cos"
+
+
+class Plateau(_Part, frozen=True, kw_only=True):
+    """When the learning rate falls because a metric stays (`components.callback`)."""
+
+    monitor: str
+    mode: Literal["min", "max"]
+    factor: float
+    patience: int
+    threshold: float
+    threshold_mode: Literal["rel", "abs"]
+    cooldown: int
+    min_lr: float
+    eps: float
+
+
+class Clip(_Part, frozen=True, kw_only=True):
+    """How large gradients may be when an optimizer makes a step: each element, then all of them together."""
+
+    value: float | None = None
+    norm: float | None = None
 
 
 class Callback(_Part, frozen=True, kw_only=True):
@@ -487,6 +518,13 @@ class _Phase(_Part, frozen=True, kw_only=True):
     callbacks: tuple[Callback, ...] = ()
 
     @property
+    def path_without_passes(self) -> str:
+        """The path as the spec has it: without the labels of folds, seeds and repetitions."""
+        inner = {each.group.count(".") + 1 for each in self.passes}
+        labels = enumerate(self.path.split("."))
+        return ".".join(label for index, label in labels if index not in inner)
+
+    @property
     def measured(self) -> tuple[str, ...]:
         """Names of the metrics that its end leaves."""
         total = {"train": "train_loss", "eval": "eval_loss", "fit": "fit_loss"}
@@ -503,6 +541,8 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
         feeds: where there are several; the first is also what `data`, `split`, `rows` and `sampler` say.
         optimizer: changes all of them, or nothing where each has its own in `optimizers`, by its label; no
             gradient passes to what such a node reads.
+        accumulate: batches that one step of the optimizers is made of. The last ones of an epoch may be fewer.
+        clip: of the gradients of `optimizer`; `clips` of those of the others, by label.
         fits: scikit-learn nodes that learn from each batch, by their partial_fit.
         schedule: how their batches make steps. Under `zip_` a step has a batch of each, under `alternate_` of
             one after the other; `_strict` ends with the shortest, `_cycle` begins shorter ones again.
@@ -513,12 +553,21 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
     trainable: tuple[str, ...]
     optimizer: Component | None = None
     optimizers: dict[str, Component] = {}
+    accumulate: int = 1
+    clip: Clip | None = None
+    clips: dict[str, Clip] = {}
     fits: tuple[str, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     early_stopping: EarlyStopping | None = None
     learning_rate: LearningRate | None = None
+    plateau: Plateau | None = None
     feeds: tuple[Feed, ...] = ()
     schedule: BatchSchedule = "zip_strict"
+
+    @property
+    def updates(self) -> int:
+        """Changes of the weights in an epoch."""
+        return -(-self.steps // self.accumulate)
 
     def optimizer_of(self, label: str) -> Component:
         """What changes the weights of a node that the phase trains."""
@@ -595,11 +644,13 @@ class Results(_Part, frozen=True, kw_only=True):
     Attributes:
         durability: when records are forced to the disk: at the end, every few seconds, or always.
         on_error: whether a run stops when records cannot be written, or goes on without them.
+        system_metrics_seconds: between two samples of processor, memory, disk and GPU; None for none.
     """
 
     dir: str | None = None
     durability: Durability = "process"
     on_error: OnError = "stop"
+    system_metrics_seconds: float | None = None
 
 
 class Checkpoints(_Part, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import msgspec
 
 from specplan.components import COMPONENTS
 from specplan.components.merge import Concat
-from specplan.components.model import Cnn, Mlp
+from specplan.components.model import Cnn, Network, TemporalCnn
 from specplan.components.reference import OPEN_KINDS, live_name, parse
 from specplan.components.split import OrderedSplit, RandomSplit, Splitter
 from specplan.data.scaler_faults import fault
@@ -255,9 +255,11 @@ def _made(component: Declared | None, node: Node) -> Shape | None:
             return concat_shape(
                 [read.shape for read in node.inputs], component.axis, pad=component.pad
             )
-        case Cnn():
-            cnn_features(component, node.inputs[0].shape)
-    return component.output_shape if isinstance(component, Mlp | Cnn) else None
+        case Cnn() | TemporalCnn():
+            features = cnn_features(component, node.inputs[0].shape)
+            if not component.flatten_output:
+                return features
+    return component.output_shape if isinstance(component, Network) else None
 
 
 def _check_read(plan: Plan, read: Read, before: set[str], place: str) -> None:
@@ -345,6 +347,7 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
         _check_subset(phase.fits, phase.nodes, place, "fits")
         _check_backends(plan, phase.fits, "sklearn", place, "fits")
     _check_optimizers(phase, place)
+    expect(place, "accumulates no gradients", that=phase.accumulate > 0)
     expect(place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses))
     for feed in phase.all_feeds:
         _check_component("sampler", feed.sampler.component, place)
@@ -352,8 +355,14 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
     check_feeds(plan, phase, place)
     rate = phase.learning_rate
     if rate is not None:
-        right = 0 <= rate.warmup < phase.epochs * phase.steps and rate.every_n_epochs > 0
+        right = 0 <= rate.warmup < phase.epochs * phase.updates and rate.every_n_epochs > 0
+        right &= min(rate.milestones, default=1) > 0 and 0 < rate.pct_start < 1
+        right &= rate.div_factor > 0 and rate.final_div_factor > 0
         expect(place, "has an impossible schedule of the learning rate", that=right)
+    plateau = phase.plateau
+    if plateau is not None:
+        right = 0 < plateau.factor < 1 and plateau.patience >= 0 and plateau.cooldown >= 0
+        expect(place, "has an impossible change of the learning rate", that=right)
     for evaluation in phase.evaluations:
         label = evaluation.data or phase.data
         data = plan.data.get(label)
@@ -375,10 +384,20 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
 
 
 def _check_optimizers(phase: Train, place: str) -> None:
+    limits = [
+        each
+        for clip in (phase.clip, *phase.clips.values())
+        if clip is not None
+        for each in (clip.value, clip.norm)
+    ]
+    expect(
+        place, "clips gradients to nothing", that=all(each is None or each > 0 for each in limits)
+    )
     if phase.optimizer is not None:
         _check_component("optimizer", phase.optimizer, place)
         expect(place, "has two kinds of optimizers", that=not phase.optimizers)
         return
+    expect(place, "clips for no optimizer", that=phase.clips.keys() <= phase.optimizers.keys())
     one_each = phase.optimizers.keys() == set(phase.trainable)
     expect(place, "has nodes that no optimizer trains", that=one_each)
     for optimizer in phase.optimizers.values():

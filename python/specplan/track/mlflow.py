@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import RunError, SpecplanError
+from specplan.store.redaction import redacted
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 from specplan.track.entries import Entry, File, Metric, Param
@@ -131,7 +132,7 @@ class MLflowTracker(ExperimentTracker):
         run = self._active()
         named = flat(plain(params, "params"))
         run.set_params(named)
-        for name, value in named.items():
+        for name, value in redacted(named).items():
             entry = Param(name, str(value))
             before = self._params.setdefault(name, entry.value)
             if before != entry.value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -48,6 +49,9 @@ VERBS = {
 }
 """Each verb is the `command` of the module with its name, imported when it is called."""
 
+_READING = ("compile", "diff", "explain", "plan", "schema", "validate")
+"""Verbs that read and write texts: nothing that they make is large, and little of it is garbage."""
+
 CAN_BE_RESUMED = 75
 BROKEN_PIPE = 128 + 13
 
@@ -61,6 +65,9 @@ class Verbs(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
+        gc.enable()
+        if cmd_name in _READING:
+            gc.set_threshold(10_000, 50, 50)
         command: click.Command = importlib.import_module(
             f"specplan.cli.{cmd_name.replace('-', '_')}"
         ).command

@@ -224,9 +224,10 @@ class _Settling:
         known = sorted(value) if isinstance(value, dict) else []
         where = ".".join(str(part) for part in inner)
         listed = f"`{where}` has {quoted(known)}" if known else f"`{where}` has no parameters"
-        self._report(
-            path, "SP106", f"unknown parameter `{name}`; {listed}", hint=did_you_mean(name, known)
-        )
+        hint = did_you_mean(name, known)
+        if not known and inner == ("params",):
+            hint = f"say it once under `params`: `params: {{{name}: ...}}`"
+        self._report(path, "SP106", f"unknown parameter `{name}`; {listed}", hint=hint)
 
     def _check_number(self, value: object, path: Path) -> None:
         fault = number_fault(value)

@@ -48,8 +48,9 @@ WITHOUT_EXAMPLE = {
     "SP725": "it needs code of one's own: tests/plan/test_feeds.py",
     "SP802": "it needs a full disk: tests/plan/test_cost.py",
     "SP805": "it needs a run that was killed: tests/run/test_resume.py",
-    "SP806": "it needs a run with an estimator that skops does not take",
+    "SP806": "it needs a run with an estimator that skops does not take: tests/run/test_checkpoints.py",
     "SP807": "it needs a run that was killed: tests/run/test_resume.py",
+    "SP808": "it needs a disk that takes nothing: tests/run/test_checkpoints.py",
     "SP900": "no spec is known that has it",
 }
 EXAMPLES = [code for code in CODES if code not in WITHOUT_EXAMPLE]

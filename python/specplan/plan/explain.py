@@ -71,7 +71,9 @@ def _numerics(plan: Plan) -> str:
 
 def _results(plan: Plan) -> str:
     results = plan.results
-    return f"records: durability {results.durability}, on error {results.on_error}"
+    seconds = results.system_metrics_seconds
+    system = "" if seconds is None else f", the system every {seconds:g} s"
+    return f"records: durability {results.durability}, on error {results.on_error}{system}"
 
 
 def _data(label: str, data: Data) -> Iterator[str]:

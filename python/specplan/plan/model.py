@@ -518,6 +518,13 @@ class _Phase(_Part, frozen=True, kw_only=True):
     callbacks: tuple[Callback, ...] = ()
 
     @property
+    def path_without_passes(self) -> str:
+        """The path as the spec has it: without the labels of folds, seeds and repetitions."""
+        inner = {each.group.count(".") + 1 for each in self.passes}
+        labels = enumerate(self.path.split("."))
+        return ".".join(label for index, label in labels if index not in inner)
+
+    @property
     def measured(self) -> tuple[str, ...]:
         """Names of the metrics that its end leaves."""
         total = {"train": "train_loss", "eval": "eval_loss", "fit": "fit_loss"}
@@ -637,11 +644,13 @@ class Results(_Part, frozen=True, kw_only=True):
     Attributes:
         durability: when records are forced to the disk: at the end, every few seconds, or always.
         on_error: whether a run stops when records cannot be written, or goes on without them.
+        system_metrics_seconds: between two samples of processor, memory, disk and GPU; None for none.
     """
 
     dir: str | None = None
     durability: Durability = "process"
     on_error: OnError = "stop"
+    system_metrics_seconds: float | None = None
 
 
 class Checkpoints(_Part, frozen=True, kw_only=True):

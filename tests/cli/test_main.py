@@ -49,6 +49,7 @@ Commands:
   run-experiment  Run a function of your own with a YAML file.
   experiments     List experiments, or watch them.
   list            List the runs below a root.
+  tag             Tag runs, to find them by.
   show            Show how a run stands and what it recorded.
   metrics         Print the metrics of a run.
   compare         Show runs side by side.

@@ -69,6 +69,6 @@ def change_tags(folder: RunFolder, added: Mapping[str, str | None], removed: Seq
                 known = ", ".join(f"`{each}`" for each in tags) or "none"
                 raise RunError(f"run `{folder.path}` has no tag `{name}`; it has {known}")
             del tags[name]
-        tags |= added
-        write_atomically(folder.tags_file, encode_checked(_TagsFile(dict(sorted(tags.items())))))
+        tags = dict(sorted((tags | dict(added)).items()))
+        write_atomically(folder.tags_file, encode_checked(_TagsFile(tags)))
     return tags

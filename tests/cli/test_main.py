@@ -58,6 +58,8 @@ Commands:
   report          Write a run as one HTML page.
   export          Write the Parquet tables of a run.
   verify          Compare every file of a run with its digests.
+  rm              Remove runs.
+  gc              Remove what nobody needs.
   repair          Save what is whole of a damaged run into a copy.
 """
 

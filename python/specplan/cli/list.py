@@ -146,7 +146,7 @@ def _why(known: Sequence[Listed], chosen: Filter) -> str:
     """What is said of a filter that nothing passes: perhaps a name in it is wrong."""
     from specplan.results.conditions import ABSENT
 
-    if not known:
+    if not known or not chosen.asks:
         return ""
     asked = () if chosen.where is None else chosen.where.names
     nowhere = [name for name in asked if all(run.value(name) is ABSENT for run in known)]

@@ -41,6 +41,8 @@ VERBS = {
     "report": "Write a run as one HTML page.",
     "export": "Write the Parquet tables of a run.",
     "verify": "Compare every file of a run with its digests.",
+    "rm": "Remove runs.",
+    "gc": "Remove what nobody needs.",
     "repair": "Save what is whole of a damaged run into a copy.",
 }
 """Each verb is the `command` of the module with its name, imported when it is called."""

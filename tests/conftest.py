@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 ASKED_FOR = {
@@ -28,6 +35,74 @@ def _own_settings(
     folder: Path = tmp_path_factory.mktemp("settings")
     monkeypatch.setenv("SPECPLAN_CONFIG", str(folder / "config"))
     monkeypatch.setenv("SPECPLAN_CACHE", str(folder / "cache"))
+
+
+@pytest.fixture(scope="session")
+def _empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of MLflow without runs: it takes seconds to make one, and none to copy it."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def mlflow_database(
+    _empty_mlflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The URI of a database of MLflow, beside which its artifacts go."""
+    import mlflow
+
+    shutil.copyfile(_empty_mlflow, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    yield f"sqlite:///{tmp_path / 'mlflow.db'}"
+    mlflow.end_run()
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(_empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a server of MLflow."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copyfile(_empty_mlflow, folder / "mlflow.db")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = "from mlflow.cli import cli; cli()"
+    where = ["--host", "127.0.0.1", "--port", str(port)]
+    where += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    where += ["--artifacts-destination", str(folder / "files")]
+    with (folder / "log.txt").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-c", program, "server", "--workers", "1", *where],
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{url}/health", server, folder / "log.txt")
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 180
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=10).close()
+        except OSError:
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        else:
+            return
 
 
 def pytest_configure() -> None:

@@ -350,10 +350,12 @@ class MetricGroup:
         epoch: int,
         batch: int,
         step: int,
+        time: int | None = None,
     ) -> int:
         """Record one float64 for each series and return the sequence number.
 
-        `batch` -1 means the whole epoch or phase, `epoch` -1 a phase without epochs.
+        `batch` -1 means the whole epoch or phase, `epoch` -1 a phase without epochs. `time` is in
+        nanoseconds since 1970, None for now.
         """
 
 # ---- the record store: reading -----------------------------------------------------------------

@@ -51,6 +51,7 @@ Commands:
   list            List the runs below a root.
   tag             Tag runs, to find them by.
   show            Show how a run stands and what it recorded.
+  env             Show what a run ran with, or compare it with now.
   metrics         Print the metrics of a run.
   compare         Show runs side by side.
   best            Rank runs by a metric.

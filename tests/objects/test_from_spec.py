@@ -36,9 +36,13 @@ MODELS = st.one_of(
     ),
 )
 OPTIMIZERS = st.builds(
-    lambda name, lr: Optimizer(name, opt_kwargs={"lr": lr}, backend="torch"),
+    lambda name, lr, norm, value: Optimizer(
+        name, opt_kwargs={"lr": lr}, backend="torch", clip_norm=norm, clip_value=value
+    ),
     st.sampled_from(["adam", "adamw", "sgd", "rmsprop"]),
     st.floats(1e-4, 1.0),
+    st.none() | st.just(1.5),
+    st.none() | st.just(0.5),
 )
 SAMPLERS = st.builds(
     SimpleSampler,
@@ -76,6 +80,7 @@ def experiments(draw: st.DrawFn) -> tuple[Experiment, FeatureSet]:
             draw(SAMPLERS),
             [loss],
             draw(st.integers(1, 3)),
+            accumulate=draw(st.integers(1, 2)),
             callbacks=callbacks,
             result_recording=draw(st.sampled_from(["all", "last", "none"])),
         )

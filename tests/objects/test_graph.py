@@ -156,6 +156,16 @@ def test_a_node_learns_several_targets_at_once() -> None:
             "`amsgrad`; did you mean `lr`?",
         ),
         (
+            {"opt": "adam", "backend": "torch", "clip_norm": 0},
+            ValueError,
+            "clip_norm is a number above 0, not 0",
+        ),
+        (
+            {"opt": "adam", "backend": "torch", "clip_value": "1"},
+            TypeError,
+            "clip_value is a number, not str",
+        ),
+        (
             {"opt": "adam", "opt_kwargs": {"lr": -1}, "backend": "torch"},
             ValueError,
             "optimizer `adam`: `lr`: Expected `float` >= 0",

@@ -207,6 +207,7 @@ def test_every_field_that_can_change_a_number_changes_the_id_and_is_told(name: s
     # Fields that can have one value only, and parts for which the pool has no other value.
     assert fixed == {
         "callbacks",
+        "clips",
         "device",
         "dtype",
         "feeds",

@@ -80,6 +80,7 @@ def compiled(
     tags: Sequence[str] = (),
     live: Mapping[str, Any] | None = None,
     scale: Sequence[Mapping[str, Any]] = (),
+    clip: Mapping[str, float] | None = None,
 ) -> Compiled:
     """A graph over the columns `x` and `y`, split 80 : 20 into `train` and `test`."""
     spec = {
@@ -96,7 +97,7 @@ def compiled(
                 "scale": list(scale),
             }
         },
-        "graph": {"nodes": nodes or {"Net": node(MLP)}, "optimizer": optimizer},
+        "graph": {"nodes": nodes or {"Net": node(MLP)}, "optimizer": optimizer, "clip": clip},
         "losses": {"mse": {"use": "mse", "node": "Net"}} if losses is None else losses,
         "metrics": metrics or {},
         "code": code or {},

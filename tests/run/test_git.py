@@ -11,8 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from specplan.errors import DirtyGitError
-from specplan.run.environment import environment
-from specplan.run.git import Changes, GitState, git_state
+from specplan.results.status import read_run_file
+from specplan.run.environment import changes_of, environment
+from specplan.run.git import DIFF_BYTES, Changes, git_state
 from specplan.spec.model import DirtyGitAction
 from tests.run import specs
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.plan.model import Compiled
+
+FILTER = "filter.own.clean"
 
 
 @pytest.fixture
@@ -55,16 +58,23 @@ def test_commit_and_changes(repository: Path) -> None:
     (repository / "added.py").write_text("x = 1\n", encoding="utf-8")
     state = git_state(repository)
     found = Changes(modified=("added.py", "spec.yaml"), staged=("added.py",), untracked=("runs/",))
-    assert state == GitState(commit=git(repository, "rev-parse", "HEAD"), changes=found)
+    assert state is not None
+    assert (state.commit, state.changes) == (git(repository, "rev-parse", "HEAD"), found)
     assert (
         str(found) == "2 modified (added.py, spec.yaml), 1 staged (added.py), 1 untracked (runs/)"
     )
     assert changes(repository, repository / "runs") == replace(found, untracked=())
+    git(repository, "checkout", "--quiet", "-b", "trial")
+    git(repository, "remote", "add", "origin", "https://me:hunter2@example.org/x.git")
+    state = git_state(repository)
+    assert state is not None
     assert environment(state, {})["git"] == {
         "commit": state.commit,
-        "modified": 2,
-        "staged": 1,
-        "untracked": 1,
+        "branch": "trial",
+        "remotes": {"origin": "https://***@example.org/x.git"},
+        "modified": ["added.py", "spec.yaml"],
+        "staged": ["added.py"],
+        "untracked": ["runs/"],
     }
 
 
@@ -84,24 +94,63 @@ def test_before_the_first_commit(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     (tmp_path / "new.py").touch()
     found = Changes(modified=(), staged=(), untracked=("new.py",))
-    assert git_state(tmp_path) == GitState(commit=None, changes=found)
+    state = git_state(tmp_path)
+    assert state is not None
+    assert (state.commit, state.changes, changes_of(state)) == (None, found, None)
 
 
 def test_outside_a_repository_nothing_is_known(tmp_path: Path) -> None:
     assert git_state(tmp_path) is None
     assert environment(None, {})["git"] is None
+    assert changes_of(None) is None
 
 
-@pytest.mark.parametrize("key", ["core.fsmonitor", "filter.own.clean"])
+def test_without_git_nothing_is_known(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(repository))
+    assert git_state(repository) is None
+
+
+def test_the_patch_of_what_changed_is_kept(repository: Path) -> None:
+    (repository / "spec.yaml").write_text("api_key: abcdef\nrate: 2\n", encoding="utf-8")
+    (repository / "untracked.txt").write_text("not in it", encoding="utf-8")
+    folder = specs.run(plan_in(repository, DirtyGitAction.IGNORE), repository / "runs").folder
+    lines = folder.changes_file.read_text().splitlines()
+    assert lines[0] == "diff --git a/spec.yaml b/spec.yaml"
+    assert lines[-2:] == ["+api_key: ***", "+rate: 2"]
+    assert folder.changes_file.name in read_run_file(folder).digests
+
+
+def test_a_patch_ends_where_it_is_too_long(repository: Path) -> None:
+    text = "line\n" * (DIFF_BYTES // 4)
+    (repository / "spec.yaml").write_text(text, encoding="utf-8")
+    kept = changes_of(git_state(repository))
+    assert kept is not None
+    assert DIFF_BYTES - 10 < len(kept) < DIFF_BYTES + 100
+    assert kept.endswith(f"+line\n# cut here: more than {DIFF_BYTES} bytes differ\n")
+
+
+def test_a_clean_repository_has_no_patch(repository: Path) -> None:
+    (repository / "spec.yaml").write_text("one", encoding="utf-8")
+    folder = specs.run(plan_in(repository, DirtyGitAction.ERROR), repository / "runs").folder
+    assert not folder.changes_file.exists()
+
+
+@pytest.mark.parametrize(
+    "key", ["core.fsmonitor", "diff.external", "diff.own.command", "diff.own.textconv", FILTER]
+)
 def test_a_repository_runs_no_program_of_its_own(repository: Path, key: str) -> None:
     program = repository / ".git/program.sh"
     program.write_text('#!/bin/sh\ntouch "$(dirname "$0")/ran"\ncat\n', encoding="utf-8")
     program.chmod(0o700)
-    (repository / ".git/info/attributes").write_text("*.yaml filter=own\n", encoding="utf-8")
+    (repository / ".git/info/attributes").write_text(
+        "*.yaml filter=own diff=own\n", encoding="utf-8"
+    )
     git(repository, "config", key, str(program))
-    found = changes(repository)
+    state = git_state(repository)
+    assert state is not None
+    assert (changes_of(state) is None) == (key == FILTER)
+    assert (state.changes is None) == (key == FILTER)
     assert not (repository / ".git/ran").exists()
-    assert (found is None) == (key == "filter.own.clean")
 
 
 def test_a_repository_runs_no_hook(repository: Path) -> None:
@@ -156,7 +205,7 @@ def test_a_warning_and_silence(
         outcome = specs.run(plan_in(repository, action), repository / "runs")
     assert caplog.messages == messages
     environment_file: dict[str, Any] = json.loads(outcome.folder.environment_file.read_bytes())
-    assert environment_file["git"]["modified"] == 1
+    assert environment_file["git"]["modified"] == ["spec.yaml"]
 
 
 def test_what_git_may_not_read_is_not_clean(repository: Path) -> None:

@@ -94,6 +94,12 @@ def _optimizer(**optimizer: Any) -> dict[str, Any]:
     return {"graph": {"nodes": nodes, "optimizer": optimizer}}
 
 
+def _accumulated() -> dict[str, Any]:
+    nodes = {"Net": specs.node(DROPOUT)}
+    graph = {"nodes": nodes, "optimizer": {"use": "adam", "lr": 0.01}, "clip": {"norm": 0.5}}
+    return spec(train(accumulate=3), specs.evaluation(), graph=graph)
+
+
 def _evaluated(**changes: Any) -> dict[str, Any]:
     evaluation = {"use": "evaluation", "split": "test", "losses": ["mse"], "metrics": ["r2"]}
     return train(callbacks=[evaluation]) | changes
@@ -193,6 +199,7 @@ SPECS: dict[str, Callable[[], dict[str, Any]]] = {
     "one order for all epochs": lambda: _sampler(shuffle=True, reshuffle=False),
     "no order": lambda: _sampler(shuffle=False, drop_last=True),
     "SGD with momentum": lambda: spec(train(), **_optimizer(use="sgd", lr=0.01, momentum=0.9)),
+    "accumulation and clipping": _accumulated,
     "AdamW with amsgrad": lambda: spec(train(), **_optimizer(use="adamw", amsgrad=True)),
     "RMSprop": lambda: spec(train(), **_optimizer(use="rmsprop", lr=0.001)),
     "every step": lambda: spec(

@@ -173,6 +173,16 @@ def _no_optimizer() -> None:
 
 
 @_broken
+def _no_gradients() -> None:
+    from specplan.run.state import State
+
+    def forget(self: State, gradients: Any) -> None:
+        del self, gradients
+
+    State.put_gradients = forget  # type: ignore[method-assign]
+
+
+@_broken
 def _one_step_early() -> None:
     from specplan.run.position import Position
 

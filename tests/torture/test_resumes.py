@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+FAULTS_OF = {"no_patience": "early stopping", "no_gradients": "accumulation and clipping"}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_runs_end_with_the_same_bits(scratch: Path) -> None:
@@ -25,7 +28,7 @@ def test_killed_runs_end_with_the_same_bits(scratch: Path) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_fault_is_found(broken: str, scratch: Path) -> None:
-    name = "early stopping" if broken == "no_patience" else "dropout"
+    name = FAULTS_OF.get(broken, "dropout")
     expected, _ = undisturbed(name, scratch / "reference")
     found = [
         resumed(name, [Stop("step", at)], scratch / f"trial-{at}", expected, broken)

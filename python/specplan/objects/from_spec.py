@@ -54,7 +54,7 @@ def graph_from(
         ValueError: a FeatureSet or an object is missing, or the graph says what objects cannot.
     """
     section: Section = spec["graph"]
-    _check_keys("graph", section, ("nodes", "optimizer"))
+    _check_keys("graph", section, ("nodes", "optimizer", "clip"))
     nodes: dict[str, GraphNode] = {}
 
     def node(name: str) -> GraphNode:
@@ -63,10 +63,7 @@ def graph_from(
         return nodes[name]
 
     ordered = [node(name) for name in section["nodes"]]
-    optimizer = section.get("optimizer")
-    return ModelGraph(
-        label, nodes=ordered, optimizer=None if optimizer is None else _optimizer(optimizer, live)
-    )
+    return ModelGraph(label, nodes=ordered, optimizer=_optimizer(section, live))
 
 
 def fill_from(
@@ -110,10 +107,11 @@ class _Phases:
         return make(entry)
 
     def _train(self, entry: Section) -> Phase:
-        own = ("epochs", "sampler", "inputs", "batch_schedule", "record")
+        own = ("epochs", "accumulate", "sampler", "inputs", "batch_schedule", "record")
         return TrainPhase(
             input_sources=self._trained(entry),
             n_epochs=entry["epochs"],
+            accumulate=entry.get("accumulate", 1),
             batch_schedule=entry.get("batch_schedule", "zip_strict"),
             result_recording=entry["record"],
             **self._common(entry, own),
@@ -218,6 +216,7 @@ def _node(
         "input",
         "target",
         "optimizer",
+        "clip",
         "frozen",
         "output_shape",
         *_OF_MODELS,
@@ -242,7 +241,7 @@ def _node(
             name,
             _model(section, live),
             node(inputs) if single else _reference(columns, targets, feature_sets),
-            None if "optimizer" not in section else _optimizer(section["optimizer"], live),
+            _optimizer(section, live),
         )
     made.is_frozen = section.get("frozen", False)
     return made
@@ -308,11 +307,17 @@ def _bound(component: Section, live: Mapping[str, Any]) -> Any:
     return live[name]
 
 
-def _optimizer(component: Section, live: Mapping[str, Any]) -> Optimizer:
+def _optimizer(section: Section, live: Mapping[str, Any]) -> Optimizer | None:
+    """The optimizer of a graph or node, with the limits that stand beside it."""
+    component = section.get("optimizer")
+    if component is None:
+        return None
+    limits = {f"clip_{key}": limit for key, limit in (section.get("clip") or {}).items()}
     use, arguments = _parted(component)
     if use.startswith("live:"):
-        return Optimizer(factory=_bound(component, live))
-    return Optimizer(use.removeprefix("torch.optim:"), opt_kwargs=arguments, backend="torch")
+        return Optimizer(factory=_bound(component, live), **limits)
+    name = use.removeprefix("torch.optim:")
+    return Optimizer(name, opt_kwargs=arguments, backend="torch", **limits)
 
 
 def _loss(label: str, section: Section, graph: ModelGraph, live: Mapping[str, Any]) -> AppliedLoss:

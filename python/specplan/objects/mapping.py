@@ -37,7 +37,7 @@ def spec_of(
         ValueError: two different losses have one label.
     """
     nodes = {name: node.spec() for name, node in graph.nodes.items()}
-    optimizer = {} if graph.optimizer is None else {"optimizer": graph.optimizer.spec(_OPTIMIZER)}
+    optimizer = {} if graph.optimizer is None else graph.optimizer.section(_OPTIMIZER)
     return {
         "specplan": SPEC_VERSION,
         "experiment": {"id": label},

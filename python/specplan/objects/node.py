@@ -235,7 +235,7 @@ class ModelNode(GraphNode):
         if section.get("output_method") == "predict_proba":
             section["output_shape"] = [self._classes()]
         if self.optimizer is not None:
-            section["optimizer"] = self.optimizer.spec(f"{self.label}-optimizer")
+            section |= self.optimizer.section(f"{self.label}-optimizer")
         if self.is_frozen:
             section["frozen"] = True
         return section

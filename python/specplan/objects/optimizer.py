@@ -24,6 +24,8 @@ class Optimizer:
         opt_kwargs: its arguments.
         factory: makes the optimizer of a list of parameters, in place of `opt`.
         backend: "torch"; a name needs one.
+        clip_norm: largest norm of all gradients together when it makes a step; they are scaled down to it.
+        clip_value: largest size of each element of a gradient, which is cut to it first.
 
     Raises:
         TypeError: the optimizer has no such argument, or `opt` is neither a name nor a class.
@@ -38,7 +40,11 @@ class Optimizer:
         opt_kwargs: Mapping[str, Any] | None = None,
         factory: Callable[..., Any] | None = None,
         backend: str | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
+        self.clip_norm = _limit("clip_norm", clip_norm)
+        self.clip_value = _limit("clip_value", clip_value)
         if (opt is None) == (factory is None):
             raise ValueError("an Optimizer takes either `opt` or `factory`")
         self.opt_kwargs = dict(opt_kwargs or {})
@@ -76,10 +82,28 @@ class Optimizer:
         """The optimizer as a spec writes it; `name` is what an object is called that no spec can say."""
         return dict(self.component) if self.live is None else {"use": f"live:{name}"}
 
+    def section(self, name: str) -> dict[str, Any]:
+        """The keys that a graph or node of a spec has of it: `optimizer`, and `clip` where there are limits."""
+        limits = {"value": self.clip_value, "norm": self.clip_norm}
+        clip = {key: limit for key, limit in limits.items() if limit is not None}
+        return {"optimizer": self.spec(name)} | ({"clip": clip} if clip else {})
+
     def __repr__(self) -> str:
         what = f"factory={self.name}" if self.factory is not None else repr(self.name)
         said = f", opt_kwargs={self.opt_kwargs}" if self.opt_kwargs else ""
+        limits = [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)]
+        said += "".join(f", {name}={limit:g}" for name, limit in limits if limit is not None)
         return f"Optimizer({what}{said}, backend={self.backend!r})"
+
+
+def _limit(name: str, limit: float | None) -> float | None:
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int | float):
+        raise TypeError(f"{name} is a number, not {type(limit).__name__}")
+    if not limit > 0:
+        raise ValueError(f"{name} is a number above 0, not {limit}")
+    return float(limit)
 
 
 def is_optimizer_class(value: type) -> bool:

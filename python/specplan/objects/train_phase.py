@@ -42,6 +42,8 @@ class TrainPhase(Phase):
         input_sources: bindings made by `InputBinding.for_training`.
         losses: the losses whose weighted sum is minimised; at least one.
         n_epochs: number of passes over the rows.
+        accumulate: batches whose gradients are added up, and divided by their number, before the weights
+            change; the last ones of an epoch may be fewer.
         active_nodes: nodes that are trained; by default those that the losses need.
         batch_schedule: how batches of bindings that are not read together make steps: "zip_strict" and
             "zip_cycle" have one of each in a step, "alternate_strict" and "alternate_cycle" one of them
@@ -68,6 +70,7 @@ class TrainPhase(Phase):
         input_sources: Sequence[InputBinding],
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
+        accumulate: int = 1,
         active_nodes: Sequence[str | GraphNode] | None = None,
         batch_schedule: str = "zip_strict",
         callbacks: Sequence[PhaseCallback] | None = None,
@@ -82,6 +85,7 @@ class TrainPhase(Phase):
         self._check_samplers()
         self.batch_schedule = _schedule(label, batch_schedule)
         self.n_epochs = checked_int(f"train phase `{label}`: n_epochs", n_epochs, least=1)
+        self.accumulate = checked_int(f"train phase `{label}`: accumulate", accumulate, least=1)
         self.checkpointing = checked_checkpointing(checkpointing, "train phase")
         self.result_recording = _recording(result_recording)
 
@@ -94,6 +98,7 @@ class TrainPhase(Phase):
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
         *,
+        accumulate: int = 1,
         active_nodes: Sequence[str | GraphNode] | None = None,
         callbacks: Sequence[PhaseCallback] | None = None,
         checkpointing: Checkpointing | None = None,
@@ -113,6 +118,7 @@ class TrainPhase(Phase):
             ],
             losses=losses,
             n_epochs=n_epochs,
+            accumulate=accumulate,
             active_nodes=active_nodes,
             callbacks=callbacks,
             checkpointing=checkpointing,
@@ -131,6 +137,7 @@ class TrainPhase(Phase):
             **self._common_spec(),
             **self._inputs_spec(),
             "epochs": self.n_epochs,
+            **({"accumulate": self.accumulate} if self.accumulate > 1 else {}),
             "record": str(self.result_recording),
         }
 

@@ -33,6 +33,7 @@ class PhaseCost(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path, phase: label and kind; rows: of its split; batch_size: rows of a batch.
         epochs: 1 for phases that go through their rows once; steps: batches of all epochs.
+        updates: changes of the weights by gradients, of which each may take several batches.
         may_end_early: what may end or skip it, in words; empty if nothing does.
         trained: parameters that the optimizer changes; parameters: of all nodes that compute.
         flops_forward: floating-point operations of one forward pass over all rows.
@@ -49,6 +50,7 @@ class PhaseCost(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int
     epochs: int = 1
     steps: int
+    updates: int = 0
     may_end_early: tuple[str, ...] = ()
     trained: int = 0
     parameters: int
@@ -147,6 +149,7 @@ def _with_training(found: PhaseCost, plan: Plan, phase: Train) -> PhaseCost:
         found,
         epochs=phase.epochs,
         steps=steps,
+        updates=phase.epochs * phase.updates if phase.trainable else 0,
         may_end_early=(*_early_ends(phase), *found.may_end_early),
         trained=sum(plan.graph.nodes[label].parameters or 0 for label in phase.trainable),
         flops=total,

@@ -87,6 +87,8 @@ def _said_of(phase: PhaseCost) -> Iterator[str]:
         batches = phase.steps // phase.epochs
         each = f"{batches:,} batches" if batches > 1 else "1 batch"
         yield f"{count(phase.epochs, 'epoch')} of {each} of {count(phase.batch_size, 'row')}"
+    if phase.updates and phase.updates < phase.steps:
+        yield f"{count(phase.updates, 'update')} of the weights, of several batches each"
     if phase.may_end_early:
         yield f"* at most, {', '.join(phase.may_end_early)}"
     if phase.computed_once:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import (
         Argument,
+        Clip,
         Component,
         Data,
         Fold,
@@ -237,6 +238,9 @@ _KINDS: dict[type[Any], str] = {Train: "train on", Eval: "evaluate on", Fit: "fi
 def _train(phase: Train) -> Iterator[str]:
     steps = phase.epochs * phase.steps
     yield f"  {count(phase.epochs, 'epoch')} of {count(phase.steps, 'step')}, {count(steps, 'step')} in all"
+    if phase.accumulate > 1:
+        updates = count(phase.epochs * phase.updates, "update")
+        yield f"  adds up the gradients of {count(phase.accumulate, 'step')} before the weights change: {updates}"
     if phase.feeds:
         yield f"  schedule {phase.schedule} of {count(len(phase.feeds), 'input')}"
     for feed in phase.feeds:
@@ -249,15 +253,23 @@ def _train(phase: Train) -> Iterator[str]:
         what = f"tuples of {', '.join(phase.sampler.roles)}" if phase.sampler.roles else "rows"
         yield f"  an epoch has {phase.sampler.samples} {what}"
     if phase.trainable:
-        yield f"  trains {_names(phase.trainable)}"
+        yield f"  trains {_names(phase.trainable)}{_clip(phase.clip)}"
     for label, optimizer in phase.optimizers.items():
-        yield f"  {label} by its own optimizer {_component(optimizer)}"
+        clipped = _clip(phase.clips.get(label))
+        yield f"  {label} by its own optimizer {_component(optimizer)}{clipped}"
     if phase.fits:
         yield f"  fits {_names(phase.fits)} in batches"
     learning = {*phase.trainable, *phase.fits}
     others = tuple(label for label in phase.nodes if label not in learning)
     if others:
         yield f"  computes without training {_names(others)}"
+
+
+def _clip(clip: Clip | None) -> str:
+    if clip is None:
+        return ""
+    said = [("value", clip.value), ("norm", clip.norm)]
+    return ", gradients cut to " + ", ".join(f"{name} {limit:g}" for name, limit in said if limit)
 
 
 def _learning_rate(rule: LearningRate) -> str:

@@ -433,6 +433,13 @@ class LearningRate(_Part, frozen=True, kw_only=True):
     every_n_epochs: int
 
 
+class Clip(_Part, frozen=True, kw_only=True):
+    """How large gradients may be when an optimizer makes a step: each element, then all of them together."""
+
+    value: float | None = None
+    norm: float | None = None
+
+
 class Callback(_Part, frozen=True, kw_only=True):
     """What is called inside a phase: code of the user's, or an object of the program."""
 
@@ -503,6 +510,8 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
         feeds: where there are several; the first is also what `data`, `split`, `rows` and `sampler` say.
         optimizer: changes all of them, or nothing where each has its own in `optimizers`, by its label; no
             gradient passes to what such a node reads.
+        accumulate: batches that one step of the optimizers is made of. The last ones of an epoch may be fewer.
+        clip: of the gradients of `optimizer`; `clips` of those of the others, by label.
         fits: scikit-learn nodes that learn from each batch, by their partial_fit.
         schedule: how their batches make steps. Under `zip_` a step has a batch of each, under `alternate_` of
             one after the other; `_strict` ends with the shortest, `_cycle` begins shorter ones again.
@@ -513,12 +522,20 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
     trainable: tuple[str, ...]
     optimizer: Component | None = None
     optimizers: dict[str, Component] = {}
+    accumulate: int = 1
+    clip: Clip | None = None
+    clips: dict[str, Clip] = {}
     fits: tuple[str, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     early_stopping: EarlyStopping | None = None
     learning_rate: LearningRate | None = None
     feeds: tuple[Feed, ...] = ()
     schedule: BatchSchedule = "zip_strict"
+
+    @property
+    def updates(self) -> int:
+        """Changes of the weights in an epoch."""
+        return -(-self.steps // self.accumulate)
 
     def optimizer_of(self, label: str) -> Component:
         """What changes the weights of a node that the phase trains."""

@@ -345,6 +345,7 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
         _check_subset(phase.fits, phase.nodes, place, "fits")
         _check_backends(plan, phase.fits, "sklearn", place, "fits")
     _check_optimizers(phase, place)
+    expect(place, "accumulates no gradients", that=phase.accumulate > 0)
     expect(place, "has no epochs or no losses", that=phase.epochs > 0 and bool(phase.losses))
     for feed in phase.all_feeds:
         _check_component("sampler", feed.sampler.component, place)
@@ -352,7 +353,7 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
     check_feeds(plan, phase, place)
     rate = phase.learning_rate
     if rate is not None:
-        right = 0 <= rate.warmup < phase.epochs * phase.steps and rate.every_n_epochs > 0
+        right = 0 <= rate.warmup < phase.epochs * phase.updates and rate.every_n_epochs > 0
         expect(place, "has an impossible schedule of the learning rate", that=right)
     for evaluation in phase.evaluations:
         label = evaluation.data or phase.data
@@ -375,10 +376,20 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
 
 
 def _check_optimizers(phase: Train, place: str) -> None:
+    limits = [
+        each
+        for clip in (phase.clip, *phase.clips.values())
+        if clip is not None
+        for each in (clip.value, clip.norm)
+    ]
+    expect(
+        place, "clips gradients to nothing", that=all(each is None or each > 0 for each in limits)
+    )
     if phase.optimizer is not None:
         _check_component("optimizer", phase.optimizer, place)
         expect(place, "has two kinds of optimizers", that=not phase.optimizers)
         return
+    expect(place, "clips for no optimizer", that=phase.clips.keys() <= phase.optimizers.keys())
     one_each = phase.optimizers.keys() == set(phase.trainable)
     expect(place, "has nodes that no optimizer trains", that=one_each)
     for optimizer in phase.optimizers.values():

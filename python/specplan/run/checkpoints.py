@@ -178,7 +178,7 @@ class Checkpoints:
             write_snapshot(snapshot, folder / groups[path])
         values: dict[str, Any] = {"measured": self.course.values}
         if self._training is not None:
-            values |= _values(self._training)
+            values |= _values(self._training, self._state)
             if self._training.stopper.snapshot is not None:
                 write_snapshot(self._training.stopper.snapshot, folder / "best")
         run_file = self._journal.run_file
@@ -272,10 +272,12 @@ def digests_of(tables: Mapping[str, Table]) -> dict[str, str]:
     return found
 
 
-def _values(training: Training) -> dict[str, Any]:
+def _values(training: Training, state: State) -> dict[str, Any]:
     import torch
 
+    gradients = {"gradients": state.gradients()} if training.position.in_group else {}
     return {
+        **gradients,
         "position": training.position.values(),
         "early_stopping": training.stopper.values(),
         "callbacks": {
@@ -300,6 +302,7 @@ def _continue(training: Training, state: State, values: dict[str, Any], folder: 
     training.stopper.restore(
         values["early_stopping"], read_snapshot(state, best) if best.is_dir() else None
     )
+    state.put_gradients(values.get("gradients", {}))
     for resumed in training.inside.resumed:
         resumed(values["callbacks"])
     generators = values["generators"]

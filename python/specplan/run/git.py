@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MOST_NAMES = 3
+DIFF_BYTES = 1 << 20
+"""How much of a diff is kept."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -48,10 +50,27 @@ class GitState(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         commit: None before the first one.
         changes: None where they cannot be told without running programs that the repository names.
+        branch: None where a commit is checked out without one.
+        top: the topmost folder.
+        left_out: what does not count as a change, in the words of git.
     """
 
     commit: str | None
     changes: Changes | None
+    branch: str | None
+    top: Path
+    left_out: tuple[str, ...]
+
+
+class Diff(msgspec.Struct, frozen=True, kw_only=True):
+    """How tracked files differ from the commit.
+
+    Attributes:
+        is_whole: whether nothing is left out because it was too much.
+    """
+
+    text: str
+    is_whole: bool
 
 
 def check_clean(state: GitState | None, action: DirtyGitAction) -> None:
@@ -85,11 +104,66 @@ def git_state(folder: Path, *, without: Iterable[Path] = ()) -> GitState | None:
     if not found:
         return None
     top = Path(found)
-    commit = _output(git, top, "rev-parse", "--verify", "--quiet", "HEAD")
-    return GitState(commit=commit, changes=_changes(git, top, without))
+    left_out = tuple(
+        f":(exclude,literal){path.resolve().relative_to(top)}"
+        for path in without
+        if top in path.resolve().parents
+    )
+    return GitState(
+        commit=_output(git, top, "rev-parse", "--verify", "--quiet", "HEAD"),
+        changes=_changes(git, top, left_out),
+        branch=_output(git, top, "symbolic-ref", "--quiet", "--short", "HEAD"),
+        top=top,
+        left_out=left_out,
+    )
 
 
-def _changes(git: str, top: Path, without: Iterable[Path]) -> Changes | None:
+def commit_of(folder: Path) -> str | None:
+    """The commit of the repository that `folder` lies in; None outside of one, or without git."""
+    git = shutil.which("git")
+    return git and _output(git, folder, "rev-parse", "--verify", "--quiet", "HEAD")
+
+
+def remotes(state: GitState) -> dict[str, str]:
+    """The address of each remote of a repository, by its name."""
+    said = _output(_git(), state.top, "config", "--get-regexp", r"^remote\..*\.url$") or ""
+    found = (line.split(" ", 1) for line in said.splitlines())
+    return {key.removeprefix("remote.").removesuffix(".url"): url for key, url in found}
+
+
+def diff(state: GitState) -> Diff | None:
+    """What has changed since the commit, at most `DIFF_BYTES` in whole lines; None where nothing is known.
+
+    Files that git does not know have no part in it.
+    """
+    if state.commit is None or state.changes in (None, NO_CHANGES):
+        return None
+    with subprocess.Popen(
+        [
+            *(_git(), "-C", str(state.top), "-c", "core.fsmonitor=false", "diff", "HEAD"),
+            *("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames"),
+            *("--ignore-submodules=all", "--", ".", *state.left_out),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(),
+    ) as process:
+        assert process.stdout is not None
+        found = process.stdout.read(DIFF_BYTES + 1)
+        is_whole = len(found) <= DIFF_BYTES
+        if not is_whole:
+            process.kill()
+            found = found[: found.rfind(b"\n", 0, DIFF_BYTES) + 1]
+    if not found:
+        return None
+    return Diff(text=found.decode(errors="replace"), is_whole=is_whole)
+
+
+def _git() -> str:
+    return shutil.which("git") or "git"
+
+
+def _changes(git: str, top: Path, left_out: tuple[str, ...]) -> Changes | None:
     """None where the repository names programs of its own through which its files are read.
 
     A repository that comes with a stranger's spec must not run anything, and git runs what the
@@ -100,16 +174,11 @@ def _changes(git: str, top: Path, without: Iterable[Path]) -> Changes | None:
     )
     if filters and any(line.startswith(("local", "worktree")) for line in filters.splitlines()):
         return None
-    excluded = [
-        f":(exclude,literal){path.resolve().relative_to(top)}"
-        for path in without
-        if top in path.resolve().parents
-    ]
     status = _output(
         git,
         top,
         *("-c", "core.fsmonitor=false", "status", "--porcelain=v1", "-z", "--no-renames"),
-        *("--untracked-files=normal", "--ignore-submodules=all", "--", ".", *excluded),
+        *("--untracked-files=normal", "--ignore-submodules=all", "--", ".", *left_out),
     )
     if status is None:
         return None
@@ -133,8 +202,12 @@ def _output(git: str, folder: Path, *arguments: str) -> str | None:
         encoding="utf-8",
         errors="replace",
         check=False,
-        # Without optional locks git leaves the index alone, and so the hook that follows a change of it;
-        # without protocols it fetches no object that a partial clone lacks.
-        env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_ALLOW_PROTOCOL": "none"},
+        env=_environment(),
     )
     return result.stdout.rstrip("\n") if result.returncode == 0 else None
+
+
+def _environment() -> dict[str, str]:
+    # Without optional locks git leaves the index alone, and so the hook that follows a change of it;
+    # without protocols it fetches no object that a partial clone lacks.
+    return {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_ALLOW_PROTOCOL": "none"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def factor(rule: LearningRate, step: int, *, steps: int, epochs: int) -> float:
-    """The factor of the learning rate in a step of a phase, which has `steps` in each of its `epochs`."""
+    """The factor of the learning rate in an update of a phase, which has `steps` of them in each of its `epochs`."""
     if step < rule.warmup:
         return (step + 1) / (rule.warmup + 1)
     way = (step - rule.warmup) / max(1, epochs * steps - 1 - rule.warmup)
@@ -52,8 +52,9 @@ class Rates:
         )
 
     def _set(self, epoch: int, batch: int, _registers: Registers) -> None:
-        steps, epochs = self._phase.steps, self._phase.epochs
-        self._scale(factor(self._rule, epoch * steps + batch, steps=steps, epochs=epochs))
+        updates, epochs = self._phase.updates, self._phase.epochs
+        update = epoch * updates + batch // self._phase.accumulate
+        self._scale(factor(self._rule, update, steps=updates, epochs=epochs))
         self._scaled = True
 
     def _ended(self, _values: Mapping[str, float]) -> dict[str, float]:

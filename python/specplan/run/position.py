@@ -19,14 +19,21 @@ class Position:
         sums: of the values of these steps, one for each series.
         measured: the last values by name, up to the epoch before.
         kept: those at the epoch whose weights the phase would leave behind.
+        group: steps whose gradients are added up before the weights change.
     """
 
-    def __init__(self, series: int) -> None:
+    def __init__(self, series: int, group: int = 1) -> None:
+        self.group = group
         self.epoch = 0
         self.steps = 0
         self.sums: NDArray[np.float64] = np.zeros(series)
         self.measured: dict[str, float] = {}
         self.kept: dict[str, float] = {}
+
+    @property
+    def in_group(self) -> bool:
+        """Whether there are gradients by which the weights have not changed yet."""
+        return self.steps % self.group != 0
 
     def values(self) -> dict[str, Any]:
         """All of it, for a checkpoint."""

@@ -19,7 +19,7 @@ from specplan.run.call import prepared
 from specplan.run.checkpoints import Checkpoints
 from specplan.run.context import Context
 from specplan.run.course import Course
-from specplan.run.environment import environment, versions
+from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import check_clean, git_state
 from specplan.run.hooks import Hooks, PhaseHooks, Subjects, entered, joined_inside, left
 from specplan.run.interruption import interruptible
@@ -33,6 +33,7 @@ from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
 from specplan.spec.model import DirtyGitAction
 from specplan.store.recorder import Recorder
+from specplan.store.redaction import redacted_lines
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import create_run
 
@@ -105,6 +106,7 @@ def run_plan(
             compiled,
             environment=environment(git, found),
             versions=found,
+            changes=changes_of(git),
             given_state=has_state,
             learned=learned_of(tables),
             elsewhere=elsewhere,
@@ -230,7 +232,13 @@ def prepare_run(compiled: Compiled, *, root: Path, trust: bool = False) -> RunFo
     with prepared(compiled, trust=trust):
         pass
     found = versions()
-    journal = create_run(root, compiled, environment=environment(git, found), versions=found)
+    journal = create_run(
+        root,
+        compiled,
+        environment=environment(git, found),
+        versions=found,
+        changes=changes_of(git),
+    )
     journal.ended(Status.CREATED, error=None, statistics={})
     return journal.folder
 
@@ -396,7 +404,9 @@ def _end_early(context: Context, status: Status, exception: BaseException) -> No
         exception.add_note(f"the records could not be closed: {second}")
     error = None
     if status is Status.FAILED:
-        error = ErrorRecord(type=type(exception).__qualname__, message=str(exception))
+        error = ErrorRecord(
+            type=type(exception).__qualname__, message=redacted_lines(str(exception))
+        )
         _write_log(context, exception)
     context.journal.ended(status, error=error, statistics=statistics)
     context.display.run_ended(status, _message(context, exception))
@@ -407,7 +417,8 @@ def _write_log(context: Context, exception: BaseException) -> None:
     folder = context.journal.folder
     try:
         folder.logs.mkdir(exist_ok=True)
-        folder.error_log.write_text("".join(traceback.format_exception(exception)), "utf-8")
+        text = redacted_lines("".join(traceback.format_exception(exception)))
+        folder.error_log.write_text(text, "utf-8")
     except OSError as second:
         exception.add_note(f"the traceback could not be written: {second}")
 

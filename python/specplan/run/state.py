@@ -126,6 +126,27 @@ class State:
 
         return {label: live for label, live in self.nodes.items() if isinstance(live, nn.Module)}
 
+    def gradients(self) -> dict[str, torch.Tensor]:
+        """Those that are there, by `<node>.<parameter>`."""
+        return {
+            name: parameter.grad
+            for name, parameter in self._parameters().items()
+            if parameter.grad is not None
+        }
+
+    def put_gradients(self, gradients: Mapping[str, torch.Tensor]) -> None:
+        """Bring back what `gradients` gave."""
+        parameters = self._parameters()
+        for name, gradient in gradients.items():
+            parameters[name].grad = gradient
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        return {
+            f"{label}.{name}": parameter
+            for label, module in self.modules().items()
+            for name, parameter in module.named_parameters()
+        }
+
     def optimizers_for(self, phase: Train) -> list[torch.optim.Optimizer]:
         """What a train phase makes steps with: the optimizer of all modules, or one for each node that it trains."""
         if phase.optimizer is not None:
@@ -226,11 +247,7 @@ class State:
         self, component: Component, groups: Sequence[Sequence[str]], values: Mapping[str, Any]
     ) -> Kept:
         """An optimizer of parameters by name, for a snapshot that comes from elsewhere than this state."""
-        named = {
-            f"{label}.{name}": parameter
-            for label, module in self.modules().items()
-            for name, parameter in module.named_parameters()
-        }
+        named = self._parameters()
         first, *later = ([named[name] for name in group] for group in groups)
         live = self.builder.optimizer(component, first)
         for group in later:
@@ -242,11 +259,7 @@ class State:
         return copy.deepcopy(estimator) if label in self.learning_in_batches else estimator
 
     def _kept(self, optimizer: torch.optim.Optimizer, component: Component) -> Kept:
-        names = {
-            id(parameter): f"{label}.{name}"
-            for label, module in self.modules().items()
-            for name, parameter in module.named_parameters()
-        }
+        names = {id(parameter): name for name, parameter in self._parameters().items()}
         groups = tuple(
             tuple(names[id(parameter)] for parameter in group["params"])
             for group in optimizer.param_groups

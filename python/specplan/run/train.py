@@ -38,7 +38,7 @@ def train(phase: Train, context: Context) -> dict[str, float]:
             evaluations = [Between(each, phase, context) for each in phase.evaluations]
         run_epoch = _compile_epoch(phase, feeding, turns, context)
         stopper = Stopper(phase.early_stopping, context.state)
-        position = Position(series=1 + len(phase.losses))
+        position = Position(series=1 + len(phase.losses), group=phase.accumulate)
         between_steps = context.checkpoints.enter(position, stopper, context.inside)
         while position.epoch < phase.epochs:
             epoch = position.epoch
@@ -136,7 +136,7 @@ def _compile_epoch(
     It takes what is to be called before each step, and returns the epoch's mean losses by name.
     """
     state = context.state
-    update = updating(state.optimizers_for(phase))
+    update = updating(phase, state)
     names = ["train_loss", *[loss.label for loss in phase.losses]]
     nodes = [None, *[loss.node for loss in phase.losses]]
     log = context.recorder.series(
@@ -161,7 +161,7 @@ def _compile_epoch(
                 operate(registers)
             terms = turn.losses(registers)
             loss = turn.total(terms)
-            update(loss)
+            update(loss, batch)
             # Losses of the feeds whose turn it is not are exactly 0.
             if len(turns) > 1:
                 values.fill(0.0)

@@ -91,6 +91,13 @@ OutputMethod = Literal["auto", "predict", "predict_proba", "decision_function"]
 TrainingMode = Literal["auto", "partial_fit", "batch_fit"]
 
 
+class ClipSpec(_Object, frozen=True, kw_only=True):
+    """How large the gradients of one optimizer may be: each element, and all of them together."""
+
+    value: Annotated[float, Meta(gt=0)] | None = None
+    norm: Annotated[float, Meta(gt=0)] | None = None
+
+
 class NodeSpec(_Object, frozen=True, kw_only=True):
     """A node of the graph: a model, or a merge of several inputs."""
 
@@ -103,6 +110,7 @@ class NodeSpec(_Object, frozen=True, kw_only=True):
     training_mode: TrainingMode = "auto"
     partial_fit_kwargs: dict[str, Any] = {}
     optimizer: ComponentSpec | None = None
+    clip: ClipSpec | None = None
     frozen: bool = False
 
     def __post_init__(self) -> None:
@@ -116,6 +124,7 @@ class GraphSpec(_Object, frozen=True, kw_only=True):
 
     nodes: dict[Label, NodeSpec]
     optimizer: ComponentSpec | None = None
+    clip: ClipSpec | None = None
 
 
 class LossSpec(_Object, frozen=True, kw_only=True):
@@ -157,6 +166,7 @@ class TrainSpec(_Object, tag_field="phase", tag="train", frozen=True, kw_only=Tr
     inputs: Annotated[tuple[InputSpec, ...], Meta(min_length=1)] | None = None
     batch_schedule: BatchSchedule = "zip_strict"
     epochs: Annotated[int, Meta(ge=1)] = 1
+    accumulate: Annotated[int, Meta(ge=1)] = 1
     sampler: ComponentSpec | None = None
     losses: Annotated[tuple[str, ...], Meta(min_length=1)]
     active: tuple[str, ...] | None = None

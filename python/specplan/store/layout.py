@@ -1,7 +1,7 @@
 """Every path of a run. No other module joins the names of a run folder.
 
 <root>/<experiment>/<run>/
-  run.json spec.json plan.json plan.map.json environment.json scalers.json
+  run.json spec.json plan.json plan.map.json environment.json changes.diff scalers.json
   records/    written by Rust only
   tables/     metrics.parquet, execution-<phase>.parquet
   artifacts/ checkpoints/ logs/
@@ -48,8 +48,13 @@ class RunFolder(msgspec.Struct, frozen=True):
 
     @property
     def environment_file(self) -> Path:
-        """Versions of the packages, host and git state."""
+        """Versions, packages, host, process, variables and state of the repository."""
         return self.path / "environment.json"
+
+    @property
+    def changes_file(self) -> Path:
+        """What differed from the commit of the repository, as a patch; absent where nothing did."""
+        return self.path / "changes.diff"
 
     @property
     def scalers_file(self) -> Path:
@@ -74,6 +79,7 @@ class RunFolder(msgspec.Struct, frozen=True):
             self.spec_file,
             self.map_file,
             self.environment_file,
+            self.changes_file,
             self.scalers_file,
         )
 

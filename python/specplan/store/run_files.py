@@ -132,6 +132,7 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
     *,
     environment: Mapping[str, object],
     versions: Mapping[str, str],
+    changes: str | None = None,
     run_id: str | None = None,
     version: int | None = None,
     given_state: bool = False,
@@ -140,7 +141,8 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
 ) -> Journal:
     """Create the folder of a new run. It appears whole: with run.json, plan and environment.
 
-    `learned` is what the scalers of the plan learned from the rows, if there are some.
+    `changes` is what differs from the commit of the repository, if something does. `learned` is what the
+    scalers of the plan learned from the rows, if there are some.
 
     The run's id is the time in UTC, with a suffix where another run began in the same second; its
     version counts the runs of the experiment; both can be given. With `add_timestamp` the experiment
@@ -177,6 +179,8 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
         write_map(compiled, aside.plan_file)
         _write_warnings(compiled, aside)
         write_atomically(aside.environment_file, encode_checked(environment))
+        if changes is not None:
+            write_atomically(aside.changes_file, changes.encode())
         if learned:
             write_atomically(aside.scalers_file, msgspec.json.encode(learned))
         run_file = RunFile(

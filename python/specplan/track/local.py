@@ -14,7 +14,7 @@ from specplan.store.run_file import Status
 from specplan.track.plain import encode, number, plain
 from specplan.track.run import TrackedRun, check_parts
 from specplan.track.series import noted, restored
-from specplan.track.tracker import ExperimentTracker
+from specplan.track.tracker import ExperimentTracker, artifact_name, existing
 
 if TYPE_CHECKING:
     import os
@@ -103,21 +103,24 @@ class LocalExperimentTracker(ExperimentTracker):
             ValueError: the name would leave the folder.
         """
         run = self._active()
-        source = Path(path)
-        if not source.exists():
-            raise FileNotFoundError(f"Artifact not found: {path}")
-        run.log_artifact(self._artifact_name(source, artifact_path), source)
+        source = existing(path)
+        run.log_artifact(artifact_name(source, artifact_path, run.folder.artifacts), source)
 
-    def end_run(self) -> None:
-        """End the active run; without one nothing is done."""
+    def end_run(self, status: str = "completed") -> None:
+        """End the active run; without one nothing is done.
+
+        Args:
+            status: completed, failed or cancelled.
+        """
         if self._run is None:
             return
-        self._run.end()
+        ended = Status(status)
+        self._run.end(ended)
         metadata = msgspec.json.decode((self._folder() / "metadata.json").read_bytes())
         self._write_metadata(
             {
                 **metadata,
-                "status": str(Status.COMPLETED),
+                "status": str(ended),
                 "end_time": datetime.now().astimezone().isoformat(),
             }
         )
@@ -134,15 +137,6 @@ class LocalExperimentTracker(ExperimentTracker):
 
     def _write_metadata(self, metadata: dict[str, Any]) -> None:
         write_atomically(self._folder() / "metadata.json", encode(metadata))
-
-    def _artifact_name(self, source: Path, artifact_path: str | None) -> str:
-        if artifact_path is None:
-            return source.name
-        is_folder = artifact_path.endswith("/")
-        name = artifact_path.rstrip("/")
-        if is_folder or (self._folder() / "artifacts" / name).is_dir():
-            name = f"{name}/{source.name}"
-        return name
 
 
 def compare_experiments(

@@ -1,110 +1,239 @@
-"""MLflowTracker: the same calls, kept by MLflow."""
+"""MLflowTracker: the same calls, kept in a run folder and sent to MLflow."""
 
 from __future__ import annotations
 
+import logging
+import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from specplan.errors import RunError, SpecplanError
+from specplan.store.root import runs_root
+from specplan.store.run_file import Status
+from specplan.track.mlflow_client import (
+    STATUSES,
+    Entry,
+    File,
+    Metric,
+    Param,
+    allow_folder,
+    impatient,
+    imported,
+    send,
+    why_not,
+    without_password,
+)
 from specplan.track.parameters import flat
 from specplan.track.plain import number, plain
-from specplan.track.tracker import ExperimentTracker
+from specplan.track.run import TrackedRun
+from specplan.track.sender import Sender
+from specplan.track.tracker import ExperimentTracker, artifact_name, existing
 
 if TYPE_CHECKING:
     import os
-    from types import ModuleType
 
 NO_RUN = "No active run"
-_SEVERAL = 100
-"""Params in one request; more than that MLflow refuses."""
+NOTE = "mlflow"
+"""The field of the records that says where a run is in MLflow."""
+MISSED = "missed"
+"""The field of the records that says what MLflow did not get."""
+_LOG = logging.getLogger(__name__)
 
 
 class MLflowTracker(ExperimentTracker):
-    """Tracks runs in MLflow, which is imported with the first tracker.
+    """Tracks runs in MLflow, and in a run folder as every other run.
+
+    The folder has everything. MLflow gets it from a thread, so nothing that happens to MLflow after
+    `start_run` changes the program: what MLflow missed is counted, said when the run ends, and sent by
+    `mlx sync`.
 
     Args:
         tracking_uri: where MLflow keeps its runs: a URL of a server, `sqlite:///FILE`, or a folder.
+            Only a URL opens a connection.
         experiment_name: made where it is not there.
+        artifact_location: where MLflow keeps the artifacts of an experiment that is made.
+        root: folder of all run folders; $SPECPLAN_HOME or ./runs when it is not given.
+        patience: seconds for which `end_run` waits until MLflow has everything.
+
+    Attributes:
+        run_dir: the folder of the active run; None where none is.
+        missed: entries of the last run that MLflow did not get so far.
 
     Raises:
         RuntimeError: mlflow is not installed, or the place does not answer.
     """
 
-    def __init__(self, tracking_uri: str, experiment_name: str) -> None:
-        self._mlflow = _imported()
-        self._run: Any = None
+    def __init__(
+        self,
+        tracking_uri: str,
+        experiment_name: str,
+        *,
+        artifact_location: str | None = None,
+        root: str | os.PathLike[str] | None = None,
+        patience: float = 10,
+    ) -> None:
+        self._uri, self._experiment = tracking_uri, experiment_name
+        self._root = runs_root(None if root is None else Path(root))
+        self._patience = patience
+        self._run: TrackedRun | None = None
+        self._sender: Sender[Entry] | None = None
+        self._params: dict[str, str] = {}
         try:
-            self._mlflow.set_tracking_uri(tracking_uri)
-            self._mlflow.set_experiment(experiment_name)
+            self._mlflow = imported()
+            allow_folder(tracking_uri)
+            with impatient():
+                self._set_experiment(artifact_location)
+        except RunError as error:
+            raise RuntimeError(str(error)) from error
         except Exception as error:
             raise RuntimeError(f"Failed to reach MLflow at {tracking_uri}: {error}") from error
+
+    @property
+    def run_dir(self) -> Path | None:
+        return None if self._run is None else self._run.folder.path
+
+    @property
+    def missed(self) -> int:
+        return 0 if self._sender is None else self._sender.missed
 
     def start_run(self, run_name: str | None = None) -> str:
         """Start a run and return MLflow's id of it. A run that is active ends first.
 
         Raises:
-            RuntimeError: MLflow does not answer.
+            RuntimeError: MLflow does not answer, or the run folder cannot be written.
         """
         self.end_run()
         try:
-            self._run = self._mlflow.start_run(run_name=run_name)
+            with impatient():
+                active = self._mlflow.start_run(run_name=run_name)
         except Exception as error:
             raise RuntimeError(f"Failed to start MLflow run: {error}") from error
-        return str(self._run.info.run_id)
+        run_id = str(active.info.run_id)
+        try:
+            self._run = self._started(run_id, active.info.run_name)
+        except (SpecplanError, OSError) as error:
+            self._mlflow.end_run(STATUSES[Status.FAILED])
+            raise RuntimeError(f"Failed to start MLflow run: {error}") from error
+        client = self._mlflow.MlflowClient(tracking_uri=self._uri)
+        self._params = {}
+        self._sender = Sender(lambda entries: send(client, run_id, entries), "mlflow")
+        return run_id
 
     def log_params(self, params: dict[str, Any]) -> None:
         """Log params, those of nested mappings by names with dots.
 
+        MLflow keeps the first value of a param; the run folder has the last one.
+
         Raises:
             RuntimeError: no run is active.
+            TypeError: a value is none that JSON holds.
         """
-        self._check_active()
-        named = list(flat(plain(params, "params")).items())
-        for first in range(0, len(named), _SEVERAL):
-            self._mlflow.log_params(dict(named[first : first + _SEVERAL]))
+        run = self._active()
+        named = flat(plain(params, "params"))
+        run.set_params(named)
+        for name, value in named.items():
+            entry = Param(name, str(value))
+            before = self._params.setdefault(name, entry.value)
+            if before != entry.value:
+                _LOG.warning("MLflow keeps the first value of the param `%s`, %s", name, before)
+            else:
+                self._put(entry)
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Log a value of each metric.
 
+        Args:
+            metrics: numbers by name; NaN and infinity count.
+            step: by default how often these metrics were logged together before.
+
         Raises:
             RuntimeError: no run is active.
-            TypeError: a value is no number.
+            TypeError: a value is no number; then nothing is logged.
         """
-        self._check_active()
-        self._mlflow.log_metrics(
-            {name: number(name, value) for name, value in metrics.items()}, step=step
-        )
+        now = time.time_ns()
+        at = self._active().log_metrics(metrics, step=step, time=now)
+        for name, value in metrics.items():
+            self._put(Metric(name, number(name, value), at, now // 1_000_000))
 
     def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
-        """Log a file, or a folder with all that is in it, below `artifact_path`.
+        """Keep a copy of a file, or of a folder with all that is in it.
+
+        Args:
+            path: what to copy.
+            artifact_path: its name among the artifacts, by default its own. With a `/` at the end, or
+                where a folder of that name is there, it is put into that folder.
 
         Raises:
             RuntimeError: no run is active.
             FileNotFoundError: there is nothing at the path.
+            ValueError: the name would leave the folder.
         """
-        self._check_active()
-        source = Path(path)
-        if not source.exists():
-            raise FileNotFoundError(f"Artifact not found: {path}")
-        log = self._mlflow.log_artifacts if source.is_dir() else self._mlflow.log_artifact
-        log(str(path), artifact_path)
+        run = self._active()
+        source = existing(path)
+        row = run.log_artifact(artifact_name(source, artifact_path, run.folder.artifacts), source)
+        self._put(File(row.name, run.folder.artifacts / row.file))
 
-    def end_run(self) -> None:
-        """End the active run; without one nothing is done."""
-        if self._run is not None:
-            self._mlflow.end_run()
-            self._run = None
+    def end_run(self, status: str = "completed") -> None:
+        """End the active run; without one nothing is done.
 
-    def _check_active(self) -> None:
+        Args:
+            status: completed, failed or cancelled.
+        """
+        if self._run is None or self._sender is None:
+            return
+        run, self._run = self._run, None
+        error: Exception | None = None
+        missed = self._sender.close(self._patience)
+        try:
+            with impatient():
+                self._mlflow.end_run(STATUSES.get(Status(status), "KILLED"))
+        except Exception as refusal:  # noqa: BLE001 -- whatever MLflow raises, the run is over
+            error = refusal
+        if missed or error is not None:
+            self._say_missed(run, missed, self._sender.error or error)
+        run.end(Status(status))
+
+    def _set_experiment(self, artifact_location: str | None) -> None:
+        self._mlflow.set_tracking_uri(self._uri)
+        if artifact_location is not None:
+            client = self._mlflow.MlflowClient()
+            if client.get_experiment_by_name(self._experiment) is None:
+                client.create_experiment(self._experiment, artifact_location=artifact_location)
+        self._mlflow.set_experiment(self._experiment)
+
+    def _started(self, run_id: str, name: str) -> TrackedRun:
+        run = TrackedRun.start(self._root, _as_folder(self._experiment), description=name)
+        note = {"uri": without_password(self._uri), "run_id": run_id}
+        run.record_text(NOTE, msgspec.json.encode(note).decode())
+        return run
+
+    def _active(self) -> TrackedRun:
         if self._run is None:
             raise RuntimeError(NO_RUN)
+        return self._run
+
+    def _put(self, entry: Entry) -> None:
+        assert self._sender is not None, "a run is active"
+        reason = None if isinstance(entry, File) else why_not(entry)
+        if reason is None:
+            self._sender.put(entry)
+        else:
+            _LOG.warning("only the run folder has it: %s", reason)
+
+    def _say_missed(self, run: TrackedRun, missed: int, error: Exception | None) -> None:
+        reason = str(error or f"it took longer than {self._patience} s")
+        note = {"uri": without_password(self._uri), "entries": missed, "reason": reason}
+        run.record_text(MISSED, msgspec.json.encode(note).decode())
+        _LOG.warning(
+            "MLflow did not get %d entries of the run, nor perhaps its end: %s\n"
+            "hint: `mlx sync %s --to mlflow:%s` sends them",
+            *(missed, reason, run.folder.path, without_password(self._uri)),
+        )
 
 
-def _imported() -> ModuleType:
-    try:
-        import mlflow
-    except ImportError as error:
-        raise RuntimeError(
-            "MLflowTracker needs the package `mlflow`, or `mlflow-skinny`"
-        ) from error
-    module: ModuleType = mlflow
-    return module
+def _as_folder(experiment_name: str) -> str:
+    """The name of an experiment as a folder may have it."""
+    return re.sub(r"[^\w. -]|^\.", "_", experiment_name)

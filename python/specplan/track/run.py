@@ -15,10 +15,11 @@ from specplan.plan.canonical import canonical, write_atomically
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
 from specplan.results.artifacts import artifacts_of
 from specplan.results.status import read_run_file, status_now
-from specplan.run.environment import environment, versions
+from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import git_state
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import WHOLE, Recorder
+from specplan.store.redaction import redacted, redacted_lines
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run
 from specplan.track.plain import encode, number, plain
@@ -84,11 +85,13 @@ class TrackedRun:
         if run_id is not None:
             check_parts("a run", run_id)
         found = versions()
+        git = git_state(Path(), without=[root])
         journal = create_run(
             root,
             _compiled(experiment, description, tags or {}),
-            environment=environment(git_state(Path(), without=[root]), found),
+            environment=environment(git, found),
             versions=found,
+            changes=changes_of(git),
             run_id=run_id,
             version=version,
         )
@@ -165,7 +168,7 @@ class TrackedRun:
         with self._lock:
             self._check_open()
             self._params |= added
-            write_atomically(self.folder.params_file, encode(self._params))
+            write_atomically(self.folder.params_file, encode(redacted(self._params)))
 
     def log_metrics(
         self,
@@ -174,14 +177,16 @@ class TrackedRun:
         step: int | None = None,
         epoch: int | None = None,
         split: str | None = None,
-    ) -> None:
-        """Record one value of each metric. NaN and infinity are values.
+        time: int | None = None,
+    ) -> int:
+        """Record one value of each metric, and return the step. NaN and infinity are values.
 
         Args:
             metrics: numbers by name.
             step: by default how often these metrics were logged together before.
             epoch: the epoch that they belong to, if any.
             split: the rows that they were measured on, if any.
+            time: when that was, in nanoseconds since 1970; by default now.
 
         Raises:
             TypeError: a value is no number.
@@ -190,7 +195,7 @@ class TrackedRun:
         """
         values = [number(name, value) for name, value in metrics.items()]
         if not values:
-            return
+            return step or 0
         key = (split or "", *metrics)
         with self._lock:
             self._check_open()
@@ -200,7 +205,9 @@ class TrackedRun:
             count = self._counts.get(key, 0)
             self._counts[key] = count + 1
             at = count if step is None else int(step)
-            self._series[key](values, WHOLE if epoch is None else int(epoch), WHOLE, at)
+            epoch = WHOLE if epoch is None else int(epoch)
+            self._series[key](values, epoch, WHOLE, at, time)
+        return at
 
     def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> ArtifactRow:
         """Keep a file, a folder or an object below `artifacts/`; returns what is recorded of it.
@@ -265,9 +272,11 @@ class TrackedRun:
             self._recorder.export_metrics()
             said = None
             if error is not None:
-                said = ErrorRecord(type=type(error).__qualname__, message=str(error))
+                said = ErrorRecord(
+                    type=type(error).__qualname__, message=redacted_lines(str(error))
+                )
                 self.folder.logs.mkdir(exist_ok=True)
-                text = "".join(traceback.format_exception(error))
+                text = redacted_lines("".join(traceback.format_exception(error)))
                 self.folder.error_log.write_text(text, "utf-8")
             self._journal.ended(status, error=said, statistics=self._recorder.statistics())
 

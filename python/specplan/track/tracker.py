@@ -102,6 +102,30 @@ def safe_log_artifact(tracker: ExperimentTracker, path: str | os.PathLike[str]) 
     tracker.log_artifact(str(path))
 
 
+def existing(path: str | os.PathLike[str]) -> Path:
+    """The path of an artifact that is to be logged.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise FileNotFoundError(f"Artifact not found: {path}")
+    return source
+
+
+def artifact_name(source: Path, artifact_path: str | None, artifacts: Path) -> str:
+    """The name under which a file is kept in the folder `artifacts`.
+
+    `artifact_path` is its name; or the folder that it is put into, where it ends in `/` or is there.
+    """
+    if artifact_path is None:
+        return source.name
+    name = artifact_path.rstrip("/")
+    is_folder = artifact_path.endswith("/") or (artifacts / name).is_dir()
+    return f"{name}/{source.name}" if is_folder else name
+
+
 def log_environment(tracker: ExperimentTracker) -> None:
     """Log python_version, platform, git_hash, git_dirty and torch_version as params.
 

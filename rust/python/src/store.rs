@@ -9,7 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt};
-use specplan_store::{ChannelKey, Durability, OnError, Options, Series, ValueType};
+use specplan_store::{ChannelKey, Durability, Key, OnError, Options, Series, ValueType};
 
 use crate::array::{Expected, view};
 use crate::errors::Failure;
@@ -308,6 +308,8 @@ pub(crate) struct MetricGroup(specplan_store::MetricGroup);
 
 #[pymethods]
 impl MetricGroup {
+    #[pyo3(signature = (values, epoch, batch, step, time=None))]
+    #[allow(clippy::too_many_arguments, reason = "as Python calls it")]
     fn log(
         &self,
         py: Python<'_>,
@@ -315,18 +317,20 @@ impl MetricGroup {
         epoch: i32,
         batch: i32,
         step: i64,
+        time: Option<i64>,
     ) -> PyResult<u64> {
         let group = &self.0;
         let values = Values::of(values)?;
         let data = values.bytes();
-        match group
-            .try_log(data, epoch, batch, step)
-            .map_err(Failure::from)?
-        {
+        let key = Key {
+            epoch,
+            batch,
+            step,
+            time,
+        };
+        match group.try_log(data, key).map_err(Failure::from)? {
             Some(sequence) => Ok(sequence),
-            None => Ok(py
-                .detach(|| group.log(data, epoch, batch, step))
-                .map_err(Failure::from)?),
+            None => Ok(py.detach(|| group.log(data, key)).map_err(Failure::from)?),
         }
     }
 }

@@ -17,20 +17,32 @@ pub(crate) enum Target {
 
 /// Where a record belongs in the run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
-    pub(crate) epoch: i32,
-    pub(crate) batch: i32,
-    pub(crate) step: i64,
+pub struct Key {
+    /// -1 for a phase without epochs.
+    pub epoch: i32,
+    /// -1 for a value of the whole epoch or phase.
+    pub batch: i32,
+    /// Count of the optimizer, or of the program.
+    pub step: i64,
+    /// When it was, in nanoseconds since 1970, UTC; None for now.
+    pub time: Option<i64>,
 }
 
 impl Key {
-    /// The key of a channel, which holds no steps.
-    pub(crate) fn of_batch(epoch: i32, batch: i32) -> Self {
+    /// The key of a value that is logged now.
+    #[must_use]
+    pub fn now(epoch: i32, batch: i32, step: i64) -> Self {
         Self {
             epoch,
             batch,
-            step: 0,
+            step,
+            time: None,
         }
+    }
+
+    /// The key of a channel, which holds no steps.
+    pub(crate) fn of_batch(epoch: i32, batch: i32) -> Self {
+        Self::now(epoch, batch, 0)
     }
 
     /// Epoch and batch, as channels store them.
@@ -88,13 +100,13 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// A record that is recorded now; its bytes are not known yet.
+    /// A record of the time that its key says; its bytes are not known yet.
     pub(crate) fn new(target: Target, key: Key, rows: u32, sequence: u64) -> Self {
         Self {
             target,
             key,
             sequence,
-            time: now(),
+            time: key.time.unwrap_or_else(now),
             rows,
             crc: 0,
             start: 0,

@@ -326,32 +326,24 @@ impl MetricGroup {
     /// Log one value (eight little-endian bytes) for each series. None if the staging memory is full.
     ///
     /// Without series nothing is recorded, and the number is that of the record before.
-    pub fn try_log(&self, values: &[u8], epoch: i32, batch: i32, step: i64) -> Result<Option<u64>> {
+    pub fn try_log(&self, values: &[u8], key: Key) -> Result<Option<u64>> {
         self.check(values)?;
         if self.length == 0 {
             // A record without rows would be a number that no file has.
             return self.recorder.last_sequence().map(Some);
         }
-        self.recorder.try_record(
-            self.target,
-            Key { epoch, batch, step },
-            self.length as u32,
-            Payload::of(&[values]),
-        )
+        self.recorder
+            .try_record(self.target, key, self.length as u32, Payload::of(&[values]))
     }
 
     /// Log one value for each series, waiting if need be; returns the sequence number.
-    pub fn log(&self, values: &[u8], epoch: i32, batch: i32, step: i64) -> Result<u64> {
+    pub fn log(&self, values: &[u8], key: Key) -> Result<u64> {
         self.check(values)?;
         if self.length == 0 {
             return self.recorder.last_sequence();
         }
-        self.recorder.record(
-            self.target,
-            Key { epoch, batch, step },
-            self.length as u32,
-            Payload::of(&[values]),
-        )
+        self.recorder
+            .record(self.target, key, self.length as u32, Payload::of(&[values]))
     }
 
     fn check(&self, values: &[u8]) -> Result<()> {

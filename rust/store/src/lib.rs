@@ -87,6 +87,7 @@ mod verify;
 mod watermark;
 mod writer;
 
+pub use block::Key;
 pub use channel_reader::ChannelReader;
 pub use channels::{Batch, MetricGroup, RaggedChannel, TensorChannel, TextChannel};
 pub use description::Session;

@@ -120,7 +120,9 @@ impl MetricFiles {
         self.prepare(group)?;
         let Group { views, checks, .. } = &self.groups[group];
         for (value, check) in data.as_chunks::<8>().0.iter().zip(checks) {
-            let Key { epoch, batch, step } = entry.key;
+            let Key {
+                epoch, batch, step, ..
+            } = entry.key;
             let numbers = MetricNumbers {
                 step,
                 time: entry.time,

@@ -374,6 +374,7 @@ mod tests {
         epoch: 0,
         batch: 0,
         step: 0,
+        time: None,
     };
 
     #[test]

@@ -256,12 +256,10 @@ fn copy_metrics(
         epoch: numbers.epoch,
         batch: numbers.batch,
         step: numbers.step,
+        time: Some(numbers.time),
     };
     let rows = series.len() as u32;
-    let entry = Entry {
-        time: numbers.time,
-        ..Entry::new(Target::Metrics(group), key, rows, numbers.sequence)
-    };
+    let entry = Entry::new(Target::Metrics(group), key, rows, numbers.sequence);
     writer.write_one(entry, Payload::of(&[&values]))
 }
 

@@ -393,6 +393,7 @@ mod tests {
         epoch: 0,
         batch: 0,
         step: 0,
+        time: None,
     };
 
     fn sequences(blocks: &[Block]) -> Vec<u64> {

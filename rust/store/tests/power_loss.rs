@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{Folder, Random, channel, folder, key, patient};
-use specplan_store::{Series, Store, StoreError, StoreReader, ValueType, verify_store};
+use specplan_store::{Key, Series, Store, StoreError, StoreReader, ValueType, verify_store};
 
 const PAGE: usize = 4096;
 
@@ -108,7 +108,9 @@ fn record(store: &Store, batches: std::ops::Range<i32>) -> Vec<(u64, i32)> {
         .map(|batch| {
             let number = batch as usize;
             let sequence = match number % 10 {
-                4 | 9 => group.log(&[batch as u8; 24], 0, batch, 0).unwrap(),
+                4 | 9 => group
+                    .log(&[batch as u8; 24], Key::now(0, batch, 0))
+                    .unwrap(),
                 1 => {
                     let boxes = store.ragged(&key("boxes"), ValueType::Uint8, 1).unwrap();
                     let long = vec![batch as u8; 900];
@@ -305,7 +307,7 @@ fn a_record_of_metrics_counts_as_a_whole() {
         .flat_map(|value| f64::from(value).to_le_bytes())
         .collect();
     for (batch, values) in values.chunks(24).enumerate() {
-        group.log(values, 0, batch as i32, 0).unwrap();
+        group.log(values, Key::now(0, batch as i32, 0)).unwrap();
     }
     store.sync().unwrap();
     let mut written = files(&folder);

@@ -8,7 +8,7 @@ use std::fs;
 
 use common::{Random, abandon, channel, folder, patient};
 use specplan_store::{
-    MetricGroup, Series, Store, StoreError, StoreReader, TensorChannel, ValueType,
+    Key, MetricGroup, Series, Store, StoreError, StoreReader, TensorChannel, ValueType,
 };
 
 /// A record as the model has it: its number, the channel (none for metrics), batch, and values.
@@ -56,7 +56,10 @@ impl Writing {
             }
             None => {
                 let data = vec![byte; 16];
-                (self.metrics.log(&data, 0, batch, 0).unwrap(), data)
+                (
+                    self.metrics.log(&data, Key::now(0, batch, 0)).unwrap(),
+                    data,
+                )
             }
         };
         Recorded {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use common::reading::files;
 use common::{Folder, Random, channel, folder, key, options};
-use specplan_store::{Series, Store, ValueType, verify_store};
+use specplan_store::{Key, Series, Store, ValueType, verify_store};
 
 const SLOT_BYTES: usize = 4096;
 
@@ -62,8 +62,8 @@ fn each_kind() -> Vec<Recorded> {
                 name: name.to_owned(),
             });
             let group = store.metrics(series.to_vec()).unwrap();
-            group.log(&[9; 16], 0, 0, 1).unwrap();
-            group.log(&[3; 16], 0, 1, 2).unwrap();
+            group.log(&[9; 16], Key::now(0, 0, 1)).unwrap();
+            group.log(&[3; 16], Key::now(0, 1, 2)).unwrap();
         }),
     ]
 }

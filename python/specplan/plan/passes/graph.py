@@ -17,6 +17,7 @@ from specplan.plan.passes.joins import refused
 from specplan.plan.passes.order import in_order
 from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn, is_estimator
 from specplan.plan.passes.references import ColumnsOf, NodeOf, references, resolve_target
+from specplan.plan.passes.updates import check_clips
 from specplan.plan.shapes import (
     LARGEST_SIZE,
     ShapeError,
@@ -85,6 +86,7 @@ def wire(context: Context, resolved: Resolved, data: dict[str, FeatureSet]) -> W
         if isinstance(resolved.get(("losses", name)), CrossEntropy)
     }
     _check_optimizers(context)
+    check_clips(context)
     nodes: dict[str, Node] = {}
     outputs: dict[str, Output] = {}
     columns: dict[str, tuple[ColumnsOf, ...]] = {}

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.components.component import Component
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.model import Eval, Fit, Record, Train
 from specplan.plan.passes.callbacks import early_stopping, evaluations, learning_rate, own_callbacks
-from specplan.plan.passes.components import TorchUse, as_plan
 from specplan.plan.passes.feeds import Feeds
 from specplan.plan.passes.meetings import meet, refuse_roles
 from specplan.plan.passes.objectives import Chosen
 from specplan.plan.passes.outline import Measured, Outline
-from specplan.plan.passes.own_component import UsersOwn
+from specplan.plan.passes.updates import check_accumulation, optimizers
 from specplan.spec.model import EvalSpec, FitSpec, TrainSpec
 from specplan.spec.wording import did_you_mean, quoted
 
@@ -326,12 +324,13 @@ class PhaseScheduler:
         between = evaluations(self, spec, losses, source)
         self._outline(source, nodes, losses, Chosen(), learning=(*trainable, *fits))
         stopping = early_stopping(self, spec, losses)
-        optimizers = self._optimizers(trainable, fits)
-        if fed is None or met is None or common is None or between is None or optimizers is None:
+        updating = optimizers(self, trainable, fits)
+        if fed is None or met is None or common is None or between is None or updating is None:
             return None
         if not trainable and not fits:
             return None
-        rate = learning_rate(self, spec, spec.epochs * fed.steps)
+        check_accumulation(self, spec, trainable, fed.steps)
+        rate = learning_rate(self, spec, spec.epochs * -(-fed.steps // spec.accumulate))
         first = fed.feeds[0]
         records = self._fed_records(fed, met, nodes, losses.carriers)
         read = {"data": first.data, "split": first.split, "records": records}
@@ -342,7 +341,8 @@ class PhaseScheduler:
             sampler=first.sampler,
             trainable=trainable,
             fits=fits,
-            **optimizers,
+            **updating,
+            accumulate=spec.accumulate,
             evaluations=between,
             early_stopping=stopping,
             learning_rate=rate,
@@ -382,52 +382,6 @@ class PhaseScheduler:
         message = "the losses of this phase have weight 0: there is nothing to learn from"
         also = [(("losses", label, "weight"), "the weight") for label in losses.labels]
         self.context.error("SP612", message, (*self.path, "losses"), also=also)
-
-    def _optimizers(
-        self, trainable: tuple[str, ...], fits: tuple[str, ...]
-    ) -> dict[str, Any] | None:
-        """The optimizer of the graph, or that of each node; None where a fault was reported."""
-        nodes = self.context.spec.graph.nodes
-        whole = self.context.spec.graph.optimizer is not None
-        own = [label for label in trainable if nodes[label].optimizer is not None]
-        if whole and trainable and fits:
-            message = (
-                f"this phase trains {quoted(trainable)} by the optimizer of the graph and "
-                f"{quoted(fits)} of scikit-learn"
-            )
-            hint = "give each torch node its own `optimizer` and the graph none, or train them in two phases"
-            self.context.error("SP622", message, self.path, hint=hint)
-            return None
-        if not trainable:
-            return {}
-        if whole or not own:
-            optimizer = self._optimizer()
-            return None if optimizer is None else {"optimizer": as_plan(optimizer)}
-        missing = [label for label in trainable if label not in own]
-        if missing:
-            message = f"{quoted(missing)} would be trained, and neither the graph nor the node has an optimizer"
-            hint = f"such as `optimizer: {{use: adam}}` in {missing[0]}"
-            self.context.error("SP204", message, self.path, hint=hint)
-            return None
-        resolved = {
-            label: self.resolved.get(("graph", "nodes", label, "optimizer")) for label in own
-        }
-        known = {
-            label: as_plan(item)
-            for label, item in resolved.items()
-            if isinstance(item, Component | TorchUse | UsersOwn)
-        }
-        return {"optimizers": known} if len(known) == len(own) else None
-
-    def _optimizer(self) -> Component | TorchUse | UsersOwn | None:
-        place = ("graph", "optimizer")
-        if self.context.spec.graph.optimizer is None and not self.context.lost(place):
-            message = "a train phase needs an optimizer: `graph` has none"
-            hint = "such as `optimizer: {use: adam, lr: 1e-3}` in `graph`"
-            self.context.error("SP204", message, self.path, hint=hint)
-            return None
-        optimizer = self.resolved.get(place)
-        return optimizer if isinstance(optimizer, Component | TorchUse | UsersOwn) else None
 
     def _eval(
         self, spec: EvalSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None

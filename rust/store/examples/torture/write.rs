@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use specplan_store::{
-    Durability, MetricGroup, OnError, Options, RaggedChannel, Result, Store, StoreError,
+    Durability, Key, MetricGroup, OnError, Options, RaggedChannel, Result, Store, StoreError,
     StoreReader, TensorChannel, TextChannel, export_execution, export_metrics,
 };
 
@@ -183,7 +183,7 @@ impl Writing<'_> {
         match &record.content {
             Content::Metrics { values } => {
                 let metrics = &self.channels.metrics;
-                metrics.log(values, epoch, batch, number as i64)
+                metrics.log(values, Key::now(epoch, batch, number as i64))
             }
             Content::Tensor {
                 channel,

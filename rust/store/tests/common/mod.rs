@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use specplan_store::{
-    ChannelKey, Durability, OnError, Options, Series, Store, TensorChannel, ValueType,
+    ChannelKey, Durability, Key, OnError, Options, Series, Store, TensorChannel, ValueType,
 };
 
 /// A fresh folder for one test, removed at its end.
@@ -112,7 +112,9 @@ pub(crate) fn record_some(store: &Store, batches: i32) {
         let texts = names.batch(&[text.as_str(), ""][..rows.min(2)]).unwrap();
         names.record(&texts, 0, batch).unwrap();
         let values = [f64::from(batch).to_le_bytes(), f64::NAN.to_le_bytes()].concat();
-        group.log(&values, 0, batch, i64::from(batch)).unwrap();
+        group
+            .log(&values, Key::now(0, batch, i64::from(batch)))
+            .unwrap();
     }
 }
 

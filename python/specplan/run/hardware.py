@@ -1,0 +1,103 @@
+"""The machine that a run is on: processor, memory, GPUs, and the threads that compute on it."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import platform
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_PROCESSORS = Path("/proc/cpuinfo")
+
+
+def host() -> dict[str, Any]:
+    """The machine, by name, system, processor, memory and GPUs."""
+    return {
+        "name": socket.gethostname(),
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "cpu": _processor(),
+        "cpus": os.cpu_count(),
+        "cores": psutil.cpu_count(logical=False),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpus": gpus(),
+    }
+
+
+@functools.cache
+def gpus() -> list[dict[str, Any]]:
+    """The GPUs that NVIDIA's library tells of; none where it or a driver is missing."""
+    if importlib.util.find_spec("pynvml") is None:
+        return []
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    driver = _text(pynvml.nvmlSystemGetDriverVersion())
+    handles = [pynvml.nvmlDeviceGetHandleByIndex(at) for at in range(pynvml.nvmlDeviceGetCount())]
+    return [
+        {
+            "name": _text(pynvml.nvmlDeviceGetName(handle)),
+            "memory_bytes": int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+            "driver": driver,
+        }
+        for handle in handles
+    ]
+
+
+def threads() -> dict[str, Any]:
+    """What computes in how many threads, of the libraries that this process has imported."""
+    found: dict[str, Any] = {}
+    if "torch" in sys.modules:
+        import torch
+
+        found["torch"] = torch.get_num_threads()
+        found["torch_between_operations"] = torch.get_num_interop_threads()
+    if "threadpoolctl" in sys.modules:
+        import threadpoolctl
+
+        for pool in threadpoolctl.threadpool_info():
+            name = pool["prefix"].removeprefix("lib")
+            found[name] = pool["num_threads"]
+    return found
+
+
+def torch_build() -> dict[str, Any]:
+    """How torch was built and what it computes with; nothing where it is not imported."""
+    if "torch" not in sys.modules:
+        return {}
+    import torch
+
+    return {
+        "version": str(torch.__version__),
+        "commit": torch.version.git_version,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version() if torch.version.cuda else None,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "mkl": torch.backends.mkl.is_available(),
+        "openmp": torch.backends.openmp.is_available(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+def _processor() -> str:
+    """The name of the processor's model, as Linux tells it, else as the platform does."""
+    if _PROCESSORS.is_file():
+        for line in _PROCESSORS.read_text("utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

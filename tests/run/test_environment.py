@@ -1,0 +1,132 @@
+"""What runs tell of what they ran with, and that it has no secrets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import specplan
+from specplan.run.environment import environment, variables, versions
+from specplan.run.hardware import host
+from specplan.run.packages import normalised, packages
+from specplan.run.surroundings import Changed, environment_changes
+from specplan.store.checked_json import matches_checksum
+from tests.run import specs
+
+if TYPE_CHECKING:
+    import pytest
+
+CANARY = "canary7x"
+PROGRAM = """
+import sys
+from specplan import experiment
+
+with experiment(sys.argv[1], "leaky", dirty_git="ignore") as xp:
+    xp.set_params({"api_key": "canary7x-param", "nested": {"db": "postgres://u:canary7x-url@h/db"}})
+    xp.log_metrics({"loss": 1.0})
+    token = "canary7x-source"
+    raise ValueError("login with password=canary7x-error failed at https://u:canary7x-at@host")
+"""
+
+
+def test_packages_are_those_that_are_installed() -> None:
+    found = packages()
+    assert found == {
+        normalised(each.name): each.version
+        for each in reversed([*distributions()])
+        if normalised(each.name) in found
+    }
+    assert found["numpy"] == versions()["numpy"]
+    assert len(found) > 20
+
+
+def test_a_run_of_a_plan_tells_what_it_ran_with(tmp_path: Path) -> None:
+    outcome = specs.run(specs.compiled(specs.evaluation()), tmp_path)
+    content = outcome.folder.environment_file.read_bytes()
+    assert matches_checksum(content)
+    found = json.loads(content)
+    assert found["packages"] == packages()
+    assert found["host"] == host()
+    assert found["process"]["folder"] == str(Path.cwd())
+    assert found["process"]["threads"]["torch"] >= 1
+    assert found["torch"]["version"].startswith(versions()["torch"])
+    assert found["origins"]["specplan"]["editable"]
+
+
+def test_listed_variables_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("MY_SITE", "north")
+    monkeypatch.setenv("MY_TOKEN", "abc")
+    assert variables()["OMP_NUM_THREADS"] == "3"
+    assert "MY_SITE" not in variables()
+    monkeypatch.setenv("SPECPLAN_VARIABLES", "MY_*, OTHER")
+    assert (variables()["MY_SITE"], variables()["MY_TOKEN"]) == ("north", "***")
+
+
+def test_no_file_of_a_run_has_a_secret(tmp_path: Path) -> None:
+    project, work = tmp_path / "project", tmp_path / "work"
+    project.mkdir()
+    git = ["git", "-C", str(project), "-c", "user.name=n", "-c", "user.email=e@example.org"]
+    (project / "program.py").write_text("", encoding="utf-8")
+    for words in (
+        ["init", "--quiet"],
+        ["remote", "add", "origin", f"https://u:{CANARY}-remote@example.org/x.git"],
+        ["add", "."],
+        ["commit", "--quiet", "-m", "one"],
+    ):
+        subprocess.run([*git, *words], check=True)
+    (project / "program.py").write_text(PROGRAM, encoding="utf-8")
+    secrets = {"MY_TOKEN": f"{CANARY}-variable", "SPECPLAN_URL": f"https://u:{CANARY}-env@host"}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "program.py",
+            str(work),
+            "--token",
+            f"{CANARY}-argument",
+            f"--pwd={CANARY}-pwd",
+        ],
+        cwd=project,
+        env={"PATH": "/usr/bin:/bin", "SPECPLAN_VARIABLES": "MY_*", **secrets},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert "ValueError: login" in done.stderr
+    run = specplan.open("leaky", root=work)
+    assert run.folder.changes_file.is_file()
+    assert run.folder.error_log.is_file()
+    files = [path for path in work.rglob("*") if path.is_file()]
+    assert len(files) > 8
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
+    found = json.loads(run.folder.environment_file.read_bytes())
+    assert found["process"]["command"][-3:] == ["--token", "***", "--pwd=***"]
+    assert found["variables"]["MY_TOKEN"] == "***"
+
+
+def of(host_: dict[str, Any], **sections: Any) -> dict[str, Any]:
+    return {"host": host_, "versions": {"python": "3.11.1"}, **sections}
+
+
+def test_changes_of_an_environment() -> None:
+    then = of(
+        {"cpu": "A", "name": "a"}, packages={"x": "1", "y": "1"}, variables={"OMP_NUM_THREADS": "1"}
+    )
+    now = of({"cpu": "B", "name": "b"}, packages={"x": "2", "z": "1"}, variables={})
+    changes = environment_changes(then, now)
+    assert changes.version_changes == {"x": Changed("1", "2")}
+    assert (changes.missing, changes.extra) == ({"y": "1"}, {"z": "1"})
+    assert changes.other == {"cpu": Changed("A", "B"), "OMP_NUM_THREADS": Changed("1", None)}
+    assert not environment_changes(then, then)
+
+
+def test_of_an_old_run_only_what_it_told_is_compared() -> None:
+    old = {"versions": {"python": "3.11.1", "torch": "2.0"}, "host": {"name": "a", "machine": "x"}}
+    changes = environment_changes(old, environment(None, {"python": "3.11.1"}))
+    assert [*changes.version_changes] == ["torch"]
+    assert (changes.missing, changes.extra) == ({}, {})
+    assert [*changes.other] == ["machine"]

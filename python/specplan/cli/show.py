@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 RECORD_COLUMNS = ("phase", "node", "role", "field", "dtype", "shape", "batches", "rows")
 PHASE_COLUMNS = ("phase", "kind", "split", "rows", "steps", "epoch", "kept", "status")
 ARTIFACT_COLUMNS = ("artifact", "kind", "epoch", "versions", "bytes", "file")
+ENVIRONMENT_SECTIONS = ("versions", "host", "git")
+"""The rest is for `mlx env`."""
 SHOWN_VERSIONS = ("python", "specplan", "torch")
 METRIC_COLUMNS = ("phase", "split", "node", "name", "epoch", "value")
 
@@ -63,6 +65,7 @@ def summary(run: Run) -> dict[str, Any]:
     from specplan.results.table import plain_rows
 
     run_file = run.run_file
+    environment = environment_of(run)
     return {
         "run": run.id,
         "experiment": run.experiment,
@@ -73,7 +76,7 @@ def summary(run: Run) -> dict[str, Any]:
         "description": run.plan.experiment.description,
         "tags": run.tags,
         "params": run.params,
-        "environment": environment_of(run),
+        "environment": {name: environment.get(name) for name in ENVIRONMENT_SECTIONS},
         "created_at": run_file.created_at,
         "ended_at": run_file.sessions[-1].ended_at,
         "folder": str(run.folder.path),
@@ -163,7 +166,7 @@ def _environment(run: Run) -> str:
     from specplan.results.compare import environment_of
 
     found = environment_of(run)
-    versions, host, git = (found.get(name) or {} for name in ("versions", "host", "git"))
+    versions, host, git = (found.get(name) or {} for name in ENVIRONMENT_SECTIONS)
     parts = [f"{name} {versions[name]}" for name in SHOWN_VERSIONS if name in versions]
     if host.get("system"):
         parts.append(f"{host['system']} {host.get('machine', '')}".rstrip())

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specplan._native import Keys
-from specplan.data.folds import fold_parts, fold_size
+from specplan.data.folds import fold_parts, fold_size, ordered_parts, part_sizes
 
 
 @given(rows=st.integers(2, 60), n=st.integers(2, 60), seed=st.none() | st.integers(0, 9))
@@ -26,6 +26,19 @@ def test_folds_are_those_of_scikit_learn() -> None:
     pool = np.arange(23)
     parts = fold_parts(pool, 4, None)
     assert [part.tolist() for part in parts] == [part.tolist() for _, part in KFold(4).split(pool)]
+
+
+@given(rows=st.integers(3, 60), n=st.integers(2, 59))
+def test_ordered_folds_are_those_of_scikit_learn(rows: int, n: int) -> None:
+    from sklearn.model_selection import TimeSeriesSplit
+
+    n = min(n, rows - 1)
+    pool = 3 * np.random.default_rng(rows).permutation(rows)
+    parts = ordered_parts(pool, n)
+    for index, (past, future) in enumerate(TimeSeriesSplit(n).split(pool)):
+        assert np.concatenate(parts[: index + 1]).tolist() == [3 * row for row in past]
+        assert parts[index + 1].tolist() == [3 * row for row in future]
+        assert part_sizes(rows, n, index, ordered=True) == (len(past), len(future))
 
 
 def keys(values: list[int]) -> Keys:

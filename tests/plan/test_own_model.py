@@ -104,6 +104,26 @@ class Leaving(nn.Module):
 
 class Plain:
     pass
+
+
+def fine(outputs, targets, power: float = 2.0):
+    return (outputs - targets).abs().pow(power).mean()
+
+
+def each(outputs, targets):
+    return (outputs - targets) ** 2
+
+
+def misfit(outputs, targets):
+    return (outputs @ targets).mean()
+
+
+def hard(outputs, targets):
+    return (outputs.detach() - targets).mean()
+
+
+def rows_only(outputs, targets):
+    return (outputs - targets)[:, 0]
 """
 NEEDED, ALWAYS = CodeUse(imports="needed"), CodeUse(imports="always")
 
@@ -120,6 +140,14 @@ FAULTS = {
     "SP604_process": ('{use: "./mine.py:Leaving"}', True),
     "SP406_no_module": ('{use: "./mine.py:Plain"}', True),
 }
+
+
+OBJECTIVES = {
+    "SP604_loss_of_each": ('mse: {use: mse, node: Head}', 'mse: {use: "./mine.py:each", node: Head}'),
+    "SP604_loss_fails": ('mse: {use: mse, node: Head}', 'mse: {use: "./mine.py:misfit", node: Head}'),
+    "SP604_loss_without_gradient": ('mse: {use: mse, node: Head}', 'mse: {use: "./mine.py:hard", node: Head}'),
+    "SP604_metric_of_each": ('rmse: {use: rmse, node: Head}', 'rmse: {use: "./mine.py:rows_only", node: Head}'),
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -171,8 +199,30 @@ def test_rendered_text(name: str, folder: Path, spec_text: str, code: Path) -> N
     assert set(re.findall(r"error\[(SP\d{3})\]", rendered)) == {name[:5]}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_losses_and_metrics_are_tried(folder: Path, spec_text: str, code: Path) -> None:
+    trust(code)
+    for name, (before, after) in OBJECTIVES.items():
+        assert before in spec_text
+        (folder / "spec.yaml").write_text(spec_text.replace(before, after))
+        compile_path("spec.yaml", code=NEEDED)
+        rendered = "\n\n".join(diagnostics(ALWAYS)) + "\n"
+        golden = GOLDEN / f"{name}.txt"
+        if os.environ.get("UPDATE_GOLDEN"):
+            golden.write_text(rendered, encoding="utf-8")
+        assert rendered == golden.read_text(encoding="utf-8")
+    mine = 'mse: {use: "./mine.py:fine", node: Head, power: 1.5}'
+    (folder / "spec.yaml").write_text(spec_text.replace("mse: {use: mse, node: Head}", mine))
+    compile_path("spec.yaml", code=ALWAYS)
+    (folder / "imported").unlink()
+    compile_path("spec.yaml", code=ALWAYS)
+    assert not (folder / "imported").exists()
+
+
 def test_no_text_without_its_case() -> None:
-    assert {file.stem for file in GOLDEN.iterdir()} == {*FAULTS, "SP405_changed"}
+    shown = {*FAULTS, *OBJECTIVES, "SP405_changed"}
+    assert {file.stem for file in GOLDEN.iterdir()} == shown
 
 
 def test_changed_code_is_told_from_unknown_code(folder: Path, spec_text: str, code: Path) -> None:

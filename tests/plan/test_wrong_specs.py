@@ -336,6 +336,20 @@ ONE_FAULT: dict[str, Edits] = {
         ("use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13", "use: ordered, ratios: {train: 0.7, val: 0.2, test: 0.1}"),
         ("group: deep", "group: deep\n    for_each: {use: folds, n: 3}"),
     ),
+    "SP718_seed_of_ordered_folds": (
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3, ordered: true, seed: 3}"),
+    ),
+    "SP718_shuffled_in_ordered_folds": (
+        ("group: deep\n    do:", "group: series\n    for_each: {use: folds, n: 3, ordered: true}\n    do:\n    - group: deep\n      for_each: {use: folds, n: 2}\n      do:"),
+    ),
+    "SP510_ordered_folds_of_groups": (
+        ("tags: [name]", "tags: [name, batch]"),
+        ("seed: 13", "group_by: batch"),
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 3, ordered: true}"),
+    ),
+    "SP716_ordered_folds_of_few_rows": (
+        ("group: deep", "group: deep\n    for_each: {use: folds, n: 36, ordered: true}"),
+    ),
 }  # fmt: skip
 
 MANY_FAULTS: dict[str, Edits] = {

@@ -1,4 +1,4 @@
-"""What a model of the user gives: seen by running it on a few rows in another process, and remembered.
+"""What a model, loss or metric of the user gives: seen by running it on a few rows in another process, and remembered.
 
 Nothing of this process changes: not its generators of random numbers, not its modules. The process that runs
 the code is ended when it takes too long.
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import msgspec
 from blake3 import blake3
@@ -29,15 +29,35 @@ _START = (
 )
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A model to run: where its source is, its arguments, and the shape of the rows that it reads."""
+class _Code(msgspec.Struct, frozen=True, kw_only=True):
+    """Code to run: where its source is, and its arguments."""
 
     use: str
     folder: str
     pythonpath: tuple[str, ...]
     digest: str
     args: dict[str, Any]
+
+
+class Job(_Code, frozen=True, kw_only=True, tag="model"):
+    """A model, and the shape of the rows that it reads."""
+
     input_shape: tuple[int, ...]
+
+
+class Values(msgspec.Struct, frozen=True, kw_only=True):
+    """What a loss or metric reads as one of its arguments: rows of a type and shape, from which gradients flow or not."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    gradient: bool
+
+
+class Judgement(_Code, frozen=True, kw_only=True, tag="judgement"):
+    """A loss or a metric, and what it reads."""
+
+    kind: Literal["loss", "metric"]
+    values: tuple[Values, ...]
 
 
 class Gave(msgspec.Struct, frozen=True, kw_only=True, tag="gave"):
@@ -47,6 +67,10 @@ class Gave(msgspec.Struct, frozen=True, kw_only=True, tag="gave"):
     parameters: int
 
 
+class Judged(msgspec.Struct, frozen=True, kw_only=True, tag="judged"):
+    """A loss or metric that gave a number."""
+
+
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     """What went wrong, and in which line of the user's code."""
 
@@ -54,12 +78,12 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     message: str
 
 
-_GAVE = msgspec.json.Decoder(Gave)
-_ANSWER: msgspec.json.Decoder[Gave | Failed] = msgspec.json.Decoder(Gave | Failed)
+_GAVE: msgspec.json.Decoder[Gave | Judged] = msgspec.json.Decoder(Gave | Judged)
+_ANSWER: msgspec.json.Decoder[Gave | Judged | Failed] = msgspec.json.Decoder(Gave | Judged | Failed)
 
 
 class Prober:
-    """Runs models in one child process, which is started with the first of them."""
+    """Runs code in one child process, which is started with the first of it."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
@@ -68,6 +92,16 @@ class Prober:
 
     def probe(self, job: Job) -> Gave | Failed:
         """Run a model on 2 and 3 rows."""
+        answer = self._answer(job)
+        assert not isinstance(answer, Judged)
+        return answer
+
+    def judge(self, job: Judgement) -> Failed | None:
+        """Compute a loss or a metric of 2 and 3 rows; None where it gave a number."""
+        answer = self._answer(job)
+        return answer if isinstance(answer, Failed) else None
+
+    def _answer(self, job: Job | Judgement) -> Gave | Judged | Failed:
         name = job.use.rpartition(":")[2]
         child = self._child = self._child or _started(self._said)
         assert child.stdin is not None
@@ -83,7 +117,7 @@ class Prober:
         if not line:
             return self._ended(child, name)
         answer = _ANSWER.decode(line)
-        if isinstance(answer, Gave):
+        if not isinstance(answer, Failed):
             _remember(job, answer)
         return answer
 
@@ -114,6 +148,16 @@ def failed(name: str, what: str) -> Failed:
 
 def remembered(job: Job) -> Gave | None:
     """What this model gave when it was run last, with the same code and arguments on rows of the same shape."""
+    found = _remembered(job)
+    return found if isinstance(found, Gave) else None
+
+
+def is_known(job: Judgement) -> bool:
+    """Whether this loss or metric gave a number when it was computed last, with the same code and arguments."""
+    return isinstance(_remembered(job), Judged)
+
+
+def _remembered(job: Job | Judgement) -> Gave | Judged | None:
     try:
         return _GAVE.decode(_file(job).read_bytes())
     except (FileNotFoundError, msgspec.DecodeError):
@@ -147,7 +191,7 @@ def _line(child: subprocess.Popen[bytes], until: float) -> bytes | None:
     return read
 
 
-def _remember(job: Job, gave: Gave) -> None:
+def _remember(job: Job | Judgement, gave: Gave | Judged) -> None:
     file = _file(job)
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_suffix(f".{os.getpid()}")
@@ -155,10 +199,11 @@ def _remember(job: Job, gave: Gave) -> None:
     beside.replace(file)
 
 
-def _file(job: Job) -> Path:
+def _file(job: Job | Judgement) -> Path:
     own = os.environ.get(CACHE)
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = Path(own) if own else Path(caches) / "specplan"
-    meaning = [job.use.rpartition(":")[2], job.digest, sorted(job.args.items()), job.input_shape]
+    read = job.input_shape if isinstance(job, Job) else (job.kind, job.values)
+    meaning = [job.use.rpartition(":")[2], job.digest, sorted(job.args.items()), read]
     name = blake3(msgspec.json.encode(meaning)).hexdigest()[:32]
     return folder.expanduser() / "shapes" / f"{name}.json"

@@ -63,6 +63,16 @@ class Folds(Component, frozen=True, tag="folds"):
         bool,
         Meta(description="Whether the rows are shuffled before they are cut consecutively."),
     ] = True
+    ordered: Annotated[
+        bool,
+        Meta(
+            description="Whether a fold learns only from what comes before the part that is left out, as in a time "
+            "series. Without a shuffle, the rows are cut into `n + 1` parts: the first `train` is the first part "
+            "and the rows that do not divide, and each later fold adds the part that was left out before. "
+            "Not together with `group_by` or `stratify_by`.",
+            examples=[True],
+        ),
+    ] = False
     seed: Annotated[
         int | None,
         Meta(

@@ -16,6 +16,24 @@ def fold_size(rows: int, n: int, index: int) -> int:
     return rows // n + (index < rows % n)
 
 
+def part_sizes(rows: int, n: int, index: int, *, ordered: bool) -> tuple[int, int]:
+    """Rows that fold `index` of `n` learns from, and rows that it is measured on."""
+    if ordered:
+        later = rows // (n + 1)
+        return rows - (n - index) * later, later
+    left_out = fold_size(rows, n, index)
+    return rows - left_out, left_out
+
+
+def ordered_parts(pool: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
+    """The `n + 1` parts of `pool` in ascending order; of the first no fold is measured."""
+    import numpy as np
+
+    order = np.sort(pool)
+    starts = [part_sizes(len(order), n, index, ordered=True)[0] for index in range(n)]
+    return np.split(order, starts)
+
+
 def fold_parts(
     pool: NDArray[np.int64],
     n: int,

@@ -100,10 +100,10 @@ def analyse(
     bound = data.bind(context, resolved)
     try:
         wired = graph.wire(context, resolved, bound)
+        goals = objectives.check(context, resolved, wired, bound)
     finally:
         if context.prober is not None:
             context.prober.close()
-    goals = objectives.check(context, resolved, wired, bound)
     parts = Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
     scheduled = schedule.schedule(context, parts)
     if context.right:

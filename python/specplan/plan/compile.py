@@ -23,6 +23,7 @@ from specplan.plan.model import (
 from specplan.plan.passes.components import TorchUse, as_plan
 from specplan.plan.passes.context import READ_ONLY, CodeUse
 from specplan.plan.passes.own_component import UsersOwn
+from specplan.plan.reads import measured_parts
 from specplan.spec.composition import NOTHING_ADDED, Composition
 from specplan.spec.load import from_mapping, load
 from specplan.spec.model import to_value
@@ -156,12 +157,18 @@ def _origins(context: Context, schedule: Schedule) -> dict[str, Origin]:
         for path in folds:
             place = schedule.fold_places[path.rpartition(".")[0]]
             origins[pointer_to("data", label, "folds", path)] = context.origin(place)
-    placed = zip(schedule.phases, schedule.places, strict=True)
-    for index, (phase, written) in enumerate(placed):
+    for index, written in enumerate(schedule.places):
         origins[f"/phases/{index}"] = context.origin(written)
-        for position, loss in enumerate(phase.losses):
-            pointer = f"/phases/{index}/losses/{position}"
-            origins[pointer] = context.origin(("losses", loss.label))
+    return origins | _origins_of_objectives(context, schedule)
+
+
+def _origins_of_objectives(context: Context, schedule: Schedule) -> dict[str, Origin]:
+    origins: dict[str, Origin] = {}
+    for around, part in measured_parts(schedule.phases):
+        for position, loss in enumerate(part.losses):
+            origins[f"{around}/losses/{position}"] = context.origin(("losses", loss.label))
+        for position, metric in enumerate(part.metrics):
+            origins[f"{around}/metrics/{position}"] = context.origin(("metrics", metric.label))
     return origins
 
 

@@ -99,6 +99,8 @@ def _folds(data: Data) -> Iterator[str]:
         cut = ", ".join(folds[0].of) or "all rows"
         first = folds[0]
         order = "" if first.seed is None else f", shuffled with seed {first.seed}"
+        if first.ordered:
+            order = ", in order"
         if first.key_columns:
             order += (
                 f", {'groups' if first.group_by else 'strata'} of {', '.join(first.key_columns)}"

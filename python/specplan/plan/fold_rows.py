@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.data.folds import fold_parts
+from specplan.data.folds import fold_parts, ordered_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +41,9 @@ class FoldRows(msgspec.Struct, frozen=True, kw_only=True):
         import numpy as np
 
         parts = self.parts(fold)
+        if fold.ordered:
+            before, left_out = parts[: fold.index + 1], parts[fold.index + 1]
+            return left_out if name == fold.val.name else np.concatenate(before)
         if name == fold.val.name:
             return parts[fold.index]
         return np.concatenate([*parts[: fold.index], *parts[fold.index + 1 :]])
@@ -53,9 +56,12 @@ class FoldRows(msgspec.Struct, frozen=True, kw_only=True):
         return np.concatenate(pooled) if pooled else np.arange(self.rows)
 
     def parts(self, fold: Fold) -> list[NDArray[np.int64]]:
-        """The parts, one of which each fold of the group leaves out."""
+        """The parts, one of which each fold of the group leaves out; in ordered folds none leaves out the first."""
+        pool = self.pool(fold.of, self.around(fold))
+        if fold.ordered:
+            return ordered_parts(pool, fold.n)
         return fold_parts(
-            self.pool(fold.of, self.around(fold)),
+            pool,
             fold.n,
             fold.seed,
             groups=self.keys(fold.group_by) if fold.group_by else None,

@@ -160,6 +160,8 @@ class Fold(_Part, frozen=True, kw_only=True):
     `n` consecutive parts, the first of which have one row more where the rows do not divide. Part
     `index` is `val`, the others in their order are `train`. Other splits are what they are outside.
     With `group_by` or `stratify_by` the parts are cut as a random split with equal ratios cuts them.
+    Of `ordered` folds there are `n + 1` parts of equal size, the first of which also has the rows that do not
+    divide: part `index + 1` is `val`, those before it are `train`.
 
     Attributes:
         of: splits as they are outside; empty for all rows.
@@ -175,6 +177,7 @@ class Fold(_Part, frozen=True, kw_only=True):
     val: Split
     group_by: tuple[str, ...] = ()
     stratify_by: tuple[str, ...] = ()
+    ordered: bool = False
 
     @property
     def key_columns(self) -> tuple[str, ...]:

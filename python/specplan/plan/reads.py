@@ -13,7 +13,7 @@ from specplan.plan.sampled import declared_sampler
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from specplan.plan.model import Fold, Node, Phase
+    from specplan.plan.model import Evaluation, Fold, Node, Phase
 
 
 class ColumnsRead(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +106,15 @@ def splits_read(
             for split in splits:
                 found.setdefault(label, set()).update(_whole(split, fold, known))
     return found
+
+
+def measured_parts(phases: Iterable[Phase]) -> Iterator[tuple[str, Phase | Evaluation]]:
+    """Everything that computes losses and metrics, with the JSON pointer to it."""
+    for index, phase in enumerate(phases):
+        yield f"/phases/{index}", phase
+        between = phase.evaluations if isinstance(phase, Train) else ()
+        for position, evaluation in enumerate(between):
+            yield f"/phases/{index}/evaluations/{position}", evaluation
 
 
 def _splits_of(phase: Phase) -> dict[str, set[str | None]]:

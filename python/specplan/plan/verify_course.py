@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from specplan.data.folds import fold_size
+from specplan.data.folds import part_sizes
 from specplan.errors import PlanError
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def check_folds(data: Data, place: str) -> None:
             "has both groups and strata",
             that=not (fold.group_by and fold.stratify_by),
         )
+        free = fold.seed is None and not fold.key_columns
+        expect(where, "keeps an order that it does not have", that=free or not fold.ordered)
         known = data.columns.keys() >= set(fold.key_columns)
         expect(where, "has keys that are no columns", that=known)
         _check_sizes(data, fold, where)
@@ -100,8 +102,10 @@ def _check_sizes(data: Data, fold: Fold, place: str) -> None:
     known = sizes.keys() >= set(fold.of) and len(set(fold.of)) == len(fold.of)
     expect(place, "pools unknown splits", that=known)
     rows = sum(sizes[name] for name in fold.of) if fold.of else data.rows
-    expect(place, "has more folds than rows", that=fold.n <= rows)
-    left_out = fold.val.rows if fold.key_columns else fold_size(rows, fold.n, fold.index)
-    expect(place, "has an empty part", that=0 < left_out < rows)
-    right = (fold.train.rows, fold.val.rows) == (rows - left_out, left_out)
+    expect(place, "has more folds than rows", that=fold.n + fold.ordered <= rows)
+    sizes_of_parts = part_sizes(rows, fold.n, fold.index, ordered=fold.ordered)
+    if fold.key_columns:
+        sizes_of_parts = (rows - fold.val.rows, fold.val.rows)
+    expect(place, "has an empty part", that=min(sizes_of_parts) > 0)
+    right = (fold.train.rows, fold.val.rows) == sizes_of_parts
     expect(place, "has parts of other sizes", that=right)

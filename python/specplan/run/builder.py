@@ -35,6 +35,7 @@ class Builder:
     Args:
         admitted: the code of the user that may run, by kind, `use` and digest. It is imported here.
         live: objects of the program, by the name under which the plan calls them.
+        places: where the spec has models, losses and metrics, by kind and label.
 
     Raises:
         CodeError: the code fails when it is imported, or is not what it is used as.
@@ -44,9 +45,11 @@ class Builder:
         self,
         admitted: Mapping[tuple[Kind, str, str], Admitted] | None = None,
         live: Mapping[str, Any] | None = None,
+        places: Mapping[tuple[Kind, str], str] | None = None,
     ) -> None:
         self._admitted = admitted or {}
         self._live = live or {}
+        self._places = places or {}
         self._made = {
             key: own.imported(code.source, code.kind) for key, code in self._admitted.items()
         }
@@ -110,8 +113,8 @@ class Builder:
 
             return operate
 
-        compute = self._guarded("model", node.component, module)
-        check = own.rows_of(node.shape, label)
+        compute = self._guarded("model", node.component, module, label)
+        check = own.rows_of(node.shape, f"{self._place('model', label)}node `{label}`")
 
         def operate_own(registers: Registers) -> None:
             rows = registers[source]
@@ -125,12 +128,15 @@ class Builder:
         """A loss: a function of outputs and targets."""
         component = objective.component
         if component.live is not None:
-            return own.own_loss(self.bound(component), {}, objective.label, averages=True)
+            called = f"loss `{objective.label}`"
+            return own.own_loss(self.bound(component), {}, called, averages=True)
         if component.code is None:
             return build_loss(component.use, component.args)
         make, given = self._own("loss", component)
-        made = self._guarded("loss", component, own.own_loss)(make, given, objective.label)
-        loss: Callable[..., Tensor] = self._guarded("loss", component, made)
+        label = objective.label
+        called = f"{self._place('loss', label)}loss `{label}`"
+        made = self._guarded("loss", component, own.own_loss, label)(make, given, called)
+        loss: Callable[..., Tensor] = self._guarded("loss", component, made, label)
         return loss
 
     def weighted_loss(self, objective: Objective) -> Callable[..., Tensor]:
@@ -141,12 +147,14 @@ class Builder:
         """A metric: a function of all outputs and targets of a split."""
         component = objective.component
         if component.live is not None:
-            return own.own_metric(self.bound(component), {}, objective.label)
+            return own.own_metric(self.bound(component), {}, f"metric `{objective.label}`")
         if component.code is None:
             return METRICS[component.use]
         make, given = self._own("metric", component)
+        label = objective.label
+        called = f"{self._place('metric', label)}metric `{label}`"
         metric: Callable[..., float] = self._guarded(
-            "metric", component, own.own_metric(make, given, objective.label)
+            "metric", component, own.own_metric(make, given, called), label
         )
         return metric
 
@@ -188,10 +196,15 @@ class Builder:
         code = self._admitted[key]
         return self._made[key], own.arguments(code.source, code.signature, component.args)
 
+    def _place(self, kind: Kind, label: str) -> str:
+        place = self._places.get((kind, label))
+        return "" if place is None else f"{place}: "
+
     def _guarded(
-        self, kind: Kind, component: Component, function: Callable[..., Any]
+        self, kind: Kind, component: Component, function: Callable[..., Any], label: str = ""
     ) -> Callable[..., Any]:
         """`function`, whose exceptions name the line of the user's code that they come from."""
+        written = self._place(kind, label)
         source = self._admitted[_key(kind, component)].source
 
         def call(*arguments: Any, **given: Any) -> Any:
@@ -202,7 +215,8 @@ class Builder:
             except Exception as error:
                 place = place_of(error, source)
                 message = f"{place}: {type(error).__name__}: {error}"
-                raise RunError(f"{kind} `{component.use}` failed, {message}") from error
+                message = f"{written}{kind} `{component.use}` failed, {message}"
+                raise RunError(message) from error
 
         return call
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from specplan.errors import DataError
+from specplan.plan.reads import measured_parts
 from specplan.spec.diagnostics import Diagnostic, Origin
 
 if TYPE_CHECKING:
     from typing import Literal
 
+    from specplan.components import Kind
     from specplan.plan.model import Compiled
 
 UNKNOWN = Origin(file=None, path=("(plan)",))
@@ -38,6 +40,20 @@ def warning(
     severity: Literal["warning"] = "warning"
     origin = _origin(pointer, compiled) or UNKNOWN
     return Diagnostic(code=code, message=message, origin=origin, severity=severity, hint=hint)
+
+
+def written_at(compiled: Compiled) -> dict[tuple[Kind, str], str]:
+    """Where the spec has models, losses and metrics, by kind and label, as far as a file is known."""
+    places: dict[tuple[Kind, str], Origin | None] = {
+        ("model", label): compiled.origins.get(f"/graph/nodes/{label}")
+        for label in compiled.plan.graph.nodes
+    }
+    for pointer, part in measured_parts(compiled.plan.phases):
+        for index, loss in enumerate(part.losses):
+            places["loss", loss.label] = compiled.origins.get(f"{pointer}/losses/{index}")
+        for index, metric in enumerate(part.metrics):
+            places["metric", metric.label] = compiled.origins.get(f"{pointer}/metrics/{index}")
+    return {key: str(place) for key, place in places.items() if place is not None and place.file}
 
 
 def _origin(pointer: str | None, compiled: Compiled) -> Origin | None:

@@ -23,7 +23,7 @@ from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import check_clean, git_state
 from specplan.run.hooks import Hooks, PhaseHooks, Subjects, entered, joined_inside, left
 from specplan.run.interruption import interruptible
-from specplan.run.located import located
+from specplan.run.located import located, written_at
 from specplan.run.numerics import in_force, seeded
 from specplan.run.outcome import Outcome
 from specplan.run.rows import check_rows
@@ -166,7 +166,7 @@ def execute(
     if plan.graph.nodes:
         from specplan.run.builder import Builder
 
-        live.builder = Builder(admitted, compiled.live)
+        live.builder = Builder(admitted, compiled.live, written_at(compiled))
     with (
         prepared(compiled, trust=trust) as calls,
         in_force(plan.numerics),

@@ -55,10 +55,18 @@ def missing_keys(fault: Fault, misspelt: set[tuple[Path, str | None]]) -> Iterat
     missing = [
         key
         for key in fault.expected
-        if key not in fault.value
-        and (fault.path, key) not in misspelt
-        and not any(key in nested for nested in _nested(fault.value, fault.schema))
+        if key not in fault.value and (fault.path, key) not in misspelt
     ]
+    around = [
+        key
+        for key, nested in _nested(fault.value, fault.schema).items()
+        if nested.keys() & set(missing)
+    ]
+    if around:
+        if fault.schema.get("additionalProperties") is not False:
+            # Which keys there may be depends on one that is missing, so nothing else speaks of them.
+            yield _unknown_around(fault, around[0])
+        missing = [key for key in missing if not any(key in fault.value[name] for name in around)]
     if not missing:
         return
     title = fault.schema.get("title", "mapping")
@@ -75,6 +83,15 @@ def missing_keys(fault: Fault, misspelt: set[tuple[Path, str | None]]) -> Iterat
     )
 
 
+def _unknown_around(fault: Fault, key: str) -> Diagnostic:
+    return fault.diagnostic(
+        "SP201",
+        f"unknown key `{key}` in {with_article(fault.schema.get('title', 'mapping'))}",
+        origin=fault.document.origin((*fault.path, key), key=True),
+        hint=f"write {quoted(fault.value[key])} without `{key}` around",
+    )
+
+
 def _meant_as(fault: Fault, missing: list[str]) -> Iterator[tuple[str, str]]:
     """Keys that may be meant as a missing one, where unknown keys are not reported by themselves."""
     for key in fault.value:
@@ -83,6 +100,8 @@ def _meant_as(fault: Fault, missing: list[str]) -> Iterator[tuple[str, str]]:
         name, colon, rest = key.partition(":")
         if colon and rest and name in missing and fault.value[key] is None:
             yield key, _with_space(key)
+        elif "use" in missing and fault.value[key] in _known_names(fault):
+            yield key, Suggestion(f"write `use: {fault.value[key]}`", text="use", replaces=key)
         elif (meant := closest(key, missing)) is not None:
             words = f"`{key}` may be meant as `{meant}`"
             yield key, Suggestion(words, text=meant, replaces=key)
@@ -123,12 +142,18 @@ def _use_for(fault: Fault) -> str | None:
     return f"`use` is one of {quoted(fitting)}" if fitting else None
 
 
-def _nested(value: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _known_names(fault: Fault) -> list[str]:
+    return list(COMPONENTS.get(fault.kind or "", {}))  # type: ignore[call-overload]  # kinds are literals
+
+
+def _nested(value: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Mappings under keys of their own whose keys belong beside those, as `with: {lr: 0.1}`."""
     known = schema.get("properties", {})
-    for key, item in value.items():
-        if key not in known and isinstance(item, dict) and item and item.keys() <= known.keys():
-            yield item
+    return {
+        key: item
+        for key, item in value.items()
+        if key not in known and isinstance(item, dict) and item and item.keys() <= known.keys()
+    }
 
 
 def unknown_keys(fault: Fault) -> Iterator[Diagnostic]:
@@ -156,7 +181,7 @@ def _meaning_of_key(fault: Fault, key: str) -> str | None:
     value = fault.value[key]
     if value is None and key.partition(":")[2]:
         return _with_space(key)
-    if value in _nested(fault.value, fault.schema):
+    if key in _nested(fault.value, fault.schema):
         if fault.component is not None:
             component = {"use": fault.component, **value}
             return f"arguments stand beside `use`: write `{fault.written(component)}`"

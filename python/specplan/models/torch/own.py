@@ -64,13 +64,16 @@ def arguments(source: Source, signature: Signature, args: Mapping[str, Any]) -> 
 def own_loss(
     make: Make, given: Mapping[str, Any], name: str, *, averages: bool = False
 ) -> Callable[..., Tensor]:
-    """The loss; what it returns is checked to be one number, or its mean taken where it `averages`."""
+    """The loss; what it returns is checked to be one number, or its mean taken where it `averages`.
+
+    `name` is what errors call it.
+    """
     function = make(**given) if isinstance(make, type) else partial(make, **given)
 
     def loss(*values: Tensor) -> Tensor:
         value = function(*values)
         if not isinstance(value, Tensor) or (value.shape != () and not averages):
-            raise RunError(f"loss `{name}` returned {described(value)}, not a tensor of shape ()")
+            raise RunError(f"{name} returned {described(value)}, not a tensor of shape ()")
         return value if value.ndim == 0 else value.mean()
 
     return loss
@@ -85,13 +88,13 @@ def own_metric(
     def metric(outputs: NDArray[Any], targets: NDArray[Any]) -> float:
         value = function(outputs, targets)
         if isinstance(value, bool) or np.ndim(value) != 0 or not np.isreal(value):
-            raise RunError(f"metric `{name}` returned {described(value)}, not a number")
+            raise RunError(f"{name} returned {described(value)}, not a number")
         return float(value)
 
     return metric
 
 
-def rows_of(shape: Shape, label: str) -> Callable[[Any, int], None]:
+def rows_of(shape: Shape, name: str) -> Callable[[Any, int], None]:
     """A check that a model gives one float32 row of `shape` for each row that it reads."""
 
     def check(outputs: Any, rows: int) -> None:
@@ -99,7 +102,7 @@ def rows_of(shape: Shape, label: str) -> Callable[[Any, int], None]:
         if not right or outputs.dtype is not torch.float32:
             wanted = (rows, *shape)
             raise RunError(
-                f"node `{label}` gave {described(outputs)} for {rows} rows, "
+                f"{name} gave {described(outputs)} for {rows} rows, "
                 f"the plan says float32 of shape {wanted}"
             )
 

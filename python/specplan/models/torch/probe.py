@@ -1,4 +1,4 @@
-"""The child process of `specplan.code.probe`: builds models of the user and runs them on a few rows."""
+"""The child process of `specplan.code.probe`: builds code of the user and runs it on a few rows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from specplan.code.load import place_of
-from specplan.code.probe import Failed, Gave, Job, failed
+from specplan.code.probe import Failed, Gave, Job, Judged, Judgement, Values, failed
 from specplan.code.signature import signature
 from specplan.code.source import Source, find
 from specplan.components.reference import parse
-from specplan.errors import CodeError
+from specplan.errors import CodeError, RunError
 from specplan.models.torch import own
 
-_JOB = msgspec.json.Decoder(Job)
+_JOB: msgspec.json.Decoder[Job | Judgement] = msgspec.json.Decoder(Job | Judgement)
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         os.write(answers, msgspec.json.encode(_answer(_JOB.decode(line))) + b"\n")
 
 
-def _answer(job: Job) -> Gave | Failed:
+def _answer(job: Job | Judgement) -> Gave | Judged | Failed:
     reference = parse(job.use)
     assert reference is not None
     try:
@@ -44,10 +44,12 @@ def _answer(job: Job) -> Gave | Failed:
         )
         if source.digest != job.digest:
             return failed(reference.name, "changed while it was compiled")
-        declared = signature(source, "model")
-        given = own.arguments(source, declared, job.args)
-        make = own.imported(source, "model")
+        kind = "model" if isinstance(job, Job) else job.kind
+        given = own.arguments(source, signature(source, kind), job.args)
+        make = own.imported(source, kind)
         torch.manual_seed(0)
+        if isinstance(job, Judgement):
+            return _judged(source, make, given, job)
         return _tried(source, make, given, job.input_shape)
     except CodeError as error:
         return Failed(code=error.code, message=error.message)
@@ -74,6 +76,41 @@ def _tried(
     if len(shapes) > 1:
         return failed(name, f"gives rows of different shapes: {sorted(shapes)}")
     return Gave(shape=shapes.pop(), parameters=sum(each.numel() for each in module.parameters()))
+
+
+def _judged(
+    source: Source, make: own.Make, given: dict[str, Any], job: Judgement
+) -> Judged | Failed:
+    name = source.reference.name
+    called = f"`{name}`"
+    try:
+        for rows in (2, 3):
+            values = [_some(each, rows) for each in job.values]
+            if job.kind == "metric":
+                own.own_metric(make, given, called)(*(each.numpy() for each in values))
+                continue
+            loss = own.own_loss(make, given, called)(*values)
+            if any(each.gradient for each in job.values) and not loss.requires_grad:
+                return failed(
+                    name, "gives a number without a gradient, so nothing can learn from it"
+                )
+    except RunError as error:
+        return Failed(code="SP604", message=str(error))
+    except CodeError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- whatever the code raises is the answer
+        place = f"{place_of(error, source)}: {type(error).__name__}: {error}"
+        shapes = " and ".join(f"{each.dtype} {(rows, *each.shape)}" for each in job.values)
+        return failed(name, f"failed with {shapes}, {place}")
+    return Judged()
+
+
+def _some(values: Values, rows: int) -> Tensor:
+    """Values that most losses take: classes are 0, numbers are between 0 and 1."""
+    shape, dtype = (rows, *values.shape), getattr(torch, values.dtype)
+    if not dtype.is_floating_point:
+        return torch.zeros(shape, dtype=dtype)
+    return torch.rand(shape, dtype=dtype, requires_grad=values.gradient)
 
 
 @torch.no_grad()

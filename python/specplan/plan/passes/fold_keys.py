@@ -66,6 +66,12 @@ def fold_keys(
         context.error("SP510", message, stratum_place, also=also, hint=hint)
         return None
     path = group_place if groups else stratum_place
+    if folds.ordered and (groups or strata):
+        said = "group_by" if groups else "stratify_by"
+        hint = None if path[: len(place)] == place else f"`{said}: []` here does without it"
+        message = f"`ordered` folds are cut by the order of rows, not by `{said}`"
+        context.error("SP510", message, (*place, "ordered"), hint=hint, also=[(path, "said here")])
+        return None
     if path[0] != "data" and not _are_keys(context, feature_set, groups or strata, path):
         return None
     return FoldKeys(group_by=tuple(groups), stratify_by=tuple(strata), path=path)

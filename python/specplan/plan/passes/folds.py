@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.components.repetition import Folds
-from specplan.data.folds import fold_size
+from specplan.data.folds import part_sizes
 from specplan.data.scaler_faults import LEARNING
 from specplan.plan.model import Fold, Split
 from specplan.plan.passes.fold_keys import fold_keys, keyed_sizes, too_few
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Path
 
 Sizes = dict[str, int | None]
+# Rows to learn from, and rows to measure.
+PartSizes = tuple[int | None, int | None]
+_UNKNOWN: PartSizes = (None, None)
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +35,8 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
         path: of the pass; None where a fault keeps the fold out of the plan.
         pooled: splits outside that share rows with the part that is left out.
         names: of the two parts.
+        group: path of the group that is run for the folds.
+        ordered: whether `train` is what comes before.
     """
 
     feature_set: str
@@ -39,6 +44,8 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     sizes: Sizes
     pooled: frozenset[str]
     names: tuple[str, str]
+    group: str
+    ordered: bool
 
 
 class Cutter:
@@ -67,36 +74,32 @@ class Cutter:
             written = "val" if folds.train == Folds().train else "train"
             self._context.error("SP304", message, (*place, written))
             return None
-        if feature_set is None or not self._may_shuffle(feature_set, place):
+        if feature_set is None:
+            return None
+        outer = around.get(feature_set)
+        if not self._keeps_order(folds, feature_set, outer, place):
             return None
         keys = fold_keys(self._context, self._data[feature_set], folds, place)
         if keys is None:
             return None
         self.places[group] = place
-        outer = around.get(feature_set)
         sizes = outer.sizes if outer is not None else self._data[feature_set].splits
         of = self._pooled(folds, place, feature_set, sizes, outer)
         self.pooled[feature_set].update(of or (None,))
         rows = self._rows(feature_set, of, sizes)
         fold = None
-        parts: list[int | None] = [None] * folds.n
+        parts: list[PartSizes] = [_UNKNOWN] * folds.n
         if rows is not None and of is not None:
-            fold = Fold(
-                n=folds.n,
-                index=0,
+            fold = _uncut(folds, keys, of, rows)
+            fold = msgspec.structs.replace(
+                fold,
                 seed=self._seed(folds, feature_set, group),
-                of=of,
                 within=outer.path if outer is not None else None,
-                train=Split(name=folds.train, rows=rows),
-                val=Split(name=folds.val, rows=0),
-                group_by=keys.group_by,
-                stratify_by=keys.stratify_by,
             )
             parts = self._sizes(fold, keys, feature_set, place)
         pooled = frozenset(of or ()) | (outer.pooled if outer is not None else frozenset())
         cuts = []
-        for index, size in enumerate(parts):
-            left = None if rows is None or size is None else rows - size
+        for index, (left, size) in enumerate(parts):
             path = f"{group}.fold_{index}"
             if fold is not None and left is not None and size is not None:
                 self.folds[feature_set][path] = msgspec.structs.replace(
@@ -112,6 +115,8 @@ class Cutter:
                     sizes={**sizes, folds.train: left, folds.val: size},
                     pooled=pooled - {folds.train, folds.val},
                     names=(folds.train, folds.val),
+                    group=group,
+                    ordered=folds.ordered,
                 )
             )
         if of is not None:
@@ -134,30 +139,42 @@ class Cutter:
                 "SP516", message, where, hint=hint, also=[(place, "folds cut here")]
             )
 
-    def _may_shuffle(self, feature_set: str, place: Path) -> bool:
-        """Whether the splitter leaves the order of the rows open, as folds do."""
-        written = self._context.spec.data[feature_set].splits or {}
-        if written.get("use") != "ordered":
+    def _keeps_order(self, folds: Folds, feature_set: str, outer: Cut | None, place: Path) -> bool:
+        """Whether folds leave rows in the order that something else gives them, and ask for no other."""
+        if folds.ordered:
+            if folds.seed is None:
+                return True
+            message = "`seed` is that of a shuffle, and `ordered` folds have none"
+            self._context.error("SP718", message, (*place, "seed"), hint="remove `seed`")
+            return False
+        splitter = self._context.spec.data[feature_set].splits or {}
+        if splitter.get("use") == "ordered":
+            said: Path = ("data", feature_set, "splits", "use")
+        elif outer is not None and outer.ordered:
+            said = (*self.places[outer.group], "ordered")
+        else:
             return True
         message = f"the rows of {feature_set} are in an order that folds do not keep"
-        place_of = ("data", feature_set, "splits", "use")
-        hint = "measure with several phases on splits of a column instead: `{use: column, ...}`"
-        self._context.error("SP718", message, place, hint=hint, also=[(place_of, "said here")])
+        hint = "`ordered: true` here lets each fold learn from what comes before it"
+        self._context.error("SP718", message, place, hint=hint, also=[(said, "said here")])
         return False
 
-    def _sizes(self, fold: Fold, keys: FoldKeys, feature_set: str, place: Path) -> list[int | None]:
-        """Rows of each part; None where they cannot be known, or there are too few."""
+    def _sizes(self, fold: Fold, keys: FoldKeys, feature_set: str, place: Path) -> list[PartSizes]:
+        """Rows of each part; unknown where they cannot be known, or there are too few."""
         rows = fold.train.rows
-        if fold.n > rows:
-            too_few(self._context, fold.n, f"{rows} rows", rows, place)
+        if fold.n + fold.ordered > rows:
+            only = ", of which no fold measures the first" if fold.ordered else ""
+            too_few(self._context, fold.n, f"{rows} rows{only}", rows - fold.ordered, place)
         elif not keys.columns:
-            return [fold_size(rows, fold.n, index) for index in range(fold.n)]
+            return [
+                part_sizes(rows, fold.n, index, ordered=fold.ordered) for index in range(fold.n)
+            ]
         else:
             known = self._data[feature_set]
             sizes = keyed_sizes(self._context, known, fold, keys, self.folds[feature_set], place)
             if sizes is not None:
-                return sizes
-        return [None] * fold.n
+                return [(None if size is None else rows - size, size) for size in sizes]
+        return [_UNKNOWN] * fold.n
 
     def _feature_set(self, folds: Folds, place: Path) -> str | None:
         if folds.data is None and len(self._data) == 1:
@@ -228,8 +245,23 @@ class Cutter:
         return total
 
     def _seed(self, folds: Folds, feature_set: str, group: str) -> int | None:
-        if not folds.shuffle:
+        if folds.ordered or not folds.shuffle:
             return None
         if folds.seed is not None:
             return folds.seed
         return written_seed_of(self._context.spec.run.seed, f"split/{feature_set}/{group}")
+
+
+def _uncut(folds: Folds, keys: FoldKeys, of: tuple[str, ...], rows: int) -> Fold:
+    return Fold(
+        n=folds.n,
+        index=0,
+        seed=None,
+        of=of,
+        within=None,
+        train=Split(name=folds.train, rows=rows),
+        val=Split(name=folds.val, rows=0),
+        group_by=keys.group_by,
+        stratify_by=keys.stratify_by,
+        ordered=folds.ordered,
+    )

@@ -151,12 +151,14 @@ class _Checker:
             arguments = (*arguments, further[1]) if arguments and further else None
         return None if arguments is None else self._objective(weight, arguments)
 
-    def _objective(self, weight: float, arguments: tuple[Argument, ...]) -> Objective:
+    def _objective(self, weight: float, arguments: tuple[Argument, ...]) -> Objective | None:
         assert self.component is not None
         arguments = tuple(
             msgspec.structs.replace(argument, role=role)
             for argument, role in zip(arguments, self.roles, strict=True)
         )
+        if isinstance(self.component, OwnCode) and self._fails(self.component, arguments):
+            return None
         return Objective(
             label=self.label,
             component=as_plan(self.component),
@@ -164,6 +166,31 @@ class _Checker:
             arguments=arguments,
             weight=weight,
         )
+
+    def _fails(self, own: OwnCode, arguments: tuple[Argument, ...]) -> bool:
+        """Whether code of the user's gave no number when it was tried, where it may be."""
+        if self.context.code.imports != "always":
+            return False
+        # Few specs name code, and what reads it takes long to import.
+        from specplan.code.probe import Values
+        from specplan.plan.passes.own_code import judged
+
+        backends = {label: node.backend for label, node in self.wired.nodes.items()}
+        values = tuple(
+            Values(
+                dtype=argument.dtype,
+                shape=argument.shape,
+                gradient=argument.field == "outputs"
+                and self.path[0] == "losses"
+                and backends[argument.node] == "torch",
+            )
+            for argument in arguments
+        )
+        kind: Literal["loss", "metric"] = "loss" if self.path[0] == "losses" else "metric"
+        failed = judged(self.context, kind, own, values)
+        if failed is not None:
+            self.context.error(failed.code, f"{self.title}: {failed.message}", (*self.path, "use"))
+        return failed is not None
 
     def _error(self, code: str, message: str, *, key: str = "", hint: str | None = None) -> None:
         path = (*self.path, key) if key else self.path

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from specplan.code.probe import Judgement, Prober, is_known
 from specplan.code.signature import Parameter, Signature, check_use, signature
 from specplan.code.source import Source, find
 from specplan.code.trust import refusal
@@ -22,6 +23,7 @@ from specplan.spec.diagnostics import Label
 from specplan.spec.wording import did_you_mean, kind_of, quoted, shown
 
 if TYPE_CHECKING:
+    from specplan.code.probe import Failed, Values
     from specplan.components import Kind
     from specplan.plan.passes.context import Context
     from specplan.spec.diagnostics import Path
@@ -153,6 +155,28 @@ def _as_written(parameter: Parameter, value: Any) -> Any:
     except msgspec.ValidationError:
         typed = value  # a default may differ from its annotation, as in `size: int = None`
     return encode_floats(msgspec.to_builtins(typed))
+
+
+def to_run(context: Context, own: OwnCode) -> dict[str, Any]:
+    """What a child process has to know of the code that it runs."""
+    return {
+        "use": str(own.source.reference),
+        "folder": str(context.folder),
+        "pythonpath": tuple(map(str, context.pythonpath)) if own.source.roots else (),
+        "digest": own.source.digest,
+        "args": own.component.args,
+    }
+
+
+def judged(
+    context: Context, kind: Literal["loss", "metric"], own: OwnCode, values: tuple[Values, ...]
+) -> Failed | None:
+    """What keeps a loss or metric from giving a number; it is run where that is not known yet."""
+    job = Judgement(**to_run(context, own), kind=kind, values=values)
+    if is_known(job):
+        return None
+    context.prober = context.prober or Prober()
+    return context.prober.judge(job)
 
 
 def written_use(source: Source) -> str:

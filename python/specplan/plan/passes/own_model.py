@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.code.probe import Failed, Gave, Job, Prober, remembered
+from specplan.plan.passes.own_code import to_run
 from specplan.plan.passes.own_component import FILLED, OwnCode
 from specplan.plan.shapes import show
 
@@ -75,14 +76,8 @@ def own_model(
 def _gave(
     context: Context, model: OwnCode, component: Component, input_shape: Shape, *, needed: bool
 ) -> Gave | Failed | None:
-    job = Job(
-        use=str(model.source.reference),
-        folder=str(context.folder),
-        pythonpath=tuple(map(str, context.pythonpath)) if model.source.roots else (),
-        digest=model.source.digest,
-        args=component.args,
-        input_shape=input_shape,
-    )
+    model = msgspec.structs.replace(model, component=component)
+    job = Job(**to_run(context, model), input_shape=input_shape)
     known = remembered(job)
     runs = context.code.imports == "always" or (context.code.imports == "needed" and needed)
     if known is not None or not runs:

@@ -71,6 +71,7 @@ PUBLIC = """
     SpecError
     SpecplanError
     StoreError
+    TemporalCNN
     TorchModelWrapper
     TrainPhase
     TrainResults

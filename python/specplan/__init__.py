@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from specplan.models.sklearn.wrapper import ScikitModelWrapper as ScikitModelWrapper
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
+    from specplan.models.torch.sequential import TemporalCNN as TemporalCNN
     from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
     from specplan.models.wrap import wrap_model as wrap_model
     from specplan.objects.accelerator import Accelerator as Accelerator
@@ -150,6 +151,7 @@ _MODULES = {
     "SpecError": "errors",
     "SpecplanError": "errors",
     "StoreError": "errors",
+    "TemporalCNN": "models.torch.sequential",
     "TorchModelWrapper": "models.torch.wrapper",
     "TrainPhase": "objects.train_phase",
     "TrainResults": "objects.phase_results",
@@ -232,6 +234,7 @@ __all__ = [
     "SpecError",
     "SpecplanError",
     "StoreError",
+    "TemporalCNN",
     "TorchModelWrapper",
     "TrainPhase",
     "TrainResults",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 
 from specplan.components.sampler import Condition
-from specplan.spec.arguments import checked_list, written
+from specplan.spec.arguments import checked_int, checked_list, written
 from specplan.spec.wording import choices
 
 __all__ = [
@@ -156,140 +156,122 @@ class SimilarityCondition:
 ConditionsByColumn = Mapping[str, SimilarityCondition]
 
 
-class PairedSampler(Sampler):
-    """Pairs of rows: an `anchor`, and as `positive` a row that belongs to it.
+class RoleOptions(TypedDict, total=False):
+    """What all samplers of roles take by keyword.
+
+    Attributes:
+        batch_size: tuples in a batch, 1 by default; shuffle: whether they are shuffled.
+        max_samples_per_anchor: tuples with one anchor, at most; 3 by default.
+        choose_best_only: whether the rows that fit best are taken; otherwise any that fit.
+        drop_last, seed, reshuffle: as in SimpleSampler.
+        n_workers: is taken and changes nothing: rows are compared for all anchors at once.
+    """
+
+    batch_size: int
+    shuffle: bool
+    max_samples_per_anchor: int
+    choose_best_only: bool
+    drop_last: bool
+    seed: int | None
+    reshuffle: bool
+    n_workers: int | None
+
+
+_ROLE_DEFAULTS: Mapping[str, Any] = {
+    "batch_size": 1,
+    "shuffle": False,
+    "max_samples_per_anchor": 3,
+    "choose_best_only": False,
+    "drop_last": False,
+    "seed": None,
+    "reshuffle": True,
+}
+
+
+class RoleSampler(Sampler):
+    """What samplers have in common whose batches are tuples of rows; make one of its subclasses.
 
     A node of the phase is computed once for each role, and losses read `outputs.anchor` or
-    `targets.positive`. The pairs are drawn once for a phase, by `numpy.random.default_rng(seed)`.
+    `targets.positive`. The tuples are drawn once for a phase, by `numpy.random.default_rng(seed)`.
+    """
+
+    def __init__(self, use: str, conditions: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        options = dict(options)
+        workers = options.pop("n_workers", None)
+        if workers is not None:
+            checked_int("n_workers", workers, least=1)
+        super().__init__(use, {**conditions, **_ROLE_DEFAULTS, **options})
+
+
+class PairedSampler(RoleSampler):
+    """Pairs of rows: an `anchor`, and as `positive` a row that belongs to it.
 
     Args:
         conditions: by column, when a row belongs to the anchor; all have to hold.
-        batch_size: pairs in a batch; shuffle: whether they are shuffled.
-        max_samples_per_anchor: pairs with one anchor, at most.
-        choose_best_only: whether the rows that fit best are taken; otherwise any that fit.
-        drop_last, seed, reshuffle: as in SimpleSampler.
+        options: see `RoleOptions`.
 
     Raises:
-        TypeError: a condition is no SimilarityCondition.
+        TypeError: a condition is no SimilarityCondition, or there is no such option.
+        ValueError: an argument has a value that is not allowed.
+    """
+
+    def __init__(self, conditions: ConditionsByColumn, **options: Unpack[RoleOptions]) -> None:
+        super().__init__("paired", {"conditions": _conditions("conditions", conditions)}, options)
+
+
+class TripletSampler(RoleSampler):
+    """Triplets of rows: an `anchor`, a `positive` row that belongs to it, and a `negative` one.
+
+    No triplet has a row twice.
+
+    Args:
+        pos_conditions: by column, when a row can be the positive one.
+        neg_conditions: by column, when a row can be the negative one.
+        options: see `RoleOptions`.
+
+    Raises:
+        TypeError: a condition is no SimilarityCondition, or there is no such option.
         ValueError: an argument has a value that is not allowed.
     """
 
     def __init__(
         self,
-        conditions: ConditionsByColumn,
-        *,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        max_samples_per_anchor: int = 3,
-        choose_best_only: bool = False,
-        drop_last: bool = False,
-        seed: int | None = None,
-        reshuffle: bool = True,
-    ) -> None:
-        super().__init__(
-            "paired",
-            {
-                "conditions": _conditions("conditions", conditions),
-                "batch_size": batch_size,
-                "shuffle": shuffle,
-                "max_samples_per_anchor": max_samples_per_anchor,
-                "choose_best_only": choose_best_only,
-                "drop_last": drop_last,
-                "seed": seed,
-                "reshuffle": reshuffle,
-            },
-        )
-
-
-class TripletSampler(Sampler):
-    """Triplets of rows: an `anchor`, a `positive` row that belongs to it, and a `negative` one.
-
-    Everything else is as in PairedSampler. No triplet has a row twice.
-
-    Args:
-        pos_conditions: by column, when a row can be the positive one.
-        neg_conditions: by column, when a row can be the negative one.
-        batch_size, shuffle, max_samples_per_anchor, choose_best_only, drop_last, seed, reshuffle: as in
-            PairedSampler.
-
-    Raises:
-        TypeError: a condition is no SimilarityCondition.
-        ValueError: an argument has a value that is not allowed.
-    """
-
-    def __init__(  # noqa: PLR0913 -- as documented
-        self,
         pos_conditions: ConditionsByColumn,
         neg_conditions: ConditionsByColumn,
-        *,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        max_samples_per_anchor: int = 3,
-        choose_best_only: bool = False,
-        drop_last: bool = False,
-        seed: int | None = None,
-        reshuffle: bool = True,
+        **options: Unpack[RoleOptions],
     ) -> None:
-        super().__init__(
-            "triplet",
-            {
-                "pos_conditions": _conditions("pos_conditions", pos_conditions),
-                "neg_conditions": _conditions("neg_conditions", neg_conditions),
-                "batch_size": batch_size,
-                "shuffle": shuffle,
-                "max_samples_per_anchor": max_samples_per_anchor,
-                "choose_best_only": choose_best_only,
-                "drop_last": drop_last,
-                "seed": seed,
-                "reshuffle": reshuffle,
-            },
-        )
+        conditions = {
+            "pos_conditions": _conditions("pos_conditions", pos_conditions),
+            "neg_conditions": _conditions("neg_conditions", neg_conditions),
+        }
+        super().__init__("triplet", conditions, options)
 
 
-class NSampler(Sampler):
+class NSampler(RoleSampler):
     """Tuples of rows: an `anchor`, and one row for each role that the mapping names.
 
     Args:
         condition_mapping: for each role, by column, when a row can have it.
-        batch_size, shuffle, max_samples_per_anchor, choose_best_only, drop_last, seed, reshuffle: as in
-            PairedSampler.
+        options: see `RoleOptions`.
 
     Raises:
-        TypeError: a condition is no SimilarityCondition.
+        TypeError: a condition is no SimilarityCondition, or there is no such option.
         ValueError: an argument has a value that is not allowed, or a role is called `anchor`.
     """
 
     def __init__(
         self,
         condition_mapping: Mapping[str, ConditionsByColumn],
-        *,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        max_samples_per_anchor: int = 3,
-        choose_best_only: bool = False,
-        drop_last: bool = False,
-        seed: int | None = None,
-        reshuffle: bool = True,
+        **options: Unpack[RoleOptions],
     ) -> None:
         if not isinstance(condition_mapping, Mapping):
             found = type(condition_mapping).__name__
             raise TypeError(f"condition_mapping is a mapping of roles to conditions, not {found}")
-        super().__init__(
-            "roles",
-            {
-                "condition_mapping": {
-                    role: _conditions(f"condition_mapping[{role!r}]", conditions)
-                    for role, conditions in condition_mapping.items()
-                },
-                "batch_size": batch_size,
-                "shuffle": shuffle,
-                "max_samples_per_anchor": max_samples_per_anchor,
-                "choose_best_only": choose_best_only,
-                "drop_last": drop_last,
-                "seed": seed,
-                "reshuffle": reshuffle,
-            },
-        )
+        conditions = {
+            role: _conditions(f"condition_mapping[{role!r}]", each)
+            for role, each in condition_mapping.items()
+        }
+        super().__init__("roles", {"condition_mapping": conditions}, options)
 
 
 SAMPLERS: Mapping[str, type[Sampler]] = {

@@ -51,8 +51,33 @@ def test_a_block_can_forget_what_is_registered_in_it() -> None:
     assert [each.label for each in other.ctx.members(FeatureSet)] == ["U"]
 
 
-def test_a_policy_is_one_of_three() -> None:
-    message = "^registration_policy 'keep' is unknown; it is one of `raise`, `overwrite`, `rename`$"
+def test_a_policy_can_hold_for_a_block() -> None:
+    context = Experiment("exp").ctx
+    first = feature_set()
+    with context.use_policy("overwrite_warn"), pytest.warns(UserWarning, match="`S` .* replaced"):
+        second = feature_set()
+    with context.dont_register():
+        assert feature_set().label == "S"
+    assert context.members(FeatureSet) == [second]
+    assert second is not first
+    with pytest.raises(ValueError, match="^`S` is already"):
+        feature_set()
+
+
+def test_the_environment_can_say_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECPLAN_REGISTRATION_POLICY", "rename")
+    assert Experiment("exp").ctx.registration_policy == "rename"
+    assert Experiment("exp", registration_policy="error").ctx.registration_policy == "raise"
+    monkeypatch.setenv("SPECPLAN_REGISTRATION_POLICY", "keep")
+    with pytest.raises(ValueError, match="^registration_policy 'keep' is unknown"):
+        Experiment("exp")
+
+
+def test_a_policy_is_one_of_those_that_there_are() -> None:
+    message = (
+        "^registration_policy 'keep' is unknown; it is one of `raise`, `overwrite`, "
+        "`overwrite_warn`, `rename`, `no_register`$"
+    )
     with pytest.raises(ValueError, match=message):
         Experiment("exp", registration_policy="keep")
 

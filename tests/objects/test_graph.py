@@ -21,6 +21,7 @@ from specplan import (
     SequentialMLP,
     SimpleSampler,
     SpecError,
+    TemporalCNN,
     TrainPhase,
 )
 from tests.objects.parts import Parts, mse, sensor_data
@@ -48,9 +49,46 @@ def test_a_model_made_for_other_rows_is_refused() -> None:
         ModelGraph(nodes=[node]).build()
 
 
+def test_axes_of_one_element_do_not_make_other_rows() -> None:
+    Experiment("exp")
+    model = SequentialMLP(input_shape=(1, 4), output_shape=(1, 1))
+    ModelGraph(nodes=[ModelNode("MLP", model, sensor_data().reference())]).build()
+    assert (model.input_shape, model.output_shape) == ((1, 4), (1, 1))
+    assert repr(model).startswith(
+        "SequentialMLP(input_shape=(1, 4), output_shape=(1, 1), n_layers=2,"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (SequentialCNN(), (1,)),
+        (SequentialCNN(hidden_dim=3, flatten_output=False), (3, 4)),
+        (TemporalCNN(), (1,)),
+        (TemporalCNN(hidden_dim=3, flatten_output=False), (3, 4)),
+    ],
+    ids=["cnn", "cnn-features", "temporal", "temporal-features"],
+)
+def test_a_column_of_one_axis_is_one_channel(
+    model: SequentialCNN | TemporalCNN, shape: tuple[int, ...]
+) -> None:
+    Experiment("exp")
+    node = ModelNode("CNN", model, sensor_data().reference())
+    ModelGraph(nodes=[node]).build()
+    assert model.output_shape == node.output_shape == shape
+
+
+def test_features_have_the_shape_that_they_have() -> None:
+    Experiment("exp")
+    model = SequentialCNN(output_shape=(7,), flatten_output=False)
+    graph = ModelGraph(nodes=[ModelNode("CNN", model, sensor_data().reference())])
+    with pytest.raises(SpecError, match=r"gives rows of shape \(16, 4\), not \(7,\)"):
+        graph.build()
+
+
 def test_shapes_that_do_not_fit_are_reported_by_the_compiler() -> None:
     Experiment("exp")
-    node = ModelNode("CNN", SequentialCNN(), sensor_data().reference())
+    node = ModelNode("CNN", SequentialCNN(kernel_size=9), sensor_data().reference())
     with pytest.raises(SpecError, match=r"^graph.nodes.CNN.input: error"):
         ModelGraph(nodes=[node]).build()
 
@@ -90,7 +128,10 @@ def test_a_node_that_is_not_in_the_graph_is_named() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("mlp", "^model is a SequentialMLP, a SequentialCNN, a torch module or a scikit-learn "),
+        (
+            "mlp",
+            "^model is a SequentialMLP, SequentialCNN or TemporalCNN, a torch module or a scikit-learn ",
+        ),
     ],
 )
 def test_other_models_are_refused(model: object, message: str) -> None:

@@ -60,6 +60,11 @@ def test_entries_are_found_by_position_and_label(outer: PhaseGroup) -> None:
             "0 of `outer` is a TrainPhase, not an EvalPhase",
         ),
         (
+            lambda g: g.get_fit_phase(0),
+            TypeError,
+            "0 of `outer` is a TrainPhase, not a FitPhase",
+        ),
+        (
             lambda g: g.get_group("two"),
             ValueError,
             "'two' of `outer` is an EvalPhase, not a PhaseGroup",
@@ -141,3 +146,6 @@ def test_phases_are_made_and_added_in_one_call(parts: Parts) -> None:
     for number, add in enumerate((group.add_eval_phase, group.add_eval, group.add_evaluation)):
         assert add(label=f"eval{number}", input_sources=[evaluation], losses=[parts.loss]) is group
         assert group.get_eval_phase(f"eval{number}").split == "test"
+    for number, add in enumerate((group.add_fit_phase, group.add_fit)):
+        assert add(f"fit{number}", input_sources=[evaluation]) is group
+        assert group.get_fit_phase(f"fit{number}").freeze_after_fit

@@ -201,7 +201,7 @@ def test_a_role_needs_a_sampler_that_gives_it() -> None:
     [
         SimpleSampler(8, group_by="cell"),
         SimpleSampler(8, stratify_by=["cell"], strict_stratification=False),
-        PairedSampler({"cell": SIMILAR}),
+        PairedSampler({"cell": SIMILAR}, n_workers=4),
         triplets(choose_best_only=True),
         NSampler({"near": {"cell": SIMILAR}, "far": {"cell": OTHER, "x": OTHER}}),
     ],
@@ -232,6 +232,16 @@ def test_a_sampler_is_what_its_spec_says(sampler: Any) -> None:
             lambda: PairedSampler({"cell": "similar"}),  # type: ignore[dict-item]
             TypeError,
             "conditions: a condition is a SimilarityCondition, not str",
+        ),
+        (
+            lambda: PairedSampler({"cell": SIMILAR}, batchsize=3),  # type: ignore[call-arg]
+            TypeError,
+            "sampler `paired` has no argument `batchsize`",
+        ),
+        (
+            lambda: PairedSampler({"cell": SIMILAR}, n_workers=0),
+            ValueError,
+            "n_workers is at least 1, not 0",
         ),
         (lambda: PairedSampler({}), ValueError, "sampler `paired`: `conditions`"),
         (

@@ -95,9 +95,15 @@ def convolutions() -> Compiled:
     nodes = {
         "Net": node("cnn", "S.series", "target", stride=2, hidden_dim=5, dropout=0.2),
         "Classes": node("cnn", "S.image", "kind", output_shape=[3], pooling=2, kernel_size=2),
+        "Features": node("cnn", "S.curve", flatten_output=False),
+        "Late": node("temporal_cnn", "Features", "target", n_layers=3, dropout=0.1),
     }
-    losses = {"mse": MSE, "ce": {"use": "cross_entropy", "node": "Classes", "weight": 0.5}}
-    return compiled_of(nodes, losses, train(["mse", "ce"], record="last"), TEST)
+    losses = {
+        "mse": MSE,
+        "ce": {"use": "cross_entropy", "node": "Classes", "weight": 0.5},
+        "late": {"use": "mse", "node": "Late"},
+    }
+    return compiled_of(nodes, losses, train(["mse", "ce", "late"], record="last"), TEST)
 
 
 def several() -> Compiled:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from specplan.components.model import Cnn, Mlp
+from specplan.components.model import Cnn, Mlp, TemporalCnn
 from specplan.plan.dtypes import NUMBERS, common_dtype, item_size
 from specplan.plan.shapes import (
     ShapeError,
@@ -59,6 +59,13 @@ def test_cnn(row: tuple[int, ...], model: Cnn) -> None:
     assert cnn_features(model, row) == shape
     head = nn.Linear(int(np.prod(shape)), 4)
     assert cnn_parameters(model, row, (4,)) == parameters(features) + parameters(head)
+
+
+def test_rows_that_a_cnn_cannot_read() -> None:
+    with pytest.raises(ShapeError, match=r"^cnn reads rows of .*, not \(2, 3, 4, 5\)$"):
+        cnn_features(Cnn(), (2, 3, 4, 5))
+    with pytest.raises(ShapeError, match=r"^temporal_cnn reads rows of .*, not \(1, 8, 8\)$"):
+        cnn_features(TemporalCnn(), (1, 8, 8))
 
 
 def test_cnn_names_the_layer_that_leaves_nothing() -> None:

@@ -90,7 +90,7 @@ FAULTS: dict[str, Callable[[dict[str, Any]], object]] = {
         lambda v: _node(v, "Fuse")["component"]["args"].update(axis=9)
     ),
     "graph.nodes.Classes: cnn reads rows of shape (channels, length) or (channels, height, width), "
-    "not (64,)": lambda v: _node(v, "Classes")["inputs"][0].update(shape=[64]),
+    "not (2, 2, 4, 4)": lambda v: _node(v, "Classes")["inputs"][0].update(shape=[2, 2, 4, 4]),
     "graph.nodes.Scaled names the unknown estimator `os:system`": lambda v: _node(v, "Scaled")[
         "component"
     ].update(use="os:system"),

@@ -147,7 +147,7 @@ ONE_FAULT: dict[str, Edits] = {
     "SP514_not_finite": (("targets: [soh,", "targets: [unclear, soh,"), ("target: Cells.soh\n    C", "target: Cells.unclear\n    C")),
     "SP601_concat": (("input: [Enc, Scaled]", "input: [Enc, Cells.image]"),),
     "SP601_columns": (("input: [Cells.curve, Cells.temperature]", "input: Cells.features"),),
-    "SP602_cnn_of_vectors": (("input: Cells.image", "input: Cells.curve"),),
+    "SP602_cnn_of_numbers": (("input: Cells.image", "input: Cells.soh"),),
     "SP602_pooling": (("pooling: 2}", "pooling: 3}"),),
     "SP602_kernel": (("pooling: 2}", "kernel_size: 11}"),),
     "SP602_one_target": (

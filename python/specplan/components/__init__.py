@@ -27,7 +27,7 @@ from specplan.components.metric import (
     MeanSquaredErrorMetric,
     RootMeanSquaredError,
 )
-from specplan.components.model import Cnn, Mlp
+from specplan.components.model import Cnn, Mlp, TemporalCnn
 from specplan.components.optimizer import SGD, Adam, AdamW, RMSprop
 from specplan.components.repetition import Folds, Seeds
 from specplan.components.sampler import Paired, Roles, Simple, Triplet
@@ -97,7 +97,7 @@ COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
         Segmented,
     ),
     "sampler": _by_name(Simple, Paired, Triplet, Roles),
-    "model": _by_name(Mlp, Cnn),
+    "model": _by_name(Mlp, Cnn, TemporalCnn),
     "merge": _by_name(Concat),
     "loss": _by_name(
         MeanSquaredError,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import warnings
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast, get_args
 
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
-RegistrationPolicy = Literal["raise", "overwrite", "rename"]
+RegistrationPolicy = Literal["raise", "overwrite", "overwrite_warn", "rename", "no_register"]
 Namespace = Literal["node", "graph"]
 Member = TypeVar("Member")
+
+POLICY_VARIABLE = "SPECPLAN_REGISTRATION_POLICY"
 
 _POLICIES = get_args(RegistrationPolicy)
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -33,8 +38,14 @@ class ExperimentContext:
     FeatureSets and nodes share one set of labels, because references name both. A new object is
     registered in the active context; making an `Experiment` activates its context.
 
+    Args:
+        registration_policy: what a label that is taken means for a new object. "raise", or "error", is an
+            error; "overwrite" takes the place of the other, and "overwrite_warn" warns of that; "rename"
+            gives the new one a number; "no_register" leaves all new objects unregistered. By default what
+            $SPECPLAN_REGISTRATION_POLICY says, else "raise".
+
     Raises:
-        ValueError: the registration policy is not "raise", "overwrite" or "rename".
+        ValueError: there is no such policy.
     """
 
     def __init__(self, registration_policy: str | None = None) -> None:
@@ -65,6 +76,8 @@ class ExperimentContext:
             ValueError: the label is taken and the policy is "raise".
         """
         policy = policy or self.registration_policy
+        if policy == "no_register":
+            return label
         if (namespace, label) in self._members:
             if policy == "raise":
                 raise ValueError(
@@ -75,6 +88,8 @@ class ExperimentContext:
             if policy == "rename":
                 label = self._next_free(namespace, label)
             else:
+                if policy == "overwrite_warn":
+                    warnings.warn(f"another `{label}` of the context is replaced", stacklevel=4)
                 del self._members[namespace, label]
         self._members[namespace, label] = member
         return label
@@ -101,6 +116,23 @@ class ExperimentContext:
             self._members, self.registration_policy = members, policy
             active.activate()
 
+    @contextmanager
+    def use_policy(self, policy: str) -> Iterator[ExperimentContext]:
+        """Have another policy until the block is left.
+
+        Raises:
+            ValueError: there is no such policy.
+        """
+        before, self.registration_policy = self.registration_policy, checked_policy(policy)
+        try:
+            yield self
+        finally:
+            self.registration_policy = before
+
+    def dont_register(self) -> AbstractContextManager[ExperimentContext]:
+        """Register nothing until the block is left."""
+        return self.use_policy("no_register")
+
     def activate(self) -> None:
         """From now on, register new objects here."""
         global _active  # noqa: PLW0603 -- the one thing that is active is global
@@ -125,16 +157,17 @@ def active_context() -> ExperimentContext:
 
 
 def checked_policy(policy: str | None) -> RegistrationPolicy:
-    """The policy named `policy`; "raise" for None.
+    """The policy named `policy`; for None what the environment says, else "raise".
 
     Raises:
         ValueError: there is no such policy.
     """
-    match policy:
-        case None:
-            return "raise"
-        case "raise" | "overwrite" | "rename":
-            return policy
+    if policy is None:
+        policy = os.environ.get(POLICY_VARIABLE, "raise")
+    if policy == "error":
+        return "raise"
+    if policy in _POLICIES:
+        return cast("RegistrationPolicy", policy)
     raise ValueError(f"registration_policy {policy!r} is unknown; it is one of {quoted(_POLICIES)}")
 
 

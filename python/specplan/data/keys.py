@@ -28,7 +28,15 @@ def keys_of(columns: Iterable[NDArray[Any]]) -> Keys:
 
 def codes_of(columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     """For each row the number of its key, from 0; equal values of all columns are one key."""
-    codes = [np.unique(column, return_inverse=True)[1].astype(np.int64) for column in columns]
+    codes = [_codes(column) for column in columns]
     if len(codes) == 1:
         return codes[0]
     return np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _codes(column: NDArray[Any]) -> NDArray[np.int64]:
+    """A row that is an array is equal to another where all of it is."""
+    if column.ndim == 1:
+        return np.unique(column, return_inverse=True)[1].astype(np.int64)
+    rows = column.reshape(len(column), -1)
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from specplan.models.sklearn.wrapper import ScikitModelWrapper as ScikitModelWrapper
     from specplan.models.torch.sequential import SequentialCNN as SequentialCNN
     from specplan.models.torch.sequential import SequentialMLP as SequentialMLP
+    from specplan.models.torch.sequential import TemporalCNN as TemporalCNN
     from specplan.models.torch.wrapper import TorchModelWrapper as TorchModelWrapper
     from specplan.models.wrap import wrap_model as wrap_model
 
@@ -17,6 +18,7 @@ _MODULES = {
     "ScikitModelWrapper": "sklearn.wrapper",
     "SequentialCNN": "torch.sequential",
     "SequentialMLP": "torch.sequential",
+    "TemporalCNN": "torch.sequential",
     "TorchModelWrapper": "torch.wrapper",
     "wrap_model": "wrap",
 }
@@ -25,6 +27,7 @@ __all__ = [
     "ScikitModelWrapper",
     "SequentialCNN",
     "SequentialMLP",
+    "TemporalCNN",
     "TorchModelWrapper",
     "wrap_model",
 ]

@@ -6,10 +6,10 @@ from typing import Any
 
 from specplan.models.sklearn.instance import is_estimator
 from specplan.models.sklearn.wrapper import ScikitModelWrapper
-from specplan.models.torch.sequential import SequentialCNN, SequentialMLP
+from specplan.models.torch.sequential import Sequential
 from specplan.models.torch.wrapper import TorchModelWrapper, is_module, is_module_class
 
-Model = SequentialMLP | SequentialCNN | TorchModelWrapper | ScikitModelWrapper
+Model = Sequential | TorchModelWrapper | ScikitModelWrapper
 
 
 def wrap_model(model: Any) -> Model:
@@ -28,6 +28,6 @@ def wrap_model(model: Any) -> Model:
     if is_estimator(model):
         return ScikitModelWrapper(model)
     raise TypeError(
-        "model is a SequentialMLP, a SequentialCNN, a torch module or a scikit-learn estimator, "
+        "model is a SequentialMLP, SequentialCNN or TemporalCNN, a torch module or a scikit-learn estimator, "
         f"not {type(model).__name__}"
     )

@@ -87,7 +87,7 @@ class Experiment(Tracked):
     Args:
         label: name of the experiment.
         registration_policy: what a label that is taken means for a new object: "raise" (the
-            default), "overwrite" or "rename".
+            default), "overwrite", "rename", or another that `ExperimentContext` has.
         ctx: where objects are registered; by default a new context. It becomes the active one.
         seed: seed of everything that has none of its own, such as the weights.
         prefix: `owner/project/path.../name` in place of a label, whose last part becomes the label; a

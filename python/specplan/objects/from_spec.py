@@ -8,7 +8,7 @@ import msgspec
 
 from specplan.components.callback import EarlyStopping, LearningRate
 from specplan.models.sklearn.wrapper import ScikitModelWrapper
-from specplan.models.torch import SequentialCNN, SequentialMLP
+from specplan.models.torch import SequentialCNN, SequentialMLP, TemporalCNN
 from specplan.objects.binding import DEFAULT_STREAM, InputBinding
 from specplan.objects.concat_node import ConcatNode, strategy_of
 from specplan.objects.eval_phase import EvalPhase
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Section = dict[str, Any]
 
-_MODELS = {"mlp": SequentialMLP, "cnn": SequentialCNN}
+_MODELS = {"mlp": SequentialMLP, "cnn": SequentialCNN, "temporal_cnn": TemporalCNN}
 
 
 def graph_from(

@@ -6,7 +6,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from specplan.data.context import active_context, checked_label
-from specplan.models import SequentialCNN, SequentialMLP, TorchModelWrapper
+from specplan.models import TorchModelWrapper
+from specplan.models.torch.sequential import Sequential
 from specplan.objects.drawing import draw_graph
 from specplan.objects.graph_edit import connected, inserted, replaced
 from specplan.objects.node import GraphNode, ModelNode, nodes_of
@@ -126,7 +127,7 @@ class ModelGraph:
             if not isinstance(node, ModelNode):
                 continue
             reads, gives = node.compiled.inputs[0].shape, node.compiled.shape
-            if isinstance(node.model, SequentialMLP | SequentialCNN):
+            if isinstance(node.model, Sequential):
                 node.model.build(reads, gives)
             elif isinstance(node.model, TorchModelWrapper):
                 node.model.input_shape, node.model.output_shape = reads, gives

@@ -11,23 +11,17 @@ import numpy as np
 from specplan.data.context import active_context, checked_label
 from specplan.data.feature_set import FeatureSet
 from specplan.data.reference import FeatureSetReference
-from specplan.models import (
-    ScikitModelWrapper,
-    SequentialCNN,
-    SequentialMLP,
-    TorchModelWrapper,
-    wrap_model,
-)
+from specplan.models import ScikitModelWrapper, wrap_model
 from specplan.objects.accelerator import Accelerator, accelerator_of
 from specplan.objects.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from specplan.data.context import ExperimentContext
+    from specplan.models.wrap import Model
     from specplan.plan.model import Node
     from specplan.spec.model import ComponentSpec
 
 Shape = tuple[int, ...]
-Model = SequentialMLP | SequentialCNN | TorchModelWrapper | ScikitModelWrapper
 Column = tuple[FeatureSet, str]
 
 
@@ -156,7 +150,7 @@ class ModelNode(GraphNode):
 
     Args:
         label: name of the node; unique in the context.
-        model: SequentialMLP, SequentialCNN or an unfitted scikit-learn estimator; a torch
+        model: SequentialMLP, SequentialCNN, TemporalCNN or an unfitted scikit-learn estimator; a torch
             module, a class of such, or a wrapper of one of them. It is a description: two nodes made of one
             model have weights of their own. A torch module gets the weights of its node after every call.
         upstream_ref: `FeatureSet.reference(...)`, a FeatureSet for all of its columns, or another

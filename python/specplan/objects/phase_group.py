@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from specplan.data.context import checked_label
 from specplan.objects.drawing import draw_phases
 from specplan.objects.eval_phase import EvalPhase
+from specplan.objects.fit_phase import FitPhase
 from specplan.objects.lookup import entry_at
 from specplan.objects.phase import Phase
 from specplan.objects.train_phase import TrainPhase
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from specplan.data.drawing import Drawing
 
 Key = int | str
+OfKind = TypeVar("OfKind", bound=Phase)
 
 
 class PhaseGroup:
@@ -89,6 +91,12 @@ class PhaseGroup:
     add_eval = add_eval_phase
     add_evaluation = add_eval_phase
 
+    def add_fit_phase(self, *args: Any, **kwargs: Any) -> PhaseGroup:
+        """Make a FitPhase with these arguments and register it; returns the group."""
+        return self.add_phase(FitPhase(*args, **kwargs))
+
+    add_fit = add_fit_phase
+
     def remove_phase(self, key: Key | Phase) -> None:
         """Remove a phase by position, label or instance.
 
@@ -145,21 +153,15 @@ class PhaseGroup:
 
     def get_train_phase(self, key: Key) -> TrainPhase:
         """The TrainPhase at a position or of a label; raises TypeError if it is of another kind."""
-        entry = self[key]
-        if not isinstance(entry, TrainPhase):
-            raise TypeError(
-                f"{key!r} of `{self.label}` is {with_article(type(entry).__name__)}, not a TrainPhase"
-            )
-        return entry
+        return self._of_kind(key, TrainPhase)
 
     def get_eval_phase(self, key: Key) -> EvalPhase:
         """The EvalPhase at a position or of a label; raises TypeError if it is of another kind."""
-        entry = self[key]
-        if not isinstance(entry, EvalPhase):
-            raise TypeError(
-                f"{key!r} of `{self.label}` is {with_article(type(entry).__name__)}, not an EvalPhase"
-            )
-        return entry
+        return self._of_kind(key, EvalPhase)
+
+    def get_fit_phase(self, key: Key) -> FitPhase:
+        """The FitPhase at a position or of a label; raises TypeError if it is of another kind."""
+        return self._of_kind(key, FitPhase)
 
     def get_group(self, key: Key) -> PhaseGroup:
         """The group at a position or of a label; raises ValueError if it is a phase."""
@@ -195,6 +197,15 @@ class PhaseGroup:
             if isinstance(phase, Phase)
         ]
         return html_table(self.label, ("phase", "kind", "what"), rows)
+
+    def _of_kind(self, key: Key, kind: type[OfKind]) -> OfKind:
+        entry = self[key]
+        if not isinstance(entry, kind):
+            raise TypeError(
+                f"{key!r} of `{self.label}` is {with_article(type(entry).__name__)}, "
+                f"not {with_article(kind.__name__)}"
+            )
+        return entry
 
     def _add(self, entry: Phase | PhaseGroup) -> PhaseGroup:
         taken = [self.label, *(other.label for other in self._entries)]

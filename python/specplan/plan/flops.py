@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.components.model import Cnn, Mlp
-from specplan.plan.shapes import cnn_sizes
+from specplan.components.model import Cnn, Mlp, TemporalCnn
+from specplan.plan.shapes import as_channels, cnn_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from specplan.components.model import Convolutional
     from specplan.plan.model import Graph, Node, Objective
 
 
@@ -110,9 +111,12 @@ def _mlp(node: Node) -> list[Layer]:
     return [*hidden, Layer(2 * widths[-1] * width, width)]
 
 
+_CONVOLUTIONAL: Mapping[str, type[Convolutional]] = {"cnn": Cnn, "temporal_cnn": TemporalCnn}
+
+
 def _cnn(node: Node) -> list[Layer]:
-    model = msgspec.convert(node.component.args, Cnn)
-    rows = node.inputs[0].shape
+    model = msgspec.convert(node.component.args, _CONVOLUTIONAL[node.component.use])
+    rows = as_channels(node.inputs[0].shape)
     channels = [rows[0], *[model.hidden_dim] * model.n_layers]
     kernel = model.kernel_size ** (len(rows) - 1)
     sizes = cnn_sizes(model, rows)
@@ -120,11 +124,15 @@ def _cnn(node: Node) -> list[Layer]:
     for (before, after), (convolved, pooled) in zip(pairwise(channels), sizes, strict=True):
         outputs = after * prod(convolved)
         # Max pooling keeps what it gives and where that was, in 8 bytes.
-        kept = outputs + (3 * after * prod(pooled) if model.pooling > 1 else 0)
+        kept = outputs + (3 * after * prod(pooled) if pooled != convolved else 0)
         kept += 2 * after * prod(pooled) if model.dropout > 0 else 0
         blocks.append(Layer(2 * before * kernel * outputs, outputs, kept))
     features, width = model.hidden_dim * prod(sizes[-1][1]), prod(node.shape)
-    return [*blocks, Layer(2 * features * width, width)]
+    return [*blocks, Layer(2 * features * width, width)] if model.flatten_output else blocks
 
 
-_LAYERS: Mapping[str, Callable[[Node], list[Layer]]] = {"mlp": _mlp, "cnn": _cnn}
+_LAYERS: Mapping[str, Callable[[Node], list[Layer]]] = {
+    "mlp": _mlp,
+    "cnn": _cnn,
+    "temporal_cnn": _cnn,
+}

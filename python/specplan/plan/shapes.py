@@ -6,10 +6,12 @@ from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
+from specplan.components.model import TemporalCnn
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from specplan.components.model import Cnn, Mlp
+    from specplan.components.model import Convolutional, Mlp
     from specplan.plan.model import Shape
 
 
@@ -33,25 +35,37 @@ def mlp_parameters(model: Mlp, input_shape: Shape, output_shape: Shape) -> int:
     return sum((before + 1) * after for before, after in pairwise(widths))
 
 
-def cnn_features(model: Cnn, input_shape: Shape) -> Shape:
+def as_channels(shape: Shape) -> Shape:
+    """A row of one axis counts as one channel where rows are convolved."""
+    return (1, *shape) if len(shape) == 1 else shape
+
+
+def cnn_features(model: Convolutional, input_shape: Shape) -> Shape:
     """Shape after the last convolution block. Raises ShapeError as `cnn_sizes` does."""
     return (model.hidden_dim, *cnn_sizes(model, input_shape)[-1][1])
 
 
-def cnn_sizes(model: Cnn, input_shape: Shape) -> list[tuple[Shape, Shape]]:
+def cnn_sizes(model: Convolutional, input_shape: Shape) -> list[tuple[Shape, Shape]]:
     """Length, or height and width, after the convolution and after the pooling of each block.
 
     Raises:
         ShapeError: the rows are not (channels, length) or (channels, height, width), or a block
             leaves nothing of an axis.
     """
-    if len(input_shape) not in (2, 3):
+    rows = as_channels(input_shape)
+    if isinstance(model, TemporalCnn):
+        if len(rows) != 2:
+            raise ShapeError(
+                f"temporal_cnn reads rows of shape (channels, length), not {show(input_shape)}"
+            )
+        return [(rows[1:], rows[1:])] * model.n_layers
+    if len(rows) not in (2, 3):
         raise ShapeError(
             f"cnn reads rows of shape (channels, length) or (channels, height, width), "
             f"not {show(input_shape)}"
         )
     sizes: list[tuple[Shape, Shape]] = []
-    before = input_shape[1:]
+    before = rows[1:]
     for layer in range(model.n_layers):
         convolved = tuple(
             (size + 2 * model.padding - model.kernel_size) // model.stride + 1 for size in before
@@ -70,12 +84,15 @@ def cnn_sizes(model: Cnn, input_shape: Shape) -> list[tuple[Shape, Shape]]:
     return sizes
 
 
-def cnn_parameters(model: Cnn, input_shape: Shape, output_shape: Shape) -> int:
+def cnn_parameters(model: Convolutional, input_shape: Shape, output_shape: Shape) -> int:
     """Trainable parameters of a cnn. Raises ShapeError as `cnn_features` does."""
+    rows = as_channels(input_shape)
     features = cnn_features(model, input_shape)
-    kernel = prod([model.kernel_size] * (len(input_shape) - 1))
-    channels = [input_shape[0], *[model.hidden_dim] * model.n_layers]
+    kernel = prod([model.kernel_size] * (len(rows) - 1))
+    channels = [rows[0], *[model.hidden_dim] * model.n_layers]
     convolutions = sum((before * kernel + 1) * after for before, after in pairwise(channels))
+    if not model.flatten_output:
+        return convolutions
     return convolutions + (prod(features) + 1) * prod(output_shape)
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from specplan.components import COMPONENTS
 from specplan.components.merge import Concat
-from specplan.components.model import Cnn, Mlp
+from specplan.components.model import Cnn, Network, TemporalCnn
 from specplan.components.reference import OPEN_KINDS, live_name, parse
 from specplan.components.split import OrderedSplit, RandomSplit, Splitter
 from specplan.data.scaler_faults import fault
@@ -255,9 +255,11 @@ def _made(component: Declared | None, node: Node) -> Shape | None:
             return concat_shape(
                 [read.shape for read in node.inputs], component.axis, pad=component.pad
             )
-        case Cnn():
-            cnn_features(component, node.inputs[0].shape)
-    return component.output_shape if isinstance(component, Mlp | Cnn) else None
+        case Cnn() | TemporalCnn():
+            features = cnn_features(component, node.inputs[0].shape)
+            if not component.flatten_output:
+                return features
+    return component.output_shape if isinstance(component, Network) else None
 
 
 def _check_read(plan: Plan, read: Read, before: set[str], place: str) -> None:

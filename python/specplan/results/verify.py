@@ -138,7 +138,7 @@ def _check_constant(folder: RunFolder, run_file: RunFile | None, path: Path) -> 
         written_id = read_plan(path).written_id
         if run_file is not None and run_file.plan_id != written_id:
             raise PlanError(f"{path}: it is not the plan of the run, which is {run_file.plan_id}")
-    else:
+    elif path != folder.changes_file:
         try:
             msgspec.json.decode(content)
         except (ValueError, RecursionError) as error:

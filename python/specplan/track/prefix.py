@@ -23,6 +23,7 @@ from specplan.track.notes import Logs
 from specplan.track.parameters import Parameters
 from specplan.track.rows import Metrics
 from specplan.track.run import TrackedRun, check_parts
+from specplan.track.tracks import Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,6 +114,7 @@ class Tracking:
         self.params = Parameters(self.active)
         self.metrics = Metrics(self.active)
         self.files = Files("", self.active)
+        self.tracks = Tracks(self.active)
 
     def active(self) -> TrackedRun:
         """The run that is open.

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from specplan.track.parameters import Parameters
     from specplan.track.rows import Metrics
     from specplan.track.run import TrackedRun
+    from specplan.track.tracks import Tracks
 
 ABOUT = "about"
 """The field of the records that hold what the experiment was given beside its name."""
@@ -100,6 +101,11 @@ class Tracked:
     def files(self) -> Files:
         """The files of the run, by folder."""
         return self._tracking.files
+
+    @property
+    def tracks(self) -> Tracks:
+        """The tracks of the run, by topic."""
+        return self._tracking.tracks
 
     @property
     def run_folder(self) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from specplan.models.torch.cnn import cnn
+from specplan.models.torch.cnn import cnn, temporal_cnn
 from specplan.models.torch.mlp import mlp
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MODELS: Mapping[str, Callable[[Mapping[str, Any], Shape, Shape], nn.Module]] = {
     "mlp": mlp,
     "cnn": cnn,
+    "temporal_cnn": temporal_cnn,
 }
 
 

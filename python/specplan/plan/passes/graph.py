@@ -9,7 +9,7 @@ import msgspec
 
 from specplan.components.loss import CrossEntropy
 from specplan.components.merge import Concat
-from specplan.components.model import Cnn, Mlp
+from specplan.components.model import Cnn, Convolutional, Mlp, Network, TemporalCnn
 from specplan.plan.dtypes import common_dtype, is_class
 from specplan.plan.model import Component, Node, Read
 from specplan.plan.passes.components import SklearnModel, as_plan
@@ -178,7 +178,7 @@ class _Builder:
         if len(reads) != 1 or outputs[0] is None:
             return None
         match self.model:
-            case Mlp() | Cnn():
+            case Mlp() | Cnn() | TemporalCnn():
                 return self._torch(self.model, reads[0], outputs[0])
             case SklearnModel():
                 return self._sklearn(self.model, reads[0], outputs[0])
@@ -192,7 +192,7 @@ class _Builder:
 
     def declared(self) -> Output | None:
         """What the node says that it gives, whatever it reads."""
-        if isinstance(self.model, Mlp | Cnn) and self.model.output_shape is not None:
+        if isinstance(self.model, Network) and self.model.output_shape is not None:
             return Output("torch", TORCH_DTYPE, self.model.output_shape)
         if isinstance(self.model, OwnCode) and self.spec.output_shape is not None:
             return Output("torch", TORCH_DTYPE, self.spec.output_shape)
@@ -262,11 +262,9 @@ class _Builder:
             shape=shape,
         )
 
-    def _torch(self, model: Mlp | Cnn, read: Reference, output: Output) -> Node | None:
-        shape = self._output_shape(model)
+    def _torch(self, model: Network, read: Reference, output: Output) -> Node | None:
         try:
-            if isinstance(model, Cnn):
-                cnn_features(model, output.shape)
+            shape = self._made_shape(model, output.shape)
         except ShapeError as error:
             self._error("SP602", f"{self.label}: {error}", "input")
             return None
@@ -327,7 +325,21 @@ class _Builder:
     def _lost_target(self) -> bool:
         return self.context.lost((*self.path, "target"))
 
-    def _output_shape(self, model: Mlp | Cnn) -> Shape | None:
+    def _made_shape(self, model: Network, reads: Shape) -> Shape | None:
+        """Raises ShapeError where a model cannot read such rows, or gives others than it says."""
+        if not isinstance(model, Convolutional):
+            return self._output_shape(model)
+        features = cnn_features(model, reads)
+        if model.flatten_output:
+            return self._output_shape(model)
+        if model.output_shape not in (None, features):
+            raise ShapeError(
+                f"without flatten_output it gives rows of shape {show(features)}, "
+                f"not {show(model.output_shape)}"
+            )
+        return features
+
+    def _output_shape(self, model: Network) -> Shape | None:
         if model.output_shape is not None:
             return model.output_shape
         if self.classifies:

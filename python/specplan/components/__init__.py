@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from specplan.components.callback import EarlyStopping, Evaluation, LearningRate
+from specplan.components.callback import (
+    EarlyStopping,
+    Evaluation,
+    LearningRate,
+    ReduceOnPlateau,
+)
 from specplan.components.loss import (
     L1,
     BinaryCrossEntropyWithLogits,
@@ -112,6 +117,6 @@ COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
     "metric": _by_name(
         Accuracy, MeanAbsoluteError, MeanSquaredErrorMetric, RootMeanSquaredError, R2
     ),
-    "callback": _by_name(Evaluation, EarlyStopping, LearningRate),
+    "callback": _by_name(Evaluation, EarlyStopping, LearningRate, ReduceOnPlateau),
     "repetition": _by_name(Folds, Seeds),
 }

@@ -29,6 +29,7 @@ from specplan.run.outcome import Outcome
 from specplan.run.rows import check_rows
 from specplan.run.scaling import learned_of
 from specplan.run.state import State
+from specplan.run.system_metrics import sampled
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
 from specplan.spec.model import DirtyGitAction
@@ -261,12 +262,14 @@ def _run_to_end(context: Context, beginning: Beginning) -> None:
             checkpoint, folder = beginning.resumed
             context.checkpoints.resume(checkpoint, folder)
             first, is_open = checkpoint.phase, checkpoint.is_open
-        for run_started in context.hooks.run_started:
-            run_started(context)
-        _run_phases(context, first, is_open=is_open)
-        context.recorder.sync()
-        for run_ended in context.hooks.run_ended:
-            run_ended(context)
+        seconds = context.plan.results.system_metrics_seconds
+        with sampled(context.recorder, context.journal.folder.path, seconds):
+            for run_started in context.hooks.run_started:
+                run_started(context)
+            _run_phases(context, first, is_open=is_open)
+            context.recorder.sync()
+            for run_ended in context.hooks.run_ended:
+                run_ended(context)
         context.recorder.close()
         context.recorder.export_metrics()
     except (KeyboardInterrupt, SystemExit) as exception:
@@ -364,14 +367,19 @@ def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
 
 def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
     found: list[PhaseHooks] = []
-    if isinstance(phase, Train) and phase.learning_rate is not None:
+    rates = None
+    if isinstance(phase, Train) and (phase.learning_rate or phase.plateau):
         from specplan.run.learning_rate import Rates
 
-        found.append(Rates(phase, phase.learning_rate, context).hooks())
+        rates = Rates(phase, context)
+        found.append(rates.hooks())
     if phase.callbacks:
         from specplan.run.callbacks import PhaseCallbacks
 
         found.append(PhaseCallbacks(phase, context).hooks())
+    if rates is not None and rates.plateau is not None:
+        # After the callbacks, whose metrics it may watch.
+        found.append(rates.plateau.hooks())
     return joined_inside(found)
 
 

@@ -255,6 +255,7 @@ class ResultsSpec(_Object, frozen=True, kw_only=True):
     dir: str | None = None
     durability: Durability = "process"
     on_error: OnError = "stop"
+    system_metrics_seconds: Annotated[float, Meta(ge=0.1)] | None = None
 
 
 class CheckpointSpec(_Object, frozen=True, kw_only=True):

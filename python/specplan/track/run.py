@@ -17,6 +17,7 @@ from specplan.results.artifacts import artifacts_of
 from specplan.results.status import read_run_file, status_now
 from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import git_state
+from specplan.run.system_metrics import Sampling
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import WHOLE, Recorder
 from specplan.store.redaction import redacted, redacted_lines
@@ -85,6 +86,7 @@ class TrackedRun:
         self._text_counts: dict[tuple[str, str], int] = {}
         self._points: dict[Series, Callable[..., int]] = {}
         self._lock = threading.Lock()
+        self._sampling: Sampling | None = None
         self._ended = False
 
     @classmethod
@@ -273,6 +275,20 @@ class TrackedRun:
         assert row is not None, "a tracked run drops nothing"
         return row
 
+    def sample_system(self, seconds: float) -> None:
+        """Sample processor, memory, disk, network and GPU from now on, as metrics with names `system/...`.
+
+        Args:
+            seconds: between two samples. A second call changes nothing.
+
+        Raises:
+            RunError: the run is over.
+        """
+        with self._lock:
+            self._check_open()
+            if self._sampling is None:
+                self._sampling = Sampling(self._recorder, self.folder.path, seconds)
+
     def record_text(self, field: str, text: str, *, node: str = "") -> None:
         """Record a JSON document under a field, and under a name below it.
 
@@ -344,6 +360,8 @@ class TrackedRun:
             if self._ended:
                 return
             self._ended = True
+            if self._sampling is not None:
+                self._sampling.close()
             self._recorder.close()
             self._recorder.export_metrics()
             said = error if isinstance(error, ErrorRecord) else None

@@ -35,6 +35,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         run_mode: NORMAL, DRY_RUN, GENERATE_ONLY or PREPARE, as member or text in any case.
         project_paths: folders whose repositories are looked at; by default the current one.
         dirty_git: what uncommitted changes do: IGNORE, WARN (log a warning) or ERROR.
+        system_metrics_seconds: between two samples of processor, memory, disk and GPU; None for none.
 
     Raises:
         DirtyGitError: at the beginning, where there are uncommitted changes and `dirty_git` is ERROR. No
@@ -53,6 +54,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         run_mode: RunMode | str = RunMode.NORMAL,
         project_paths: Iterable[str | os.PathLike[str]] | None = None,
         dirty_git: DirtyGitAction | str = DirtyGitAction.WARN,
+        system_metrics_seconds: float | None = None,
     ) -> None:
         check_parts("an experiment", id)
         self.workdir = Path(workdir)
@@ -60,6 +62,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         self.run_mode = _member(RunMode, run_mode, "run_mode")
         self._dirty_git = _member(DirtyGitAction, dirty_git, "dirty_git")
         self._projects = [Path(path) for path in project_paths or (Path(),)]
+        self._system_metrics_seconds = system_metrics_seconds
         self._run: TrackedRun | None = None
         self._lock: int | None = None
 
@@ -105,6 +108,8 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
             self._lock = os.open(self.workdir / self.id / "lock", os.O_CREAT | os.O_RDWR, 0o666)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             self._run = TrackedRun.start(self.workdir, self.id)
+            if self._system_metrics_seconds is not None:
+                self._run.sample_system(self._system_metrics_seconds)
             self._tell(Status.RUNNING)
         return self
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.filters import filter_options, named
 from specplan.cli.tables import write_json, write_table
 
@@ -43,7 +43,7 @@ class Columns(click.ParamType["tuple[str, ...]"]):
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_runs)
 @root_option
 @filter_options
 @click.option(

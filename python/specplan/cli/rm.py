@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.tables import write_json, write_table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def removal_options(function: F) -> F:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete_runs)
 @root_option
 @removal_options
 def command(runs: tuple[str, ...], root: Path | None, perform: bool, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.tables import tags_text, write_fields, write_json, write_section
 from specplan.plan.model import Call, Train
 
@@ -29,7 +29,7 @@ METRIC_COLUMNS = ("phase", "split", "node", "name", "epoch", "value")
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @root_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(run: str, root: Path | None, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.tables import tags_text, write_json
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class _Command(click.Command):
 
 
 @click.command(cls=_Command)
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @click.argument("changes", nargs=-1, metavar="[+NAME | NAME=VALUE | -NAME]...")
 @root_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, an object for each run.")

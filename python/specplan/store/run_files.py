@@ -21,7 +21,6 @@ from specplan.plan.canonical import (
     write_plan,
     write_spec,
 )
-from specplan.store.artifacts import file_digest
 from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder, experiment_folder, removed_file
 from specplan.store.run_file import ErrorRecord, PhaseTiming, RunFile, Session, Status
@@ -154,6 +153,9 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
     Raises:
         RunError: it is a run.
     """
+    # It needs numpy, which those who only look at runs do not.
+    from specplan.store.artifacts import file_digest
+
     plan = compiled.plan
     now = datetime.now(UTC)
     name = plan.experiment.id

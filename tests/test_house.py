@@ -23,6 +23,7 @@ LAYERS = (
     "serve",
     "objects",
     "track",
+    "sweep",
     "run",
     "results",
     "store",

@@ -122,6 +122,10 @@ class RunStopped(KeyboardInterrupt):
     """Ctrl-C ended a run between two steps, and `specplan.resume` goes on with it."""
 
 
+class PrunedError(RunError):
+    """A run was ended between two epochs: others of its sweep did better. Its status is `stopped`."""
+
+
 class StoreError(SpecplanError):
     """Records are damaged, or could not be written."""
 

@@ -45,6 +45,7 @@ Commands:
   schema          Print the JSON schema of specs.
   trust           Trust code of your own, so that runs may execute it.
   run             Run a spec or a plan.
+  sweep           Run a spec with many values.
   resume          Go on with a run that was stopped or killed.
   run-experiment  Run a function of your own with a YAML file.
   experiments     List experiments, or watch them.

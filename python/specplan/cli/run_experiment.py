@@ -17,6 +17,7 @@ from specplan.spec.configuration import RunMode
 if TYPE_CHECKING:
     from specplan.plan.model import Compiled
     from specplan.spec.composition import Composition
+    from specplan.spec.diagnostics import Diagnostic
     from specplan.spec.document import Document
 
 
@@ -111,9 +112,30 @@ def _compiled(document: Document, yaml: Path, words: tuple[str, ...]) -> Compile
     from specplan.plan.compile import compile_document
     from specplan.spec.experiment_file import as_spec
 
-    compiled = compile_document(as_spec(document, words=words))
+    try:
+        spec = as_spec(document, words=words)
+    except SpecError as error:
+        raise SpecError([*error.diagnostics, *_other_faults(document, words, error)]) from error
+    compiled = compile_document(spec)
     write_diagnostics(compiled.warnings, yaml, "human")
     return compiled
+
+
+def _other_faults(document: Document, words: tuple[str, ...], known: SpecError) -> list[Diagnostic]:
+    """What the code has to say of a file in which nothing but a number is known to be wrong."""
+    from specplan.plan.compile import compile_document
+    from specplan.run.call import prepared
+    from specplan.spec.experiment_file import as_spec, without_wrong_numbers
+
+    rest = without_wrong_numbers(document, known.diagnostics)
+    if rest is None:
+        return []
+    told = {str(fault.origin) for fault in known.diagnostics}
+    try:
+        with prepared(compile_document(as_spec(rest, words=words)), trust=True):
+            return []
+    except SpecError as error:
+        return [fault for fault in error.diagnostics if str(fault.origin) not in told]
 
 
 def _place(root: Path | None) -> Path:

@@ -518,6 +518,13 @@ class _Phase(_Part, frozen=True, kw_only=True):
     callbacks: tuple[Callback, ...] = ()
 
     @property
+    def path_without_passes(self) -> str:
+        """The path as the spec has it: without the labels of folds, seeds and repetitions."""
+        inner = {each.group.count(".") + 1 for each in self.passes}
+        labels = enumerate(self.path.split("."))
+        return ".".join(label for index, label in labels if index not in inner)
+
+    @property
     def measured(self) -> tuple[str, ...]:
         """Names of the metrics that its end leaves."""
         total = {"train": "train_loss", "eval": "eval_loss", "fit": "fit_loss"}

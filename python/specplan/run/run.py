@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.errors import DataError, RunError, SpecplanError, StoreError
+from specplan.errors import DataError, PrunedError, RunError, SpecplanError, StoreError
 from specplan.plan.by_feed import has_one_table
 from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.own_code import admit, admit_live, live_components
@@ -61,11 +61,12 @@ PHASES: Mapping[type[Phase], str] = {
 """What runs each kind of phase. Imported with the first of its kind: a call may do without torch."""
 
 
-def run_plan(
+def run_plan(  # noqa: PLR0913 -- what a caller can say of a run
     compiled: Compiled,
     *,
     root: Path,
     display: Display,
+    run_id: str | None = None,
     state: State | None = None,
     trust: bool = False,
     elsewhere: Mapping[str, Path] = {},
@@ -76,7 +77,7 @@ def run_plan(
 
     `state` is that of an earlier outcome, whose weights, estimators and optimizer are gone on with;
     without it everything starts fresh. Data are read and checked before the folder is made, so a
-    plan whose data are not there leaves no run behind. `trust` is the word of the user that the code
+    plan whose data are not there leaves no run behind. The run is called `run_id`, by default after the time. `trust` is the word of the user that the code
     which the plan names may run. `hooks` are called at the boundaries of the run; `subjects` are what
     callbacks of the plan are given of the program. `elsewhere` has folders for parts of the run folder, by
     name, which are links in it.
@@ -89,7 +90,9 @@ def run_plan(
         DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
             values that a node cannot read or a loss cannot judge. It has its place in the spec, where
             that is known.
-        RunError: an exception ended the run, which is marked failed; it is the cause.
+        RunError: an exception ended the run, which is marked failed; it is the cause. Or there is a run
+            of that id.
+        PrunedError: a hook ended it, and it is marked stopped.
         StoreError: the records could not be written.
         KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM, at the end of the step; what was
             recorded is on file and the run is marked interrupted.
@@ -107,6 +110,7 @@ def run_plan(
             compiled,
             environment=environment(git, found),
             versions=found,
+            run_id=run_id,
             changes=changes_of(git),
             given_state=has_state,
             learned=learned_of(tables),
@@ -277,6 +281,9 @@ def _run_to_end(context: Context, beginning: Beginning) -> None:
         if context.interruption.requested is not None and _can_be_resumed(context):
             raise context.interruption.stopped() from exception
         raise
+    except PrunedError as exception:
+        _end_early(context, Status.STOPPED, exception)
+        raise
     except SpecplanError as exception:
         _end_early(context, Status.FAILED, exception)
         raise
@@ -411,10 +418,11 @@ def _end_early(context: Context, status: Status, exception: BaseException) -> No
         # The first exception is the one to report; a store that is broken may be its very reason.
         exception.add_note(f"the records could not be closed: {second}")
     error = None
-    if status is Status.FAILED:
+    if status is not Status.INTERRUPTED:
         error = ErrorRecord(
             type=type(exception).__qualname__, message=redacted_lines(str(exception))
         )
+    if status is Status.FAILED:
         _write_log(context, exception)
     context.journal.ended(status, error=error, statistics=statistics)
     context.display.run_ended(status, _message(context, exception))

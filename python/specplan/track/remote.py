@@ -76,15 +76,15 @@ def upload(folder: str | os.PathLike[str], url: str, token: str | None = None) -
     """
     server = Server(url, client_token(token))
     try:
-        sender = Sender(RunFolder(Path(folder)), server)
-        sender.send()
-        sender.send_status()
-        return sender.sent
+        sending = Upload(RunFolder(Path(folder)), server)
+        sending.send()
+        sending.send_status()
+        return sending.sent
     finally:
         server.close()
 
 
-class Sender:
+class Upload:
     """Sends what is new of a run, each time that it is asked to. For one thread at a time.
 
     Attributes:

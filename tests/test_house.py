@@ -20,6 +20,7 @@ PACKAGE = ROOT / "python/specplan"
 
 LAYERS = (
     "cli",
+    "exchange",
     "serve",
     "objects",
     "track",

@@ -59,6 +59,7 @@ Commands:
   query           Ask a question in SQL about runs.
   report          Write a run as one HTML page.
   export          Write the Parquet tables of a run.
+  sync            Send runs to MLflow or TensorBoard.
   serve           Take the runs of programs over the network.
   verify          Compare every file of a run with its digests.
   rm              Remove runs.

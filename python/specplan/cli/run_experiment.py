@@ -16,6 +16,7 @@ from specplan.spec.configuration import RunMode
 
 if TYPE_CHECKING:
     from specplan.plan.model import Compiled
+    from specplan.run.context import Context
     from specplan.spec.composition import Composition
     from specplan.spec.diagnostics import Diagnostic
     from specplan.spec.document import Document
@@ -147,10 +148,23 @@ def _place(root: Path | None) -> Path:
 def _run(compiled: Compiled, root: Path | None, *, quiet: bool, as_json: bool) -> None:
     from specplan.cli.display import choose_display
     from specplan.cli.run import write_outcome
+    from specplan.run.hooks import Hooks
     from specplan.run.run import run_plan
+    from specplan.track.informations import write_informations
+
+    place, journals = _place(root), []
+
+    def begin(context: Context) -> None:
+        journals.append(context.journal)
+        write_informations(place, context.journal.run_file)
 
     display = choose_display(quiet=quiet)
-    outcome = run_plan(compiled, root=_place(root), display=display, trust=True)
+    hooks = Hooks(run_started=(begin,))
+    try:
+        outcome = run_plan(compiled, root=place, display=display, trust=True, hooks=hooks)
+    finally:
+        for journal in journals:
+            write_informations(place, journal.run_file)
     write_outcome(outcome, as_json=as_json)
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from specplan.errors import RunError, StoreError
 from specplan.results.course import Course
+from specplan.results.jobs import JobState, jobs_of
 from specplan.results.locate import all_runs, experiment_of
 from specplan.results.open import Run
 from specplan.store.run_file import Status
@@ -25,6 +26,7 @@ class Standing(msgspec.Struct, frozen=True):
 
     Attributes:
         done: jobs that are done, or phases that are over; of `total`.
+        jobs: the names of the folders of its jobs, which are experiments below it.
         epoch: the latest epoch of the newest phase.
         metrics: the last values of each metric of that phase, oldest first; of the system in `system`.
     """
@@ -37,13 +39,16 @@ class Standing(msgspec.Struct, frozen=True):
     done: int
     total: int
     epoch: int | None = None
+    jobs: tuple[str, ...] = ()
     metrics: dict[str, tuple[float, ...]] = {}
     system: dict[str, tuple[float, ...]] = {}
 
 
 def standings(root: Path) -> list[Standing]:
-    """The newest run of every experiment, by the name of the experiment. Damaged runs are left out."""
-    return Watch(root, with_metrics=False).look()
+    """The newest run of every experiment that is no job of another one, by name. Damaged runs are left out."""
+    found = Watch(root, with_metrics=False).look()
+    jobs = {f"{each.experiment}/{folder}" for each in found for folder in each.jobs}
+    return [each for each in found if each.experiment not in jobs]
 
 
 class Watch:
@@ -85,6 +90,9 @@ class _Watched:
         if with_metrics:
             self.course.refresh()
         done, total = sum(phase.status in _OVER for phase in run.phases), len(run.plan.phases)
+        jobs = [] if total else jobs_of(run)
+        if jobs:
+            done, total = sum(job.state is JobState.DONE for job in jobs), len(jobs)
         return Standing(
             experiment=name,
             run_id=run.id,
@@ -94,6 +102,7 @@ class _Watched:
             done=done,
             total=total,
             epoch=self.course.epoch,
+            jobs=tuple(job.folder for job in jobs),
             metrics=self.course.metrics,
             system=self.course.system,
         )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from specplan._native import TextReader
     from specplan.results.artifacts import Artifacts
     from specplan.store.artifacts import ArtifactRow
+    from specplan.store.run_file import RunFile
     from specplan.store.run_files import Journal
 
 
@@ -179,6 +180,11 @@ class TrackedRun:
     def folder(self) -> RunFolder:
         """The paths of the run."""
         return self._journal.folder
+
+    @property
+    def run_file(self) -> RunFile:
+        """All of run.json, as it was last written."""
+        return self._journal.run_file
 
     @property
     def id(self) -> str:

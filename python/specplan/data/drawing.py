@@ -150,10 +150,7 @@ def _lines(drawing: Drawing) -> list[str]:
     lines: list[str] = []
     frame: str | None = None
     for box in drawing.boxes:
-        if box.within != frame and box.within is not None:
-            lines.append(f"{box.within}:")
-        frame = box.within
-        indent = "" if frame is None else "  "
+        indent = "" if box.within is None else "  "
         while leaving[box.name] or box.name not in drawn:
             name, line = box.name, texts[box.name]
             drawn.add(name)
@@ -162,6 +159,9 @@ def _lines(drawing: Drawing) -> list[str]:
                 name = edge.target
                 line += (f" --{edge.text}--> " if edge.text else " --> ") + texts[name]
                 drawn.add(name)
+            if box.within not in (None, frame):
+                lines.append(f"{box.within}:")
+            frame = box.within
             lines.append(indent + line)
     return lines
 

@@ -63,8 +63,10 @@ def mlflow_database(
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(_empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a server of MLflow."""
+def _mlflow_server(
+    _empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, int]]:
+    """The URL of a server of MLflow, and its group of processes."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copyfile(_empty_mlflow, folder / "mlflow.db")
     with socket.socket() as free:
@@ -86,10 +88,22 @@ def mlflow_server(_empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory)
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_for(f"{url}/health", server, folder / "log.txt")
-        yield url
+        yield url, server.pid
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
+
+
+@pytest.fixture
+def mlflow_server(_mlflow_server: tuple[str, int]) -> str:
+    """The URL of a server of MLflow."""
+    return _mlflow_server[0]
+
+
+@pytest.fixture
+def mlflow_server_group(_mlflow_server: tuple[str, int]) -> int:
+    """The group of processes of that server, to stop and continue."""
+    return _mlflow_server[1]
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

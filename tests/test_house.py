@@ -20,8 +20,11 @@ PACKAGE = ROOT / "python/specplan"
 
 LAYERS = (
     "cli",
+    "exchange",
+    "serve",
     "objects",
     "track",
+    "sweep",
     "run",
     "results",
     "store",

@@ -59,6 +59,7 @@ PUBLIC = """
     Plan
     PlanError
     RUN
+    ReduceOnPlateau
     ResultRecording
     ResultsConfig
     RunError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specplan.components.callback import EarlyStopping as EarlyStopping
     from specplan.components.callback import LearningRate as LearningRate
+    from specplan.components.callback import ReduceOnPlateau as ReduceOnPlateau
     from specplan.data.feature_set import FeatureSet as FeatureSet
     from specplan.data.feature_set_view import FeatureSetView as FeatureSetView
     from specplan.data.scalers import Scaler as Scaler
@@ -139,6 +140,7 @@ _MODULES = {
     "Plan": "objects.plan",
     "PlanError": "errors",
     "RUN": "track.prefix",
+    "ReduceOnPlateau": "components.callback",
     "ResultRecording": "objects.train_phase",
     "ResultsConfig": "objects.results_config",
     "RunError": "errors",
@@ -222,6 +224,7 @@ __all__ = [
     "PhaseResults",
     "Plan",
     "PlanError",
+    "ReduceOnPlateau",
     "ResultRecording",
     "ResultsConfig",
     "RunError",

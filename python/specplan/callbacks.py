@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specplan.components.callback import EarlyStopping, LearningRate
+from specplan.components.callback import EarlyStopping, LearningRate, ReduceOnPlateau
 from specplan.objects.evaluation import EvalLossMetric, Evaluation
 from specplan.run.callback import ArtifactResult, Callback, MetricResult
 
@@ -14,4 +14,5 @@ __all__ = [
     "Evaluation",
     "LearningRate",
     "MetricResult",
+    "ReduceOnPlateau",
 ]

@@ -6,7 +6,8 @@
     ├── PlanError          a plan file is damaged, was changed by hand, or is newer than this program
     ├── DataError          data are missing, damaged, changed, or hold what the plan cannot take
     ├── RunError           a run cannot be found, started or finished
-    │   └── DirtyGitError  a run may not start, as the repository has uncommitted changes
+    │   ├── DirtyGitError  a run may not start, as the repository has uncommitted changes
+    │   └── RemoteError    a server of runs does not answer, or refuses
     ├── StoreError         records are damaged, or could not be written
     └── ArchiveError       an archive is damaged, unsafe, of another kind, or does not fit what it is loaded with
 
@@ -17,10 +18,10 @@ Wrong arguments of a Python call are `TypeError` or `ValueError`, as everywhere 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from specplan.spec.diagnostics import Diagnostic
 
@@ -101,8 +102,28 @@ class DirtyGitError(RunError):
     """A run may not start: the repository has uncommitted changes, and `dirty_git` is `error`."""
 
 
+class RemoteError(RunError):
+    """A server of runs does not answer, or refuses.
+
+    Attributes:
+        status: of its answer; None where there was none, and a later attempt may succeed.
+        detail: what else it answered.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        self.status = status
+        self.detail = dict(detail or {})
+        super().__init__(message)
+
+
 class RunStopped(KeyboardInterrupt):
     """Ctrl-C ended a run between two steps, and `specplan.resume` goes on with it."""
+
+
+class PrunedError(RunError):
+    """A run was ended between two epochs: others of its sweep did better. Its status is `stopped`."""
 
 
 class StoreError(SpecplanError):

@@ -91,6 +91,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `sweep.json` was run, two runs at a time, with the root `runs`. Not to be changed."""
+    folder = tmp_path_factory.mktemp("swept")
+    write_project(folder)
+    vary = {"graph.optimizer.lr": [0.05, 0.1], "graph.nodes.MLP.model.hidden_dim": [2, 4]}
+    sweep = {"vary": vary, "metric": "test/mse"}
+    (folder / "sweep.json").write_text(json.dumps({**SPEC, "sweep": sweep}))
+    result = run_mlx("sweep", "sweep.json", "-j", "2", folder=folder)
+    assert result.returncode == 0, result.stderr
+    (folder / "out.txt").write_text(result.stdout)
+    (folder / "err.txt").write_text(result.stderr)
+    return folder
+
+
 def run_mlx(
     *arguments: str, folder: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:

@@ -384,6 +384,7 @@ WRONG: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "wrong_id": ({"full.yaml": "id: 7 days\n"}, ()),
     "near_miss_of_dirty_git": ({"full.yaml": "dirty_git: ERROR\n"}, ()),
     "infinite": ({"full.yaml": "learning_rate: .inf\n"}, ()),
+    "infinite_and_others": ({"full.yaml": "batch_sice: 4\n"}, ("-c", "learning_rate=.inf")),
     "missing_file": ({"full.yaml": "file: experimet\n"}, ()),
     "missing_module": ({"full.yaml": "module: experimet\n"}, ()),
     "file_and_module": ({"full.yaml": "file: experiment\nmodule: experiment\n"}, ()),

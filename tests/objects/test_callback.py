@@ -242,7 +242,7 @@ def test_what_cannot_be_kept_is_said(parts: Parts) -> None:
 
 
 def test_callbacks_are_checked_when_they_are_given(parts: Parts) -> None:
-    message = r"^phase `train`: a callback is `Callback`, `Evaluation`, `EarlyStopping`, `LearningRate`, not str$"
+    message = r"^phase `train`: a callback is `Callback`, `Evaluation`, `EarlyStopping`, `LearningRate`, `ReduceOnPlateau`, not str$"
     with pytest.raises(TypeError, match=message):
         train(parts, "log")
     with pytest.raises(TypeError, match=r"^phase `eval`: a callback is `Callback`, not EarlyStop"):

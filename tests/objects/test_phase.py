@@ -72,7 +72,7 @@ def test_losses_of_a_phase_have_labels_of_their_own(parts: Parts) -> None:
 def test_a_callback_is_of_a_known_kind(parts: Parts) -> None:
     with pytest.raises(
         TypeError,
-        match=r"^phase `train`: a callback is `Callback`, `Evaluation`, `EarlyStopping`, `LearningRate`, not function$",
+        match=r"^phase `train`: a callback is `Callback`, `Evaluation`, `EarlyStopping`, `LearningRate`, `ReduceOnPlateau`, not function$",
     ):
         train(parts, callbacks=[print_nothing])
 

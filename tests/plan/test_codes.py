@@ -46,6 +46,7 @@ WITHOUT_EXAMPLE = {
         for number in range(710, 718)
     },
     "SP725": "it needs code of one's own: tests/plan/test_feeds.py",
+    "SP755": "only `mlx sweep` says it: tests/cli/test_sweep.py",
     "SP802": "it needs a full disk: tests/plan/test_cost.py",
     "SP805": "it needs a run that was killed: tests/run/test_resume.py",
     "SP806": "it needs a run with an estimator that skops does not take",

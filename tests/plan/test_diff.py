@@ -215,5 +215,6 @@ def test_every_field_that_can_change_a_number_changes_the_id_and_is_told(name: s
         "live",
         "optimizers",
         "phase",
+        "plateau",
         "scale",
     }

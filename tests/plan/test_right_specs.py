@@ -10,6 +10,7 @@ import pytest
 from specplan.plan.analyse import analyse
 from specplan.plan.compile import compile_path
 from specplan.spec.load import load
+from tests.plan.conftest import NETS
 
 CORPUS = Path(__file__).parent / "corpus_right"
 OTHERS = Path(__file__).parents[1] / "spec/corpus/right"
@@ -34,6 +35,7 @@ def test_with_data(name: str, folder: Path) -> None:
 )
 def test_without_data(file: Path, tmp_path: Path) -> None:
     shutil.copytree(CODE, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "nets.py").write_text(NETS)
     for beside in (file, *file.parent.glob("*.py")):
         shutil.copy(beside, tmp_path)
     found = analyse(load(tmp_path / file.name), needs_data=False, strict=True)

@@ -9,10 +9,10 @@ import torch
 from torch.optim import lr_scheduler
 
 from specplan.code.trust import trust
-from specplan.errors import RunError
+from specplan.errors import RunError, SpecError
 from specplan.plan.explain import explain
 from specplan.plan.model import LearningRate
-from specplan.run.learning_rate import factor
+from specplan.run.learning_rate import factor, rate_of
 from tests.run import specs
 
 if TYPE_CHECKING:
@@ -23,8 +23,15 @@ TOTAL = STEPS * EPOCHS
 
 
 def rule(**changes: Any) -> LearningRate:
-    plain = {"schedule": "constant", "warmup": 0, "final": 0.1, "gamma": 0.5, "every_n_epochs": 2}
-    return LearningRate(**(plain | changes))  # type: ignore[arg-type]
+    plain: dict[str, Any] = {
+        "schedule": "constant",
+        "warmup": 0,
+        "final": 0.1,
+        "gamma": 0.5,
+        "every_n_epochs": 2,
+    }
+    plain |= {"milestones": (5, 2)}
+    return LearningRate(**(plain | changes))
 
 
 def by_torch(schedule: str, optimizer: torch.optim.Optimizer) -> tuple[Any, bool]:
@@ -37,10 +44,12 @@ def by_torch(schedule: str, optimizer: torch.optim.Optimizer) -> tuple[Any, bool
             return lr_scheduler.CosineAnnealingLR(optimizer, TOTAL - 1, eta_min=0.1), True
         case "exponential":
             return lr_scheduler.ExponentialLR(optimizer, 0.5), False
+        case "multi_step":
+            return lr_scheduler.MultiStepLR(optimizer, [2, 5], 0.5), False
     return lr_scheduler.StepLR(optimizer, 2, 0.5), False
 
 
-@pytest.mark.parametrize("schedule", ["linear", "cosine", "exponential", "step"])
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "exponential", "step", "multi_step"])
 def test_factors_are_those_of_torch(schedule: str) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler, each_batch = by_torch(schedule, optimizer)
@@ -50,6 +59,111 @@ def test_factors_are_those_of_torch(schedule: str) -> None:
         optimizer.step()
         if each_batch or (step + 1) % STEPS == 0:
             scheduler.step()
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 10, 1000])
+@pytest.mark.parametrize("anneal", ["cos", "linear"])
+def test_one_cycle_is_that_of_torch_bit_for_bit(total: int, anneal: str) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    scheduler = lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=0.3,
+        total_steps=total,
+        pct_start=0.31,
+        anneal_strategy=anneal,  # type: ignore[arg-type]
+        div_factor=7.0,
+        final_div_factor=90.0,
+        cycle_momentum=False,
+    )
+    cycle = rule(
+        schedule="one_cycle",
+        pct_start=0.31,
+        div_factor=7.0,
+        final_div_factor=90.0,
+        anneal_strategy=anneal,
+    )
+    for step in range(total):
+        assert rate_of(cycle, 0.3, step, steps=total, epochs=1) == optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        if step + 1 < total:
+            scheduler.step()
+
+
+def test_a_cycle_that_is_at_its_top_at_once() -> None:
+    cycle = rule(schedule="one_cycle", pct_start=0.5)
+    assert [rate_of(cycle, 1.0, step, steps=2, epochs=1) for step in range(2)] == [1.0, 4e-6]
+
+
+PLATEAU = {"use": "reduce_on_plateau", "monitor": "val_loss", "factor": 0.3, "patience": 0}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"threshold": 0.05},
+        {"threshold": 0.02, "threshold_mode": "abs", "cooldown": 1, "min_lr": 0.01},
+        {"mode": "max", "threshold": 0.05},
+        {"mode": "max", "threshold": 0.02, "threshold_mode": "abs"},
+    ],
+    ids=["part", "difference", "max, part", "max, difference"],
+)
+def test_a_rate_that_falls_on_a_plateau_is_that_of_torch(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    evaluation = {"use": "evaluation", "split": "test", "as": "val", "every_n_epochs": 2}
+    sgd = {"use": "sgd", "lr": 0.2}
+    phase = specs.train(callbacks=[evaluation, PLATEAU | changes], epochs=8)
+    plan = specs.compiled(phase, optimizer=sgd)
+    assert "times 0.3 when val_loss" in explain(plan.plan)
+    outcome = specs.run(plan, tmp_path)
+    values = specs.values(outcome, "train", "val_loss")
+    assert len(values) == 4
+
+    fresh = specs.run(specs.compiled(specs.evaluation(), optimizer=sgd), tmp_path).state
+    module = fresh.nodes["Net"]
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.2)
+    given = {
+        key: value for key, value in (PLATEAU | changes).items() if key not in ("use", "monitor")
+    }
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, **given)  # type: ignore[arg-type]
+    columns = specs.regression()
+    rows = specs.rows_of(500, "train")
+    x = torch.tensor(columns["x"][rows], dtype=torch.float32)
+    y = torch.tensor(columns["y"][rows], dtype=torch.float32).reshape(-1, 1)
+    module.train()
+    for epoch in range(8):
+        for batch in specs.epoch_order(len(rows), epoch).split(32):
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(module(x[batch]), y[batch]).backward()
+            optimizer.step()
+        if epoch % 2:
+            scheduler.step(values[epoch // 2])
+    assert optimizer.param_groups[0]["lr"] < 0.2
+    assert specs.same_weights(outcome.state.nodes["Net"], module)
+    assert outcome.state.optimizer is not None
+    assert [group["lr"] for group in outcome.state.optimizer.param_groups] == [0.2]
+
+
+def test_a_plateau_of_nothing_is_told() -> None:
+    phase = specs.train(callbacks=[PLATEAU])
+    message = "reduce_on_plateau monitors `val_loss`, which no epoch produces; produced: `train_loss`, `mse`"
+    with pytest.raises(SpecError) as caught:
+        specs.compiled(phase)
+    assert message in str(caught.value)
+    assert "SP655" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ({"schedule": "one_cycle", "warmup": 2}, "`one_cycle` rises by itself"),
+        ({"schedule": "multi_step"}, "`multi_step` has no `milestones`"),
+    ],
+    ids=["cycle", "steps"],
+)
+def test_what_a_schedule_contradicts_is_told(schedule: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        specs.compiled(specs.train(callbacks=[{"use": "learning_rate", **schedule}]))
 
 
 def test_it_rises_first() -> None:
@@ -109,6 +223,6 @@ def test_an_optimizer_without_a_rate_is_told(
     trust(file)
     phase = specs.train(callbacks=[{"use": "learning_rate", "warmup": 2}])
     plan = specs.compiled(phase, optimizer={"use": "./mine.py:Fixed"}, folder=tmp_path)
-    message = r"^optimizer `./mine.py:Fixed` has no argument `lr`, which the callback learning_rate needs$"
+    message = r"^optimizer `./mine.py:Fixed` has no argument `lr`, which a change of the learning rate needs$"
     with pytest.raises(RunError, match=message):
         specs.run(plan, tmp_path / "runs")

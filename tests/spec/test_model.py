@@ -16,7 +16,7 @@ from specplan.components import COMPONENTS, Kind
 from specplan.spec import model
 from specplan.spec.compose import LARGEST_INTEGER
 from specplan.spec.load import from_mapping, load
-from specplan.spec.model import Entry, GroupSpec, NodeSpec, Spec, from_value, to_value
+from specplan.spec.model import AxisSpec, Entry, GroupSpec, NodeSpec, Spec, from_value, to_value
 from specplan.spec.validate import validate
 
 if TYPE_CHECKING:
@@ -83,6 +83,17 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     return st.one_of([values_of(argument) for argument in arguments])
 
 
+NUMBERS = st.integers(1, 9) | st.floats(0.1, 9, allow_subnormal=False)
+PAIRS = st.lists(NUMBERS, min_size=2, max_size=2).map(tuple)
+SEVERAL = st.lists(st.integers(1, 9) | TEXTS, min_size=1, max_size=3).map(tuple)
+AXES = st.one_of(
+    st.builds(AxisSpec, values=SEVERAL),
+    st.builds(AxisSpec, range=st.lists(NUMBERS, min_size=2, max_size=3).map(tuple)),
+    st.builds(AxisSpec, range_mult=st.lists(NUMBERS, min_size=3, max_size=3).map(tuple)),
+    st.builds(AxisSpec, uniform=PAIRS),
+    st.builds(AxisSpec, log_uniform=PAIRS),
+    st.builds(AxisSpec, integers=st.lists(st.integers(0, 9), min_size=2, max_size=2).map(tuple)),
+)
 SEVERAL_TEXTS = st.lists(TEXTS, max_size=2).map(tuple)
 COMPONENT_FIELDS: dict[tuple[str, str], Kind] = {
     ("FeatureSetSpec", "source"): "source",
@@ -92,6 +103,8 @@ COMPONENT_FIELDS: dict[tuple[str, str], Kind] = {
     ("LossSpec", "component"): "loss",
     ("MetricSpec", "component"): "metric",
     ("ScaleSpec", "component"): "scaler",
+    ("SweepSpec", "method"): "method",
+    ("SweepSpec", "pruner"): "pruner",
     ("TrainSpec", "sampler"): "sampler",
 }
 
@@ -104,6 +117,8 @@ def parts(cls: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
             st.builds(NodeSpec, model=components("model"), **rest),
             st.builds(NodeSpec, merge=components("merge"), **rest),
         )
+    if cls is AxisSpec:
+        return AXES
     hints = typing.get_type_hints(cls, include_extras=True)
     drawn: dict[str, st.SearchStrategy[Any]] = {}
     for field in msgspec.structs.fields(cls):
@@ -111,8 +126,10 @@ def parts(cls: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
         if field.name == "callbacks":
             drawn[field.name] = st.lists(components("callback"), max_size=2).map(tuple)
         elif kind is not None:
-            optional = field.name in {"splits", "optimizer"}
+            optional = field.name in {"splits", "optimizer", "pruner"}
             drawn[field.name] = st.one_of(components(kind), *[st.none()] * optional)
+        elif field.name == "vary":
+            drawn[field.name] = st.dictionaries(TEXTS, SEVERAL | AXES, min_size=1, max_size=2)
         else:
             drawn[field.name] = of_field(hints[field.name])
     return st.builds(cls, **drawn)

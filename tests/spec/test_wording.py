@@ -137,6 +137,21 @@ MISTAKES = {
     "dots_for_sklearn": ("{use: mlp, hidden_dim: 8}", "{use: sklearn.linear_model.Ridge}"),
     "loss_in_optimizer": ("{use: adam, lr: 0.001}", "{use: mse}"),
     "far_name": ("{use: mlp, hidden_dim: 8}", "{use: transformer}"),
+    "callbacks_by_name": (
+        "      - {use: evaluation, split: test, losses: [mse]}",
+        "      evaluation: {split: test, losses: [mse]}",
+    ),
+    "sampler_is_a_number": (SAMPLER, "32"),
+    "metric_by_name": ("{use: rmse, node: Net}", "rmse"),
+    "no_losses": ("    losses: [mse]\n    call", "    call"),
+    "no_sampler": (f"    sampler: {SAMPLER}\n", ""),
+    "several_inputs_and_no_merge": (
+        "      model: {use: mlp, hidden_dim: 8}\n      input: Sensor.voltage",
+        "      input: [Sensor.voltage, Sensor.current]",
+    ),
+    "unknown_parameter": ("lr: 0.001", "lr: {$: params.lr}"),
+    "module_of_torch": ("{use: mlp, hidden_dim: 8}", "{use: torch.nn.Linear}"),
+    "loss_of_torch": ("{use: mse, node: Net}", "{use: torch.nn.HuberLoss, node: Net}"),
 }
 
 

@@ -116,6 +116,15 @@ def _early() -> dict[str, Any]:
     return spec(train(epochs=6, callbacks=[stopping]), specs.evaluation())
 
 
+def _scheduled(*callbacks: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return spec(_evaluated(callbacks=[*_evaluated()["callbacks"], *callbacks], **changes))
+
+
+def _plateau() -> dict[str, Any]:
+    falls = {"use": "reduce_on_plateau", "monitor": "test_loss", "patience": 0, "threshold": 0.9}
+    return _scheduled(falls, {"use": "learning_rate", "warmup": 3}, epochs=4)
+
+
 def _merged() -> dict[str, Any]:
     nodes = {
         "Scaled": SCALED,
@@ -200,6 +209,8 @@ SPECS: dict[str, Callable[[], dict[str, Any]]] = {
     "no order": lambda: _sampler(shuffle=False, drop_last=True),
     "SGD with momentum": lambda: spec(train(), **_optimizer(use="sgd", lr=0.01, momentum=0.9)),
     "accumulation and clipping": _accumulated,
+    "one cycle": lambda: _scheduled({"use": "learning_rate", "schedule": "one_cycle"}),
+    "plateau": _plateau,
     "AdamW with amsgrad": lambda: spec(train(), **_optimizer(use="adamw", amsgrad=True)),
     "RMSprop": lambda: spec(train(), **_optimizer(use="rmsprop", lr=0.001)),
     "every step": lambda: spec(

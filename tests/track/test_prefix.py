@@ -34,7 +34,7 @@ PREFIX = "alice/project/my-experiment"
 @pytest.fixture(autouse=True)
 def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
-    for name in ("DASH_PREFIX", "ML_DASH_PREFIX", "SPECPLAN_HOME"):
+    for name in ("DASH_PREFIX", "ML_DASH_PREFIX", "DASH_URL", "SPECPLAN_HOME", "SPECPLAN_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     yield
     RUN.prefix = None
@@ -188,8 +188,10 @@ def test_arguments_are_checked() -> None:
         Experiment(PREFIX, dash_roots="x")
     with pytest.raises(ValueError, match="kept nowhere"):
         Experiment(PREFIX, dash_root=None)
-    with pytest.raises(RunError, match="keeps runs in files only"):
+    with pytest.raises(RunError, match="a server needs a token, and there is none\nhint: set"):
         Experiment(PREFIX, dash_url="http://localhost:3000")
+    with pytest.raises(ValueError, match=r"the server that \$DASH_URL names, which is not set"):
+        Experiment(PREFIX, dash_url=True)
     with Experiment(PREFIX, learning_rate=0.1, tags=["vision", "size=small"]).run as exp:
         assert exp.params.get() == {"learning_rate": 0.1}
     assert newest().plan.experiment.tags == {"vision": None, "size": "small"}

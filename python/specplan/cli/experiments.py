@@ -14,8 +14,6 @@ from specplan.cli.tables import write_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.table import Table
-
     from specplan.results.standing import Standing
 
 SHOWN_METRICS = 3
@@ -70,7 +68,7 @@ def list_(context: click.Context, workdir: Path | None, as_json: bool) -> None:
 
 @command.command()
 @workdir_option
-@click.option("--console", is_flag=True, help="In the terminal; there is no other way yet.")
+@click.option("--console", is_flag=True, help="A terminal UI: sort with `s`, quit with `q`.")
 @click.option("--once", is_flag=True, help="Print how they stand, and end.")
 @click.option(
     "--every", type=click.FloatRange(min=0.1), default=1.0, show_default=True, metavar="SECONDS"
@@ -81,37 +79,40 @@ def monitor(
 ) -> None:
     """Watch the newest run of every experiment: status, host, progress, last metrics with their course.
 
-    Where the output is no terminal, a line is printed whenever something changes. Ctrl-C ends it.
+    Without --console, and where the output is no terminal, a line is printed whenever something
+    changes. Ctrl-C ends it.
 
     \b
     Example:
       mlx experiments --workdir work monitor --console
       mlx experiments monitor --once
     """
-    from specplan.results.standing import standings
-
-    del console
     root = _root(workdir or context.obj)
-    if once or not sys.stdout.isatty():
-        _print_changes(root, once=once, every=every)
+    if console and not once and sys.stdout.isatty():
+        _show_console(root, every)
         return
-    from rich.live import Live
+    _print_changes(root, once=once, every=every)
 
+
+def _show_console(root: Path, every: float) -> None:
     try:
-        with Live(_table(standings(root, with_metrics=True)), screen=True) as live:
-            while True:
-                time.sleep(every)
-                live.update(_table(standings(root, with_metrics=True)))
-    except KeyboardInterrupt:
-        return
+        from specplan.cli.console import Console
+    except ModuleNotFoundError as error:
+        if error.name != "textual":
+            raise
+        raise click.ClickException(
+            "--console needs textual\nhint: pip install 'specplan[terminal]', or leave --console out"
+        ) from error
+    Console(root, every=every).run()
 
 
 def _print_changes(root: Path, *, once: bool, every: float) -> None:
-    from specplan.results.standing import standings
+    from specplan.results.standing import Watch
 
+    watch = Watch(root)
     before: dict[str, str] = {}
     while True:
-        for each in standings(root, with_metrics=True):
+        for each in watch.look():
             line = _line(each)
             if before.get(each.experiment) != line:
                 click.echo(line)
@@ -127,23 +128,6 @@ def _line(each: Standing) -> str:
     metrics = " ".join(f"{name}={value:.6g}" for name, value in [*last.items()][:SHOWN_METRICS])
     head = f"{each.experiment}/{each.run_id} [{each.host}] {each.status} {each.done}/{each.total}"
     return f"{head} {metrics}".rstrip()
-
-
-def _table(found: list[Standing]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    from specplan.results.standing import sparkline
-
-    table = Table("experiment", "run", "host", "status", "phases", "metrics", expand=True)
-    for each in found:
-        metrics = "\n".join(
-            f"{name} {values[-1]:.6g} {sparkline(values)}"
-            for name, values in [*each.metrics.items()][:SHOWN_METRICS]
-        )
-        cells = (each.experiment, each.run_id, each.host, str(each.status))
-        table.add_row(*map(Text, cells), f"{each.done}/{each.total}", Text(metrics))
-    return table
 
 
 def _root(workdir: Path | None) -> Path:

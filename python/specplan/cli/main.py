@@ -28,6 +28,7 @@ VERBS = {
     "schema": "Print the JSON schema of specs.",
     "trust": "Trust code of your own, so that runs may execute it.",
     "run": "Run a spec or a plan.",
+    "sweep": "Run a spec with many values.",
     "resume": "Go on with a run that was stopped or killed.",
     "run-experiment": "Run a function of your own with a YAML file.",
     "experiments": "List experiments, or watch them.",
@@ -40,6 +41,8 @@ VERBS = {
     "query": "Ask a question in SQL about runs.",
     "report": "Write a run as one HTML page.",
     "export": "Write the Parquet tables of a run.",
+    "sync": "Send runs to MLflow or TensorBoard.",
+    "serve": "Take the runs of programs over the network.",
     "verify": "Compare every file of a run with its digests.",
     "repair": "Save what is whole of a damaged run into a copy.",
 }

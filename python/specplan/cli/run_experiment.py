@@ -16,7 +16,9 @@ from specplan.spec.configuration import RunMode
 
 if TYPE_CHECKING:
     from specplan.plan.model import Compiled
+    from specplan.run.context import Context
     from specplan.spec.composition import Composition
+    from specplan.spec.diagnostics import Diagnostic
     from specplan.spec.document import Document
 
 
@@ -111,9 +113,30 @@ def _compiled(document: Document, yaml: Path, words: tuple[str, ...]) -> Compile
     from specplan.plan.compile import compile_document
     from specplan.spec.experiment_file import as_spec
 
-    compiled = compile_document(as_spec(document, words=words))
+    try:
+        spec = as_spec(document, words=words)
+    except SpecError as error:
+        raise SpecError([*error.diagnostics, *_other_faults(document, words, error)]) from error
+    compiled = compile_document(spec)
     write_diagnostics(compiled.warnings, yaml, "human")
     return compiled
+
+
+def _other_faults(document: Document, words: tuple[str, ...], known: SpecError) -> list[Diagnostic]:
+    """What the code has to say of a file in which nothing but a number is known to be wrong."""
+    from specplan.plan.compile import compile_document
+    from specplan.run.call import prepared
+    from specplan.spec.experiment_file import as_spec, without_wrong_numbers
+
+    rest = without_wrong_numbers(document, known.diagnostics)
+    if rest is None:
+        return []
+    told = {str(fault.origin) for fault in known.diagnostics}
+    try:
+        with prepared(compile_document(as_spec(rest, words=words)), trust=True):
+            return []
+    except SpecError as error:
+        return [fault for fault in error.diagnostics if str(fault.origin) not in told]
 
 
 def _place(root: Path | None) -> Path:
@@ -125,10 +148,23 @@ def _place(root: Path | None) -> Path:
 def _run(compiled: Compiled, root: Path | None, *, quiet: bool, as_json: bool) -> None:
     from specplan.cli.display import choose_display
     from specplan.cli.run import write_outcome
+    from specplan.run.hooks import Hooks
     from specplan.run.run import run_plan
+    from specplan.track.informations import write_informations
+
+    place, journals = _place(root), []
+
+    def begin(context: Context) -> None:
+        journals.append(context.journal)
+        write_informations(place, context.journal.run_file)
 
     display = choose_display(quiet=quiet)
-    outcome = run_plan(compiled, root=_place(root), display=display, trust=True)
+    hooks = Hooks(run_started=(begin,))
+    try:
+        outcome = run_plan(compiled, root=place, display=display, trust=True, hooks=hooks)
+    finally:
+        for journal in journals:
+            write_informations(place, journal.run_file)
     write_outcome(outcome, as_json=as_json)
 
 

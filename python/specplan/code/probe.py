@@ -199,11 +199,15 @@ def _remember(job: Job | Judgement, gave: Gave | Judged) -> None:
     beside.replace(file)
 
 
-def _file(job: Job | Judgement) -> Path:
+def cache_folder() -> Path:
+    """The folder of what was found out and can be found out again, or is kept for a while."""
     own = os.environ.get(CACHE)
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(own) if own else Path(caches) / "specplan"
+    return (Path(own) if own else Path(caches) / "specplan").expanduser()
+
+
+def _file(job: Job | Judgement) -> Path:
     read = job.input_shape if isinstance(job, Job) else (job.kind, job.values)
     meaning = [job.use.rpartition(":")[2], job.digest, sorted(job.args.items()), read]
     name = blake3(msgspec.json.encode(meaning)).hexdigest()[:32]
-    return folder.expanduser() / "shapes" / f"{name}.json"
+    return cache_folder() / "shapes" / f"{name}.json"

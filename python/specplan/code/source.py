@@ -126,9 +126,11 @@ class _Closure:
         """Take in the module in a file."""
         if len(self._modules) == MOST_FILES:
             message = f"`{next(iter(self._modules))}` imports more than {MOST_FILES} files"
-            raise CodeError(
-                "SP408", message, "keep what a spec names in a small package of its own"
+            hint = (
+                "name a class of your own that makes it, such as `./nets.py:Net`, or keep what a "
+                "spec names in a small package"
             )
+            raise CodeError("SP408", message, hint)
         text = _text(file)
         module = Module(
             name=name, file=file, text=text, tree=_tree(file, text), is_package=is_package

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from specplan.components.callback import EarlyStopping, Evaluation, LearningRate
+from specplan.components.callback import (
+    EarlyStopping,
+    Evaluation,
+    LearningRate,
+    ReduceOnPlateau,
+)
 from specplan.components.loss import (
     L1,
     BinaryCrossEntropyWithLogits,
@@ -20,6 +25,7 @@ from specplan.components.loss import (
     TripletMargin,
 )
 from specplan.components.merge import Concat
+from specplan.components.method import Grid, Qmc, Random, Tpe
 from specplan.components.metric import (
     R2,
     Accuracy,
@@ -29,6 +35,7 @@ from specplan.components.metric import (
 )
 from specplan.components.model import Cnn, Mlp, TemporalCnn
 from specplan.components.optimizer import SGD, Adam, AdamW, RMSprop
+from specplan.components.pruner import Hyperband, Median, SuccessiveHalving
 from specplan.components.repetition import Folds, Seeds
 from specplan.components.sampler import Paired, Roles, Simple, Triplet
 from specplan.components.scaler import (
@@ -71,6 +78,8 @@ Kind = Literal[
     "metric",
     "callback",
     "repetition",
+    "method",
+    "pruner",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -112,6 +121,8 @@ COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
     "metric": _by_name(
         Accuracy, MeanAbsoluteError, MeanSquaredErrorMetric, RootMeanSquaredError, R2
     ),
-    "callback": _by_name(Evaluation, EarlyStopping, LearningRate),
+    "callback": _by_name(Evaluation, EarlyStopping, LearningRate, ReduceOnPlateau),
     "repetition": _by_name(Folds, Seeds),
+    "method": _by_name(Grid, Random, Qmc, Tpe),
+    "pruner": _by_name(Median, SuccessiveHalving, Hyperband),
 }

@@ -97,8 +97,10 @@ class LearningRate(Component, frozen=True, tag="learning_rate"):
     """
 
     schedule: Annotated[
-        Literal["constant", "linear", "cosine", "exponential", "step"],
-        Meta(description="How the factor goes from 1 to `final`, or falls by `gamma`."),
+        Literal["constant", "linear", "cosine", "exponential", "step", "multi_step", "one_cycle"],
+        Meta(
+            description="How the factor goes from 1 to `final`, falls by `gamma`, or rises to 1 and falls in one cycle."
+        ),
     ] = "constant"
     warmup: Annotated[
         int, Meta(ge=0, description="First steps in which the factor rises to 1.", examples=[100])
@@ -109,8 +111,82 @@ class LearningRate(Component, frozen=True, tag="learning_rate"):
     ] = 0.0
     gamma: Annotated[
         NonNegative,
-        Meta(description="Factor between epochs, of exponential and step.", examples=[0.5]),
+        Meta(
+            description="Factor between epochs, of exponential, step and multi_step.",
+            examples=[0.5],
+        ),
     ] = 0.1
     every_n_epochs: Annotated[
         Positive, Meta(description="Epochs between two falls, of step.", examples=[10])
     ] = 1
+    milestones: Annotated[
+        tuple[Positive, ...],
+        Meta(
+            description="Numbers of epochs after which the factor falls, of multi_step.",
+            examples=[[30, 80]],
+        ),
+    ] = ()
+    pct_start: Annotated[
+        float,
+        Meta(
+            gt=0,
+            lt=1,
+            description="Part of one_cycle in which the factor rises to 1.",
+            examples=[0.2],
+        ),
+    ] = 0.3
+    div_factor: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="What the rate of one_cycle is divided by in the first step.",
+            examples=[10.0],
+        ),
+    ] = 25.0
+    final_div_factor: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="What the first rate of one_cycle is divided by in the last step.",
+            examples=[100.0],
+        ),
+    ] = 1e4
+    anneal_strategy: Annotated[
+        Literal["cos", "linear"], Meta(description="How one_cycle goes from rate to rate.")
+    ] = "cos"
+
+
+class ReduceOnPlateau(Component, frozen=True, tag="reduce_on_plateau"):
+    """Multiply the learning rate by `factor` once a metric has not improved for more than `patience` epochs.
+
+    Only epochs that produce the metric count. The phase ends with the rate of the optimizer.
+    """
+
+    monitor: Annotated[
+        str, Meta(description="Name of a metric that epochs produce.", examples=["val_loss"])
+    ] = "val_loss"
+    mode: Annotated[Literal["min", "max"], Meta(description="Which direction is better.")] = "min"
+    factor: Annotated[
+        float, Meta(gt=0, lt=1, description="What the rate is multiplied by.", examples=[0.5])
+    ] = 0.1
+    patience: Annotated[
+        int,
+        Meta(ge=0, description="Epochs without improvement that change nothing.", examples=[5]),
+    ] = 10
+    threshold: Annotated[
+        NonNegative,
+        Meta(description="Smallest change that counts as an improvement.", examples=[1e-3]),
+    ] = 1e-4
+    threshold_mode: Annotated[
+        Literal["rel", "abs"],
+        Meta(description="Whether `threshold` is a part of the best value, or a difference to it."),
+    ] = "rel"
+    cooldown: Annotated[
+        int,
+        Meta(ge=0, description="Epochs after a change in which none is counted.", examples=[2]),
+    ] = 0
+    min_lr: Annotated[NonNegative, Meta(description="Smallest rate.", examples=[1e-6])] = 0.0
+    eps: Annotated[
+        NonNegative,
+        Meta(description="Changes of the rate that are not larger are not made.", examples=[1e-9]),
+    ] = 1e-8

@@ -22,7 +22,9 @@ def beside(file: Path) -> str | None:
         return "`~` is not read as your home: write the path from the file that names it"
     if not file.parent.is_dir():
         return "the folder does not exist"
-    return did_you_mean(file.name, sorted(entry.name for entry in file.parent.iterdir()))
+    names = sorted(entry.name for entry in file.parent.iterdir())
+    tables = [f"{file.stem}{ending}" for ending in _TABLES if f"{file.stem}{ending}" in names]
+    return did_you_mean(file.name, names) or (f"did you mean `{tables[0]}`?" if tables else None)
 
 
 def looks_like(file: Path, format: str) -> str | None:

@@ -98,8 +98,9 @@ class Experiment(Tracked):
         tags: words to find it by, with values where they have some.
         bindrs: what it belongs to.
         metadata: values beside it.
-        dash_url: a server; this version knows none.
-        dash_root: folder of the runs of an experiment with a prefix.
+        dash_url: address of a server to which the runs of an experiment with a prefix are sent while they go
+            on (docs/serve.md); True means $DASH_URL.
+        dash_root: folder of these runs; None for runs that are kept at the server only.
         run_params: parameters of every run.
         checkpointing: at which boundaries of a run the state is saved to a file.
         callbacks: what is called before and after phases and groups.

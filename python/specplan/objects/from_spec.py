@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from specplan.components.callback import EarlyStopping, LearningRate
+from specplan.components.callback import EarlyStopping, LearningRate, ReduceOnPlateau
 from specplan.models.sklearn.wrapper import ScikitModelWrapper
 from specplan.models.torch import SequentialCNN, SequentialMLP, TemporalCNN
 from specplan.objects.binding import DEFAULT_STREAM, InputBinding
@@ -176,10 +176,9 @@ class _Phases:
         }
 
     def _callback(self, component: Section) -> PhaseCallback:
-        if component["use"] == "early_stopping":
-            return msgspec.convert(component, EarlyStopping)
-        if component["use"] == "learning_rate":
-            return msgspec.convert(component, LearningRate)
+        declared = _DECLARED.get(component["use"])
+        if declared is not None:
+            return msgspec.convert(component, declared)
         if component["use"] == "evaluation":
             return self._evaluation(component)
         found: PhaseCallback = _bound(component, self._live)
@@ -212,6 +211,11 @@ class _Phases:
         )
 
 
+_DECLARED: Mapping[str, type[EarlyStopping | LearningRate | ReduceOnPlateau]] = {
+    "early_stopping": EarlyStopping,
+    "learning_rate": LearningRate,
+    "reduce_on_plateau": ReduceOnPlateau,
+}
 _OF_MODELS = ("training_mode", "output_method", "partial_fit_kwargs")
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from specplan.components.callback import EarlyStopping, LearningRate
+from specplan.components.callback import EarlyStopping, LearningRate, ReduceOnPlateau
 from specplan.run.callback import Callback
 from specplan.run.callbacks import check_hooks
 from specplan.spec.arguments import written
@@ -25,7 +25,9 @@ class Between(Protocol):
         """It as an entry of `callbacks` in a spec."""
 
 
-PhaseCallback = Callback | EarlyStopping | LearningRate | Between
+Declared = EarlyStopping | LearningRate | ReduceOnPlateau
+"""Those whose class is the declaration itself."""
+PhaseCallback = Callback | Declared | Between
 
 
 def check_callback(callback: PhaseCallback) -> None:
@@ -37,15 +39,15 @@ def check_callback(callback: PhaseCallback) -> None:
     """
     if isinstance(callback, Callback):
         check_hooks(callback)
-    elif isinstance(callback, EarlyStopping | LearningRate):
-        # Its class is the declaration itself, which checks what is read and not what is called.
+    elif isinstance(callback, Declared):
+        # A declaration checks what is read and not what is called.
         use = str(callback.__struct_config__.tag)
         written("callback", use, msgspec.structs.asdict(callback))
 
 
 def label_of(callback: PhaseCallback) -> str:
     """The label, which is unique in a phase."""
-    if isinstance(callback, EarlyStopping | LearningRate):
+    if isinstance(callback, Declared):
         return type(callback).__name__
     return callback.label
 
@@ -59,7 +61,7 @@ def spec_of_callback(phase: str, callback: PhaseCallback) -> dict[str, Any]:
     """The callback of a phase as an entry of `callbacks` in a spec."""
     if isinstance(callback, Callback):
         return {"use": f"live:{live_name(phase, callback)}"}
-    if isinstance(callback, LearningRate):
+    if isinstance(callback, LearningRate | ReduceOnPlateau):
         rate: dict[str, Any] = msgspec.to_builtins(callback)
         return rate
     if isinstance(callback, EarlyStopping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-from specplan.components.callback import EarlyStopping, LearningRate
+from specplan.components.callback import EarlyStopping, LearningRate, ReduceOnPlateau
 from specplan.objects.accelerator import Accelerator, accelerator_of
 from specplan.objects.binding import InputBinding
 from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
@@ -50,7 +50,8 @@ class TrainPhase(Phase):
         batch_schedule: how batches of bindings that are not read together make steps: "zip_strict" and
             "zip_cycle" have one of each in a step, "alternate_strict" and "alternate_cycle" one of them
             after the other; strict ends with the shortest, cycle begins shorter ones again.
-        callbacks: each a Callback, an Evaluation, an EarlyStopping or a LearningRate.
+        callbacks: each a Callback, an Evaluation, an EarlyStopping, a LearningRate or a
+            ReduceOnPlateau.
         checkpointing: when the state is put aside while the phase goes on.
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
         record_nodes: whether the outputs of "all" nodes are recorded, or only of those that are "judged" by
@@ -65,7 +66,12 @@ class TrainPhase(Phase):
     """
 
     kind: ClassVar[str] = "train"
-    built_in: ClassVar[tuple[type, ...]] = (Evaluation, EarlyStopping, LearningRate)
+    built_in: ClassVar[tuple[type, ...]] = (
+        Evaluation,
+        EarlyStopping,
+        LearningRate,
+        ReduceOnPlateau,
+    )
 
     def __init__(  # noqa: PLR0913 -- as documented
         self,

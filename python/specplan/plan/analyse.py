@@ -17,6 +17,7 @@ from specplan.plan.passes import (
     oddities,
     rows,
     schedule,
+    sweep,
 )
 from specplan.plan.passes.context import READ_ONLY, CodeUse, Context
 from specplan.plan.passes.phase import Parts
@@ -106,6 +107,7 @@ def analyse(
             context.prober.close()
     parts = Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
     scheduled = schedule.schedule(context, parts)
+    sweep.check(context, scheduled)
     if context.right:
         oddities.warn(context, parts, scheduled)
     looked_at: frozenset[str] = frozenset()

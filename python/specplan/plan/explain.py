@@ -71,7 +71,9 @@ def _numerics(plan: Plan) -> str:
 
 def _results(plan: Plan) -> str:
     results = plan.results
-    return f"records: durability {results.durability}, on error {results.on_error}"
+    seconds = results.system_metrics_seconds
+    system = "" if seconds is None else f", the system every {seconds:g} s"
+    return f"records: durability {results.durability}, on error {results.on_error}{system}"
 
 
 def _data(label: str, data: Data) -> Iterator[str]:
@@ -285,6 +287,14 @@ def _learning_rate(rule: LearningRate) -> str:
             rest = f"times {rule.gamma:g} after each epoch"
         case "step":
             rest = f"times {rule.gamma:g} after every {count(rule.every_n_epochs, 'epoch')}"
+        case "multi_step":
+            epochs = ", ".join(str(epoch) for epoch in rule.milestones)
+            rest = f"times {rule.gamma:g} after {epochs} epochs"
+        case "one_cycle":
+            rest = (
+                f"one cycle ({rule.anneal_strategy}): rises from 1/{rule.div_factor:g} of itself for "
+                f"{rule.pct_start:.0%} of the steps, then falls to 1/{rule.div_factor * rule.final_div_factor:g}"
+            )
     return ", ".join([*start, rest])
 
 
@@ -298,6 +308,12 @@ def _between(phase: Train) -> Iterator[str]:
         yield f"  {when}: evaluate split {evaluation.split}, {count(evaluation.rows, 'row')}: {series}"
     if phase.learning_rate is not None:
         yield f"  learning rate: {_learning_rate(phase.learning_rate)}"
+    if phase.plateau is not None:
+        rule = phase.plateau
+        yield (
+            f"  learning rate: times {rule.factor:g} when {rule.monitor} ({rule.mode}) has not improved for "
+            f"more than {count(rule.patience, 'epoch')}"
+        )
     stopping = phase.early_stopping
     if stopping is not None:
         back = ", then the best weights are put back" if stopping.restore_best else ""

@@ -429,11 +429,32 @@ class EarlyStopping(_Part, frozen=True, kw_only=True):
 class LearningRate(_Part, frozen=True, kw_only=True):
     """Factors of the learning rate by the number of the step in the phase (`components.callback`)."""
 
-    schedule: Literal["constant", "linear", "cosine", "exponential", "step"]
+    schedule: Literal[
+        "constant", "linear", "cosine", "exponential", "step", "multi_step", "one_cycle"
+    ]
     warmup: int
     final: float
     gamma: float
     every_n_epochs: int
+    milestones: tuple[int, ...] = ()
+    pct_start: float = 0.3
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    anneal_strategy: Literal["cos", "linear"] = "cos"
+
+
+class Plateau(_Part, frozen=True, kw_only=True):
+    """When the learning rate falls because a metric stays (`components.callback`)."""
+
+    monitor: str
+    mode: Literal["min", "max"]
+    factor: float
+    patience: int
+    threshold: float
+    threshold_mode: Literal["rel", "abs"]
+    cooldown: int
+    min_lr: float
+    eps: float
 
 
 class Clip(_Part, frozen=True, kw_only=True):
@@ -497,6 +518,13 @@ class _Phase(_Part, frozen=True, kw_only=True):
     callbacks: tuple[Callback, ...] = ()
 
     @property
+    def path_without_passes(self) -> str:
+        """The path as the spec has it: without the labels of folds, seeds and repetitions."""
+        inner = {each.group.count(".") + 1 for each in self.passes}
+        labels = enumerate(self.path.split("."))
+        return ".".join(label for index, label in labels if index not in inner)
+
+    @property
     def measured(self) -> tuple[str, ...]:
         """Names of the metrics that its end leaves."""
         total = {"train": "train_loss", "eval": "eval_loss", "fit": "fit_loss"}
@@ -532,6 +560,7 @@ class Train(_Phase, tag_field="phase", tag="train", frozen=True, kw_only=True):
     evaluations: tuple[Evaluation, ...] = ()
     early_stopping: EarlyStopping | None = None
     learning_rate: LearningRate | None = None
+    plateau: Plateau | None = None
     feeds: tuple[Feed, ...] = ()
     schedule: BatchSchedule = "zip_strict"
 
@@ -615,11 +644,13 @@ class Results(_Part, frozen=True, kw_only=True):
     Attributes:
         durability: when records are forced to the disk: at the end, every few seconds, or always.
         on_error: whether a run stops when records cannot be written, or goes on without them.
+        system_metrics_seconds: between two samples of processor, memory, disk and GPU; None for none.
     """
 
     dir: str | None = None
     durability: Durability = "process"
     on_error: OnError = "stop"
+    system_metrics_seconds: float | None = None
 
 
 class Checkpoints(_Part, frozen=True, kw_only=True):

@@ -356,7 +356,13 @@ def _check_training(plan: Plan, phase: Train, place: str) -> None:
     rate = phase.learning_rate
     if rate is not None:
         right = 0 <= rate.warmup < phase.epochs * phase.updates and rate.every_n_epochs > 0
+        right &= min(rate.milestones, default=1) > 0 and 0 < rate.pct_start < 1
+        right &= rate.div_factor > 0 and rate.final_div_factor > 0
         expect(place, "has an impossible schedule of the learning rate", that=right)
+    plateau = phase.plateau
+    if plateau is not None:
+        right = 0 < plateau.factor < 1 and plateau.patience >= 0 and plateau.cooldown >= 0
+        expect(place, "has an impossible change of the learning rate", that=right)
     for evaluation in phase.evaluations:
         label = evaluation.data or phase.data
         data = plan.data.get(label)

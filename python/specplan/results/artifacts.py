@@ -139,6 +139,16 @@ def artifacts_of(folder: RunFolder, records: StoreReader) -> Artifacts:
     return read_artifacts(folder.artifacts, rows)
 
 
+def artifact_rows(records: StoreReader) -> list[ArtifactRow]:
+    """What the records tell of each artifact, oldest first.
+
+    Raises:
+        StoreError: one is damaged.
+    """
+    batches = artifact_batches(records)
+    return [read_row(text) for channel, position, _ in batches for text in channel.at(position)]
+
+
 def artifact_batches(records: StoreReader) -> Iterator[tuple[TextReader, int, int]]:
     """Channel, position and number of each record that tells of artifacts."""
     for channel in records.texts():

@@ -52,6 +52,12 @@ def read_metrics(store: StoreReader, *, run_id: str) -> pa.Table:
     return pa.table(columns, schema=SCHEMA)
 
 
+def last_metric(store: StoreReader) -> int:
+    """The sequence number of the last value; 0 where there is none."""
+    stored = read_rows(store.metric_files()[-1:])
+    return 0 if stored is None or not stored.num_rows else stored.column("sequence")[-1].as_py()
+
+
 def _sessions(
     sequences: pa.ChunkedArray, sessions: Sequence[Mapping[str, Any]]
 ) -> NDArray[np.int32]:
@@ -74,6 +80,16 @@ def _column(stored: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 def select(metrics: pa.Table, column: str, label: str) -> pa.Table:
     """The rows of the series that have a label."""
     return metrics.filter(pc.is_in(metrics.column(column), text(label)))
+
+
+def without_rows(metrics: pa.Table, names: Iterable[str | None]) -> pa.Table:
+    """Values that are in no row that a program logged under one of the names, None for the rows without one."""
+    named = pa.array(list(names), pa.string())
+    of_rows = pc.and_(
+        pc.and_(pc.equal(metrics.column("phase"), ""), pc.is_null(metrics.column("node"))),
+        pc.is_in(metrics.column("split"), named),
+    )
+    return metrics.filter(pc.invert(of_rows))
 
 
 def of_batches(metrics: pa.Table, names: Iterable[str]) -> pa.Table:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from specplan._native import StoreReader
 from specplan.errors import RunError
 from specplan.results.artifacts import Artifacts, artifacts_of, tells_of_artifacts
@@ -228,6 +230,26 @@ class Run:
             StoreError: the records of them are damaged.
         """
         return returned(self._records(), phase) if self._has_records() else []
+
+    def documents(self, field: str, *, most: int | None = None) -> list[dict[str, Any]]:
+        """What a program recorded under a field of no node, as `log` or `job`, oldest first.
+
+        Args:
+            field: name of the field.
+            most: only so many of the last ones.
+
+        Raises:
+            StoreError: the records of them are damaged.
+        """
+        if not self._has_records():
+            return []
+        return [
+            msgspec.json.decode(text)
+            for channel in self._records().texts()
+            if channel.field == field and not channel.node
+            for position in range(channel.batches)[-(most or channel.batches) :]
+            for text in channel.at(position)
+        ]
 
     @property
     def artifacts(self) -> Artifacts:

@@ -61,7 +61,12 @@ def spreads(phases: Iterable[Phase], last: pa.Table) -> list[Spread]:
     for row in last.select(["phase", "split", "node", "name", "value"]).to_pylist():
         passes = _independent(by_path[row["phase"]])
         if passes:
-            key = (_without_passes(by_path[row["phase"]]), row["split"], row["node"], row["name"])
+            key = (
+                by_path[row["phase"]].path_without_passes,
+                row["split"],
+                row["node"],
+                row["name"],
+            )
             series.setdefault(key, {})[passes] = row["value"]
     found = []
     for (phase, split, node, name), values in series.items():
@@ -83,9 +88,3 @@ def spreads(phases: Iterable[Phase], last: pa.Table) -> list[Spread]:
 def _independent(phase: Phase) -> tuple[Pass, ...]:
     """The passes that do not go on from one another."""
     return tuple(each for each in phase.passes if each.kind != "pass")
-
-
-def _without_passes(phase: Phase) -> str:
-    inner = {each.group.count(".") + 1 for each in phase.passes}
-    labels = enumerate(phase.path.split("."))
-    return ".".join(label for index, label in labels if index not in inner)

@@ -1,4 +1,4 @@
-"""How the experiments below a root stand: one line for the newest run of each."""
+"""How the experiments below a root stand: the newest run of each, once or again and again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.errors import RunError, StoreError
+from specplan.results.course import Course
+from specplan.results.jobs import JobState, jobs_of
 from specplan.results.locate import all_runs, experiment_of
 from specplan.results.open import Run
 from specplan.store.run_file import Status
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _OVER = (Status.COMPLETED, Status.SKIPPED)
+_MOST_MESSAGES = 20
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -22,8 +25,10 @@ class Standing(msgspec.Struct, frozen=True):
     """The newest run of an experiment.
 
     Attributes:
-        done: phases that are over; of `total`.
-        metrics: the last value of each metric, and all of its values.
+        done: jobs that are done, or phases that are over; of `total`.
+        jobs: the names of the folders of its jobs, which are experiments below it.
+        epoch: the latest epoch of the newest phase.
+        metrics: the last values of each metric of that phase, oldest first; of the system in `system`.
     """
 
     experiment: str
@@ -33,49 +38,85 @@ class Standing(msgspec.Struct, frozen=True):
     started_at: str
     done: int
     total: int
+    epoch: int | None = None
+    jobs: tuple[str, ...] = ()
     metrics: dict[str, tuple[float, ...]] = {}
+    system: dict[str, tuple[float, ...]] = {}
 
 
-def standings(root: Path, *, with_metrics: bool = False) -> list[Standing]:
-    """The newest run of every experiment, by the name of the experiment. Damaged runs are left out."""
-    newest = {experiment_of(folder, root): folder for folder in all_runs(root)}
-    found = []
-    for name, folder in newest.items():
-        try:
-            run = Run(folder)
-            found.append(_standing(name, run, with_metrics=with_metrics))
-        except (RunError, StoreError):
-            continue
-    return found
+def standings(root: Path) -> list[Standing]:
+    """The newest run of every experiment that is no job of another one, by name. Damaged runs are left out."""
+    found = Watch(root, with_metrics=False).look()
+    jobs = {f"{each.experiment}/{folder}" for each in found for folder in each.jobs}
+    return [each for each in found if each.experiment not in jobs]
 
 
-def _standing(name: str, run: Run, *, with_metrics: bool) -> Standing:
-    session = run.run_file.sessions[-1]
-    return Standing(
-        experiment=name,
-        run_id=run.id,
-        host=session.host,
-        status=run.status,
-        started_at=session.started_at,
-        done=sum(phase.status in _OVER for phase in run.phases),
-        total=len(run.plan.phases),
-        metrics=_curves(run) if with_metrics else {},
-    )
+class Watch:
+    """Looks at the newest run of every experiment, each time only at what is new. Writes nothing, takes no lock."""
+
+    def __init__(self, root: Path, *, with_metrics: bool = True) -> None:
+        self._root = root
+        self._with_metrics = with_metrics
+        self._watched: dict[str, _Watched] = {}
+
+    def look(self) -> list[Standing]:
+        """How they stand now, by the name of the experiment. Damaged runs are left out."""
+        newest = {experiment_of(folder, self._root): folder for folder in all_runs(self._root)}
+        found = []
+        for name, folder in newest.items():
+            known = self._watched.get(name)
+            try:
+                if known is None or known.run.folder != folder:
+                    known = self._watched[name] = _Watched(Run(folder))
+                found.append(known.standing(name, with_metrics=self._with_metrics))
+            except (RunError, StoreError):
+                continue
+        return found
+
+    def log_of(self, experiment: str) -> list[str]:
+        """The last lines that the newest run of an experiment has told: messages, warnings, its error."""
+        known = self._watched.get(experiment)
+        return [] if known is None else known.log()
 
 
-def _curves(run: Run) -> dict[str, tuple[float, ...]]:
-    """Values of whole epochs and phases where there are some, else of all steps; of the last phase."""
-    rows = run.metrics().arrow.select(["phase", "name", "batch", "value"]).to_pylist()
-    if not rows:
-        return {}
-    last = rows[-1]["phase"]
-    curves: dict[str, list[float]] = {}
-    whole = {row["name"] for row in rows if row["phase"] == last and row["batch"] is None}
-    for row in rows:
-        of_step = row["batch"] is not None and row["name"] in whole
-        if row["phase"] == last and not of_step:
-            curves.setdefault(row["name"], []).append(row["value"])
-    return {name: tuple(values) for name, values in curves.items()}
+class _Watched:
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.course = Course(run.folder.records)
+
+    def standing(self, name: str, *, with_metrics: bool) -> Standing:
+        run = self.run.refresh()
+        session = run.run_file.sessions[-1]
+        if with_metrics:
+            self.course.refresh()
+        done, total = sum(phase.status in _OVER for phase in run.phases), len(run.plan.phases)
+        jobs = [] if total else jobs_of(run)
+        if jobs:
+            done, total = sum(job.state is JobState.DONE for job in jobs), len(jobs)
+        return Standing(
+            experiment=name,
+            run_id=run.id,
+            host=session.host,
+            status=run.status,
+            started_at=session.started_at,
+            done=done,
+            total=total,
+            epoch=self.course.epoch,
+            jobs=tuple(job.folder for job in jobs),
+            metrics=self.course.metrics,
+            system=self.course.system,
+        )
+
+    def log(self) -> list[str]:
+        folder = self.run.folder
+        messages = [
+            f"[{entry['level'].upper()}] {entry['message']}"
+            for entry in self.run.documents("log", most=_MOST_MESSAGES)
+        ]
+        for path in (folder.warnings_log, folder.error_log):
+            if path.is_file():
+                messages += path.read_text("utf-8", errors="replace").splitlines()
+        return messages[-_MOST_MESSAGES:]
 
 
 def sparkline(values: tuple[float, ...], width: int = 16) -> str:

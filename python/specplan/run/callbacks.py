@@ -181,7 +181,7 @@ class PhaseCallbacks:
 
     def _resumed(self, states: Mapping[str, dict[str, Any] | None]) -> None:
         for label, state in states.items():
-            if state is not None:
+            if state is not None and label in self._callbacks:
                 self._callbacks[label].load_state_dict(state)
 
 

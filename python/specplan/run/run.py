@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.errors import DataError, RunError, SpecplanError, StoreError
+from specplan.errors import DataError, PrunedError, RunError, SpecplanError, StoreError
 from specplan.plan.by_feed import has_one_table
 from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.own_code import admit, admit_live, live_components
@@ -29,6 +29,7 @@ from specplan.run.outcome import Outcome
 from specplan.run.rows import check_rows
 from specplan.run.scaling import learned_of
 from specplan.run.state import State
+from specplan.run.system_metrics import sampled
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
 from specplan.spec.model import DirtyGitAction
@@ -60,11 +61,12 @@ PHASES: Mapping[type[Phase], str] = {
 """What runs each kind of phase. Imported with the first of its kind: a call may do without torch."""
 
 
-def run_plan(
+def run_plan(  # noqa: PLR0913 -- what a caller can say of a run
     compiled: Compiled,
     *,
     root: Path,
     display: Display,
+    run_id: str | None = None,
     state: State | None = None,
     trust: bool = False,
     elsewhere: Mapping[str, Path] = {},
@@ -75,7 +77,7 @@ def run_plan(
 
     `state` is that of an earlier outcome, whose weights, estimators and optimizer are gone on with;
     without it everything starts fresh. Data are read and checked before the folder is made, so a
-    plan whose data are not there leaves no run behind. `trust` is the word of the user that the code
+    plan whose data are not there leaves no run behind. The run is called `run_id`, by default after the time. `trust` is the word of the user that the code
     which the plan names may run. `hooks` are called at the boundaries of the run; `subjects` are what
     callbacks of the plan are given of the program. `elsewhere` has folders for parts of the run folder, by
     name, which are links in it.
@@ -88,7 +90,9 @@ def run_plan(
         DataError: a data file is missing, damaged, or not the one that was compiled; or it holds
             values that a node cannot read or a loss cannot judge. It has its place in the spec, where
             that is known.
-        RunError: an exception ended the run, which is marked failed; it is the cause.
+        RunError: an exception ended the run, which is marked failed; it is the cause. Or there is a run
+            of that id.
+        PrunedError: a hook ended it, and it is marked stopped.
         StoreError: the records could not be written.
         KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM, at the end of the step; what was
             recorded is on file and the run is marked interrupted.
@@ -106,6 +110,7 @@ def run_plan(
             compiled,
             environment=environment(git, found),
             versions=found,
+            run_id=run_id,
             changes=changes_of(git),
             given_state=has_state,
             learned=learned_of(tables),
@@ -261,18 +266,23 @@ def _run_to_end(context: Context, beginning: Beginning) -> None:
             checkpoint, folder = beginning.resumed
             context.checkpoints.resume(checkpoint, folder)
             first, is_open = checkpoint.phase, checkpoint.is_open
-        for run_started in context.hooks.run_started:
-            run_started(context)
-        _run_phases(context, first, is_open=is_open)
-        context.recorder.sync()
-        for run_ended in context.hooks.run_ended:
-            run_ended(context)
+        seconds = context.plan.results.system_metrics_seconds
+        with sampled(context.recorder, context.journal.folder.path, seconds):
+            for run_started in context.hooks.run_started:
+                run_started(context)
+            _run_phases(context, first, is_open=is_open)
+            context.recorder.sync()
+            for run_ended in context.hooks.run_ended:
+                run_ended(context)
         context.recorder.close()
         context.recorder.export_metrics()
     except (KeyboardInterrupt, SystemExit) as exception:
         _end_early(context, Status.INTERRUPTED, exception)
         if context.interruption.requested is not None and _can_be_resumed(context):
             raise context.interruption.stopped() from exception
+        raise
+    except PrunedError as exception:
+        _end_early(context, Status.STOPPED, exception)
         raise
     except SpecplanError as exception:
         _end_early(context, Status.FAILED, exception)
@@ -364,14 +374,19 @@ def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
 
 def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
     found: list[PhaseHooks] = []
-    if isinstance(phase, Train) and phase.learning_rate is not None:
+    rates = None
+    if isinstance(phase, Train) and (phase.learning_rate or phase.plateau):
         from specplan.run.learning_rate import Rates
 
-        found.append(Rates(phase, phase.learning_rate, context).hooks())
+        rates = Rates(phase, context)
+        found.append(rates.hooks())
     if phase.callbacks:
         from specplan.run.callbacks import PhaseCallbacks
 
         found.append(PhaseCallbacks(phase, context).hooks())
+    if rates is not None and rates.plateau is not None:
+        # After the callbacks, whose metrics it may watch.
+        found.append(rates.plateau.hooks())
     return joined_inside(found)
 
 
@@ -403,10 +418,11 @@ def _end_early(context: Context, status: Status, exception: BaseException) -> No
         # The first exception is the one to report; a store that is broken may be its very reason.
         exception.add_note(f"the records could not be closed: {second}")
     error = None
-    if status is Status.FAILED:
+    if status is not Status.INTERRUPTED:
         error = ErrorRecord(
             type=type(exception).__qualname__, message=redacted_lines(str(exception))
         )
+    if status is Status.FAILED:
         _write_log(context, exception)
     context.journal.ended(status, error=error, statistics=statistics)
     context.display.run_ended(status, _message(context, exception))

@@ -59,7 +59,10 @@ def compose(source: Source, composition: Composition = NOTHING_ADDED) -> Documen
     fatal = [*layers.problems, *overrides.problems, *_of_newer_programs(layers.sources)]
     if fatal or any(not isinstance(part.value, dict) for part in layers.sources):
         raise SpecError(in_text_order([*layers.slips, *fatal], source.name))
-    settling = _Settling(overrides.over(layer))
+    layer = overrides.over(layer)
+    if composition.settings is not None:
+        layer = overrides.set(composition.settings, layer)
+    settling = _Settling(layer)
     value, trace = settling.settle()
     _start_paths_from(source.folder, value, trace)
     problems = [*overrides.problems, *settling.problems]
@@ -221,9 +224,10 @@ class _Settling:
         known = sorted(value) if isinstance(value, dict) else []
         where = ".".join(str(part) for part in inner)
         listed = f"`{where}` has {quoted(known)}" if known else f"`{where}` has no parameters"
-        self._report(
-            path, "SP106", f"unknown parameter `{name}`; {listed}", hint=did_you_mean(name, known)
-        )
+        hint = did_you_mean(name, known)
+        if not known and inner == ("params",):
+            hint = f"say it once under `params`: `params: {{{name}: ...}}`"
+        self._report(path, "SP106", f"unknown parameter `{name}`; {listed}", hint=hint)
 
     def _check_number(self, value: object, path: Path) -> None:
         fault = number_fault(value)

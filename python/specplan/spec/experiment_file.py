@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import TYPE_CHECKING, Any, get_type_hints
+
+from msgspec.structs import replace
 
 from specplan.components.reference import as_file_reference, names_file
 from specplan.errors import SpecError
@@ -72,6 +75,20 @@ def as_spec(document: Document, *, words: Sequence[str] = ()) -> Document:
     return Document(
         value=value, sources=document.sources, trace=root.grafted(traces), written=value
     )
+
+
+def without_wrong_numbers(document: Document, faults: Sequence[Diagnostic]) -> Document | None:
+    """The document with 0 for numbers that are not finite; None where it has other faults."""
+    if any(fault.code != "SP004" for fault in faults):
+        return None
+    value = copy.deepcopy(document.value)
+    for fault in faults:
+        *around, last = fault.origin.path
+        owner = value
+        for part in around:
+            owner = owner[part]
+        owner[last] = 0
+    return replace(document, value=value)
 
 
 def _faults(document: Document) -> Iterator[Diagnostic]:

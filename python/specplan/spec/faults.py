@@ -86,7 +86,12 @@ def _conversion(fault: Fault, expected: set[str]) -> str | None:
     if fault.kind is not None:
         return hints.for_component(value, fault.kind, fault.written)
     if "array" in expected:
-        return hints.for_list(value, fault.written, of_phases=fault.path[-1:] in _LISTS_OF_PHASES)
+        return hints.for_list(
+            value,
+            fault.written,
+            of_phases=fault.path[-1:] in _LISTS_OF_PHASES,
+            kind="callback" if fault.path[-1:] == ("callbacks",) else None,
+        )
     if "object" in expected:
         return hints.for_mapping(fault.path[-1] if fault.path else "spec", value)
     if isinstance(value, list) and isinstance(fault.path[-1], int):
@@ -131,7 +136,7 @@ def _unknown_component(fault: Fault, kind: Kind) -> Diagnostic:
         message = f"`{value}`: {_kind_name(kind)} cannot be code of your own"
     elif set(value) & set("/.") and kind in OPEN_KINDS:
         message = f"`{value}` is not {_kind_name(kind)}"
-        hint = f"code of your own is {_OWN}"
+        hint = hints.for_module_of_torch(value, kind) or f"code of your own is {_OWN}"
     else:
         message = f"`{value}` is not {_kind_name(kind)}"
         hint = (
@@ -225,6 +230,7 @@ _TRANSLATIONS: dict[str, Callable[[Fault], Iterable[Diagnostic]]] = {
     "minItems": _wrong_length("at least", "item", "items"),
     "maxItems": _wrong_length("at most", "item", "items"),
     "minProperties": _wrong_length("at least", "entry", "entries"),
+    "maxProperties": _wrong_length("at most", "entry", "entries"),
     "items": _said_by_another_rule,  # `maxItems` stands beside `items: false`
     "not": _forbidden,
 }

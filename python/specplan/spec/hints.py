@@ -47,12 +47,19 @@ _EVALUATED = re.compile(
 )
 
 
+def _as_one_of(kind: str, name: object) -> dict[str, object]:
+    """A component by its name alone; objectives are nothing without a node."""
+    return {"use": name, "node": "NODE"} if kind in ("loss", "metric") else {"use": name}
+
+
 def for_component(
     value: object, kind: str | None, write: Callable[[object], str]
 ) -> Suggestion | None:
     """The hint where a component is wanted and something else stands there."""
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
         return _instead(write(value[0]), "it is one component, not a list of them")
+    if kind == "sampler" and type(value) is int:
+        return _instead(write({"use": "simple", "batch_size": value}))
     if not isinstance(value, str) or not value:
         return None
     ending = PurePath(value).suffix.removeprefix(".").lower()
@@ -61,7 +68,7 @@ def for_component(
     if kind == "source" and ending in CONVERSIONS:
         return _as_parquet(ending, value)
     known = COMPONENTS.get(kind or "", {})  # type: ignore[call-overload]  # kinds are literals
-    return _instead(write({"use": closest(value, known) or value}))
+    return _instead(write(_as_one_of(kind or "", closest(value, known) or value)))
 
 
 def for_unknown_source(name: str, file: object) -> str | None:
@@ -150,10 +157,15 @@ def _fits(value: object, expected: set[str]) -> bool:
 
 
 def for_list(
-    value: object, write: Callable[[object], str], *, of_phases: bool
+    value: object, write: Callable[[object], str], *, of_phases: bool, kind: str | None = None
 ) -> Suggestion | str | None:
-    """The hint where a list is wanted."""
+    """The hint where a list is wanted, of components of a `kind` or of other things."""
+    known = COMPONENTS.get(kind or "", {})  # type: ignore[call-overload]  # kinds are literals
     match value:
+        case {**named} if named and named.keys() <= known.keys():
+            name, arguments = next(iter(named.items()))
+            first = {"use": name, **(arguments if isinstance(arguments, dict) else {})}
+            return f"it is a list of components: write `- {write(first)}` and so on"
         case str() if "," in value and re.fullmatch(r"[\w.$ ,-]+", value):
             return _instead(write([part.strip() for part in value.split(",") if part.strip()]))
         case dict() if of_phases and "phase" not in value:
@@ -215,6 +227,16 @@ def for_unknown_model(name: str) -> str | None:
     """For what looks like a class."""
     if re.fullmatch(r"[A-Z][a-z]+([A-Z][a-z]*)+", name):
         return f"a class of scikit-learn is written with its module: `sklearn.MODULE:{name}`"
+    return None
+
+
+def for_module_of_torch(name: str, kind: str) -> str | None:
+    """For a class of torch with its module, as Python writes it."""
+    module, _, last = name.rpartition(".")
+    if kind == "model" and module.startswith("torch."):
+        return "a module of torch is part of a class of your own, such as `./nets.py:Net`"
+    if (kind, module) in (("loss", "torch.nn"), ("optimizer", "torch.optim")):
+        return Suggestion(f"write `{module}:{last}`", text=f"{module}:{last}", replaces=name)
     return None
 
 

@@ -123,7 +123,21 @@ def _what_is_missing(fault: Fault, missing: list[str]) -> str | None:
             return f"write `{fault.written(component)}`"
         if missing == ["phase"] and closest(key, _PHASES) is not None:
             return f"the kind of a phase is one of its keys: write `phase: {closest(key, _PHASES)}`"
-    return _use_for(fault) if missing == ["use"] else None
+    if missing == ["use"]:
+        return _use_for(fault)
+    if missing[0] == "model" and isinstance(fault.value.get("input"), list):
+        return f"several inputs are joined by `merge: {fault.written({'use': 'concat'})}`"
+    example = _example(fault, missing[0])
+    return None if example is None else f"such as `{missing[0]}: {fault.written(example)}`"
+
+
+def _example(fault: Fault, key: str) -> object:
+    """What could stand under a key that is missing; None where nothing is likely."""
+    if key == "sampler":
+        return {"use": "simple", "batch_size": 32}
+    if key == "losses" and isinstance(losses := fault.document.value.get("losses"), dict):
+        return list(losses)[:1] or None
+    return None
 
 
 def _use_for(fault: Fault) -> str | None:

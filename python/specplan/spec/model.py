@@ -258,6 +258,7 @@ class ResultsSpec(_Object, frozen=True, kw_only=True):
     dir: str | None = None
     durability: Durability = "process"
     on_error: OnError = "stop"
+    system_metrics_seconds: Annotated[float, Meta(ge=0.1)] | None = None
 
 
 class CheckpointSpec(_Object, frozen=True, kw_only=True):
@@ -267,6 +268,43 @@ class CheckpointSpec(_Object, frozen=True, kw_only=True):
     every_seconds: Annotated[float, Meta(gt=0)] | None = None
     every_n_steps: Annotated[int, Meta(ge=1)] | None = None
     keep: Annotated[int, Meta(ge=1)] = 1
+
+
+Numbers = Annotated[tuple[int | float, ...], Meta(min_length=2, max_length=3)]
+Pair = Annotated[tuple[int | float, ...], Meta(min_length=2, max_length=2)]
+Triple = Annotated[tuple[int | float, ...], Meta(min_length=3, max_length=3)]
+
+
+class AxisSpec(_Object, frozen=True, kw_only=True):
+    """The values that a sweep gives one place of the spec; one of the fields is set."""
+
+    values: Annotated[tuple[Any, ...], Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
+    range: Numbers | msgspec.UnsetType = msgspec.UNSET
+    range_mult: Triple | msgspec.UnsetType = msgspec.UNSET
+    uniform: Pair | msgspec.UnsetType = msgspec.UNSET
+    log_uniform: Pair | msgspec.UnsetType = msgspec.UNSET
+    integers: Annotated[tuple[int, ...], Meta(min_length=2, max_length=2)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+
+    def __post_init__(self) -> None:
+        if sum(getattr(self, name) is not msgspec.UNSET for name in self.__struct_fields__) != 1:
+            msg = "an axis has one of its keys"
+            raise ValueError(msg)
+
+
+class SweepSpec(_Object, frozen=True, kw_only=True):
+    """Many runs of one spec, each with other values. Never part of a plan."""
+
+    vary: Annotated[
+        dict[str, Annotated[tuple[Any, ...], Meta(min_length=1)] | AxisSpec], Meta(min_length=1)
+    ]
+    method: ComponentSpec = msgspec.field(default_factory=lambda: {"use": "grid"})
+    runs: Annotated[int, Meta(ge=1)] = 100
+    seed: int = 42
+    metric: str | None = None
+    mode: Literal["min", "max"] = "min"
+    pruner: ComponentSpec | None = None
 
 
 class Spec(_Object, frozen=True, kw_only=True):
@@ -282,6 +320,7 @@ class Spec(_Object, frozen=True, kw_only=True):
     plan: Annotated[tuple[Entry, ...], Meta(min_length=1)]
     results: ResultsSpec = ResultsSpec()
     checkpoint: CheckpointSpec | None = None
+    sweep: SweepSpec | None = None
 
 
 def from_value(value: dict[str, Any], *, name: str) -> Spec:
@@ -327,8 +366,9 @@ def to_value(spec: Spec) -> dict[str, Any]:
     for node in value["graph"]["nodes"].values():
         del node["merge" if node["merge"] is None else "model"]
     value["plan"] = _groups_untagged(value["plan"])
-    if value["checkpoint"] is None:
-        del value["checkpoint"]  # what a run does without the section is none that it could say
+    for section in ("checkpoint", "sweep"):
+        if value[section] is None:
+            del value[section]  # what a run does without it is none that it could say
     return value
 
 
@@ -354,6 +394,14 @@ def components_of(spec: Spec) -> Iterator[tuple[Path, Kind, ComponentSpec]]:
     for name, metric in spec.metrics.items():
         yield ("metrics", name), "metric", metric.component
     yield from _components_of_entries(spec.plan, ("plan",))
+    if spec.sweep is not None:
+        yield from _components_of_sweep(spec.sweep)
+
+
+def _components_of_sweep(sweep: SweepSpec) -> Iterator[tuple[Path, Kind, ComponentSpec]]:
+    yield ("sweep", "method"), "method", sweep.method
+    if sweep.pruner is not None:
+        yield ("sweep", "pruner"), "pruner", sweep.pruner
 
 
 def _components_of_entries(

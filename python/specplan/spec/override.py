@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
     from specplan._native import Text
+    from specplan.spec.composition import Setting
     from specplan.spec.defaults import Declared
     from specplan.spec.diagnostics import Path
     from specplan.spec.source import Range
+    from specplan.spec.trace import Cause
 
 NAME = "-c"
 """How diagnostics call the text of all overrides, in which each begins a line."""
@@ -47,6 +49,7 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         spans: where they stand.
         span: where the value stands.
         text: the value as a text of its own; None for a scalar without quotes.
+        source: the text in which it is written, where that is not the one of all overrides.
     """
 
     names: tuple[str, ...]
@@ -54,6 +57,21 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     value: Any
     span: Origin
     text: Text | None = None
+    source: Source | None = None
+
+
+def as_override(setting: Setting, layer: Layer) -> Override:
+    """What a sweep sets, as an override that is written where the sweep says it."""
+    key, place = layer.trace.at(setting.key), layer.trace.at(setting.place)
+    where = key.source.origin(key.inner, path=(), key=True)
+    names = tuple(part.name for part in parts_of(setting.address)[0])
+    return Override(
+        names=names,
+        spans=(where,) * len(names),
+        value=setting.value,
+        span=place.source.origin(place.inner, path=()),
+        source=place.source,
+    )
 
 
 class Overrides:
@@ -98,6 +116,14 @@ class Overrides:
         for override in self._overrides:
             layer = self._applied(override, layer)
         return layer
+
+    def set(self, settings: Sequence[Setting], layer: Layer) -> Layer:
+        """The layer with what a sweep sets; then the sweep is no part of it."""
+        swept = layer
+        for setting in settings:
+            layer = self._applied(as_override(setting, swept), layer)
+        rest = {key: item for key, item in layer.value.items() if key != "sweep"}
+        return Layer(rest, layer.trace)
 
     def _read(self, text: str, line: int) -> Override | None:
         def place(start: int, end: int) -> Origin:
@@ -193,17 +219,20 @@ class Overrides:
         made = _made(value, names)
         whole = path + made
         spans += override.spans[len(override.spans) - len(names) :]
+        within = override.source
         source = Source(
-            name=NAME,
-            file=None,
-            folder=self._folder,
+            name=NAME if within is None else within.name,
+            file=None if within is None else within.file,
+            language="yaml" if within is None else within.language,
+            folder=self._folder if within is None else within.folder,
             value=_nested(override.value, whole),
-            lines=self._lines,
+            lines=self._lines if within is None else within.lines,
             text=_Places(path=whole, spans=tuple(spans), span=override.span, text=override.text),
         )
         self.applied.append((source, whole))
         top = path + made[:1]
-        trace = Trace(source=source, inner=top, cause="override")
+        cause: Cause = "override" if within is None else "sweep"
+        trace = Trace(source=source, inner=top, cause=cause)
         return Layer(
             _placed(layer.value, top, _built(override.value, made[1:])),
             layer.trace.grafted({top: trace if made else trace.over(layer.trace.at(path))}),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Origin, Path
     from specplan.spec.source import Source
 
-Cause = Literal["default", "pre", "import", "file", "post", "override", "parameter"]
+Cause = Literal["default", "pre", "import", "file", "post", "override", "sweep", "parameter"]
 """What put a value in: a kind of text; or a `{$: params.x}`, which stands for another value."""
 
 

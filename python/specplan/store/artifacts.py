@@ -61,7 +61,7 @@ class ArtifactFolder:
         self._folders: set[str] = set()
 
     def save(self, name: str, value: Any) -> ArtifactRow:
-        """Write a value, or copy the file or folder that a path names.
+        """Write a value, or copy the file or folder that a path names. A `Format` is written as it says.
 
         Raises:
             TypeError: the value cannot be stored without pickle.
@@ -70,6 +70,8 @@ class ArtifactFolder:
             StoreError: the artifact could not be written.
         """
         check_name(name)
+        if isinstance(value, Format):
+            return self._save(name, value)
         if isinstance(value, os.PathLike):
             source = Path(value)
             if source.is_dir():

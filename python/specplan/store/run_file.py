@@ -46,6 +46,10 @@ class Status(enum.StrEnum):
     __hash__ = str.__hash__
 
 
+OVER = (Status.COMPLETED, Status.STOPPED)
+"""How a run stands that is brought to its end: nothing is left to do."""
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One process lifetime of a run. Times are ISO 8601 in UTC.
 

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import RunError, SpecplanError
+from specplan.store.redaction import redacted
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
+from specplan.track.entries import Entry, File, Metric, Param
 from specplan.track.mlflow_client import (
     STATUSES,
-    Entry,
-    File,
-    Metric,
-    Param,
     allow_folder,
     impatient,
     imported,
@@ -134,7 +132,7 @@ class MLflowTracker(ExperimentTracker):
         run = self._active()
         named = flat(plain(params, "params"))
         run.set_params(named)
-        for name, value in named.items():
+        for name, value in redacted(named).items():
             entry = Param(name, str(value))
             before = self._params.setdefault(name, entry.value)
             if before != entry.value:
@@ -188,7 +186,7 @@ class MLflowTracker(ExperimentTracker):
         error: Exception | None = None
         missed = self._sender.close(self._patience)
         try:
-            with impatient():
+            with impatient(2 if missed else 10):
                 self._mlflow.end_run(STATUSES.get(Status(status), "KILLED"))
         except Exception as refusal:  # noqa: BLE001 -- whatever MLflow raises, the run is over
             error = refusal

@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from specplan.errors import RunError
 from specplan.store.run_file import Status
+from specplan.track.entries import File, Metric, Param
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
+
+    from specplan.track.entries import Entry
 
 RUN_TAG = "specplan.run"
 """The tag of a run in MLflow that says which run folder it is of."""
@@ -35,36 +36,6 @@ LARGEST = sys.float_info.max
 _METRICS, _PARAMS = 1000, 100
 _KEY, _VALUE, _TAG = 250, 6000, 8000
 _NAME = re.compile(r"[/\w.\- :]+")
-
-
-class Metric(msgspec.Struct, frozen=True):
-    """One value of a metric.
-
-    Attributes:
-        time: milliseconds since 1970.
-    """
-
-    name: str
-    value: float
-    step: int
-    time: int
-
-
-class Param(msgspec.Struct, frozen=True):
-    """One param, as the text that MLflow keeps."""
-
-    name: str
-    value: str
-
-
-class File(msgspec.Struct, frozen=True):
-    """One file among the artifacts, or a folder of them: `path` here, `name` there."""
-
-    name: str
-    path: Path
-
-
-Entry = Metric | Param | File
 
 
 def imported() -> ModuleType:
@@ -106,9 +77,9 @@ def without_password(uri: str) -> str:
 
 
 @contextmanager
-def impatient() -> Iterator[None]:
+def impatient(seconds: int = 10) -> Iterator[None]:
     """Let MLflow ask a server that does not answer once more, instead of for minutes; the user's settings count."""
-    added = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+    added = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
     added = {name: value for name, value in added.items() if name not in os.environ}
     os.environ.update(added)
     try:

@@ -27,7 +27,6 @@ class Logs:
 
     def __init__(self, run: Callable[[], TrackedRun]) -> None:
         self._run = run
-        self._count: int | None = None
 
     def log(
         self,
@@ -52,17 +51,14 @@ class Logs:
             raise ValueError(f"no level `{level}`; known: {choices(level, LEVELS)}")
         run = self._run()
         beside = plain({**(metadata or {}), **fields}, "metadata")
-        if self._count is None:
-            self._count = len(run.texts(FIELD))
         entry = {
-            "sequenceNumber": self._count,
+            "sequenceNumber": run.count(FIELD),
             "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "level": level,
             "message": message,
             "metadata": beside or None,
         }
         run.record_text(FIELD, msgspec.json.encode(entry).decode())
-        self._count += 1
         said = " ".join(f"{name}={value}" for name, value in beside.items())
         line = f"[{level.upper()}] {message}" + (f" [{said}]" if said else "")
         print(line, file=sys.stderr if level in _LOUD else sys.stdout)

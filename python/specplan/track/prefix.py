@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.errors import RunError
 from specplan.results.locate import runs_of
 from specplan.results.status import read_run_file
 from specplan.spec.wording import choices
@@ -23,11 +22,14 @@ from specplan.track.notes import Logs
 from specplan.track.parameters import Parameters
 from specplan.track.rows import Metrics
 from specplan.track.run import TrackedRun, check_parts
+from specplan.track.tracks import Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from specplan.store.layout import RunFolder
+    from specplan.track.destination import Destination
+    from specplan.track.remote_background import Background
 
 DEFAULT_ROOT = ".dash"
 VARIABLES = ("DASH_PREFIX", "ML_DASH_PREFIX")
@@ -88,7 +90,7 @@ class Tracking:
     threads, once the run has started.
 
     Args:
-        root: folder of all runs.
+        destination: where runs go.
         experiment: name of the experiment, of one or more parts.
         readme: what it is for.
         tags: words to find it by.
@@ -96,13 +98,15 @@ class Tracking:
 
     def __init__(
         self,
-        root: Path,
+        destination: Destination,
         experiment: str,
         *,
         readme: str | None = None,
         tags: Mapping[str, str | None] | None = None,
     ) -> None:
-        self.root = root
+        self.root = destination.root
+        self._destination = destination
+        self._background: Background | None = None
         self.experiment = experiment
         self._readme = readme or ""
         self._tags = dict(tags or {})
@@ -113,6 +117,7 @@ class Tracking:
         self.params = Parameters(self.active)
         self.metrics = Metrics(self.active)
         self.files = Files("", self.active)
+        self.tracks = Tracks(self.active)
 
     def active(self) -> TrackedRun:
         """The run that is open.
@@ -150,15 +155,23 @@ class Tracking:
                 self._run = TrackedRun.start(
                     self.root, self.experiment, description=self._readme, tags=self._tags
                 )
+            self._background = self._destination.follow(self._run)
             return self._run
 
+    def flush(self) -> None:
+        """Wait until everything that was logged is on file, and at the server if that answers."""
+        self.active().sync()
+        if self._background is not None:
+            self._background.flush()
+
     def end(self, status: Status, error: BaseException | None = None) -> None:
-        """End the open run; what was gathered is on file."""
+        """End the open run; what was gathered is on file, and at the server if that answers."""
         with self._lock:
             run, self._run = self._run, None
             if run is not None:
                 self._ended = status
                 run.end(status, error)
+                self._destination.settle(run, self._background)
 
     def _newest(self) -> RunFolder | None:
         """The newest run of this name that has no phases: those of plans are over when they end."""
@@ -174,25 +187,6 @@ def prefix_of_environment() -> str | None:
         if found := os.environ.get(name):
             return found
     return None
-
-
-def root_of(dash_root: str | os.PathLike[str] | None, dash_url: object) -> Path:
-    """Where runs are kept.
-
-    Raises:
-        ValueError: neither a folder nor a server was named.
-        RunError: a server was named, which this version does not talk to.
-    """
-    if dash_url:
-        raise RunError(
-            f"dash_url={dash_url!r}: this version keeps runs in files only\n"
-            "hint: leave dash_url out, and keep dash_root"
-        )
-    if dash_root is None:
-        raise ValueError(
-            "dash_root and dash_url are both None: the experiment would be kept nowhere"
-        )
-    return Path(dash_root)
 
 
 class RunNamespace:

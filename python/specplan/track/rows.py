@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.store.run_files import timestamp
-from specplan.track.plain import plain
+from specplan.track.metric_row import FIELD, STAMP, MetricRow
 from specplan.track.summary import check_aggregations, summary
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from specplan.track.run import TrackedRun
 
-FIELD = "metrics"
-"""The field of the records that hold the rows, one JSON object each."""
 PREVIOUS = -1
 """The `_ts` that means the time of the row before, in this thread."""
 SUMMARIZED = ("mean", "std", "min", "max", "count")
@@ -37,7 +34,6 @@ class MetricRows:
         self._run = run
         self._lock = threading.Lock()
         self._thread = threading.local()
-        self._count: int | None = None
         self.buffer = Buffer(self)
         self.summary_cache = SummaryCache(self)
 
@@ -53,28 +49,14 @@ class MetricRows:
             TypeError: a value is none that JSON holds.
         """
         run = self._run()
-        stamp = fields.pop("_ts", None)
+        stamp = fields.pop(STAMP, None)
         if stamp == PREVIOUS:
             stamp = getattr(self._thread, "stamp", None)
         self._thread.stamp = time.time() if stamp is None else stamp
-        data = {**plain(fields, "metrics"), "_ts": self._thread.stamp}
-        numbers = {
-            name: float(value)
-            for name, value in fields.items()
-            if isinstance(data[name], int | float) or _is_odd(value)
-        }
         with self._lock:
-            index = self._next_index(run)
-            row = {"index": index, "data": data, "createdAt": timestamp()}
-            run.record_text(FIELD, msgspec.json.encode(row).decode(), node=self.name or "")
-            epoch, step = numbers.get("epoch"), numbers.get("step")
-            run.log_metrics(
-                numbers,
-                step=index if step is None else int(step),
-                epoch=None if epoch is None else int(epoch),
-                split=self.name,
-            )
-            self._count = index + 1
+            node = self.name or ""
+            row = MetricRow.of(fields, index=run.count(FIELD, node=node), stamp=self._thread.stamp)
+            run.record_row(row, node=node)
         return self
 
     def read(self, start_index: int = 0, limit: int = 1000) -> dict[str, Any]:
@@ -103,11 +85,6 @@ class MetricRows:
             "firstDataAt": rows[0]["createdAt"] if rows else None,
             "lastDataAt": rows[-1]["createdAt"] if rows else None,
         }
-
-    def _next_index(self, run: TrackedRun) -> int:
-        if self._count is None:
-            self._count = len(self._rows(run))
-        return self._count
 
     def _rows(self, run: TrackedRun) -> list[dict[str, Any]]:
         return [msgspec.json.decode(text) for text in run.texts(FIELD, node=self.name or "")]
@@ -242,8 +219,3 @@ def _summaries(
         for name, gathered in values.items()
         for aggregation, value in summary(gathered, aggregations).items()
     }
-
-
-def _is_odd(value: object) -> bool:
-    """Whether it is a number that JSON has not."""
-    return isinstance(value, float)

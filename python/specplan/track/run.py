@@ -17,20 +17,52 @@ from specplan.results.artifacts import artifacts_of
 from specplan.results.status import read_run_file, status_now
 from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import git_state
+from specplan.run.system_metrics import Sampling
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import WHOLE, Recorder
 from specplan.store.redaction import redacted, redacted_lines
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run
+from specplan.track.metric_row import FIELD as ROWS
+from specplan.track.metric_row import MetricRow
 from specplan.track.plain import encode, number, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from specplan._native import TextReader
     from specplan.results.artifacts import Artifacts
     from specplan.store.artifacts import ArtifactRow
+    from specplan.store.run_file import RunFile
     from specplan.store.run_files import Journal
+
+
+_LARGEST_STEP = 2**53
+_LARGEST_EPOCH = 2**31 - 1
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """Values of one metric, by what tells it from others."""
+
+    name: str
+    phase: str = ""
+    node: str | None = None
+    split: str | None = None
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of a series, and where it belongs.
+
+    Attributes:
+        epoch: `WHOLE` means all of them; so does `batch`.
+        time: when it was measured, in nanoseconds since 1970; None for now.
+    """
+
+    value: float
+    step: int
+    epoch: int = WHOLE
+    batch: int = WHOLE
+    time: int | None = None
 
 
 class TrackedRun:
@@ -52,7 +84,10 @@ class TrackedRun:
         self._series: dict[tuple[str, ...], Callable[..., int]] = {}
         self._texts: dict[tuple[str, str], Callable[..., int]] = {}
         self._counts: dict[tuple[str, ...], int] = {}
+        self._text_counts: dict[tuple[str, str], int] = {}
+        self._points: dict[Series, Callable[..., int]] = {}
         self._lock = threading.Lock()
+        self._sampling: Sampling | None = None
         self._ended = False
 
     @classmethod
@@ -65,6 +100,7 @@ class TrackedRun:
         version: int | None = None,
         description: str = "",
         tags: Mapping[str, str | None] | None = None,
+        surroundings: Mapping[str, Any] | None = None,
     ) -> TrackedRun:
         """Create the folder of a new run, `<root>/<experiment>/<run>`.
 
@@ -75,6 +111,7 @@ class TrackedRun:
             version: number of the run; by default one more than there are.
             description: what the run is for.
             tags: words to find it by, with values where they have some.
+            surroundings: where it is run, as environment.json has it; by default here.
 
         Raises:
             ValueError: a name leaves the folder.
@@ -85,13 +122,16 @@ class TrackedRun:
         if run_id is not None:
             check_parts("a run", run_id)
         found = versions()
-        git = git_state(Path(), without=[root])
+        changes = None
+        if surroundings is None:
+            git = git_state(Path(), without=[root])
+            surroundings, changes = environment(git, found), changes_of(git)
         journal = create_run(
             root,
             _compiled(experiment, description, tags or {}),
-            environment=environment(git, found),
+            environment=surroundings,
             versions=found,
-            changes=changes_of(git),
+            changes=changes,
             run_id=run_id,
             version=version,
         )
@@ -127,15 +167,24 @@ class TrackedRun:
             pid = run_file.sessions[-1].pid
             raise RunError(f"run `{folder.path}` is written by process {pid}")
         params = _read_params(folder.params_file)
+        cut = _row_without_numbers(folder)
         journal = continue_run(folder, run_file, versions=versions())
         session = journal.run_file.sessions[-1].session
         recorder = Recorder(folder, run_file.run_id, results=Results(), session=session)
-        return cls(journal, recorder, params)
+        run = cls(journal, recorder, params)
+        if cut is not None:
+            run._log_numbers(*cut)
+        return run
 
     @property
     def folder(self) -> RunFolder:
         """The paths of the run."""
         return self._journal.folder
+
+    @property
+    def run_file(self) -> RunFile:
+        """All of run.json, as it was last written."""
+        return self._journal.run_file
 
     @property
     def id(self) -> str:
@@ -196,18 +245,27 @@ class TrackedRun:
         values = [number(name, value) for name, value in metrics.items()]
         if not values:
             return step or 0
-        key = (split or "", *metrics)
         with self._lock:
-            self._check_open()
-            if key not in self._series:
-                series = [(None, split, name) for name in metrics]
-                self._series[key] = self._recorder.series("", series)
-            count = self._counts.get(key, 0)
-            self._counts[key] = count + 1
-            at = count if step is None else int(step)
-            epoch = WHOLE if epoch is None else int(epoch)
-            self._series[key](values, epoch, WHOLE, at, time)
-        return at
+            return self._log(tuple(metrics), values, step=step, epoch=epoch, split=split, time=time)
+
+    def record_row(self, row: MetricRow, *, node: str, time: int | None = None) -> None:
+        """Record a row of metrics under a name, and its numbers in the table of metrics with it as split.
+
+        A process that is killed in between leaves a row without numbers; `go_on` adds them.
+
+        Args:
+            row: what was logged at once.
+            node: the name; empty for the rows without one.
+            time: when it was logged, in nanoseconds since 1970; by default now.
+
+        Raises:
+            RunError: the run is over.
+            StoreError: the records cannot be written.
+        """
+        text, numbers = msgspec.json.encode(row).decode(), row.numbers
+        with self._lock:
+            self._record_text(ROWS, node, text)
+            self._log_numbers(node, row.index, numbers, time)
 
     def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> ArtifactRow:
         """Keep a file, a folder or an object below `artifacts/`; returns what is recorded of it.
@@ -223,6 +281,20 @@ class TrackedRun:
         assert row is not None, "a tracked run drops nothing"
         return row
 
+    def sample_system(self, seconds: float) -> None:
+        """Sample processor, memory, disk, network and GPU from now on, as metrics with names `system/...`.
+
+        Args:
+            seconds: between two samples. A second call changes nothing.
+
+        Raises:
+            RunError: the run is over.
+        """
+        with self._lock:
+            self._check_open()
+            if self._sampling is None:
+                self._sampling = Sampling(self._recorder, self.folder.path, seconds)
+
     def record_text(self, field: str, text: str, *, node: str = "") -> None:
         """Record a JSON document under a field, and under a name below it.
 
@@ -231,10 +303,32 @@ class TrackedRun:
             StoreError: the records cannot be written.
         """
         with self._lock:
+            self._record_text(field, node, text)
+
+    def count(self, field: str, *, node: str = "") -> int:
+        """How many documents were recorded under a field and a name below it, in all sessions."""
+        with self._lock:
+            key = (field, node)
+            if key not in self._text_counts:
+                rows = (each.rows for each in self._text_channels(field) if each.node == node)
+                self._text_counts[key] = sum(rows)
+            return self._text_counts[key]
+
+    def record_points(self, series: Series, points: Sequence[Point]) -> None:
+        """Record values of one series, each at its place.
+
+        Raises:
+            RunError: the run is over.
+            StoreError: the records cannot be written.
+        """
+        with self._lock:
             self._check_open()
-            if (field, node) not in self._texts:
-                self._texts[field, node] = self._recorder.texts("", node=node, field=field)
-            self._texts[field, node]([text], WHOLE, WHOLE)
+            if series not in self._points:
+                label = (series.node, series.split, series.name)
+                self._points[series] = self._recorder.series(series.phase, [label])
+            for point in points:
+                place = (point.epoch, point.batch, point.step, point.time)
+                self._points[series](point.value, *place)
 
     def texts(self, field: str, *, node: str = "") -> list[str]:
         """Everything that was recorded under a field, oldest first, of earlier sessions as well."""
@@ -262,16 +356,22 @@ class TrackedRun:
         """Wait until everything that was recorded is on file."""
         self._recorder.sync()
 
-    def end(self, status: Status = Status.COMPLETED, error: BaseException | None = None) -> None:
+    def end(
+        self,
+        status: Status = Status.COMPLETED,
+        error: BaseException | ErrorRecord | None = None,
+    ) -> None:
         """Close the records and say how the run ended. A second call does nothing."""
         with self._lock:
             if self._ended:
                 return
             self._ended = True
+            if self._sampling is not None:
+                self._sampling.close()
             self._recorder.close()
             self._recorder.export_metrics()
-            said = None
-            if error is not None:
+            said = error if isinstance(error, ErrorRecord) else None
+            if isinstance(error, BaseException):
                 said = ErrorRecord(
                     type=type(error).__qualname__, message=redacted_lines(str(error))
                 )
@@ -280,9 +380,74 @@ class TrackedRun:
                 self.folder.error_log.write_text(text, "utf-8")
             self._journal.ended(status, error=said, statistics=self._recorder.statistics())
 
+    def _log(
+        self,
+        names: tuple[str, ...],
+        values: list[float],
+        *,
+        step: int | None,
+        epoch: int | None,
+        split: str | None,
+        time: int | None,
+    ) -> int:
+        self._check_open()
+        key = (split or "", *names)
+        if key not in self._series:
+            series = [(None, split, name) for name in names]
+            self._series[key] = self._recorder.series("", series)
+        count = self._counts.get(key, 0)
+        self._counts[key] = count + 1
+        at = count if step is None else int(step)
+        self._series[key](values, WHOLE if epoch is None else int(epoch), WHOLE, at, time)
+        return at
+
+    def _log_numbers(
+        self, node: str, index: int, numbers: Mapping[str, float], time: int | None
+    ) -> None:
+        if numbers:
+            step = _whole(numbers.get("step"), _LARGEST_STEP)
+            self._log(
+                tuple(numbers),
+                list(numbers.values()),
+                step=index if step is None else step,
+                epoch=_whole(numbers.get("epoch"), _LARGEST_EPOCH),
+                split=node or None,
+                time=time,
+            )
+
+    def _record_text(self, field: str, node: str, text: str) -> None:
+        self._check_open()
+        key = (field, node)
+        if key not in self._texts:
+            self._texts[key] = self._recorder.texts("", node=node, field=field)
+        self._texts[key]([text], WHOLE, WHOLE)
+        if key in self._text_counts:
+            self._text_counts[key] += 1
+
     def _check_open(self) -> None:
         if self._ended:
             raise RunError(f"run `{self.id}` is over: it is {self.status}")
+
+
+def _row_without_numbers(folder: RunFolder) -> tuple[str, int, dict[str, float], int] | None:
+    """Name, index, numbers and time of the last row of metrics, if a kill came before its numbers: they are recorded next."""
+    if not folder.records.exists():
+        return None
+    from specplan.results.metrics import last_metric
+
+    reader = StoreReader.open(str(folder.records))
+    rows = [each for each in reader.texts() if each.field == ROWS and not each.phase]
+    ends = {int(each.index()["sequence"][-1]): each for each in rows if each.batches}
+    if not ends or max(ends) <= last_metric(reader):
+        return None
+    channel = ends[max(ends)]
+    row = msgspec.json.decode(channel.at(channel.batches - 1)[-1], type=MetricRow)
+    return channel.node, row.index, row.numbers, row.created
+
+
+def _whole(value: float | None, largest: int) -> int | None:
+    """A place that the records can have; None for any other number."""
+    return None if value is None or not abs(value) <= largest else int(value)
 
 
 def _read_params(path: Path) -> dict[str, Any]:

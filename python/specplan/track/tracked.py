@@ -8,6 +8,7 @@ import msgspec
 
 from specplan.spec.wording import did_you_mean
 from specplan.store.root import runs_root
+from specplan.track.destination import Destination
 from specplan.track.lifecycle import RunController
 from specplan.track.prefix import (
     RUN,
@@ -15,7 +16,6 @@ from specplan.track.prefix import (
     Tracking,
     as_tags,
     prefix_of_environment,
-    root_of,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from specplan.track.parameters import Parameters
     from specplan.track.rows import Metrics
     from specplan.track.run import TrackedRun
+    from specplan.track.tracks import Tracks
 
 ABOUT = "about"
 """The field of the records that hold what the experiment was given beside its name."""
@@ -58,7 +59,7 @@ class Tracked:
         tags: Sequence[str] | Mapping[str, str | None] | None,
         bindrs: Sequence[str] | None,
         metadata: Mapping[str, Any] | None,
-        dash_url: object,
+        dash_url: str | bool | None,
         dash_root: str | os.PathLike[str] | None,
     ) -> None:
         is_prefix = isinstance(name, Prefix)
@@ -67,8 +68,12 @@ class Tracked:
         self.tags = as_tags(tags)
         self.bindrs = list(bindrs or ())
         self.metadata = dict(metadata or {})
-        root = root_of(dash_root, dash_url) if is_prefix else runs_root()
-        self._tracking = Tracking(root, self.prefix or str(name), readme=readme, tags=self.tags)
+        place = (
+            Destination.of(dash_root=dash_root, dash_url=dash_url)
+            if is_prefix
+            else Destination(runs_root())
+        )
+        self._tracking = Tracking(place, self.prefix or str(name), readme=readme, tags=self.tags)
         self.run = RunController(self)
 
     @property
@@ -102,6 +107,11 @@ class Tracked:
         return self._tracking.files
 
     @property
+    def tracks(self) -> Tracks:
+        """The tracks of the run, by topic."""
+        return self._tracking.tracks
+
+    @property
     def run_folder(self) -> Path | None:
         """The folder of the run that is open; None where none is."""
         return None if self._tracking.run is None else self._tracking.run.folder.path
@@ -112,8 +122,8 @@ class Tracked:
         return self._tracking.status
 
     def flush(self) -> None:
-        """Wait until everything that was logged is on file."""
-        self._tracking.active().sync()
+        """Wait until everything that was logged is on file, and at the server if that answers."""
+        self._tracking.flush()
 
     def begin_run(self) -> None:
         """Begin the next session of the newest run of this name, or the first run."""

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from specplan.plan.canonical import write_atomically
+import msgspec
+
+from specplan.errors import RunError
+from specplan.results.jobs import FIELD
 from specplan.run.git import check_clean, git_state
 from specplan.spec.configuration import RunMode
 from specplan.spec.model import DirtyGitAction
 from specplan.spec.wording import quoted
 from specplan.store.run_file import Status
-from specplan.track.plain import encode
+from specplan.track.informations import write_informations
+from specplan.track.jobs import INSIDE, OUTPUT, Jobs
 from specplan.track.run import TrackedRun, check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
+
+    from specplan.results.jobs import JobRecord
+    from specplan.track.jobs import Job
 
 
 class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
@@ -35,6 +41,8 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         run_mode: NORMAL, DRY_RUN, GENERATE_ONLY or PREPARE, as member or text in any case.
         project_paths: folders whose repositories are looked at; by default the current one.
         dirty_git: what uncommitted changes do: IGNORE, WARN (log a warning) or ERROR.
+        max_jobs: how many of its jobs run at a time, each in a process.
+        system_metrics_seconds: between two samples of processor, memory, disk and GPU; None for none.
 
     Raises:
         DirtyGitError: at the beginning, where there are uncommitted changes and `dirty_git` is ERROR. No
@@ -53,6 +61,8 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         run_mode: RunMode | str = RunMode.NORMAL,
         project_paths: Iterable[str | os.PathLike[str]] | None = None,
         dirty_git: DirtyGitAction | str = DirtyGitAction.WARN,
+        max_jobs: int = 1,
+        system_metrics_seconds: float | None = None,
     ) -> None:
         check_parts("an experiment", id)
         self.workdir = Path(workdir)
@@ -60,6 +70,9 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         self.run_mode = _member(RunMode, run_mode, "run_mode")
         self._dirty_git = _member(DirtyGitAction, dirty_git, "dirty_git")
         self._projects = [Path(path) for path in project_paths or (Path(),)]
+        self._max_jobs = max_jobs
+        self._jobs: Jobs | None = None
+        self._system_metrics_seconds = system_metrics_seconds
         self._run: TrackedRun | None = None
         self._lock: int | None = None
 
@@ -93,6 +106,45 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         """Keep a file, a folder or an object below the artifacts of the run."""
         self.run.log_artifact(name, value, step=step)
 
+    def submit(
+        self,
+        work: Callable[[Any, Any], object] | str | os.PathLike[str],
+        params: Mapping[str, Any] | None = None,
+        *,
+        after: Iterable[Job] = (),
+        timeout: float | None = None,
+        max_retries: int = 3,
+    ) -> Job:
+        """Run a function or a spec with params as a job, in a process of its own, once.
+
+        The same work with the same params is the same job; one that was done before is not run again. At
+        its end the experiment waits for all of them.
+
+        Args:
+            work: function `run(helper, configuration)` that a file defines at its top, or path of a spec.
+            params: the configuration of the function, or values that replace some of the spec, by their
+                paths. A job among them is given as the path of its folder, and is needed.
+            after: other jobs that have to be done before; where one is not, this is not run.
+            timeout: seconds that one attempt may take; after them the job is asked to end.
+            max_retries: how often it is begun again after a timeout, in the folder of its run. Nothing else
+                is tried again.
+
+        Raises:
+            RuntimeError: the experiment has not begun, or is over.
+            ValueError: the function has no place in a file, or a job is of another experiment.
+            SpecError: the spec is wrong, or the params are no configuration.
+        """
+        if self._jobs is None:
+            raise RuntimeError("jobs are submitted inside of `with experiment(...) as xp`")
+        return self._jobs.submit(
+            work, params, after=after, timeout=timeout, max_retries=max_retries
+        )
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs that were submitted, in order."""
+        return [] if self._jobs is None else [*self._jobs]
+
     def __enter__(self) -> Self:
         normal = self.run_mode is RunMode.NORMAL
         action = self._dirty_git
@@ -100,12 +152,21 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
             action = DirtyGitAction.WARN
         for project in self._projects:
             check_clean(git_state(project, without=[self.workdir]), action)
+        if normal and os.environ.get(INSIDE) == str((self.workdir / self.id).resolve()):
+            raise RuntimeError(
+                f"experiment `{self.id}` cannot begin inside of one of its jobs: importing the file of the "
+                'job\'s function begins it\nhint: begin it below `if __name__ == "__main__":`'
+            )
         if normal:
             (self.workdir / self.id).mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.workdir / self.id / "lock", os.O_CREAT | os.O_RDWR, 0o666)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             self._run = TrackedRun.start(self.workdir, self.id)
-            self._tell(Status.RUNNING)
+            if self._system_metrics_seconds is not None:
+                self._run.sample_system(self._system_metrics_seconds)
+            write_informations(self.workdir, self._run.run_file)
+        tell = self._record if normal else None
+        self._jobs = Jobs(self.workdir / self.id, most=self._max_jobs, tell=tell)
         return self
 
     def __exit__(
@@ -114,22 +175,36 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._run is None:
+        if self._run is None or self._jobs is None:
             return
+        try:
+            if error is not None:
+                self._jobs.cancel()
+            elif failed := self._jobs.finish():
+                raise RunError(_told(failed, len(self.jobs)))
+        except BaseException as ending:
+            self._jobs.cancel()
+            self._end(ending)
+            raise
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
         status = Status.COMPLETED if error is None else Status.FAILED
         try:
-            self._run.end(status, error)
-            self._tell(status)
+            self.run.end(status, error)
+            write_informations(self.workdir, self.run.run_file)
         finally:
             self._run = None
             if self._lock is not None:
                 os.close(self._lock)
 
-    def _tell(self, status: Status) -> None:
-        path = self.workdir / "xp" / self.id / "informations.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        told = {"hostname": socket.gethostname(), "run_id": self.run.id, "status": str(status)}
-        write_atomically(path, encode(told))
+    def _record(self, change: JobRecord) -> None:
+        self.run.record_text(FIELD, msgspec.json.encode(change).decode())
+
+
+def _told(failed: list[Job], count: int) -> str:
+    jobs = "".join(f"\n  {job.folder.name}: {job.failure}" for job in failed)
+    return f"{len(failed)} of {count} jobs are not done:{jobs}\nhint: {OUTPUT} in the folder of a job says more"
 
 
 def _member(kind: Any, value: Any, what: str) -> Any:

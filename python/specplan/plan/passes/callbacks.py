@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import msgspec
+
 from specplan.components.callback import EarlyStopping as EarlyStoppingComponent
 from specplan.components.callback import Evaluation as EvaluationComponent
 from specplan.components.callback import LearningRate as LearningRateComponent
+from specplan.components.callback import ReduceOnPlateau
 from specplan.components.metric import (
     R2,
     Accuracy,
@@ -14,7 +17,7 @@ from specplan.components.metric import (
     MeanSquaredErrorMetric,
     RootMeanSquaredError,
 )
-from specplan.plan.model import Callback, EarlyStopping, Evaluation, LearningRate
+from specplan.plan.model import Callback, EarlyStopping, Evaluation, LearningRate, Plateau
 from specplan.plan.passes.meetings import refuse_roles
 from specplan.plan.passes.outline import Measured
 from specplan.plan.passes.own_component import LiveObject, OwnCode
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from specplan.spec.model import EvalSpec, FitSpec
 
 _STOPPING = "early_stopping"
+_PLATEAU = "reduce_on_plateau"
+_MONITORS = (_STOPPING, _PLATEAU)
+_VAL_LOSS = "val_loss"
 _TRAIN_LOSS = "train_loss"
 
 
@@ -115,24 +121,53 @@ def learning_rate(phase: PhaseScheduler, spec: TrainSpec, steps: int) -> Learnin
             message = f"the learning rate would rise for {component.warmup} steps, and the phase has {steps}"
             also = [((*phase.path, "epochs"), "the epochs of the phase")]
             phase.context.error("SP664", message, (*path, "warmup"), also=also)
-        found = LearningRate(
-            schedule=component.schedule,
-            warmup=component.warmup,
-            final=component.final,
-            gamma=component.gamma,
-            every_n_epochs=component.every_n_epochs,
-        )
+        _check_schedule(phase, component, path)
+        found = LearningRate(**msgspec.structs.asdict(component))
     return found
+
+
+def _check_schedule(phase: PhaseScheduler, component: LearningRateComponent, path: Path) -> None:
+    """Report arguments that the schedule contradicts."""
+    if component.schedule == "one_cycle" and component.warmup:
+        message = "`one_cycle` rises by itself: `warmup` would rise before it"
+        hint = "`pct_start` says for how long it rises"
+        phase.context.error("SP667", message, (*path, "warmup"), hint=hint)
+    if component.schedule == "multi_step" and not component.milestones:
+        message = "`multi_step` has no `milestones`, so the learning rate would stay"
+        phase.context.error("SP667", message, path, hint="such as `milestones: [30, 80]`")
+
+
+def plateau(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Plateau | None:
+    """When the learning rate of a train phase falls because a metric stays, if it does."""
+    series = _series(phase, spec, losses)
+    found: Plateau | None = None
+    for component, path in _callbacks(phase, spec):
+        written = spec.callbacks[int(path[-1])]
+        if written["use"] == _PLATEAU and isinstance(written.get("monitor", _VAL_LOSS), str):
+            monitor = written.get("monitor", _VAL_LOSS)
+            _check_monitor(phase, spec, monitor, series, path, losses)
+        if not isinstance(component, ReduceOnPlateau):
+            continue
+        if found is not None:
+            phase.context.error("SP304", f"this phase has two callbacks {_PLATEAU}", path)
+        found = Plateau(**msgspec.structs.asdict(component))
+    return found
+
+
+def _series(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> dict[str, _Series]:
+    """What epochs are known to produce."""
+    series = dict.fromkeys([_TRAIN_LOSS, *losses.labels], _EVERY_EPOCH)
+    for component, path in _callbacks(phase, spec):
+        if isinstance(component, EvaluationComponent):
+            names = _names(component, losses.labels)
+            series |= dict.fromkeys(names, _Series(component.every_n_epochs, path))
+    return series
 
 
 def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> EarlyStopping | None:
     """The early stopping of a train phase, if it has one."""
     callbacks = list(_callbacks(phase, spec))
-    series = dict.fromkeys([_TRAIN_LOSS, *losses.labels], _EVERY_EPOCH)
-    for component, path in callbacks:
-        if isinstance(component, EvaluationComponent):
-            names = _names(component, losses.labels)
-            series |= dict.fromkeys(names, _Series(component.every_n_epochs, path))
+    series = _series(phase, spec, losses)
     monitored: set[Path | None] = set()
     found: EarlyStopping | None = None
     for component, path in callbacks:
@@ -179,18 +214,20 @@ def _check_monitor(
     # What callbacks of the user's return is known when they do.
     uncertain |= any(isinstance(each, OwnCode | LiveObject) for each, _ in callbacks)
     uncertain |= any(
-        phase.context.reported(other) and spec.callbacks[int(other[-1])]["use"] != _STOPPING
+        phase.context.reported(other) and spec.callbacks[int(other[-1])]["use"] not in _MONITORS
         for _, other in callbacks
     )
     if uncertain or monitor in series:
         return
     message = (
-        f"early_stopping monitors `{monitor}`, which no epoch produces; produced: {quoted(series)}"
+        f"{spec.callbacks[int(path[-1])]['use']} monitors `{monitor}`, which no epoch produces; "
+        f"produced: {quoted(series)}"
     )
     hint = did_you_mean(monitor, series)
     if monitor.startswith("val_") and len(series) == 1 + len(losses.labels):
         hint = "add the callback `{use: evaluation, split: val}`"
-    phase.context.error("SP655", message, (*path, "monitor"), hint=hint)
+    said = "monitor" in spec.callbacks[int(path[-1])]
+    phase.context.error("SP655", message, (*path, "monitor") if said else path, hint=hint)
 
 
 def _check_pace(

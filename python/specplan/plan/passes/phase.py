@@ -8,7 +8,13 @@ import msgspec
 
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.model import Eval, Fit, Record, Train
-from specplan.plan.passes.callbacks import early_stopping, evaluations, learning_rate, own_callbacks
+from specplan.plan.passes.callbacks import (
+    early_stopping,
+    evaluations,
+    learning_rate,
+    own_callbacks,
+    plateau,
+)
 from specplan.plan.passes.feeds import Feeds
 from specplan.plan.passes.meetings import meet, refuse_roles
 from specplan.plan.passes.objectives import Chosen
@@ -347,6 +353,7 @@ class PhaseScheduler:
             evaluations=between,
             early_stopping=stopping,
             learning_rate=rate,
+            plateau=plateau(self, spec, losses),
             feeds=fed.feeds if len(fed.feeds) > 1 else (),
             schedule=fed.schedule,
         )

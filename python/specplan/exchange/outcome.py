@@ -1,0 +1,26 @@
+"""What was sent."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a place did not have of a run and got, or would get.
+
+    Attributes:
+        refused: what the place cannot hold, in words.
+    """
+
+    run: str
+    to: str
+    params: int
+    metrics: int
+    artifacts: int
+    refused: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        counts = (
+            f"{self.params} params, {self.metrics} values of metrics, {self.artifacts} artifacts"
+        )
+        return f"{self.run}  {self.to}  {counts}"

@@ -1,0 +1,99 @@
+"""A run as other tools know one: names, numbers and files, without phases."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.results.settings import settings
+from specplan.track.entries import File
+from specplan.track.run import Point, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from specplan.results.open import Run
+    from specplan.store.run_file import Status
+
+
+class Portable(msgspec.Struct, kw_only=True):
+    """A run, to be sent to another tool or taken from one.
+
+    Attributes:
+        name: of the run, among those of its experiment.
+        started_at: nanoseconds since 1970, as `ended_at`; None where that is not known.
+        series: the values of each metric; of their places only step and time count.
+        files: the newest artifact of each name.
+        remarks: what could not be taken.
+    """
+
+    experiment: str
+    name: str
+    status: Status
+    started_at: int | None = None
+    ended_at: int | None = None
+    description: str = ""
+    params: Mapping[str, Any] = {}
+    tags: Mapping[str, str | None] = {}
+    series: Mapping[Series, Sequence[Point]] = {}
+    files: tuple[File, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def portable(run: Run) -> Portable:
+    """What other tools can have of a run, as it is now."""
+    last = run.run_file.sessions[-1]
+    experiment = run.plan.experiment
+    return Portable(
+        experiment=run.experiment,
+        name=run.id,
+        status=run.status,
+        started_at=nanoseconds(run.run_file.created_at),
+        ended_at=None if last.ended_at is None else nanoseconds(last.ended_at),
+        description=experiment.description,
+        params=settings(run.folder),
+        tags=dict(experiment.tags),
+        series=_series(run),
+        files=tuple(File(name, artifact.path) for name, artifact in run.artifacts.items()),
+    )
+
+
+def nanoseconds(moment: str) -> int:
+    """A time in ISO 8601, of UTC where it names no zone, as nanoseconds since 1970."""
+    found = datetime.fromisoformat(moment)
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    since = found - datetime(1970, 1, 1, tzinfo=UTC)
+    return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
+
+
+def iso(time: int) -> str:
+    """Nanoseconds since 1970 as run.json has them."""
+    moment = datetime.fromtimestamp(time // 1_000_000_000, UTC)
+    moment = moment.replace(microsecond=time % 1_000_000_000 // 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def as_folder(name: str) -> str:
+    """A name of another tool as a folder may have it."""
+    return re.sub(r"[^\w. -]|^\.", "_", name) or "_"
+
+
+def _series(run: Run) -> dict[Series, list[Point]]:
+    """Phase, node and split are parts of the names; values of single batches end in `/batch`."""
+    import pyarrow as pa
+
+    table = run.metrics().arrow
+    names = ("phase", "node", "split", "name", "batch", "step", "value")
+    columns = [table.column(name).to_pylist() for name in names]
+    times = table.column("time").cast(pa.int64()).to_pylist()
+    found: dict[Series, list[Point]] = {}
+    for phase, node, split, name, batch, step, value, time in zip(*columns, times, strict=True):
+        end = None if batch is None else "batch"
+        full = "/".join(part for part in (phase, node, split, name, end) if part)
+        point = Point(value=value, step=step, time=time)
+        found.setdefault(Series(name=full), []).append(point)
+    return found

@@ -1,0 +1,58 @@
+"""Jobs of an experiment, as its run records them: every change is one document."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from specplan.results.open import Run
+
+FIELD = "job"
+"""The field of the records, of no node."""
+
+
+class JobState(enum.StrEnum):
+    """How a job stands. Where nothing is run, as in a dry run, it stays unscheduled."""
+
+    UNSCHEDULED = "unscheduled"
+    WAITING = "waiting"
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    ERROR = "error"
+
+
+class JobFailure(enum.StrEnum):
+    """Why a job is not done: what it needs is not, it failed, it took too long, or the experiment ended."""
+
+    DEPENDENCY = "dependency"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+
+
+class JobRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One change of a job.
+
+    Attributes:
+        folder: name of the folder that has its runs, inside that of the experiment.
+    """
+
+    id: str
+    name: str
+    folder: str
+    state: JobState
+    failure: JobFailure | None = None
+
+
+def jobs_of(run: Run) -> list[JobRecord]:
+    """How the jobs of a run stand, in the order in which they were submitted.
+
+    Raises:
+        StoreError: the records of them are damaged.
+    """
+    changes = (msgspec.convert(each, JobRecord) for each in run.documents(FIELD))
+    return [*{change.id: change for change in changes}.values()]

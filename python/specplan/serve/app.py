@@ -1,0 +1,139 @@
+"""The routes of the server. docs/serve.md is their description."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route, Router
+
+from specplan.errors import RunError, StoreError
+from specplan.serve import protocol, reading, writing
+from specplan.serve.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from specplan.serve.workspace import Workspace
+
+    Endpoint = Callable[[Request], Awaitable[Response]]
+
+SECONDS_BETWEEN_LOOKS = 30.0
+"""Between two looks for runs that nobody writes to any more."""
+SAFE = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; sandbox",
+    "x-content-type-options": "nosniff",
+}
+"""What an answer may do in a browser: nothing."""
+
+EXPERIMENTS = "/api/experiments"
+ONE = f"{EXPERIMENTS}/{{id}}"
+ROUTES: tuple[tuple[str, str, Any, Callable[..., Any]], ...] = (
+    ("GET", EXPERIMENTS, None, reading.list_experiments),
+    ("POST", EXPERIMENTS, protocol.Begin, writing.begin),
+    ("GET", ONE, None, reading.show),
+    ("PATCH", f"{ONE}/status", protocol.SetStatus, writing.set_status),
+    ("GET", f"{ONE}/parameters", None, reading.parameters),
+    ("PUT", f"{ONE}/parameters", protocol.SetParameters, writing.set_parameters),
+    ("GET", f"{ONE}/logs", None, reading.logs),
+    ("POST", f"{ONE}/logs", protocol.AppendLogs, writing.append_logs),
+    ("GET", f"{ONE}/metrics/data", None, reading.metric_data),
+    ("GET", f"{ONE}/metrics/stats", None, reading.metric_stats),
+    ("POST", f"{ONE}/metrics/append", protocol.AppendRow, writing.append_row),
+    ("POST", f"{ONE}/metrics/batch", protocol.AppendRows, writing.append_rows),
+    ("POST", f"{ONE}/points", protocol.AppendPoints, writing.append_points),
+    ("GET", f"{ONE}/tracks/data", None, reading.track_data),
+    ("POST", f"{ONE}/tracks/append", protocol.AppendTrack, writing.append_track),
+    ("GET", f"{ONE}/records", None, reading.records),
+    ("POST", f"{ONE}/records", protocol.AppendRecords, writing.append_records),
+    ("GET", f"{ONE}/blobs/{{digest}}", None, writing.show_blob),
+    ("PATCH", f"{ONE}/blobs/{{digest}}", bytes, writing.append_blob),
+    ("GET", f"{ONE}/files", None, reading.files),
+    ("POST", f"{ONE}/files", protocol.AddFile, writing.add_file),
+    ("DELETE", f"{ONE}/files/{{name:path}}", None, writing.delete_file),
+)
+"""Method, path, what the body holds, and who answers."""
+
+
+def app(runs: Workspace) -> Router:
+    """Answers the requests of clients that may speak to the server."""
+    routes = [
+        Route(path, _answered(runs, kind, handle), methods=[method])
+        for method, path, kind, handle in ROUTES
+    ]
+    download = Route(f"{ONE}/files/{{name:path}}", _download(runs), methods=["GET"])
+    return Router([*routes, download], redirect_slashes=False, lifespan=_lifespan(runs))
+
+
+def _lifespan(runs: Workspace) -> Callable[[Any], Any]:
+    @contextlib.asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        looking = asyncio.create_task(_look_for_quiet(runs))
+        yield
+        looking.cancel()
+        await run_in_threadpool(runs.end_quiet, 0.0)
+
+    return lifespan
+
+
+async def _look_for_quiet(runs: Workspace) -> None:
+    while True:
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+        await run_in_threadpool(runs.end_quiet)
+
+
+def _answered(runs: Workspace, kind: Any, handle: Callable[..., Any]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        content = await request.body()
+
+        def answer() -> Any:
+            if kind is None:
+                asked = None
+            else:
+                asked = content if kind is bytes else msgspec.json.decode(content, type=kind)
+            return handle(runs, request, asked)
+
+        return await _in_thread(lambda: _json(200, answer()))
+
+    return endpoint
+
+
+def _download(runs: Workspace) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        def answer() -> Response:
+            path, name = reading.file(runs, request)
+            return FileResponse(
+                path,
+                media_type="application/octet-stream",
+                filename=name.rpartition("/")[2],
+                headers=SAFE,
+            )
+
+        return await _in_thread(answer)
+
+    return endpoint
+
+
+async def _in_thread(answer: Callable[[], Response]) -> Response:
+    try:
+        return await run_in_threadpool(answer)
+    except Fault as fault:
+        return _json(fault.status, {"error": fault.message, **fault.detail})
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        return _json(400, {"error": str(error) or "the request is nested too deep"})
+    except StoreError as error:
+        return _json(507, {"error": str(error)})
+    except RunError as error:
+        return _json(409, {"error": str(error)})
+
+
+def _json(status: int, value: Any) -> Response:
+    content = msgspec.json.encode(value)
+    return Response(content, status, headers=SAFE, media_type="application/json")

@@ -1,0 +1,178 @@
+"""The runs below the root of a server, those that are written open."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from specplan.errors import RunError
+from specplan.results.locate import all_runs, runs_of
+from specplan.results.status import read_run_file, status_now
+from specplan.results.walk import DEEPEST
+from specplan.serve.faults import Fault
+from specplan.serve.received import Received
+from specplan.store.layout import RunFolder, experiment_folder
+from specplan.store.run_file import Status
+from specplan.track.run import TrackedRun, check_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from specplan.serve.protocol import Begin
+    from specplan.store.run_file import ErrorRecord
+
+QUIET_SECONDS = 600.0
+"""After this long without a request a run counts as interrupted; the next request goes on with it."""
+LONGEST_NAME = 200
+
+
+class Workspace:
+    """Runs that clients write and read, by their ids. Safe to use from several threads.
+
+    Args:
+        root: folder of all runs.
+    """
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.root = root.resolve()
+        self._open: dict[str, Received] = {}
+        self._locks: dict[str, threading.RLock] = {}
+        self._lock = threading.Lock()
+
+    def ids(self, prefix: str | None) -> list[str]:
+        """The ids of the runs of one experiment, or of all, oldest first."""
+        found = all_runs(self.root) if prefix is None else runs_of(self._experiment(prefix))
+        return [self._id(folder) for folder in found]
+
+    def begin(self, asked: Begin) -> tuple[str, bool]:
+        """Go on with a run, or create it; returns its id, and whether it is new."""
+        experiment = self._experiment(asked.prefix)
+        if asked.run is not None:
+            _check_name(asked.run, "a run")
+        with self._locked(asked.prefix):
+            runs = list(runs_of(experiment))
+            if asked.run is not None:
+                folder = RunFolder(experiment / asked.run)
+            elif runs:
+                folder = runs[-1]
+            else:
+                return self._create(asked), True
+            if not folder.run_file.is_file():
+                return self._create(asked), True
+        with self.writing(id_ := self._id(folder)):
+            return id_, False
+
+    @contextmanager
+    def writing(self, id_: str) -> Iterator[Received]:
+        """A run that is written to, by nobody else meanwhile. One that was over goes on.
+
+        Raises:
+            Fault: there is no such run, or another process writes it.
+        """
+        folder = self.folder(id_)
+        with self._locked(id_):
+            if id_ not in self._open:
+                try:
+                    self._open[id_] = Received(TrackedRun.go_on(folder))
+                except RunError as error:
+                    raise Fault(409, str(error)) from error
+            run = self._open[id_]
+            run.used = time.monotonic()
+            yield run
+
+    def end(self, id_: str, status: Status, error: ErrorRecord | None = None) -> None:
+        """End a run, or say of one that is over how it ended. One that already says so stays as it is."""
+        folder = self.folder(id_)
+        with self._locked(id_):
+            if id_ not in self._open and status_now(read_run_file(folder)) is status:
+                return
+            with self.writing(id_) as run:
+                run.run.end(status, error)
+                del self._open[id_]
+
+    def end_quiet(self, seconds: float = QUIET_SECONDS) -> None:
+        """End the runs for which no request has come for so long: they are interrupted."""
+        for id_, run in list(self._open.items()):
+            with self._locked(id_):
+                if id_ in self._open and time.monotonic() - run.used >= seconds:
+                    run.run.end(Status.INTERRUPTED)
+                    del self._open[id_]
+
+    def folder(self, id_: str) -> RunFolder:
+        """The folder of a run.
+
+        Raises:
+            Fault: there is no such run.
+        """
+        try:
+            name = base64.urlsafe_b64decode(id_.encode() + b"==").decode()
+            experiment, _, run = name.rpartition("/")
+            check_parts("a run", name)
+            folder = RunFolder(self._experiment(experiment) / run)
+        except (binascii.Error, ValueError):
+            raise Fault(404, "there is no run of this id") from None
+        if not self._is_inside(folder.path) or not folder.run_file.is_file():
+            raise Fault(404, "there is no run of this id")
+        return folder
+
+    def _create(self, asked: Begin) -> str:
+        run = TrackedRun.start(
+            self.root,
+            asked.prefix,
+            run_id=asked.run,
+            description=asked.readme,
+            tags=asked.tags,
+            # The file has a key, also of a client that says nothing of where it is.
+            surroundings=asked.environment or {"versions": {}},
+        )
+        id_ = self._id(run.folder)
+        with self._locked(id_):
+            self._open[id_] = Received(run)
+        return id_
+
+    def _experiment(self, prefix: str) -> Path:
+        """The folder of an experiment, which is below the root, not behind a link, and in no run.
+
+        Raises:
+            Fault: it cannot have that name.
+        """
+        _check_name(prefix, "an experiment")
+        parts = prefix.split("/")
+        if len(parts) > DEEPEST:
+            raise Fault(400, f"{prefix!r} has more than {DEEPEST} parts")
+        folder = experiment_folder(self.root, prefix)
+        if not self._is_inside(folder):
+            raise Fault(400, f"{prefix!r} leaves the folder of the server")
+        around = [folder, *folder.parents][: len(parts)]
+        if any(RunFolder(each).run_file.exists() for each in around):
+            raise Fault(400, f"{prefix!r} is in the folder of a run")
+        return folder
+
+    def _is_inside(self, path: Path) -> bool:
+        return path.resolve() == path
+
+    def _id(self, folder: RunFolder) -> str:
+        name = folder.path.relative_to(self.root).as_posix()
+        return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.RLock())
+        with lock:
+            yield
+
+
+def _check_name(name: str, what: str) -> None:
+    try:
+        check_parts(what, name)
+    except ValueError as error:
+        raise Fault(400, str(error)) from error
+    if any(len(part.encode()) > LONGEST_NAME for part in name.split("/")):
+        raise Fault(400, f"a part of the name of {what} has more than {LONGEST_NAME} bytes")

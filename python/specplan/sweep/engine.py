@@ -1,0 +1,244 @@
+"""Running a sweep: points become runs, and what becomes of the runs says which points come next."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from specplan.store.run_file import OVER, Status
+from specplan.store.run_files import timestamp
+from specplan.sweep.dataset import write_missing
+from specplan.sweep.folder import Held, SweepFile, open_sweep
+from specplan.sweep.measured import final_value
+from specplan.sweep.messages import Ended, Measured, Progressed, Verdict, Watch, job_of
+from specplan.sweep.points import restored, values_of
+from specplan.sweep.pool import Pool
+from specplan.sweep.search import planned, search_for
+from specplan.sweep.spec import compile_point
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from types import FrameType
+
+    from specplan.plan.model import Compiled
+    from specplan.sweep.folder import Point, SweepFolder
+    from specplan.sweep.messages import Message
+    from specplan.sweep.pool import Worker
+    from specplan.sweep.search import Planned
+    from specplan.sweep.spec import Sweep
+
+
+class View(Protocol):
+    """What a person is shown of a sweep that goes on."""
+
+    def sweep_began(self, folder: SweepFolder, runs: int) -> None:
+        """There will be so many runs at most."""
+
+    def run_known(self, point: Point, status: Status, value: float | None) -> None:
+        """The run of a point was there already, and is left as it is."""
+
+    def run_began(self, point: Point, compiled: Compiled, *, goes_on: bool) -> None:
+        """A process has the run of a point in hand."""
+
+    def run_progressed(self, point: Point, done: int, text: str) -> None:
+        """So many steps are done; what was measured last."""
+
+    def run_ended(
+        self, point: Point, status: Status, value: float | None, message: str | None
+    ) -> None:
+        """A run is over, or as far as it comes today; `value` is that of the sweep's metric."""
+
+    def stopping(self) -> None:
+        """A signal came: the runs end where they can be gone on with."""
+
+    def close(self) -> None:
+        """Nothing more is shown."""
+
+
+def run_sweep(
+    sweep: Sweep, root: Path, *, jobs: int, view: View, retry: bool = False
+) -> SweepFolder:
+    """Run every point of a sweep that has no run yet, `jobs` at a time, each in a process of its own.
+
+    A sweep that was begun below the same root goes on: runs that are over stay, those that were stopped
+    or killed are resumed. Runs that failed stay failed unless `retry` is true. Whatever `jobs` is, each run has
+    the same bits, since its plan says all that decides them; only what `tpe` and pruners choose depends on
+    which runs are over when they choose.
+
+    SIGINT and SIGTERM end the runs at a boundary between steps.
+
+    Raises:
+        SpecError: with everything that is wrong with any point. Nothing has been run then.
+        RunError: another process works on this sweep, or Optuna is missing.
+    """
+    points = planned(sweep)
+    folder = open_sweep(root, _new_file(sweep))
+    with Held(folder):
+        engine = _Engine(sweep, points, folder, Pool(jobs, folder.logs), view, retry=retry)
+        engine.run(sweep.spec.runs if points is None else len(points))
+    return folder
+
+
+def _new_file(sweep: Sweep) -> SweepFile:
+    return SweepFile(
+        id="",
+        experiment=sweep.base.plan.experiment.id,
+        key=sweep.key,
+        created_at=timestamp(),
+        spec=sweep.path.name,
+        method=sweep.method,
+        metric=sweep.spec.metric,
+        mode=sweep.spec.mode,
+    )
+
+
+class _Engine:
+    """The loop over what processes say."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        points: Sequence[Planned] | None,
+        folder: SweepFolder,
+        pool: Pool,
+        view: View,
+        *,
+        retry: bool,
+    ) -> None:
+        self._retry = retry
+        self._sweep = sweep
+        self._folder = folder
+        self._pool = pool
+        self._view = view
+        self._search = search_for(sweep, points, folder)
+        self._queue = deque(self._restored() if points is None else ())
+        self._planned = None if points is None else deque(self._written_down(points))
+        self._waiting: list[Point] = []
+        self._signals = 0
+
+    def run(self, runs: int) -> None:
+        """Until nothing is left to do, or a signal came."""
+        self._view.sweep_began(self._folder, runs)
+        with self._noting_signals():
+            try:
+                while True:
+                    self._fill()
+                    if not self._pool.busy:
+                        break
+                    for worker, message in self._pool.messages():
+                        self._hear(worker, message)
+            finally:
+                self._pool.signal(signal.SIGTERM)
+                self._pool.close()
+                self._view.close()
+                write_missing(self._folder, self._sweep.columns)
+
+    def _restored(self) -> Iterator[tuple[Point, Compiled]]:
+        """The points that another process has chosen."""
+        for point in self._folder.file.points:
+            yield point, compile_point(self._sweep, restored(self._sweep.axes, point.values))
+
+    def _written_down(self, points: Sequence[Planned]) -> Iterator[tuple[Point, Compiled]]:
+        known = {point.plan_id: point for point in self._folder.file.points}
+        found = [
+            (
+                known.get(compiled.plan.id)
+                or self._folder.add(values_of(values), compiled.plan.id),
+                compiled,
+            )
+            for values, compiled in points
+        ]
+        self._folder.save()
+        return iter(found)
+
+    def _next(self) -> tuple[Point, Compiled] | None:
+        if self._queue:
+            return self._queue.popleft()
+        if self._planned is not None:
+            return self._planned.popleft() if self._planned else None
+        chosen = self._search.next()
+        if chosen is None:
+            return None
+        values, compiled = chosen
+        point = self._folder.add(values_of(values), compiled.plan.id)
+        self._folder.save()
+        return point, compiled
+
+    def _fill(self) -> None:
+        while self._pool.has_room and not self._signals:
+            following = self._next()
+            if following is None:
+                return
+            self._begin(*following)
+
+    def _begin(self, point: Point, compiled: Compiled) -> None:
+        self._search.begun(point)
+        status = self._folder.status_of(point)
+        if status in OVER or (status is Status.FAILED and not self._retry):
+            self._search.over(point, status)
+            self._view.run_known(point, status, self._value(point, status))
+        elif any(
+            worker.point is not None and worker.point.run == point.run for worker in self._pool.busy
+        ):
+            self._waiting.append(point)
+        else:
+            run = self._folder.run_of(point)
+            job = job_of(compiled, run, trust=self._sweep.code.trust, watch=self._watch())
+            self._view.run_began(point, compiled, goes_on=status is not Status.CREATED)
+            self._pool.give(point, job)
+
+    def _watch(self) -> Watch | None:
+        if self._sweep.spec.pruner is None or self._sweep.spec.metric is None:
+            return None
+        phase, _, metric = self._sweep.spec.metric.rpartition("/")
+        return Watch(phase, metric)
+
+    def _hear(self, worker: Worker, message: Message) -> None:
+        point = worker.point
+        assert point is not None, "who has no run in hand says nothing"
+        match message:
+            case Progressed():
+                self._view.run_progressed(point, message.done, message.text)
+            case Measured():
+                value = math.nan if message.value is None else message.value
+                worker.send(Verdict(self._search.judged(point, message.epoch, value)))
+            case Ended():
+                self._ended(point, message)
+
+    def _ended(self, point: Point, ended: Ended) -> None:
+        same = [other for other in self._waiting if other.run == point.run]
+        self._waiting = [other for other in self._waiting if other.run != point.run]
+        for each in (point, *same):
+            self._search.over(each, ended.status)
+            value = self._value(each, ended.status)
+            self._view.run_ended(each, ended.status, value, ended.message)
+        if ended.status in OVER:
+            write_missing(self._folder, self._sweep.columns, only=point)
+
+    def _value(self, point: Point, status: Status) -> float | None:
+        if self._sweep.spec.metric is None or status not in OVER:
+            return None
+        return final_value(self._folder.run_of(point), self._sweep.spec.metric)
+
+    @contextmanager
+    def _noting_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {each: signal.signal(each, self._note) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        """The first signal lets the runs end where they can be gone on with, the second one ends them."""
+        self._signals += 1
+        self._view.stopping()
+        self._pool.signal(signal.SIGTERM if self._signals == 1 else signal.SIGKILL)

@@ -1,0 +1,192 @@
+"""The folder of a sweep, beside the runs of its experiment: which runs belong to it, and its table of metrics.
+
+<root>/<experiment>/sweep-<time>/
+  sweep.json   points and their runs, replaced as a whole
+  metrics/     <run>.parquet, the metrics of a run that is over with the values of its point
+  logs/        what the processes that ran the plans printed
+
+How a run stands is nowhere but in the run itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from datetime import UTC, datetime
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from specplan.errors import RunError
+from specplan.plan.canonical import write_atomically
+from specplan.results.status import read_run_file, status_now
+from specplan.store.checked_json import encode_checked, matches_checksum
+from specplan.store.layout import RunFolder, experiment_folder
+from specplan.store.run_file import Status
+from specplan.store.run_files import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FORMAT = 1
+PREFIX = "sweep-"
+FILE = "sweep.json"
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One point of a sweep: what was set, and the run of its plan.
+
+    Attributes:
+        run: its id. Points of one plan have one run.
+    """
+
+    index: int
+    run: str
+    plan_id: str
+    values: dict[str, Any]
+
+
+class SweepFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The contents of sweep.json.
+
+    Attributes:
+        key: what makes it the same sweep, see `specplan.sweep.spec`.
+        points: in the order in which they were chosen.
+    """
+
+    format: int = FORMAT
+    id: str
+    experiment: str
+    key: str
+    created_at: str
+    spec: str
+    method: str
+    metric: str | None
+    mode: Literal["min", "max"]
+    points: tuple[Point, ...] = ()
+
+
+class SweepFolder:
+    """The folder of one sweep. One process at a time writes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = _read(path / FILE)
+
+    @property
+    def metrics(self) -> Path:
+        """The tables of the runs, which readers of Parquet take as one."""
+        return self.path / "metrics"
+
+    @property
+    def logs(self) -> Path:
+        """What the processes printed."""
+        return self.path / "logs"
+
+    def run_of(self, point: Point) -> RunFolder:
+        """The run folder of a point, whether or not it is there yet."""
+        return RunFolder(self.path.parent / point.run)
+
+    def status_of(self, point: Point) -> Status:
+        """How the run of a point stands; `created` where it has not begun."""
+        folder = self.run_of(point)
+        return status_now(read_run_file(folder)) if folder.run_file.is_file() else Status.CREATED
+
+    def add(self, values: dict[str, Any], plan_id: str) -> Point:
+        """Add a point; `save` writes it down, before its run begins.
+
+        The run of a plan that is run already, here or in another sweep of the experiment, is its run.
+        """
+        known = next((point for point in self._known_points() if point.plan_id == plan_id), None)
+        stamp, index = self.file.id.removeprefix(PREFIX), len(self.file.points)
+        run = f"{stamp}-{index:03}" if known is None else known.run
+        point = Point(index=index, run=run, plan_id=plan_id, values=values)
+        self.file = msgspec.structs.replace(self.file, points=(*self.file.points, point))
+        return point
+
+    def save(self) -> None:
+        """Write the points down."""
+        write_atomically(self.path / FILE, encode_checked(self.file))
+
+    def _known_points(self) -> Iterator[Point]:
+        yield from self.file.points
+        for folder in sweeps_of(self.path.parent):
+            yield from folder.file.points
+
+
+class Held:
+    """A sweep that no other process works on, as long as the block goes on."""
+
+    def __init__(self, folder: SweepFolder) -> None:
+        self._folder = folder
+        self._descriptor = -1
+
+    def __enter__(self) -> SweepFolder:
+        self._descriptor = os.open(self._folder.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise RunError(
+                f"another process works on sweep `{self._folder.path}`\n"
+                "hint: `mlx sweep SPEC --status` shows how it stands"
+            ) from error
+        return self._folder
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+def open_sweep(root: Path, made: SweepFile) -> SweepFolder:
+    """The folder of a sweep that was begun, or else a new one, by its `key`. `made` has no id yet."""
+    experiments = experiment_folder(root, made.experiment)
+    experiments.mkdir(parents=True, exist_ok=True)
+    with locked(experiments):
+        found = find_sweep(experiments, made.key)
+        if found is not None:
+            return found
+        name = _free_name(experiments)
+        # A folder without its file is no sweep, so that one that was made and not begun is in no way.
+        (experiments / name).mkdir()
+        write_atomically(
+            experiments / name / FILE, encode_checked(msgspec.structs.replace(made, id=name))
+        )
+    return SweepFolder(experiments / name)
+
+
+def find_sweep(experiments: Path, key: str) -> SweepFolder | None:
+    """The newest sweep of an experiment with a key; None where there is none."""
+    found = [folder for folder in sweeps_of(experiments) if folder.file.key == key]
+    return found[-1] if found else None
+
+
+def sweeps_of(experiments: Path) -> Iterator[SweepFolder]:
+    """The sweeps of an experiment, oldest first."""
+    for path in sorted(experiments.glob(f"{PREFIX}*/{FILE}")):
+        yield SweepFolder(path.parent)
+
+
+def _free_name(experiments: Path) -> str:
+    second = f"{PREFIX}{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return next(
+        name
+        for number in count()
+        if not (experiments / (name := f"{second}-{number}" if number else second)).exists()
+    )
+
+
+def _read(path: Path) -> SweepFile:
+    if not path.is_file():
+        raise RunError(f"no sweep in `{path.parent}`: it has no {FILE}")
+    content = path.read_bytes()
+    try:
+        found = msgspec.json.decode(content, type=dict[str, Any]).get("format")
+        if isinstance(found, int) and found > FORMAT:
+            raise RunError(f"{path} has format {found}; this program reads {FORMAT}")
+        if not matches_checksum(content):
+            raise RunError(f"{path} is damaged: it does not match its checksum")
+        return msgspec.json.decode(content, type=SweepFile)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error

@@ -1,0 +1,196 @@
+"""A spec with a sweep, and the plans of its points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from blake3 import blake3
+from msgspec.structs import replace
+
+from specplan.errors import RunError, SpecError
+from specplan.plan.compile import compile_document
+from specplan.plan.passes.sweep import NOT_RUN
+from specplan.spec.axes import Axis, axes_of
+from specplan.spec.composition import Setting
+from specplan.spec.diagnostics import Diagnostic, Label, Origin, in_text_order
+from specplan.spec.load import load
+from specplan.spec.model import SweepSpec
+from specplan.spec.wording import as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from specplan.plan.model import Compiled
+    from specplan.plan.passes.context import CodeUse
+    from specplan.spec.composition import Composition
+    from specplan.spec.document import Document
+    from specplan.sweep.points import Values
+
+SEED = "run.seed"
+THREADS = 1
+"""Threads of a run where the spec says nothing: more of them, or fewer for more runs at a time, could change bits."""
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """A spec with a sweep, checked but for its points.
+
+    Attributes:
+        base: the spec without the sweep, compiled.
+        seeds: seeds of `run.seed` that each point is run with; None where the spec says its seed.
+        key: what makes it the same sweep when it is called again: what is run, and how points are chosen,
+            but not how many.
+    """
+
+    path: Path
+    composition: Composition
+    code: CodeUse
+    spec: SweepSpec
+    axes: tuple[Axis, ...]
+    seeds: Axis | None
+    base: Compiled
+    key: str
+
+    @property
+    def columns(self) -> tuple[Axis, ...]:
+        """Everything that a point gives a value."""
+        return self.axes if self.seeds is None else (*self.axes, self.seeds)
+
+    @property
+    def method(self) -> str:
+        """Name of how points are chosen."""
+        return str(self.spec.method["use"])
+
+
+def read_sweep(
+    path: Path, composition: Composition, code: CodeUse, *, seeds: int | None = None
+) -> Sweep:
+    """Read and check a spec with a sweep; `seeds` are how many each point is run with.
+
+    Raises:
+        SpecError: with everything that is wrong; or it has no sweep.
+        RunError: seeds are asked for where they cannot be.
+    """
+    document = load(path, composition)
+    if "sweep" not in document.value:
+        if seeds is None:
+            raise SpecError([_without_sweep(document)])
+        varied = f"sweep.vary[{SEED}]={{range: [0, {seeds}]}}"
+        composition = replace(composition, overrides=(*composition.overrides, varied))
+        return read_sweep(path, composition, code)
+    base = compile_document(document, code=code)
+    assert base.spec is not None, "it was a spec"
+    written = base.spec["sweep"]
+    spec = msgspec.convert(written, SweepSpec)
+    chosen = {name: item for name, item in written.items() if name != "runs"}
+    key = blake3(as_json([base.plan.id, chosen, seeds is not None]).encode()).hexdigest()
+    return Sweep(
+        path=path,
+        composition=composition,
+        code=code,
+        spec=spec,
+        axes=axes_of(spec.vary),
+        seeds=None if seeds is None else _seeds(spec, seeds),
+        base=replace(base, warnings=tuple(w for w in base.warnings if w.code != NOT_RUN)),
+        key=key,
+    )
+
+
+def _seeds(spec: SweepSpec, count: int) -> Axis:
+    if SEED in spec.vary:
+        raise RunError(f"the sweep has seeds of its own: it varies `{SEED}`")
+    if spec.method["use"] == "tpe":
+        raise RunError(
+            "`tpe` goes by one run of each point, and cannot run it with several seeds\n"
+            "hint: run what it found best with `mlx sweep --seeds` and `-c sweep.method={use: grid}`"
+        )
+    return Axis(address=SEED, path=("sweep",), values=range(count))
+
+
+def compile_point(sweep: Sweep, point: Values) -> Compiled:
+    """The plan of one point. A fault of it stands where the sweep says the value, or tells it beside.
+
+    Raises:
+        SpecError: with everything that is wrong.
+    """
+    settings = tuple(choice.setting for choice in point) + _for_all(sweep)
+    composition = replace(sweep.composition, settings=settings)
+    try:
+        return compile_document(load(sweep.path, composition), code=sweep.code)
+    except SpecError as error:
+        raise SpecError(
+            [_with_values(fault, sweep, point) for fault in error.diagnostics]
+        ) from error
+
+
+def compile_points(sweep: Sweep, points: Iterable[Values]) -> list[tuple[Values, Compiled]]:
+    """The plans of all points, each plan once.
+
+    Raises:
+        SpecError: with everything that is wrong with any of them, each fault once.
+    """
+    compiled: list[tuple[Values, Compiled]] = []
+    faults: dict[tuple[str, str, Origin], Diagnostic] = {}
+    for point in points:
+        try:
+            compiled.append((point, compile_point(sweep, point)))
+        except SpecError as error:
+            for fault in error.diagnostics:
+                faults.setdefault((fault.code, fault.message, fault.origin), fault)
+    if faults:
+        raise SpecError(in_text_order(list(faults.values()), _name(sweep.base.document)))
+    first: dict[str, tuple[Values, Compiled]] = {}
+    for point, plan in compiled:
+        first.setdefault(plan.plan.id, (point, plan))
+    return list(first.values())
+
+
+def _for_all(sweep: Sweep) -> tuple[Setting, ...]:
+    """What every point is given beside its own values."""
+    given: dict[str, Any] = {}
+    addresses = {axis.address for axis in sweep.axes}
+    if sweep.base.plan.numerics.threads is None and "run.threads" not in addresses:
+        given["run.threads"] = THREADS
+    if sweep.base.plan.experiment.add_timestamp:
+        given["experiment.add_timestamp"] = False  # the runs of a sweep are of one experiment
+    return tuple(
+        Setting(address=address, value=value, key=("sweep",), place=("sweep",))
+        for address, value in given.items()
+    )
+
+
+def _with_values(fault: Diagnostic, sweep: Sweep, point: Values) -> Diagnostic:
+    """The fault with the values of the point, where it does not stand at one of them."""
+    document = sweep.base.document
+    assert document is not None, "a spec was compiled"
+    places = [
+        Label(
+            origin=document.origin(choice.setting.place),
+            text=f"with `{choice.axis.address}: {as_json(choice.value)}`",
+        )
+        for choice in point
+    ]
+    keys = [document.origin(choice.setting.key, key=True) for choice in point]
+    here = {_place(origin) for origin in (*(label.origin for label in places), *keys)}
+    if _place(fault.origin) in here or fault.severity != "error":
+        return fault
+    return replace(fault, labels=(*fault.labels, *places))
+
+
+def _place(origin: Origin) -> tuple[str | None, int, int]:
+    return origin.file, origin.line, origin.column
+
+
+def _without_sweep(document: Document) -> Diagnostic:
+    return Diagnostic(
+        code="SP755",
+        message="the spec has no sweep, so there is nothing to vary",
+        origin=Origin(file=_name(document)),
+        hint="`sweep: {vary: {run.seed: {range: [0, 5]}}}` runs it with five seeds, and so does `--seeds 5`",
+    )
+
+
+def _name(document: Document | None) -> str | None:
+    assert document is not None, "a spec was compiled"
+    return document.sources[0].name

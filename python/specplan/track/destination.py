@@ -1,0 +1,76 @@
+"""Where the runs of an experiment are kept: in files, at a server, or both."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from blake3 import blake3
+
+from specplan.code.probe import cache_folder
+
+if TYPE_CHECKING:
+    from specplan.track.remote_background import Background
+    from specplan.track.run import TrackedRun
+
+URL = "DASH_URL"
+"""The environment variable that says which server `dash_url=True` means."""
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """Where runs go.
+
+    Attributes:
+        root: folder of all runs; where they are only at the server, of what waits to be sent.
+        url: address of the server, if runs go to one.
+        is_spool: whether a folder below `root` goes when the server has all of it.
+    """
+
+    root: Path
+    url: str | None = None
+    is_spool: bool = False
+
+    @classmethod
+    def of(
+        cls, *, dash_root: str | os.PathLike[str] | None, dash_url: str | bool | None
+    ) -> Destination:
+        """What the arguments of an experiment mean. No socket is opened.
+
+        Raises:
+            ValueError: neither a folder nor a server was named, or the address is none.
+            RunError: a server was named, and there is no token.
+        """
+        if dash_url is True and not (dash_url := os.environ.get(URL)):
+            raise ValueError(f"dash_url=True means the server that ${URL} names, which is not set")
+        if not dash_url:
+            if dash_root is None:
+                raise ValueError(
+                    "dash_root and dash_url are both None: the experiment would be kept nowhere"
+                )
+            return cls(Path(dash_root))
+        from specplan.track.remote_client import Server, client_token
+
+        url = str(dash_url)
+        Server(url, client_token())
+        if dash_root is not None:
+            return cls(Path(dash_root), url)
+        name = blake3(url.encode()).hexdigest()[:16]
+        return cls(cache_folder() / "spool" / name, url, is_spool=True)
+
+    def follow(self, run: TrackedRun) -> Background | None:
+        """Begin to send a run, if runs go to a server."""
+        if self.url is None:
+            return None
+        from specplan.track.remote_background import Background
+        from specplan.track.remote_client import Server, client_token
+
+        return Background(run.folder, Server(self.url, client_token()))
+
+    def settle(self, run: TrackedRun, background: Background | None) -> None:
+        """Send the rest of a run that is over; its folder goes where the server has all that it is for."""
+        if background is not None and background.close() and self.is_spool:
+            # What cannot be removed is only found again, and the server has it.
+            shutil.rmtree(run.folder.path, ignore_errors=True)

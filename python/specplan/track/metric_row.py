@@ -1,0 +1,77 @@
+"""One row of metrics as the records have it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from specplan.store.run_files import timestamp
+from specplan.track.plain import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FIELD = "metrics"
+"""The field of the records that hold the rows, one JSON object each."""
+STAMP = "_ts"
+_END_OF_TIME = 2**63
+_ODD = ("nan", "inf", "-inf")
+
+
+class MetricRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What was logged at once under one name.
+
+    Attributes:
+        index: 0 for the first row of the name, and so on.
+        data: by field, and `_ts`, the time in seconds since 1970.
+        created_at: ISO 8601 in UTC.
+        not_finite: fields whose value is a number that JSON has not; it is there as "nan", "inf" or "-inf".
+    """
+
+    index: int
+    data: dict[str, Any]
+    created_at: str
+    not_finite: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any], *, index: int, stamp: float) -> MetricRow:
+        """A row of values of a program.
+
+        Raises:
+            TypeError: a value is none that JSON holds.
+        """
+        data = plain(fields, "metrics")
+        odd = (
+            name
+            for name, value in data.items()
+            if value in _ODD and not isinstance(fields[name], str)
+        )
+        return cls(
+            index=index,
+            data={**data, STAMP: stamp},
+            created_at=timestamp(),
+            not_finite=tuple(odd),
+        )
+
+    @property
+    def created(self) -> int:
+        """When it was logged, in nanoseconds since 1970.
+
+        Raises:
+            ValueError: `created_at` is no time that the records can have.
+        """
+        nanoseconds = int(datetime.fromisoformat(self.created_at).timestamp() * 1000) * 1_000_000
+        if not 0 <= nanoseconds < _END_OF_TIME:
+            raise ValueError(f"createdAt is {self.created_at}, which no record can have")
+        return nanoseconds
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The fields that are numbers."""
+        return {
+            name: float(value)
+            for name, value in self.data.items()
+            if name != STAMP and (isinstance(value, int | float) or name in self.not_finite)
+        }

@@ -1,0 +1,311 @@
+"""Sending to a server what it lacks of a run folder."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from specplan._native import StoreReader
+from specplan.errors import RemoteError
+from specplan.plan.canonical import read_plan
+from specplan.results.artifacts import artifact_rows
+from specplan.results.metrics import SERIES, read_metrics, without_rows
+from specplan.results.settings import settings
+from specplan.results.status import read_run_file, status_now
+from specplan.store.artifacts import FOLDER, file_digest, files_below
+from specplan.store.layout import RunFolder
+from specplan.store.recorder import ARTIFACT, WHOLE
+from specplan.track.metric_row import FIELD as METRICS
+from specplan.track.notes import FIELD as LOG
+from specplan.track.remote_client import PIECE, Server, client_token, experiment_path
+from specplan.track.run import Series
+from specplan.track.tracks import FIELD as TRACKS
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping
+
+    from specplan._native import TextReader
+    from specplan.store.artifacts import ArtifactRow
+
+Item = TypeVar("Item")
+Place = tuple[float | str, int, int, int, int]
+"""Value, step, epoch, batch and time; a value that JSON has not is a text."""
+ROWS_AT_ONCE = 1000
+BYTES_AT_ONCE = 4 << 20
+"""What one request holds at most: rows, and bytes of them unless one row has more."""
+_BYTES_OF_A_POINT = 64
+
+
+class Sent(msgspec.Struct, kw_only=True):
+    """What was sent of a run.
+
+    Attributes:
+        rows: messages, rows of metrics, entries of tracks, and other documents.
+        points: values of metrics that are in no such row.
+        files: artifacts; bytes: of their files.
+        gone: artifacts whose files are not in the folder any more.
+    """
+
+    rows: int = 0
+    points: int = 0
+    files: int = 0
+    bytes: int = 0
+    gone: list[str] = []
+
+
+def upload(folder: str | os.PathLike[str], url: str, token: str | None = None) -> Sent:
+    """Send a server what it lacks of a run: its params, log, metrics, tracks, artifacts and status.
+
+    The run may still be going; then everything that is committed is sent. What the server has is not
+    sent again, and a file goes on where it was cut. Records of samples stay where they are.
+
+    Args:
+        folder: the run folder.
+        url: address of the server.
+        token: what it asks for; by default $SPECPLAN_TOKEN, or what $SPECPLAN_TOKEN_FILE holds.
+
+    Raises:
+        RunError: there is no run in the folder, or no token.
+        RemoteError: the server does not answer, or refuses.
+        ValueError: the address is none.
+    """
+    server = Server(url, client_token(token))
+    try:
+        sending = Upload(RunFolder(Path(folder)), server)
+        sending.send()
+        sending.send_status()
+        return sending.sent
+    finally:
+        server.close()
+
+
+class Upload:
+    """Sends what is new of a run, each time that it is asked to. For one thread at a time.
+
+    Attributes:
+        sent: all of it so far.
+    """
+
+    def __init__(self, folder: RunFolder, server: Server) -> None:
+        self._folder = folder
+        self._server = server
+        self._run_file = read_run_file(folder)
+        self._id: str | None = None
+        self._texts: dict[tuple[str, str], int] = {}
+        self._points: Counter[Series] = Counter()
+        self._points_seen: Counter[Series] = Counter()
+        self._points_read = 0
+        self._files: set[str] = set()
+        self._params: Mapping[str, Any] = {}
+        self.sent = Sent()
+
+    def send(self) -> None:
+        """Send everything that is committed and that the server lacks.
+
+        Raises:
+            RemoteError: the server does not answer, or refuses. Asked again, the rest is sent.
+        """
+        try:
+            self._begin()
+            self._send_params()
+            reader = self._reader()
+            for channel in _documents(reader):
+                self._send_texts(channel)
+            self._send_points(reader)
+            for row in artifact_rows(reader):
+                if row.file not in self._files:
+                    self._send_file(row)
+        except RemoteError:
+            self._id = None  # it may have been started again, and has to be asked what it has
+            raise
+
+    def send_status(self) -> None:
+        """Say how the run stands.
+
+        Raises:
+            RemoteError: the server does not answer, or refuses.
+        """
+        self._begin()
+        run_file = read_run_file(self._folder)
+        self._tell("PATCH", "status", status=status_now(run_file), error=run_file.error)
+
+    def unsent(self) -> int:
+        """How many rows, values and artifacts the server is not known to have."""
+        reader = self._reader()
+        rows = sum(
+            channel.rows - self._texts.get((channel.field, channel.node), 0)
+            for channel in _documents(reader)
+        )
+        points = sum(len(points) for points in self._new_points(reader)[0].values())
+        files = sum(row.file not in self._files for row in artifact_rows(reader))
+        return rows + points + files
+
+    def _begin(self) -> None:
+        if self._id is not None:
+            return
+        experiment = read_plan(self._folder.plan_file).plan.experiment
+        environment = msgspec.json.decode(self._folder.environment_file.read_bytes())
+        answer = self._server.tell(
+            "POST",
+            "",
+            {
+                "prefix": self._run_file.experiment,
+                "run": self._run_file.run_id,
+                "readme": experiment.description,
+                "tags": experiment.tags,
+                "environment": {name: environment[name] for name in environment if name != "crc32"},
+            },
+        )
+        self._id = answer["id"]
+        self._texts = {
+            (field, node): count
+            for field, nodes in answer["records"].items()
+            for node, count in nodes.items()
+        }
+        counts = msgspec.convert(answer["points"], list[tuple[Series, int]])
+        self._points, self._points_seen = Counter(dict(counts)), Counter()
+        self._points_read = 0
+        self._files = set(answer["files"])
+        self._params = {}
+
+    def _send_params(self) -> None:
+        params = settings(self._folder)
+        if params != self._params:
+            self._tell("PUT", "parameters", data=params)
+            self._params = params
+
+    def _send_texts(self, channel: TextReader) -> None:
+        key = (channel.field, channel.node)
+        for texts in _in_requests(_texts_from(channel, self._texts.get(key, 0)), len):
+            raw = [msgspec.Raw(text.encode()) for text in texts]
+            route, body = _request_of(channel, raw)
+            start = self._texts.get(key, 0)
+            self._texts[key] = self._tell("POST", route, **body, start=start)["have"]
+            self.sent.rows += len(texts)
+
+    def _send_points(self, reader: StoreReader) -> None:
+        new, read = self._new_points(reader)
+        for series, points in new.items():
+            label = msgspec.structs.asdict(series)
+            first = self._points_seen[series]
+            lacking = points[max(0, self._points[series] - first) :]
+            for part in _in_requests(iter(lacking), lambda _: _BYTES_OF_A_POINT):
+                start = self._points[series]
+                answer = self._tell("POST", "points", **label, points=part, start=start)
+                self._points[series] = answer["have"]
+                self.sent.points += len(part)
+            self._points_seen[series] = first + len(points)
+        self._points_read = read
+
+    def _new_points(self, reader: StoreReader) -> tuple[dict[Series, list[Place]], int]:
+        """Values after those that were looked at and that are in no row of metrics, and how many there are in all."""
+        read = sum(rows for _, _, rows in reader.metric_files())
+        if read == self._points_read:
+            return {}, read
+        named = {channel.node or None for channel in _documents(reader) if channel.field == METRICS}
+        table = without_rows(read_metrics(reader, run_id="").slice(self._points_read), named)
+        times = table.column("time").cast("int64").to_pylist()
+        found: dict[Series, list[Place]] = {}
+        for row, time in zip(table.drop_columns("time").to_pylist(), times, strict=True):
+            series = Series(**{key: row[key] for key in SERIES})
+            value = row["value"] if math.isfinite(row["value"]) else str(row["value"])
+            epoch, batch = (WHOLE if row[key] is None else row[key] for key in ("epoch", "batch"))
+            found.setdefault(series, []).append((value, row["step"], epoch, batch, time))
+        return found, read
+
+    def _send_file(self, row: ArtifactRow) -> None:
+        path = self._folder.artifacts / row.file
+        if not path.exists():
+            self.sent.gone.append(row.name)
+            self._files.add(row.file)
+            return
+        parts = []
+        for each in sorted(files_below(path)):
+            inside = each.relative_to(path).as_posix() if row.kind == FOLDER else ""
+            digest = file_digest(each)
+            self._send_bytes(each, digest)
+            parts.append({"blake3": digest, "bytes": each.stat().st_size, "path": inside})
+        self._tell(
+            "POST",
+            "files",
+            name=row.name,
+            file=row.file,
+            kind=row.kind,
+            mediaType=row.media_type,
+            step=row.step,
+            parts=parts,
+        )
+        self._files.add(row.file)
+        self.sent.files += 1
+
+    def _send_bytes(self, path: Path, digest: str) -> None:
+        """The bytes of a file from where the server has them."""
+        size = path.stat().st_size
+        target = self._path(f"blobs/{digest}")
+        have = self._server.ask(target)["have"]
+        with path.open("rb") as file:
+            is_begun = have > 0
+            while have < size or not is_begun:
+                file.seek(have)
+                piece = file.read(PIECE)
+                have = self._server.send(target, piece, offset=have, size=size)["have"]
+                self.sent.bytes += len(piece)
+                is_begun = True
+
+    def _tell(self, method: str, route: str, **body: Any) -> Any:
+        return self._server.tell(method, self._path(route), body)
+
+    def _path(self, route: str) -> str:
+        assert self._id is not None, "a request for a run comes after its beginning"
+        return experiment_path(self._id, route)
+
+    def _reader(self) -> StoreReader:
+        return StoreReader.open(str(self._folder.records))
+
+
+def _documents(reader: StoreReader) -> list[TextReader]:
+    """The channels of JSON documents that belong to the run as a whole."""
+    return [
+        channel
+        for channel in reader.texts()
+        if not channel.phase and channel.field != ARTIFACT and channel.batches
+    ]
+
+
+def _texts_from(channel: TextReader, first: int) -> Iterator[str]:
+    starts = channel.index()["row_start"]
+    batch = int(starts.searchsorted(first, side="right")) - 1
+    skipped = first - int(starts[batch])
+    for at in range(batch, channel.batches):
+        yield from channel.at(at)[skipped:]
+        skipped = 0
+
+
+def _in_requests(items: Iterator[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Items in lists that one request takes."""
+    gathered: list[Item] = []
+    total = 0
+    for item in items:
+        if gathered and (total + size(item) > BYTES_AT_ONCE or len(gathered) == ROWS_AT_ONCE):
+            yield gathered
+            gathered, total = [], 0
+        gathered.append(item)
+        total += size(item)
+    if gathered:
+        yield gathered
+
+
+def _request_of(channel: TextReader, entries: list[msgspec.Raw]) -> tuple[str, dict[str, Any]]:
+    """Where documents of a field go, and as what."""
+    if channel.field == LOG and not channel.node:
+        return "logs", {"entries": entries}
+    if channel.field == METRICS:
+        return "metrics/batch", {"name": channel.node or None, "rows": entries}
+    if channel.field == TRACKS:
+        return "tracks/append", {"topic": channel.node, "entries": entries}
+    return "records", {"field": channel.field, "node": channel.node, "entries": entries}

@@ -1,0 +1,187 @@
+"""Values over time by topic: `exp.tracks("robot/position").append(_ts=0.1, x=1.0)`."""
+
+from __future__ import annotations
+
+import bisect
+import math
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import msgspec
+
+from specplan.plan.canonical import write_atomically
+from specplan.spec.wording import choices
+from specplan.track.metric_row import STAMP
+from specplan.track.plain import plain
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Sequence
+
+    from specplan.track.run import TrackedRun
+
+FIELD = "tracks"
+"""The field of the records that hold the entries, one JSON object each."""
+FORMATS = ("json", "jsonl", "parquet")
+
+
+class Entries:
+    """Entries of a track in the order of their times, as they were when they were asked for.
+
+    An entry is a mapping of the fields of one time, `_ts` among them.
+    """
+
+    def __init__(self, entries: Sequence[dict[str, Any]]) -> None:
+        self._entries = list(entries)
+        self._times = [entry[STAMP] for entry in self._entries]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._entries)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._entries[index]
+
+    def slice(self, start: float | None = None, end: float | None = None) -> Entries:
+        """The entries from `start` on and before or at `end`."""
+        first = 0 if start is None else bisect.bisect_left(self._times, start)
+        last = len(self) if end is None else bisect.bisect_right(self._times, end)
+        return Entries(self._entries[first:last])
+
+    @overload
+    def findByTime(self, time: float) -> dict[str, Any]: ...
+    @overload
+    def findByTime(self, time: Iterable[float]) -> list[dict[str, Any]]: ...
+    def findByTime(  # noqa: N802 -- documented so
+        self, time: float | Iterable[float]
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """The last entry at or before a time; for several times a list.
+
+        Raises:
+            KeyError: there is none so early.
+        """
+        if isinstance(time, Iterable):
+            return [self.findByTime(each) for each in time]
+        place = bisect.bisect_right(self._times, time) - 1
+        if place < 0:
+            first = f"the first is at {self._times[0]}" if self._times else "there are none"
+            raise KeyError(f"no entry at or before {time}; {first}")
+        return self._entries[place]
+
+    def export(self, path: str | os.PathLike[str], format: str | None = None) -> Path:
+        """Write the entries to a file, whole or not at all.
+
+        Args:
+            path: of the file.
+            format: json (an array), jsonl (a line for each), or parquet (a column for each field); by
+                default what the suffix says.
+
+        Raises:
+            ValueError: there is no such format.
+        """
+        target = Path(path)
+        chosen = format or target.suffix.removeprefix(".")
+        if chosen not in FORMATS:
+            raise ValueError(f"no format `{chosen}`; known: {choices(chosen, FORMATS)}")
+        if chosen == "parquet":
+            content = self._parquet()
+        elif chosen == "json":
+            content = msgspec.json.encode(self._entries)
+        else:
+            content = b"".join(msgspec.json.encode(each) + b"\n" for each in self)
+        write_atomically(target, content)
+        return target
+
+    def _parquet(self) -> bytes:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = dict.fromkeys(name for entry in self for name in entry)
+        columns = {name: [entry.get(name) for entry in self] for name in names}
+        sink = pa.BufferOutputStream()
+        try:
+            pq.write_table(pa.table(columns), sink)
+        except pa.ArrowException as error:
+            raise ValueError(f"the entries fit no table: {error}") from error
+        content: bytes = sink.getvalue().to_pybytes()
+        return content
+
+
+class Track:
+    """The entries of one topic. Those of one time are one: a field that is appended again has the newer value."""
+
+    def __init__(self, topic: str, run: Callable[[], TrackedRun]) -> None:
+        self.topic = topic
+        self._run = run
+
+    def append(self, *, _ts: float | None = None, **fields: Any) -> Track:
+        """Add an entry.
+
+        Args:
+            _ts: its time in seconds, by default now since 1970.
+            fields: numbers, texts, and lists and mappings of them.
+
+        Raises:
+            RuntimeError: the run has not begun, or is over.
+            TypeError: a value is none that JSON holds.
+            ValueError: the time is no finite number.
+        """
+        stamp = time.time() if _ts is None else float(_ts)
+        check_stamp(stamp)
+        entry = {STAMP: stamp, **plain(fields, f"track {self.topic}")}
+        self._run().record_text(FIELD, msgspec.json.encode(entry).decode(), node=self.topic)
+        return self
+
+    def read(self) -> Entries:
+        """All entries, in the order of their times."""
+        return merged(
+            msgspec.json.decode(text) for text in self._run().texts(FIELD, node=self.topic)
+        )
+
+    def slice(self, start: float | None = None, end: float | None = None) -> Entries:
+        """The entries from `start` on and before or at `end`."""
+        return self.read().slice(start, end)
+
+    def export(self, path: str | os.PathLike[str], format: str | None = None) -> Path:
+        """As `Entries.export`, of all entries."""
+        return self.read().export(path, format)
+
+
+class Tracks:
+    """The tracks of a run, by topic: one or more parts divided by `/`."""
+
+    def __init__(self, run: Callable[[], TrackedRun]) -> None:
+        self._run = run
+        self._named: dict[str, Track] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, topic: str) -> Track:
+        """The track of a topic."""
+        if not topic:
+            raise ValueError("a track has a topic")
+        self._run()
+        with self._lock:
+            return self._named.setdefault(topic, Track(topic, self._run))
+
+    def list_all(self) -> list[str]:
+        """The topics that have entries, in the order of the first of each."""
+        return self._run().text_nodes(FIELD)
+
+
+def check_stamp(stamp: float) -> None:
+    """Raise ValueError for a time that is no place in an order."""
+    if not math.isfinite(stamp):
+        raise ValueError(f"`_ts` is a finite number of seconds, not {stamp}")
+
+
+def merged(entries: Iterable[dict[str, Any]]) -> Entries:
+    """Entries in the order of their times, those of one time as one."""
+    found: dict[float, dict[str, Any]] = {}
+    for entry in entries:
+        found.setdefault(entry[STAMP], {}).update(entry)
+    return Entries([found[stamp] for stamp in sorted(found)])

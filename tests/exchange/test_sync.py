@@ -1,0 +1,218 @@
+"""Runs that are sent to other tools: nothing twice, and nothing left out."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import specplan
+from specplan import LocalExperimentTracker, MLflowTracker
+from specplan.errors import RunError
+from specplan.exchange.targets import Target
+from specplan.store.run_file import Status
+from specplan.track.run import TrackedRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Mlx = Callable[..., subprocess.CompletedProcess[str]]
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow's own libraries
+
+
+def tracked(root: Path, *, values: int = 3) -> TrackedRun:
+    """A run that goes on."""
+    run = TrackedRun.start(root, "exp/one", tags={"team": "blue", "bare": None}, description="why")
+    run.set_params({"lr": 0.1, "net": {"depth": 3}, "long": "x" * 7000})
+    for step in range(values):
+        run.log_metrics({"loss": 1 / (step + 1)}, step=step, split="train")
+    run.log_metrics({"odd": math.nan}, step=0)
+    run.log_metrics({"odd": math.inf}, step=1)
+    run.log_metrics({"odd": -math.inf}, step=2)
+    run.log_artifact("notes/a.txt", "one")
+    return run
+
+
+def in_mlflow(uri: str, name: str) -> list[Any]:
+    """The runs of an experiment in MLflow."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(name)
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+def history(uri: str, run_id: str, name: str) -> list[tuple[int, float]]:
+    """Steps and values of a metric in MLflow, in the order of the steps."""
+    from mlflow import MlflowClient
+
+    return sorted(
+        (each.step, each.value) for each in MlflowClient(uri).get_metric_history(run_id, name)
+    )
+
+
+def test_mlflow_gets_what_it_does_not_have(mlflow_database: str, tmp_path: Path) -> None:
+    run = tracked(tmp_path / "runs")
+    run.sync()
+    target = Target.of(f"mlflow:{mlflow_database}")
+    opened = specplan.open(run.folder.path)
+    would = target.send(opened, dry_run=True)
+    assert target.send(opened) == would
+    assert (would.params, would.metrics, would.artifacts) == (2, 6, 1)
+    assert would.refused == ("the param `long` has 7000 characters; MLflow keeps 6000",)
+    (there,) = in_mlflow(mlflow_database, "exp/one")
+    assert there.info.status == "RUNNING"
+
+    run.log_metrics({"loss": 0.0}, step=3, split="train")
+    run.log_artifact("notes/a.txt", "two")
+    run.end(Status.FAILED)
+    again = target.send(opened.refresh())
+    assert (again.params, again.metrics, again.artifacts) == (0, 1, 1)
+    (there,) = in_mlflow(mlflow_database, "exp/one")
+    assert there.info.status == "FAILED"
+    assert there.info.run_name == run.id
+    assert there.data.params == {"lr": "0.1", "net.depth": "3"}
+    tags = {"team": "blue", "bare": "", "mlflow.note.content": "why"}
+    assert tags.items() <= there.data.tags.items()
+    loss = history(mlflow_database, there.info.run_id, "train/loss")
+    assert loss == [(0, 1.0), (1, 0.5), (2, 1 / 3), (3, 0.0)]
+    odd = [str(value) for _, value in history(mlflow_database, there.info.run_id, "odd")]
+    assert odd == ["nan", str(sys.float_info.max), str(-sys.float_info.max)]
+    artifacts = Path(there.info.artifact_uri.removeprefix("file://"))
+    assert (artifacts / "notes/a.txt").read_text() == "two"
+
+
+@pytest.mark.slow
+def test_a_server_that_hangs_changes_no_training_and_gets_the_rest_later(
+    mlflow_database: str, mlflow_server: str, mlflow_server_group: int, tmp_path: Path, caplog: Any
+) -> None:
+    del mlflow_database  # it leaves MLflow as it was
+    tracker = MLflowTracker(mlflow_server, "hanging", root=tmp_path, patience=1)
+    run_id = tracker.start_run("r")
+    tracker.log_metrics({"loss": 1.0}, step=0)
+    os.killpg(mlflow_server_group, signal.SIGSTOP)
+    try:
+        for step in range(1, 50):
+            tracker.log_metrics({"loss": 1.0 / step}, step=step)
+        tracker.log_params({"rate": 0.5})
+        folder = tracker.run_dir
+        tracker.end_run()
+    finally:
+        os.killpg(mlflow_server_group, signal.SIGCONT)
+    assert folder is not None
+    assert tracker.missed > 0
+    assert f"`mlx sync {folder} --to mlflow:{mlflow_server}` sends them" in caplog.text
+    run = specplan.open(folder)
+    assert run.status == "completed"
+    (missed,) = run.texts("", "missed").in_order()
+    assert json.loads(missed[0])["entries"] > 0
+
+    target = Target.of(f"mlflow:{mlflow_server}")
+    target.send(run)
+    (there,) = in_mlflow(mlflow_server, "hanging")
+    assert there.info.run_id == run_id
+    assert there.info.status == "FINISHED"
+    assert there.data.params == {"rate": "0.5"}
+    expected = [(0, 1.0), *((step, 1.0 / step) for step in range(1, 50))]
+    assert history(mlflow_server, run_id, "loss") == expected
+    assert target.send(run).metrics == 0
+
+
+@pytest.mark.slow
+def test_a_sync_that_is_killed_goes_on(mlflow_server: str, tmp_path: Path) -> None:
+    run = tracked(tmp_path, values=5_000)
+    run.end()
+    words = ["sync", str(run.folder.path), "--to", f"mlflow:{mlflow_server}"]
+    program = "import sys; from specplan.cli.main import main; main(sys.argv[1:])"
+    first = subprocess.Popen([sys.executable, "-c", program, *words])
+    from mlflow import MlflowClient
+
+    client = MlflowClient(mlflow_server)
+    while first.poll() is None:
+        experiment = client.get_experiment_by_name("exp/one")
+        if experiment and any(
+            each.data.metrics for each in client.search_runs([experiment.experiment_id])
+        ):
+            break
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    target = Target.of(f"mlflow:{mlflow_server}")
+    target.send(specplan.open(run.folder.path))
+    (there,) = in_mlflow(mlflow_server, "exp/one")
+    assert there.info.status == "FINISHED"
+    found = history(mlflow_server, there.info.run_id, "train/loss")
+    assert found == [(step, 1 / (step + 1)) for step in range(5_000)]
+
+
+def test_tensorboard_reads_what_it_gets(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tracker = LocalExperimentTracker(tmp_path / "runs/exp")
+    tracker.start_run("r")
+    tracker.log_params({"lr": 0.1, "name": "x"})
+    tracker.log_metrics({"loss": 0.5, "odd": math.nan}, step=7)
+    tracker.log_metrics({"loss": math.inf}, step=8)
+    tracker.end_run()
+    run = specplan.open(tmp_path / "runs/exp/r")
+    target = Target.of(f"tensorboard:{tmp_path / 'events'}")
+    assert target.send(run).metrics == 3
+    (file,) = (tmp_path / "events/exp/r").iterdir()
+    written = file.stat().st_mtime_ns
+    assert target.send(run).metrics == 0
+    assert file.stat().st_mtime_ns == written
+    found = EventAccumulator(str(file.parent)).Reload()
+    assert [(each.step, each.value) for each in found.Scalars("loss")] == [(7, 0.5), (8, math.inf)]
+    assert math.isnan(found.Scalars("odd")[0].value)
+    assert (
+        "hparams" in found.summary_metadata["_hparams_/session_start_info"].plugin_data.plugin_name
+    )
+
+
+def test_the_command_says_what_it_sends(mlx: Mlx, tmp_path: Path) -> None:
+    run = tracked(tmp_path / "runs")
+    run.end()
+    words = ("sync", "exp/one", "--root", "runs", "--to", "tensorboard:events")
+    line = f"exp/one/{run.id}  tensorboard:events  3 params, 6 values of metrics, 0 artifacts\n"
+    would = mlx(*words, "--dry-run", folder=tmp_path)
+    assert (would.returncode, would.stdout) == (0, line)
+    assert not (tmp_path / "events").exists()
+    done = mlx(*words, folder=tmp_path)
+    assert done.stdout == line
+    assert done.stderr == (
+        f"not sent of exp/one/{run.id}: TensorBoard keeps no artifacts, of which there are 1\n"
+    )
+    again = mlx(*words, "--json", folder=tmp_path)
+    assert json.loads(again.stdout)[0]["metrics"] == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (
+            "mlfow:x",
+            "no place `mlfow:x`; a place begins with `mlflow:` or `tensorboard:`; did you mean",
+        ),
+        ("tensorboard", "`tensorboard` does not say where, as `tensorboard:events` does"),
+    ],
+)
+def test_a_place_that_is_none_is_said(mlx: Mlx, tmp_path: Path, place: str, said: str) -> None:
+    result = mlx("sync", "x", "--to", place, folder=tmp_path)
+    assert result.returncode == 2
+    assert said in result.stderr
+
+
+def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
+    run = tracked(tmp_path)
+    run.end()
+    with pytest.raises(RunError, match=r"^MLflow at http://127\.0\.0\.1:9: "):
+        Target.of("mlflow:http://user:secret@127.0.0.1:9").send(specplan.open(run.folder.path))

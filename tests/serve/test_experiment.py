@@ -1,0 +1,178 @@
+"""Experiments whose runs go to a server: while they go on, when it is gone, and when either is killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import specplan
+from specplan import Experiment
+from specplan.errors import RunError
+from specplan.results.locate import all_runs
+from specplan.track import remote_background
+from tests.serve.conftest import TOKEN, Running, running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from specplan.results.open import Run
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECPLAN_TOKEN", TOKEN)
+
+
+def steps(run: Run) -> list[float]:
+    values: list[float] = run.metrics("step").arrow.column("value").to_pylist()
+    return values
+
+
+def only(root: Path, prefix: str) -> Run:
+    (folder,) = [each for each in all_runs(root) if f"/{prefix}/" in str(each.path)]
+    return specplan.open(folder.path)
+
+
+def test_a_hybrid_run_is_in_both_places(server: Running, tmp_path: Path) -> None:
+    exp = Experiment("alice/p/hybrid", dash_url=server.url, dash_root=tmp_path)
+    with exp.run:
+        exp.metrics("train").log(step=0)
+        exp.flush()
+        there = only(server.root, "alice/p/hybrid")
+        assert (steps(there), there.status) == ([0.0], "running")
+        exp.metrics("train").log(step=1)
+    here = only(tmp_path, "alice/p/hybrid")
+    there.refresh()
+    assert (steps(there), there.status, there.id) == (steps(here), "completed", here.id)
+    with exp.run:
+        assert exp.metrics("train").stats()["totalDataPoints"] == 2
+        exp.metrics("train").log(step=2)
+    assert steps(there.refresh()) == [0.0, 1.0, 2.0]
+    assert len(there.run_file.sessions) == 2
+    files = [each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()]
+    assert not any(TOKEN.encode() in content for content in files)
+
+
+def test_an_exception_is_told_to_the_server(server: Running, tmp_path: Path) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        Experiment("alice/p/failed", dash_url=server.url, dash_root=tmp_path).run,
+    ):
+        1 / 0  # noqa: B018
+    there = only(server.root, "alice/p/failed")
+    assert there.status == "failed"
+    assert there.run_file.error is not None
+    assert there.run_file.error.type == "ZeroDivisionError"
+
+
+def test_a_remote_run_leaves_nothing_here(server: Running) -> None:
+    with Experiment("alice/p/remote", dash_url=server.url, dash_root=None).run as exp:
+        exp.metrics("train").log(step=0)
+        exp.files("models").save({"w": 1}, to="model.json")
+        folder = exp.run_folder
+    assert folder is not None
+    assert not folder.exists()
+    there = only(server.root, "alice/p/remote")
+    assert (steps(there), there.status) == ([0.0], "completed")
+    assert there.artifacts["models/model.json"].read() == {"w": 1}
+
+
+def test_a_server_that_is_gone_stops_nothing_and_gets_everything_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(remote_background, "PATIENCE", 0.1)
+    with running(tmp_path / "server") as server:
+        server.end()
+        exp = Experiment("alice/p/later", dash_url=server.url, dash_root=None)
+        with exp.run:
+            exp.metrics("train").log(step=0)
+            exp.flush()
+            folder = exp.run_folder
+        assert folder is not None
+        (record,) = caplog.records
+        assert record.getMessage().startswith(f"1 records of run `{folder.name}` could not be sent")
+        assert f"`mlx sync {folder} --to {server.url}` sends them" in record.getMessage()
+        assert specplan.open(folder).status == "completed"
+        server.start()
+        with exp.run:
+            exp.metrics("train").log(step=1)
+        assert not folder.exists()
+        assert steps(only(server.root, "alice/p/later")) == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_refuses_stops_nothing(
+    server: Running,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+) -> None:
+    url = server.url
+    if status == 401:
+        monkeypatch.setenv("SPECPLAN_TOKEN", "another-token-than-that")
+    else:
+        url = url.replace("127.0.0.1", "127.0.0.2")
+        monkeypatch.setattr(remote_background, "PATIENCE", 0.1)
+    with Experiment("alice/p/refused", dash_url=url, dash_root=tmp_path).run as exp:
+        exp.metrics("train").log(step=0)
+    assert (
+        specplan.open(exp._tracking.root / "alice/p/refused", root=tmp_path).status == "completed"
+    )
+    assert "could not be sent" in caplog.text
+
+
+def test_what_is_said_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="is no address of a server, such as"):
+        Experiment("a/b", dash_url="ftp://x", dash_root=tmp_path)
+    with pytest.raises(ValueError, match="holds no password"):
+        Experiment("a/b", dash_url="http://me:secret@x", dash_root=tmp_path)
+    monkeypatch.delenv("SPECPLAN_TOKEN")
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    file.chmod(0o644)
+    monkeypatch.setenv("SPECPLAN_TOKEN_FILE", str(file))
+    with pytest.raises(RunError, match="others may read the token\nhint: chmod 600"):
+        Experiment("a/b", dash_url="http://localhost:1", dash_root=tmp_path)
+    file.chmod(0o600)
+    Experiment("a/b", dash_url="http://localhost:1", dash_root=tmp_path)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+PROGRAM = """
+import os, signal, sys
+from specplan import Experiment
+url, root, last = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
+with Experiment("alice/p/killed", dash_url=url, dash_root=root).run as exp:
+    done = exp.metrics("train").stats()["totalDataPoints"]
+    for step in range(done, 300):
+        exp.metrics("train").log(step=step)
+        if step % 50 == 0:
+            exp.flush()
+        if step == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("is_hybrid", [True, False])
+def test_a_program_that_is_killed_again_and_again_has_every_step_once(
+    tmp_path: Path, is_hybrid: bool
+) -> None:
+    with running(tmp_path / "server") as server:
+        for turn, last in enumerate((60, 170, 300)):
+            command = [sys.executable, "-c", PROGRAM, server.url]
+            folder = str(tmp_path / "here") if is_hybrid else ""
+            subprocess.run([*command, folder, str(last)], check=last == 300)
+            if turn == 1:
+                server.end(signal.SIGKILL)
+                server.start()
+        there = only(server.root, "alice/p/killed")
+    assert (steps(there), there.status) == (list(range(300)), "completed")
+    if is_hybrid:
+        assert steps(only(tmp_path / "here", "alice/p/killed")) == list(range(300))

@@ -1,0 +1,72 @@
+"""Runs that are sent to a server, and what is there afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import specplan
+from specplan import Experiment
+from specplan._native import StoreReader
+from specplan.track.remote import upload
+from tests.serve.conftest import TOKEN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from specplan.results.open import Run
+    from tests.serve.conftest import Running
+
+COLUMNS = ["phase", "node", "split", "name", "epoch", "batch", "step", "value"]
+
+
+def test_a_run_is_at_the_server_what_it_is_here(server: Running, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner/a.txt").write_text("a")
+    (folder / "empty").touch()
+    exp = Experiment("alice/p/whole", dash_root=tmp_path / "dash", readme="why", tags=["a", "b=c"])
+    with exp.run:
+        exp.log("begun", rate=0.1)
+        exp.params.set(rate=0.1, net={"width": 3})
+        exp.metrics("train").log(loss=np.float32("nan"), note="nan", epoch=1)
+        exp.metrics.log(step=7, value=2)
+        exp.tracks("robot/position").append(_ts=1.5, x=1)
+        exp.files("models").save({"w": [1, 2]}, to="model.json")
+        exp.files("models").save({"w": [3]}, to="model.json")
+        exp.files("all").save(folder)
+        exp.files("models").save(b"", to="empty.bin")
+        here = exp.run_folder
+        assert here is not None
+        upload(here, server.url, TOKEN)
+        there = server.root / "alice/p/whole" / here.name
+        assert specplan.open(there).status == "running"
+        exp.log("over")
+        exp.files("models").delete("empty.bin")
+    sent = upload(here, server.url, TOKEN)
+    assert (sent.rows, sent.points, sent.files) == (2, 0, 0)
+    assert upload(here, server.url, TOKEN).rows == 0
+    ours, theirs = specplan.open(here), specplan.open(there)
+    assert theirs.status == "completed"
+    for field in ("log", "metrics", "tracks", "deleted_files"):
+        assert documents(theirs, field) == documents(ours, field)
+    mine, other = (run.metrics().arrow.select(COLUMNS).to_pylist() for run in (ours, theirs))
+    assert str(other) == str(mine)
+    assert (there / "params.json").read_bytes() == (here / "params.json").read_bytes()
+    assert theirs.plan.experiment == ours.plan.experiment
+    assert list(theirs.artifacts) == list(ours.artifacts)
+    for name in ours.artifacts:
+        pairs = zip(theirs.artifacts.versions(name), ours.artifacts.versions(name), strict=True)
+        for copy, original in pairs:
+            copy.check()
+            assert (copy.digest, copy.kind) == (original.digest, original.kind)
+
+
+def documents(run: Run, field: str) -> list[tuple[str, list[str]]]:
+    reader = StoreReader.open(str(run.folder.records))
+    return [
+        (channel.node, [text for at in range(channel.batches) for text in channel.at(at)])
+        for channel in reader.texts()
+        if channel.field == field
+    ]

@@ -1,0 +1,192 @@
+"""Jobs of `with experiment(...)`: once, after what they need, in processes of their own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+import specplan
+from specplan.cli.main import group
+from specplan.errors import RunError
+from specplan.experiments import experiment
+from specplan.results.jobs import JobFailure, JobState, jobs_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORK = """\
+import json
+import time
+
+import specplan
+
+
+def prepare(helper, cfg: dict) -> None:
+    helper.log_artifact("rows", list(range(cfg["rows"])))
+
+
+def train(helper, cfg: dict) -> None:
+    rows = json.loads(specplan.open(cfg["data"]).artifacts["rows"].path.read_text())
+    helper.log_metrics({"loss": cfg["rate"] * len(rows)})
+
+
+def fail(helper, cfg: dict) -> None:
+    raise ValueError("it went wrong")
+
+
+def slow(helper, cfg: dict) -> None:
+    begun = helper.folder / "begun.txt"
+    attempts = begun.read_text() if begun.exists() else ""
+    begun.write_text(attempts + "x")
+    if len(attempts) < cfg["slow_attempts"]:
+        time.sleep(60)
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module of the user's with functions that are jobs."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "work.py").write_text(WORK, encoding="utf-8")
+    monkeypatch.syspath_prepend(project)
+    monkeypatch.delitem(sys.modules, "work", raising=False)
+    return importlib.import_module("work")
+
+
+def listed(root: Path) -> str:
+    done = CliRunner().invoke(group, ["experiments", "--workdir", str(root), "list"])
+    assert done.exit_code == 0
+    return done.stdout
+
+
+def test_jobs_run_after_what_they_need(tmp_path: Path, work: Any) -> None:
+    root = tmp_path / "work"
+    with experiment(root, "mine", dirty_git="ignore", max_jobs=2) as xp:
+        data = xp.submit(work.prepare, {"rows": 4})
+        first = xp.submit(work.train, {"data": data, "rate": 0.5})
+        assert xp.submit(work.train, {"rate": 0.5, "data": data}) is first
+        second = xp.submit(work.train, {"data": data, "rate": 2.0})
+        assert first.wait() is JobState.DONE
+        assert data.state is JobState.DONE
+        assert first.run.metrics("loss").arrow.column("value").to_pylist() == [2.0]
+        assert [job.name for job in xp.jobs] == ["prepare", "train", "train"]
+    assert second.run.status == "completed"
+    assert second.run.plan.id == second.id
+    run = specplan.open("mine", root=root)
+    assert run.status == "completed"
+    assert [job.state for job in jobs_of(run)] == [JobState.DONE] * 3
+    assert listed(root) == f"mine [{run.run_file.sessions[0].host}] (3/3 jobs)\n"
+
+    with experiment(root, "mine", dirty_git="ignore") as xp:
+        again = xp.submit(work.prepare, {"rows": 4})
+        assert (again.state, again.attempts) == (JobState.DONE, 0)
+
+
+def test_a_failure_stops_what_needs_it(tmp_path: Path, work: Any) -> None:
+    xp = experiment(tmp_path, "mine", dirty_git="ignore").__enter__()
+    failed = xp.submit(work.fail)
+    after = xp.submit(work.prepare, {"rows": 1}, after=[failed])
+    other = xp.submit(work.prepare, {"rows": 2})
+    with pytest.raises(RunError, match="2 of 3 jobs are not done") as raised:
+        xp.__exit__(None, None, None)
+    assert (failed.state, failed.failure) == (JobState.ERROR, JobFailure.FAILED)
+    assert (after.state, after.failure) == (JobState.ERROR, JobFailure.DEPENDENCY)
+    assert (failed.attempts, after.attempts) == (1, 0)
+    assert other.state is JobState.DONE
+    assert not after.folder.exists()
+    assert str(raised.value) == (
+        "2 of 3 jobs are not done:\n"
+        f"  {failed.folder.name}: failed\n"
+        f"  {after.folder.name}: dependency\n"
+        "hint: output.txt in the folder of a job says more"
+    )
+    assert "ValueError: it went wrong" in (failed.folder / "output.txt").read_text()
+    assert specplan.open("mine", root=tmp_path).status == "failed"
+    assert "(1/3 jobs)" in listed(tmp_path)
+
+
+def test_only_timeouts_are_tried_again(tmp_path: Path, work: Any) -> None:
+    with experiment(tmp_path, "mine", dirty_git="ignore") as xp:
+        job = xp.submit(work.slow, {"slow_attempts": 1}, timeout=6)
+    assert (job.state, job.attempts) == (JobState.DONE, 2)
+    assert (job.run.folder.path / "begun.txt").read_text() == "xx"
+    xp = experiment(tmp_path, "mine", dirty_git="ignore").__enter__()
+    job = xp.submit(work.slow, {"slow_attempts": 9}, timeout=0.05, max_retries=1)
+    with pytest.raises(RunError, match="timeout"):
+        xp.__exit__(None, None, None)
+    assert (job.failure, job.attempts) == (JobFailure.TIMEOUT, 2)
+
+
+def test_an_exception_ends_the_jobs(tmp_path: Path, work: Any) -> None:
+    xp = experiment(tmp_path, "mine", dirty_git="ignore").__enter__()
+    running = xp.submit(work.slow, {"slow_attempts": 9})
+    waiting = xp.submit(work.prepare, {"rows": 1}, after=[running])
+    xp.__exit__(KeyError, KeyError("mine"), None)
+    assert specplan.open("mine", root=tmp_path).status == "failed"
+    assert (running.state, running.failure) == (JobState.ERROR, JobFailure.CANCELLED)
+    assert (waiting.state, waiting.failure) == (JobState.ERROR, JobFailure.CANCELLED)
+
+
+@pytest.mark.usefixtures("work")
+def test_a_spec_is_a_job(tmp_path: Path) -> None:
+    spec = {
+        "specplan": 1,
+        "experiment": {"id": "counted"},
+        "run": {"dirty_git": "ignore"},
+        "plan": [
+            {"phase": "call", "label": "prepare", "use": "./work.py:prepare", "config": {"rows": 1}}
+        ],
+    }
+    path = tmp_path / "project/spec.json"
+    path.write_text(json.dumps(spec), encoding="utf-8")
+    with experiment(tmp_path / "work", "mine", dirty_git="ignore") as xp:
+        job = xp.submit(path, {"plan.prepare.config.rows": 3})
+    assert job.folder.name.startswith("counted-")
+    assert json.loads(job.run.artifacts["rows"].path.read_text()) == [0, 1, 2]
+
+
+def test_nothing_is_run_in_other_modes(tmp_path: Path, work: Any) -> None:
+    with experiment(tmp_path / "work", "mine", run_mode="dry_run", dirty_git="ignore") as xp:
+        job = xp.submit(work.prepare, {"rows": 1})
+        assert job.wait() is JobState.UNSCHEDULED
+    assert not (tmp_path / "work").exists()
+
+
+def test_what_cannot_be_a_job(tmp_path: Path, work: Any) -> None:
+    xp = experiment(tmp_path, "mine", dirty_git="ignore", run_mode="dry_run")
+    with pytest.raises(RuntimeError, match="inside of `with experiment"):
+        xp.submit(work.prepare)
+    with xp:
+        with pytest.raises(ValueError, match="cannot be a job: it is a function"):
+            xp.submit(lambda _helper, _configuration: None)
+        with experiment(tmp_path, "other", dirty_git="ignore", run_mode="dry_run") as other:
+            job = other.submit(work.prepare, {"rows": 1})
+        with pytest.raises(ValueError, match="was not submitted to this experiment"):
+            xp.submit(work.train, {"data": job})
+        with pytest.raises(specplan.SpecError, match="no_such"):
+            xp.submit(tmp_path / "no_such.json")
+
+
+def test_a_job_does_not_begin_its_experiment(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from specplan import experiment\n"
+        "def job(helper, cfg: dict) -> None: ...\n"
+        'with experiment("work", "mine", dirty_git="ignore") as xp:\n'
+        "    xp.submit(job)\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "1 of 1 jobs are not done" in done.stderr
+    [output] = (tmp_path / "work/mine").glob("job-*/output.txt")
+    assert 'hint: begin it below `if __name__ == "__main__":`' in output.read_text()

@@ -203,7 +203,7 @@ def test_the_outputs_of_all_nodes_are_recorded() -> None:
     between = trained.callbacks(kind="evaluation").one()
     assert between.tensors("Enc", "outputs").one().shape == (15, 2)
     test = EvalPhase.from_split("all", "test", [loss])
-    assert experiment.run_phase(test).stacked_tensors("Enc", "outputs").shape == (15, 2)
+    assert experiment.run_phase(test).tensors("Enc", "outputs").one().shape == (15, 2)
     judged = EvalPhase.from_split("judged", "test", [loss], record_nodes="judged")
     with pytest.raises(RunError, match=r"`Enc.outputs` is not recorded in phase `judged`"):
         experiment.run_phase(judged).tensors("Enc", "outputs")

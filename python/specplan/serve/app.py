@@ -130,6 +130,8 @@ async def _in_thread(answer: Callable[[], Response]) -> Response:
         return _json(400, {"error": str(error) or "the request is nested too deep"})
     except StoreError as error:
         return _json(507, {"error": str(error)})
+    except OSError as error:
+        return _json(507, {"error": f"the server could not write or read it: {error.strerror}"})
     except RunError as error:
         return _json(409, {"error": str(error)})
 

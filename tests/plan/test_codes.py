@@ -36,8 +36,9 @@ WITHOUT_EXAMPLE = {
     "SP755": "only `mlx sweep` says it: tests/cli/test_sweep.py",
     "SP802": "it needs a full disk: tests/plan/test_cost.py",
     "SP805": "it needs a run that was killed: tests/run/test_resume.py",
-    "SP806": "it needs a run with an estimator that skops does not take",
+    "SP806": "it needs a run with an estimator that skops does not take: tests/run/test_checkpoints.py",
     "SP807": "it needs a run that was killed: tests/run/test_resume.py",
+    "SP808": "it needs a disk that takes nothing: tests/run/test_checkpoints.py",
     "SP900": "no spec is known that has it",
 }
 EXAMPLES = [code for code in CODES if code not in WITHOUT_EXAMPLE]

@@ -147,7 +147,12 @@ def _write_head(run: Run) -> None:
 
 def losses(statistics: Mapping[str, int]) -> str | None:
     """What could not be written, in words; None where nothing was lost."""
-    nouns = {"dropped": "record", "dropped_artifacts": "artifact", "dropped_tables": "table"}
+    nouns = {
+        "dropped": "record",
+        "dropped_artifacts": "artifact",
+        "dropped_tables": "table",
+        "dropped_checkpoints": "checkpoint",
+    }
     lost = [
         f"{count} {noun}{'' if count == 1 else 's'}"
         for name, noun in nouns.items()

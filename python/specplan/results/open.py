@@ -92,7 +92,7 @@ class Run:
     @property
     def statistics(self) -> dict[str, int]:
         """Counters of the recording: records, bytes, stalls, stall_nanoseconds, drains, chunks, dropped,
-        dropped_artifacts, dropped_tables. Of a run that was killed there are none.
+        dropped_artifacts, dropped_tables, and dropped_checkpoints where there are some. Of a run that was killed there are none.
         """
         return dict(self._run_file.statistics)
 

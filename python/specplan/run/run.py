@@ -290,7 +290,7 @@ def _run_to_end(context: Context, beginning: Beginning) -> None:
     except Exception as exception:
         _end_early(context, Status.FAILED, exception)
         raise RunError(_message(context, exception)) from exception
-    statistics = context.recorder.statistics()
+    statistics = context.recorder.statistics() | context.checkpoints.statistics()
     context.journal.ended(Status.COMPLETED, error=None, statistics=statistics)
     context.display.run_ended(Status.COMPLETED, None)
 
@@ -409,7 +409,7 @@ def _end_early(context: Context, status: Status, exception: BaseException) -> No
         try:
             context.recorder.close()
         finally:
-            statistics = context.recorder.statistics()
+            statistics = context.recorder.statistics() | context.checkpoints.statistics()
         context.recorder.export_metrics()
         for phase in context.plan.phases:
             if context.journal.is_open(phase.path):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from specplan.data.drawing import Drawing
     from specplan.data.feature_set import FeatureSet
+    from specplan.objects.accelerator import Accelerator
     from specplan.objects.node import GraphNode
     from specplan.objects.phase_callback import PhaseCallback
 
@@ -33,9 +34,11 @@ class Phase(ABC):
         input_sources: one binding for each head node.
         losses: the losses; their labels differ.
         active_nodes: labels of the nodes that take part; None for those that the losses need.
+        accelerator: where nodes compute that do not say it themselves; None for the processor.
     """
 
     kind: ClassVar[str]
+    accelerator: Accelerator | None = None
     built_in: ClassVar[tuple[type, ...]] = ()
     """Classes of callbacks of this kind of phase that are no `Callback`."""
 

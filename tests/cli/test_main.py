@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
-from specplan.cli.main import VERBS, group
+from specplan.cli.main import VERBS, group, module_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +58,7 @@ Commands:
   query           Ask a question in SQL about runs.
   report          Write a run as one HTML page.
   export          Write the Parquet tables of a run.
+  import          Make run folders of the runs of other tools.
   sync            Send runs to MLflow or TensorBoard.
   serve           Take the runs of programs over the network.
   verify          Compare every file of a run with its digests.
@@ -74,7 +75,7 @@ def test_help(mlx: Mlx, option: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
     command = group.get_command(click.Context(group), verb)
-    assert command is importlib.import_module(f"specplan.cli.{verb.replace('-', '_')}").command
+    assert command is importlib.import_module(f"specplan.cli.{module_of(verb)}").command
     with click.Context(command, info_name=f"mlx {verb}") as context:
         text = command.get_help(context)
     assert f"  Example:\n    mlx {verb}" in text

@@ -41,12 +41,15 @@ VERBS = {
     "query": "Ask a question in SQL about runs.",
     "report": "Write a run as one HTML page.",
     "export": "Write the Parquet tables of a run.",
+    "import": "Make run folders of the runs of other tools.",
     "sync": "Send runs to MLflow or TensorBoard.",
     "serve": "Take the runs of programs over the network.",
     "verify": "Compare every file of a run with its digests.",
     "repair": "Save what is whole of a damaged run into a copy.",
 }
 """Each verb is the `command` of the module with its name, imported when it is called."""
+MODULES = {"import": "import_runs"}
+"""The modules of verbs whose names no module can have."""
 
 CAN_BE_RESUMED = 75
 BROKEN_PIPE = 128 + 13
@@ -62,7 +65,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         command: click.Command = importlib.import_module(
-            f"specplan.cli.{cmd_name.replace('-', '_')}"
+            f"specplan.cli.{module_of(cmd_name)}"
         ).command
         if DEBUG not in command.params:
             command.params.append(DEBUG)
@@ -83,6 +86,11 @@ class Verbs(click.Group):
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
+
+
+def module_of(verb: str) -> str:
+    """The module of a verb in this package."""
+    return MODULES.get(verb, verb.replace("-", "_"))
 
 
 def _turn_debug_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -172,7 +172,7 @@ def _write_status(folder: SweepFolder, *, as_json: bool) -> list[Status]:
         columns = ["run", *found[0].values, "status", *([metric] if metric else [])]
         write_table(columns, [_cells(each, with_value=metric is not None) for each in found])
         for each in found:
-            if each.message is not None:
+            if each.status is Status.FAILED:
                 click.echo(f"{each.run}: {each.status}: {each.message}", err=True)
         if best is not None:
             click.echo(f"\nbest: {best.run}, {metric} {best.value:.6g}")

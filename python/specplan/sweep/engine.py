@@ -216,7 +216,9 @@ class _Engine:
         for each in (point, *same):
             self._search.over(each, ended.status)
             value = self._value(each, ended.status)
-            self._view.run_ended(each, ended.status, value, ended.message)
+            # Of a process that we have ended there is nothing to tell.
+            asked = self._signals and ended.status is Status.INTERRUPTED
+            self._view.run_ended(each, ended.status, value, None if asked else ended.message)
         if ended.status in OVER:
             write_missing(self._folder, self._sweep.columns, only=point)
 

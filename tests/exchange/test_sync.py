@@ -216,3 +216,18 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
     run.end()
     with pytest.raises(RunError, match=r"^MLflow at http://127\.0\.0\.1:9: "):
         Target.of("mlflow:http://user:secret@127.0.0.1:9").send(specplan.open(run.folder.path))
+
+
+def test_the_tables_of_a_run_are_written_as_csv(mlx: Mlx, tmp_path: Path) -> None:
+    run = tracked(tmp_path / "runs")
+    run.end()
+    done = mlx("export", "exp/one", "--root", "runs", "--to", "csv", folder=tmp_path)
+    file = f"runs/exp/one/{run.id}/tables/metrics.csv"
+    assert done.stdout == f"{file}  6 rows\n"
+    lines = (tmp_path / file).read_text().splitlines()
+    assert lines[0].startswith('"run_id","session","phase"')
+    assert [line.rpartition(",")[2] for line in lines[4:]] == ["nan", "inf", "-inf"]
+    sent = mlx("export", "exp/one", "--root", "runs", "--to", "tensorboard:events", folder=tmp_path)
+    assert (sent.returncode, len(list((tmp_path / "events").rglob("*tfevents*")))) == (0, 1)
+    wrong = mlx("export", "exp/one", "--root", "runs", "--to", "excel", folder=tmp_path)
+    assert wrong.returncode == 2

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.sync import TargetType, write_outcome
 from specplan.errors import RunError
 from specplan.store.run_file import Status
@@ -28,7 +28,7 @@ class FormatType(TargetType):
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @root_option
 @click.option(
     "--to",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,7 @@ from specplan.track.mlflow_client import (
 )
 from specplan.track.parameters import flat
 from specplan.track.plain import number, plain
-from specplan.track.run import TrackedRun
+from specplan.track.run import TrackedRun, as_part
 from specplan.track.sender import Sender
 from specplan.track.tracker import ExperimentTracker, artifact_name, existing
 
@@ -201,17 +200,18 @@ class MLflowTracker(ExperimentTracker):
         """
         if self._run is None or self._sender is None:
             return
+        ended = Status(status)
         run, self._run = self._run, None
         error: Exception | None = None
         missed = self._sender.close(self._patience)
         try:
             with impatient(2 if missed else 10):
-                self._mlflow.end_run(STATUSES.get(Status(status), "KILLED"))
+                self._mlflow.end_run(STATUSES.get(ended, "KILLED"))
         except Exception as refusal:  # noqa: BLE001 -- whatever MLflow raises, the run is over
             error = refusal
         if missed or error is not None:
             self._say_missed(run, missed, self._sender.error or error)
-        run.end(Status(status))
+        run.end(ended)
 
     def _set_experiment(self, artifact_location: str | None) -> None:
         self._mlflow.set_tracking_uri(self._uri)
@@ -224,7 +224,7 @@ class MLflowTracker(ExperimentTracker):
     def _started(self, run_id: str, name: str) -> TrackedRun:
         run = TrackedRun.start(
             self._root,
-            _as_folder(self._experiment),
+            as_part(self._experiment),
             description=self._description or name,
             tags=self._tags,
         )
@@ -254,8 +254,3 @@ class MLflowTracker(ExperimentTracker):
             "hint: `mlx sync %s --to mlflow:%s` sends them",
             *(missed, reason, run.folder.path, without_password(self._uri)),
         )
-
-
-def _as_folder(experiment_name: str) -> str:
-    """The name of an experiment as a folder may have it."""
-    return re.sub(r"[^\w. -]|^\.", "_", experiment_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import traceback
 from pathlib import Path
@@ -475,6 +476,11 @@ def check_parts(what: str, name: str) -> None:
             f"{name!r} cannot be the name of {what}: it is a text of one or more parts divided by `/`, "
             "and no part is empty, begins with a dot or holds a backslash, a colon or a control character"
         )
+
+
+def as_part(name: str) -> str:
+    """A name of another tool as a folder may have it."""
+    return re.sub(r"[^\w. -]|^\.", "_", name) or "_"
 
 
 def _is_part(part: str) -> bool:

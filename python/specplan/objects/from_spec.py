@@ -107,13 +107,22 @@ class _Phases:
         return make(entry)
 
     def _train(self, entry: Section) -> Phase:
-        own = ("epochs", "accumulate", "sampler", "inputs", "batch_schedule", "record")
+        own = (
+            "epochs",
+            "accumulate",
+            "sampler",
+            "inputs",
+            "batch_schedule",
+            "record",
+            "record_nodes",
+        )
         return TrainPhase(
             input_sources=self._trained(entry),
             n_epochs=entry["epochs"],
             accumulate=entry.get("accumulate", 1),
             batch_schedule=entry.get("batch_schedule", "zip_strict"),
             result_recording=entry["record"],
+            record_nodes=entry.get("record_nodes", "judged"),
             **self._common(entry, own),
         )
 
@@ -137,9 +146,12 @@ class _Phases:
         )
 
     def _eval(self, entry: Section) -> Phase:
-        size = entry.get("batch_size")
-        common = self._common(entry, ("batch_size",))
-        return EvalPhase(input_sources=self._evaluated(entry), batch_size=size, **common)
+        return EvalPhase(
+            input_sources=self._evaluated(entry),
+            batch_size=entry.get("batch_size"),
+            record_nodes=entry.get("record_nodes", "judged"),
+            **self._common(entry, ("batch_size", "record_nodes")),
+        )
 
     def _fit(self, entry: Section) -> Phase:
         freeze = entry["freeze_after_fit"]

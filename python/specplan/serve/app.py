@@ -48,6 +48,7 @@ ROUTES: tuple[tuple[str, str, Any, Callable[..., Any]], ...] = (
     ("GET", f"{ONE}/metrics/stats", None, reading.metric_stats),
     ("POST", f"{ONE}/metrics/append", protocol.AppendRow, writing.append_row),
     ("POST", f"{ONE}/metrics/batch", protocol.AppendRows, writing.append_rows),
+    ("GET", f"{ONE}/points", None, reading.points),
     ("POST", f"{ONE}/points", protocol.AppendPoints, writing.append_points),
     ("GET", f"{ONE}/tracks/data", None, reading.track_data),
     ("POST", f"{ONE}/tracks/append", protocol.AppendTrack, writing.append_track),

@@ -145,6 +145,7 @@ class MetricSpec(_Object, frozen=True, kw_only=True):
 
 
 RecordMode = Literal["all", "last", "none"]
+RecordNodes = Literal["judged", "all"]
 BatchSchedule = Literal["zip_strict", "zip_cycle", "alternate_strict", "alternate_cycle"]
 
 
@@ -172,6 +173,7 @@ class TrainSpec(_Object, tag_field="phase", tag="train", frozen=True, kw_only=Tr
     active: tuple[str, ...] | None = None
     callbacks: tuple[ComponentSpec, ...] = ()
     record: RecordMode = "all"
+    record_nodes: RecordNodes = "judged"
     when: str | None = None
 
     def __post_init__(self) -> None:
@@ -191,6 +193,7 @@ class EvalSpec(_Object, tag_field="phase", tag="eval", frozen=True, kw_only=True
     batch_size: Annotated[int, Meta(ge=1)] | None = None
     callbacks: tuple[ComponentSpec, ...] = ()
     record: RecordMode = "all"
+    record_nodes: RecordNodes = "judged"
     when: str | None = None
 
 

@@ -60,6 +60,7 @@ SYNONYMS = {
     "callbacks": "hooks",
     "active": "nodes trainable participants",
     "record": "save store log recording",
+    "record_nodes": "recorded_nodes record_outputs save_nodes",
     "batch_size": "bs batch minibatch minibatch_size mini_batch_size samples_per_batch",
     "shuffle": "shuffled randomize random",
     "drop_last": "drop_remainder",

@@ -77,13 +77,18 @@ def fill_from(
     losses = {
         label: _loss(label, section, graph, live) for label, section in spec["losses"].items()
     }
-    _Phases(graph, losses, live).fill(group, spec["plan"])
+    _Phases(graph, losses, live, spec["run"].get("device", "cpu")).fill(group, spec["plan"])
 
 
 class _Phases:
     def __init__(
-        self, graph: ModelGraph, losses: Mapping[str, AppliedLoss], live: Mapping[str, Any]
+        self,
+        graph: ModelGraph,
+        losses: Mapping[str, AppliedLoss],
+        live: Mapping[str, Any],
+        device: str,
     ) -> None:
+        self._accelerator = None if device == "cpu" else device
         self._graph = graph
         self._losses = losses
         self._live = live
@@ -173,6 +178,7 @@ class _Phases:
             "losses": [self._losses[label] for label in entry.get("losses", ())],
             "active_nodes": entry.get("active"),
             "callbacks": [self._callback(each) for each in entry.get("callbacks", ())],
+            "accelerator": self._accelerator,
         }
 
     def _callback(self, component: Section) -> PhaseCallback:

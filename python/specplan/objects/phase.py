@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from specplan.data.drawing import Drawing
     from specplan.data.feature_set import FeatureSet
+    from specplan.objects.accelerator import Accelerator
     from specplan.objects.node import GraphNode
     from specplan.objects.phase_callback import PhaseCallback
 
@@ -36,10 +37,12 @@ class Phase(ABC):
         active_nodes: labels of the nodes that take part; None for those that the losses need.
         record_nodes: "all" where the outputs of all nodes that compute are recorded, "judged" where only
             those of nodes with losses are, and in an eval phase of those that no node reads.
+        accelerator: where nodes compute that do not say it themselves; None for the processor.
     """
 
     kind: ClassVar[str]
     record_nodes: RecordNodes = "judged"
+    accelerator: Accelerator | None = None
     built_in: ClassVar[tuple[type, ...]] = ()
     """Classes of callbacks of this kind of phase that are no `Callback`."""
 

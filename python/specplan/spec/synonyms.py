@@ -23,6 +23,7 @@ SYNONYMS = {
     "description": "desc doc comment notes note summary",
     "tags": "keywords metadata extra",
     "threads": "num_threads n_threads n_jobs num_workers workers cpus cores",
+    "device": "accelerator gpu gpus devices",
     "deterministic": "reproducible determinism",
     # data
     "source": "src file from reader",

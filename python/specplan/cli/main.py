@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -58,8 +59,12 @@ VERBS = {
 MODULES = {"import": "import_runs"}
 """The modules of verbs whose names no module can have."""
 
+_READING = ("compile", "diff", "explain", "plan", "schema", "validate")
+"""Verbs that read and write texts: nothing that they make is large, and little of it is garbage."""
+
 COMPLETE = "_MLX_COMPLETE"
 """The variable by which the script of a shell asks for words."""
+
 CAN_BE_RESUMED = 75
 BROKEN_PIPE = 128 + 13
 
@@ -73,6 +78,9 @@ class Verbs(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
+        gc.enable()
+        if cmd_name in _READING:
+            gc.set_threshold(10_000, 50, 50)
         command: click.Command = importlib.import_module(
             f"specplan.cli.{module_of(cmd_name)}"
         ).command

@@ -72,13 +72,14 @@ def test_jobs_run_after_what_they_need(tmp_path: Path, work: Any) -> None:
         data = xp.submit(work.prepare, {"rows": 4})
         first = xp.submit(work.train, {"data": data, "rate": 0.5})
         assert xp.submit(work.train, {"rate": 0.5, "data": data}) is first
-        second = xp.submit(work.train, {"data": data, "rate": 2.0})
+        second = xp.submit(work.train, {"data": data, "rate": 2.0}, tags={"rate": "high"})
         assert first.wait() is JobState.DONE
         assert data.state is JobState.DONE
         assert first.run.metrics("loss").arrow.column("value").to_pylist() == [2.0]
         assert [job.name for job in xp.jobs] == ["prepare", "train", "train"]
     assert second.run.status == "completed"
     assert second.run.plan.id == second.id
+    assert second.run.plan.experiment.tags == {"rate": "high"}
     run = specplan.open("mine", root=root)
     assert run.status == "completed"
     assert [job.state for job in jobs_of(run)] == [JobState.DONE] * 3

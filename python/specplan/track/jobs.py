@@ -177,8 +177,9 @@ class Jobs:
             self._cancelled.set()
             for process in self._processes:
                 process.send_signal(signal.SIGTERM)
-            for job in self._jobs.values():
-                if job.state in (JobState.WAITING, JobState.READY):
+            # Those that wait come first: they would be given up for what they need.
+            for state in (JobState.WAITING, JobState.READY):
+                for job in [each for each in self._jobs.values() if each.state is state]:
                     self._change(job, JobState.ERROR, JobFailure.CANCELLED)
         self._pool.shutdown()
 

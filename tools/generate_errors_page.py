@@ -47,6 +47,8 @@ def _section(item: Code) -> str:
         golden = (GOLDEN / f"{item.code}.txt").read_text(encoding="utf-8")
         language = "json" if item.name.endswith(".json") else "sh" if item.command else "yaml"
         right = textwrap.dedent(item.right)
+        if item.script:
+            parts.append(f"```sh\n{item.wrong}```\n")
         parts += [f"```text\n{golden}```\n", f"Right:\n\n```{language}\n{right}```\n"]
     return "\n".join(parts)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 
-from specplan.cli.main import VERBS, group
+from specplan.cli.main import VERBS, group, module_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +50,7 @@ Commands:
   run-experiment  Run a function of your own with a YAML file.
   experiments     List experiments, or watch them.
   list            List the runs below a root.
+  tag             Tag runs, to find them by.
   show            Show how a run stands and what it recorded.
   env             Show what a run ran with, or compare it with now.
   metrics         Print the metrics of a run.
@@ -58,10 +59,15 @@ Commands:
   query           Ask a question in SQL about runs.
   report          Write a run as one HTML page.
   export          Write the Parquet tables of a run.
+  import          Make run folders of the runs of other tools.
   sync            Send runs to MLflow or TensorBoard.
   serve           Take the runs of programs over the network.
   verify          Compare every file of a run with its digests.
+  rm              Remove runs.
+  gc              Remove what nobody needs.
+  archive         Write a run as one file, or put it back.
   repair          Save what is whole of a damaged run into a copy.
+  completion      Print the script by which a shell completes.
 """
 
 
@@ -74,7 +80,7 @@ def test_help(mlx: Mlx, option: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
     command = group.get_command(click.Context(group), verb)
-    assert command is importlib.import_module(f"specplan.cli.{verb.replace('-', '_')}").command
+    assert command is importlib.import_module(f"specplan.cli.{module_of(verb)}").command
     with click.Context(command, info_name=f"mlx {verb}") as context:
         text = command.get_help(context)
     assert f"  Example:\n    mlx {verb}" in text
@@ -127,7 +133,10 @@ def test_debug_shows_the_traceback(mlx: Mlx, tmp_path: Path, order: tuple[str, .
             ("difflib", "json", "jsonschema", "numpy", "pyarrow", "tempfile"),
         ),
         (("compile", "line.json", "--explain"), ("pyarrow",)),
-        (("list",), ("pyarrow",)),
+        (("list", "--where", "params.lr < 1 or not tags.x"), ("numpy", "pyarrow")),
+        (("tag", "line"), ("numpy", "pyarrow")),
+        (("gc", "--status", "failed"), ("numpy", "pyarrow")),
+        (("completion", "bash"), ("msgspec", "numpy", "pyarrow")),
         (("show", "line"), ()),
         (("metrics", "line", "--all"), ()),
         (("metrics", "line", "--format", "json"), ()),

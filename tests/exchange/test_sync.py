@@ -200,7 +200,7 @@ def test_the_command_says_what_it_sends(mlx: Mlx, tmp_path: Path) -> None:
     [
         (
             "mlfow:x",
-            "no place `mlfow:x`; a place begins with `mlflow:` or `tensorboard:`; did you mean",
+            "no place `mlfow:x`; a place begins with `mlflow:`, `tensorboard:`, `http:` or `https:`; did you mean",
         ),
         ("tensorboard", "`tensorboard` does not say where, as `tensorboard:events` does"),
     ],

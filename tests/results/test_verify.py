@@ -18,8 +18,6 @@ from specplan.results.verify import verify_run
 from tests.results.damaging import damage, flip, keep_artifacts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from specplan.store.layout import RunFolder
 
 
@@ -60,11 +58,6 @@ def test_every_kind_of_file_is_compared(damaged: RunFolder) -> None:
         "run.json",
         "tables/metrics.parquet",
     ]
-
-
-def constant_files(folder: RunFolder) -> list[Path]:
-    """Those that the run has: its repository had no changes."""
-    return [path for path in folder.constant_files if path != folder.changes_file]
 
 
 @pytest.mark.parametrize("name", ["spec.json", "plan.map.json"])
@@ -129,7 +122,9 @@ def test_a_killed_run_has_no_damage(damaged: RunFolder) -> None:
 
 def test_a_flip_anywhere_in_a_file_of_the_run_is_named(damaged: RunFolder) -> None:
     random = np.random.default_rng(7)
-    for path in (damaged.run_file, *constant_files(damaged)):
+    # There are `changes.diff` and others only where there is something to keep.
+    written = [path for path in damaged.constant_files if path.is_file()]
+    for path in (damaged.run_file, *written):
         content = path.read_bytes()
         for position in {*random.integers(len(content), size=25).tolist(), len(content) - 1}:
             changed = bytearray(content)
@@ -146,12 +141,12 @@ def test_a_flip_anywhere_in_a_file_of_the_run_is_named(damaged: RunFolder) -> No
 
 
 def test_files_that_are_missing_are_named(damaged: RunFolder) -> None:
-    constants = constant_files(damaged)
-    for path in constants:
+    written = [path for path in damaged.constant_files if path.is_file()]
+    for path in written:
         path.unlink()
     damages = verify_run(damaged).damages
     assert {(item.path, item.what) for item in damages} == {
-        (path.name, "the file is missing") for path in constants
+        (path.name, "the file is missing") for path in written
     }
 
 

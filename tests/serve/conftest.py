@@ -27,6 +27,7 @@ class Running:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._port = 0
+        self._clients: list[Server] = []
         self.start()
 
     def start(self) -> None:
@@ -49,7 +50,13 @@ class Running:
         return self._port
 
     def client(self) -> Server:
-        return Server(self.url, TOKEN)
+        self._clients.append(Server(self.url, TOKEN))
+        return self._clients[-1]
+
+    def close(self) -> None:
+        self.end(signal.SIGKILL)
+        for client in self._clients:
+            client.close()
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         self._process.send_signal(how)
@@ -64,7 +71,7 @@ def running(root: Path) -> Iterator[Running]:
     try:
         yield server
     finally:
-        server.end(signal.SIGKILL)
+        server.close()
 
 
 @pytest.fixture(scope="module")

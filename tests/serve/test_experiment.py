@@ -81,6 +81,38 @@ def test_a_remote_run_leaves_nothing_here(server: Running) -> None:
     assert there.artifacts["models/model.json"].read() == {"w": 1}
 
 
+def test_a_remote_run_goes_on_where_the_server_has_it(server: Running, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/a.txt").write_text("a")
+    exp = Experiment("alice/p/again", dash_url=server.url, dash_root=None, readme="why")
+    with exp.run:
+        exp.params.set(rate=0.1)
+        exp.metrics("train").log(step=0, bad=float("inf"))
+        exp.tracks("robot").append(_ts=1, x=1)
+        exp._tracking.active().log_metrics({"cpu": 0.5}, split="system")
+        for value in (1, 2):
+            exp.files("models").save({"w": value}, to="model.json")
+        exp.files("models").save(tmp_path / "folder")
+    with exp.run:
+        assert exp.params.get() == {"rate": 0.1}
+        assert exp.metrics("train").stats()["totalDataPoints"] == 1
+        assert '"w": 2' in exp.files("models").read_text("model.json")
+        exp.files("models").download("folder", tmp_path / "copy")
+        exp.metrics("train").log(step=1)
+        exp._tracking.active().log_metrics({"cpu": 0.75}, split="system", step=1)
+        exp.files("models").save({"w": 3}, to="model.json")
+        folder = exp.run_folder
+    assert folder is not None
+    assert not folder.exists()
+    assert (tmp_path / "copy/a.txt").read_text() == "a"
+    there = only(server.root, "alice/p/again")
+    assert (steps(there), there.plan.experiment.description) == ([0.0, 1.0], "why")
+    assert there.metrics("cpu").arrow.column("value").to_pylist() == [0.5, 0.75]
+    versions = there.artifacts.versions("models/model.json")
+    assert [artifact.read()["w"] for artifact in versions] == [1, 2, 3]
+    assert len(there.run_file.sessions) == 2
+
+
 def test_a_server_that_is_gone_stops_nothing_and_gets_everything_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -93,7 +125,8 @@ def test_a_server_that_is_gone_stops_nothing_and_gets_everything_later(
             exp.flush()
             folder = exp.run_folder
         assert folder is not None
-        (record,) = caplog.records
+        first, record = caplog.records
+        assert first.getMessage().startswith("a new run of `alice/p/later` is begun: http")
         assert record.getMessage().startswith(f"1 records of run `{folder.name}` could not be sent")
         assert f"`mlx sync {folder} --to {server.url}` sends them" in record.getMessage()
         assert specplan.open(folder).status == "completed"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.torture import (
+    checkpoints,
     compaction,
     disks,
     errors,
@@ -40,6 +41,7 @@ TIERS: dict[str, Tier] = {
     "replay": replay.rows,
     "errors": errors.rows,
     "disks": disks.rows,
+    "checkpoints": checkpoints.rows,
     "compaction": compaction.rows,
     "training": training.rows,
     "resumes": resumes.rows,

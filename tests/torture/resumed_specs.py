@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tests.run import specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
 EPOCHS = 3
 OWN_MODELS = '''
 import torch
 from torch import nn
+
+import specplan
 
 
 class Normed(nn.Module):
@@ -50,6 +53,27 @@ class Recurrent(nn.Module):
         if self.training:
             found = found + 0.01 * random.random() + 0.01 * float(np.random.rand())
         return found
+
+
+class Counting(specplan.Callback):
+    """Gives what only one that has seen every batch can give."""
+
+    def __init__(self, factor: float = 0.5) -> None:
+        super().__init__()
+        self.factor, self.seen, self.ends = factor, 0.0, []
+
+    def on_batch_end(self, exec_ctx):
+        self.seen = self.factor * self.seen + exec_ctx.batch_idx + 1
+
+    def on_epoch_end(self):
+        self.ends.append(self.seen)
+        return specplan.MetricResult("seen", sum(self.ends))
+
+    def state_dict(self):
+        return {"seen": self.seen, "ends": self.ends}
+
+    def load_state_dict(self, state):
+        self.seen, self.ends = state["seen"], list(state["ends"])
 '''
 
 DROPOUT = specs.MLP | {"hidden_dim": 8, "dropout": 0.2}
@@ -191,6 +215,70 @@ def _sampler(**changes: Any) -> dict[str, Any]:
     return spec(train(sampler=sampler), specs.evaluation(batch_size=16))
 
 
+TAGGED = {
+    "source": {"use": "memory", "name": "set"},
+    "features": ["x"],
+    "targets": ["y"],
+    "tags": ["k"],
+    "splits": specs.RANDOM,
+}
+
+
+def _in_roles(losses: dict[str, Any], **sampler: Any) -> dict[str, Any]:
+    phase = train(
+        sampler={"batch_size": 32, "shuffle": True, "seed": 7, **sampler}, losses=["near"]
+    )
+    near = {"node": "Net", **losses}
+    return spec(phase, data={"Set": TAGGED}, losses={"near": near}, metrics={})
+
+
+def _paired() -> dict[str, Any]:
+    losses = {"use": "mse", "args": ["outputs.anchor", "outputs.positive"]}
+    return _in_roles(losses, use="paired", conditions={"k": {}})
+
+
+def _triplets() -> dict[str, Any]:
+    roles = ("anchor", "positive", "negative")
+    losses = {"use": "triplet_margin", "args": [f"outputs.{role}" for role in roles]}
+    pair = {"pos_conditions": {"k": {}}, "neg_conditions": {"k": {"mode": "dissimilar"}}}
+    return _in_roles(losses, use="triplet", **pair)
+
+
+def _learning_in_batches() -> dict[str, Any]:
+    linear = {"use": "sklearn.linear_model:SGDRegressor", "random_state": 3}
+    adam = {"optimizer": {"use": "adam", "lr": 0.01}}
+    nodes = {"Deep": {**specs.node(DROPOUT), **adam}, "Net": specs.node(linear)}
+    losses = {"mse": {"use": "mse", "node": "Net"}, "deep": {"use": "mse", "node": "Deep"}}
+    phase = train(losses=["mse", "deep"])
+    return spec(phase, specs.evaluation(), graph={"nodes": nodes}, losses=losses)
+
+
+def _taking_turns() -> dict[str, Any]:
+    simple = {"use": "simple", "shuffle": True}
+    reads = {"split": "train"}
+    inputs = [
+        {**reads, "node": "Net", "sampler": {**simple, "batch_size": 32}},
+        {**reads, "node": "Other", "sampler": {**simple, "batch_size": 50}},
+    ]
+    phase = train(inputs=inputs, batch_schedule="alternate_cycle", losses=["mse", "other"])
+    del phase["sampler"], phase["split"]
+    nodes = {"Net": specs.node(DROPOUT), "Other": specs.node(SMALL)}
+    losses = {"mse": {"use": "mse", "node": "Net"}, "other": {"use": "mse", "node": "Other"}}
+    return spec(phase, nodes=nodes, losses=losses)
+
+
+def _nested() -> dict[str, Any]:
+    inner = [train(epochs=1), {**specs.evaluation(), "split": "val"}]
+    folds = {"group": "cv", "for_each": {"use": "folds", "n": 2, "seed": 3}, "do": inner}
+    repeated = {"group": "again", "repeat": {"max": 2}, "do": [folds]}
+    return spec({"group": "seeds", "for_each": {"use": "seeds", "n": 2}, "do": [repeated]})
+
+
+def _called() -> dict[str, Any]:
+    counting = {"use": "./models.py:Counting", "factor": 0.25}
+    return spec(_evaluated(callbacks=[*_evaluated()["callbacks"], counting]), specs.evaluation())
+
+
 SPECS: dict[str, Callable[[], dict[str, Any]]] = {
     "dropout": lambda: spec(train(), specs.evaluation()),
     "evaluation": lambda: spec(_evaluated(), specs.evaluation()),
@@ -211,6 +299,12 @@ SPECS: dict[str, Callable[[], dict[str, Any]]] = {
     "accumulation and clipping": _accumulated,
     "one cycle": lambda: _scheduled({"use": "learning_rate", "schedule": "one_cycle"}),
     "plateau": _plateau,
+    "pairs": _paired,
+    "triplets": _triplets,
+    "partial_fit": _learning_in_batches,
+    "inputs that take turns": _taking_turns,
+    "groups in groups": _nested,
+    "callback of the user": _called,
     "AdamW with amsgrad": lambda: spec(train(), **_optimizer(use="adamw", amsgrad=True)),
     "RMSprop": lambda: spec(train(), **_optimizer(use="rmsprop", lr=0.001)),
     "every step": lambda: spec(
@@ -222,4 +316,7 @@ SPECS: dict[str, Callable[[], dict[str, Any]]] = {
 
 def columns(name: str) -> dict[str, NDArray[np.float64]]:
     """The table of a spec."""
-    return specs.images(200) if name == "CNN" else specs.regression(rows=250)
+    if name == "CNN":
+        return specs.images(200)
+    tags = np.random.default_rng(2).integers(0, 3, 250)
+    return {**specs.regression(rows=250), "k": tags}

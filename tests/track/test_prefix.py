@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
@@ -18,6 +19,7 @@ import specplan
 from specplan import RUN, Experiment, FitPhase, ModelGraph, ModelNode, ml_dash_experiment
 from specplan.errors import RunError
 from specplan.results.locate import all_runs
+from specplan.track.metric_row import MetricRow
 from specplan.track.parameters import nested
 from specplan.track.prefix import Prefix
 from specplan.track.summary import summary
@@ -348,3 +350,16 @@ def test_a_killed_program_that_starts_again_has_every_step_once() -> None:
         assert newest().status == ("completed" if last == 60 else "interrupted")
     values = newest().metrics("step").arrow.column("value").to_pylist()
     assert values == list(range(60))
+
+
+def test_a_row_that_was_cut_from_its_numbers_gets_them_in_the_next_session() -> None:
+    with Experiment(PREFIX).run as exp:
+        exp.metrics("train").log(loss=0.5, epoch=0)
+        row = MetricRow.of({"loss": math.nan, "epoch": 1}, index=1, stamp=1.0)
+        text = msgspec.json.encode(row).decode()
+        exp._tracking.active().record_text("metrics", text, node="train")
+    for _ in range(2):
+        with Experiment(PREFIX).run as exp:
+            assert exp.metrics("train").stats()["totalDataPoints"] == 2
+    rows = newest().metrics("loss", split="train").arrow.to_pylist()
+    assert [(row["epoch"], str(row["value"])) for row in rows] == [(0, "0.5"), (1, "nan")]

@@ -31,7 +31,8 @@ class Target(msgspec.Struct, frozen=True):
         """
         kind, _, place = text.partition(":")
         if kind not in KINDS:
-            known = " or ".join(f"`{each}:`" for each in KINDS)
+            *others, last = (f"`{each}:`" for each in KINDS)
+            known = f"{', '.join(others)} or {last}"
             hint = did_you_mean(kind, KINDS)
             more = f"; {hint}" if hint else ""
             raise ValueError(f"no place `{text}`; a place begins with {known}{more}")

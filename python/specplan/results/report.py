@@ -134,7 +134,12 @@ def _going_on(run: Run) -> str:
 
 
 def _lost(statistics: Mapping[str, int]) -> str:
-    names = {"dropped": "records", "dropped_artifacts": "artifacts", "dropped_tables": "tables"}
+    names = {
+        "dropped": "records",
+        "dropped_artifacts": "artifacts",
+        "dropped_tables": "tables",
+        "dropped_checkpoints": "checkpoints",
+    }
     return ", ".join(
         f"{statistics[key]} {name}" for key, name in names.items() if statistics.get(key)
     )

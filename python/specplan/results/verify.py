@@ -15,6 +15,8 @@ from specplan.results.artifacts import Artifact, artifact_batches, read_row
 from specplan.results.status import read_run_file
 from specplan.store.artifacts import file_digest, files_below
 from specplan.store.checked_json import matches_checksum
+from specplan.store.checkpoints import CheckpointFolder
+from specplan.store.tags import read_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +103,7 @@ def verify_run(folder: RunFolder) -> Verification:
         if run_file is not None and path.name in run_file.digests and not os.path.lexists(path):
             findings.add(path, None, "the file is missing")
         findings.check(path, partial(_check_constant, folder, run_file))
+    findings.check(folder.tags_file, lambda _: read_tags(folder))
     if folder.tables.is_dir():
         for path in sorted(folder.tables.glob("*.parquet")):
             findings.check(path, _check_table)
@@ -112,6 +115,7 @@ def verify_run(folder: RunFolder) -> Verification:
         for damage in verified.damages:
             findings.add(damage.path, damage.offset, damage.message)
         _check_artifacts(folder, findings)
+    _check_checkpoints(folder, findings)
     return Verification(
         batches=batches,
         metric_rows=metric_rows,
@@ -136,7 +140,7 @@ def _check_constant(folder: RunFolder, run_file: RunFile | None, path: Path) -> 
         written_id = read_plan(path).written_id
         if run_file is not None and run_file.plan_id != written_id:
             raise PlanError(f"{path}: it is not the plan of the run, which is {run_file.plan_id}")
-    else:
+    elif path != folder.changes_file:
         try:
             msgspec.json.decode(content)
         except (ValueError, RecursionError) as error:
@@ -163,6 +167,27 @@ def _check_artifacts(folder: RunFolder, findings: _Findings) -> None:
                 path = folder.artifacts / row.file
                 findings.files += len(files_below(path)) if path.exists() else 0
                 findings.note(path, partial(_check_artifact, folder, row))
+
+
+def _check_checkpoints(folder: RunFolder, findings: _Findings) -> None:
+    """Compare each checkpoint with its digests. One that a run replaces meanwhile is no damage."""
+    checkpoints = CheckpointFolder(folder.checkpoints)
+    for number in checkpoints.numbers():
+        damages: list[StoreError] = []
+        try:
+            checkpoint = checkpoints.index(number)
+        except StoreError as error:
+            damages, files = [error], 1
+        else:
+            damages, files = (
+                list(checkpoints.damages(number, checkpoint)),
+                1 + len(checkpoint.digests),
+            )
+        if checkpoints.path_of(number).is_dir():
+            findings.files += files
+            for damage in damages:
+                path, _, what = str(damage).partition(": ")
+                findings.add(path, None, what)
 
 
 def _row(text: str, _: Path) -> ArtifactRow:

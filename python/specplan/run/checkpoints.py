@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 from blake3 import blake3
 
-from specplan.errors import RunError
+from specplan.errors import RunError, StoreError
+from specplan.run.device import generator_state, set_generator_state
 from specplan.run.located import UNKNOWN
 from specplan.run.state_values import pack, unpack
 from specplan.run.surroundings import surroundings
@@ -84,7 +85,12 @@ class Checkpoints:
         self._training: Training | None = None
         self._resumed: tuple[Checkpoint, Path] | None = None
         self._data: dict[str, str] | None = None
+        self._dropped = 0
         self._schedule = _Schedule(plan.checkpoint, state)
+
+    def statistics(self) -> dict[str, int]:
+        """How many could not be written, where the run went on without them."""
+        return {"dropped_checkpoints": self._dropped} if self._dropped else {}
 
     def exist(self) -> bool:
         """Whether there is one to go on from."""
@@ -153,9 +159,9 @@ class Checkpoints:
 
     def _save(self, *, at_end: bool = False) -> None:
         started = monotonic()
+        commit = self._recorder.commit()
+        number = max(self._folder.numbers(), default=0) + 1
         try:
-            commit = self._recorder.commit()
-            number = max(self._folder.numbers(), default=0) + 1
             with self._folder.writing(number) as folder:
                 write_index(folder, self._filled(folder, commit))
             self._folder.keep(self._plan.checkpoint.keep if self._plan.checkpoint else 1)
@@ -165,7 +171,12 @@ class Checkpoints:
             self._schedule.give_up()
             self._display.warned(_cannot_be_stored(error))
             return
-        self._schedule.saved(started, monotonic())
+        except StoreError as error:
+            if self._plan.results.on_error != "drop" and not at_end:
+                raise
+            self._dropped += 1
+            self._display.warned(_not_written(error))
+        self._schedule.tried(started, monotonic())
 
     def _filled(self, folder: Path, commit: int) -> Checkpoint:
         """Write everything but the index into `folder`."""
@@ -193,7 +204,7 @@ class Checkpoints:
             values=_packed(values, folder),
             phases=run_file.phases,
             kept_epochs=run_file.kept_epochs,
-            surroundings=surroundings(),
+            surroundings=surroundings(self._state.device),
             data=self._digests(),
         )
 
@@ -230,8 +241,8 @@ class _Schedule:
             return monotonic() >= self._due
         return "phase_end" in self._policy.save_on
 
-    def saved(self, started: float, ended: float) -> None:
-        """A checkpoint was made."""
+    def tried(self, started: float, ended: float) -> None:
+        """A checkpoint was made, or could not be written; the next one comes no sooner."""
         self._last_cost = ended - started
         self._spent += ended - started
         self._plan_next(ended)
@@ -285,6 +296,7 @@ def _values(training: Training, state: State) -> dict[str, Any]:
         },
         "generators": {
             "torch": torch.get_rng_state(),
+            "device": generator_state(state.device),
             "numpy": np.random.get_state(),
             "python": random.getstate(),
         },
@@ -307,6 +319,7 @@ def _continue(training: Training, state: State, values: dict[str, Any], folder: 
         resumed(values["callbacks"])
     generators = values["generators"]
     torch.set_rng_state(generators["torch"])
+    set_generator_state(state.device, generators.get("device"))
     np.random.set_state(generators["numpy"])
     random.setstate(generators["python"])
 
@@ -326,6 +339,16 @@ def _unpacked(checkpoint: Checkpoint, folder: Path) -> dict[str, Any]:
 
     values: dict[str, Any] = unpack(checkpoint.values, read_tensors(folder, VALUES))
     return values
+
+
+def _not_written(error: StoreError) -> Diagnostic:
+    return Diagnostic(
+        code="SP808",
+        message=str(error),
+        origin=UNKNOWN,
+        severity="warning",
+        hint="the run goes on, and can be resumed from an older checkpoint or from its beginning",
+    )
 
 
 def _cannot_be_stored(error: RunError) -> Diagnostic:

@@ -48,6 +48,7 @@ ROUTES: tuple[tuple[str, str, Any, Callable[..., Any]], ...] = (
     ("GET", f"{ONE}/metrics/stats", None, reading.metric_stats),
     ("POST", f"{ONE}/metrics/append", protocol.AppendRow, writing.append_row),
     ("POST", f"{ONE}/metrics/batch", protocol.AppendRows, writing.append_rows),
+    ("GET", f"{ONE}/points", None, reading.points),
     ("POST", f"{ONE}/points", protocol.AppendPoints, writing.append_points),
     ("GET", f"{ONE}/tracks/data", None, reading.track_data),
     ("POST", f"{ONE}/tracks/append", protocol.AppendTrack, writing.append_track),
@@ -130,6 +131,8 @@ async def _in_thread(answer: Callable[[], Response]) -> Response:
         return _json(400, {"error": str(error) or "the request is nested too deep"})
     except StoreError as error:
         return _json(507, {"error": str(error)})
+    except OSError as error:
+        return _json(507, {"error": f"the server could not write or read it: {error.strerror}"})
     except RunError as error:
         return _json(409, {"error": str(error)})
 

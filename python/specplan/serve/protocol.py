@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -10,6 +10,10 @@ from specplan.spec.wording import choices
 from specplan.store.run_file import Status
 from specplan.track.notes import LEVELS
 from specplan.track.run import Point
+
+Short = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Long = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What the records hold: a place that is out of range would be found out after others are recorded."""
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -136,7 +140,7 @@ class AppendPoints(Body, frozen=True):
     """
 
     name: str
-    points: list[tuple[float | str, int, int, int, int | None]]
+    points: list[tuple[float | str, Long, Short, Short, Long | None]]
     phase: str = ""
     node: str | None = None
     split: str | None = None

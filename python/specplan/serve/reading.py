@@ -8,13 +8,15 @@ import msgspec
 
 from specplan._native import StoreReader
 from specplan.errors import RunError
-from specplan.results.artifacts import artifacts_of
+from specplan.plan.canonical import read_plan
+from specplan.results.artifacts import artifact_rows, artifacts_of
 from specplan.results.status import read_run_file, status_now
 from specplan.serve.faults import Fault
-from specplan.store.artifacts import FOLDER
+from specplan.store.artifacts import FOLDER, files_below
 from specplan.track.files import DELETED
 from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.notes import FIELD as LOG
+from specplan.track.points import point_counts, points_of
 from specplan.track.tracks import FIELD as TRACKS
 from specplan.track.tracks import merged
 
@@ -42,8 +44,34 @@ def list_experiments(runs: Workspace, request: Request, _: None) -> dict[str, An
 
 
 def show(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
-    """One run."""
-    return _described(runs, request.path_params["id"])
+    """One run, and how much there is of it."""
+    folder = _folder(runs, request)
+    about = read_plan(folder.plan_file).plan.experiment
+    return {
+        **_described(runs, request.path_params["id"]),
+        "readme": about.description,
+        "tags": about.tags,
+        **counts(StoreReader.open(str(folder.records))),
+    }
+
+
+def counts(reader: StoreReader) -> dict[str, Any]:
+    """How much a run has of everything that can be appended to."""
+    texts: dict[str, dict[str, int]] = {}
+    for channel in reader.texts():
+        if not channel.phase:
+            texts.setdefault(channel.field, {})[channel.node] = channel.rows
+    return {
+        "records": texts,
+        "points": list(point_counts(reader).items()),
+        "files": sorted(row.file for row in artifact_rows(reader)),
+    }
+
+
+def points(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
+    """Values of metrics that are in no row, each with its series."""
+    reader = StoreReader.open(str(_folder(runs, request).records))
+    return _page(request, points_of(reader))
 
 
 def parameters(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
@@ -99,15 +127,18 @@ def track_data(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
 
 def files(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """The newest file of each name."""
-    found = _artifacts(_folder(runs, request))
+    folder = _folder(runs, request)
+    found = _artifacts(folder)
     return {
         "files": [
             {
                 "name": name,
+                "file": artifact.path.relative_to(folder.artifacts).as_posix(),
                 "kind": artifact.kind,
                 "sizeBytes": artifact.bytes,
                 "contentType": artifact.media_type,
                 "checksum": artifact.digest,
+                **({"parts": _parts(artifact)} if artifact.kind == FOLDER else {}),
             }
             for name, artifact in found.items()
         ]
@@ -117,19 +148,30 @@ def files(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
 def file(runs: Workspace, request: Request) -> tuple[Path, str]:
     """Path and name of a file, which is asked for by the name under which it was saved.
 
+    One of a folder is asked for by the name of that, and its path there as `part`.
+
     Raises:
-        Fault: there is none, it is a folder, or its path is not that of a file of the run.
+        Fault: there is none, or its path is not that of a file of the run.
     """
     folder = _folder(runs, request)
     artifact = _artifacts(folder).get(request.path_params["name"])
-    if artifact is None:
+    part = request.query_params.get("part")
+    if artifact is None or (artifact.kind == FOLDER) != (part is not None):
         raise Fault(404, "there is no file of this name")
-    if artifact.kind == FOLDER:
-        raise Fault(400, "it is a folder")
-    place = artifact.path.resolve()
-    if not place.is_relative_to(folder.artifacts) or place != artifact.path or not place.is_file():
+    path = artifact.path
+    if part is not None:
+        if part not in _parts(artifact):
+            raise Fault(404, "there is no file of this name")
+        path /= part
+    if path.resolve() != path or not path.is_file():
         raise Fault(404, "the file is gone")
-    return place, artifact.name
+    return path, path.name
+
+
+def _parts(artifact: Artifact) -> list[str]:
+    """The paths of the files in a folder."""
+    files = files_below(artifact.path)
+    return sorted(path.relative_to(artifact.path).as_posix() for path in files)
 
 
 def _described(runs: Workspace, id_: str) -> dict[str, Any]:

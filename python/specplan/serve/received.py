@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,10 +16,12 @@ from specplan.store.run_files import timestamp
 from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.metric_row import STAMP, MetricRow
 from specplan.track.notes import FIELD as LOG
+from specplan.track.points import point_counts
 from specplan.track.run import Series
 from specplan.track.tracks import FIELD as TRACKS
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Sequence
 
     from specplan.serve.protocol import AppendPoints, LogEntry, Row
@@ -107,17 +108,6 @@ class Received:
             self._points = point_counts(StoreReader.open(str(self.run.folder.records)))
         return self._points
 
-    def counts(self) -> dict[str, Any]:
-        """How much the run has of everything that can be appended to."""
-        self.run.sync()
-        reader = StoreReader.open(str(self.run.folder.records))
-        texts: dict[str, dict[str, int]] = {}
-        for channel in reader.texts():
-            if not channel.phase:
-                texts.setdefault(channel.field, {})[channel.node] = channel.rows
-        points = list(self.point_counts().items())
-        return {"records": texts, "points": points, "files": sorted(self.files())}
-
     def files(self) -> set[str]:
         """The files of all artifacts that the records tell of."""
         self.run.sync()
@@ -146,15 +136,6 @@ class Received:
                 409, f"items from {there} on are missing, and these begin at {start}", have=there
             )
         return items[there - start :]
-
-
-def point_counts(reader: StoreReader) -> Counter[Series]:
-    """How many values each series of a store has."""
-    from specplan.results.metrics import SERIES, read_metrics
-
-    table = read_metrics(reader, run_id="").group_by(SERIES, use_threads=False)
-    rows = table.aggregate([([], "count_all")]).to_pylist()
-    return Counter({Series(**{key: row[key] for key in SERIES}): row["count_all"] for row in rows})
 
 
 def _text(document: Any) -> str:

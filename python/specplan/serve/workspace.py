@@ -55,6 +55,8 @@ class Workspace:
         experiment = self._experiment(asked.prefix)
         if asked.run is not None:
             _check_name(asked.run, "a run")
+            if "/" in asked.run:
+                raise Fault(400, f"{asked.run!r} cannot be the name of a run: it has one part")
         with self._locked(asked.prefix):
             runs = list(runs_of(experiment))
             if asked.run is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from specplan._native import StoreReader
 from specplan.serve.blobs import FOLDER_NAME, Blobs
 from specplan.serve.faults import Fault
+from specplan.serve.reading import counts
 from specplan.serve.received import OWN_ROUTES
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.track.files import Files
@@ -27,12 +29,13 @@ def begin(runs: Workspace, _: Request, asked: protocol.Begin) -> dict[str, Any]:
     id_, created = runs.begin(asked)
     with runs.writing(id_) as run:
         folder = run.run.folder.path
+        run.run.sync()
         return {
             "id": id_,
             "prefix": folder.parent.relative_to(runs.root).as_posix(),
             "run": folder.name,
             "created": created,
-            **run.counts(),
+            **counts(StoreReader.open(str(run.run.folder.records))),
         }
 
 

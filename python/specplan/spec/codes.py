@@ -18,7 +18,8 @@ class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `wrong` and `right` are whole lines that replace each other in the spec of the examples
     (`tests/plan/conftest.py`), after `given` was replaced in it; or with `name`, the whole text of a
-    file of that name; or commands for that spec. A code without them cannot be shown by a spec.
+    file of that name; or commands for that spec: one with `-c`, or with `script` lines for a shell. A code
+    without them cannot be shown by a spec.
 
     Attributes:
         title: what is wrong, in a few words.
@@ -27,6 +28,7 @@ class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         files: other files of the example, by name.
         encoding: how the wrong spec is written.
         run: whether the fault is found when the plan runs.
+        script: whether the examples are lines for a shell, the last of which tells the fault.
     """
 
     code: str
@@ -40,11 +42,12 @@ class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     files: dict[str, str] = {}
     encoding: str = "utf-8"
     run: bool = False
+    script: bool = False
 
     @property
     def command(self) -> bool:
         """Whether `wrong` and `right` are commands and not parts of a spec."""
-        return self.wrong.startswith("mlx ")
+        return self.script or self.wrong.startswith("mlx ")
 
 
 def codes() -> list[str]:

@@ -79,7 +79,11 @@ class CheckpointFolder:
 
     @contextmanager
     def writing(self, number: int) -> Iterator[Path]:
-        """A folder in which a checkpoint is made. It gets its name, on disk, when the block is done."""
+        """A folder in which a checkpoint is made. It gets its name, on disk, when the block is done.
+
+        Raises:
+            StoreError: something could not be written. Other checkpoints are as they were.
+        """
         aside = self._path / f".{number:06d}.{os.getpid()}"
         try:
             shutil.rmtree(aside, ignore_errors=True)
@@ -90,6 +94,10 @@ class CheckpointFolder:
             aside.rename(self.path_of(number))
             sync_folder(self._path)
             sync_folder(self._path.parent)
+        except OSError as error:
+            cause = error.strerror or error
+            message = f"checkpoint `{self.path_of(number)}` cannot be written: {cause}"
+            raise StoreError(message) from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -99,28 +107,51 @@ class CheckpointFolder:
         Raises:
             StoreError: it is damaged, not complete, or of a later version.
         """
+        checkpoint = self.index(number)
+        for damage in self.damages(number, checkpoint):
+            raise damage
+        return checkpoint
+
+    def index(self, number: int) -> Checkpoint:
+        """What a checkpoint says of itself.
+
+        Raises:
+            StoreError: its checkpoint.json is damaged, missing, or of a later version.
+        """
+        return _read_index(self.path_of(number) / INDEX)
+
+    def damages(self, number: int, checkpoint: Checkpoint) -> Iterator[StoreError]:
+        """What is wrong with the other files of a checkpoint, one file after the other."""
         folder = self.path_of(number)
-        checkpoint = _read_index(folder / INDEX)
         for name, digest in checkpoint.digests.items():
             path = folder / name
-            if not path.is_file():
-                raise StoreError(f"{path}: the file is missing")
-            if file_digest(path) != digest:
-                raise StoreError(f"{path}: the file does not match its digest")
-        return checkpoint
+            try:
+                matches = file_digest(path) == digest
+            except FileNotFoundError:
+                yield StoreError(f"{path}: the file is missing")
+            except OSError as error:
+                yield StoreError(f"{path}: cannot be read: {error.strerror}")
+            else:
+                if not matches:
+                    yield StoreError(f"{path}: the file does not match its digest")
 
     def keep(self, count: int) -> None:
         """Remove all but the newest `count`, once the newest has proven to be whole.
 
         Raises:
-            StoreError: it has not.
+            StoreError: it has not, or another one could not be removed.
         """
         numbers = self.numbers()
         self.read(numbers[-1])
         for number in numbers[:-count]:
             # A folder with its name has all of its files, also when this is killed half way.
             gone = self._path / f".{number:06d}.{os.getpid()}"
-            self.path_of(number).rename(gone)
+            path = self.path_of(number)
+            try:
+                path.rename(gone)
+            except OSError as error:
+                message = f"checkpoint `{path}` cannot be removed: {error.strerror}"
+                raise StoreError(message) from error
             shutil.rmtree(gone, ignore_errors=True)
 
     def clear(self, *, after: int) -> None:

@@ -38,8 +38,10 @@ def planned(sweep: Sweep) -> list[Planned] | None:
 
     Raises:
         SpecError: with everything that is wrong with any of them.
-        RunError: the method needs Optuna, which is not installed.
+        RunError: the method or the pruner needs Optuna, which is not installed.
     """
+    if sweep.spec.pruner is not None:
+        _optuna(f"pruner `{sweep.spec.pruner['use']}`")
     match sweep.method:
         case "grid":
             points = grid(sweep.axes)
@@ -48,6 +50,7 @@ def planned(sweep: Sweep) -> list[Planned] | None:
         case "qmc":
             points = evenly(sweep)
         case _:
+            _optuna(f"method `{sweep.method}`")
             ends(sweep)  # a fault in one of the values is told before the first run all the same
             return None
     return compile_points(sweep, seeded(points, sweep.seeds))
@@ -109,11 +112,7 @@ class Known:
 
 
 def search_for(sweep: Sweep, points: Sequence[Planned] | None, folder: SweepFolder) -> Search:
-    """What chooses the points of a sweep; `points` are those that are known.
-
-    Raises:
-        RunError: it needs Optuna, which is not installed.
-    """
+    """What chooses the points of a sweep; `points` are those that are known."""
     if points is not None and sweep.spec.pruner is None:
         return Known(points)
     return Studied(sweep, points, folder)
@@ -127,7 +126,8 @@ class Studied:
     """
 
     def __init__(self, sweep: Sweep, points: Sequence[Planned] | None, folder: SweepFolder) -> None:
-        optuna = _optuna(f"method `{sweep.method}`" if points is None else "a pruner")
+        import optuna
+
         assert sweep.spec.metric is not None, "the compiler has checked it"
         self._sweep = sweep
         self._points = None if points is None else iter(points)

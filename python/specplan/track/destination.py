@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -11,11 +12,13 @@ import msgspec
 from blake3 import blake3
 
 from specplan.code.probe import cache_folder
+from specplan.errors import RemoteError
 
 if TYPE_CHECKING:
     from specplan.track.remote_background import Background
     from specplan.track.run import TrackedRun
 
+_LOG = logging.getLogger(__name__)
 URL = "DASH_URL"
 """The environment variable that says which server `dash_url=True` means."""
 
@@ -59,6 +62,25 @@ class Destination(msgspec.Struct, frozen=True):
             return cls(Path(dash_root), url)
         name = blake3(url.encode()).hexdigest()[:16]
         return cls(cache_folder() / "spool" / name, url, is_spool=True)
+
+    def fetch(self, experiment: str) -> bool:
+        """Take the newest run of an experiment from a server that alone has it; says whether there is one.
+
+        A server that does not answer has none: what is logged meanwhile is another run.
+        """
+        if self.url is None or not self.is_spool:
+            return False
+        from specplan.track.remote_client import Server, client_token
+        from specplan.track.remote_fetch import fetch_newest
+
+        server = Server(self.url, client_token())
+        try:
+            return fetch_newest(server, experiment, self.root)
+        except RemoteError as error:
+            _LOG.warning("a new run of `%s` is begun: %s", experiment, error)
+            return False
+        finally:
+            server.close()
 
     def follow(self, run: TrackedRun) -> Background | None:
         """Begin to send a run, if runs go to a server."""

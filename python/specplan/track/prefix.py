@@ -149,6 +149,8 @@ class Tracking:
         """
         with self._lock:
             newest = self._newest()
+            if newest is None and self._destination.fetch(self.experiment):
+                newest = self._newest()
             if newest is not None:
                 self._run = TrackedRun.go_on(newest)
             else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,14 +12,14 @@ from specplan._native import StoreReader
 from specplan.errors import RemoteError
 from specplan.plan.canonical import read_plan
 from specplan.results.artifacts import artifact_rows
-from specplan.results.metrics import SERIES, read_metrics, without_rows
 from specplan.results.settings import settings
 from specplan.results.status import read_run_file, status_now
 from specplan.store.artifacts import FOLDER, file_digest, files_below
 from specplan.store.layout import RunFolder
-from specplan.store.recorder import ARTIFACT, WHOLE
+from specplan.store.recorder import ARTIFACT
 from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.notes import FIELD as LOG
+from specplan.track.points import points_of
 from specplan.track.remote_client import PIECE, Server, client_token, experiment_path
 from specplan.track.run import Series
 from specplan.track.tracks import FIELD as TRACKS
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from specplan.store.artifacts import ArtifactRow
 
 Item = TypeVar("Item")
-Place = tuple[float | str, int, int, int, int]
-"""Value, step, epoch, batch and time; a value that JSON has not is a text."""
 ROWS_AT_ONCE = 1000
 BYTES_AT_ONCE = 4 << 20
 """What one request holds at most: rows, and bytes of them unless one row has more."""
@@ -202,20 +199,14 @@ class Upload:
             self._points_seen[series] = first + len(points)
         self._points_read = read
 
-    def _new_points(self, reader: StoreReader) -> tuple[dict[Series, list[Place]], int]:
+    def _new_points(self, reader: StoreReader) -> tuple[dict[Series, list[list[Any]]], int]:
         """Values after those that were looked at and that are in no row of metrics, and how many there are in all."""
         read = sum(rows for _, _, rows in reader.metric_files())
         if read == self._points_read:
             return {}, read
-        named = {channel.node or None for channel in _documents(reader) if channel.field == METRICS}
-        table = without_rows(read_metrics(reader, run_id="").slice(self._points_read), named)
-        times = table.column("time").cast("int64").to_pylist()
-        found: dict[Series, list[Place]] = {}
-        for row, time in zip(table.drop_columns("time").to_pylist(), times, strict=True):
-            series = Series(**{key: row[key] for key in SERIES})
-            value = row["value"] if math.isfinite(row["value"]) else str(row["value"])
-            epoch, batch = (WHOLE if row[key] is None else row[key] for key in ("epoch", "batch"))
-            found.setdefault(series, []).append((value, row["step"], epoch, batch, time))
+        found: dict[Series, list[list[Any]]] = {}
+        for series, *place in points_of(reader, self._points_read):
+            found.setdefault(series, []).append(place)
         return found, read
 
     def _send_file(self, row: ArtifactRow) -> None:

@@ -1,0 +1,82 @@
+"""A run of another tool as a run folder."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from specplan.exchange.portable import as_folder, iso
+from specplan.plan.canonical import write_atomically
+from specplan.results.locate import runs_of
+from specplan.results.status import read_run_file
+from specplan.store.checked_json import encode_checked
+from specplan.store.layout import RunFolder, experiment_folder
+from specplan.store.run_files import locked
+from specplan.track.run import TrackedRun
+
+if TYPE_CHECKING:
+    from specplan.exchange.portable import Portable
+
+_ASIDE = ".import-"
+
+
+def take(found: Portable, root: Path, *, source: str) -> RunFolder | None:
+    """Make the run folder of a run; it appears whole. None where it is there already.
+
+    Args:
+        found: the run.
+        root: folder of all runs.
+        source: which tool it comes from.
+
+    Raises:
+        RunError, StoreError, OSError: it cannot be written.
+    """
+    experiment = "/".join(as_folder(part) for part in found.experiment.split("/"))
+    name = as_folder(found.name)
+    experiments = experiment_folder(root, experiment)
+    if (experiments / name).exists():
+        return None
+    experiments.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=_ASIDE, dir=root) as aside:
+        version = 1 + sum(1 for _ in runs_of(experiments))
+        run = TrackedRun.start(
+            Path(aside),
+            experiment,
+            run_id=name,
+            version=version,
+            description=found.description,
+            tags=found.tags,
+            surroundings={"imported": {"from": source, "experiment": found.experiment}},
+        )
+        _fill(run, found)
+        _date(run.folder, found)
+        target = RunFolder(experiments / name)
+        with locked(experiments):
+            if target.path.exists():
+                return None
+            run.folder.path.rename(target.path)
+    return target
+
+
+def _fill(run: TrackedRun, found: Portable) -> None:
+    if found.params:
+        run.set_params(found.params)
+    for series, points in found.series.items():
+        run.record_points(series, points)
+    for file in found.files:
+        run.log_artifact(file.name, file.path)
+    run.end(found.status)
+
+
+def _date(folder: RunFolder, found: Portable) -> None:
+    """Let run.json say when the run was, and not when and where it was taken."""
+    run_file = read_run_file(folder)
+    (session,) = run_file.sessions
+    started = session.started_at if found.started_at is None else iso(found.started_at)
+    ended = started if found.ended_at is None else iso(found.ended_at)
+    session = msgspec.structs.replace(session, started_at=started, ended_at=ended, host="")
+    dated = msgspec.structs.replace(run_file, created_at=started, sessions=(session,), versions={})
+    write_atomically(folder.run_file, encode_checked(dated))

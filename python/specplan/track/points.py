@@ -1,0 +1,47 @@
+"""Values of metrics one by one: those that are in no row that a program logged."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from specplan.results.metrics import SERIES, read_metrics, without_rows
+from specplan.store.recorder import WHOLE
+from specplan.track.metric_row import FIELD as METRICS
+from specplan.track.run import Series
+
+if TYPE_CHECKING:
+    from specplan._native import StoreReader
+
+Place = tuple[float | str, int, int, int, int]
+"""Value, step, epoch, batch and time; a value that JSON has not is a text."""
+
+
+def points_of(reader: StoreReader, first: int = 0) -> list[tuple[Series, *Place]]:
+    """The values from row `first` of the table on, in their order, without those of rows of metrics."""
+    named = {
+        channel.node or None
+        for channel in reader.texts()
+        if channel.field == METRICS and not channel.phase
+    }
+    table = without_rows(read_metrics(reader, run_id="").slice(first), named)
+    times = table.column("time").cast("int64").to_pylist()
+    return [
+        (
+            Series(**{key: row[key] for key in SERIES}),
+            row["value"] if math.isfinite(row["value"]) else str(row["value"]),
+            row["step"],
+            WHOLE if row["epoch"] is None else row["epoch"],
+            WHOLE if row["batch"] is None else row["batch"],
+            time,
+        )
+        for row, time in zip(table.drop_columns("time").to_pylist(), times, strict=True)
+    ]
+
+
+def point_counts(reader: StoreReader) -> Counter[Series]:
+    """How many values each series of a store has, those of rows of metrics included."""
+    table = read_metrics(reader, run_id="").group_by(SERIES, use_threads=False)
+    rows = table.aggregate([([], "count_all")]).to_pylist()
+    return Counter({Series(**{key: row[key] for key in SERIES}): row["count_all"] for row in rows})

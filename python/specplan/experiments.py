@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from specplan.errors import DirtyGitError
     from specplan.run.experiment_helper import ExperimentHelper
     from specplan.run.mocks import mock_modules
+    from specplan.spec.choices import GridSearch
     from specplan.spec.configuration import ConfigurationBase, configuration
+    from specplan.spec.grid_search import generate_grid
     from specplan.spec.model import DirtyGitAction
     from specplan.track.workspace import experiment
 
@@ -18,8 +20,10 @@ __all__ = [
     "DirtyGitAction",
     "DirtyGitError",
     "ExperimentHelper",
+    "GridSearch",
     "configuration",
     "experiment",
+    "generate_grid",
     "mock_modules",
 ]
 
@@ -28,8 +32,10 @@ _MODULES = {
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
     "ExperimentHelper": "run.experiment_helper",
+    "GridSearch": "spec.choices",
     "configuration": "spec.configuration",
     "experiment": "track.workspace",
+    "generate_grid": "spec.grid_search",
     "mock_modules": "run.mocks",
 }
 

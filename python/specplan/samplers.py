@@ -7,6 +7,7 @@ from typing import Any, TypedDict, Unpack
 
 import msgspec
 
+from specplan.components import COMPONENTS
 from specplan.components.sampler import Condition
 from specplan.spec.arguments import checked_int, checked_list, written
 from specplan.spec.wording import choices
@@ -39,9 +40,24 @@ class Sampler:
     def __hash__(self) -> int:
         return hash(msgspec.json.encode(self.component))
 
+    def describe(self) -> str:
+        """The sampler without its conditions, in a few words."""
+        return self._said(conditions=False)
+
     def __repr__(self) -> str:
-        arguments = {key: value for key, value in self.component.items() if key != "use"}
-        said = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        return self._said(conditions=True)
+
+    def _said(self, *, conditions: bool) -> str:
+        """The sampler with those of its arguments that are not the default."""
+        declared = COMPONENTS["sampler"][self.component["use"]]
+        defaults = {field.name: field.default for field in msgspec.structs.fields(declared)}
+        said = ", ".join(
+            f"{key}={_as_object(value)!r}"
+            for key, value in self.component.items()
+            if key != "use"
+            and value != defaults[key]
+            and (conditions or not isinstance(value, Mapping))
+        )
         return f"{type(self).__name__}({said})"
 
 
@@ -149,7 +165,10 @@ class SimilarityCondition:
         return hash(tuple(self.spec.values()))
 
     def __repr__(self) -> str:
-        said = ", ".join(f"{key}={value!r}" for key, value in self.spec.items())
+        defaults = msgspec.to_builtins(Condition())
+        said = ", ".join(
+            f"{key}={value!r}" for key, value in self.spec.items() if value != defaults[key]
+        )
         return f"SimilarityCondition({said})"
 
 

@@ -50,6 +50,7 @@ Commands:
   run-experiment  Run a function of your own with a YAML file.
   experiments     List experiments, or watch them.
   list            List the runs below a root.
+  tag             Tag runs, to find them by.
   show            Show how a run stands and what it recorded.
   env             Show what a run ran with, or compare it with now.
   metrics         Print the metrics of a run.
@@ -62,7 +63,11 @@ Commands:
   sync            Send runs to MLflow or TensorBoard.
   serve           Take the runs of programs over the network.
   verify          Compare every file of a run with its digests.
+  rm              Remove runs.
+  gc              Remove what nobody needs.
+  archive         Write a run as one file, or put it back.
   repair          Save what is whole of a damaged run into a copy.
+  completion      Print the script by which a shell completes.
 """
 
 
@@ -128,7 +133,10 @@ def test_debug_shows_the_traceback(mlx: Mlx, tmp_path: Path, order: tuple[str, .
             ("difflib", "json", "jsonschema", "numpy", "pyarrow", "tempfile"),
         ),
         (("compile", "line.json", "--explain"), ("pyarrow",)),
-        (("list",), ("pyarrow",)),
+        (("list", "--where", "params.lr < 1 or not tags.x"), ("numpy", "pyarrow")),
+        (("tag", "line"), ("numpy", "pyarrow")),
+        (("gc", "--status", "failed"), ("numpy", "pyarrow")),
+        (("completion", "bash"), ("msgspec", "numpy", "pyarrow")),
         (("show", "line"), ()),
         (("metrics", "line", "--all"), ()),
         (("metrics", "line", "--format", "json"), ()),

@@ -31,6 +31,7 @@ status   completed
 started  TIME
 ended    TIME  (SECONDS s)
 plan     b3:HASH
+with     python VERSION, specplan VERSION, torch VERSION, SYSTEM
 
 phases
 phase  kind   split  rows  steps  epoch  kept  status
@@ -89,6 +90,8 @@ def test_show(mlx: Mlx, finished: Path) -> None:
     text = result.stdout.replace(run.name, "RUN")
     text = re.sub(r"b3:[0-9a-f]{64}", "b3:HASH", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+    text = re.sub(r"(python|specplan|torch) \d\S*?(?=,)", r"\1 VERSION", text)
+    text = re.sub(r"VERSION, \w+ \w+$", "VERSION, SYSTEM", text, flags=re.M)
     text = re.sub(r"\(\d+\.\d s\)", "(SECONDS s)", text)
     text = re.sub(r"\d\.\d{4,}", "VALUE", text)
     squeezed = re.sub(r" +", " ", text), re.sub(r" +", " ", SHOWN)

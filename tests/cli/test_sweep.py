@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from specplan.errors import RunError
+from specplan.plan.compile import compile_path
+from specplan.results.status import read_run_file
+from specplan.run.display import Silent
+from specplan.run.exec import exec_plan
+from specplan.run.hooks import Hooks
+from specplan.spec.composition import Composition
+from specplan.store.checked_json import encode_checked
+from specplan.store.layout import RunFolder
+from specplan.store.run_file import ErrorRecord, Status
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
+
+    from specplan.plan.model import Phase
+    from specplan.run.context import Context
 
     Mlx = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -151,3 +169,80 @@ def test_every_point_is_compiled_before_the_first_run(
     ]
     assert "hint: did you mean `hidden_dim`" in result.stderr
     assert not (project / "runs").exists()
+
+
+def test_a_plan_is_executed_once_however_often_it_is_asked_for(project: Path) -> None:
+    compiled = compile_path(project / "line.json")
+    folder = RunFolder(project / "runs/line/mine")
+    assert exec_plan(compiled, folder, display=Silent()) is Status.COMPLETED
+    before = folder.run_file.read_bytes()
+    assert exec_plan(compiled, folder, display=Silent()) is Status.COMPLETED
+    assert folder.run_file.read_bytes() == before
+
+    other = compile_path(project / "line.json", Composition(overrides=("run.seed=5",)))
+    with pytest.raises(RunError, match="is a run of another plan"):
+        exec_plan(other, folder, display=Silent())
+    with pytest.raises(RunError, match="is no folder of experiment `line`"):
+        exec_plan(compiled, RunFolder(project / "runs/elsewhere/mine"), display=Silent())
+
+
+def test_a_plan_goes_on_where_it_failed(project: Path) -> None:
+    compiled = compile_path(project / "line.json")
+    folder = RunFolder(project / "runs/line/mine")
+
+    def fails(phase: Phase, _: Context) -> None:
+        if phase.path == "test":
+            raise ValueError("not today")
+
+    with pytest.raises(RunError, match="not today"):
+        exec_plan(compiled, folder, display=Silent(), hooks=Hooks(phase_started=(fails,)))
+    assert exec_plan(compiled, folder, display=Silent()) is Status.COMPLETED
+    assert len(read_run_file(folder).sessions) == 2
+
+
+def test_a_run_that_failed_is_left_alone_unless_it_is_to_be_tried_again(
+    mlx: Mlx, swept: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    run_file = next(iter(sorted((tmp_path / "runs/line").glob("2*-001")))) / "run.json"
+    failed = msgspec.structs.replace(
+        read_run_file(RunFolder(run_file.parent)),
+        status=Status.FAILED,
+        error=ErrorRecord(type="ValueError", message="it was too hot"),
+    )
+    run_file.write_bytes(encode_checked(failed))
+    result = mlx("sweep", "sweep.json", folder=tmp_path)
+    assert result.returncode == 1
+    assert f"{failed.run_id}: failed: it was too hot" in result.stderr
+    assert "hint: `--retry-failed` tries it again" in result.stderr
+    again = mlx("sweep", "sweep.json", "--retry-failed", folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == (swept / "out.txt").read_text()
+
+
+def test_a_damaged_list_of_points_is_told(mlx: Mlx, swept: Path, tmp_path: Path) -> None:
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    [path] = (tmp_path / "runs/line").glob("sweep-*/sweep.json")
+    path.write_text(path.read_text().replace("0.05", "0.07"))
+    result = mlx("sweep", "sweep.json", folder=tmp_path)
+    assert result.returncode == 1
+    assert "sweep.json is damaged: it does not match its checksum" in result.stderr
+
+
+def test_runs_that_cannot_begin_are_told(mlx: Mlx, project: Path, spec: dict[str, Any]) -> None:
+    spec["losses"]["mse"]["use"] = "bce_with_logits"  # the targets are no shares, as a run sees
+    write_sweep(project, spec, vary={"run.seed": [1]})
+    result = mlx("sweep", "sweep.json", "--quiet", folder=project)
+    assert result.returncode == 1, result.stderr
+    assert "-000: did not begin: " in result.stderr
+    assert "SP653" in result.stderr
+
+
+def test_a_fault_beside_the_sweep_is_told_alone(
+    mlx: Mlx, project: Path, spec: dict[str, Any]
+) -> None:
+    spec["graph"]["nodes"]["MLP"]["input"] = "Data.z"
+    write_sweep(project, spec)
+    result = mlx("sweep", "sweep.json", folder=project)
+    assert result.returncode == 1
+    assert result.stderr.endswith("1 error in sweep.json\n")

@@ -47,3 +47,14 @@ def test_svg_is_one_picture_that_needs_nothing_else() -> None:
 def test_html_holds_the_picture() -> None:
     assert drawing().to_svg() in drawing().to_html()
     assert repr(drawing()) == "Drawing(3 boxes, 2 edges)"
+
+
+def test_a_terminal_gets_a_line_for_each_path() -> None:
+    assert drawing().to_text() == 'Cells <"raw"> --x (10,)--> One 32 wide --> Two'
+    diamond = Drawing(
+        [Box(name, name.upper()) for name in "abcde"],
+        [Edge("a", "b", "2"), Edge("a", "c", "3"), Edge("b", "d"), Edge("c", "d")],
+    )
+    framed = Drawing([Box("a", "A"), Box("b", "B", within="in")], [])
+    assert framed.to_text() == "A\nin:\n  B"
+    assert diamond.to_text() == "A --2--> B --> D\nA --3--> C --> D\nE"

@@ -93,6 +93,8 @@ def test_losses_are_found_by_fold(parts: Parts) -> None:
     assert losses.axes == ("fold", "epoch", "batch", "label")
     assert losses.axis_values("fold") == [0, 1, 2]
     assert losses.axis_values("epoch") == [0, 1]
+    assert set(losses.to_pandas()["fold"]) == {0, 1, 2}
+    assert repr(losses).startswith("LossSeries(fold: 3, ")
     again = results.get_fold(1).get_train_result().losses().at(epoch=1, batch=0, label="mse")
     assert losses.at(fold=1, epoch=1, batch=0, label="mse") == again
     assert results.losses("held", parts.node).axis_values("fold") == [0, 1, 2]

@@ -222,6 +222,82 @@ def test_callbacks_of_phases_and_experiments_come_back(parts: Parts, tmp_path: P
     assert [bits(results) for results in again.run().flatten().values()] == expected
 
 
+class Running(Callback):
+    """Counts batches, and keeps the last outputs."""
+
+    def __init__(self) -> None:
+        super().__init__("running")
+        self.batches, self.last = 0, torch.zeros(0)
+
+    def on_batch_end(self, exec_ctx: Any) -> None:  # type: ignore[override]
+        self.batches += 1
+        self.last = torch.from_numpy(np.array(exec_ctx.outputs["MLP"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"batches": self.batches, "last": self.last}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.batches, self.last = state["batches"], state["last"]
+
+
+class Phases(ExperimentCallback):
+    """Counts phases."""
+
+    ended = 0
+
+    def on_phase_end(self) -> None:  # type: ignore[override]
+        self.ended += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"ended": self.ended}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.ended = state["ended"]
+
+
+def test_what_callbacks_keep_is_in_checkpoints_and_files(parts: Parts, tmp_path: Path) -> None:
+    running, phases = Running(), Phases()
+    experiment = planned(parts, callbacks=[running])
+    experiment.add_callback(phases)
+    experiment.set_checkpoint_dir(tmp_path)
+    experiment.run()
+    batches, ended, last = running.batches, phases.ended, running.last.clone()
+    assert batches > 0 < ended
+    state = experiment.get_state()
+    experiment.save_checkpoint("one")
+    path = experiment.save(tmp_path / "mine")
+    experiment.run()
+    assert (running.batches, phases.ended) == (2 * batches, 2 * ended)
+    experiment.preview_run()
+    assert (running.batches, phases.ended) == (2 * batches, 2 * ended)
+    experiment.restore_checkpoint("one")
+    assert (running.batches, phases.ended) == (batches, ended)
+    assert torch.equal(running.last, last)
+    experiment.run()
+    experiment.set_state(state)
+    assert (running.batches, phases.ended) == (batches, ended)
+    again = loaded(path)
+    found = again.execution_plan.get_group("inner").get_train_phase("train").callbacks[0]
+    assert isinstance(found, Running)
+    assert found.batches == batches
+    assert torch.equal(found.last, last)
+    (counts,) = again.exp_callbacks
+    assert isinstance(counts, Phases)
+    assert counts.ended == ended
+
+
+def test_a_prefix_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Experiment(prefix="me/project/soh", tags=["a"]).save(tmp_path / "mine")
+    again = Experiment.load(path)
+    assert (again.label, again.prefix, again.tags) == ("soh", "me/project/soh", {"a": None})
+
+
+def test_a_graph_is_built_when_it_is_loaded(parts: Parts, tmp_path: Path) -> None:
+    again = loaded(parts.experiment.save(tmp_path / "mine"))
+    assert repr(again.model_graph) == "ModelGraph(label='model-graph', nodes=['MLP'], built)"
+
+
 @pytest.mark.parametrize(
     "model",
     [

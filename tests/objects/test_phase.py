@@ -8,16 +8,20 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from specplan import (
+    AppliedLoss,
     EarlyStopping,
     EvalPhase,
+    Evaluation,
     Experiment,
     FeatureSet,
     FitPhase,
     InputBinding,
+    Loss,
     ModelGraph,
     ModelNode,
     Optimizer,
     ResultRecording,
+    RunError,
     SequentialMLP,
     SimpleSampler,
     SpecError,
@@ -184,6 +188,31 @@ def test_a_node_must_be_fitted_before_it_is_read() -> None:
         experiment.run_phase(phase)
 
 
+def test_the_outputs_of_all_nodes_are_recorded() -> None:
+    experiment = Experiment("exp")
+    data = sensor_data()
+    enc = ModelNode("Enc", SequentialMLP(output_shape=(2,)), data.reference("x", []))
+    dec = ModelNode("Dec", SequentialMLP(output_shape=(4,)), enc)
+    ModelGraph(nodes=[enc, dec], optimizer=Optimizer("adam", backend="torch")).build()
+    loss = AppliedLoss(Loss("mse", backend="torch"), dec, ["outputs", "Sensor.x"])
+    evaluation = Evaluation.from_split("val", "test", [loss])
+    sampler = SimpleSampler(15)
+    fit = TrainPhase.from_split("fit", "train", sampler, [loss], callbacks=[evaluation])
+    trained = experiment.run_phase(fit)
+    assert trained.tensors("Enc", "outputs")[0, 0].shape == (15, 2)
+    between = trained.callbacks(kind="evaluation").one()
+    assert between.tensors("Enc", "outputs").one().shape == (15, 2)
+    test = EvalPhase.from_split("all", "test", [loss])
+    assert experiment.run_phase(test).tensors("Enc", "outputs").one().shape == (15, 2)
+    judged = EvalPhase.from_split("judged", "test", [loss], record_nodes="judged")
+    with pytest.raises(RunError, match=r"`Enc.outputs` is not recorded in phase `judged`"):
+        experiment.run_phase(judged).tensors("Enc", "outputs")
+    experiment.execution_plan.add_phase(fit).add_phase(judged)
+    assert Experiment.from_spec(experiment.to_spec(), [data]).to_spec() == experiment.to_spec()
+    with pytest.raises(ValueError, match="^phase `a`: record_nodes is `judged`, `all`, not 'b'$"):
+        EvalPhase.from_split("a", "test", record_nodes="b")  # type: ignore[arg-type]
+
+
 def test_phases_show_themselves(parts: Parts, capsys: pytest.CaptureFixture[str]) -> None:
     train(parts, n_epochs=3).visualize()
     assert capsys.readouterr().out == (
@@ -193,8 +222,7 @@ def test_phases_show_themselves(parts: Parts, capsys: pytest.CaptureFixture[str]
         '        MLP["MLP"]\n'
         '        loss__mse{{"mse: mse"}}\n'
         "    end\n"
-        '    Sensor__train -- "SimpleSampler(batch_size=8, shuffle=False, drop_last=False, '
-        'seed=None, reshuffle=True)" --> MLP\n'
+        '    Sensor__train -- "SimpleSampler(batch_size=8)" --> MLP\n'
         '    MLP -- "outputs, targets" --> loss__mse\n'
     )
     FitPhase.from_split("fit", "train").visualize()

@@ -161,6 +161,8 @@ def test_a_node_is_computed_once_for_each_role() -> None:
         np.linalg.norm(outputs["anchor"] - outputs[role], axis=1)
         for role in ("positive", "negative")
     )
+    with pytest.raises(RunError, match="say which: role=`anchor`, `positive`, `negative`"):
+        run.tensors("Enc", "outputs")
     (first, *_) = [
         row["value"] for row in run.metrics().arrow.to_pylist() if row["name"] == "triplet_margin"
     ]

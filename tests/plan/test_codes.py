@@ -32,6 +32,7 @@ GOLDEN = ROOT / "tests/golden/codes"
 CODES = codes()
 WITHOUT_EXAMPLE = {
     "SP007": "a command asks for a file that is there before it reads it",
+    "SP668": "compiling asks for no device: tests/run/test_device.py",
     "SP725": "it needs code of one's own: tests/plan/test_feeds.py",
     "SP755": "only `mlx sweep` says it: tests/cli/test_sweep.py",
     "SP802": "it needs a full disk: tests/plan/test_cost.py",

@@ -208,7 +208,6 @@ def test_every_field_that_can_change_a_number_changes_the_id_and_is_told(name: s
     assert fixed == {
         "callbacks",
         "clips",
-        "device",
         "dtype",
         "feeds",
         "learning_rate",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,10 +13,19 @@ from click.testing import CliRunner
 from specplan.cli.main import group
 from specplan.errors import RunError
 from specplan.results.catalogue import find_runs
-from specplan.results.comparison import compare, groups, half_width, metrics_of, paired
+from specplan.results.comparison import (
+    Group,
+    compare,
+    folds,
+    groups,
+    half_width,
+    metrics_of,
+    paired,
+)
 from specplan.results.query import query
 from specplan.results.settings import leaves
 from specplan.track.run import TrackedRun
+from tests.cli.conftest import SPEC, run_mlx, write_project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +89,24 @@ def test_runs_are_taken_together_over_seeds(root: Path) -> None:
     assert math.isnan(half_width([1.0]))
 
 
+def test_the_interval_is_that_of_scipy() -> None:
+    from scipy import stats  # type: ignore[import-untyped]
+
+    values = {"1": 0.3, "2": 0.9, "3": 0.4, "4": 0.55}
+    others = {"2": 0.7, "1": 0.35, "4": 0.1, "5": 9.0}
+    numbers = [*values.values()]
+    interval = stats.ttest_1samp(numbers, 0).confidence_interval(0.95)
+    assert half_width(numbers) == pytest.approx((interval.high - interval.low) / 2)
+    first = Group({}, 4, 0.0, 0.0, values)
+    found = paired(first, Group({}, 4, 0.0, 0.0, others))
+    assert found is not None
+    interval = stats.ttest_rel([0.35, 0.7, 0.1], [0.3, 0.9, 0.55]).confidence_interval(0.95)
+    assert found[0] - found[1] == pytest.approx(interval.low)
+    assert found[0] + found[1] == pytest.approx(interval.high)
+    assert found[2] == 3
+    assert math.isnan(half_width([1.0, math.nan]))
+
+
 def test_settings_are_leaves_by_name() -> None:
     spec = {"plan": [{"label": "train", "epochs": 3}, {"phase": "eval"}], "sizes": [1, 2], "x": {}}
     assert leaves(spec) == {
@@ -125,6 +153,15 @@ def test_the_commands(root: Path) -> None:
     assert header == ["rate", "runs", "mean", "±95%", "vs", "first", "±95%", "pairs"]
     assert first == ["0.1", "3", "1.2", "0.248414"]
     assert (second[:4], second[-1]) == (["0.2", "3", "2.2", "0.248414"], "3")
+    every = mlx("compare", "alice/study", "--over", "seed", "--csv", *place)
+    assert every.splitlines()[1:] == [",".join(first + [""] * 3), ",".join(second)]
+    several = mlx("compare", "alice/study", "--value", "last", "--value", "min", "--csv", *place)
+    assert [line.split(",")[:2] for line in several.splitlines()[-2:]] == [
+        ["loss (last)", "1.1"],
+        ["loss (min)", "0.5"],
+    ]
+    unknown = CliRunner().invoke(group, ["compare", "alice/study", "--over", "sed", *place])
+    assert (unknown.exit_code, "no run has a setting `sed`" in unknown.output) == (2, True)
     compared = json.loads(mlx("compare", "alice/study", "--format", "json", *place))
     assert compared["settings"]["seed"] == [1, 2, 3, 1, 2, 3]
     assert compared["metrics"]["loss"][0] == 1.1
@@ -139,3 +176,39 @@ def test_the_commands(root: Path) -> None:
     assert answer == {"n": 18}
     wrong = CliRunner().invoke(group, ["best", "accuracy", *place])
     assert (wrong.exit_code, "no run has a value of `accuracy`" in wrong.output) == (2, True)
+
+
+def test_runs_are_compared_fold_by_fold(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    group_of_folds = {
+        "group": "cv",
+        "for_each": {"use": "folds", "n": 3, "seed": 1},
+        "do": [
+            {**SPEC["plan"][0], "epochs": 1},
+            {"phase": "eval", "label": "val", "split": "val", "losses": ["mse"]},
+        ],
+    }
+    (tmp_path / "cv.json").write_text(json.dumps({**SPEC, "plan": [group_of_folds]}))
+    for rate in ("0.05", "0.01"):
+        change = f"graph.optimizer.lr={rate}"
+        done = run_mlx("run", "cv.json", "--quiet", "-c", change, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+    first, second = find_runs(["line"], tmp_path / "runs")
+    found = folds([first, second], "val/mse")
+    assert [each.count for each in found] == [3, 3]
+    assert [each.settings["graph.optimizer.lr"] for each in found] == [0.05, 0.01]
+    values = [
+        [run.metrics("mse", f"cv.fold_{at}.val") for at in range(3)] for run in (first, second)
+    ]
+    before, after = ([table.arrow["value"][-1].as_py() for table in each] for each in values)
+    difference = paired(*found)
+    assert difference is not None
+    assert difference[0] == pytest.approx(statistics.fmean(after) - statistics.fmean(before))
+    assert difference[2] == 3
+    lines = run_mlx(
+        "compare", "line", "--over", "fold", "--csv", folder=tmp_path
+    ).stdout.splitlines()
+    assert lines[0] == "metric,run,graph.optimizer.lr,runs,mean,±95%,vs first,±95%,pairs"
+    assert [line.split(",")[0] for line in lines[1::2]] == [
+        *("cv.train/train_loss", "cv.train/mse", "cv.val/mse", "cv.val/eval_loss")
+    ]

@@ -85,6 +85,7 @@ def test_the_defaults_are_those_of_the_document() -> None:
         "paper": "",
         "add_timestamp": False,
         "dirty_git": "warn",
+        "grid_search": None,
     }
     assert base.dirty_git is DirtyGitAction.WARN
 

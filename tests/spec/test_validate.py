@@ -96,7 +96,7 @@ def test_faults_of_a_mapping_say_the_path() -> None:
         validate(from_mapping(value))
     assert str(caught.value) == (
         "plan[0].epocs: error[SP201]: unknown key `epocs`; known: accumulate, active, batch_schedule, callbacks, epochs, inputs, "
-        "label, losses, phase, record, sampler, split, when\n"
+        "label, losses, phase, record, record_nodes, sampler, split, when\n"
         "hint: did you mean `epochs`, which is there already?"
     )
 

@@ -33,7 +33,7 @@ from specplan.spec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-Kind = Literal["fs", "mg", "exp", "ckpt"]
+Kind = Literal["fs", "mg", "exp", "ckpt", "run"]
 Value = TypeVar("Value")
 
 VERSION = 1
@@ -45,6 +45,7 @@ _SAID: Mapping[str, str] = {
     "mg": "a ModelGraph",
     "exp": "an Experiment",
     "ckpt": "a checkpoint",
+    "run": "a run",
 }
 _BLOCK = 1 << 20
 

@@ -40,6 +40,19 @@ class ExistingFile(click.ParamType[Path]):
         return self.fail(f"no file `{path}`{hint}", param, ctx)
 
 
+def complete_runs(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Names of experiments and runs for a shell; of runs once a part of their name is there."""
+    from specplan.results.walk import walk
+    from specplan.store.root import runs_root
+
+    experiments: dict[str, None] = {}
+    runs = []
+    for found in walk(runs_root(context.params.get("root"))):
+        experiments[found.experiment] = None
+        runs += [found.key, found.name] if incomplete else []
+    return [name for name in (*experiments, *runs) if name.startswith(incomplete)]
+
+
 def spec_argument(function: F) -> F:
     """SPEC, a file that exists."""
     return click.argument("spec", type=ExistingFile(), metavar="SPEC")(function)

@@ -9,47 +9,44 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specplan.cli.arguments import root_option
-from specplan.cli.tables import write_json, write_section, write_table
+from specplan.cli.arguments import complete_runs, root_option
+from specplan.cli.tables import format_option, write_json, write_section, write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from specplan.results.comparison import Comparison, Group, Value
+    from specplan.results.open import Run
 
-FORMATS = ("table", "json", "csv", "latex", "html")
 VALUES = ("last", "min", "max", "mean")
+GROUP_COLUMNS = ("runs", "mean", "±95%", "vs first", "±95%", "pairs")
+GROUP_KEYS = ("runs", "mean", "half_width", "difference", "difference_half_width", "pairs")
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete_runs)
 @root_option
 @click.option(
     "--value",
+    "values",
     type=click.Choice(VALUES),
-    default="last",
-    show_default=True,
-    help="What stands for the values of a metric.",
+    multiple=True,
+    default=("last",),
+    show_default="last",
+    help="What stands for the values of a metric. May be repeated: a line for each.",
 )
 @click.option(
     "--over",
     metavar="SETTING",
-    help="Take runs together that differ only in it, such as run.seed; needs --metric.",
+    help="Take runs together that differ only in it, such as run.seed; or `fold`: the folds, or seeds, inside each run.",
 )
 @click.option("--metric", metavar="NAME", help="Only this metric, or those whose names end so.")
-@click.option(
-    "--format",
-    "table_format",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="A table for people, JSON, or a table for a program, a paper or a page.",
-)
+@format_option("json", "csv", "latex", "html")
 def command(
     runs: tuple[str, ...],
     root: Path | None,
-    value: Value,
+    values: tuple[Value, ...],
     over: str | None,
     metric: str | None,
     table_format: str,
@@ -57,30 +54,71 @@ def command(
     """Show what was set otherwise in RUNS, and what each of them measured.
 
     RUNS are run folders, EXPERIMENT/RUN, run ids, experiments (all of their runs) or patterns with `*`. With
-    --over there is one line for each group of runs that differ only in that setting: the mean of the metric, and
+    --over there is one line for each metric and group of runs that differ only in that setting: the mean, and
     how near it is with a confidence of 95 %. The groups are compared with the first in pairs of equal
-    settings.
+    seeds, folds or settings.
 
     \b
     Example:
       mlx compare digits
       mlx compare "digits/*" --over run.seed --metric accuracy
-      mlx compare digits/20260101-120000 digits/20260102-120000 --format latex
+      mlx compare digits/20260101-120000 digits/20260102-120000 --over fold --csv
     """
     from specplan.results.catalogue import find_runs
-    from specplan.results.comparison import compare, groups
     from specplan.store.root import runs_root
 
     found = find_runs(runs, runs_root(root))
     if over is None:
-        _write_comparison(_chosen(compare(found, value), metric), table_format)
-        return
-    if metric is None:
-        raise click.UsageError("--over needs --metric: the mean of which metric?")
-    gathered = groups(found, over, metric, value)
-    if not gathered:
-        raise click.UsageError(f"no run has a metric `{metric}`")
-    _write_groups(gathered, table_format)
+        _write_comparison(_comparison(found, values, metric), table_format)
+    elif len(values) > 1:
+        raise click.UsageError("--over takes one --value")
+    else:
+        _write_groups(_gathered(found, over, metric, values[0]), table_format)
+
+
+def _comparison(found: Sequence[Run], values: Sequence[Value], metric: str | None) -> Comparison:
+    import msgspec
+
+    from specplan.results.comparison import Row, compare
+
+    compared = {value: _chosen(compare(found, value), metric) for value in values}
+    first = compared[values[0]]
+    if len(compared) == 1:
+        return first
+    rows = [
+        Row(f"{row.name} ({value})", row.values)
+        for rows in zip(*(each.metrics for each in compared.values()), strict=True)
+        for value, row in zip(compared, rows, strict=True)
+    ]
+    return msgspec.structs.replace(first, metrics=tuple(rows))
+
+
+def _gathered(
+    found: Sequence[Run], over: str, metric: str | None, value: Value
+) -> dict[str, list[Group]]:
+    """The groups of each metric."""
+    from specplan.results.comparison import folds, groups, is_setting, metrics_of
+
+    of_setting = is_setting(found, over)
+    if not of_setting and over != "fold":
+        raise click.UsageError(f"no run has a setting `{over}`")
+    if not of_setting and value != "last":
+        raise click.UsageError("--over fold takes last values")
+    if metric is not None:
+        names = [metric]
+    elif of_setting:
+        names = list(dict.fromkeys(name for run in found for name in metrics_of(run, value)))
+    else:
+        spreads = (spread for run in found for spread in run.spreads())
+        names = list(dict.fromkeys(f"{spread.phase}/{spread.name}" for spread in spreads))
+    gathered = {
+        name: groups(found, over, name, value) if of_setting else folds(found, name)
+        for name in names
+    }
+    if not any(gathered.values()):
+        what = f"no run has a metric `{metric}`" if metric else "no run has a metric"
+        raise click.UsageError(what if of_setting else f"{what} in folds")
+    return gathered
 
 
 def _chosen(comparison: Comparison, metric: str | None) -> Comparison:
@@ -118,31 +156,33 @@ def _write_comparison(comparison: Comparison, table_format: str) -> None:
         write_section("metrics", header, metrics)
 
 
-def _write_groups(gathered: Sequence[Group], table_format: str) -> None:
-    from specplan.results.comparison import paired
-
-    names = list(dict.fromkeys(name for group in gathered for name in group.settings))
-    header = (*names, "runs", "mean", "±95%", "vs first", "±95%", "pairs")
-    rows: list[list[Any]] = []
-    for group in gathered:
-        pairs = None if group is gathered[0] else paired(gathered[0], group)
-        difference = ("", "", "") if pairs is None else pairs
-        own = [group.settings.get(name, "") for name in names]
-        rows.append([*own, group.count, group.mean, group.half_width, *difference])
+def _write_groups(gathered: Mapping[str, Sequence[Group]], table_format: str) -> None:
+    every = [group for groups in gathered.values() for group in groups]
+    names = list(dict.fromkeys(name for group in every for name in group.settings))
+    rows = [
+        row for metric, groups in gathered.items() for row in _group_rows(metric, groups, names)
+    ]
     if table_format == "json":
-        keys = [
-            *names,
-            "runs",
-            "mean",
-            "half_width",
-            "difference",
-            "difference_half_width",
-            "pairs",
-        ]
+        keys = ("metric", *names, *GROUP_KEYS)
         write_json([dict(zip(keys, _plain(row), strict=True)) for row in rows])
         return
+    header: tuple[str, ...] = ("metric", *names, *GROUP_COLUMNS)
     cells = [[_cell(value) for value in row] for row in rows]
+    if len(gathered) == 1:  # somebody asked for it by name
+        header, cells = header[1:], [row[1:] for row in cells]
     (_WRITERS[table_format] if table_format != "table" else write_table)(header, cells)
+
+
+def _group_rows(metric: str, groups: Sequence[Group], names: Sequence[str]) -> list[list[Any]]:
+    from specplan.results.comparison import paired
+
+    rows: list[list[Any]] = []
+    for group in groups:
+        pairs = None if group is groups[0] else paired(groups[0], group)
+        difference = ("", "", "") if pairs is None else pairs
+        own = [group.settings.get(name, "") for name in names]
+        rows.append([metric, *own, group.count, group.mean, group.half_width, *difference])
+    return rows
 
 
 def _plain(values: Sequence[Any]) -> list[Any]:

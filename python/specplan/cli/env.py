@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.tables import write_fields, write_json
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @root_option
 @click.option("--verify", is_flag=True, help="Compare it with what there is now.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 from specplan.errors import RunError
 from specplan.store.run_file import Status
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @root_option
 @click.option(
     "--force", is_flag=True, help="Also where there are tables, or the run still goes on."

@@ -86,6 +86,11 @@ class Filter(msgspec.Struct, frozen=True):
     until: str | None
     where: Condition | None
 
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for anything."""
+        return any((self.statuses, self.tags, self.since, self.until, self.where))
+
     def admits(self, run: Listed) -> bool:
         """Whether a run is meant. The cheap questions come first: metrics are asked only of what is left."""
         started = run.entry.created_at
@@ -117,7 +122,12 @@ def filter_options(function: F) -> F:
     )
     @click.option("--since", type=Moment(), metavar="TIME", help="Begun then or later.")
     @click.option(
-        "--until", type=Moment(), metavar="TIME", help="Begun before: a day, a time, or `30d` ago."
+        "--until",
+        "--older-than",
+        "until",
+        type=Moment(),
+        metavar="TIME",
+        help="Begun before: a day, a time, or `30d` ago.",
     )
     @click.option(
         "--where",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.filters import filter_options, named
 from specplan.cli.tables import write_json, write_table
 
@@ -43,7 +43,7 @@ class Columns(click.ParamType["tuple[str, ...]"]):
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_runs)
 @root_option
 @filter_options
 @click.option(
@@ -146,7 +146,7 @@ def _why(known: Sequence[Listed], chosen: Filter) -> str:
     """What is said of a filter that nothing passes: perhaps a name in it is wrong."""
     from specplan.results.conditions import ABSENT
 
-    if not known:
+    if not known or not chosen.asks:
         return ""
     asked = () if chosen.where is None else chosen.where.names
     nowhere = [name for name in asked if all(run.value(name) is ABSENT for run in known)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -17,6 +18,8 @@ from specplan.errors import DataError, RunStopped, SpecplanError
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
+
+    from click.shell_completion import CompletionItem
 
 VERBS = {
     "init": "Write a first spec, with the schema for editors.",
@@ -33,6 +36,7 @@ VERBS = {
     "run-experiment": "Run a function of your own with a YAML file.",
     "experiments": "List experiments, or watch them.",
     "list": "List the runs below a root.",
+    "tag": "Tag runs, to find them by.",
     "show": "Show how a run stands and what it recorded.",
     "env": "Show what a run ran with, or compare it with now.",
     "metrics": "Print the metrics of a run.",
@@ -45,11 +49,21 @@ VERBS = {
     "sync": "Send runs to MLflow or TensorBoard.",
     "serve": "Take the runs of programs over the network.",
     "verify": "Compare every file of a run with its digests.",
+    "rm": "Remove runs.",
+    "gc": "Remove what nobody needs.",
+    "archive": "Write a run as one file, or put it back.",
     "repair": "Save what is whole of a damaged run into a copy.",
+    "completion": "Print the script by which a shell completes.",
 }
 """Each verb is the `command` of the module with its name, imported when it is called."""
 MODULES = {"import": "import_runs"}
 """The modules of verbs whose names no module can have."""
+
+_READING = ("compile", "diff", "explain", "plan", "schema", "validate")
+"""Verbs that read and write texts: nothing that they make is large, and little of it is garbage."""
+
+COMPLETE = "_MLX_COMPLETE"
+"""The variable by which the script of a shell asks for words."""
 
 CAN_BE_RESUMED = 75
 BROKEN_PIPE = 128 + 13
@@ -64,6 +78,9 @@ class Verbs(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
+        gc.enable()
+        if cmd_name in _READING:
+            gc.set_threshold(10_000, 50, 50)
         command: click.Command = importlib.import_module(
             f"specplan.cli.{module_of(cmd_name)}"
         ).command
@@ -82,6 +99,14 @@ class Verbs(click.Group):
             hint = f"\nhint: did you mean `{near}`?" if near else ""
             ctx.fail(f"unknown command `{name}`; known: {', '.join(VERBS)}{hint}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs, without importing them, or the options."""
+        from click.shell_completion import CompletionItem
+
+        verbs = [CompletionItem(name, help=VERBS[name]) for name in VERBS]
+        found = [item for item in verbs if item.value.startswith(incomplete)]
+        return found or click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -148,6 +173,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if sys.stdout is None:  # closed by the shell, as in `mlx list >&-`
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 -- lives as long as we
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if COMPLETE in os.environ:
+        from click.shell_completion import shell_complete
+
+        sys.exit(shell_complete(group, {}, "mlx", COMPLETE, os.environ[COMPLETE]))
     try:
         code = _invoke(arguments)
         sys.stdout.flush()
@@ -165,7 +194,9 @@ def _terminate(signum: int, _frame: FrameType | None) -> NoReturn:
 def _invoke(arguments: list[str]) -> int:
     meta: dict[str, object] = {}
     try:
-        with group.make_context("mlx", arguments) as context:
+        # None lets click look whether somebody reads it on a terminal.
+        colour = False if os.environ.get("NO_COLOR") else None
+        with group.make_context("mlx", arguments, color=colour) as context:
             meta = context.meta
             group.invoke(context)
             return 0

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.show import write_spreads
-from specplan.cli.tables import write_json, write_table
+from specplan.cli.tables import format_option, write_json, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,20 +20,13 @@ SHOWN = ("phase", "node", "split", "name", "epoch", "batch", "step", "value")
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @root_option
 @click.option("--name", metavar="NAME", help="Only this metric.")
 @click.option("--phase", metavar="PATH", help="Only this phase.")
 @click.option("--split", metavar="SPLIT", help="Only values of this split.")
 @click.option("--all", "everything", is_flag=True, help="Every value, not only the last ones.")
-@click.option(
-    "--format",
-    "table_format",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="A table for people, a JSON array of objects, or CSV; the last two have every column.",
-)
+@format_option("json", "csv")
 def command(
     run: str,
     root: Path | None,

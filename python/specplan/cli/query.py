@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.metrics import WRITERS
-from specplan.cli.tables import write_table
+from specplan.cli.tables import format_option, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,17 +17,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("runs", nargs=-1)
+@click.argument("runs", nargs=-1, shell_complete=complete_runs)
 @click.argument("sql")
 @root_option
-@click.option(
-    "--format",
-    "table_format",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="A table for people, a JSON array of objects, or CSV.",
-)
+@format_option("json", "csv")
 def command(runs: tuple[str, ...], sql: str, root: Path | None, table_format: str) -> None:
     """Ask a question in SQL about RUNS, which may still be going.
 

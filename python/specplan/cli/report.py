@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @root_option
 @click.option(
     "--to",

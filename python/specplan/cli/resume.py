@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import root_option, trust_option
+from specplan.cli.arguments import complete_runs, root_option, trust_option
 from specplan.cli.display import choose_display
 from specplan.cli.run import write_outcome
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @root_option
 @trust_option
 @click.option(

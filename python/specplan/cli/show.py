@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from specplan.cli.arguments import root_option
-from specplan.cli.tables import write_fields, write_json, write_section
+from specplan.cli.arguments import complete_runs, root_option
+from specplan.cli.tables import tags_text, write_fields, write_json, write_section
 from specplan.plan.model import Call, Train
 
 if TYPE_CHECKING:
@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 RECORD_COLUMNS = ("phase", "node", "role", "field", "dtype", "shape", "batches", "rows")
 PHASE_COLUMNS = ("phase", "kind", "split", "rows", "steps", "epoch", "kept", "status")
 ARTIFACT_COLUMNS = ("artifact", "kind", "epoch", "versions", "bytes", "file")
+ENVIRONMENT_SECTIONS = ("versions", "host", "git")
+"""The rest is for `mlx env`."""
+SHOWN_VERSIONS = ("python", "specplan", "torch")
 METRIC_COLUMNS = ("phase", "split", "node", "name", "epoch", "value")
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @root_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(run: str, root: Path | None, as_json: bool) -> None:
-    """Show the status of RUN, its plan, its last metrics, what it recorded and where the files are.
+    """Show the status of RUN, its params and plan, its last metrics, what it recorded and where the files are.
 
     RUN is a run folder, EXPERIMENT/RUN, a run id, or an experiment (its newest run).
 
@@ -46,6 +49,7 @@ def command(run: str, root: Path | None, as_json: bool) -> None:
         write_json(summary(opened))
     else:
         _write_head(opened)
+        _write_params(opened)
         _write_plan(opened)
         _write_records(opened)
         write_last_metrics(opened)
@@ -56,10 +60,12 @@ def command(run: str, root: Path | None, as_json: bool) -> None:
 
 def summary(run: Run) -> dict[str, Any]:
     """What is known of a run, as plain values. NaN and infinity become null in JSON."""
+    from specplan.results.compare import environment_of
     from specplan.results.metrics import last_values
     from specplan.results.table import plain_rows
 
     run_file = run.run_file
+    environment = environment_of(run)
     return {
         "run": run.id,
         "experiment": run.experiment,
@@ -67,6 +73,10 @@ def summary(run: Run) -> dict[str, Any]:
         "status": run.status.value,
         "error": msgspec.to_builtins(run_file.error),
         "plan": run_file.plan_id,
+        "description": run.plan.experiment.description,
+        "tags": run.tags,
+        "params": run.params,
+        "environment": {name: environment.get(name) for name in ENVIRONMENT_SECTIONS},
         "created_at": run_file.created_at,
         "ended_at": run_file.sessions[-1].ended_at,
         "folder": str(run.folder.path),
@@ -142,7 +152,36 @@ def _write_head(run: Run) -> None:
             ("stalled", f"{times}, {seconds:.3f} s in all: the disk was slower than the run")
         )
     fields.append(("plan", run_file.plan_id))
+    if description := run.plan.experiment.description:
+        fields.append(("about", description))
+    if tags := run.tags:
+        fields.append(("tags", tags_text(tags)))
+    if environment := _environment(run):
+        fields.append(("with", environment))
     write_fields(fields)
+
+
+def _environment(run: Run) -> str:
+    """What it ran with, in short."""
+    from specplan.results.compare import environment_of
+
+    found = environment_of(run)
+    versions, host, git = (found.get(name) or {} for name in ENVIRONMENT_SECTIONS)
+    parts = [f"{name} {versions[name]}" for name in SHOWN_VERSIONS if name in versions]
+    if host.get("system"):
+        parts.append(f"{host['system']} {host.get('machine', '')}".rstrip())
+    if commit := git.get("commit"):
+        changed = any(git.get(name) for name in ("modified", "staged"))
+        parts.append(f"commit {commit[:12]}{' with changes' if changed else ''}")
+    return ", ".join(parts)
+
+
+def _write_params(run: Run) -> None:
+    from specplan.results.settings import leaves
+    from specplan.results.table import cell_text
+
+    rows = [[name, cell_text(value)] for name, value in leaves(run.params).items()]
+    write_section("params", ("param", "value"), rows)
 
 
 def losses(statistics: Mapping[str, int]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from typing import TYPE_CHECKING, NoReturn
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Import the command and run it. Ctrl-C while it is imported ends the process without a traceback."""
+    # What is imported stays. To look through it for garbage, again and again, takes an eighth of a short command.
+    gc.disable()
     as_usual = signal.signal(signal.SIGINT, _leave)
     from specplan.cli import main as command
 

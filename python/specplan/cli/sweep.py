@@ -137,9 +137,13 @@ def _run(sweep: Sweep, root: Path, jobs: int, *, retry: bool, quiet: bool, as_js
     from specplan.sweep.engine import run_sweep
 
     _warn_of_threads(sweep, jobs)
-    folder = run_sweep(sweep, root, jobs=jobs, view=choose_view(quiet=quiet), retry=retry)
-    states = _write_status(folder, as_json=as_json)
+    swept = run_sweep(sweep, root, jobs=jobs, view=choose_view(quiet=quiet), retry=retry)
+    states = _write_status(swept.folder, as_json=as_json)
+    for run, message in swept.refused.items():
+        click.echo(f"{run}: did not begin: {message}", err=True)
     if Status.FAILED in states:
+        click.echo("hint: `--retry-failed` tries it again", err=True)
+    if swept.refused or Status.FAILED in states:
         raise click.exceptions.Exit(1)
     if set(states) - set(OVER):
         click.echo("the same command goes on with it", err=True)

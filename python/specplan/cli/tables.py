@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -10,7 +10,32 @@ import msgspec
 from specplan.results.aligned import aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+SAID = {"json": "JSON", "csv": "CSV", "latex": "a table of LaTeX", "html": "a table of HTML"}
+
+
+def format_option(*formats: str) -> Callable[[F], F]:
+    """--format, and for each of its values an option of that name, as the argument `table_format`."""
+
+    def add(function: F) -> F:
+        for name in reversed(formats):
+            flag = click.option(
+                f"--{name}", "table_format", flag_value=name, help=f"Print {SAID[name]}."
+            )
+            function = flag(function)
+        return click.option(
+            "--format",
+            "table_format",
+            type=click.Choice(["table", *formats]),
+            default="table",
+            show_default=True,
+            help="A table for people, or what a program, a paper or a page takes, with every column.",
+        )(function)
+
+    return add
 
 
 def write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -40,6 +65,11 @@ def write_fields(fields: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         click.echo(f"{click.style(name.ljust(width), dim=True)}  {value}")
+
+
+def tags_text(tags: Mapping[str, str | None]) -> str:
+    """Tags on one line."""
+    return " ".join(name if value is None else f"{name}={value}" for name, value in tags.items())
 
 
 def _printable(cell: str) -> str:

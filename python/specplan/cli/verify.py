@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @root_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_context

@@ -58,7 +58,7 @@ class Edge(msgspec.Struct, frozen=True):
 class Drawing:
     """Boxes and arrows from left to right.
 
-    `print` shows Mermaid text, a notebook the picture.
+    A notebook shows the picture, a terminal a few lines, `print` and what is not a terminal Mermaid text.
     """
 
     def __init__(self, boxes: list[Box], edges: list[Edge]) -> None:
@@ -85,6 +85,10 @@ class Drawing:
         lines += [f"    style {box.name} stroke-dasharray: 4" for box in self.boxes if box.faded]
         return "\n".join(lines)
 
+    def to_text(self) -> str:
+        """The drawing as lines for a person to read, each a path along the arrows."""
+        return "\n".join(_lines(self))
+
     def to_svg(self) -> str:
         """The drawing as one SVG element, without scripts, fonts or anything else from outside."""
         return _svg(self)
@@ -99,7 +103,9 @@ class Drawing:
             _ipython().display(self)
             self._was_shown = True
         else:
-            print(self.to_mermaid())  # noqa: T201 -- to show it is what the caller asks for
+            # A program that reads the text wants to hand it on; a person wants to see it.
+            text = self.to_text() if sys.stdout.isatty() else self.to_mermaid()
+            print(text)  # noqa: T201 -- to show it is what the caller asks for
         return self
 
     def __str__(self) -> str:
@@ -132,6 +138,32 @@ def _quoted(text: str) -> str:
 
 def _word(text: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in text)
+
+
+def _lines(drawing: Drawing) -> list[str]:
+    """Paths that together have every arrow once; a box where arrows part or meet is in several of them."""
+    texts = {box.name: box.text.replace("\n", " ") for box in drawing.boxes}
+    leaving: dict[str, list[Edge]] = {box.name: [] for box in drawing.boxes}
+    for edge in drawing.edges:
+        leaving[edge.source].append(edge)
+    drawn = set[str]()
+    lines: list[str] = []
+    frame: str | None = None
+    for box in drawing.boxes:
+        indent = "" if box.within is None else "  "
+        while leaving[box.name] or box.name not in drawn:
+            name, line = box.name, texts[box.name]
+            drawn.add(name)
+            while leaving[name]:
+                edge = leaving[name].pop(0)
+                name = edge.target
+                line += (f" --{edge.text}--> " if edge.text else " --> ") + texts[name]
+                drawn.add(name)
+            if box.within not in (None, frame):
+                lines.append(f"{box.within}:")
+            frame = box.within
+            lines.append(indent + line)
+    return lines
 
 
 class _Place(msgspec.Struct, frozen=True):

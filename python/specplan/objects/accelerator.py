@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from specplan.spec.wording import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _DEVICE = re.compile(r"cpu|mps|(?:cuda|gpu)(?::[0-9]+)?")
 
@@ -104,9 +109,18 @@ def accelerator_of(value: Accelerator | str | None) -> Accelerator | None:
         raise ValueError(
             f"this machine has no device `{value.device}`; Accelerator.is_available() tells"
         )
-    if value.device != "cpu":
-        raise ValueError(
-            f"nodes compute on the processor in this version, not on `{value.device}`; "
-            'use accelerator="cpu", or none'
-        )
     return value
+
+
+def one_device(accelerators: Iterable[Accelerator | None]) -> str | None:
+    """The device that some accelerators name, in the words of torch; None where none is named.
+
+    Raises:
+        ValueError: they name several. A run computes on one.
+    """
+    named = dict.fromkeys(each.torch_device_str() for each in accelerators if each is not None)
+    if len(named) > 1:
+        raise ValueError(
+            f"a run computes on one device, and its phases and nodes name {quoted(named)}"
+        )
+    return next(iter(named), None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.archive.archive import Archive, writing
+from specplan.objects.callback_states import States, add_states, read_states
 from specplan.objects.state_entries import add_snapshot, read_snapshot
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     meta: dict[str, Any] = {}
 
 
-def write_checkpoint(path: Path, about: About, snapshot: Snapshot, *, overwrite: bool) -> None:
+def write_checkpoint(
+    path: Path, about: About, snapshot: Snapshot, callbacks: States, *, overwrite: bool
+) -> None:
     """Write a checkpoint aside, and rename it when it is on disk.
 
     Raises:
@@ -47,10 +50,11 @@ def write_checkpoint(path: Path, about: About, snapshot: Snapshot, *, overwrite:
     with writing(path, "ckpt", overwrite=overwrite) as archive:
         archive.add_json(ABOUT, about)
         add_snapshot(archive, snapshot)
+        add_states(archive, callbacks)
 
 
-def read_checkpoint(path: Path, state: State) -> tuple[About, Snapshot]:
-    """What a checkpoint says of itself, and its snapshot for a state whose nodes are built.
+def read_checkpoint(path: Path, state: State) -> tuple[About, Snapshot, States]:
+    """What a checkpoint says of itself, its snapshot for a state whose nodes are built, and its callbacks.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -58,4 +62,5 @@ def read_checkpoint(path: Path, state: State) -> tuple[About, Snapshot]:
         RunError: a node is missing in the state, or has other parameters.
     """
     with Archive(path, "ckpt") as archive:
-        return archive.read_json(ABOUT, About), read_snapshot(archive, state)
+        about = archive.read_json(ABOUT, About)
+        return about, read_snapshot(archive, state), read_states(archive)

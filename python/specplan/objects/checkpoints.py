@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping, Sized
 
+    from specplan.objects.callback_states import States
     from specplan.objects.phase import Phase
     from specplan.objects.phase_group import PhaseGroup
     from specplan.plan import model
@@ -34,12 +35,13 @@ class Checkpoints:
         registry: the file of each name, in the order in which they were saved.
     """
 
-    def __init__(self, experiment: str, history: Sized) -> None:
+    def __init__(self, experiment: str, history: Sized, callbacks: Callable[[], States]) -> None:
         self.automatic: Checkpointing | None = None
         self.directory: Path | None = None
         self.registry: dict[str, Path] = {}
         self._experiment = experiment
         self._history = history
+        self._callbacks = callbacks
         self._disabled = 0
 
     def attach(self, checkpointing: Checkpointing | None) -> None:
@@ -98,8 +100,8 @@ class Checkpoints:
         self._write(path, about, state.capture(), overwrite=overwrite)
         return path
 
-    def read(self, name: str | os.PathLike[str], state: State) -> tuple[About, Snapshot]:
-        """What a checkpoint says of itself, and its snapshot for a state whose nodes are built."""
+    def read(self, name: str | os.PathLike[str], state: State) -> tuple[About, Snapshot, States]:
+        """What a checkpoint says of itself, its snapshot for a state whose nodes are built, and its callbacks."""
         return read_checkpoint(self.path_of(name), state)
 
     @contextmanager
@@ -233,7 +235,7 @@ class Checkpoints:
         self.registry = {each: kept for each, kept in self.registry.items() if kept not in deleted}
 
     def _write(self, path: Path, about: About, snapshot: Snapshot, *, overwrite: bool) -> None:
-        write_checkpoint(path, about, snapshot, overwrite=overwrite)
+        write_checkpoint(path, about, snapshot, self._callbacks(), overwrite=overwrite)
         self.registry.pop(about.name, None)
         self.registry[about.name] = path
 

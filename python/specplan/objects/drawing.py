@@ -54,7 +54,7 @@ def draw_phase(phase: Phase) -> Drawing:
         boxes[source] = Box(source, f"{binding.feature_set.label}: {split}", "data", frame)
         node = _name(binding.node.label)
         boxes.setdefault(node, Box(node, binding.node.label, "node", frame))
-        sampled = "" if binding.sampler is None else repr(binding.sampler)
+        sampled = "" if binding.sampler is None else binding.sampler.describe()
         edges.append(Edge(source, node, sampled))
     for loss in phase.losses:
         name, node = f"loss__{_name(loss.label)}", _name(loss.node.label)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from specplan.objects.accelerator import Accelerator, accelerator_of
-from specplan.objects.phase import Phase, evaluated_split
+from specplan.objects.phase import Phase, checked_record_nodes, evaluated_split
 from specplan.spec.arguments import checked_int
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from specplan.objects.loss import AppliedLoss
     from specplan.objects.node import GraphNode
     from specplan.objects.phase_callback import PhaseCallback
+    from specplan.spec.model import RecordNodes
 
 
 class EvalPhase(Phase):
@@ -26,6 +27,8 @@ class EvalPhase(Phase):
         losses: losses to compute.
         active_nodes: nodes that compute; by default all of them.
         batch_size: rows at a time; by default the whole split.
+        record_nodes: whether the outputs of "all" nodes are recorded, or only of those that are "judged" by
+            losses or that no node reads.
         callbacks: what is called inside the phase.
         accelerator: where the nodes compute, or the name of a device, but for nodes that say it themselves; by
             default on the processor.
@@ -45,11 +48,13 @@ class EvalPhase(Phase):
         *,
         active_nodes: Sequence[str | GraphNode] | None = None,
         batch_size: int | None = None,
+        record_nodes: RecordNodes = "all",
         callbacks: Sequence[PhaseCallback] | None = None,
         accelerator: Accelerator | str | None = None,
     ) -> None:
         self.accelerator = accelerator_of(accelerator)
         super().__init__(label, input_sources, losses or (), active_nodes, callbacks)
+        self.record_nodes = checked_record_nodes(label, record_nodes)
         self.batch_size = (
             None
             if batch_size is None
@@ -65,6 +70,7 @@ class EvalPhase(Phase):
         *,
         active_nodes: Sequence[str | GraphNode] | None = None,
         batch_size: int | None = None,
+        record_nodes: RecordNodes = "all",
         callbacks: Sequence[PhaseCallback] | None = None,
         accelerator: Accelerator | str | None = None,
     ) -> EvalPhase:
@@ -79,6 +85,7 @@ class EvalPhase(Phase):
             losses=losses,
             active_nodes=active_nodes,
             batch_size=batch_size,
+            record_nodes=record_nodes,
             callbacks=callbacks,
             accelerator=accelerator,
         )

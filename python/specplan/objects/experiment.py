@@ -20,6 +20,7 @@ from specplan.objects.call import (
     call_of_phase,
     call_of_plan,
 )
+from specplan.objects.callback_states import States, read_states, states_of, take_up
 from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
 from specplan.objects.checkpoints import Checkpoints
 from specplan.objects.drawing import draw_experiment
@@ -56,7 +57,7 @@ from specplan.objects.history_entries import run_from
 from specplan.objects.live import Live
 from specplan.objects.mapping import compile_nodes, compile_objects, spec_of
 from specplan.objects.node import nodes_of
-from specplan.objects.phase_group import PhaseGroup, entries_spec, with_groups
+from specplan.objects.phase_group import PhaseGroup, entries_by_path, entries_spec, with_groups
 from specplan.objects.phase_results import PhaseResults, results_of
 from specplan.objects.results_config import ResultsConfig
 from specplan.objects.state_entries import read_snapshot, state_bytes, state_from_bytes
@@ -151,7 +152,7 @@ class Experiment(Tracked):
         self._storage = Storage(self.label, results_config, home=home)
         self.seed = checked_int("the seed of an experiment", seed)
         self._history: list[ExperimentRun] = []
-        self._checkpoints = Checkpoints(self.label, self._history)
+        self._checkpoints = Checkpoints(self.label, self._history, self._callback_states)
         self.set_checkpointing(checkpointing)
         self._ctx = ExperimentContext() if ctx is None else ctx
         if registration_policy is not None:
@@ -313,9 +314,10 @@ class Experiment(Tracked):
         """
         self._checkpoints.path_of(name)
         live = self._built()
-        about, snapshot = self._checkpoints.read(name, live.state)
+        about, snapshot, states = self._checkpoints.read(name, live.state)
         live.go_back(snapshot)
         live.give_back()
+        self._take_up(states)
         del self._history[about.history :]
 
     def disable_checkpointing(self) -> AbstractContextManager[None]:
@@ -386,13 +388,15 @@ class Experiment(Tracked):
         """
         objects = objects_of(config, allow_import=allow_packaged_code)
         place = config["results_config"]
+        prefix = config.get("prefix")
         experiment = cls(
-            config["label"],
+            config["label"] if prefix is None else None,
             config["registration_policy"],
             active_context(),
             callbacks=callbacks_of(objects),
             results_config=None if place is None else ResultsConfig.from_config(place),
             seed=config["seed"],
+            prefix=prefix,
             **config["about"],
         )
         checkpointing = config["checkpointing"]
@@ -403,7 +407,7 @@ class Experiment(Tracked):
         return experiment
 
     def get_state(self) -> dict[str, Any]:
-        """What calls have changed: `context` (ids by label), `model` (a checkpoint), `history`, `checkpoints`.
+        """What calls have changed: `context` (ids by label), `model` (a checkpoint), `history`, `checkpoints`, `callbacks`.
 
         Raises:
             RunError: a node or the optimizer holds what cannot be stored without pickle.
@@ -417,6 +421,7 @@ class Experiment(Tracked):
             "model": None if graph is None else state_bytes(self._built().state.capture()),
             "history": list(self._history),
             "checkpoints": dict(self._checkpoints.registry),
+            "callbacks": self._callback_states(),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -433,6 +438,7 @@ class Experiment(Tracked):
             each.id = state["context"]["featuresets"].get(each.label, each.id)
         for node in nodes_of(self._ctx):
             node.id = state["context"]["nodes"].get(node.label, node.id)
+        self._take_up(state.get("callbacks", {}))
         self._history[:] = state["history"]
         self._checkpoints.registry = dict(state["checkpoints"])
 
@@ -462,6 +468,7 @@ class Experiment(Tracked):
             snapshot=None if self.model_graph is None else self._built().state.capture(),
             history=self._history,
             checkpoints=self.available_checkpoints,
+            callbacks=self._callback_states(),
         )
         return save_parts(parts, filepath, overwrite=overwrite, rows=include_featuresets)
 
@@ -668,7 +675,7 @@ class Experiment(Tracked):
         spec = self._spec(call.phases, call.entries)
         graph = self._graph()
         live = self._live_of(graph)
-        compiled = compile_objects(spec, graph, call.phases, fitted=live.fitted)
+        compiled = compile_objects(spec, graph, call.phases, fitted=set(live.state.fitted))
         saving = self._checkpoints.hooks(call.by_path, whole=call.whole)
         try:
             run_plan(
@@ -681,7 +688,6 @@ class Experiment(Tracked):
                 elsewhere=self._storage.elsewhere(),
             )
         finally:
-            live.fitted |= watched.fitted
             if not self._previewing:
                 live.give_back()
 
@@ -698,7 +704,7 @@ class Experiment(Tracked):
         if self._live is None or self._live.graph is not graph:
             from specplan.run.state import State
 
-            self._live = Live(graph, State(), set())
+            self._live = Live(graph, State())
         return self._live
 
     def _built(self) -> Live:
@@ -723,6 +729,8 @@ class Experiment(Tracked):
             live = self._built()
             live.go_back(read_snapshot(archive, live.state))
             live.give_back()
+            self.model_graph.build()
+        self._take_up(read_states(archive))
         if checkpoint_dir is not None:
             extract_checkpoints(archive, Path(checkpoint_dir), overwrite=overwrite)
             self._checkpoints.directory = Path(checkpoint_dir)
@@ -738,6 +746,12 @@ class Experiment(Tracked):
                 for each in read_history(archive)
             ]
 
+    def _callback_states(self) -> States:
+        return states_of(entries_by_path(self._execution_plan), self._callbacks)
+
+    def _take_up(self, states: States) -> None:
+        take_up(states, entries_by_path(self._execution_plan), self._callbacks)
+
     def _previewed(self, call: Call[Results], options: DisplayOptions) -> Results:
         from specplan.run.numerics import generators_kept
 
@@ -745,7 +759,7 @@ class Experiment(Tracked):
         self._callbacks = []
         is_fresh = before is None or before.graph is not self.model_graph or not before.state.nodes
         snapshot = None if before is None or is_fresh else before.state.capture()
-        fitted = set() if before is None else set(before.fitted)
+        states = states_of(call.by_path)
         self._previewing = True
         try:
             with self._storage.in_memory(), self.disable_checkpointing(), generators_kept():
@@ -754,13 +768,13 @@ class Experiment(Tracked):
             self._previewing = False
             self._callbacks = callbacks
             del self._history[runs:]
+            take_up(states, call.by_path)
             if snapshot is None:
                 # Nodes of a fresh state are built by the call and would keep what it did to them.
                 self._live = None
             else:
                 assert before is not None
                 before.state.restore(snapshot)
-                before.fitted = fitted
 
 
 def _status(error: BaseException | None) -> Status:

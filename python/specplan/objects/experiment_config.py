@@ -38,6 +38,7 @@ def config_of(experiment: Experiment) -> dict[str, Any]:
         objects[f"{_CALLBACK}{number}"] = callback
     return {
         "label": experiment.label,
+        "prefix": experiment.prefix,
         "seed": experiment.seed,
         "registration_policy": experiment.ctx.registration_policy,
         "about": {

@@ -19,6 +19,7 @@ from specplan.data.feature_set_file import (
     read_feature_set,
 )
 from specplan.errors import ArchiveError
+from specplan.objects.callback_states import States, add_states
 from specplan.objects.history_entries import StoredRun, stored_run
 from specplan.objects.state_entries import add_snapshot
 from specplan.plan.canonical import write_atomically
@@ -49,6 +50,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         snapshot: weights, estimators and optimizer; None without a graph.
         history: its entries.
         checkpoints: the file of each, by name.
+        callbacks: what they want to be kept.
     """
 
     config: dict[str, Any]
@@ -56,6 +58,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: Snapshot | None
     history: Sequence[ExperimentRun]
     checkpoints: Mapping[str, Path]
+    callbacks: States
 
 
 def save_parts(parts: Parts, path: str | os.PathLike[str], *, overwrite: bool, rows: bool) -> Path:
@@ -75,6 +78,7 @@ def save_parts(parts: Parts, path: str | os.PathLike[str], *, overwrite: bool, r
             add_feature_set(archive, f"{FEATURE_SETS}/{feature_set.label}/", feature_set, rows=rows)
         if parts.snapshot is not None:
             add_snapshot(archive, parts.snapshot)
+        add_states(archive, parts.callbacks)
         archive.add_json(HISTORY, [stored_run(entry) for entry in parts.history])
         for run in {entry.run.id: entry.run for entry in parts.history if entry.run}.values():
             archive.add_folder(f"{RUNS}/{run.experiment}/{run.id}", run.folder.path)

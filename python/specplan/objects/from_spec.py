@@ -77,13 +77,18 @@ def fill_from(
     losses = {
         label: _loss(label, section, graph, live) for label, section in spec["losses"].items()
     }
-    _Phases(graph, losses, live).fill(group, spec["plan"])
+    _Phases(graph, losses, live, spec["run"].get("device", "cpu")).fill(group, spec["plan"])
 
 
 class _Phases:
     def __init__(
-        self, graph: ModelGraph, losses: Mapping[str, AppliedLoss], live: Mapping[str, Any]
+        self,
+        graph: ModelGraph,
+        losses: Mapping[str, AppliedLoss],
+        live: Mapping[str, Any],
+        device: str,
     ) -> None:
+        self._accelerator = None if device == "cpu" else device
         self._graph = graph
         self._losses = losses
         self._live = live
@@ -107,13 +112,22 @@ class _Phases:
         return make(entry)
 
     def _train(self, entry: Section) -> Phase:
-        own = ("epochs", "accumulate", "sampler", "inputs", "batch_schedule", "record")
+        own = (
+            "epochs",
+            "accumulate",
+            "sampler",
+            "inputs",
+            "batch_schedule",
+            "record",
+            "record_nodes",
+        )
         return TrainPhase(
             input_sources=self._trained(entry),
             n_epochs=entry["epochs"],
             accumulate=entry.get("accumulate", 1),
             batch_schedule=entry.get("batch_schedule", "zip_strict"),
             result_recording=entry["record"],
+            record_nodes=entry.get("record_nodes", "judged"),
             **self._common(entry, own),
         )
 
@@ -137,9 +151,12 @@ class _Phases:
         )
 
     def _eval(self, entry: Section) -> Phase:
-        size = entry.get("batch_size")
-        common = self._common(entry, ("batch_size",))
-        return EvalPhase(input_sources=self._evaluated(entry), batch_size=size, **common)
+        return EvalPhase(
+            input_sources=self._evaluated(entry),
+            batch_size=entry.get("batch_size"),
+            record_nodes=entry.get("record_nodes", "judged"),
+            **self._common(entry, ("batch_size", "record_nodes")),
+        )
 
     def _fit(self, entry: Section) -> Phase:
         freeze = entry["freeze_after_fit"]
@@ -161,6 +178,7 @@ class _Phases:
             "losses": [self._losses[label] for label in entry.get("losses", ())],
             "active_nodes": entry.get("active"),
             "callbacks": [self._callback(each) for each in entry.get("callbacks", ())],
+            "accelerator": self._accelerator,
         }
 
     def _callback(self, component: Section) -> PhaseCallback:

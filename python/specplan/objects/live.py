@@ -17,18 +17,15 @@ class Live:
     Attributes:
         graph: the graph that it belongs to.
         state: weights, estimators and optimizer.
-        fitted: nodes that a fit phase has fitted.
     """
 
-    def __init__(self, graph: ModelGraph, state: State, fitted: set[str]) -> None:
+    def __init__(self, graph: ModelGraph, state: State) -> None:
         self.graph = graph
         self.state = state
-        self.fitted = fitted
 
     def go_back(self, snapshot: Snapshot) -> None:
         """Bring back a snapshot, of this state or of a file."""
         self.state.restore(snapshot)
-        self.fitted = set(self.state.fitted)
 
     def give_back(self) -> None:
         """Give the modules of the program the weights that their nodes have."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specplan.objects.accelerator import one_device
 from specplan.objects.train_phase import TrainPhase
 from specplan.spec.model import SPEC_VERSION
 
@@ -34,14 +35,17 @@ def spec_of(
     """The spec of an experiment that runs `entries`, which name `phases`.
 
     Raises:
-        ValueError: two different losses have one label.
+        ValueError: two different losses have one label, or phases and nodes name several devices.
     """
+    of_nodes = (node.accelerator for node in graph.nodes.values())
+    device = one_device([*(phase.accelerator for phase in phases), *of_nodes])
     nodes = {name: node.spec() for name, node in graph.nodes.items()}
     optimizer = {} if graph.optimizer is None else graph.optimizer.section(_OPTIMIZER)
     return {
         "specplan": SPEC_VERSION,
         "experiment": {"id": label},
-        "run": {"seed": seed, "dirty_git": "ignore"},
+        "run": {"seed": seed, "dirty_git": "ignore"}
+        | ({} if device is None else {"device": device}),
         "data": {name: feature_set.section() for name, feature_set in _feature_sets(graph).items()},
         "graph": {"nodes": nodes, **optimizer},
         "losses": _losses(phases),

@@ -33,7 +33,10 @@ class GraphNode(ABC):
         id: of this object.
         compiled: the node as the plan of a built graph has it; None before.
         is_frozen: whether train phases leave the node as it is, unless they name it in `active_nodes`.
+        accelerator: where the node computes; None for where its phase does.
     """
+
+    accelerator: Accelerator | None = None
 
     def __init__(self, label: str) -> None:
         self.id = str(uuid.uuid4())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from specplan.spec.wording import choices
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -20,7 +22,7 @@ class NodeMap(dict[str, "GraphNode"]):
         for node in self.values():
             if node.id == key:
                 return node
-        raise KeyError(key)
+        raise KeyError(f"there is no node `{key}`; known: {choices(str(key), self.keys())}")
 
     def get(self, key: str, default: Any = None) -> Any:
         """The node of a label or id; `default` where there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
 
 from specplan.data.context import active_context, checked_label
 from specplan.objects.binding import InputBinding
@@ -13,6 +13,7 @@ from specplan.objects.loss import AppliedLoss, find_node
 from specplan.objects.phase_callback import check_callback, label_of, live_name, spec_of_callback
 from specplan.run.callback import Callback
 from specplan.spec.arguments import checked_list
+from specplan.spec.model import RecordNodes
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from specplan.data.drawing import Drawing
     from specplan.data.feature_set import FeatureSet
+    from specplan.objects.accelerator import Accelerator
     from specplan.objects.node import GraphNode
     from specplan.objects.phase_callback import PhaseCallback
 
@@ -33,9 +35,14 @@ class Phase(ABC):
         input_sources: one binding for each head node.
         losses: the losses; their labels differ.
         active_nodes: labels of the nodes that take part; None for those that the losses need.
+        record_nodes: "all" where the outputs of all nodes that compute are recorded, "judged" where only
+            those of nodes with losses are, and in an eval phase of those that no node reads.
+        accelerator: where nodes compute that do not say it themselves; None for the processor.
     """
 
     kind: ClassVar[str]
+    record_nodes: RecordNodes = "judged"
+    accelerator: Accelerator | None = None
     built_in: ClassVar[tuple[type, ...]] = ()
     """Classes of callbacks of this kind of phase that are no `Callback`."""
 
@@ -158,6 +165,8 @@ class Phase(ABC):
             entry["split"] = self.split
         if self.active_nodes is not None:
             entry["active"] = self.active_nodes
+        if self.record_nodes != "judged":
+            entry["record_nodes"] = self.record_nodes
         if self._callbacks:
             entry["callbacks"] = [spec_of_callback(self.label, each) for each in self._callbacks]
         return entry
@@ -213,6 +222,18 @@ def head_nodes(graph: ModelGraph, active: Sequence[str] | None) -> list[GraphNod
         node.id for label in active if label in graph.nodes for node in graph.nodes[label].before
     }
     return [node for node in reading if node.id in below]
+
+
+def checked_record_nodes(label: str, record_nodes: str) -> RecordNodes:
+    """`record_nodes` of a phase.
+
+    Raises:
+        ValueError: it is no such value.
+    """
+    known = get_args(RecordNodes)
+    if record_nodes not in known:
+        raise ValueError(f"phase `{label}`: record_nodes is {quoted(known)}, not {record_nodes!r}")
+    return cast("RecordNodes", record_nodes)
 
 
 def active_labels(label: str, active: Sequence[str | GraphNode] | None) -> list[str] | None:

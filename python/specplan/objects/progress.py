@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from specplan.plan.model import Fit, Train
+from specplan.plan.model import Train
 from specplan.spec.wording import choices
 
 if TYPE_CHECKING:
@@ -61,11 +61,10 @@ def check_options(options: Mapping[str, object]) -> None:
 
 
 class Watched:
-    """Passes everything on to bars, if there are any, and remembers the folder and what was fitted."""
+    """Passes everything on to bars, if there are any, and remembers the folder."""
 
     def __init__(self, options: DisplayOptions) -> None:
         self.folder: Path | None = None
-        self.fitted: set[str] = set()
         console = Console(stderr=True)
         in_notebook = console.is_jupyter
         shown = console.is_terminal or in_notebook
@@ -117,11 +116,7 @@ class Watched:
             self._bars.count(phase)
 
     def phase_ended(self, phase: Phase, seconds: float, values: Mapping[str, float]) -> None:
-        """Remember what was fitted, and end the bars of the phase."""
-        if isinstance(phase, Fit):
-            self.fitted.update(phase.fitted)
-        if isinstance(phase, Train):
-            self.fitted.update(phase.fits)
+        """End the bars of the phase."""
         if self._shows(phase):
             self._bars.end(phase, values)
 

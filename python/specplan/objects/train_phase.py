@@ -11,7 +11,8 @@ from specplan.objects.binding import InputBinding
 from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
 from specplan.objects.evaluation import Evaluation
 from specplan.objects.node import ModelNode, learns_in_batches
-from specplan.objects.phase import Phase, split_heads
+from specplan.objects.phase import Phase, checked_record_nodes, split_heads
+from specplan.plan.amounts import count
 from specplan.spec.arguments import checked_int
 from specplan.spec.model import BatchSchedule
 from specplan.spec.wording import quoted
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from specplan.objects.node import GraphNode
     from specplan.objects.phase_callback import PhaseCallback
     from specplan.samplers import Sampler
+    from specplan.spec.model import RecordNodes
 
 
 class ResultRecording(enum.StrEnum):
@@ -52,6 +54,8 @@ class TrainPhase(Phase):
             ReduceOnPlateau.
         checkpointing: when the state is put aside while the phase goes on.
         result_recording: "all", "last" or "none": which batches keep their outputs and targets.
+        record_nodes: whether the outputs of "all" nodes are recorded, or only of those that are "judged" by
+            losses.
         accelerator: where the nodes compute, or the name of a device, but for nodes that say it themselves; by
             default on the processor.
 
@@ -82,6 +86,7 @@ class TrainPhase(Phase):
         callbacks: Sequence[PhaseCallback] | None = None,
         checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
+        record_nodes: RecordNodes = "all",
         accelerator: Accelerator | str | None = None,
     ) -> None:
         self.accelerator = accelerator_of(accelerator)
@@ -94,6 +99,7 @@ class TrainPhase(Phase):
         self.accumulate = checked_int(f"train phase `{label}`: accumulate", accumulate, least=1)
         self.checkpointing = checked_checkpointing(checkpointing, "train phase")
         self.result_recording = _recording(result_recording)
+        self.record_nodes = checked_record_nodes(label, record_nodes)
 
     @classmethod
     def from_split(  # noqa: PLR0913 -- as documented
@@ -109,6 +115,7 @@ class TrainPhase(Phase):
         callbacks: Sequence[PhaseCallback] | None = None,
         checkpointing: Checkpointing | None = None,
         result_recording: ResultRecording | str = ResultRecording.ALL,
+        record_nodes: RecordNodes = "all",
         accelerator: Accelerator | str | None = None,
     ) -> TrainPhase:
         """Bind every active head node of the active context's graph to one split.
@@ -129,6 +136,7 @@ class TrainPhase(Phase):
             callbacks=callbacks,
             checkpointing=checkpointing,
             result_recording=result_recording,
+            record_nodes=record_nodes,
             accelerator=accelerator,
         )
 
@@ -148,7 +156,7 @@ class TrainPhase(Phase):
         }
 
     def describe(self) -> str:
-        return f"train {self.label}: {self.n_epochs} epochs"
+        return f"train {self.label}: {count(self.n_epochs, 'epoch')}"
 
     def check_graph(self, graph: ModelGraph) -> None:
         """Check that the graph can be trained so, beside what all phases check.

@@ -17,7 +17,6 @@ from specplan.plan.passes import (
     oddities,
     rows,
     schedule,
-    sweep,
 )
 from specplan.plan.passes.context import READ_ONLY, CodeUse, Context
 from specplan.plan.passes.phase import Parts
@@ -107,7 +106,11 @@ def analyse(
             context.prober.close()
     parts = Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
     scheduled = schedule.schedule(context, parts)
-    sweep.check(context, scheduled)
+    if context.spec.sweep is not None:
+        # Most specs have none.
+        from specplan.plan.passes import sweep
+
+        sweep.check(context, scheduled)
     if context.right:
         oddities.warn(context, parts, scheduled)
     looked_at: frozenset[str] = frozenset()

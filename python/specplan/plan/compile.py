@@ -178,7 +178,10 @@ def _plan(spec: Spec, parts: Parts, schedule: Schedule) -> Plan:
         id="",
         experiment=Experiment(**msgspec.structs.asdict(spec.experiment)),
         numerics=Numerics(
-            seed=spec.run.seed, threads=spec.run.threads, deterministic=spec.run.deterministic
+            seed=spec.run.seed,
+            threads=spec.run.threads,
+            deterministic=spec.run.deterministic,
+            device=spec.run.device,
         ),
         data={
             label: msgspec.structs.replace(known.data, folds=schedule.folds[label])

@@ -90,12 +90,16 @@ class Experiment(_Part, frozen=True, kw_only=True):
 
 
 class Numerics(_Part, frozen=True, kw_only=True):
-    """What decides the bits, besides the graph and the data."""
+    """What decides the bits, besides the graph and the data.
+
+    Attributes:
+        device: `auto` is that of the machine on which the plan is run.
+    """
 
     seed: int
     threads: int | None
     deterministic: bool
-    device: Literal["cpu"] = "cpu"
+    device: str = "cpu"
     dtype: Literal["float32"] = "float32"
 
 

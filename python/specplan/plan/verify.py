@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Shape,
     )
 
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _PHASE_PATH = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 
@@ -68,6 +69,7 @@ def verify(plan: Plan) -> None:
         "has an impossible number of threads",
         that=threads is None or 1 <= threads <= MOST_THREADS,
     )
+    expect("numerics", "has no such device", that=_matches(_DEVICE, plan.numerics.device))
     for label, data in plan.data.items():
         place = f"data.{label}"
         expect(place, "is not a label", that=_matches(_LABEL, label))

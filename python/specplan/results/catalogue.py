@@ -8,30 +8,41 @@ from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
 from specplan.results.locate import all_runs, experiment_of, find_run, runs_of
-from specplan.results.open import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from specplan.results.open import Run
     from specplan.store.layout import RunFolder
 
 _WILD = frozenset("*?[")
 
 
 def find_runs(names: Sequence[str], root: Path) -> list[Run]:
+    """As `find_folders`, opened for reading."""
+    from specplan.results.open import Run
+
+    return [Run(folder) for folder in find_folders(names, root)]
+
+
+def find_folders(names: Sequence[str], root: Path, *, newest: bool = False) -> list[RunFolder]:
     """The runs that names mean, each once, in the order of the names and then of age.
 
     A name is that of one run, as for `find_run`; an experiment means all of its runs, and a pattern
     with `*`, `?` or `[` every run whose `<experiment>/<run>` it matches. No name means all runs.
+
+    Args:
+        newest: an experiment means only its newest run.
 
     Raises:
         RunError: a name means no run, or a run cannot be read.
     """
     folders: dict[Path, RunFolder] = {}
     for name in names or ("*",):
-        for folder in _meant(name, root):
+        found = [find_run(name, root)] if newest and not _WILD & set(name) else _meant(name, root)
+        for folder in found:
             folders.setdefault(folder.path.resolve(), folder)
-    return [Run(folder) for folder in folders.values()]
+    return list(folders.values())
 
 
 def _meant(name: str, root: Path) -> list[RunFolder]:

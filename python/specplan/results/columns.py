@@ -8,6 +8,7 @@ from specplan.errors import RunError
 from specplan.results.ragged import Ragged
 from specplan.results.tensors import Tensors
 from specplan.results.texts import Texts
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +54,11 @@ def find_column(
     if matches:
         method = METHODS[type(matches[0])]
         raise RunError(f'{what} is recorded as {method}\nhint: run.{method}("{node}", "{field}")')
+    roles = [each.role for each in columns if (each.node, each.field) == (node, field)]
+    if roles and role == "default":
+        raise RunError(
+            f"{what} is recorded for each role\nhint: say which: role={quoted(dict.fromkeys(roles))}"
+        )
     where = f" in phase `{phase}`" if phase is not None else ""
     known = [f"{each.phase}: {_name(each.node, each.role, each.field)}" for each in columns]
     raise RunError(f"{what} is not recorded{where}; recorded: {', '.join(known) or 'nothing'}")

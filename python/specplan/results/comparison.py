@@ -96,6 +96,34 @@ def metrics_of(run: Run, value: Value = "last") -> dict[str, float]:
     return _named({**single, **whole}, take)
 
 
+def folds(runs: Sequence[Run], metric: str) -> list[Group]:
+    """Each run as a group of its folds, or of its seeds, where they are passes of its plan.
+
+    Args:
+        runs: all of them; those without such passes, or without the metric in them, are left out.
+        metric: name of a metric with its phase, or its end.
+    """
+    found = [settings(run.folder) for run in runs]
+    differ = {row.name for row in _rows(found) if len({*map(_key, row.values)}) > 1}
+    gathered = []
+    for run, own in zip(runs, found, strict=True):
+        values = {
+            f"{spread.phase} {label}": value
+            for spread in run.spreads()
+            if _ends(f"{spread.phase}/{spread.name}", metric)
+            for label, value in zip(spread.passes, spread.values, strict=True)
+        }
+        if values:
+            told = {name: own[name] for name in own if name in differ}
+            gathered.append(_group({"run": f"{run.experiment}/{run.id}", **told}, values))
+    return gathered
+
+
+def is_setting(runs: Sequence[Run], name: str) -> bool:
+    """Whether a run has a setting of this name, or whose name ends so."""
+    return any(_ends(each, name) for run in runs for each in settings(run.folder))
+
+
 def groups(runs: Sequence[Run], over: str, metric: str, value: Value = "last") -> list[Group]:
     """Runs that differ only in the setting `over`, with the mean of a metric in each group.
 
@@ -123,7 +151,9 @@ def groups(runs: Sequence[Run], over: str, metric: str, value: Value = "last") -
 def paired(first: Group, second: Group) -> tuple[float, float, int] | None:
     """Mean difference (second - first) of runs that were varied alike, its half width, and how many pairs.
 
-    None where no value of what was varied is in both.
+    The interval is that of a paired t test: of the differences `d = second - first` of each pair the mean, and
+    `half_width` around it. Runs with one seed, or folds of the same rows, are easy or hard together; in their
+    differences that is gone. None where no value of what was varied is in both.
     """
     differences = [
         second.values[key] - first.values[key] for key in first.values if key in second.values
@@ -134,8 +164,17 @@ def paired(first: Group, second: Group) -> tuple[float, float, int] | None:
 
 
 def half_width(values: Sequence[float]) -> float:
-    """Half of the confidence interval of a mean, by Student's t distribution; NaN for one value."""
-    if len(values) < 2:
+    """Half of the confidence interval of a mean, by Student's t distribution.
+
+    `t * s / sqrt(n)` of n values, where `s * s` is the sum of squared distances from the mean divided by n - 1,
+    and `t` the 97.5 % quantile of Student's distribution with n - 1 degrees of freedom: so far from the true mean, in
+    units of `s / sqrt(n)`, is the mean of n values that are spread normally in 1 of 20 samples (Student, The probable
+    error of a mean, Biometrika 6, 1908). Folds share rows, so over folds it is too narrow rather than too wide
+    (Bengio and Grandvalet, No unbiased estimator of the variance of k-fold cross-validation, JMLR 5, 2004).
+
+    NaN for one value, and where a value is not finite.
+    """
+    if len(values) < 2 or not all(map(math.isfinite, values)):
         return math.nan
     from scipy.stats import t  # type: ignore[import-untyped]
 

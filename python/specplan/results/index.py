@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import RunError, StoreError
-from specplan.plan.canonical import write_atomically
 from specplan.results.conditions import ABSENT
 from specplan.results.settings import resolve, settings
 from specplan.results.status import UNFINISHED, read_run_file, standing_status
@@ -168,6 +167,8 @@ class Index:
         forgotten = len(self._known.keys() - self._new.keys())
         if self._learned + forgotten < WORTH_WRITING:
             return
+        from specplan.plan.canonical import write_atomically
+
         settled = time.time_ns() - SETTLED_NS
         kept = {}
         for key, entry in self._new.items():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHOWN = 8
+ARCHIVE = ".run.mml"
 
 
 def find_run(name: str | Path, root: Path) -> RunFolder:
@@ -25,6 +26,9 @@ def find_run(name: str | Path, root: Path) -> RunFolder:
     Raises:
         RunError: there is no such run, or a run id occurs in several experiments.
     """
+    if str(name).endswith(ARCHIVE) and Path(name).is_file():
+        hint = f"hint: `mlx archive {name} --extract` puts it below `{root}`"
+        raise RunError(f"`{name}` is an archive of a run\n{hint}")
     for path in (Path(name), root / name):
         if RunFolder(path).run_file.is_file():
             return RunFolder(path)

@@ -14,12 +14,14 @@ from specplan.results.columns import find_column
 from specplan.results.locate import find_run
 from specplan.results.ragged import Ragged
 from specplan.results.returned import returned
+from specplan.results.settings import read_params
 from specplan.results.status import UNFINISHED, phases_now, read_run_file, status_now
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
 from specplan.results.texts import Texts
 from specplan.spec.wording import choices
 from specplan.store.root import runs_root
+from specplan.store.tags import read_tags
 
 if TYPE_CHECKING:
     import os
@@ -88,6 +90,16 @@ class Run:
     def run_file(self) -> RunFile:
         """All of run.json: sessions, timings, versions, error."""
         return self._run_file
+
+    @property
+    def tags(self) -> dict[str, str | None]:
+        """Words to find it by, as they are now; None for one without a value."""
+        return read_tags(self._folder)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What a program said of its run, as it did; `{}` where it said nothing."""
+        return read_params(self._folder)
 
     @property
     def statistics(self) -> dict[str, int]:

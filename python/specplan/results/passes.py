@@ -24,6 +24,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
         over: the passes that the plan has: `5 folds`, `3 seeds x 5 folds`.
         planned: how many these are.
         values: one for each pass that has measured the metric, in order.
+        passes: which these are: `fold_0`, `seed_1.fold_0`.
     """
 
     phase: str
@@ -33,6 +34,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
     over: str
     planned: int
     values: tuple[float, ...]
+    passes: tuple[str, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -80,6 +82,7 @@ def spreads(phases: Iterable[Phase], last: pa.Table) -> list[Spread]:
                 over=" x ".join(f"{each.of} {each.kind}s" for each in passes),
                 planned=math.prod(each.of for each in passes),
                 values=tuple(values.values()),
+                passes=tuple(".".join(f"{p.kind}_{p.index}" for p in key) for key in values),
             )
         )
     return found

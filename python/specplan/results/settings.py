@@ -27,7 +27,16 @@ def settings(folder: RunFolder) -> dict[str, Any]:
     found: dict[str, Any] = {}
     spec = _read(folder.spec_file)
     found |= leaves({key: value for key, value in spec.items() if key not in _NAMES})
-    return found | leaves(_read(folder.params_file))
+    return found | leaves(read_params(folder))
+
+
+def read_params(folder: RunFolder) -> dict[str, Any]:
+    """What a program said of its run.
+
+    Raises:
+        RunError: the file of it is damaged.
+    """
+    return _read(folder.params_file)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from specplan.results.status import read_run_file
 from specplan.store.artifacts import file_digest, files_below
 from specplan.store.checked_json import matches_checksum
 from specplan.store.checkpoints import CheckpointFolder
+from specplan.store.tags import read_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,7 @@ def verify_run(folder: RunFolder) -> Verification:
         if run_file is not None and path.name in run_file.digests and not os.path.lexists(path):
             findings.add(path, None, "the file is missing")
         findings.check(path, partial(_check_constant, folder, run_file))
+    findings.check(folder.tags_file, lambda _: read_tags(folder))
     if folder.tables.is_dir():
         for path in sorted(folder.tables.glob("*.parquet")):
             findings.check(path, _check_table)

@@ -32,7 +32,7 @@ def batches(
     """
     if not isinstance(sizes, int):
         assert positions is not None
-        rows = torch.from_numpy(positions).split(list(sizes))
+        rows = _at(positions, columns).split(list(sizes))
         for block in rows[start:]:
             yield tuple(column.index_select(0, block) for column in columns)
         return
@@ -41,10 +41,16 @@ def batches(
         parts = (torch.split(column[first:], sizes) for column in columns)
         yield from zip(*parts, strict=True)
         return
-    order = torch.from_numpy(positions)[first:]
+    order = _at(positions, columns)[first:]
     for block in torch.split(order, sizes * _block(columns, sizes)):
         parts = (torch.split(column.index_select(0, block), sizes) for column in columns)
         yield from zip(*parts, strict=True)
+
+
+def _at(positions: NDArray[np.int64], columns: Sequence[Tensor]) -> Tensor:
+    """The positions where the columns are."""
+    order = torch.from_numpy(positions)
+    return order.to(columns[0].device) if columns else order
 
 
 def _block(columns: Sequence[Tensor], batch_size: int) -> int:

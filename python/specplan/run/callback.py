@@ -74,6 +74,17 @@ class Hooked:
         self.label = type(self).__name__ if label is None else label
         self.execution_order = execution_order
 
+    def state_dict(self) -> dict[str, Any] | None:
+        """What has to be kept by checkpoints and archives: numbers, texts, lists, arrays and tensors.
+
+        Without it, a callback that has attributes of its own starts anew where a run is resumed.
+        """
+        return None
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        raise NotImplementedError(f"{type(self).__name__} has a state_dict but no load_state_dict")
+
 
 class Callback(Hooked):
     """Base of what is called inside a phase: `TrainPhase(..., callbacks=[...])`, and so for other phases.
@@ -125,14 +136,3 @@ class Callback(Hooked):
         results: Any,
     ) -> object:
         """Whatever ends the phase, which goes on."""
-
-    def state_dict(self) -> dict[str, Any] | None:
-        """What has to be kept for a run that is resumed: numbers, texts, lists, arrays and tensors.
-
-        Without it, a callback that has attributes of its own starts anew in a resumed run.
-        """
-        return None
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
-        raise NotImplementedError(f"{type(self).__name__} has a state_dict but no load_state_dict")

@@ -312,6 +312,6 @@ class _Batch:
 
 def _array(values: Any) -> NDArray[Any]:
     """A read-only view of a tensor."""
-    array: NDArray[Any] = values.detach().numpy()
+    array: NDArray[Any] = values.detach().cpu().numpy()
     array.flags.writeable = False
     return array

@@ -12,6 +12,7 @@ import numpy as np
 from blake3 import blake3
 
 from specplan.errors import RunError, StoreError
+from specplan.run.device import generator_state, set_generator_state
 from specplan.run.located import UNKNOWN
 from specplan.run.state_values import pack, unpack
 from specplan.run.surroundings import surroundings
@@ -203,7 +204,7 @@ class Checkpoints:
             values=_packed(values, folder),
             phases=run_file.phases,
             kept_epochs=run_file.kept_epochs,
-            surroundings=surroundings(),
+            surroundings=surroundings(self._state.device),
             data=self._digests(),
         )
 
@@ -295,6 +296,7 @@ def _values(training: Training, state: State) -> dict[str, Any]:
         },
         "generators": {
             "torch": torch.get_rng_state(),
+            "device": generator_state(state.device),
             "numpy": np.random.get_state(),
             "python": random.getstate(),
         },
@@ -317,6 +319,7 @@ def _continue(training: Training, state: State, values: dict[str, Any], folder: 
         resumed(values["callbacks"])
     generators = values["generators"]
     torch.set_rng_state(generators["torch"])
+    set_generator_state(state.device, generators.get("device"))
     np.random.set_state(generators["numpy"])
     random.setstate(generators["python"])
 

@@ -79,7 +79,7 @@ class Evaluator:
         return [*means.tolist(), *totals, *self._measured(parts)]
 
     def _measured(self, parts: dict[int, list[Tensor]]) -> list[float]:
-        whole = {register: torch.cat(rows).numpy() for register, rows in parts.items()}
+        whole = {register: torch.cat(rows).cpu().numpy() for register, rows in parts.items()}
         return [metric(*[whole[register] for register in read]) for metric, read in self._metrics]
 
 

@@ -63,7 +63,9 @@ class Feeding:
                 data=feed.data,
                 nodes=frozenset(feed.nodes) if phase.feeds else None,
                 roles=feed.sampler.roles or (DEFAULT_ROLE,),
-                weights=None if drawing.weights is None else torch.from_numpy(drawing.weights),
+                weights=None
+                if drawing.weights is None
+                else torch.from_numpy(drawing.weights).to(self._context.state.device),
             )
             for feed, drawing in zip(self._feeds, self._drawings, strict=True)
         ]

@@ -84,6 +84,7 @@ class Program:
             scikit-learn nodes and merges that depend on nothing but columns are columns too.
         lanes: in which order each of the columns is read.
         operations: what a step computes, in order.
+        device: where columns and outputs are.
         rows: of the first split.
         roles: for each node that is computed the roles in which it is.
     """
@@ -104,6 +105,7 @@ class Program:
         self.operations: list[Callable[[Registers], None]] = []
         self._plan = plan
         self._state = state
+        self.device = state.device
         self._readings = [Reading(split=readings)] if isinstance(readings, Split) else readings
         self._known: dict[object, int] = {}
         self._rows: dict[object, Tensor] = {}
@@ -222,7 +224,8 @@ class Program:
                 rows = split.table.read(
                     read.columns, split.positions, dtype=read.dtype, shape=read.shape
                 )
-                self._rows[held] = _tensor(cast(rows, dtype, read.columns).reshape(-1, *shape))
+                values = cast(rows, dtype, read.columns).reshape(-1, *shape)
+                self._rows[held] = _tensor(values).to(self._state.device)
             self._column_of((lane, key), self._rows[held], lane)
         return self._known[lane, key]
 
@@ -237,7 +240,7 @@ class Program:
             split = self._readings[number].split
             self._rows[key] = _tensor(
                 np.arange(split.rows) if split.positions is None else split.positions
-            )
+            ).to(self._state.device)
         return self._column_of((role, *key), self._rows[key], Lane(number, role))
 
     def _output(self, label: str, role: str, dtype: str, shape: Shape) -> int:
@@ -312,11 +315,11 @@ class Program:
         fit_to = self._fit_target(node) if fitted else None
 
         def compute(inputs: Tensor) -> Tensor:
-            rows = inputs.detach().numpy()
+            rows = inputs.detach().cpu().numpy()
             if fitted:
                 live[label] = estimators.fitted(live[label], rows, fit_to)
                 state.fitted.add(label)
-            return torch.from_numpy(outputs(live[label], rows))
+            return torch.from_numpy(outputs(live[label], rows)).to(state.device)
 
         outputs = estimators.outputs(estimators.method_of(node), dtype=node.dtype, shape=node.shape)
         return compute
@@ -349,10 +352,10 @@ class Program:
             )
 
         def learn(inputs: Tensor, *targets: Tensor) -> Tensor:
-            rows = inputs.detach().numpy()
-            estimators.learn(live[label], rows, *(each.numpy() for each in targets), **given)
+            rows = inputs.detach().cpu().numpy()
+            estimators.learn(live[label], rows, *(each.cpu().numpy() for each in targets), **given)
             state.fitted.add(label)
-            return torch.from_numpy(outputs(live[label], rows))
+            return torch.from_numpy(outputs(live[label], rows)).to(state.device)
 
         return learn
 

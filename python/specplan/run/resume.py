@@ -12,6 +12,7 @@ from specplan.plan.canonical import read_plan
 from specplan.plan.verify import verify
 from specplan.results.status import read_run_file, status_now
 from specplan.run.checkpoints import digests_of
+from specplan.run.device import device_of
 from specplan.run.environment import versions
 from specplan.run.git import check_clean, git_state
 from specplan.run.hooks import Hooks
@@ -90,7 +91,9 @@ def resume_run(
                 "which are not stored"
             )
         checkpoint = None if found is None else found[1]
-        changes = () if checkpoint is None else _changes(checkpoint, columns)
+        changes = (
+            () if checkpoint is None else _changes(checkpoint, columns, device_of(compiled.plan))
+        )
         if changes and not allow_changes:
             raise RunError(_refusal(folder, changes))
         return _begin(folder, run_file, compiled.plan, found, changes)
@@ -144,14 +147,14 @@ def _newest(folder: RunFolder, display: Display) -> tuple[int, Checkpoint] | Non
     return None
 
 
-def _changes(checkpoint: Checkpoint, tables: Mapping[str, Table]) -> tuple[str, ...]:
+def _changes(checkpoint: Checkpoint, tables: Mapping[str, Table], device: str) -> tuple[str, ...]:
     now = digests_of(tables)
     data = [
         f"FeatureSet `{name}`: other values than then, though the file's header is the same"
         for name, digest in checkpoint.data.items()
         if now.get(name) != digest
     ]
-    return (*differences(checkpoint.surroundings, surroundings()), *data)
+    return (*differences(checkpoint.surroundings, surroundings(device)), *data)
 
 
 def _refusal(folder: RunFolder, changes: tuple[str, ...]) -> str:
@@ -175,7 +178,7 @@ def _begin(
         folder,
         run_file.run_id,
         results=plan.results,
-        device=plan.numerics.device,
+        device=device_of(plan),
         session=run_file.sessions[-1].session + 1,
         rewind_to=0 if checkpoint is None else checkpoint.commit,
     )

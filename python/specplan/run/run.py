@@ -19,6 +19,7 @@ from specplan.run.call import prepared
 from specplan.run.checkpoints import Checkpoints
 from specplan.run.context import Context
 from specplan.run.course import Course
+from specplan.run.device import device_of
 from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import check_clean, git_state
 from specplan.run.hooks import Hooks, PhaseHooks, Subjects, entered, joined_inside, left
@@ -101,6 +102,7 @@ def run_plan(  # noqa: PLR0913 -- what a caller can say of a run
     git = git_state(compiled.folder, without=[root])
     check_clean(git, compiled.plan.code.dirty_git)
 
+    device = device_of(compiled.plan)
     has_state = state is not None and bool(state.nodes)
 
     def begin(tables: Mapping[str, Table]) -> Beginning:
@@ -116,7 +118,7 @@ def run_plan(  # noqa: PLR0913 -- what a caller can say of a run
             learned=learned_of(tables),
             elsewhere=elsewhere,
         )
-        return Beginning(journal, _recorder(journal, compiled.plan))
+        return Beginning(journal, _recorder(journal, compiled.plan, device))
 
     return execute(
         compiled,
@@ -177,6 +179,7 @@ def execute(
         in_force(plan.numerics),
         interruptible() as interruption,
     ):
+        live.move(device_of(plan))
         live.add_nodes(plan)
         beginning = begin(tables)
         journal, recorder = beginning.journal, beginning.recorder
@@ -221,6 +224,7 @@ def check_plan(compiled: Compiled, *, root: Path, trust: bool = False) -> None:
     action = compiled.plan.code.dirty_git
     warn = DirtyGitAction.WARN if action is DirtyGitAction.ERROR else action
     check_clean(git_state(compiled.folder, without=[root]), warn)
+    device_of(compiled.plan)
     with prepared(compiled, trust=trust):
         pass
 
@@ -248,8 +252,8 @@ def prepare_run(compiled: Compiled, *, root: Path, trust: bool = False) -> RunFo
     return journal.folder
 
 
-def _recorder(journal: Journal, plan: Plan) -> Recorder:
-    run_id, device = journal.run_file.run_id, plan.numerics.device
+def _recorder(journal: Journal, plan: Plan, device: str) -> Recorder:
+    run_id = journal.run_file.run_id
     try:
         return Recorder(journal.folder, run_id, results=plan.results, device=device)
     except StoreError as exception:

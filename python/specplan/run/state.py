@@ -10,6 +10,7 @@ import msgspec
 
 from specplan.errors import RunError
 from specplan.plan.streams import seed_of
+from specplan.run.device import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,6 +58,7 @@ class State:
     """What a run changes.
 
     Attributes:
+        device: where the modules are.
         nodes: the live module or estimator of each node by label; merges have none. Modules are the
             same objects for the whole life of the state, estimators are replaced when they are fitted.
         optimizer: None until the first train phase.
@@ -69,6 +71,7 @@ class State:
 
     def __init__(self) -> None:
         self._builder: Builder | None = None
+        self.device = CPU
         self.nodes: dict[str, LiveNode] = {}
         self.optimizer: torch.optim.Optimizer | None = None
         self.own_optimizers: dict[str, tuple[torch.optim.Optimizer, Component]] = {}
@@ -92,6 +95,18 @@ class State:
     @builder.setter
     def builder(self, builder: Builder) -> None:
         self._builder = builder
+
+    def move(self, device: str) -> None:
+        """Take modules and optimizers to a device; nodes that are added later are made there."""
+        if device == self.device:
+            return
+        self.device = device
+        for module in self.modules().values():
+            module.to(device)
+        live = [optimizer for optimizer, _ in self.own_optimizers.values()]
+        for optimizer in [*live, *([] if self.optimizer is None else [self.optimizer])]:
+            # What it keeps of each parameter goes to where the parameter is.
+            optimizer.load_state_dict(optimizer.state_dict())
 
     def add_nodes(self, plan: Plan) -> None:
         """Build the nodes of `plan` that are not here yet. Modules are left in eval mode, with gradients.
@@ -138,7 +153,7 @@ class State:
         """Bring back what `gradients` gave."""
         parameters = self._parameters()
         for name, gradient in gradients.items():
-            parameters[name].grad = gradient
+            parameters[name].grad = gradient.to(self.device)
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         return {
@@ -190,7 +205,7 @@ class State:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = self.builder.module(node)
+            module = self.builder.module(node).to(self.device)
         # What a model of the user freezes itself is never trained.
         self._fixed |= {id(p) for p in module.parameters() if not p.requires_grad}
         return module

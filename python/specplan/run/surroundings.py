@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.run.device import CPU
 from specplan.run.environment import DECIDING_VARIABLES, chosen, versions
 
 if TYPE_CHECKING:
@@ -42,14 +43,18 @@ class EnvironmentChanges(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.version_changes or self.missing or self.extra or self.other)
 
 
-def surroundings() -> dict[str, str]:
-    """Versions, threads and instruction sets that are in force in this process, by name."""
+def surroundings(device: str = CPU) -> dict[str, str]:
+    """Versions, threads, instruction sets and the device that are in force in this process, by name."""
     found = {**versions(), "machine": platform.machine()}
     if "torch" in sys.modules:
         import torch
 
         found["threads"] = str(torch.get_num_threads())
         found["CPU capability"] = torch.backends.cpu.get_cpu_capability()
+        if device.startswith("cuda"):
+            found["device"] = f"{device}, {torch.cuda.get_device_name(device)}"
+        elif device != CPU:
+            found["device"] = device
     return found
 
 

@@ -91,6 +91,8 @@ class ConfigurationBase:
         paper: reference of the paper that the experiment belongs to.
         add_timestamp: whether the id gets `-YYYYMMDD-HHMMSS` when a run begins.
         dirty_git: what happens when the repository has uncommitted changes.
+        grid_search: values to try, by the place of each in the configuration; `generate_grid` makes
+            configurations of them.
     """
 
     id: str
@@ -106,6 +108,9 @@ class ConfigurationBase:
     paper: str = ""
     add_timestamp: bool = False
     dirty_git: DirtyGitAction = DirtyGitAction.WARN
+    grid_search: dict[str, Any] | None = None
 
 
-BASE_KEYS = frozenset(field.name for field in dataclasses.fields(ConfigurationBase))
+BASE_FIELDS = frozenset(field.name for field in dataclasses.fields(ConfigurationBase))
+BASE_KEYS = BASE_FIELDS - {"grid_search"}
+"""What the command reads of a file; the rest is for the function."""

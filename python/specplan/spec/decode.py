@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Union, get_
 
 import msgspec
 
-from specplan.spec.configuration import BASE_KEYS, documentation
+from specplan.spec.axes import AxisError
+from specplan.spec.choices import Choices, known_values
+from specplan.spec.configuration import BASE_FIELDS, documentation
 from specplan.spec.diagnostics import Diagnostic
 from specplan.spec.suggest import closest
 from specplan.spec.wording import did_you_mean, kind_of, quoted, shown
@@ -78,6 +80,8 @@ class Decoder:
             return self._list(_LISTS[outer], get_args(declared), value, path)
         if outer in _MAPPINGS:
             return self._mapping(get_args(declared), value, path)
+        if outer is Choices:
+            return self._choices(get_args(declared), value, path)
         if isinstance(outer, type) and issubclass(outer, enum.Enum):
             return self._enum(outer, value, path)
         if isinstance(outer, type) and issubclass(outer, pathlib.PurePath):
@@ -92,11 +96,11 @@ class Decoder:
         """An instance of a dataclass. `known` are fields that are known from elsewhere."""
         if not isinstance(value, dict):
             return self._unlike(f"mapping of `{cls.__name__}`", value, path)
-        declared, known = _fields(cls), known or {}
+        declared, known = fields_of(cls), known or {}
         before = len(self.problems)
         unknown = [key for key in value if key not in declared and not key.startswith("x-")]
         free = [name for name in declared if name not in value]
-        own_first = sorted(declared, key=lambda name: name in BASE_KEYS)
+        own_first = sorted(declared, key=lambda name: name in BASE_FIELDS)
         listed = ", ".join(own_first) or "none"
         for key in unknown:
             message = f"unknown key `{key}`; `{cls.__name__}` has {listed}"
@@ -123,7 +127,7 @@ class Decoder:
             return self._report("SP206", f"`{cls.__name__}` refuses this: {refusal}", path)
 
     def _missing(self, cls: type[Any], names: Sequence[str], path: Path) -> None:
-        kinds, told = _fields(cls), documentation(cls)
+        kinds, told = fields_of(cls), documentation(cls)
         hint = "; ".join(
             f"`{name}`: {', '.join(filter(None, (described(kinds[name]), told.get(name))))}"
             for name in names
@@ -153,6 +157,9 @@ class Decoder:
             member for member in others if get_origin(member) is None and type(value) is member
         ]
         structured = [member for member in others if dataclasses.is_dataclass(member)]
+        searched = [member for member in others if get_origin(member) is Choices]
+        if searched and isinstance(value, list | dict):
+            return self.decode(searched[0], value, path)
         found: list[tuple[Any, Decoder]] = []
         for member in (*exact, *others):
             attempt = Decoder(self._places)
@@ -212,6 +219,14 @@ class Decoder:
             raise UnusableTypeError("the keys of a mapping are strings")
         return {key: self.decode(values, item, (*path, key)) for key, item in value.items()}
 
+    def _choices(self, kinds: tuple[Any, ...], value: Any, path: Path) -> Any:
+        try:
+            values = known_values(value)
+        except AxisError as error:
+            return self._report("SP751", str(error), path, hint=error.hint)
+        kind = kinds[0] if kinds else Any
+        return Choices([self.decode(kind, each, (*path, n)) for n, each in enumerate(values)])
+
     def _enum(self, kind: type[enum.Enum], value: Any, path: Path) -> Any:
         words = _words(kind)
         if isinstance(value, str) and value in words:
@@ -252,8 +267,8 @@ class Decoder:
         self.problems.append(Diagnostic(code=code, message=message, origin=origin, hint=hint))
 
 
-def _fields(cls: type[Any]) -> dict[str, Any]:
-    """The fields that `cls` is made with, and their types."""
+def fields_of(cls: type[Any]) -> dict[str, Any]:
+    """The fields that a dataclass is made with, and their types."""
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
     except (NameError, TypeError, AttributeError) as error:
@@ -279,6 +294,8 @@ def described(declared: Any) -> str:
         return f"one of {', '.join(str(choice) for choice in get_args(declared))}"
     if outer in (None, type(None)):
         return "null"
+    if outer is Choices:
+        return "list of values to search"
     if outer in _LISTS or outer in _MAPPINGS:
         return "list" if outer in _LISTS else "mapping"
     if isinstance(outer, type) and issubclass(outer, enum.Enum):

@@ -23,6 +23,7 @@ MOST_THREADS = 1024
 LONGEST_NAME = 200
 """Characters of an experiment's id, and of a phase's path: both become names of files."""
 
+Device = Annotated[str, Meta(pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$")]
 Label = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")]
 ComponentSpec = dict[str, Any]
 """A component as written: `use`, and its arguments beside it."""
@@ -57,6 +58,7 @@ class RunSpec(_Object, frozen=True, kw_only=True):
 
     seed: int = 42
     threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)] | None = None
+    device: Device = "cpu"
     deterministic: bool = True
     dirty_git: DirtyGitAction = DirtyGitAction.WARN
 
@@ -145,6 +147,7 @@ class MetricSpec(_Object, frozen=True, kw_only=True):
 
 
 RecordMode = Literal["all", "last", "none"]
+RecordNodes = Literal["judged", "all"]
 BatchSchedule = Literal["zip_strict", "zip_cycle", "alternate_strict", "alternate_cycle"]
 
 
@@ -172,6 +175,7 @@ class TrainSpec(_Object, tag_field="phase", tag="train", frozen=True, kw_only=Tr
     active: tuple[str, ...] | None = None
     callbacks: tuple[ComponentSpec, ...] = ()
     record: RecordMode = "all"
+    record_nodes: RecordNodes = "judged"
     when: str | None = None
 
     def __post_init__(self) -> None:
@@ -191,6 +195,7 @@ class EvalSpec(_Object, tag_field="phase", tag="eval", frozen=True, kw_only=True
     batch_size: Annotated[int, Meta(ge=1)] | None = None
     callbacks: tuple[ComponentSpec, ...] = ()
     record: RecordMode = "all"
+    record_nodes: RecordNodes = "judged"
     when: str | None = None
 
 

@@ -23,6 +23,7 @@ SYNONYMS = {
     "description": "desc doc comment notes note summary",
     "tags": "keywords metadata extra",
     "threads": "num_threads n_threads n_jobs num_workers workers cpus cores",
+    "device": "accelerator gpu gpus devices",
     "deterministic": "reproducible determinism",
     # data
     "source": "src file from reader",
@@ -60,6 +61,7 @@ SYNONYMS = {
     "callbacks": "hooks",
     "active": "nodes trainable participants",
     "record": "save store log recording",
+    "record_nodes": "recorded_nodes record_outputs save_nodes",
     "batch_size": "bs batch minibatch minibatch_size mini_batch_size samples_per_batch",
     "shuffle": "shuffled randomize random",
     "drop_last": "drop_remainder",

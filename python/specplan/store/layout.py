@@ -89,6 +89,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "records"
 
     @property
+    def records_lock(self) -> Path:
+        """Held by the process that writes the records."""
+        return self.records / ".lock"
+
+    @property
     def tables(self) -> Path:
         """Parquet files for other tools."""
         return self.path / "tables"
@@ -141,3 +146,8 @@ def experiment_folder(root: Path, experiment: str) -> Path:
 def index_file(root: Path) -> Path:
     """What was found out about the runs below a root, to list them quickly. It may be gone at any time."""
     return root / ".index.msgpack"
+
+
+def removed_file(experiments: Path) -> Path:
+    """How many runs of an experiment were removed: their versions are not given again."""
+    return experiments / ".removed"

@@ -80,7 +80,7 @@ class Recorder:
             for file in files - _artifact_files(folder):
                 self._artifacts.remove(file)
         self._copies: Copies | None = None
-        if device != "cpu":
+        if device.startswith("cuda"):
             from specplan.store.device import Copies, Cuda
 
             self._copies = Copies(Cuda())

@@ -21,9 +21,8 @@ from specplan.plan.canonical import (
     write_plan,
     write_spec,
 )
-from specplan.store.artifacts import file_digest
 from specplan.store.checked_json import encode_checked
-from specplan.store.layout import RunFolder, experiment_folder
+from specplan.store.layout import RunFolder, experiment_folder, removed_file
 from specplan.store.run_file import ErrorRecord, PhaseTiming, RunFile, Session, Status
 
 if TYPE_CHECKING:
@@ -154,6 +153,9 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
     Raises:
         RunError: it is a run.
     """
+    # It needs numpy, which those who only look at runs do not.
+    from specplan.store.artifacts import file_digest
+
     plan = compiled.plan
     now = datetime.now(UTC)
     name = plan.experiment.id
@@ -171,7 +173,7 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
         elif RunFolder(experiments / run_id).run_file.exists():
             raise RunError(f"there is a run `{experiments / run_id}` already")
         created_at = _iso(now)
-        version = 1 + len(_runs(experiments)) if version is None else version
+        version = _next_version(experiments) if version is None else version
         aside = RunFolder(experiments / f".{run_id}.{os.getpid()}")
         aside.path.mkdir()
         write_spec(compiled, aside.spec_file)
@@ -261,6 +263,22 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _runs(experiments: Path) -> set[str]:
     return {path.parent.name for path in experiments.glob("[!.]*/run.json")}
+
+
+def _next_version(experiments: Path) -> int:
+    return 1 + len(_runs(experiments)) + removed_runs(experiments)
+
+
+def removed_runs(experiments: Path) -> int:
+    """How many runs of an experiment were removed."""
+    path = removed_file(experiments)
+    text = path.read_text("ascii", errors="replace") if path.is_file() else ""
+    return int(text) if text.isdecimal() else 0
+
+
+def count_removed(experiments: Path) -> None:
+    """Count one more; under the lock of the experiment, before the run goes away."""
+    write_atomically(removed_file(experiments), str(removed_runs(experiments) + 1).encode())
 
 
 def _free_id(folder: Path, now: datetime, *, before: str = "") -> str:

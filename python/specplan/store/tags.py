@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.errors import RunError
-from specplan.plan.canonical import write_atomically
 from specplan.store.checked_json import encode_checked, matches_checksum
-from specplan.store.run_files import locked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,6 +60,10 @@ def change_tags(folder: RunFolder, added: Mapping[str, str | None], removed: Seq
     Raises:
         RunError: tags.json or the plan is damaged; or the run has none of a name to remove.
     """
+    # A list of runs reads thousands of tags and changes none: it is not to wait for these.
+    from specplan.plan.canonical import write_atomically
+    from specplan.store.run_files import locked
+
     with locked(folder.path):
         tags = read_tags(folder)
         for name in removed:
@@ -69,6 +71,6 @@ def change_tags(folder: RunFolder, added: Mapping[str, str | None], removed: Seq
                 known = ", ".join(f"`{each}`" for each in tags) or "none"
                 raise RunError(f"run `{folder.path}` has no tag `{name}`; it has {known}")
             del tags[name]
-        tags |= added
-        write_atomically(folder.tags_file, encode_checked(_TagsFile(dict(sorted(tags.items())))))
+        tags = dict(sorted((tags | dict(added)).items()))
+        write_atomically(folder.tags_file, encode_checked(_TagsFile(tags)))
     return tags

@@ -9,10 +9,12 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from specplan.store.run_file import OVER, Status
 from specplan.store.run_files import timestamp
 from specplan.sweep.dataset import write_missing
-from specplan.sweep.folder import Held, SweepFile, open_sweep
+from specplan.sweep.folder import Held, SweepFile, SweepFolder, open_sweep
 from specplan.sweep.measured import final_value
 from specplan.sweep.messages import Ended, Measured, Progressed, Verdict, Watch, job_of
 from specplan.sweep.points import restored, values_of
@@ -26,11 +28,22 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from specplan.plan.model import Compiled
-    from specplan.sweep.folder import Point, SweepFolder
+    from specplan.sweep.folder import Point
     from specplan.sweep.messages import Message
     from specplan.sweep.pool import Worker
     from specplan.sweep.search import Planned
     from specplan.sweep.spec import Sweep
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """A sweep that was run as far as it comes.
+
+    Attributes:
+        refused: why runs could not even begin, by their ids: their data are not there, for instance.
+    """
+
+    folder: SweepFolder
+    refused: dict[str, str]
 
 
 class View(Protocol):
@@ -60,9 +73,7 @@ class View(Protocol):
         """Nothing more is shown."""
 
 
-def run_sweep(
-    sweep: Sweep, root: Path, *, jobs: int, view: View, retry: bool = False
-) -> SweepFolder:
+def run_sweep(sweep: Sweep, root: Path, *, jobs: int, view: View, retry: bool = False) -> Swept:
     """Run every point of a sweep that has no run yet, `jobs` at a time, each in a process of its own.
 
     A sweep that was begun below the same root goes on: runs that are over stay, those that were stopped
@@ -81,7 +92,7 @@ def run_sweep(
     with Held(folder):
         engine = _Engine(sweep, points, folder, Pool(jobs, folder.logs), view, retry=retry)
         engine.run(sweep.spec.runs if points is None else len(points))
-    return folder
+    return Swept(folder, engine.refused)
 
 
 def _new_file(sweep: Sweep) -> SweepFile:
@@ -110,6 +121,7 @@ class _Engine:
         *,
         retry: bool,
     ) -> None:
+        self.refused: dict[str, str] = {}
         self._retry = retry
         self._sweep = sweep
         self._folder = folder
@@ -134,8 +146,8 @@ class _Engine:
                         self._hear(worker, message)
             finally:
                 self._pool.signal(signal.SIGTERM)
-                self._pool.close()
                 self._view.close()
+                self._pool.close()
                 write_missing(self._folder, self._sweep.columns)
 
     def _restored(self) -> Iterator[tuple[Point, Compiled]]:
@@ -219,6 +231,8 @@ class _Engine:
             # Of a process that we have ended there is nothing to tell.
             asked = self._signals and ended.status is Status.INTERRUPTED
             self._view.run_ended(each, ended.status, value, None if asked else ended.message)
+        if ended.status is Status.FAILED and not self._folder.run_of(point).run_file.is_file():
+            self.refused[point.run] = ended.message or ""
         if ended.status in OVER:
             write_missing(self._folder, self._sweep.columns, only=point)
 

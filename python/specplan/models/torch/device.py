@@ -5,6 +5,12 @@ from __future__ import annotations
 import torch
 
 
+def devices() -> list[str]:
+    """Those on which torch can compute here, the fastest kind first."""
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return [*cuda, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+
+
 def is_available(device: str) -> bool:
     """Whether torch can compute on a device, `cuda`, `cuda:N` or `mps`."""
     kind, _, index = device.partition(":")

@@ -375,6 +375,8 @@ def _evaluation(
     if source is None or rows is None or not (complete and named and known):
         return None
     carriers = losses.carriers | metrics.carriers | phase.activity.sinks(nodes)
+    if getattr(phase.spec, "record_nodes", "judged") == "all":
+        carriers = set(nodes)
     return Evaluation(
         name=component.as_ or component.split,
         split=component.split,

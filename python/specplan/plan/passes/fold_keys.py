@@ -16,6 +16,10 @@ from specplan.spec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from specplan._native import Keys
     from specplan.components.repetition import Folds
     from specplan.plan.model import Fold
     from specplan.plan.passes.context import Context
@@ -90,6 +94,35 @@ def _are_keys(
     right = [check_column(context, str(path[-1]), name, path, rows) for name in names]
     # Where nothing could be read, nothing is known to be wrong.
     return all(right) or feature_set.table is None
+
+
+def warn_of_parted_groups(
+    context: Context, feature_set: FeatureSet, keys: FoldKeys, of: tuple[str, ...], place: Path
+) -> None:
+    """Warn of groups that folds keep together and the splits around them do not."""
+    rows = rows_in(feature_set, {})
+    splits = context.spec.data[feature_set.label].splits or {}
+    if rows is None or not rows.splits or not of or splits.get("leaks") == "allow":
+        return
+    known = rows.keys(keys.group_by)
+    inside = _groups(known, rows.pool(of, None))
+    for name, positions in rows.splits.items():
+        shared = sorted(inside & _groups(known, positions)) if name not in of else []
+        if not shared:
+            continue
+        plural = "s" if len(shared) > 1 else ""
+        message = (
+            f"split `{name}` has rows of {len(shared)} group{plural} of {quoted(keys.group_by)} "
+            f"that the folds learn from, such as {' and '.join(shared[0])}"
+        )
+        hint = "split by these groups too, with `group_by` of `random`, or say `leaks: allow` there"
+        also = [(("data", feature_set.label, "splits"), "the splits")]
+        context.warning("SP519", message, place, hint=hint, also=also)
+
+
+def _groups(keys: Keys, rows: NDArray[np.int64]) -> set[tuple[str, ...]]:
+    found = keys.among(rows)
+    return {tuple(found.texts(index)) for index in range(len(found.counts))}
 
 
 def rows_in(feature_set: FeatureSet, folds: Mapping[str, Fold]) -> FoldRows | None:

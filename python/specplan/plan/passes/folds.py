@@ -10,7 +10,12 @@ from specplan.components.repetition import Folds
 from specplan.data.folds import part_sizes
 from specplan.data.scaler_faults import LEARNING
 from specplan.plan.model import Fold, Split
-from specplan.plan.passes.fold_keys import fold_keys, keyed_sizes, too_few
+from specplan.plan.passes.fold_keys import (
+    fold_keys,
+    keyed_sizes,
+    too_few,
+    warn_of_parted_groups,
+)
 from specplan.plan.streams import written_seed_of
 from specplan.spec.wording import did_you_mean, quoted
 
@@ -86,6 +91,8 @@ class Cutter:
         sizes = outer.sizes if outer is not None else self._data[feature_set].splits
         of = self._pooled(folds, place, feature_set, sizes, outer)
         self.pooled[feature_set].update(of or (None,))
+        if keys.group_by and keys.path[0] != "data" and of and outer is None:
+            warn_of_parted_groups(self._context, self._data[feature_set], keys, of, keys.path)
         rows = self._rows(feature_set, of, sizes)
         fold = None
         parts: list[PartSizes] = [_UNKNOWN] * folds.n

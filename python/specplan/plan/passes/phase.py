@@ -326,7 +326,8 @@ class PhaseScheduler:
         fed = reading.fed(source)
         met = None if fed is None else meet(self, fed, nodes, losses)
         rows = None if fed is None else fed.feeds[0].rows
-        common = self._common(source, rows, nodes, losses, Chosen(), losses.carriers)
+        recorded = set(nodes) if spec.record_nodes == "all" else losses.carriers
+        common = self._common(source, rows, nodes, losses, Chosen(), recorded)
         between = evaluations(self, spec, losses, source)
         self._outline(source, nodes, losses, Chosen(), learning=(*trainable, *fits))
         stopping = early_stopping(self, spec, losses)
@@ -338,7 +339,7 @@ class PhaseScheduler:
         check_accumulation(self, spec, trainable, fed.steps)
         rate = learning_rate(self, spec, spec.epochs * -(-fed.steps // spec.accumulate))
         first = fed.feeds[0]
-        records = self._fed_records(fed, met, nodes, losses.carriers)
+        records = self._fed_records(fed, met, nodes, recorded)
         read = {"data": first.data, "split": first.split, "records": records}
         return Train(
             **{**common, **read},
@@ -397,6 +398,8 @@ class PhaseScheduler:
         nodes = self.activity.needed(wanted)
         self.activity.check_fitted(nodes, (), self.path, self.step.guards)
         recorded = losses.carriers | metrics.carriers | self.activity.sinks(nodes)
+        if spec.record_nodes == "all":
+            recorded = set(nodes)
         sources = self._paired_sources(nodes)
         source = sources[0] if sources else None
         self.read = tuple((each, spec.split) for each in sources)

@@ -28,10 +28,12 @@ def check(context: Context, schedule: Schedule) -> None:
     sweep = context.spec.sweep
     if sweep is None:
         return
-    known = len(context.diagnostics)
+    known, right = len(context.diagnostics), context.right
     axes = _axes(context, sweep)
     if len(axes) == len(sweep.vary) and sweep.method.get("use") == "grid":
         _check_grid(context, sweep, axes)
+    if not right:
+        return  # a phase that has a fault is not among those that measure
     _check_metric(context, sweep, schedule)
     if len(context.diagnostics) == known:
         context.warning(
@@ -74,8 +76,6 @@ def _check_grid(context: Context, sweep: SweepSpec, axes: list[Axis]) -> None:
 def _check_metric(context: Context, sweep: SweepSpec, schedule: Schedule) -> None:
     if sweep.metric is None:
         _check_needs_no_metric(context, sweep)
-        return
-    if context.damaged(("plan",)):
         return
     phases = {name: phase for phase in schedule.phases for name in names_of(phase)}
     label, _, metric = sweep.metric.rpartition("/")

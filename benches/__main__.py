@@ -25,6 +25,7 @@ SCRIPTS = [
     "digits",
     "inner_loop",
     "command",
+    "listing",
 ]
 OWN = ["numpy", "torch", "pyarrow", "polars"]
 

@@ -86,4 +86,7 @@ def _divided(changes: tuple[str, ...]) -> tuple[dict[str, str | None], list[str]
 
 
 def _name(folder: RunFolder) -> str:
-    return f"{folder.path.parent.name}/{folder.path.name}"
+    from specplan.results.status import read_run_file
+
+    run_file = read_run_file(folder)
+    return f"{run_file.experiment}/{run_file.run_id}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import traceback
 from pathlib import Path
@@ -140,10 +141,13 @@ class TrackedRun:
         return cls(journal, recorder, _read_params(journal.folder.params_file))
 
     @classmethod
-    def start_in(cls, path: Path) -> TrackedRun:
+    def start_in(
+        cls, path: Path, *, description: str = "", tags: Mapping[str, str | None] | None = None
+    ) -> TrackedRun:
         """Create a run in the folder `path`, or begin the next session of the one that is there.
 
-        The experiment has the name of the folder around it. Files that are there stay.
+        The experiment has the name of the folder around it. Files that are there stay; of a run that is
+        there, `description` and `tags` do, too.
 
         Raises:
             RunError: the run is damaged, or another process writes it.
@@ -152,7 +156,13 @@ class TrackedRun:
         path = path.resolve()
         folder = RunFolder(path)
         if not folder.run_file.exists():
-            return cls.start(path.parent.parent, path.parent.name, run_id=path.name)
+            return cls.start(
+                path.parent.parent,
+                path.parent.name,
+                run_id=path.name,
+                description=description,
+                tags=tags,
+            )
         return cls.go_on(folder)
 
     @classmethod
@@ -451,6 +461,11 @@ def check_parts(what: str, name: str) -> None:
             f"{name!r} cannot be the name of {what}: it is a text of one or more parts divided by `/`, "
             "and no part is empty, begins with a dot or holds a backslash, a colon or a control character"
         )
+
+
+def as_part(name: str) -> str:
+    """A name of another tool as a folder may have it."""
+    return re.sub(r"[^\w. -]|^\.", "_", name) or "_"
 
 
 def _is_part(part: str) -> bool:

@@ -172,6 +172,7 @@ _MODULES = {
     "wrap_model": "models.wrap",
 }
 
+# Without what is called like a function of Python: `from specplan import *` would hide that.
 __all__ = [
     "MAX_ARTIFACT_SIZE",
     "RUN",
@@ -243,11 +244,9 @@ __all__ = [
     "TrainResults",
     "TripletSampler",
     "compare_experiments",
-    "compile",
     "experiment",
     "log_environment",
     "ml_dash_experiment",
-    "open",
     "resume",
     "run_sweep",
     "safe_log_artifact",
@@ -266,4 +265,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_MODULES})

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from typing import TYPE_CHECKING, Any, cast
 
+import duckdb
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from torch import nn
@@ -284,6 +287,22 @@ def test_what_callbacks_keep_is_in_checkpoints_and_files(parts: Parts, tmp_path:
     (counts,) = again.exp_callbacks
     assert isinstance(counts, Phases)
     assert counts.ended == ended
+
+
+def test_other_programs_read_what_was_saved(parts: Parts, tmp_path: Path) -> None:
+    experiment = planned(parts)
+    experiment.run()
+    with zipfile.ZipFile(experiment.save(tmp_path / "mine")) as file:
+        file.extractall(tmp_path / "out")
+    rows = pl.read_ipc(tmp_path / "out/featuresets/Sensor/rows.arrow")
+    assert rows["targets.y.raw"].len() == len(parts.feature_set)
+    (metrics,) = (tmp_path / "out/runs").glob("*/*/tables/metrics.parquet")
+    asked = f"select value from '{metrics}' where name = 'eval_loss' and batch is null"
+    found = duckdb.execute(asked).fetchall()
+    whole = pl.read_parquet(metrics).filter(
+        pl.col("name") == "eval_loss", pl.col("batch").is_null()
+    )
+    assert found == [(whole["value"].item(),)]
 
 
 def test_a_prefix_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 Scalar = str | int | float | bool
 
 
-class Predicate:
-    """A condition. Called with a value, or with an array of one value a row.
+class Predicate(ABC):
+    """Abstract base of the conditions. Called with a value, or with an array of one value a row.
 
     Two are equal where they say the same.
     """
@@ -35,13 +36,13 @@ class Predicate:
             return self.holds(values)
         return bool(self.holds(np.asarray([values]))[0])
 
+    @abstractmethod
     def holds(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """For each row whether the condition holds.
 
         Raises:
             ValueError: the rows are of another kind than the condition is for.
         """
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """The condition as plain values; `predicate_of` reads them."""

@@ -146,6 +146,8 @@ def test_a_run_that_was_sent_to_tensorboard_comes_back(tmp_path: Path) -> None:
 
 def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     (tmp_path / "x.tfevents").write_bytes(b"garbage that is no record of anything" * 9)
+    with pytest.raises(RunError, match="^no events in "):
+        taken("tensorboard", tmp_path / "x.tfevents", tmp_path)
     (tmp_path / "x.wandb").write_bytes(b"garbage")
     (tmp_path / "x.db").write_bytes(b"garbage")
     with pytest.raises(RunError, match=r"no file of W&B"):

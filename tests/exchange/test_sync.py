@@ -20,6 +20,7 @@ from specplan.errors import RunError
 from specplan.exchange.targets import Target
 from specplan.store.run_file import Status
 from specplan.track.run import TrackedRun
+from tests.serve.conftest import TOKEN, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,10 +107,10 @@ def test_a_server_that_hangs_changes_no_training_and_gets_the_rest_later(
         tracker.log_params({"rate": 0.5})
         folder = tracker.run_dir
         tracker.end_run()
+        assert tracker.missed > 0
     finally:
         os.killpg(mlflow_server_group, signal.SIGCONT)
     assert folder is not None
-    assert tracker.missed > 0
     assert f"`mlx sync {folder} --to mlflow:{mlflow_server}` sends them" in caplog.text
     run = specplan.open(folder)
     assert run.status == "completed"
@@ -216,3 +217,33 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
     run.end()
     with pytest.raises(RunError, match=r"^MLflow at http://127\.0\.0\.1:9: "):
         Target.of("mlflow:http://user:secret@127.0.0.1:9").send(specplan.open(run.folder.path))
+
+
+def test_a_server_of_ours_is_a_place(
+    mlx: Mlx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tracked(tmp_path / "here")
+    run.end()
+    with running(tmp_path / "there") as server:
+        monkeypatch.setenv("SPECPLAN_TOKEN", TOKEN)
+        words = ("sync", "exp/one", "--root", "here", "--to", server.url)
+        sent, again = (mlx(*words, "--json", folder=tmp_path) for _ in range(2))
+        dry = mlx(*words, "--dry-run", folder=tmp_path)
+    assert [json.loads(each.stdout)[0]["metrics"] for each in (sent, again)] == [6, 0]
+    assert specplan.open("exp/one", root=tmp_path / "there").metrics("odd").arrow.num_rows == 3
+    assert "is known when it is sent, not before" in dry.stderr
+
+
+def test_the_tables_of_a_run_are_written_as_csv(mlx: Mlx, tmp_path: Path) -> None:
+    run = tracked(tmp_path / "runs")
+    run.end()
+    done = mlx("export", "exp/one", "--root", "runs", "--to", "csv", folder=tmp_path)
+    file = f"runs/exp/one/{run.id}/tables/metrics.csv"
+    assert done.stdout == f"{file}  6 rows\n"
+    lines = (tmp_path / file).read_text().splitlines()
+    assert lines[0].startswith('"run_id","session","phase"')
+    assert [line.rpartition(",")[2] for line in lines[4:]] == ["nan", "inf", "-inf"]
+    sent = mlx("export", "exp/one", "--root", "runs", "--to", "tensorboard:events", folder=tmp_path)
+    assert (sent.returncode, len(list((tmp_path / "events").rglob("*tfevents*")))) == (0, 1)
+    wrong = mlx("export", "exp/one", "--root", "runs", "--to", "excel", folder=tmp_path)
+    assert wrong.returncode == 2

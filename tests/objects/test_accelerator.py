@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from specplan import Accelerator, EvalPhase, ModelNode, SequentialMLP, SimpleSampler, TrainPhase
-from specplan.objects.accelerator import accelerator_of
+from specplan.objects.accelerator import accelerator_of, one_device
 
 if TYPE_CHECKING:
     from tests.objects.parts import Parts
@@ -54,3 +54,15 @@ def test_a_device_that_is_not_there_is_told(parts: Parts) -> None:
     assert not Accelerator.gpu().is_available()
     with pytest.raises(ValueError, match=r"^this machine has no device `cuda:0`"):
         EvalPhase.from_split("test", "test", [parts.loss], accelerator=Accelerator.cuda())
+
+
+def test_a_run_has_one_device(parts: Parts) -> None:
+    named = [Accelerator.cuda(1), None, Accelerator("gpu:1")]
+    assert one_device([Accelerator("cuda"), Accelerator.cuda()]) == "cuda:0"
+    assert one_device([None]) is None
+    assert one_device(named) == "cuda:1"
+    with pytest.raises(ValueError, match=r"one device, and .* name `cuda:1`, `cpu`$"):
+        one_device([*named, Accelerator.cpu()])
+    test = EvalPhase.from_split("test", "test", [parts.loss], accelerator="cpu")
+    parts.experiment.execution_plan.add_phase(test)
+    assert parts.experiment.to_spec()["run"]["device"] == "cpu"

@@ -18,6 +18,7 @@ from specplan import (
     LearningRate,
     Loss,
     MetricResult,
+    ReduceOnPlateau,
     SimpleSampler,
     TrainPhase,
 )
@@ -183,7 +184,9 @@ def test_a_spec_has_all_of_it(parts: Parts) -> None:
     metrics = [EvalLossMetric(parts.loss, "sum", name="total"), EvalLossMetric(parts.loss)]
     watch = Evaluation.from_split("eval", "test", run_on_start=True, metrics=metrics)
     rate = LearningRate(schedule="linear", warmup=2)
-    parts.experiment.execution_plan.add_phase(train(parts, watch, EarlyStopping(), rate))
+    plateau = ReduceOnPlateau(factor=0.5, patience=3)
+    phase = train(parts, watch, EarlyStopping(), rate, plateau)
+    parts.experiment.execution_plan.add_phase(phase)
     spec = parts.experiment.to_spec()
     again = Experiment.from_spec(spec, [parts.feature_set])
     assert again.to_spec() == spec

@@ -336,6 +336,7 @@ ONE_FAULT: dict[str, Edits] = {
         ("use: random, ratios: {train: 0.7, val: 0.2, test: 0.1}, seed: 13", "use: ordered, ratios: {train: 0.7, val: 0.2, test: 0.1}"),
         ("group: deep", "group: deep\n    for_each: {use: folds, n: 3}"),
     ),
+    "SP301_colon_for_point": (("input: Cells.curve\n", "input: Cells:curve\n"),),
     "SP718_seed_of_ordered_folds": (
         ("group: deep", "group: deep\n    for_each: {use: folds, n: 3, ordered: true, seed: 3}"),
     ),

@@ -179,6 +179,7 @@ def test_what_mlflow_cannot_hold_is_said_and_kept(
     run_id = tracker.start_run()
     params: dict[str, Any] = {f"p{index}": index for index in range(150)}
     tracker.log_params({**params, "long": "x" * 7000, "a[0]": 1, "twice": 1})
+    tracker.log_params({"p0": 0})
     tracker.log_params({"twice": 2})
     tracker.log_metrics({"a(b": 1.0, "../up": 2.0, "good": 3.0})
     folder = tracker.run_dir

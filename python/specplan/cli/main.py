@@ -44,7 +44,7 @@ VERBS = {
     "best": "Rank runs by a metric.",
     "query": "Ask a question in SQL about runs.",
     "report": "Write a run as one HTML page.",
-    "export": "Write the Parquet tables of a run.",
+    "export": "Write the tables of a run, or all of it for another tool.",
     "import": "Make run folders of the runs of other tools.",
     "sync": "Send runs to MLflow or TensorBoard.",
     "serve": "Take the runs of programs over the network.",

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from specplan.cli.arguments import root_option
+from specplan.cli.arguments import complete_runs, root_option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from specplan.exchange.outcome import Outcome
     from specplan.exchange.targets import Target
 
 
@@ -20,9 +21,7 @@ class TargetType(click.ParamType[Any]):
 
     name = "place"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Target:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from specplan.exchange.targets import Target
 
         try:
@@ -31,8 +30,16 @@ class TargetType(click.ParamType[Any]):
             return self.fail(str(error), param, ctx)
 
 
+def write_outcome(outcome: Outcome, *, quiet: bool = False) -> None:
+    """Say what was sent, and to stderr what could not be."""
+    if not quiet:
+        click.echo(outcome)
+    for reason in outcome.refused:
+        click.echo(f"not sent of {outcome.run}: {reason}", err=True)
+
+
 @click.command()
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete_runs)
 @root_option
 @click.option(
     "--to",
@@ -66,9 +73,6 @@ def command(
     for run in find_runs(runs, runs_root(root)):
         outcome = target.send(run, dry_run=dry_run)
         outcomes.append(outcome)
-        if not as_json:
-            click.echo(outcome)
-        for reason in outcome.refused:
-            click.echo(f"not sent of {outcome.run}: {reason}", err=True)
+        write_outcome(outcome, quiet=as_json)
     if as_json:
         write_json(msgspec.to_builtins(outcomes))

@@ -125,6 +125,11 @@ def _files(uri: str, home: Path | None, info: Any) -> tuple[list[File], list[str
     if place.scheme not in ("", "file"):
         return [], [f"its artifacts are at {place.scheme}://, which is not asked"]
     folder = Path(unquote(place.path))
-    if not folder.resolve().is_relative_to(home.resolve()):
-        return [], [f"its artifacts are in `{folder}`, outside of `{home}`"]
-    return files_below(folder) if folder.is_dir() else ([], [])
+    # Runs that were moved lie where MLflow puts them by itself.
+    own = f"{info.experiment_id}/{info.run_id}/artifacts"
+    for each in (folder, home / own, home / "mlruns" / own):
+        if each.is_dir() and each.resolve().is_relative_to(home.resolve()):
+            return files_below(each)
+    if folder.resolve().is_relative_to(home.resolve()):
+        return [], []  # it has none
+    return [], [f"its artifacts are in `{folder}`, outside of `{home}`"]

@@ -56,12 +56,14 @@ def _run(files: list[Path], *, experiment: str, name: str) -> Portable:
                     point = Point(value=number, step=event.step, time=time)
                     series.setdefault(Series(name=value.tag), []).append(point)
     kept = [tag for tag in sorted(others) if not tag.startswith("_hparams_/")]
+    if not times:
+        raise RunError(f"no events in `{files[0]}`: it is empty, or no event file")
     return Portable(
         experiment=experiment,
         name=name,
         status=Status.COMPLETED,
-        started_at=min(times, default=None),
-        ended_at=max(times, default=None),
+        started_at=min(times),
+        ended_at=max(times),
         params=params,
         series=series,
         remarks=tuple(f"`{tag}` holds no scalars" for tag in kept),

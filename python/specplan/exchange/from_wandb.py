@@ -57,7 +57,7 @@ class _Reading:
         for record in _records(self._file):
             try:
                 self._take(record)
-            except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
                 raise RunError(f"{self._file} is damaged: {error}") from error
         about = self._about
         if about is None:

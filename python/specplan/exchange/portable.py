@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +54,7 @@ def portable(run: Run) -> Portable:
         ended_at=None if last.ended_at is None else nanoseconds(last.ended_at),
         description=experiment.description,
         params=settings(run.folder),
-        tags=dict(experiment.tags),
+        tags=run.tags,
         series=_series(run),
         files=tuple(File(name, artifact.path) for name, artifact in run.artifacts.items()),
     )
@@ -75,11 +74,6 @@ def iso(time: int) -> str:
     moment = datetime.fromtimestamp(time // 1_000_000_000, UTC)
     moment = moment.replace(microsecond=time % 1_000_000_000 // 1000)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def as_folder(name: str) -> str:
-    """A name of another tool as a folder may have it."""
-    return re.sub(r"[^\w. -]|^\.", "_", name) or "_"
 
 
 def _series(run: Run) -> dict[Series, list[Point]]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.exchange.portable import as_folder, iso
+from specplan.exchange.portable import iso
 from specplan.plan.canonical import write_atomically
 from specplan.results.locate import runs_of
 from specplan.results.status import read_run_file
 from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_files import locked
-from specplan.track.run import TrackedRun
+from specplan.track.run import TrackedRun, as_part
 
 if TYPE_CHECKING:
     from specplan.exchange.portable import Portable
@@ -34,8 +34,8 @@ def take(found: Portable, root: Path, *, source: str) -> RunFolder | None:
     Raises:
         RunError, StoreError, OSError: it cannot be written.
     """
-    experiment = "/".join(as_folder(part) for part in found.experiment.split("/"))
-    name = as_folder(found.name)
+    experiment = "/".join(as_part(part) for part in found.experiment.split("/"))
+    name = as_part(found.name)
     experiments = experiment_folder(root, experiment)
     if (experiments / name).exists():
         return None

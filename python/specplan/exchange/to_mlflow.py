@@ -61,6 +61,7 @@ class _Sending:
         self._client = client
         self._run = run
         self._found = portable(run)
+        self._artifacts = run.artifacts
         self._key = f"{run.experiment}/{run.id}@{run.run_file.created_at}"
         tags: dict[str, str | None] = {RUN_TAG: self._key, **self._found.tags}
         if self._found.description:
@@ -150,10 +151,8 @@ class _Sending:
 
     def _has_file(self, sizes: dict[str, int], file: File) -> bool:
         """A name that was saved again has another file than the one that is there, perhaps of its size."""
-        owner = next(
-            name for name in self._run.artifacts if (file.name + "/").startswith(name + "/")
-        )
-        is_first = len(self._run.artifacts.versions(owner)) == 1
+        owner = next(name for name in self._artifacts if (file.name + "/").startswith(name + "/"))
+        is_first = len(self._artifacts.versions(owner)) == 1
         return is_first and sizes.get(file.name) == file.path.stat().st_size
 
     def _create(self) -> str:

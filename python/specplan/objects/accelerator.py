@@ -118,7 +118,8 @@ def one_device(accelerators: Iterable[Accelerator | None]) -> str | None:
     Raises:
         ValueError: they name several. A run computes on one.
     """
-    named = dict.fromkeys(each.torch_device_str() for each in accelerators if each is not None)
+    words = (each.torch_device_str() for each in accelerators if each is not None)
+    named = dict.fromkeys("cuda:0" if word == "cuda" else word for word in words)
     if len(named) > 1:
         raise ValueError(
             f"a run computes on one device, and its phases and nodes name {quoted(named)}"

@@ -47,6 +47,10 @@ _EVALUATED = re.compile(
 )
 
 
+_NUMBERS = {"sampler": ("simple", "batch_size"), "repetition": ("folds", "n")}
+"""The component, and its argument, that a single number is most likely meant as, by kind."""
+
+
 def _as_one_of(kind: str, name: object) -> dict[str, object]:
     """A component by its name alone; objectives are nothing without a node."""
     return {"use": name, "node": "NODE"} if kind in ("loss", "metric") else {"use": name}
@@ -58,8 +62,9 @@ def for_component(
     """The hint where a component is wanted and something else stands there."""
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
         return _instead(write(value[0]), "it is one component, not a list of them")
-    if kind == "sampler" and type(value) is int:
-        return _instead(write({"use": "simple", "batch_size": value}))
+    if kind in _NUMBERS and type(value) is int:
+        use, argument = _NUMBERS[kind]
+        return _instead(write({"use": use, argument: value}))
     if not isinstance(value, str) or not value:
         return None
     ending = PurePath(value).suffix.removeprefix(".").lower()
@@ -133,17 +138,22 @@ def _for_word(value: str, expected: set[str], write: Callable[[object], str]) ->
 
 def type_in_quotes(text: str) -> set[str]:
     """The types of JSON that a text would have without its quotes."""
-    try:
-        match json.loads(text):
-            case bool():
-                return {"boolean"}
-            case int():
-                return {"integer", "number"}
-            case float():
-                return {"number"}
-    except (ValueError, RecursionError):
-        pass
+    match _read(text):
+        case bool():
+            return {"boolean"}
+        case int():
+            return {"integer", "number"}
+        case float():
+            return {"number"}
     return set()
+
+
+def _read(text: str) -> Any:
+    """The value that a text is in JSON; None for anything else."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _fits(value: object, expected: set[str]) -> bool:
@@ -166,6 +176,10 @@ def for_list(
             name, arguments = next(iter(named.items()))
             first = {"use": name, **(arguments if isinstance(arguments, dict) else {})}
             return f"it is a list of components: write `- {write(first)}` and so on"
+        case str() if value.startswith("[") and isinstance(_read(value), list):
+            return Suggestion("remove the quotes", text=value, applicability="safe")
+        case dict() if value and all(isinstance(item, str) for item in value.values()):
+            return _instead(write(list(value.values())), "it is a list, without names")
         case str() if "," in value and re.fullmatch(r"[\w.$ ,-]+", value):
             return _instead(write([part.strip() for part in value.split(",") if part.strip()]))
         case dict() if of_phases and "phase" not in value:
@@ -177,6 +191,8 @@ def for_list(
     return None
 
 
+_MAIN_KEYS: dict[object, str] = {"experiment": "id", "results": "dir"}
+"""What a single text under a key is most likely meant as."""
 _USUAL_SPLITS = {2: ("train", "test"), 3: ("train", "val", "test")}
 
 
@@ -191,6 +207,8 @@ def for_mapping(name: object, value: object) -> Suggestion | str | None:
             shares = dict(zip(_USUAL_SPLITS[len(value)], value, strict=True))
             said = ", ".join(f"{split}: {share}" for split, share in shares.items())
             return f"say which split has which share: write `{{{said}}}`"
+        case str() if name in _MAIN_KEYS and value:
+            return f"write `{{{_MAIN_KEYS[name]}: {value}}}`"
         case int() if name == "repeat":
             return f"say how often at most: write `{{max: {value}}}`"
         case str() if missing := re.fullmatch(r"([A-Za-z_]\w*):(\S.*)", value):

@@ -18,7 +18,7 @@ from specplan.track.tracker import ExperimentTracker, artifact_name, existing
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 NO_RUN = "No active run. Call start_run() first."
 
@@ -31,10 +31,19 @@ class LocalExperimentTracker(ExperimentTracker):
 
     Args:
         base_dir: folder of the runs; made with the first of them.
+        tags: words to find the runs by.
+        description: what they are for.
     """
 
-    def __init__(self, base_dir: str | os.PathLike[str] = "experiments") -> None:
+    def __init__(
+        self,
+        base_dir: str | os.PathLike[str] = "experiments",
+        *,
+        tags: Mapping[str, str | None] | None = None,
+        description: str = "",
+    ) -> None:
         self.base_dir = Path(base_dir)
+        self._tags, self._description = tags, description
         self.current_run: str | None = None
         self.run_dir: Path | None = None
         self._run: TrackedRun | None = None
@@ -57,7 +66,7 @@ class LocalExperimentTracker(ExperimentTracker):
         check_parts("a run", name)
         self.end_run()
         folder = self.base_dir / name
-        self._run = TrackedRun.start_in(folder)
+        self._run = TrackedRun.start_in(folder, description=self._description, tags=self._tags)
         self.run_dir, self.current_run = folder, name
         self._write_metadata({"run_name": name, "start_time": timestamp, "status": "running"})
         return name
@@ -105,6 +114,10 @@ class LocalExperimentTracker(ExperimentTracker):
         run = self._active()
         source = existing(path)
         run.log_artifact(artifact_name(source, artifact_path, run.folder.artifacts), source)
+
+    def sample_system(self, seconds: float) -> None:
+        """Sample the system into the run every `seconds`. Raises RuntimeError without an active run."""
+        self._active().sample_system(seconds)
 
     def end_run(self, status: str = "completed") -> None:
         """End the active run; without one nothing is done.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from specplan.track.entries import Entry, File, Metric, Param
 from specplan.track.mlflow_client import (
     STATUSES,
     allow_folder,
+    fitting_tags,
     impatient,
     imported,
     send,
@@ -26,12 +26,13 @@ from specplan.track.mlflow_client import (
 )
 from specplan.track.parameters import flat
 from specplan.track.plain import number, plain
-from specplan.track.run import TrackedRun
+from specplan.track.run import TrackedRun, as_part
 from specplan.track.sender import Sender
 from specplan.track.tracker import ExperimentTracker, artifact_name, existing
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
 NO_RUN = "No active run"
 NOTE = "mlflow"
@@ -53,6 +54,7 @@ class MLflowTracker(ExperimentTracker):
             Only a URL opens a connection.
         experiment_name: made where it is not there.
         artifact_location: where MLflow keeps the artifacts of an experiment that is made.
+        tags: words to find the runs by; description: what they are for.
         root: folder of all run folders; $SPECPLAN_HOME or ./runs when it is not given.
         patience: seconds for which `end_run` waits until MLflow has everything.
 
@@ -70,12 +72,15 @@ class MLflowTracker(ExperimentTracker):
         experiment_name: str,
         *,
         artifact_location: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+        description: str = "",
         root: str | os.PathLike[str] | None = None,
         patience: float = 10,
     ) -> None:
         self._uri, self._experiment = tracking_uri, experiment_name
         self._root = runs_root(None if root is None else Path(root))
         self._patience = patience
+        self._tags, self._description = dict(tags or {}), description
         self._run: TrackedRun | None = None
         self._sender: Sender[Entry] | None = None
         self._params: dict[str, str] = {}
@@ -106,7 +111,11 @@ class MLflowTracker(ExperimentTracker):
         self.end_run()
         try:
             with impatient():
-                active = self._mlflow.start_run(run_name=run_name)
+                active = self._mlflow.start_run(
+                    run_name=run_name,
+                    tags=fitting_tags(self._tags)[0],
+                    description=self._description or None,
+                )
         except Exception as error:
             raise RuntimeError(f"Failed to start MLflow run: {error}") from error
         run_id = str(active.info.run_id)
@@ -134,11 +143,12 @@ class MLflowTracker(ExperimentTracker):
         run.set_params(named)
         for name, value in redacted(named).items():
             entry = Param(name, str(value))
-            before = self._params.setdefault(name, entry.value)
-            if before != entry.value:
-                _LOG.warning("MLflow keeps the first value of the param `%s`, %s", name, before)
-            else:
+            before = self._params.get(name)
+            if before is None:
+                self._params[name] = entry.value
                 self._put(entry)
+            elif before != entry.value:
+                _LOG.warning("MLflow keeps the first value of the param `%s`, %s", name, before)
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Log a value of each metric.
@@ -174,6 +184,14 @@ class MLflowTracker(ExperimentTracker):
         row = run.log_artifact(artifact_name(source, artifact_path, run.folder.artifacts), source)
         self._put(File(row.name, run.folder.artifacts / row.file))
 
+    def sample_system(self, seconds: float) -> None:
+        """Sample the system into the run folder every `seconds`; `mlx sync` sends it to MLflow.
+
+        Raises:
+            RuntimeError: no run is active.
+        """
+        self._active().sample_system(seconds)
+
     def end_run(self, status: str = "completed") -> None:
         """End the active run; without one nothing is done.
 
@@ -182,17 +200,18 @@ class MLflowTracker(ExperimentTracker):
         """
         if self._run is None or self._sender is None:
             return
+        ended = Status(status)
         run, self._run = self._run, None
         error: Exception | None = None
         missed = self._sender.close(self._patience)
         try:
             with impatient(2 if missed else 10):
-                self._mlflow.end_run(STATUSES.get(Status(status), "KILLED"))
+                self._mlflow.end_run(STATUSES.get(ended, "KILLED"))
         except Exception as refusal:  # noqa: BLE001 -- whatever MLflow raises, the run is over
             error = refusal
         if missed or error is not None:
             self._say_missed(run, missed, self._sender.error or error)
-        run.end(Status(status))
+        run.end(ended)
 
     def _set_experiment(self, artifact_location: str | None) -> None:
         self._mlflow.set_tracking_uri(self._uri)
@@ -203,7 +222,12 @@ class MLflowTracker(ExperimentTracker):
         self._mlflow.set_experiment(self._experiment)
 
     def _started(self, run_id: str, name: str) -> TrackedRun:
-        run = TrackedRun.start(self._root, _as_folder(self._experiment), description=name)
+        run = TrackedRun.start(
+            self._root,
+            as_part(self._experiment),
+            description=self._description or name,
+            tags=self._tags,
+        )
         note = {"uri": without_password(self._uri), "run_id": run_id}
         run.record_text(NOTE, msgspec.json.encode(note).decode())
         return run
@@ -230,8 +254,3 @@ class MLflowTracker(ExperimentTracker):
             "hint: `mlx sync %s --to mlflow:%s` sends them",
             *(missed, reason, run.folder.path, without_password(self._uri)),
         )
-
-
-def _as_folder(experiment_name: str) -> str:
-    """The name of an experiment as a folder may have it."""
-    return re.sub(r"[^\w. -]|^\.", "_", experiment_name)

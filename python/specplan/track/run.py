@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import traceback
 from pathlib import Path
@@ -24,7 +25,7 @@ from specplan.store.redaction import redacted, redacted_lines, redacted_text
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run
 from specplan.track.metric_row import FIELD as ROWS
-from specplan.track.metric_row import MetricRow
+from specplan.track.metric_row import row_without_numbers
 from specplan.track.plain import encode, number, plain
 
 if TYPE_CHECKING:
@@ -35,10 +36,7 @@ if TYPE_CHECKING:
     from specplan.store.artifacts import ArtifactRow
     from specplan.store.run_file import RunFile
     from specplan.store.run_files import Journal
-
-
-_LARGEST_STEP = 2**53
-_LARGEST_EPOCH = 2**31 - 1
+    from specplan.track.metric_row import MetricRow
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +61,10 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = WHOLE
     batch: int = WHOLE
     time: int | None = None
+
+
+_LARGEST_STEP = 2**53
+_LARGEST_EPOCH = 2**31 - 1
 
 
 class TrackedRun:
@@ -139,10 +141,13 @@ class TrackedRun:
         return cls(journal, recorder, _read_params(journal.folder.params_file))
 
     @classmethod
-    def start_in(cls, path: Path) -> TrackedRun:
+    def start_in(
+        cls, path: Path, *, description: str = "", tags: Mapping[str, str | None] | None = None
+    ) -> TrackedRun:
         """Create a run in the folder `path`, or begin the next session of the one that is there.
 
-        The experiment has the name of the folder around it. Files that are there stay.
+        The experiment has the name of the folder around it. Files that are there stay; of a run that is
+        there, `description` and `tags` do, too.
 
         Raises:
             RunError: the run is damaged, or another process writes it.
@@ -151,7 +156,13 @@ class TrackedRun:
         path = path.resolve()
         folder = RunFolder(path)
         if not folder.run_file.exists():
-            return cls.start(path.parent.parent, path.parent.name, run_id=path.name)
+            return cls.start(
+                path.parent.parent,
+                path.parent.name,
+                run_id=path.name,
+                description=description,
+                tags=tags,
+            )
         return cls.go_on(folder)
 
     @classmethod
@@ -167,7 +178,7 @@ class TrackedRun:
             pid = run_file.sessions[-1].pid
             raise RunError(f"run `{folder.path}` is written by process {pid}")
         params = _read_params(folder.params_file)
-        cut = _row_without_numbers(folder)
+        cut = row_without_numbers(folder)
         journal = continue_run(folder, run_file, versions=versions())
         session = journal.run_file.sessions[-1].session
         recorder = Recorder(folder, run_file.run_id, results=Results(), session=session)
@@ -429,22 +440,6 @@ class TrackedRun:
             raise RunError(f"run `{self.id}` is over: it is {self.status}")
 
 
-def _row_without_numbers(folder: RunFolder) -> tuple[str, int, dict[str, float], int] | None:
-    """Name, index, numbers and time of the last row of metrics, if a kill came before its numbers: they are recorded next."""
-    if not folder.records.exists():
-        return None
-    from specplan.results.metrics import last_metric
-
-    reader = StoreReader.open(str(folder.records))
-    rows = [each for each in reader.texts() if each.field == ROWS and not each.phase]
-    ends = {int(each.index()["sequence"][-1]): each for each in rows if each.batches}
-    if not ends or max(ends) <= last_metric(reader):
-        return None
-    channel = ends[max(ends)]
-    row = msgspec.json.decode(channel.at(channel.batches - 1)[-1], type=MetricRow)
-    return channel.node, row.index, row.numbers, row.created
-
-
 def _whole(value: float | None, largest: int) -> int | None:
     """A place that the records can have; None for any other number."""
     return None if value is None or not abs(value) <= largest else int(value)
@@ -466,6 +461,11 @@ def check_parts(what: str, name: str) -> None:
             f"{name!r} cannot be the name of {what}: it is a text of one or more parts divided by `/`, "
             "and no part is empty, begins with a dot or holds a backslash, a colon or a control character"
         )
+
+
+def as_part(name: str) -> str:
+    """A name of another tool as a folder may have it."""
+    return re.sub(r"[^\w. -]|^\.", "_", name) or "_"
 
 
 def _is_part(part: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specplan.run.git import git_state
+from specplan.spec.wording import choices
 from specplan.track.plain import number
 
 if TYPE_CHECKING:
@@ -26,12 +27,27 @@ MAX_RUNS = 100
 """Runs above which `run_sweep` refuses a grid."""
 
 
+BACKENDS = ("mlflow", "local")
+
+
 @dataclasses.dataclass
 class ExperimentConfig:
-    """What an experiment is called and where it is tracked.
+    """What an experiment is called, where it is tracked, and what is logged of it.
+
+    Attributes:
+        tracking_uri: where MLflow keeps its runs; of a local tracker, the folder of the experiments.
+        random_seed: logged as param; seeding is the program's.
+        backend: mlflow or local.
+        log_frequency: metrics are kept of the steps that it divides, and where no step is said.
+        log_system_metrics: whether processor, memory and disk are sampled into the run folder.
+        save_model: whether artifacts are kept whose suffix is that of a model, as .pt or .safetensors.
+        save_plots: whether those are kept whose suffix is that of a picture, as .png or .html.
+        save_config: whether `file` is kept as artifact of each run.
+        log_git_hash: whether the commit is logged as param; log_environment: what `log_environment` logs.
+        file: what it was read from, if anything.
 
     Raises:
-        ValueError: the name is empty.
+        ValueError: the name is empty, or a value is none that is known.
     """
 
     name: str
@@ -41,12 +57,50 @@ class ExperimentConfig:
     tags: dict[str, str] = None  # type: ignore[assignment]  # the documented default; see __post_init__
     description: str = ""
     random_seed: int = 42
+    backend: str = "mlflow"
+    log_frequency: int = 1
+    log_system_metrics: bool = False
+    save_model: bool = True
+    save_plots: bool = True
+    save_config: bool = True
+    log_git_hash: bool = True
+    log_environment: bool = False
+    file: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("Experiment name is required")
         if self.tags is None:
             self.tags = {}
+        if self.backend not in BACKENDS:
+            raise ValueError(
+                f"no backend `{self.backend}`; known: {choices(self.backend, BACKENDS)}"
+            )
+        if self.log_frequency < 1:
+            raise ValueError(f"log_frequency is {self.log_frequency}, and has to be at least 1")
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> ExperimentConfig:
+        """The configuration in a YAML or JSON file of the sections experiment, tracking, logging, artifacts
+        and reproducibility.
+
+        Raises:
+            SpecError: the file is missing, or something in it is wrong; every place is named.
+        """
+        from specplan.track.sections import read_sections
+
+        return cls(**read_sections(path), file=Path(path))
+
+    def tracker(self) -> ExperimentTracker:
+        """A tracker that does what this says.
+
+        Raises:
+            RuntimeError: MLflow is not installed, or does not answer.
+            ValueError: a local tracker cannot have an `artifact_location`.
+        """
+        from specplan.track.configured import ConfiguredTracker
+
+        return ConfiguredTracker(self)
 
 
 class ExperimentTracker(ABC):
@@ -133,13 +187,19 @@ def log_environment(tracker: ExperimentTracker) -> None:
     the commit. Nothing is imported for it.
     """
     found: dict[str, Any] = {"python_version": sys.version, "platform": platform.platform()}
-    git = git_state(Path())
-    found["git_hash"] = (git and git.commit) or "unknown"
-    if git is not None and git.changes is not None:
-        found["git_dirty"] = bool(git.changes.modified or git.changes.staged)
+    found |= git_params()
     with contextlib.suppress(PackageNotFoundError):
         found["torch_version"] = version("torch")
     tracker.log_params(found)
+
+
+def git_params() -> dict[str, Any]:
+    """git_hash and git_dirty of the repository around the current folder."""
+    git = git_state(Path())
+    found: dict[str, Any] = {"git_hash": (git and git.commit) or "unknown"}
+    if git is not None and git.changes is not None:
+        found["git_dirty"] = bool(git.changes.modified or git.changes.staged)
+    return found
 
 
 def run_sweep(

@@ -137,6 +137,11 @@ def _resolve(
         context.error_once("SP301", message, path, hint=did_you_mean(owner, data))
         return None
     message = f"`{text}` is neither a node nor `FeatureSet.column`; nodes: {quoted(nodes)}"
+    dotted = re.sub(r"[:/]+", ".", text)
+    feature_set, _, column = dotted.partition(".")
+    if feature_set in data and column in data[feature_set].columns:
+        context.error("SP301", message, path, hint=f"write `{dotted}`")
+        return None
     owners = [name for name, feature_set in data.items() if text in feature_set.columns]
     hint = f"did you mean `{owners[0]}.{text}`?" if owners else did_you_mean(text, [*nodes, *data])
     context.error("SP301", message, path, hint=hint)

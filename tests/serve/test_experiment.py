@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECPLAN_TOKEN", TOKEN)
+    monkeypatch.setattr(remote_background, "PATIENCE", 120.0)  # the machine may be slow
+
+
+def send_all(exp: Experiment) -> None:
+    background = exp._tracking._background
+    assert background is not None
+    while not background.flush():
+        time.sleep(0.1)
 
 
 def steps(run: Run) -> list[float]:
@@ -42,6 +51,7 @@ def test_a_hybrid_run_is_in_both_places(server: Running, tmp_path: Path) -> None
     with exp.run:
         exp.metrics("train").log(step=0)
         exp.flush()
+        send_all(exp)
         there = only(server.root, "alice/p/hybrid")
         assert (steps(there), there.status) == ([0.0], "running")
         exp.metrics("train").log(step=1)
@@ -181,6 +191,8 @@ def test_what_is_said_before_anything_is_written(
 PROGRAM = """
 import os, signal, sys
 from specplan import Experiment
+from specplan.track import remote_background
+remote_background.PATIENCE = 120.0
 url, root, last = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
 with Experiment("alice/p/killed", dash_url=url, dash_root=root).run as exp:
     done = exp.metrics("train").stats()["totalDataPoints"]

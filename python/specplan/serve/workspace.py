@@ -80,6 +80,8 @@ class Workspace:
         folder = self.folder(id_)
         with self._locked(id_):
             if id_ not in self._open:
+                if read_run_file(folder).phases:
+                    raise Fault(409, "it is the run of a plan, which no program adds to")
                 try:
                     self._open[id_] = Received(TrackedRun.go_on(folder))
                 except RunError as error:

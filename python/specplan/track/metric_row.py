@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan._native import StoreReader
 from specplan.store.run_files import timestamp
 from specplan.track.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from specplan.store.layout import RunFolder
 
 FIELD = "metrics"
 """The field of the records that hold the rows, one JSON object each."""
@@ -75,3 +78,19 @@ class MetricRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
             for name, value in self.data.items()
             if name != STAMP and (isinstance(value, int | float) or name in self.not_finite)
         }
+
+
+def row_without_numbers(folder: RunFolder) -> tuple[str, int, dict[str, float], int] | None:
+    """Name, index, numbers and time of the last row of metrics, if a kill came before its numbers: they are recorded next."""
+    if not folder.records.exists():
+        return None
+    from specplan.results.metrics import last_metric
+
+    reader = StoreReader.open(str(folder.records))
+    rows = [each for each in reader.texts() if each.field == FIELD and not each.phase]
+    ends = {int(each.index()["sequence"][-1]): each for each in rows if each.batches}
+    if not ends or max(ends) <= last_metric(reader):
+        return None
+    channel = ends[max(ends)]
+    row = msgspec.json.decode(channel.at(channel.batches - 1)[-1], type=MetricRow)
+    return channel.node, row.index, row.numbers, row.created

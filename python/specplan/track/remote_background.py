@@ -49,8 +49,13 @@ class Background:
         self._thread.start()
 
     def flush(self, seconds: float = PATIENCE) -> bool:
-        """Wait until what was committed so far is sent, or an attempt failed, at most `seconds`; says whether it is."""
+        """Wait until what was committed so far is sent, at most `seconds`; says whether it is.
+
+        While the server does not answer nothing is waited for: the next attempt comes when it comes.
+        """
         with self._changed:
+            if self._failure is not None:
+                return False
             self._asked += 1
             wanted = self._asked
             self._changed.notify_all()

@@ -21,11 +21,11 @@ from specplan.run.git import git_state
 from specplan.run.system_metrics import Sampling
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import WHOLE, Recorder
-from specplan.store.redaction import redacted, redacted_lines
+from specplan.store.redaction import redacted, redacted_lines, redacted_text
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run
 from specplan.track.metric_row import FIELD as ROWS
-from specplan.track.metric_row import MetricRow
+from specplan.track.metric_row import row_without_numbers
 from specplan.track.plain import encode, number, plain
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ if TYPE_CHECKING:
     from specplan.store.artifacts import ArtifactRow
     from specplan.store.run_file import RunFile
     from specplan.store.run_files import Journal
-
-
-_LARGEST_STEP = 2**53
-_LARGEST_EPOCH = 2**31 - 1
+    from specplan.track.metric_row import MetricRow
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +61,10 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = WHOLE
     batch: int = WHOLE
     time: int | None = None
+
+
+_LARGEST_STEP = 2**53
+_LARGEST_EPOCH = 2**31 - 1
 
 
 class TrackedRun:
@@ -177,7 +178,7 @@ class TrackedRun:
             pid = run_file.sessions[-1].pid
             raise RunError(f"run `{folder.path}` is written by process {pid}")
         params = _read_params(folder.params_file)
-        cut = _row_without_numbers(folder)
+        cut = row_without_numbers(folder)
         journal = continue_run(folder, run_file, versions=versions())
         session = journal.run_file.sessions[-1].session
         recorder = Recorder(folder, run_file.run_id, results=Results(), session=session)
@@ -439,22 +440,6 @@ class TrackedRun:
             raise RunError(f"run `{self.id}` is over: it is {self.status}")
 
 
-def _row_without_numbers(folder: RunFolder) -> tuple[str, int, dict[str, float], int] | None:
-    """Name, index, numbers and time of the last row of metrics, if a kill came before its numbers: they are recorded next."""
-    if not folder.records.exists():
-        return None
-    from specplan.results.metrics import last_metric
-
-    reader = StoreReader.open(str(folder.records))
-    rows = [each for each in reader.texts() if each.field == ROWS and not each.phase]
-    ends = {int(each.index()["sequence"][-1]): each for each in rows if each.batches}
-    if not ends or max(ends) <= last_metric(reader):
-        return None
-    channel = ends[max(ends)]
-    row = msgspec.json.decode(channel.at(channel.batches - 1)[-1], type=MetricRow)
-    return channel.node, row.index, row.numbers, row.created
-
-
 def _whole(value: float | None, largest: int) -> int | None:
     """A place that the records can have; None for any other number."""
     return None if value is None or not abs(value) <= largest else int(value)
@@ -491,7 +476,9 @@ def _compiled(experiment: str, description: str, tags: Mapping[str, str | None])
     """A plan without phases: the program around it decides what is done."""
     plan = Plan(
         id="",
-        experiment=Experiment(id=experiment, description=description, tags=dict(tags)),
+        experiment=Experiment(
+            id=experiment, description=redacted_text(description), tags=redacted(tags)
+        ),
         numerics=Numerics(seed=0, threads=None, deterministic=False),
         data={},
         graph=Graph(nodes={}, order=()),

@@ -342,7 +342,7 @@ def test_prepare_makes_the_folder(mlx: Mlx, folder: Path) -> None:
 
 def test_add_timestamp(mlx: Mlx, folder: Path) -> None:
     mlx("run-experiment", "full.yaml", "-c", "add_timestamp=true", "--quiet", folder=folder)
-    (experiment,) = (folder / "runs").iterdir()
+    (experiment,) = (path for path in (folder / "runs").iterdir() if path.name != "xp")
     assert re.fullmatch(r"full-\d{8}-\d{6}", experiment.name)
     lines = mlx("list", folder=folder).stdout.splitlines()
     assert lines[1].split()[0] == experiment.name

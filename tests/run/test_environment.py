@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import specplan
+from specplan import Experiment, ExperimentManager, LocalExperimentTracker
 from specplan.run.environment import environment, variables, versions
 from specplan.run.hardware import host
 from specplan.run.packages import normalised, packages
@@ -106,6 +107,31 @@ def test_no_file_of_a_run_has_a_secret(tmp_path: Path) -> None:
     found = json.loads(run.folder.environment_file.read_bytes())
     assert found["process"]["command"][-3:] == ["--token", "***", "--pwd=***"]
     assert found["variables"]["MY_TOKEN"] == "***"
+
+
+def test_no_door_lets_a_secret_through(tmp_path: Path) -> None:
+    manager = ExperimentManager(log_dir=str(tmp_path / "manager"))
+    address = f"https://u:{CANARY}@h"
+    manager.start_experiment("a", {"api_key": CANARY, "lr": 0.1}, {"note": address})
+    manager.close()
+    assert manager.read_history("a")[0]["hyperparameters"] == {"api_key": "***", "lr": 0.1}
+    tracker = LocalExperimentTracker(str(tmp_path / "local"))
+    tracker.start_run("r")
+    tracker.log_params({"auth": {"token": CANARY}})
+    tracker.end_run()
+    experiment = Experiment(
+        prefix="me/p/x",
+        dash_root=str(tmp_path / "dash"),
+        metadata={"client_secret": CANARY},
+        readme=f"see {address}",
+    )
+    with experiment.run as exp:
+        exp.params.set(db_password=CANARY)
+        exp.log(f"at {address}", token=CANARY)
+        assert exp.params.get()["db_password"] == CANARY
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
 
 
 def of(host_: dict[str, Any], **sections: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -10,6 +11,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import DataTable, Footer, Header, Static
+from textual.worker import get_current_worker
 
 from specplan.results.standing import Watch, sparkline
 
@@ -55,6 +57,7 @@ class Console(App[None]):
         super().__init__()
         self._watch = Watch(root)
         self._every = every
+        self._looking = threading.Lock()
         self._found: list[Standing] = []
         self._told: tuple[str | None, list[str]] = (None, [])
         self._order = "experiment"
@@ -80,10 +83,12 @@ class Console(App[None]):
     @work(thread=True, exclusive=True, exit_on_error=True)
     def look(self) -> None:
         """Read how the runs stand, and show it."""
-        found = self._watch.look()
-        chosen = self._chosen
-        log = [] if chosen is None else self._watch.log_of(chosen)
-        self.call_from_thread(self._show, found, (chosen, log))
+        with self._looking:
+            found = self._watch.look()
+            chosen = self._chosen
+            log = [] if chosen is None else self._watch.log_of(chosen)
+        if not get_current_worker().is_cancelled:
+            self.call_from_thread(self._show, found, (chosen, log))
 
     def action_sort(self) -> None:
         """Sort by the next column."""

@@ -75,13 +75,13 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for inner, each in value.items():
             yield from _leaves(each, f"{key}.{inner}" if key else str(inner))
-    elif isinstance(value, list):
+    elif isinstance(value, list) and value:
         words = [
             msgspec.json.encode(each).decode() if isinstance(each, dict) else str(each)
             for each in value
         ]
         yield key, " ".join(words)
-    elif value is not None:
+    elif value not in (None, []):
         yield key, str(value)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from specplan.run.mocks import mocked_modules
+
 _PROCESSORS = Path("/proc/cpuinfo")
 
 
@@ -57,12 +59,12 @@ def gpus() -> list[dict[str, Any]]:
 def threads() -> dict[str, Any]:
     """What computes in how many threads, of the libraries that this process has imported."""
     found: dict[str, Any] = {}
-    if "torch" in sys.modules:
+    if _is_there("torch"):
         import torch
 
         found["torch"] = torch.get_num_threads()
         found["torch_between_operations"] = torch.get_num_interop_threads()
-    if "threadpoolctl" in sys.modules:
+    if _is_there("threadpoolctl"):
         import threadpoolctl
 
         for pool in threadpoolctl.threadpool_info():
@@ -73,7 +75,7 @@ def threads() -> dict[str, Any]:
 
 def torch_build() -> dict[str, Any]:
     """How torch was built and what it computes with; nothing where it is not imported."""
-    if "torch" not in sys.modules:
+    if not _is_there("torch"):
         return {}
     import torch
 
@@ -87,6 +89,12 @@ def torch_build() -> dict[str, Any]:
         "openmp": torch.backends.openmp.is_available(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
+
+
+def _is_there(library: str) -> bool:
+    """Whether this process has imported a library, and it is the real one."""
+    mocked = {name.partition(".")[0] for name in mocked_modules()}
+    return library in sys.modules and library not in mocked
 
 
 def _processor() -> str:

@@ -22,6 +22,7 @@ from specplan.results.locate import runs_of
 from specplan.results.open import Run
 from specplan.results.status import read_run_file
 from specplan.spec.composition import Composition
+from specplan.store.redaction import redacted
 from specplan.store.run_file import Status
 from specplan.track.plain import plain
 
@@ -140,6 +141,7 @@ class Jobs:
         params: Mapping[str, Any] | None = None,
         *,
         after: Iterable[Job] = (),
+        tags: Mapping[str, str | None] = {},
         timeout: float | None = None,
         max_retries: int = 3,
     ) -> Job:
@@ -149,7 +151,7 @@ class Jobs:
         for each in needed:
             if self._jobs.get(each.id) is not each:
                 raise ValueError(f"{each!r} was not submitted to this experiment")
-        compiled = _compiled(work, plain(_with_folders(params), "params"))
+        compiled = _compiled(work, plain(_with_folders(params), "params"), tags)
         with self._lock:
             if compiled.plan.id in self._jobs:
                 return self._jobs[compiled.plan.id]
@@ -175,8 +177,9 @@ class Jobs:
             self._cancelled.set()
             for process in self._processes:
                 process.send_signal(signal.SIGTERM)
-            for job in self._jobs.values():
-                if job.state in (JobState.WAITING, JobState.READY):
+            # Those that wait come first: they would be given up for what they need.
+            for state in (JobState.WAITING, JobState.READY):
+                for job in [each for each in self._jobs.values() if each.state is state]:
                     self._change(job, JobState.ERROR, JobFailure.CANCELLED)
         self._pool.shutdown()
 
@@ -269,7 +272,7 @@ def _is_done(job: Job) -> bool:
     return any(each.status is Status.COMPLETED and each.plan_id == job.id for each in files)
 
 
-def _compiled(work: Any, params: dict[str, Any]) -> Compiled:
+def _compiled(work: Any, params: dict[str, Any], tags: Mapping[str, str | None]) -> Compiled:
     if callable(work):
         compiled, name = _of_function(work, params), work.__name__
     else:
@@ -278,11 +281,14 @@ def _compiled(work: Any, params: dict[str, Any]) -> Compiled:
         )
         compiled = compile_path(work, Composition(overrides=overrides))
         name = compiled.plan.experiment.id
+    plan = compiled.plan
     experiment = msgspec.structs.replace(
-        compiled.plan.experiment, id=f"{name}-{_digits(compiled.plan.id)}"
+        plan.experiment,
+        id=f"{name}-{_digits(plan.id)}",
+        tags={**plan.experiment.tags, **redacted(tags)},
     )
     return msgspec.structs.replace(
-        compiled, plan=msgspec.structs.replace(compiled.plan, experiment=experiment)
+        compiled, plan=msgspec.structs.replace(plan, experiment=experiment)
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from specplan.errors import RunError
 from specplan.plan.canonical import write_atomically
+from specplan.store.redaction import redacted
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
 from specplan.track.plain import encode, plain
@@ -191,7 +192,7 @@ class ExperimentManager:
         return entries
 
     def _write(self, experiment_id: str, entries: list[dict[str, Any]]) -> None:
-        content = encode([noted(entry) for entry in entries])
+        content = encode(redacted([noted(entry) for entry in entries]))
         write_atomically(self._file(experiment_id), content)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.spec.wording import choices
+from specplan.store.redaction import redacted
 from specplan.track.plain import plain
 
 if TYPE_CHECKING:
@@ -51,13 +52,15 @@ class Logs:
             raise ValueError(f"no level `{level}`; known: {choices(level, LEVELS)}")
         run = self._run()
         beside = plain({**(metadata or {}), **fields}, "metadata")
-        entry = {
-            "sequenceNumber": run.count(FIELD),
-            "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            "level": level,
-            "message": message,
-            "metadata": beside or None,
-        }
+        entry = redacted(
+            {
+                "sequenceNumber": run.count(FIELD),
+                "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+                "level": level,
+                "message": message,
+                "metadata": beside or None,
+            }
+        )
         run.record_text(FIELD, msgspec.json.encode(entry).decode())
         said = " ".join(f"{name}={value}" for name, value in beside.items())
         line = f"[{level.upper()}] {message}" + (f" [{said}]" if said else "")

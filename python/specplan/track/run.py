@@ -21,7 +21,7 @@ from specplan.run.git import git_state
 from specplan.run.system_metrics import Sampling
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import WHOLE, Recorder
-from specplan.store.redaction import redacted, redacted_lines
+from specplan.store.redaction import redacted, redacted_lines, redacted_text
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run
 from specplan.track.metric_row import FIELD as ROWS
@@ -476,7 +476,9 @@ def _compiled(experiment: str, description: str, tags: Mapping[str, str | None])
     """A plan without phases: the program around it decides what is done."""
     plan = Plan(
         id="",
-        experiment=Experiment(id=experiment, description=description, tags=dict(tags)),
+        experiment=Experiment(
+            id=experiment, description=redacted_text(description), tags=redacted(tags)
+        ),
         numerics=Numerics(seed=0, threads=None, deterministic=False),
         data={},
         graph=Graph(nodes={}, order=()),

@@ -41,6 +41,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         run_mode: NORMAL, DRY_RUN, GENERATE_ONLY or PREPARE, as member or text in any case.
         project_paths: folders whose repositories are looked at; by default the current one.
         dirty_git: what uncommitted changes do: IGNORE, WARN (log a warning) or ERROR.
+        tags: words to find the run by, with values where they have some.
         max_jobs: how many of its jobs run at a time, each in a process.
         system_metrics_seconds: between two samples of processor, memory, disk and GPU; None for none.
 
@@ -61,6 +62,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         run_mode: RunMode | str = RunMode.NORMAL,
         project_paths: Iterable[str | os.PathLike[str]] | None = None,
         dirty_git: DirtyGitAction | str = DirtyGitAction.WARN,
+        tags: Mapping[str, str | None] = {},
         max_jobs: int = 1,
         system_metrics_seconds: float | None = None,
     ) -> None:
@@ -70,6 +72,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         self.run_mode = _member(RunMode, run_mode, "run_mode")
         self._dirty_git = _member(DirtyGitAction, dirty_git, "dirty_git")
         self._projects = [Path(path) for path in project_paths or (Path(),)]
+        self._tags = tags
         self._max_jobs = max_jobs
         self._jobs: Jobs | None = None
         self._system_metrics_seconds = system_metrics_seconds
@@ -112,6 +115,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         params: Mapping[str, Any] | None = None,
         *,
         after: Iterable[Job] = (),
+        tags: Mapping[str, str | None] = {},
         timeout: float | None = None,
         max_retries: int = 3,
     ) -> Job:
@@ -125,6 +129,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
             params: the configuration of the function, or values that replace some of the spec, by their
                 paths. A job among them is given as the path of its folder, and is needed.
             after: other jobs that have to be done before; where one is not, this is not run.
+            tags: words to find its runs by, with values where they have some. They do not make another job.
             timeout: seconds that one attempt may take; after them the job is asked to end.
             max_retries: how often it is begun again after a timeout, in the folder of its run. Nothing else
                 is tried again.
@@ -137,7 +142,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         if self._jobs is None:
             raise RuntimeError("jobs are submitted inside of `with experiment(...) as xp`")
         return self._jobs.submit(
-            work, params, after=after, timeout=timeout, max_retries=max_retries
+            work, params, after=after, tags=tags, timeout=timeout, max_retries=max_retries
         )
 
     @property
@@ -161,7 +166,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
             (self.workdir / self.id).mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.workdir / self.id / "lock", os.O_CREAT | os.O_RDWR, 0o666)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self._run = TrackedRun.start(self.workdir, self.id)
+            self._run = TrackedRun.start(self.workdir, self.id, tags=self._tags)
             if self._system_metrics_seconds is not None:
                 self._run.sample_system(self._system_metrics_seconds)
             write_informations(self.workdir, self._run.run_file)

@@ -66,6 +66,10 @@ def _resolved(
     if use in COMPONENTS[kind]:
         return _builtin(context, kind, written, path)
     if kind in _OF_TORCH and use.startswith(_OF_TORCH[kind]):
+        rate = written.get("lr")
+        if kind == "optimizer" and isinstance(rate, int | float) and rate < 0:
+            context.error("SP206", f"`lr` is {rate:g}, must be at least 0", (*path, "lr"))
+            return None
         return _torch_use(context, kind, written, path)
     if live_name(use) is not None:
         from specplan.plan.passes.live import resolve_live

@@ -177,3 +177,17 @@ def test_only_code_that_the_program_knows_is_used(parts: Parts, tmp_path: Path) 
         ModelGraph.load(path, overwrite=True)
     with pytest.raises(ArchiveError, match="it is a ModelGraph, not a FeatureSet"):
         FeatureSet.load(path)
+
+
+def test_a_second_experiment_on_a_context_starts_afresh(parts: Parts, tmp_path: Path) -> None:
+    fresh = outputs(parts.experiment)
+    trained(parts)
+    path = parts.graph.save(tmp_path / "mine")
+    ModelGraph.load(path, overwrite=True)
+    assert outputs(parts.experiment) != fresh
+    with pytest.raises(ValueError, match="has the Experiment `exp` already; overwrite=True"):
+        Experiment.from_active_context("again")
+    kept = Experiment.from_active_context("kept", registration_policy="overwrite")
+    assert outputs(kept) != fresh
+    again = Experiment.from_active_context("again", overwrite=True)
+    assert outputs(again) == fresh

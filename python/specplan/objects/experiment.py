@@ -175,14 +175,40 @@ class Experiment(Tracked):
         checkpointing: Checkpointing | None = None,
         callbacks: Sequence[ExperimentCallback] | None = None,
         results_config: ResultsConfig | None = None,
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
         *,
         seed: int = 42,
     ) -> Experiment:
-        """Make an experiment on the active context, with all that is registered there."""
+        """Make an experiment on the active context, with all that is registered there.
+
+        The arguments but `overwrite` are those of `Experiment`.
+
+        Args:
+            label: name of the experiment.
+            registration_policy: "overwrite" is an `overwrite`, too.
+            checkpointing: at which boundaries of a run the state is saved.
+            callbacks: what is called before and after phases and groups.
+            results_config: where results are stored.
+            overwrite: whether it takes the place of an experiment that the context has. The graph starts
+                afresh, also one that was loaded.
+            seed: seed of everything that has none of its own.
+
+        Raises:
+            ValueError: the context has an experiment, which is not to be replaced.
+        """
+        context = active_context()
+        if overwrite:
+            for graph in context.members(ModelGraph):
+                graph.restored = None
+        elif context.experiment is not None and registration_policy != "overwrite":
+            raise ValueError(
+                f"the active context has the Experiment `{context.experiment.label}` already; "
+                "overwrite=True takes its place, and the graph starts afresh"
+            )
         return cls(
             label,
             registration_policy,
-            active_context(),
+            context,
             checkpointing,
             callbacks,
             results_config,

@@ -13,7 +13,7 @@ from specplan.errors import RunError
 from specplan.exchange.portable import Portable
 from specplan.exchange.written import dated_name, files_below, meant
 from specplan.store.run_file import Status
-from specplan.track.mlflow_client import LARGEST, STATUSES, connected, without_password
+from specplan.track.mlflow_client import LARGEST, STATUSES, connected, refusal
 from specplan.track.run import Point, Series
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def runs_of_mlflow(place: str) -> Iterator[Portable]:
         except (RunError, OSError):
             raise
         except Exception as error:
-            raise RunError(f"MLflow at {without_password(place)}: {error}") from error
+            raise RunError(refusal(place, error)) from error
 
 
 def _uri(place: str, aside: Path) -> tuple[str, Path | None]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def test_what_does_not_fit_is_counted_as_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "MOST_WAITING", 2)
-    may_send, sent = threading.Event(), []
+    may_send = threading.Event()
+    sent: list[int] = []
 
     def send(entries: Sequence[int]) -> None:
         may_send.wait()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LONGEST = 128
 """Values of each series that are kept."""
 SYSTEM = "system/"
+"""What the names of metrics of the machine begin with."""
 _COLUMNS = ["phase", "name", "epoch", "batch", "value"]
 _WHOLE = -1
 _MOST_ROWS = 20_000

@@ -29,8 +29,10 @@ class Moment(click.ParamType[str]):
     name = "moment"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from specplan.store.run_files import iso
+
         try:
-            moment = _moment(value)
+            return iso(_moment(value))
         except (ValueError, OverflowError):  # the latter before the year 1 and after the year 9999
             return self.fail(
                 f"`{value}` is no time: `2026-01-31`, `2026-01-31T12:00`, or an age such as `90m`, "
@@ -38,7 +40,6 @@ class Moment(click.ParamType[str]):
                 param,
                 ctx,
             )
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _moment(text: str) -> datetime:

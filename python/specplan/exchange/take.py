@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,6 @@ from specplan.track.run import TrackedRun, as_part
 
 if TYPE_CHECKING:
     from specplan.exchange.portable import Portable
-
-_ASIDE = ".import-"
 
 
 def take(found: Portable, root: Path, *, source: str) -> RunFolder | None:
@@ -40,7 +39,9 @@ def take(found: Portable, root: Path, *, source: str) -> RunFolder | None:
     if (experiments / name).exists():
         return None
     experiments.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=_ASIDE, dir=root) as aside:
+    with tempfile.TemporaryDirectory(
+        prefix=".import-", suffix=f".{os.getpid()}.tmp", dir=root
+    ) as aside:
         version = 1 + sum(1 for _ in runs_of(experiments))
         run = TrackedRun.start(
             Path(aside),

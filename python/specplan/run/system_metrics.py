@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from specplan.results.course import SYSTEM
 from specplan.run.hardware import gpu_answer, gpu_handles
-from specplan.store.recorder import WHOLE
+from specplan.store.recorder import SYSTEM, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

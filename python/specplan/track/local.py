@@ -11,8 +11,9 @@ import msgspec
 
 from specplan.plan.canonical import write_atomically
 from specplan.store.run_file import Status
+from specplan.track.names import check_parts
 from specplan.track.plain import encode, number, plain
-from specplan.track.run import TrackedRun, check_parts
+from specplan.track.run import TrackedRun
 from specplan.track.series import noted, restored
 from specplan.track.tracker import ExperimentTracker, artifact_name, existing
 

@@ -25,9 +25,10 @@ from specplan.track.mlflow_client import (
     why_not,
     without_password,
 )
+from specplan.track.names import as_part
 from specplan.track.parameters import flat
 from specplan.track.plain import number, plain
-from specplan.track.run import TrackedRun, as_part
+from specplan.track.run import TrackedRun
 from specplan.track.sender import Sender
 from specplan.track.tracker import ExperimentTracker, artifact_name, existing
 

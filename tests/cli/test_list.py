@@ -100,6 +100,8 @@ def test_columns(mlx: Mlx, root: Path) -> None:
         (("--columns", "loss"), "a run has no `loss`; it has"),
         (("--sort", "run,param.lr"), "a run has no `param.lr`; it has"),
         (("--status", "runing"), "no status `runing`; known: `created`, `running`, "),
+        (("--since", "99999999999d"), "`99999999999d` is no time: "),
+        (("--until", "0001-01-01T00:00+14:00"), "`0001-01-01T00:00+14:00` is no time: "),
         (("--since", "soon"), "`soon` is no time: `2026-01-31`, `2026-01-31T12:00`, or an age"),
     ],
 )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,9 +24,7 @@ from specplan.store.layout import RunFolder
 from specplan.store.run_file import ErrorRecord, Status
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
-    from pathlib import Path
 
     from specplan.plan.model import Phase
     from specplan.run.context import Context
@@ -218,6 +219,50 @@ def test_a_run_that_failed_is_left_alone_unless_it_is_to_be_tried_again(
     again = mlx("sweep", "sweep.json", "--retry-failed", folder=tmp_path)
     assert again.returncode == 0, again.stderr
     assert again.stdout == (swept / "out.txt").read_text()
+
+
+def test_a_sweep_is_shown_without_its_spec(mlx: Mlx, swept: Path, tmp_path: Path) -> None:
+    [folder] = (swept / "runs/line").glob("sweep-*")
+    told = mlx("sweep", "sweep.json", "--status", folder=swept)
+    for name in (str(folder), f"line/{folder.name}", folder.name):
+        shown = mlx("show", name, folder=swept)
+        assert (shown.returncode, shown.stdout) == (0, told.stdout)
+    as_json = json.loads(mlx("show", folder.name, "--json", folder=swept).stdout)
+    assert as_json["points"] == status_of(mlx, swept)["points"]
+    assert mlx("show", "line/sweep-none", folder=swept).returncode == 1
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(tmp_path / "runs/line", tmp_path / "runs/other")
+    twice = mlx("show", folder.name, folder=tmp_path)
+    assert twice.returncode == 1
+    assert f"several sweeps are called `{folder.name}`: `line/{folder.name}`" in twice.stderr
+
+
+def test_a_sweep_that_has_not_begun_names_those_that_have(mlx: Mlx, swept: Path) -> None:
+    [folder] = (swept / "runs/line").glob("sweep-*")
+    other = mlx("sweep", "sweep.json", "--status", "-c", "run.seed=9", folder=swept)
+    assert other.returncode == 1
+    assert f"hint: others of this experiment have: `{folder.name}`" in other.stderr
+
+
+def test_a_table_in_the_making_is_not_among_the_tables(
+    mlx: Mlx, swept: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    [folder] = (tmp_path / "runs/line").glob("sweep-*")
+    tables = sorted((folder / "metrics").iterdir())
+    tables[0].unlink()
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from specplan.sweep import dataset, folder\n"
+        "Path.replace = lambda *_: os._exit(9)\n"
+        "dataset.write_missing(folder.SweepFolder(Path(sys.argv[1])), ())\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(folder)], check=False)
+    assert killed.returncode == 9
+    assert sorted((folder / "metrics").iterdir()) == tables[1:]
+    left = json.loads(mlx("gc", "--json", folder=tmp_path).stdout)["removed"]
+    assert [Path(each["path"]).parent for each in left] == [folder.relative_to(tmp_path)]
 
 
 def test_a_damaged_list_of_points_is_told(mlx: Mlx, swept: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_an_experiment_has_a_context_of_its_own_or_the_active_one() -> None:
     source = feature_set()
     node = ModelNode("MLP", SequentialMLP(), source.reference())
     graph = ModelGraph(nodes=[node])
-    same = Experiment.from_active_context("same")
+    same = Experiment.from_active_context("same", overwrite=True)
     other = Experiment("other")
     assert same.ctx is first.ctx
     assert same.model_graph is graph

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,35 @@ def test_runs_of_a_folder_of_mlflow(
     run = next(each for each in taken("mlflow", place, tmp_path / "runs") if "/" in each.experiment)
     assert next(value for _, _, value in rows(run, "train/loss")) == "0.5"
     assert list(run.artifacts) == []  # they are beside the folder
+
+
+@pytest.mark.slow
+def test_runs_of_a_server_of_mlflow(
+    mlflow_database: str, mlflow_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    del mlflow_database  # it leaves MLflow as it was
+    (tmp_path / "temporary").mkdir()
+    client = MlflowClient(mlflow_server)
+    for name, place in (("served", None), ("told", f"file://{tmp_path}")):
+        experiment = client.create_experiment(f"imported-{name}", artifact_location=place)
+        run = client.create_run(experiment)
+        if place is None:
+            client.log_text(run.info.run_id, "hello", "notes/a.txt")
+    ours = tmp_path / run.info.run_id / "artifacts"
+    ours.mkdir(parents=True)
+    (ours / "secret.txt").write_text("of this machine")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    found = [each for each in SOURCES["mlflow"](mlflow_server) if "imported-" in each.experiment]
+    assert [(len(each.files), each.remarks) for each in found] == [
+        (1, ()),
+        (0, (f"its artifacts are in `{ours}` of the server's machine",)),
+    ]
+    every = taken("mlflow", mlflow_server, tmp_path / "runs")
+    served = next(run for run in every if run.experiment == "imported-served")
+    assert served.artifacts["notes/a.txt"].path.read_text() == "hello"
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_run_that_was_sent_to_tensorboard_comes_back(tmp_path: Path) -> None:

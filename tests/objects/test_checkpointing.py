@@ -143,7 +143,7 @@ def test_a_checkpoint_of_another_graph_is_refused(parts: Parts, tmp_path: Path) 
 def test_files_of_another_time_are_warned_of_and_available(parts: Parts, tmp_path: Path) -> None:
     parts.experiment.set_checkpoint_dir(tmp_path)
     parts.experiment.save_checkpoint("before")
-    again = Experiment.from_active_context("again")
+    again = Experiment.from_active_context("again", overwrite=True)
     with pytest.warns(UserWarning, match="has 1 checkpoints already"):
         again.set_checkpoint_dir(tmp_path)
     assert list(again.available_checkpoints) == ["before"]
@@ -257,7 +257,7 @@ def test_the_state_of_an_epoch_is_restored_by_name(parts: Parts, tmp_path: Path)
     own = Checkpointing(mode="disk")
     parts.experiment.run_phase(training(parts, epochs=1))
     expected = bits(parts.experiment.run_phase(test))
-    again = Experiment.from_active_context("again")
+    again = Experiment.from_active_context("again", overwrite=True)
     again.set_checkpoint_dir(tmp_path / "again")
     again.run_phase(training(parts, epochs=4, checkpointing=own))
     again.restore_checkpoint("train_epoch0")
@@ -286,7 +286,7 @@ def test_a_file_that_may_not_be_replaced_ends_the_run(parts: Parts, tmp_path: Pa
 def test_saving_changes_no_bit(parts: Parts, tmp_path: Path) -> None:
     every = ["phase_start", "batch_start", "batch_end", "epoch_start", "epoch_end", "phase_end"]
     plain = bits(parts.experiment.run_phase(training(parts)))
-    other = Experiment.from_active_context("exp")
+    other = Experiment.from_active_context("exp", overwrite=True)
     own = Checkpointing(mode="disk", save_on=every, directory=tmp_path)
     saved = other.run_phase(training(parts, checkpointing=own))
     assert bits(saved) == plain

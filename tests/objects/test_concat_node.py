@@ -65,7 +65,7 @@ def test_rows_are_joined_along_an_axis(
 @pytest.mark.parametrize("mode", ["constant", "replicate", "reflect", "circular"])
 def test_rows_are_padded_at_their_ends(mode: str) -> None:
     merge, graph = joined((2, 8), (3, 6), pad_inputs=True, pad_mode=mode, pad_value=7.0)
-    experiment = Experiment.from_active_context("exp")
+    experiment = Experiment.from_active_context("exp", overwrite=True)
     results = experiment.run_phase(
         EvalPhase("eval", _bindings(graph), active_nodes=["A", "B", merge])
     )

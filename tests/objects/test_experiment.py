@@ -235,7 +235,7 @@ def test_a_new_graph_starts_from_fresh_weights(parts: Parts) -> None:
 
 
 def test_the_seed_decides_the_weights(parts: Parts) -> None:
-    other = Experiment.from_active_context("exp", seed=7)
+    other = Experiment.from_active_context("exp", seed=7, overwrite=True)
     phase = evaluate(parts)
     ours = parts.experiment.run_phase(phase).tensors("MLP").stacked()
     assert not np.array_equal(ours, other.run_phase(phase).tensors("MLP").stacked())

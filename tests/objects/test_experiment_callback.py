@@ -117,7 +117,7 @@ def test_callbacks_are_registered_in_their_order() -> None:
     assert experiment.exp_callbacks == [first, second, late]
     experiment.exp_callbacks.clear()
     assert len(experiment.exp_callbacks) == 3
-    again = Experiment.from_active_context("again", callbacks=[late])
+    again = Experiment.from_active_context("again", callbacks=[late], overwrite=True)
     assert again.exp_callbacks == [late]
 
 

@@ -188,7 +188,7 @@ def test_loading_leaves_the_experiment_that_saved_alone(parts: Parts, tmp_path: 
     TrainPhase.from_split("more", "train", SAMPLER, [parts.loss])
     with pytest.warns(UserWarning, match="it replaces `Sensor`, `MLP`, `model-graph`"):
         again = Experiment.load(path, overwrite=True)
-    assert Experiment.from_active_context("new").model_graph is again.model_graph
+    assert Experiment.from_active_context("new", overwrite=True).model_graph is again.model_graph
 
 
 def test_a_file_is_replaced_only_when_asked(parts: Parts, tmp_path: Path) -> None:
@@ -478,7 +478,7 @@ def test_fitted_estimators_come_back(tmp_path: Path) -> None:
 
 def test_results_that_lie_elsewhere_are_in_the_file(parts: Parts, tmp_path: Path) -> None:
     config = ResultsConfig(results_dir=tmp_path / "runs", execution=tmp_path / "records")
-    experiment = Experiment.from_active_context("exp", results_config=config)
+    experiment = Experiment.from_active_context("exp", results_config=config, overwrite=True)
     phase = TrainPhase.from_split("train", "train", SAMPLER, [parts.loss])
     before = bits(experiment.run_phase(phase))
     again = loaded(experiment.save(tmp_path / "mine"))

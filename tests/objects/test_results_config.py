@@ -24,7 +24,7 @@ class Keeps(Callback):
 
 
 def run(parts: Parts, config: ResultsConfig | None) -> EvalResults:
-    experiment = Experiment.from_active_context("exp", results_config=config)
+    experiment = Experiment.from_active_context("exp", results_config=config, overwrite=True)
     phase = EvalPhase.from_split("eval", "test", [parts.loss], callbacks=[Keeps()])
     results = experiment.run_phase(phase)
     assert isinstance(results, specplan.EvalResults)
@@ -127,7 +127,9 @@ def test_what_is_in_memory_goes_and_the_metrics_stay(parts: Parts, tmp_path: Pat
 
 
 def test_previews_leave_nothing_on_disk(parts: Parts, tmp_path: Path) -> None:
-    experiment = Experiment.from_active_context("exp", results_config=ResultsConfig(tmp_path))
+    experiment = Experiment.from_active_context(
+        "exp", results_config=ResultsConfig(tmp_path), overwrite=True
+    )
     results = experiment.preview_phase(EvalPhase.from_split("eval", "test", [parts.loss]))
     assert len(results.tensors("MLP")) == 1
     assert list(tmp_path.iterdir()) == []

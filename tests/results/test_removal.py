@@ -173,11 +173,16 @@ def test_leftovers(root: Path) -> None:
     begun = runs / f"study/.20260101-000000.{DEAD}"
     shutil.copytree(runs / "study/a", begun)
     shutil.copytree(runs / "study/a", runs / f"study/.gone-run.{DEAD}.gone")
+    extracted = runs / f"study/.b.x_1.{DEAD}.tmp"
+    imported = runs / f".import-x_1.{DEAD}.tmp"
+    shutil.copytree(runs / "study/a", imported / "study/a")
+    shutil.copytree(runs / "study/a", extracted)
     finished = RunFolder(runs / "study/b")
     (finished.checkpoints / f".000001.{DEAD}").mkdir(parents=True)
     (finished.artifacts / "mine").mkdir(parents=True)
     files = [
         runs / f"..index.msgpack.{DEAD}",
+        runs / f"study/sweep-1/.sweep.json.{DEAD}",
         finished.reserve,
         finished.path / f".run.json.{DEAD}",
         finished.records / "chunk.arrow.tmp",
@@ -186,6 +191,7 @@ def test_leftovers(root: Path) -> None:
     kept = [
         runs / "study/.vscode.1/settings.json",
         runs / f"study/.beginning.{os.getpid()}/plan.json",
+        runs / f".import-y_2.{os.getpid()}.tmp/study/a/run.json",
         finished.path / f".params.json.{os.getpid()}",
         finished.artifacts / "mine/x.tmp",
         RunFolder(runs / "other/e").path / f".notes.{DEAD}",
@@ -199,6 +205,8 @@ def test_leftovers(root: Path) -> None:
         for path in (
             *files,
             begun,
+            extracted,
+            imported,
             runs / f"study/.gone-run.{DEAD}.gone",
             finished.checkpoints / f".000001.{DEAD}",
         )
@@ -217,6 +225,34 @@ def test_checkpoints_of_runs_that_are_complete(root: Path) -> None:
     assert item["path"] == "runs/study/a/checkpoints"
     assert (root / "runs/study/b/checkpoints/000001").is_dir()
     assert hidden(root) == []
+
+
+KILLED = """
+import os, pathlib, sys
+from specplan.cli.start import main
+pathlib.Path.rename = lambda *_: os._exit(9)
+sys.argv = ["mlx", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("import", "--from", "jsonl", "rows.jsonl"), ("archive", "--extract", "kept.run.mml")],
+    ids=["import", "extract"],
+)
+def test_what_a_kill_leaves_of_a_run_that_comes_in(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    folder = made(tmp_path, "study", "a")
+    run_mlx("archive", "study/a", "--to", "kept", folder=tmp_path)
+    shutil.rmtree(folder.path)
+    (tmp_path / "rows.jsonl").write_text('{"step": 1, "metric": "loss", "value": 0.5}\n')
+    program = [sys.executable, "-c", KILLED, *arguments]
+    assert subprocess.run(program, cwd=tmp_path, check=False).returncode == 9
+    (left,) = removed(tmp_path, "gc", "--perform")["removed"]
+    assert left["what"] == "a folder that was never finished"
+    assert hidden(tmp_path / "runs") == []
 
 
 def test_a_removal_that_is_killed_is_found(root: Path) -> None:

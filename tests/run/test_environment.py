@@ -13,7 +13,7 @@ import specplan
 from specplan import Experiment, ExperimentManager, LocalExperimentTracker
 from specplan.run.environment import environment, variables, versions
 from specplan.run.hardware import host
-from specplan.run.packages import normalised, packages
+from specplan.run.packages import normalised, origins, packages
 from specplan.run.surroundings import Changed, environment_changes
 from specplan.store.checked_json import matches_checksum
 from tests.run import specs
@@ -32,6 +32,21 @@ with experiment(sys.argv[1], "leaky", dirty_git="ignore") as xp:
     token = "canary7x-source"
     raise ValueError("login with password=canary7x-error failed at https://u:canary7x-at@host")
 """
+
+
+def test_the_origin_of_a_package_in_a_folder_with_a_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my package").mkdir()
+    about = tmp_path / "site/mine-1.0.dist-info"
+    about.mkdir(parents=True)
+    url = (tmp_path / "my package").as_uri()
+    (about / "direct_url.json").write_text(json.dumps({"url": url, "dir_info": {"editable": True}}))
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    origins.cache_clear()
+    found = origins()["mine"]
+    origins.cache_clear()
+    assert found == {"folder": "my package", "editable": True, "commit": None}
 
 
 def test_packages_are_those_that_are_installed() -> None:

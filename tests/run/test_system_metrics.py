@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -66,9 +67,14 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "driver"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
-    hardware.gpus.cache_clear()
+    _forget()
     yield folder / "pynvml.py"
     sys.modules.pop("pynvml", None)
+    _forget()
+
+
+def _forget() -> None:
+    hardware.gpu_handles.cache_clear()
     hardware.gpus.cache_clear()
 
 
@@ -123,6 +129,18 @@ def test_gpus_are_sampled(tmp_path: Path, driver: Path) -> None:
     found = {name for name in run.metrics().arrow.column("name").to_pylist() if "gpu" in name}
     assert found == {f"system/gpu0_{name}" for name in ("memory_used_bytes", "watts", "celsius")}
     assert hardware.gpus() == [{"name": "Card", "memory_bytes": 9, "driver": "555.1"}]
+
+
+def test_a_gpu_that_tells_little_of_itself_stops_no_run(driver: Path) -> None:
+    silent = 'def nvmlDeviceGetMemoryInfo(handle): raise NVMLError("not of a part of a card")'
+    driver.write_text(f"{DRIVER}\n{silent}\n", encoding="utf-8")
+    assert hardware.host()["gpus"] == [{"name": "Card", "memory_bytes": None, "driver": "555.1"}]
+    lost = 'def nvmlDeviceGetHandleByIndex(index): raise NVMLError("the card is lost")'
+    driver.write_text(f"{DRIVER}\n{lost}\n", encoding="utf-8")
+    sys.modules.pop("pynvml", None)
+    importlib.invalidate_caches()
+    _forget()
+    assert hardware.host()["gpus"] == []
 
 
 def test_what_cannot_be_sampled_fails_no_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ import pytest
 from blake3 import blake3
 
 import specplan
-from specplan.errors import RemoteError
+from specplan.errors import RemoteError, StoreError
 from specplan.serve.blobs import FOLDER_NAME, remove_old
+from specplan.serve.protocol import Begin
 from specplan.serve.workspace import Workspace
+from specplan.store.run_file import Status
 from specplan.track.remote_client import PIECE
 from tests.serve.conftest import Running, running
 
@@ -217,6 +220,31 @@ def test_quiet_runs_and_those_of_a_server_that_ends_are_interrupted(tmp_path: Pa
     assert found.refresh().status == "running"
     runs.end_quiet(0)
     assert found.refresh().run_file.status == "interrupted"
+
+
+def test_a_run_that_cannot_be_ended_keeps_no_other_open(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = Workspace(tmp_path)
+    gone, other = (runs.begin(Begin(prefix=f"bob/{name}"))[0] for name in ("gone", "other"))
+    shutil.rmtree(runs.folder(gone).path)
+    runs.end_quiet(0)
+    assert specplan.open("bob/other", root=tmp_path).run_file.status == "interrupted"
+    assert "could not be ended" in caplog.text
+    with runs.writing(other) as run:
+        shutil.rmtree(run.run.folder.records)
+        run.run.folder.records.write_text("not a folder")
+    with pytest.raises((StoreError, OSError)):
+        runs.end(other, Status.COMPLETED)
+    assert other not in runs._open
+
+
+def test_a_run_behind_a_link_hides_no_other(server: Running, client: Server) -> None:
+    id_ = begin(client, "bob/p/links")[1:]
+    (folder,) = (server.root / "bob/p/links").iterdir()
+    (folder.parent / "link").symlink_to(folder)
+    assert [each["id"] for each in client.ask("", prefix="bob/p/links")["experiments"]] == [id_]
+    assert id_ in [each["id"] for each in client.ask("")["experiments"]]
 
 
 def test_old_pieces_are_thrown_away(tmp_path: Path) -> None:

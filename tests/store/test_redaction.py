@@ -61,6 +61,8 @@ def test_tokens_are_known_by_their_look(kind: str) -> None:
     [
         ("postgres://u:p@host/db", "postgres://***@host/db"),
         ("https://token@host/x.git", "https://***@host/x.git"),
+        ("https://u:p@ss@host/x@y", "https://***@host/x@y"),
+        ("mysql://u:p@s#?@host/db", "mysql://***@host/db"),
         ("git@host:x/y.git", "git@host:x/y.git"),
         ("https://host/?q=1&access_token=abc&n=2", "https://host/?q=1&access_token=***&n=2"),
         ("Authorization: Bearer abcdefgh1234", "Authorization: Bearer ***"),
@@ -118,6 +120,12 @@ def test_words_of_a_command() -> None:
         "TOKEN=***",
     ]
     assert redacted_words(words) == left
+
+
+def test_everything_in_what_is_called_a_secret_is_one() -> None:
+    said = {"credentials": {"user": "a", "rotated": True, "more": [{"pin": 1234, "x": "y"}]}}
+    left = {"credentials": {"user": "***", "rotated": True, "more": [{"pin": "***", "x": "***"}]}}
+    assert redacted(said) == left
 
 
 def test_values() -> None:

@@ -129,6 +129,17 @@ def test_a_local_tracker_does_what_the_file_says(
     ]
 
 
+def test_the_file_is_kept_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = LOCAL.replace("why", '"see https://me:pass@word@host/x"')
+    tracker = ExperimentConfig.read(write(tmp_path, text)).tracker()
+    tracker.start_run("r")
+    tracker.end_run()
+    run, _ = run_of(tmp_path / "kept/exp/r")
+    kept = run.artifacts["experiment.yaml"].path.read_text()
+    assert kept == text.replace("me:pass@word", "***")
+
+
 def test_nothing_is_logged_that_is_not_asked_for(tmp_path: Path) -> None:
     config = ExperimentConfig(
         "exp", backend="local", tracking_uri=str(tmp_path), log_git_hash=False, save_config=False

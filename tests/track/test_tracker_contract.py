@@ -203,8 +203,9 @@ def test_mlflow_that_does_not_answer_is_said_as_documented(
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    with pytest.raises(RuntimeError, match="^Failed to reach MLflow at http://127"):
-        MLflowTracker(f"http://127.0.0.1:{port}", "x", root=tmp_path)
+    with pytest.raises(RuntimeError, match="^Failed to reach MLflow at http://127") as refusal:
+        MLflowTracker(f"http://user:pass@word@127.0.0.1:{port}", "x", root=tmp_path)
+    assert "word" not in str(refusal.value)
     tracker = MLflowTracker(mlflow_database, "x", root=tmp_path)
     tracker._mlflow.set_tracking_uri(f"http://127.0.0.1:{port}")
     with pytest.raises(RuntimeError, match="^Failed to start MLflow run: "):

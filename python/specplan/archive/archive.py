@@ -230,7 +230,11 @@ class Archive:
         if target.exists() or target.is_symlink():
             raise FileExistsError(f"`{target}` is there already")
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        beside = Path(
+            tempfile.mkdtemp(
+                prefix=f".{target.name}.", suffix=f".{os.getpid()}.tmp", dir=target.parent
+            )
+        )
         try:
             for name in self.below(folder):
                 path = beside / name

@@ -29,20 +29,23 @@ class Moment(click.ParamType[str]):
     name = "moment"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if found := _AGE.fullmatch(value):
-            moment = datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: float(found[1])})
-        else:
-            try:
-                moment = datetime.fromisoformat(value)
-            except ValueError:
-                return self.fail(
-                    f"`{value}` is no time: `2026-01-31`, `2026-01-31T12:00`, or an age such as `90m`, "
-                    "`12h`, `30d`",
-                    param,
-                    ctx,
-                )
-            moment = moment.astimezone(UTC)  # without an offset it is local time
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        from specplan.store.run_files import iso
+
+        try:
+            return iso(_moment(value))
+        except (ValueError, OverflowError):  # the latter before the year 1 and after the year 9999
+            return self.fail(
+                f"`{value}` is no time: `2026-01-31`, `2026-01-31T12:00`, or an age such as `90m`, "
+                "`12h`, `30d`",
+                param,
+                ctx,
+            )
+
+
+def _moment(text: str) -> datetime:
+    if found := _AGE.fullmatch(text):
+        return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: float(found[1])})
+    return datetime.fromisoformat(text).astimezone(UTC)  # without an offset it is local time
 
 
 class ConditionType(click.ParamType["Condition"]):

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound="Callable[..., Any]")
 
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-
 
 def removal_options(function: F) -> F:
     """--perform and --json of commands that remove."""
@@ -80,6 +78,8 @@ def write_removal(
     found: Sequence[Candidate], kept: Mapping[Path, str], *, perform: bool, as_json: bool
 ) -> None:
     """Say what is free now, or would be; what had to stay, and why, on stderr."""
+    from specplan.plan.amounts import size
+
     done = [item for item in found if item.path not in kept]
     total = sum(item.bytes for item in done)
     for reason in kept.values():
@@ -97,17 +97,9 @@ def write_removal(
     )
     number = f"{len(done)} {'thing' if len(done) == 1 else 'things'}"
     if perform:
-        click.echo(f"removed {number}: {_size(total)} are free")
+        click.echo(f"removed {number}: {size(total)} are free")
     elif done:
-        click.echo(f"{number}: {_size(total)} would be free")
+        click.echo(f"{number}: {size(total)} would be free")
         click.echo("nothing was removed; --perform does it", err=True)
     else:
         click.echo("there is nothing to remove", err=True)
-
-
-def _size(count: float) -> str:
-    for unit in UNITS[:-1]:
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.4g} {UNITS[-1]}"

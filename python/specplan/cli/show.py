@@ -35,15 +35,24 @@ METRIC_COLUMNS = ("phase", "split", "node", "name", "epoch", "value")
 def command(run: str, root: Path | None, as_json: bool) -> None:
     """Show the status of RUN, its params and plan, its last metrics, what it recorded and where the files are.
 
-    RUN is a run folder, EXPERIMENT/RUN, a run id, or an experiment (its newest run).
+    RUN is a run folder, EXPERIMENT/RUN, a run id, or an experiment (its newest run). Of a sweep it is what
+    `mlx sweep SPEC --status` prints, without its spec.
 
     \b
     Example:
       mlx show digits
+      mlx show digits/sweep-20260101-120000
       mlx show runs/digits/20260101-120000 --json
     """
     from specplan.results.open import open_run
+    from specplan.store.root import runs_root
+    from specplan.sweep.folder import named_sweep
 
+    if (sweep := named_sweep(run, runs_root(root))) is not None:
+        from specplan.cli.sweep_status import write_status
+
+        write_status(sweep, as_json=as_json)
+        return
     opened = open_run(run, root=root)
     if as_json:
         write_json(summary(opened))

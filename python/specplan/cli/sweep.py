@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from specplan.cli.arguments import (
     composition_options,
@@ -17,6 +16,7 @@ from specplan.cli.arguments import (
 )
 from specplan.cli.diagnose import refuse_plan, write_diagnostics
 from specplan.cli.sweep_display import cell
+from specplan.cli.sweep_status import write_status
 from specplan.cli.tables import write_json, write_table
 from specplan.errors import RunError, SpecError
 from specplan.plan.amounts import decimal, size
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from specplan.sweep.bill import PointCost
     from specplan.sweep.folder import SweepFolder
     from specplan.sweep.spec import Sweep
-    from specplan.sweep.standing import Standing
 
 CAN_BE_RESUMED = 75
 
@@ -99,7 +98,7 @@ def command(  # noqa: PLR0913 -- one for each option
         if dry_run:
             _write_bill(sweep, as_json=as_json)
         elif status:
-            _write_status(_begun(sweep, place), as_json=as_json)
+            write_status(_begun(sweep, place), as_json=as_json)
         else:
             _run(sweep, place, jobs, retry=retry_failed, quiet=quiet, as_json=as_json)
     except SpecError as error:
@@ -123,12 +122,18 @@ def _root(sweep: Sweep, root: Path | None) -> Path:
 
 def _begun(sweep: Sweep, root: Path) -> SweepFolder:
     from specplan.store.layout import experiment_folder
-    from specplan.sweep.folder import find_sweep
+    from specplan.sweep.folder import find_sweep, sweeps_of
 
     experiments = experiment_folder(root, sweep.base.plan.experiment.id)
     found = find_sweep(experiments, sweep.key)
     if found is None:
-        raise RunError(f"this sweep has not begun below `{root}`")
+        begun = ", ".join(f"`{sweep.file.id}`" for sweep in sweeps_of(experiments))
+        hint = (
+            f"\nhint: others of this experiment have: {begun}; `mlx show` takes them"
+            if begun
+            else ""
+        )
+        raise RunError(f"this sweep has not begun below `{root}`{hint}")
     return found
 
 
@@ -138,7 +143,7 @@ def _run(sweep: Sweep, root: Path, jobs: int, *, retry: bool, quiet: bool, as_js
 
     _warn_of_threads(sweep, jobs)
     swept = run_sweep(sweep, root, jobs=jobs, view=choose_view(quiet=quiet), retry=retry)
-    states = _write_status(swept.folder, as_json=as_json)
+    states = write_status(swept.folder, as_json=as_json)
     for run, message in swept.refused.items():
         click.echo(f"{run}: did not begin: {message}", err=True)
     if Status.FAILED in states:
@@ -157,37 +162,6 @@ def _warn_of_threads(sweep: Sweep, jobs: int) -> None:
             f"warning: {jobs} runs at a time take {wanted} threads, and there are {there} cores",
             err=True,
         )
-
-
-def _write_status(folder: SweepFolder, *, as_json: bool) -> list[Status]:
-    """The points, how their runs stand, and the best; returns how they stand."""
-    from specplan.sweep.standing import best_of, standings
-
-    found = standings(folder)
-    best = best_of(found, folder.file.mode)
-    if as_json:
-        head = msgspec.to_builtins(folder.file)
-        del head["format"], head["key"], head["points"]
-        points = [msgspec.to_builtins(each) for each in found]
-        number = None if best is None else best.index
-        write_json({**head, "folder": str(folder.path), "points": points, "best": number})
-    elif found:
-        metric = folder.file.metric
-        columns = ["run", *found[0].values, "status", *([metric] if metric else [])]
-        write_table(columns, [_cells(each, with_value=metric is not None) for each in found])
-        for each in found:
-            if each.status is Status.FAILED:
-                click.echo(f"{each.run}: {each.status}: {each.message}", err=True)
-        if best is not None:
-            click.echo(f"\nbest: {best.run}, {metric} {best.value:.6g}")
-        click.echo(f"\n{folder.path}/metrics/*.parquet has the metrics of all runs", err=True)
-    return [each.status for each in found]
-
-
-def _cells(standing: Standing, *, with_value: bool) -> list[str]:
-    values = [cell(value) for value in standing.values.values()]
-    measured = "" if standing.value is None else f"{standing.value:.6g}"
-    return [standing.run, *values, standing.status.value, *([measured] if with_value else [])]
 
 
 def _write_bill(sweep: Sweep, *, as_json: bool) -> None:

@@ -117,6 +117,16 @@ class ExperimentContext:
             active.activate()
 
     @contextmanager
+    def undone_on_failure(self) -> Iterator[ExperimentContext]:
+        """Forget what the block registered, and replace nothing, if it raises."""
+        before = dict(self._members)
+        try:
+            yield self
+        except BaseException:
+            self._members = before
+            raise
+
+    @contextmanager
     def use_policy(self, policy: str) -> Iterator[ExperimentContext]:
         """Have another policy until the block is left.
 

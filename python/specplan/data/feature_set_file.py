@@ -14,10 +14,10 @@ from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pyarrow as pa
-    from numpy.typing import NDArray
 
     from specplan.archive.archive import ArchiveWriter
     from specplan.data.feature_set import FeatureSet
@@ -106,7 +106,7 @@ def described(feature_set: FeatureSet) -> StoredFeatureSet:
         label=feature_set.label,
         id=feature_set.id,
         rows=len(feature_set),
-        columns=tuple(_column(name, feature_set.stored(name)) for name in names),
+        columns=tuple(stored_column(name, feature_set) for name in names),
         state=state,
     )
 
@@ -139,19 +139,10 @@ def read_feature_set(archive: Archive, folder: str) -> FeatureSet:
 def differences(stored: StoredFeatureSet, feature_set: FeatureSet) -> list[str]:
     """Why a FeatureSet cannot stand for one that was stored without them; empty where it can."""
     own = described(feature_set)
-    found = []
-    known = {column.name: column for column in own.columns}
-    wanted = {column.name: column for column in stored.columns}
-    if missing := [name for name in wanted if name not in known]:
-        found.append(f"it has no column {quoted(missing)}")
-    if more := [name for name in known if name not in wanted]:
+    found = missing_columns(stored.columns, own.columns)
+    wanted = [column.name for column in stored.columns]
+    if more := [column.name for column in own.columns if column.name not in wanted]:
         found.append(f"it has the column {quoted(more)}, which was not there")
-    for name in wanted.keys() & known.keys():
-        before, now = wanted[name], known[name]
-        if before.dtype != now.dtype:
-            found.append(f"column `{name}` is {now.dtype}, not {before.dtype}")
-        if before.shape != now.shape:
-            found.append(f"column `{name}` has rows of shape {now.shape}, not {before.shape}")
     if own.rows != stored.rows:
         found.append(f"it has {own.rows} rows, not {stored.rows}")
     if set(own.splits) != set(stored.splits):
@@ -159,7 +150,26 @@ def differences(stored: StoredFeatureSet, feature_set: FeatureSet) -> list[str]:
     return found
 
 
-def _column(name: ColumnName, rows: NDArray[Any]) -> StoredColumn:
+def missing_columns(wanted: Sequence[StoredColumn], own: Sequence[StoredColumn]) -> list[str]:
+    """Why columns cannot stand for those that are wanted; empty where they can."""
+    known = {column.name: column for column in own}
+    found = []
+    if missing := [column.name for column in wanted if column.name not in known]:
+        found.append(f"it has no column {quoted(missing)}")
+    for before in wanted:
+        now = known.get(before.name, before)
+        if before.dtype != now.dtype:
+            found.append(f"column `{before.name}` is {now.dtype}, not {before.dtype}")
+        if before.shape != now.shape:
+            found.append(
+                f"column `{before.name}` has rows of shape {now.shape}, not {before.shape}"
+            )
+    return found
+
+
+def stored_column(name: ColumnName, feature_set: FeatureSet) -> StoredColumn:
+    """What a column of a FeatureSet is but its rows."""
+    rows = feature_set.stored(name)
     dtype = rows.dtype.name if rows.dtype.kind in "biuf" else "text"
     return StoredColumn(str(name), dtype, rows.shape[1:])
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 from specplan.errors import RunError
 from specplan.exchange.portable import Portable
 from specplan.exchange.written import dated_name, files_below, meant
 from specplan.store.run_file import Status
-from specplan.track.mlflow_client import LARGEST, STATUSES, connected, without_password
+from specplan.track.mlflow_client import LARGEST, STATUSES, connected, refusal
 from specplan.track.run import Point, Series
 
 if TYPE_CHECKING:
@@ -42,11 +44,16 @@ def runs_of_mlflow(place: str) -> Iterator[Portable]:
             client = connected(uri)
             for experiment in client.search_experiments(order_by=["name"]):
                 for run in _runs(client, experiment.experiment_id):
-                    yield _portable(client, uri, home, experiment.name, run)
+                    with tempfile.TemporaryDirectory(dir=aside) as taken:
+                        files, remarks = _files(uri, home, run.info, Path(taken))
+                        found = _portable(client, experiment.name, run)
+                        yield msgspec.structs.replace(
+                            found, files=tuple(files), remarks=tuple(remarks)
+                        )
         except (RunError, OSError):
             raise
         except Exception as error:
-            raise RunError(f"MLflow at {without_password(place)}: {error}") from error
+            raise RunError(refusal(place, error)) from error
 
 
 def _uri(place: str, aside: Path) -> tuple[str, Path | None]:
@@ -81,10 +88,10 @@ def _runs(client: Any, experiment_id: str) -> Iterator[Any]:
             return
 
 
-def _portable(client: Any, uri: str, home: Path | None, experiment: str, run: Any) -> Portable:
+def _portable(client: Any, experiment: str, run: Any) -> Portable:
+    """A run without its files."""
     info = run.info
     tags = {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
-    files, remarks = _files(uri, home, info)
     return Portable(
         experiment=experiment,
         name=dated_name((info.start_time or 0) * _MILLISECOND, info.run_id[:12]),
@@ -97,8 +104,6 @@ def _portable(client: Any, uri: str, home: Path | None, experiment: str, run: An
         params={name: meant(value) for name, value in run.data.params.items()},
         tags=tags,
         series={Series(name=name): _points(client, info.run_id, name) for name in run.data.metrics},
-        files=tuple(files),
-        remarks=tuple(remarks),
     )
 
 
@@ -113,15 +118,19 @@ def _points(client: Any, run_id: str, name: str) -> list[Point]:
     ]
 
 
-def _files(uri: str, home: Path | None, info: Any) -> tuple[list[File], list[str]]:
+def _files(uri: str, home: Path | None, info: Any, aside: Path) -> tuple[list[File], list[str]]:
+    """The artifacts of a run, those that a server has below `aside`."""
     place = urlsplit(info.artifact_uri)
     if home is None:
+        if place.scheme in ("", "file"):
+            # MLflow's client would take it for a folder of this machine, whatever the server says.
+            return [], [f"its artifacts are in `{place.path}` of the server's machine"]
         from mlflow import MlflowClient, artifacts
 
         if not MlflowClient(uri).list_artifacts(info.run_id):
             return [], []
-        folder = artifacts.download_artifacts(run_id=info.run_id, tracking_uri=uri)
-        return files_below(Path(folder))
+        artifacts.download_artifacts(run_id=info.run_id, tracking_uri=uri, dst_path=str(aside))
+        return files_below(aside)
     if place.scheme not in ("", "file"):
         return [], [f"its artifacts are at {place.scheme}://, which is not asked"]
     folder = Path(unquote(place.path))

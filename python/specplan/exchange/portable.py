@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.results.settings import settings
+from specplan.store.run_files import iso
 from specplan.track.entries import File
 from specplan.track.run import Point, Series
 
@@ -69,11 +70,10 @@ def nanoseconds(moment: str) -> int:
     return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
 
 
-def iso(time: int) -> str:
+def moment_of(time: int) -> str:
     """Nanoseconds since 1970 as run.json has them."""
     moment = datetime.fromtimestamp(time // 1_000_000_000, UTC)
-    moment = moment.replace(microsecond=time % 1_000_000_000 // 1000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(moment.replace(microsecond=time % 1_000_000_000 // 1000))
 
 
 def _series(run: Run) -> dict[Series, list[Point]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.exchange.portable import iso
+from specplan.exchange.portable import moment_of
 from specplan.plan.canonical import write_atomically
 from specplan.results.locate import runs_of
 from specplan.results.status import read_run_file
@@ -19,8 +20,6 @@ from specplan.track.run import TrackedRun, as_part
 
 if TYPE_CHECKING:
     from specplan.exchange.portable import Portable
-
-_ASIDE = ".import-"
 
 
 def take(found: Portable, root: Path, *, source: str) -> RunFolder | None:
@@ -40,7 +39,9 @@ def take(found: Portable, root: Path, *, source: str) -> RunFolder | None:
     if (experiments / name).exists():
         return None
     experiments.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=_ASIDE, dir=root) as aside:
+    with tempfile.TemporaryDirectory(
+        prefix=".import-", suffix=f".{os.getpid()}.tmp", dir=root
+    ) as aside:
         version = 1 + sum(1 for _ in runs_of(experiments))
         run = TrackedRun.start(
             Path(aside),
@@ -75,8 +76,8 @@ def _date(folder: RunFolder, found: Portable) -> None:
     """Let run.json say when the run was, and not when and where it was taken."""
     run_file = read_run_file(folder)
     (session,) = run_file.sessions
-    started = session.started_at if found.started_at is None else iso(found.started_at)
-    ended = started if found.ended_at is None else iso(found.ended_at)
+    started = session.started_at if found.started_at is None else moment_of(found.started_at)
+    ended = started if found.ended_at is None else moment_of(found.ended_at)
     session = msgspec.structs.replace(session, started_at=started, ended_at=ended, host="")
     dated = msgspec.structs.replace(run_file, created_at=started, sessions=(session,), versions={})
     write_atomically(folder.run_file, encode_checked(dated))

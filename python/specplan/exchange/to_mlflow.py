@@ -21,6 +21,7 @@ from specplan.track.mlflow_client import (
     connected,
     fitting_tags,
     impatient,
+    refusal,
     send,
     stored,
     why_not,
@@ -51,7 +52,7 @@ def send_to_mlflow(run: Run, uri: str, *, dry_run: bool = False) -> Outcome:
     except (RunError, OSError):
         raise
     except Exception as error:
-        raise RunError(f"MLflow at {without_password(uri)}: {error}") from error
+        raise RunError(refusal(uri, error)) from error
 
 
 class _Sending:

@@ -54,8 +54,8 @@ from specplan.objects.graph import ModelGraph
 from specplan.objects.group_results import PhaseGroupResults, group_results_of
 from specplan.objects.history import ExperimentRun, History
 from specplan.objects.history_entries import run_from
-from specplan.objects.live import Live
-from specplan.objects.mapping import compile_nodes, compile_objects, spec_of
+from specplan.objects.live import Live, live_of
+from specplan.objects.mapping import compile_objects, spec_of
 from specplan.objects.node import nodes_of
 from specplan.objects.phase_group import PhaseGroup, entries_by_path, entries_spec, with_groups
 from specplan.objects.phase_results import PhaseResults, results_of
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from specplan.objects.phase import Phase
     from specplan.objects.progress import DisplayOptions, Watched
     from specplan.run.context import Context
+    from specplan.run.state import Snapshot
 
 
 class Experiment(Tracked):
@@ -174,14 +175,40 @@ class Experiment(Tracked):
         checkpointing: Checkpointing | None = None,
         callbacks: Sequence[ExperimentCallback] | None = None,
         results_config: ResultsConfig | None = None,
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
         *,
         seed: int = 42,
     ) -> Experiment:
-        """Make an experiment on the active context, with all that is registered there."""
+        """Make an experiment on the active context, with all that is registered there.
+
+        The arguments but `overwrite` are those of `Experiment`.
+
+        Args:
+            label: name of the experiment.
+            registration_policy: "overwrite" is an `overwrite`, too.
+            checkpointing: at which boundaries of a run the state is saved.
+            callbacks: what is called before and after phases and groups.
+            results_config: where results are stored.
+            overwrite: whether it takes the place of an experiment that the context has. The graph starts
+                afresh, also one that was loaded.
+            seed: seed of everything that has none of its own.
+
+        Raises:
+            ValueError: the context has an experiment, which is not to be replaced.
+        """
+        context = active_context()
+        if overwrite:
+            for graph in context.members(ModelGraph):
+                graph.restored = None
+        elif context.experiment is not None and registration_policy != "overwrite":
+            raise ValueError(
+                f"the active context has the Experiment `{context.experiment.label}` already; "
+                "overwrite=True takes its place, and the graph starts afresh"
+            )
         return cls(
             label,
             registration_policy,
-            active_context(),
+            context,
             checkpointing,
             callbacks,
             results_config,
@@ -418,7 +445,7 @@ class Experiment(Tracked):
                 "featuresets": {each.label: each.id for each in self._ctx.members(FeatureSet)},
                 "nodes": {} if graph is None else {n: node.id for n, node in graph.nodes.items()},
             },
-            "model": None if graph is None else state_bytes(self._built().state.capture()),
+            "model": None if graph is None else state_bytes(self.capture()),
             "history": list(self._history),
             "checkpoints": dict(self._checkpoints.registry),
             "callbacks": self._callback_states(),
@@ -465,7 +492,7 @@ class Experiment(Tracked):
         parts = Parts(
             config=config,
             feature_sets=self._ctx.members(FeatureSet),
-            snapshot=None if self.model_graph is None else self._built().state.capture(),
+            snapshot=None if self.model_graph is None else self.capture(),
             history=self._history,
             checkpoints=self.available_checkpoints,
             callbacks=self._callback_states(),
@@ -700,20 +727,23 @@ class Experiment(Tracked):
         return results_of(run, path)
 
     def _live_of(self, graph: ModelGraph) -> Live:
-        """The state of `graph`; a fresh one if it replaced another graph."""
+        """The state of `graph`; that of its file, or a fresh one, if it replaced another graph."""
         if self._live is None or self._live.graph is not graph:
-            from specplan.run.state import State
-
-            self._live = Live(graph, State())
+            self._live = live_of(graph, seed=self.seed)
         return self._live
+
+    def capture(self) -> Snapshot:
+        """Weights, estimators, optimizer and generators of the graph, put aside.
+
+        Raises:
+            ValueError: there is no graph.
+        """
+        return self._built().state.capture()
 
     def _built(self) -> Live:
         """The state of the graph with all of its nodes, which the first run would build otherwise."""
-        from specplan.run.build import build_nodes
-
-        graph = self._graph()
-        live = self._live_of(graph)
-        build_nodes(compile_nodes(graph, seed=self.seed), live.state)
+        live = self._live_of(self._graph())
+        live.build(self.seed)
         return live
 
     def _take(
@@ -755,10 +785,9 @@ class Experiment(Tracked):
     def _previewed(self, call: Call[Results], options: DisplayOptions) -> Results:
         from specplan.run.numerics import generators_kept
 
-        before, runs, callbacks = self._live, len(self._history), self._callbacks
+        before, runs, callbacks = self._live_of(self._graph()), len(self._history), self._callbacks
         self._callbacks = []
-        is_fresh = before is None or before.graph is not self.model_graph or not before.state.nodes
-        snapshot = None if before is None or is_fresh else before.state.capture()
+        snapshot = before.state.capture() if before.state.nodes else None
         states = states_of(call.by_path)
         self._previewing = True
         try:
@@ -773,7 +802,6 @@ class Experiment(Tracked):
                 # Nodes of a fresh state are built by the call and would keep what it did to them.
                 self._live = None
             else:
-                assert before is not None
                 before.state.restore(snapshot)
 
 

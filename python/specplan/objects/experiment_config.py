@@ -9,7 +9,7 @@ from specplan.data.context import ExperimentContext
 from specplan.data.feature_set import FeatureSet
 from specplan.objects.checkpointing import Checkpointing
 from specplan.objects.from_spec import fill_from, graph_from
-from specplan.objects.mapping import live_objects, spec_of
+from specplan.objects.mapping import graph_section, live_objects, spec_of
 from specplan.objects.phase_group import entries_by_path, entries_spec
 from specplan.objects.stored_object import object_from, stored_or_refused
 from specplan.objects.train_phase import TrainPhase
@@ -125,7 +125,7 @@ def fill(
     if spec is None:
         return
     graph = experiment.model_graph
-    if graph is None or _graph_spec(graph) != spec["graph"]:
+    if graph is None or graph_section(graph) != spec["graph"]:
         graph = graph_from(spec, config["graph"], feature_sets, objects)
         for name, node in graph.nodes.items():
             node.id = config["nodes"][name]
@@ -168,7 +168,3 @@ def check_comes_back(experiment: Experiment, config: Mapping[str, Any]) -> None:
 
 def _spec(label: str, graph: ModelGraph, plan: PhaseGroup, seed: int) -> dict[str, Any]:
     return spec_of(label, graph, plan.flatten(), entries_spec(plan), seed=seed)
-
-
-def _graph_spec(graph: ModelGraph) -> Any:
-    return spec_of(graph.label, graph, (), [], seed=0)["graph"]

@@ -17,7 +17,9 @@ from specplan.spec.arguments import checked_list
 from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from specplan.data.drawing import Drawing
     from specplan.data.feature_set import FeatureSet
@@ -39,6 +41,8 @@ class ModelGraph:
     Attributes:
         nodes: the nodes by label, in the order in which they were given; an id finds one, too.
         compiled: the graph as a plan has it; None until it is built, and after every change.
+        restored: weights, estimators and optimizer of the file that it was loaded from, as a checkpoint:
+            an experiment goes on with them; None for a graph that the program made.
 
     Raises:
         TypeError: a node is no node, or the optimizer no Optimizer.
@@ -65,6 +69,7 @@ class ModelGraph:
             )
         self.optimizer = optimizer
         self.compiled: Graph | None = None
+        self.restored: bytes | None = None
         self._take(found)
         if optimizer is not None:
             self._drop_own_optimizers()
@@ -210,6 +215,49 @@ class ModelGraph:
         """
         before = self._of_graph(upstream)
         return self._take(inserted(list(self.nodes.values()), new_node, (before,), None))
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = False) -> Path:  # noqa: FBT001, FBT002 -- as documented
+        """Write nodes, weights, estimators and optimizer to `<filepath>.mg.mml`; returns its path.
+
+        The state is that of the experiment of its context. FeatureSets are named, and not in the file.
+
+        Raises:
+            FileExistsError: it is there already, and is not to be overwritten.
+            ValueError: an object of the program cannot be stored without pickle; and why.
+            RunError: a fitted estimator cannot.
+        """
+        from specplan.objects.graph_file import save_graph
+
+        return save_graph(self, filepath, overwrite=overwrite)
+
+    @classmethod
+    def load(
+        cls,
+        filepath: str | os.PathLike[str],
+        featuresets: Sequence[FeatureSet] | None = None,
+        allow_packaged_code: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+    ) -> ModelGraph:
+        """Read what `save` wrote, and register it in the active context. Nothing in the file is run.
+
+        Args:
+            filepath: the file.
+            featuresets: what the graph reads, where the active context has them not.
+            allow_packaged_code: whether modules that the file names may be imported; otherwise only
+                classes of modules that the program has imported are used.
+            overwrite: whether it takes the place of a graph and of nodes with its labels.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ArchiveError: it is damaged, unsafe or no graph, or needs code that is not imported.
+            ValueError: a FeatureSet is missing or has not the columns that the graph reads, or a label
+                is taken.
+        """
+        from specplan.objects.graph_file import load_graph
+
+        return load_graph(
+            filepath, featuresets or (), allow_import=allow_packaged_code, overwrite=overwrite
+        )
 
     def to_mermaid(self) -> str:
         """The graph as a Mermaid flowchart."""

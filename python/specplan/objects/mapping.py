@@ -39,18 +39,23 @@ def spec_of(
     """
     of_nodes = (node.accelerator for node in graph.nodes.values())
     device = one_device([*(phase.accelerator for phase in phases), *of_nodes])
-    nodes = {name: node.spec() for name, node in graph.nodes.items()}
-    optimizer = {} if graph.optimizer is None else graph.optimizer.section(_OPTIMIZER)
     return {
         "specplan": SPEC_VERSION,
         "experiment": {"id": label},
         "run": {"seed": seed, "dirty_git": "ignore"}
         | ({} if device is None else {"device": device}),
         "data": {name: feature_set.section() for name, feature_set in _feature_sets(graph).items()},
-        "graph": {"nodes": nodes, **optimizer},
+        "graph": graph_section(graph),
         "losses": _losses(phases),
         "plan": entries,
     }
+
+
+def graph_section(graph: ModelGraph) -> dict[str, Any]:
+    """The graph as the section `graph` of a spec."""
+    nodes = {name: node.spec() for name, node in graph.nodes.items()}
+    optimizer = {} if graph.optimizer is None else graph.optimizer.section(_OPTIMIZER)
+    return {"nodes": nodes, **optimizer}
 
 
 def compile_objects(

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from specplan._native import StoreReader
 from specplan.results.arrow_arrays import number
 from specplan.results.arrow_files import read_rows
+from specplan.store.recorder import SYSTEM, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST = 128
 """Values of each series that are kept."""
-SYSTEM = "system/"
 _COLUMNS = ["phase", "name", "epoch", "batch", "value"]
-_WHOLE = -1
 _MOST_ROWS = 20_000
 """Rows of which every one is looked at: the course is told by the last ones."""
 
@@ -96,8 +95,8 @@ class Course:
             return
         if row["phase"] != self._phase:
             self._begin(row["phase"])
-        _add(self._whole if row["batch"] == _WHOLE else self._steps, name, row["value"])
-        if row["epoch"] != _WHOLE:
+        _add(self._whole if row["batch"] == WHOLE else self._steps, name, row["value"])
+        if row["epoch"] != WHOLE:
             self.epoch = row["epoch"]
 
 
@@ -110,7 +109,7 @@ def _parts(rows: pa.Table) -> list[pa.Table]:
     early = rows.num_rows - _MOST_ROWS
     if early <= 0:
         return [rows]
-    is_whole = pc.equal(rows.column("batch"), number(_WHOLE, "int32")[0])
+    is_whole = pc.equal(rows.column("batch"), number(WHOLE, "int32")[0])
     whole = rows.slice(0, early).filter(is_whole.slice(0, early))
     return [whole.slice(max(0, whole.num_rows - _MOST_ROWS)), rows.slice(early)]
 

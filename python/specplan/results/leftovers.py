@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from specplan.errors import RunError
 from specplan.results.removal import GONE, Candidate, candidate, goes_on
 from specplan.results.walk import DEEPEST, walk
-from specplan.store.layout import RunFolder, index_file, removed_file
+from specplan.store.layout import SWEEP_FILE, RunFolder, index_file, removed_file
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _OF_PROCESS = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,10})(?P<end>\.gone|\.tmp)?")
 """Names in the making say who makes them."""
+_UNFINISHED = ".tmp"
 _RUN = RunFolder(Path())
 _OF_A_RUN = {
     path.name
@@ -29,7 +30,7 @@ _OF_A_RUN = {
         *(_RUN.records, _RUN.tables, _RUN.artifacts, _RUN.checkpoints),
     )
 }
-_BESIDE_RUNS = {index_file(Path()).name, removed_file(Path()).name}
+_BESIDE_RUNS = {index_file(Path()).name, removed_file(Path()).name, SWEEP_FILE}
 
 
 def leftovers(root: Path) -> Iterator[Candidate]:
@@ -70,6 +71,9 @@ def _of_dead_process(path: Path) -> Iterator[Candidate]:
         return
     if named["end"] == GONE:
         yield candidate(path, "leftover", "was removed half way")
+    elif named["end"] == _UNFINISHED:
+        kind = "folder" if path.is_dir() else "file"
+        yield candidate(path, "leftover", f"a {kind} that was never finished")
     elif path.is_dir():
         # Anything else in it is not of our making.
         inside = {each.name for each in _entries(path) if not _OF_PROCESS.fullmatch(each.name)}
@@ -101,7 +105,7 @@ def _parts(folder: RunFolder) -> Iterator[tuple[Path, str]]:
     for part, start in ((folder.records, ""), (folder.tables, ""), (folder.artifacts, ".")):
         for place, _, files in os.walk(part):
             for name in sorted(files):
-                if name.startswith(start) and name.endswith(".tmp"):
+                if name.startswith(start) and name.endswith(_UNFINISHED):
                     yield Path(place, name), "a file that was never finished"
 
 

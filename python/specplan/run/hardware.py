@@ -9,11 +9,16 @@ import platform
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 
 from specplan.run.mocks import mocked_modules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 _PROCESSORS = Path("/proc/cpuinfo")
 
@@ -34,26 +39,45 @@ def host() -> dict[str, Any]:
 
 
 @functools.cache
-def gpus() -> list[dict[str, Any]]:
-    """The GPUs that NVIDIA's library tells of; none where it or a driver is missing."""
+def gpu_handles() -> tuple[Any, ...]:
+    """The GPUs as NVIDIA's library knows them; none where it or a driver is missing."""
     if importlib.util.find_spec("pynvml") is None:
-        return []
+        return ()
     import pynvml
 
     try:
         pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        return tuple(pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count))
     except pynvml.NVMLError:
-        return []
-    driver = _text(pynvml.nvmlSystemGetDriverVersion())
-    handles = [pynvml.nvmlDeviceGetHandleByIndex(at) for at in range(pynvml.nvmlDeviceGetCount())]
-    return [
-        {
-            "name": _text(pynvml.nvmlDeviceGetName(handle)),
-            "memory_bytes": int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
-            "driver": driver,
-        }
-        for handle in handles
-    ]
+        return ()
+
+
+@functools.cache
+def gpus() -> list[dict[str, Any]]:
+    """What is known of the GPUs that NVIDIA's library tells of."""
+    return [_described(handle) for handle in gpu_handles()]
+
+
+def gpu_answer(ask: Callable[[], T]) -> T | None:
+    """What a GPU tells; None where it cannot: a part of one, as virtual machines have it, tells little."""
+    import pynvml
+
+    try:
+        return ask()
+    except pynvml.NVMLError:
+        return None
+
+
+def _described(handle: Any) -> dict[str, Any]:
+    import pynvml
+
+    memory = gpu_answer(lambda: int(pynvml.nvmlDeviceGetMemoryInfo(handle).total))
+    return {
+        "name": gpu_answer(lambda: _text(pynvml.nvmlDeviceGetName(handle))),
+        "memory_bytes": memory,
+        "driver": gpu_answer(lambda: _text(pynvml.nvmlSystemGetDriverVersion())),
+    }
 
 
 def threads() -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -75,11 +76,11 @@ def _origin(direct: _DirectUrl) -> dict[str, Any]:
     scheme, _, place = direct.url.partition("://")
     if scheme != "file":
         return {"url": redacted_text(direct.url)}
-    name = place.rstrip("/").rpartition("/")[2]
+    path = Path(unquote(place))
     if direct.dir_info is None:
-        return {"file": name}
+        return {"file": path.name}
     return {
-        "folder": name,
+        "folder": path.name,
         "editable": direct.dir_info.editable,
-        "commit": commit_of(Path(place)) if Path(place).is_dir() else None,
+        "commit": commit_of(path) if path.is_dir() else None,
     }

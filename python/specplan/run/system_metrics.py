@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import logging
 import threading
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from specplan.store.recorder import WHOLE
+from specplan.run.hardware import gpu_answer, gpu_handles
+from specplan.store.recorder import SYSTEM, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from specplan.store.recorder import Recorder
 
-SYSTEM = "system/"
-"""What the names of these metrics begin with."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -66,7 +64,8 @@ class Sampling:
             _LOG.warning("the system is sampled no more: %s: %s", type(error).__name__, error)
 
     def _sample_until_over(self) -> None:
-        sources = [_of_machine(), _of_process(), _of_disk(self._folder), *_of_gpus()]
+        gpus = [_of_gpu(*each) for each in enumerate(gpu_handles())]
+        sources = [_of_machine(), _of_process(), _of_disk(self._folder), *gpus]
         log: Callable[..., int] | None = None
         for step in itertools.count():
             is_last = self._is_over.wait(self._seconds)
@@ -124,23 +123,8 @@ def _of_disk(folder: Path) -> Callable[[], dict[str, float]]:
     return sample
 
 
-def _of_gpus() -> Iterator[Callable[[], dict[str, float]]]:
-    """One for each GPU that NVIDIA's library tells of; none where it or a driver is missing."""
-    if importlib.util.find_spec("pynvml") is None:
-        return
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        count = pynvml.nvmlDeviceGetCount()
-    except pynvml.NVMLError:
-        return
-    for index in range(count):
-        yield _of_gpu(index, pynvml.nvmlDeviceGetHandleByIndex(index))
-
-
 def _of_gpu(index: int, handle: Any) -> Callable[[], dict[str, float]]:
-    """What the GPU tells: a part of one, as virtual machines have it, tells little."""
+    """What the GPU tells when it is asked for the first time."""
     import pynvml
 
     possible: dict[str, Callable[[], float]] = {
@@ -149,11 +133,7 @@ def _of_gpu(index: int, handle: Any) -> Callable[[], dict[str, float]]:
         "watts": lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
         "celsius": lambda: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU),
     }
-    told: dict[str, Callable[[], float]] = {}
-    for name, ask in possible.items():
-        try:
-            ask()
-        except pynvml.NVMLError:
-            continue
-        told[f"gpu{index}_{name}"] = ask
+    told = {
+        f"gpu{index}_{name}": ask for name, ask in possible.items() if gpu_answer(ask) is not None
+    }
     return lambda: {name: ask() for name, ask in told.items()}

@@ -40,6 +40,8 @@ def list_experiments(runs: Workspace, request: Request, _: None) -> dict[str, An
             found.append(_described(runs, id_))
         except RunError as error:
             found.append({"id": id_, "error": str(error)})  # one damaged run hides no other
+        except Fault:
+            continue  # it was removed meanwhile, or no client may ask for it: it is behind a link
     return {"experiments": found}
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from specplan.errors import RunError
+from specplan.errors import RunError, SpecplanError
 from specplan.results.locate import all_runs, runs_of
 from specplan.results.status import read_run_file, status_now
 from specplan.results.walk import DEEPEST
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 QUIET_SECONDS = 600.0
 """After this long without a request a run counts as interrupted; the next request goes on with it."""
 LONGEST_NAME = 200
+_LOG = logging.getLogger(__name__)
 
 
 class Workspace:
@@ -97,16 +99,22 @@ class Workspace:
             if id_ not in self._open and status_now(read_run_file(folder)) is status:
                 return
             with self.writing(id_) as run:
+                del self._open[id_]  # whatever comes of it, nothing more can be added to this one
                 run.run.end(status, error)
-                del self._open[id_]
 
     def end_quiet(self, seconds: float = QUIET_SECONDS) -> None:
-        """End the runs for which no request has come for so long: they are interrupted."""
+        """End the runs for which no request has come for so long: they are interrupted.
+
+        One that cannot be ended, on a full disk or because its folder is gone, is told in the log.
+        """
         for id_, run in list(self._open.items()):
             with self._locked(id_):
                 if id_ in self._open and time.monotonic() - run.used >= seconds:
-                    run.run.end(Status.INTERRUPTED)
                     del self._open[id_]
+                    try:
+                        run.run.end(Status.INTERRUPTED)
+                    except (SpecplanError, OSError) as error:
+                        _LOG.warning("run `%s` could not be ended: %s", run.run.folder.path, error)
 
     def folder(self, id_: str) -> RunFolder:
         """The folder of a run.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SWEEP_FILE = "sweep.json"
+"""In the folder of a sweep, beside the runs of its experiment."""
 EXECUTION_TABLES = "execution-*.parquet"
 """The execution tables in the folder of tables."""
 

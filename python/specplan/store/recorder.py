@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 WHOLE = -1
 """The batch of a metric that counts for a whole epoch or phase."""
+SYSTEM = "system/"
+"""What the names of metrics of the machine begin with."""
 ARTIFACT = "artifact"
 """The field of the rows that tell of artifacts, in no phase and of no node."""
 RETURNED = "callback"

@@ -122,7 +122,8 @@ _SHAPES = {
     }.items()
 }
 """Keys and tokens that are known by how they look, whatever they are called, by what each has in it."""
-_USERINFO = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@'\"]+@")
+_USERINFO = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^/\s'\"]+@")
+"""Up to the last `@` before the path: a password may have others in it."""
 _ASSIGNED = re.compile(rf"({_NAME})(['\"]?[ \t]*(?::=|(?<![=!<>])=(?!=)|:(?![:/]))[ \t]*)(?=\S)")
 _QUERY = re.compile(rf"([?&;])({_NAME})=([^&\s#'\"]+)")
 _QUOTED = re.compile(r"([\"'])(?:\\.|(?!\1)[^\\\n])+(?:\1|$)")
@@ -142,10 +143,11 @@ def is_secret(name: str) -> bool:
 def redacted(value: Any, name: str = "") -> Any:
     """A plain value, without what belongs to the names of secrets in it and without what looks like one.
 
-    Numbers stay where only the end of the name says so, as in `max_tokens`; true, false and null always do.
+    All texts in what is called `credentials`, `secrets` and the like are taken for secrets. Numbers stay where only the end of the name says so, as in `max_tokens`; true, false and null always do.
     """
     if isinstance(value, Mapping):
-        return {key: redacted(item, str(key)) for key, item in value.items()}
+        inside = name if _says_secret(name) else ""
+        return {key: redacted(item, inside or str(key)) for key, item in value.items()}
     if isinstance(value, str):
         return REDACTED if value and is_secret(name) else redacted_text(value)
     if isinstance(value, Sequence):

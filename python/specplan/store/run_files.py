@@ -172,7 +172,7 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
             run_id = _free_id(experiments, now)
         elif RunFolder(experiments / run_id).run_file.exists():
             raise RunError(f"there is a run `{experiments / run_id}` already")
-        created_at = _iso(now)
+        created_at = iso(now)
         version = _next_version(experiments) if version is None else version
         aside = RunFolder(experiments / f".{run_id}.{os.getpid()}")
         aside.path.mkdir()
@@ -304,8 +304,9 @@ def _session(started_at: str, *, number: int = 1) -> Session:
 
 def timestamp() -> str:
     """The time in UTC as ISO 8601, to the millisecond."""
-    return _iso(datetime.now(UTC))
+    return iso(datetime.now(UTC))
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """A time in UTC as ISO 8601, to the millisecond."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -31,7 +32,8 @@ def write_missing(folder: SweepFolder, axes: Sequence[Axis], *, only: Point | No
         path = folder.metrics / f"{point.run}.parquet"
         if not path.is_file() and folder.status_of(point) in OVER:
             folder.metrics.mkdir(exist_ok=True)
-            beside = path.with_name(f".{path.name}")
+            # Readers take everything in the folder of tables, also what is not finished.
+            beside = folder.path / f".{path.name}.{os.getpid()}.tmp"
             pq.write_table(_table(folder, point, axes), beside)
             beside.replace(path)
 

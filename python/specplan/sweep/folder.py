@@ -14,25 +14,25 @@ import fcntl
 import os
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from specplan.errors import RunError
 from specplan.plan.canonical import write_atomically
+from specplan.results.locate import all_runs
 from specplan.results.status import read_run_file, status_now
 from specplan.store.checked_json import encode_checked, matches_checksum
-from specplan.store.layout import RunFolder, experiment_folder
+from specplan.store.layout import SWEEP_FILE, RunFolder, experiment_folder
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FORMAT = 1
 PREFIX = "sweep-"
-FILE = "sweep.json"
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class SweepFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.file = _read(path / FILE)
+        self.file = _read(path / SWEEP_FILE)
 
     @property
     def metrics(self) -> Path:
@@ -108,7 +108,7 @@ class SweepFolder:
 
     def save(self) -> None:
         """Write the points down."""
-        write_atomically(self.path / FILE, encode_checked(self.file))
+        write_atomically(self.path / SWEEP_FILE, encode_checked(self.file))
 
     def _known_points(self) -> Iterator[Point]:
         yield from self.file.points
@@ -151,7 +151,7 @@ def open_sweep(root: Path, made: SweepFile) -> SweepFolder:
         # A folder without its file is no sweep, so that one that was made and not begun is in no way.
         (experiments / name).mkdir()
         write_atomically(
-            experiments / name / FILE, encode_checked(msgspec.structs.replace(made, id=name))
+            experiments / name / SWEEP_FILE, encode_checked(msgspec.structs.replace(made, id=name))
         )
     return SweepFolder(experiments / name)
 
@@ -162,9 +162,28 @@ def find_sweep(experiments: Path, key: str) -> SweepFolder | None:
     return found[-1] if found else None
 
 
+def named_sweep(name: str, root: Path) -> SweepFolder | None:
+    """The sweep that `name` means: its folder, `<experiment>/<sweep>`, or its id; None where it means none.
+
+    Raises:
+        RunError: the sweep is damaged, or its id occurs in several experiments.
+    """
+    for path in (Path(name), root / name):
+        if (path / SWEEP_FILE).is_file():
+            return SweepFolder(path)
+    if "/" in name or not name.startswith(PREFIX):
+        return None
+    experiments = sorted({folder.path.parent for folder in all_runs(root)})
+    found = [path / name for path in experiments if (path / name / SWEEP_FILE).is_file()]
+    if len(found) > 1:
+        places = ", ".join(f"`{path.relative_to(root).as_posix()}`" for path in found)
+        raise RunError(f"several sweeps are called `{name}`: {places}")
+    return SweepFolder(found[0]) if found else None
+
+
 def sweeps_of(experiments: Path) -> Iterator[SweepFolder]:
     """The sweeps of an experiment, oldest first."""
-    for path in sorted(experiments.glob(f"{PREFIX}*/{FILE}")):
+    for path in sorted(experiments.glob(f"{PREFIX}*/{SWEEP_FILE}")):
         yield SweepFolder(path.parent)
 
 
@@ -179,7 +198,7 @@ def _free_name(experiments: Path) -> str:
 
 def _read(path: Path) -> SweepFile:
     if not path.is_file():
-        raise RunError(f"no sweep in `{path.parent}`: it has no {FILE}")
+        raise RunError(f"no sweep in `{path.parent}`: it has no {SWEEP_FILE}")
     content = path.read_bytes()
     try:
         found = msgspec.json.decode(content, type=dict[str, Any]).get("format")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specplan.store.redaction import redacted_lines
 from specplan.track.local import LocalExperimentTracker
 from specplan.track.tracker import ExperimentTracker, git_params, log_environment
 
@@ -64,7 +66,7 @@ class ConfiguredTracker(ExperimentTracker):
         if config.log_environment:
             log_environment(self.inner)
         if config.save_config and config.file is not None:
-            self.inner.log_artifact(config.file)
+            self._keep(config.file)
         if config.log_system_metrics:
             self.inner.sample_system(SAMPLED_EVERY)
         return run_id
@@ -90,6 +92,13 @@ class ConfiguredTracker(ExperimentTracker):
         elif suffix not in self._left_out:
             self._left_out.add(suffix)
             _LOG.warning("files *%s are left out, as the configuration says", suffix)
+
+    def _keep(self, file: Path) -> None:
+        """Keep a copy of the configuration without secrets: the URI of a tracker may have a password."""
+        with tempfile.TemporaryDirectory() as aside:
+            copy = Path(aside) / file.name
+            copy.write_bytes(redacted_lines(file.read_bytes().decode()).encode())
+            self.inner.log_artifact(copy)
 
     def end_run(self, status: str = "completed") -> None:
         """End the active run; without one nothing is done."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import RunError, SpecplanError
-from specplan.store.redaction import redacted
+from specplan.store.redaction import redacted, redacted_text
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 from specplan.track.entries import Entry, File, Metric, Param
@@ -20,6 +20,7 @@ from specplan.track.mlflow_client import (
     fitting_tags,
     impatient,
     imported,
+    refusal,
     send,
     why_not,
     without_password,
@@ -92,7 +93,7 @@ class MLflowTracker(ExperimentTracker):
         except RunError as error:
             raise RuntimeError(str(error)) from error
         except Exception as error:
-            raise RuntimeError(f"Failed to reach MLflow at {tracking_uri}: {error}") from error
+            raise RuntimeError(f"Failed to reach {refusal(tracking_uri, error)}") from error
 
     @property
     def run_dir(self) -> Path | None:
@@ -117,7 +118,8 @@ class MLflowTracker(ExperimentTracker):
                     description=self._description or None,
                 )
         except Exception as error:
-            raise RuntimeError(f"Failed to start MLflow run: {error}") from error
+            said = redacted_text(str(error))
+            raise RuntimeError(f"Failed to start MLflow run: {said}") from error
         run_id = str(active.info.run_id)
         try:
             self._run = self._started(run_id, active.info.run_name)
@@ -207,8 +209,8 @@ class MLflowTracker(ExperimentTracker):
         try:
             with impatient(2 if missed else 10):
                 self._mlflow.end_run(STATUSES.get(ended, "KILLED"))
-        except Exception as refusal:  # noqa: BLE001 -- whatever MLflow raises, the run is over
-            error = refusal
+        except Exception as failure:  # noqa: BLE001 -- whatever MLflow raises, the run is over
+            error = failure
         if missed or error is not None:
             self._say_missed(run, missed, self._sender.error or error)
         run.end(ended)
@@ -246,7 +248,7 @@ class MLflowTracker(ExperimentTracker):
             _LOG.warning("only the run folder has it: %s", reason)
 
     def _say_missed(self, run: TrackedRun, missed: int, error: Exception | None) -> None:
-        reason = str(error or f"it took longer than {self._patience} s")
+        reason = redacted_text(str(error or f"it took longer than {self._patience} s"))
         note = {"uri": without_password(self._uri), "entries": missed, "reason": reason}
         run.record_text(MISSED, msgspec.json.encode(note).decode())
         _LOG.warning(

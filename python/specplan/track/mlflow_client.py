@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specplan.errors import RunError
+from specplan.store.redaction import redacted_text
 from specplan.store.run_file import Status
 from specplan.track.entries import File, Metric, Param
 
@@ -73,7 +74,12 @@ def allow_folder(uri: str) -> None:
 
 def without_password(uri: str) -> str:
     """A URI as it may be written down."""
-    return re.sub(r"(?<=://)[^/@]*@", "", uri)
+    return redacted_text(re.sub(r"(?<=://)[^/]*@", "", uri))
+
+
+def refusal(uri: str, error: Exception) -> str:
+    """What MLflow says of a request that failed. It repeats the URI, with the password in it."""
+    return f"MLflow at {without_password(uri)}: {redacted_text(str(error))}"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -41,13 +42,11 @@ class Sender(Generic[Entry]):
 
     def put(self, *entries: Entry) -> None:
         """Have entries sent, if they can be."""
-        for entry in entries:
-            with self._lock:
-                self._given += 1
-            try:
+        with self._lock:
+            self._given += len(entries)
+        with contextlib.suppress(queue.Full):  # those are missed
+            for entry in entries:
                 self._waiting.put_nowait(entry)
-            except queue.Full:
-                return
 
     def close(self, patience: float) -> int:
         """Wait until everything is sent, at most `patience` seconds; returns how much was missed."""

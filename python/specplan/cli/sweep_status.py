@@ -1,0 +1,47 @@
+"""How a sweep stands, as `mlx sweep` and `mlx show` print it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from specplan.cli.sweep_display import cell
+from specplan.cli.tables import write_json, write_table
+from specplan.store.run_file import Status
+
+if TYPE_CHECKING:
+    from specplan.sweep.folder import SweepFolder
+    from specplan.sweep.standing import Standing
+
+
+def write_status(folder: SweepFolder, *, as_json: bool) -> list[Status]:
+    """The points, how their runs stand, and the best; returns how they stand."""
+    from specplan.sweep.standing import best_of, standings
+
+    found = standings(folder)
+    best = best_of(found, folder.file.mode)
+    if as_json:
+        head = msgspec.to_builtins(folder.file)
+        del head["format"], head["key"], head["points"]
+        points = [msgspec.to_builtins(each) for each in found]
+        number = None if best is None else best.index
+        write_json({**head, "folder": str(folder.path), "points": points, "best": number})
+    elif found:
+        metric = folder.file.metric
+        columns = ["run", *found[0].values, "status", *([metric] if metric else [])]
+        write_table(columns, [_cells(each, with_value=metric is not None) for each in found])
+        for each in found:
+            if each.status is Status.FAILED:
+                click.echo(f"{each.run}: {each.status}: {each.message}", err=True)
+        if best is not None:
+            click.echo(f"\nbest: {best.run}, {metric} {best.value:.6g}")
+        click.echo(f"\n{folder.path}/metrics/*.parquet has the metrics of all runs", err=True)
+    return [each.status for each in found]
+
+
+def _cells(standing: Standing, *, with_value: bool) -> list[str]:
+    values = [cell(value) for value in standing.values.values()]
+    measured = "" if standing.value is None else f"{standing.value:.6g}"
+    return [standing.run, *values, standing.status.value, *([measured] if with_value else [])]

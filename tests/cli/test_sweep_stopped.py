@@ -12,14 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from specplan.cli.sweep_display import Quiet
+from specplan.plan.passes.context import READ_ONLY
 from specplan.results.open import open_run
 from specplan.results.status import read_run_file, status_now
+from specplan.spec.composition import Composition
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import Status
+from specplan.sweep.engine import run_sweep
+from specplan.sweep.spec import read_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from specplan.plan.model import Compiled
+    from specplan.sweep.folder import Point
 
     Mlx = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -60,6 +68,32 @@ def metrics(folder: Path, root: str, run: int) -> list[tuple[Any, ...]]:
     [path] = (folder / root / "line").glob(f"2*-{run:03}")
     rows = open_run(path).metrics().arrow
     return [*zip(*(rows.column(name).to_pylist() for name in VALUES), strict=True)]
+
+
+class Signalled(Quiet):
+    """Shows a run that begins while a signal comes."""
+
+    def __init__(self) -> None:
+        self.is_showing = False
+        self.told = 0
+
+    def run_began(self, point: Point, compiled: Compiled, *, goes_on: bool) -> None:
+        del point, compiled, goes_on
+        self.is_showing = True
+        os.kill(os.getpid(), signal.SIGTERM)
+        self.is_showing = False
+
+    def stopping(self) -> None:
+        assert not self.is_showing
+        self.told += 1
+
+
+def test_a_signal_reaches_a_run_that_is_beginning_and_breaks_no_line(sweep: Path) -> None:
+    view = Signalled()
+    found = read_sweep(sweep / "sweep.json", Composition(), READ_ONLY)
+    folder = run_sweep(found, sweep / "runs", jobs=1, view=view).folder
+    assert view.told == 1
+    assert Status.COMPLETED not in {folder.status_of(point) for point in folder.file.points}
 
 
 @pytest.mark.slow

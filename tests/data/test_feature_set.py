@@ -179,7 +179,7 @@ def test_it_shows_itself(capsys: pytest.CaptureFixture[str]) -> None:
         "  column  kind      dtype    row shape\n"
         "  x       features  float64  (2,)\n"
         "  y       targets   int64    ()\n"
-        "  site    tags      <U1      ()\n"
+        "  site    tags      text     ()\n"
         "  split  rows\n"
         "  train  8\n"
         "  test   2\n"

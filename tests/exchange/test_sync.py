@@ -12,12 +12,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 import specplan
 from specplan import LocalExperimentTracker, MLflowTracker
 from specplan.errors import RunError
 from specplan.exchange.targets import Target
+from specplan.store.checked_json import encode_checked
 from specplan.store.run_file import Status
 from specplan.track.run import TrackedRun
 from tests.serve.conftest import TOKEN, running
@@ -218,6 +220,18 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"^MLflow at http://127\.0\.0\.1:9: ") as refusal:
         Target.of("mlflow:http://user:sec@ret@127.0.0.1:9").send(specplan.open(run.folder.path))
     assert "ret@" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["../outside", "{folder}/outside"])
+def test_a_run_of_a_stranger_does_not_choose_where_it_is_written(tmp_path: Path, name: str) -> None:
+    run = tracked(tmp_path)
+    run.end()
+    experiment = name.format(folder=tmp_path)
+    forged = msgspec.structs.replace(run.run_file, experiment=experiment)
+    run.folder.run_file.write_bytes(encode_checked(forged))
+    with pytest.raises(RunError, match="does not lie below"):
+        Target.of(f"tensorboard:{tmp_path}/events").send(specplan.open(run.folder.path))
+    assert not (tmp_path / "outside").exists()
 
 
 def test_a_server_of_ours_is_a_place(

@@ -154,7 +154,11 @@ def test_the_commands(root: Path) -> None:
     assert first == ["0.1", "3", "1.2", "0.248414"]
     assert (second[:4], second[-1]) == (["0.2", "3", "2.2", "0.248414"], "3")
     every = mlx("compare", "alice/study", "--over", "seed", "--csv", *place)
-    assert every.splitlines()[1:] == [",".join(first + [""] * 3), ",".join(second)]
+    for line, shown in zip(every.splitlines()[1:], (first + [""] * 3, second), strict=True):
+        cells = line.split(",")
+        assert [f"{float(cell):.6g}" if cell else "" for cell in cells] == shown
+        assert cells[3] == repr(float(cells[3]))
+        assert len(cells[3]) > len(shown[3])
     several = mlx("compare", "alice/study", "--value", "last", "--value", "min", "--csv", *place)
     assert [line.split(",")[:2] for line in several.splitlines()[-2:]] == [
         ["loss (last)", "1.1"],

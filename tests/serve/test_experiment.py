@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 import specplan
 from specplan import Experiment
@@ -65,6 +67,41 @@ def test_a_hybrid_run_is_in_both_places(server: Running, tmp_path: Path) -> None
     assert len(there.run_file.sessions) == 2
     files = [each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()]
     assert not any(TOKEN.encode() in content for content in files)
+
+
+def test_no_server_changes_a_bit_of_what_is_trained(
+    server: Running,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Parameters, and the random numbers after them, with a server, with one that is dead, and without."""
+    monkeypatch.setattr(remote_background, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        dead = f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+    def trained(name: str, url: str | None) -> bytes:
+        torch.manual_seed(3)
+        model = torch.nn.Sequential(
+            torch.nn.Linear(8, 16), torch.nn.Dropout(), torch.nn.Linear(16, 1)
+        )
+        optimizer = torch.optim.Adam(model.parameters())
+        with Experiment(f"alice/p/{name}", dash_url=url, dash_root=tmp_path).run as exp:
+            for step in range(200):
+                optimizer.zero_grad()
+                loss = model(torch.randn(32, 8)).square().mean()
+                loss.backward()
+                optimizer.step()
+                exp.metrics("train").log(loss=loss.item(), step=step)
+            exp.files("models").save(model.state_dict(), to="model.safetensors")
+        values = [*model.parameters(), torch.randn(8)]
+        return b"".join(value.detach().numpy().tobytes() for value in values)
+
+    alone = trained("alone", None)
+    assert trained("hybrid", server.url) == alone
+    assert trained("dead", dead) == alone
+    assert "does not answer" in caplog.text
+    assert len(steps(only(server.root, "alice/p/hybrid"))) == 200
 
 
 def test_an_exception_is_told_to_the_server(server: Running, tmp_path: Path) -> None:

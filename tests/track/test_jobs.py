@@ -80,6 +80,11 @@ def test_jobs_run_after_what_they_need(tmp_path: Path, work: Any) -> None:
     assert second.run.status == "completed"
     assert second.run.plan.id == second.id
     assert second.run.plan.experiment.tags == {"rate": "high"}
+    names = {f"mine/{job.folder.name}" for job in xp.jobs}
+    rows = json.loads(CliRunner().invoke(group, ["list", "--json", "--root", str(root)]).stdout)
+    assert {row["experiment"] for row in rows} == {"mine", *names}
+    for name in names:
+        assert CliRunner().invoke(group, ["show", name, "--root", str(root)]).exit_code == 0
     run = specplan.open("mine", root=root)
     assert run.status == "completed"
     assert [job.state for job in jobs_of(run)] == [JobState.DONE] * 3

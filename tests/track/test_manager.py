@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -161,20 +160,31 @@ def test_two_managers_lose_nothing_of_each_other(tmp_path: Path) -> None:
 
 
 START = """
-import sys
+import os, sys
 from specplan import ExperimentManager
-manager = ExperimentManager(sys.argv[1])
-print(manager.start_experiment("c", {}, {}).version)
-manager.log_metrics({"loss": [1.0]})
+waiting, begin = os.pipe()
+for _ in range(int(sys.argv[2])):
+    if os.fork() == 0:
+        os.close(begin)
+        os.read(waiting, 1)  # returns in all of them at once: nobody can write any more
+        manager = ExperimentManager(sys.argv[1])
+        print(manager.start_experiment("c", {}, {}).version)
+        manager.log_metrics({"loss": [1.0]})
+        sys.exit()
+os.close(begin)
+while True:
+    try:
+        assert os.wait()[1] == 0
+    except ChildProcessError:
+        break
 """
 
 
 def test_processes_that_start_at_once_get_versions_of_their_own(tmp_path: Path) -> None:
-    count = int(os.environ.get("SPECPLAN_MANAGERS", "12"))
-    command = [sys.executable, "-c", START, str(tmp_path)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
-    versions = sorted(int(process.communicate()[0]) for process in running)
-    assert versions == list(range(1, count + 1))
+    count = 50
+    command = [sys.executable, "-c", START, str(tmp_path), str(count)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    assert sorted(map(int, done.stdout.split())) == list(range(1, count + 1))
     history = ExperimentManager(tmp_path).read_history("c")
     assert [entry["metrics"] for entry in history] == [{"loss": [1.0]}] * count
     assert {specplan.open(folder.path).status for folder in all_runs(tmp_path)} == {"completed"}

@@ -146,8 +146,9 @@ def _write_comparison(comparison: Comparison, table_format: str) -> None:
         )
         return
     header = ("", *comparison.runs)
-    settings = [[row.name, *map(_cell, row.values)] for row in comparison.settings]
-    metrics = [[row.name, *map(_cell, row.values)] for row in comparison.metrics]
+    cell = _whole if table_format == "csv" else _cell
+    settings = [[row.name, *map(cell, row.values)] for row in comparison.settings]
+    metrics = [[row.name, *map(cell, row.values)] for row in comparison.metrics]
     if table_format != "table":
         _WRITERS[table_format](header, [*settings, *metrics])
         return
@@ -167,7 +168,8 @@ def _write_groups(gathered: Mapping[str, Sequence[Group]], table_format: str) ->
         write_json([dict(zip(keys, _plain(row), strict=True)) for row in rows])
         return
     header: tuple[str, ...] = ("metric", *names, *GROUP_COLUMNS)
-    cells = [[_cell(value) for value in row] for row in rows]
+    cell = _whole if table_format == "csv" else _cell
+    cells = [[cell(value) for value in row] for row in rows]
     if len(gathered) == 1:  # somebody asked for it by name
         header, cells = header[1:], [row[1:] for row in cells]
     (_WRITERS[table_format] if table_format != "table" else write_table)(header, cells)
@@ -196,6 +198,11 @@ def _cell(value: Any) -> str:
     from specplan.results.table import cell_text
 
     return "-" if value is ABSENT else cell_text(value)
+
+
+def _whole(value: Any) -> str:
+    """For programs: every digit of a number."""
+    return str(value) if isinstance(value, float) else _cell(value)
 
 
 def _write_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

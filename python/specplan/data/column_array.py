@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def shown_dtype(dtype: np.dtype[Any]) -> str:
+    """The dtype of a column for a person: that of numpy, or `text`."""
+    return dtype.name if dtype.kind in "biuf" else "text"
+
+
 def column_array(values: Any) -> NDArray[Any]:
     """The rows of a column, of numbers, booleans or text.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from specplan.data.column_array import shown_dtype
 from specplan.data.column_names import (
     RAW,
     TRANSFORMED,
@@ -20,7 +22,13 @@ from specplan.data.column_names import (
 )
 from specplan.data.context import active_context, checked_label
 from specplan.data.feature_set_section import section_of, table_of
-from specplan.data.feature_set_sources import columns_from_arrow, columns_from_dict, rows_of_frame
+from specplan.data.feature_set_sources import (
+    columns_from_arrow,
+    columns_from_dict,
+    columns_from_file,
+    domain_keys,
+    rows_of_frame,
+)
 from specplan.data.feature_set_view import FeatureSetView
 from specplan.data.reference import column_reference_to, reference_to
 from specplan.data.samples import Samples
@@ -30,7 +38,6 @@ from specplan.spec.wording import choices, quoted
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import pandas
     import pyarrow as pa
@@ -100,11 +107,7 @@ class FeatureSet(Samples):
             ValueError: a key is not in `data` or named twice, columns differ in length, or the rows
                 of a column differ in shape.
         """
-        keys: dict[Domain, list[str]] = {
-            "features": listed(feature_keys),
-            "targets": listed(target_keys),
-            "tags": listed(tag_keys),
-        }
+        keys = domain_keys(feature_keys, target_keys, tag_keys)
         return cls(label, *columns_from_dict(label, data, keys))
 
     @classmethod
@@ -134,13 +137,56 @@ class FeatureSet(Samples):
             TypeError: it is no DataFrame.
             ValueError: there is no such column, or groups differ in their number of rows.
         """
-        keys: dict[Domain, list[str]] = {
-            "features": listed(feature_cols),
-            "targets": listed(target_cols),
-            "tags": listed(tag_cols),
-        }
+        keys = domain_keys(feature_cols, target_cols, tag_cols)
         data = rows_of_frame(label, df, keys, listed(group_by), listed(sort_by))
         return cls(label, *columns_from_dict(label, data, keys))
+
+    @classmethod
+    def from_parquet(
+        cls,
+        label: str,
+        path: str | os.PathLike[str],
+        feature_keys: Keys,
+        target_keys: Keys,
+        tag_keys: Keys | None = None,
+    ) -> FeatureSet:
+        """Make a FeatureSet of columns of a Parquet file, with the rows that a `parquet` source of a spec has.
+
+        Args:
+            label: name by which references find it; unique in the context.
+            path: the file; other columns of it are not read.
+            feature_keys: columns that are features.
+            target_keys: columns that are targets.
+            tag_keys: columns that only describe a row.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is no Parquet file, has no such column, or a column holds nulls or rows of
+                different shapes.
+        """
+        keys = domain_keys(feature_keys, target_keys, tag_keys)
+        return cls(label, *columns_from_file(label, Path(path), "parquet", keys))
+
+    @classmethod
+    def from_csv(
+        cls,
+        label: str,
+        path: str | os.PathLike[str],
+        feature_keys: Keys,
+        target_keys: Keys,
+        tag_keys: Keys | None = None,
+    ) -> FeatureSet:
+        """Make a FeatureSet of columns of a CSV file, whose first line names them.
+
+        A column whose values are all numbers is one of numbers, any other one of text. The arguments are
+        those of `from_parquet`.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is no CSV file, has no such column, or a column holds empty values.
+        """
+        keys = domain_keys(feature_keys, target_keys, tag_keys)
+        return cls(label, *columns_from_file(label, Path(path), "csv", keys))
 
     @classmethod
     def from_pyarrow_table(
@@ -534,8 +580,10 @@ class FeatureSet(Samples):
     def summary(self) -> str:
         """The columns, splits and scalers as a text."""
         rows = [
-            [name, domain, str(self._columns[name].dtype), str(self._columns[name].shape[1:])]
-            for name, domain in self._domains.items()
+            [name, domain, shown_dtype(rows.dtype), str(rows.shape[1:])]
+            for (name, domain), rows in zip(
+                self._domains.items(), self._columns.values(), strict=True
+            )
         ]
         lines = [f"{self.label}: {len(self)} rows", *_aligned([_HEAD, *rows])]
         if self._splits:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.archive.archive import Archive, archive_path, writing
+from specplan.data.column_array import shown_dtype
 from specplan.data.column_names import RAW, ColumnName
 from specplan.data.feature_set_state import restored, state_of
 from specplan.errors import ArchiveError
@@ -170,8 +171,7 @@ def missing_columns(wanted: Sequence[StoredColumn], own: Sequence[StoredColumn])
 def stored_column(name: ColumnName, feature_set: FeatureSet) -> StoredColumn:
     """What a column of a FeatureSet is but its rows."""
     rows = feature_set.stored(name)
-    dtype = rows.dtype.name if rows.dtype.kind in "biuf" else "text"
-    return StoredColumn(str(name), dtype, rows.shape[1:])
+    return StoredColumn(str(name), shown_dtype(rows.dtype), rows.shape[1:])
 
 
 def _written(table: pa.Table) -> memoryview:

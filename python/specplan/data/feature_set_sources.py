@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from specplan.data.beside import beside
 from specplan.data.column_array import column_array
-from specplan.data.column_names import RAW, SAMPLE_UUIDS, parsed
+from specplan.data.column_names import RAW, SAMPLE_UUIDS, listed, parsed
 from specplan.spec.arguments import checked_list
 from specplan.spec.wording import choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     import pandas
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from specplan.data.column_names import Domain
+    from specplan.data.column_names import Keys as ColumnKeys
 
     Columns = dict[str, NDArray[Any]]
     Domains = dict[str, Domain]
@@ -46,6 +49,55 @@ def columns_from_dict(label: str, data: Mapping[str, Any], keys: Keys) -> tuple[
             columns[name] = _column(label, name, data)
     _check_lengths(label, columns)
     return columns, domains
+
+
+def domain_keys(
+    features: ColumnKeys, targets: ColumnKeys, tags: ColumnKeys | None
+) -> dict[Domain, list[str]]:
+    """The keys of each kind of columns, as lists."""
+    return {"features": listed(features), "targets": listed(targets), "tags": listed(tags)}
+
+
+def columns_from_file(
+    label: str, path: Path, format: Literal["parquet", "csv"], keys: Keys
+) -> tuple[Columns, Domains]:
+    """The columns of a file that `keys` name.
+
+    Raises:
+        FileNotFoundError, ValueError: as `FeatureSet.from_parquet` does.
+    """
+    import pyarrow as pa
+
+    from specplan.data.arrow_table import columns_of
+
+    if not path.is_file():
+        hint = beside(path)
+        raise FileNotFoundError(f"there is no file `{path}`" + (f"; {hint}" if hint else ""))
+    wanted = list(dict.fromkeys(name for names in keys.values() for name in names))
+    try:
+        table = _read_csv(path) if format == "csv" else _read_parquet(path, wanted)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"`{path}` cannot be read as {format}: {error}") from error
+    for name in wanted:
+        if name not in table.column_names:
+            known = choices(name, table.column_names)
+            raise ValueError(f"`{path}` has no column `{name}`; it has: {known}")
+    return columns_from_dict(label, columns_of(table.select(wanted), f"`{path}`"), keys)
+
+
+def _read_parquet(path: Path, wanted: Sequence[str]) -> pa.Table:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
+        names = file.schema_arrow.names
+        # Without one that is missing, so that the names of all can be said.
+        return file.read(columns=names if set(wanted) - set(names) else list(wanted))
+
+
+def _read_csv(path: Path) -> pa.Table:
+    import pyarrow.csv
+
+    return pyarrow.csv.read_csv(path)
 
 
 def columns_from_arrow(

@@ -26,11 +26,15 @@ def send_to_tensorboard(run: Run, folder: Path, *, dry_run: bool = False) -> Out
     A file that has everything already is left as it is.
 
     Raises:
-        RunError: the package tensorboard is not installed.
+        RunError: the package tensorboard is not installed; or the run has a name that leaves the folder.
     """
     found = portable(run)
-    content = b"".join(_records(found))
     target = folder / found.experiment / found.name / FILE
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise RunError(
+            f"the run {found.experiment!r}, {found.name!r} does not lie below `{folder}`"
+        )
+    content = b"".join(_records(found))
     is_there = target.is_file() and target.read_bytes() == content
     if not is_there and not dry_run:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -248,7 +248,7 @@ class Checkpoints:
         if directory is None:
             raise RuntimeError(
                 f"Experiment `{self._experiment}` has no directory for checkpoints; "
-                "set one with set_checkpoint_dir(...)"
+                "set one with set_checkpoint_dir(...), or load the experiment with checkpoint_dir=..."
             )
         return directory
 

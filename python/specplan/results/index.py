@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from specplan.results.walk import Found
 
-FORMAT = 1
+FORMAT = 2
 WORTH_WRITING = 32
 """New findings from which on the file is written: fewer are found again in no time."""
 SETTLED_NS = 2_000_000_000
@@ -37,7 +37,12 @@ SETTLED_NS = 2_000_000_000
 
 
 class Entry(msgspec.Struct, array_like=True):
-    """What is known of a run. None of the last three means that nobody asked yet."""
+    """What is known of a run. None of the last three means that nobody asked yet.
+
+    Attributes:
+        experiment: the folder of its experiment below the root, by which other commands find it. That of a job lies
+            inside that of the experiment that submitted it.
+    """
 
     stamp: tuple[int, ...]
     experiment: str
@@ -198,7 +203,7 @@ def _entry(folder: RunFolder, found: Found) -> Entry:
     run_file = read_run_file(folder)
     return Entry(
         stamp=found.stamp,
-        experiment=run_file.experiment,
+        experiment=found.experiment,
         run_id=run_file.run_id,
         version=run_file.version,
         written=run_file.status,

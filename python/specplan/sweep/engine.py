@@ -131,7 +131,7 @@ class _Engine:
         self._queue = deque(self._restored() if points is None else ())
         self._planned = None if points is None else deque(self._written_down(points))
         self._waiting: list[Point] = []
-        self._signals = 0
+        self._signals = self._told = 0
 
     def run(self, runs: int) -> None:
         """Until nothing is left to do, or a signal came."""
@@ -140,6 +140,7 @@ class _Engine:
             try:
                 while True:
                     self._fill()
+                    self._pass_on()
                     if not self._pool.busy:
                         break
                     for worker, message in self._pool.messages():
@@ -254,7 +255,19 @@ class _Engine:
                 signal.signal(each, handler)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        """The first signal lets the runs end where they can be gone on with, the second one ends them."""
+        # Nothing is shown here: a line may be half written.
         self._signals += 1
-        self._view.stopping()
-        self._pool.signal(signal.SIGTERM if self._signals == 1 else signal.SIGKILL)
+        self._pool.signal(self._ending)
+
+    def _pass_on(self) -> None:
+        """Say that a signal came, and pass it on to a run that began meanwhile."""
+        if self._signals > self._told:
+            self._told = self._signals
+            self._view.stopping()
+        if self._signals:
+            self._pool.signal(self._ending)
+
+    @property
+    def _ending(self) -> signal.Signals:
+        """The first signal lets the runs end where they can be gone on with, the second one ends them."""
+        return signal.SIGTERM if self._signals == 1 else signal.SIGKILL

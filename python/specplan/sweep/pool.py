@@ -46,6 +46,7 @@ class Worker:
                 start_new_session=True,
             )
         self._read = b""
+        self._signalled: set[int] = set()
         self.is_over = False
 
     @property
@@ -72,8 +73,10 @@ class Worker:
             yield self._gone()
 
     def signal(self, number: int) -> None:
-        """Send it a signal."""
-        self._process.send_signal(number)
+        """Send it a signal, each only once: a second one would end a run at once."""
+        if number not in self._signalled:
+            self._signalled.add(number)
+            self._process.send_signal(number)
 
     def close(self) -> None:
         """Let it end: there are no more jobs."""

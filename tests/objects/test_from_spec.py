@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +25,8 @@ from specplan import (
     SimpleSampler,
     TrainPhase,
 )
+from specplan.data.context import active_context
+from specplan.errors import SpecError
 from tests.objects.parts import mse, sensor_data
 
 if TYPE_CHECKING:
@@ -97,6 +101,9 @@ def test_objects_of_a_spec_mean_the_spec(made: tuple[Experiment, FeatureSet]) ->
     spec = experiment.to_spec()
     again = Experiment.from_spec(spec, [feature_set])
     assert again.to_spec() == spec
+    with TemporaryDirectory() as folder:
+        written = experiment.to_yaml(Path(folder) / "experiment.yaml")
+        assert Experiment.from_yaml(written, [feature_set]).to_spec() == spec
     tables = {feature_set.label: feature_set.table}
     assert (
         specplan.compile(again.to_spec(), tables=tables).id
@@ -134,3 +141,26 @@ def test_what_is_missing_or_has_no_object_is_said() -> None:
     live = {**spec, "graph": {**spec["graph"], "nodes": nodes}}
     with pytest.raises(ValueError, match="the object `live:net` was not given"):
         Experiment.from_spec(live, [feature_set])
+
+
+def test_a_spec_as_a_file(tmp_path: Path) -> None:
+    experiment = Experiment("exp")
+    node = ModelNode("MLP", SequentialMLP(), sensor_data().reference())
+    ModelGraph(nodes=[node], optimizer=Optimizer("sgd", backend="torch"))
+    experiment.execution_plan.add_phase(EvalPhase.from_split("test", "test", [mse(node)]))
+    path = experiment.to_yaml(tmp_path / "exp.yaml")
+    assert "graph:\n  nodes:\n    MLP:\n      model:" in path.read_text()
+    assert Experiment.from_yaml(path).label == "exp"
+    with pytest.raises(FileExistsError, match="overwrite=True replaces it"):
+        experiment.to_yaml(path)
+    experiment.ctx.activate()
+    written = path.read_text()
+    path.write_text(written.replace("run: {seed: 42, dirty_git: ignore}\n", ""))
+    with pytest.raises(ValueError, match="exp.yaml` does not say 'run'; .*every default"):
+        Experiment.from_yaml(path)
+    path.write_text(written.replace("id: exp", "id: 3"))
+    with pytest.raises(SpecError, match=r"exp\.yaml:2:18: error"):
+        Experiment.from_yaml(path)
+    with pytest.raises(SpecError):
+        Experiment.from_yaml(tmp_path / "none.yaml")
+    assert active_context() is experiment.ctx

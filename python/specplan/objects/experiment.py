@@ -60,6 +60,7 @@ from specplan.objects.node import nodes_of
 from specplan.objects.phase_group import PhaseGroup, entries_by_path, entries_spec, with_groups
 from specplan.objects.phase_results import PhaseResults, results_of
 from specplan.objects.results_config import ResultsConfig
+from specplan.objects.spec_file import read_spec, write_spec
 from specplan.objects.state_entries import read_snapshot, state_bytes, state_from_bytes
 from specplan.objects.storage import Storage
 from specplan.run.hooks import Subjects, joined
@@ -383,6 +384,44 @@ class Experiment(Tracked):
         graph = graph_from(spec, "model-graph", by_label, live or {})
         fill_from(experiment.execution_plan, spec, graph, live or {})
         return experiment
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | os.PathLike[str],
+        featuresets: Sequence[FeatureSet] | None = None,
+        *,
+        live: Mapping[str, Any] | None = None,
+    ) -> Experiment:
+        """The objects that mean the spec in a file, in a context of their own; see `from_spec`.
+
+        Args:
+            path: what `to_yaml` wrote.
+            featuresets: those that the spec names; by default all of the active context.
+            live: objects of the program that the spec calls `live:NAME`, by name.
+
+        Raises:
+            SpecError: the file is missing, or holds no spec; with the line of every fault.
+            ValueError: a FeatureSet or an object is missing, a default is not written out, or the spec says
+                what no object does.
+        """
+        known = active_context().members(FeatureSet) if featuresets is None else featuresets
+        try:
+            return cls.from_spec(read_spec(path), known, live=live)
+        except KeyError as error:
+            raise ValueError(
+                f"`{path}` does not say {error}; an Experiment is made of a spec with every default "
+                "written out, as to_yaml gives it"
+            ) from error
+
+    def to_yaml(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:  # noqa: FBT001, FBT002 -- as documented
+        """Write the spec of `run` as YAML, without weights and rows; returns its path.
+
+        Raises:
+            FileExistsError: it is there already, and is not to be overwritten.
+            ValueError: there is no graph, or the execution plan has no phases.
+        """
+        return write_spec(self.to_spec(), path, overwrite=overwrite)
 
     def get_config(self) -> dict[str, Any]:
         """The structure as plain values: label, policy, spec of graph and phases, checkpointing.

@@ -1,0 +1,67 @@
+"""The spec of an experiment as a YAML file, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specplan.plan.canonical import write_atomically
+from specplan.spec.load import load
+from specplan.spec.validate import validate
+from specplan.spec.wording import in_yaml
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping
+
+_LONGEST = 90
+"""A mapping or list whose line would be longer has a line for each of its members."""
+
+
+def write_spec(spec: Mapping[str, Any], path: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """Write a spec as YAML; returns its path.
+
+    Raises:
+        FileExistsError: it is there already, and is not to be overwritten.
+    """
+    target = Path(path)
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"`{target}` is there already; overwrite=True replaces it")
+    write_atomically(target, "".join(f"{line}\n" for line in _lines(spec)).encode())
+    return target
+
+
+def read_spec(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The values of a spec in a file, with everything that it imports.
+
+    Raises:
+        SpecError: a file is missing or unreadable, or holds no spec.
+    """
+    document = load(path)
+    validate(document)
+    value: dict[str, Any] = document.value
+    return value
+
+
+def _lines(value: Any) -> Iterator[str]:
+    if isinstance(value, list | tuple):
+        for item in value:
+            first, *more = [in_yaml(item)] if _on_one_line(item) else _lines(item)
+            yield f"- {first}"
+            yield from (f"  {line}" for line in more)
+        return
+    for key, item in value.items():
+        if _on_one_line(item):
+            yield f"{in_yaml(key)}: {in_yaml(item)}"
+        else:
+            yield f"{in_yaml(key)}:"
+            yield from (f"  {line}" for line in _lines(item))
+
+
+def _on_one_line(value: Any) -> bool:
+    """Whether a value is a scalar, or a short mapping or list of such."""
+    if not isinstance(value, dict | list | tuple) or not value:
+        return True
+    members = value.values() if isinstance(value, dict) else value
+    nested = any(isinstance(member, dict) for member in members)
+    return not nested and len(in_yaml(value)) <= _LONGEST

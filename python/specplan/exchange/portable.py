@@ -11,7 +11,7 @@ from specplan.results.settings import settings
 from specplan.store.artifacts import leaves
 from specplan.store.run_files import iso
 from specplan.track.entries import File
-from specplan.track.run import Point, Series
+from specplan.track.point import Point, Series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,9 +19,9 @@ from specplan.store.layout import RunFolder
 from specplan.store.recorder import ARTIFACT
 from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.notes import FIELD as LOG
+from specplan.track.point import Series
 from specplan.track.points import points_of
 from specplan.track.remote_client import PIECE, Server, client_token, experiment_path
-from specplan.track.run import Series
 from specplan.track.tracks import FIELD as TRACKS
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, Unpack
 import msgspec
 
 from specplan.components import COMPONENTS
+from specplan.components.reference import parse
 from specplan.components.sampler import Condition
 from specplan.spec.arguments import checked_int, checked_list, written
 from specplan.spec.wording import choices
@@ -308,6 +309,9 @@ def sampler_of(component: Mapping[str, Any]) -> Sampler:
         TypeError: it has no such argument.
         ValueError: there is no such sampler, or an argument has a value that is not allowed.
     """
+    if parse(str(component["use"])) is not None:
+        message = f"the sampler `{component['use']}` is code of your own: run its spec by `mlx run`"
+        raise ValueError(message)
     if component["use"] not in SAMPLERS:
         known = choices(str(component["use"]), SAMPLERS)
         raise ValueError(f"there is no sampler `{component['use']}`; known: {known}")

@@ -58,7 +58,7 @@ ENTRIES = """\
 [specplan.components]
 model.wave = tiny_plugin:Wave
 metric.worst = tiny_plugin:worst
-sampler.other = tiny_plugin:Other
+merge.other = tiny_plugin:Other
 model.broken = not a reference
 """
 
@@ -151,7 +151,7 @@ def test_a_name_that_is_nearly_that_of_an_installed_component() -> None:
     assert faults(spec(use="wavve")) == [
         (
             "SP401",
-            "`wavve` is not a model; built in: mlp, cnn; installed: wave",
+            "`wavve` is not a model; built in: mlp, cnn, temporal_cnn; installed: wave",
             "did you mean `wave`?",
         )
     ]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 import specplan
 from specplan import Experiment
 from specplan._native import StoreReader
+from specplan.exchange.portable import portable
 from specplan.track.remote import upload
+from specplan.track.run import TrackedRun
 from tests.serve.conftest import TOKEN
 
 if TYPE_CHECKING:
@@ -70,3 +73,25 @@ def documents(run: Run, field: str) -> list[tuple[str, list[str]]]:
         for channel in reader.texts()
         if channel.field == field
     ]
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_nothing_outside_of_a_run_is_sent(server: Running, tmp_path: Path, is_folder: bool) -> None:
+    (tmp_path / "outside").mkdir()
+    secret = tmp_path / "outside/secret.txt"
+    secret.write_text("secret")
+    run = TrackedRun.start(tmp_path, f"bob/linked-{is_folder}")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/a.txt").write_text("mine")
+    run.log_artifact("x", tmp_path / "kept")
+    run.log_artifact("y.txt", tmp_path / "kept/a.txt")
+    run.end()
+    forged = run.folder.artifacts / ("x/a.txt" if is_folder else "y.txt")
+    forged.unlink()
+    forged.symlink_to(secret)
+    name = "x" if is_folder else "y.txt"
+    sent = upload(run.folder.path, server.url, TOKEN)
+    assert (sent.gone, sent.files) == ([name], 1)
+    found = portable(specplan.open(run.folder.path))
+    assert name not in [each.name for each in found.files]
+    assert found.remarks == (f"the artifact `{name}` is a link out of its folder",)

@@ -118,6 +118,33 @@ def test_a_run_ends_as_it_was_told(place: Place) -> None:
     assert place.read(run_id).status == "failed"
 
 
+def test_a_run_of_a_sweep_that_raises_has_failed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = place.tracker.start_run
+    started: list[str] = []
+
+    def begin(name: str | None = None) -> str:
+        started.append(begun(name))
+        return started[-1]
+
+    monkeypatch.setattr(place.tracker, "start_run", begin)
+
+    def train(rate: float) -> dict[str, float]:
+        return {"loss": 1 / rate}
+
+    with pytest.raises(ZeroDivisionError):
+        run_sweep({"rate": [1.0, 0.0]}, train, place.tracker)
+    assert [place.read(run_id).status for run_id in started] == ["completed", "failed"]
+
+
+def test_a_run_ends_in_one_of_three_ways(place: Place) -> None:
+    place.tracker.start_run("ends")
+    for status in ("running", "fnished"):
+        with pytest.raises(ValueError, match=f"`cancelled`, not as `{status}`"):
+            place.tracker.end_run(status)  # type: ignore[call-arg]
+
+
 def test_without_a_run_nothing_is_logged(place: Place) -> None:
     place.tracker.end_run()
     with pytest.raises(RuntimeError, match="^No active run"):

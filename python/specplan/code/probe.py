@@ -1,4 +1,4 @@
-"""What a model, loss or metric of the user gives: seen by running it on a few rows in another process, and remembered.
+"""What a model, loss, metric or sampler of the user gives: seen by running it on a few rows in another process, and remembered.
 
 Nothing of this process changes: not its generators of random numbers, not its modules. The process that runs
 the code is ended when it takes too long.
@@ -60,6 +60,22 @@ class Judgement(_Code, frozen=True, kw_only=True, tag="judgement"):
     values: tuple[Values, ...]
 
 
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of a column: their item type in numpy's words, the shape, and the bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    values: bytes
+
+
+class Draw(_Code, frozen=True, kw_only=True, tag="draw"):
+    """A sampler, and the rows of which it makes batches."""
+
+    rows: int
+    seed: int
+    columns: dict[str, Column]
+
+
 class Gave(msgspec.Struct, frozen=True, kw_only=True, tag="gave"):
     """Shape of one output row, and the number of parameters."""
 
@@ -71,6 +87,14 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, tag="judged"):
     """A loss or metric that gave a number."""
 
 
+class Drew(msgspec.Struct, frozen=True, kw_only=True, tag="drew"):
+    """What each epoch of a sampler has: rows, batches, and rows of the largest batch."""
+
+    samples: int
+    steps: int
+    largest: int
+
+
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     """What went wrong, and in which line of the user's code."""
 
@@ -78,8 +102,11 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     message: str
 
 
-_GAVE: msgspec.json.Decoder[Gave | Judged] = msgspec.json.Decoder(Gave | Judged)
-_ANSWER: msgspec.json.Decoder[Gave | Judged | Failed] = msgspec.json.Decoder(Gave | Judged | Failed)
+AnyJob = Job | Judgement | Draw
+_Known = Gave | Judged | Drew
+AnyAnswer = _Known | Failed
+_KNOWN: msgspec.json.Decoder[_Known] = msgspec.json.Decoder(_Known)
+_ANSWER: msgspec.json.Decoder[AnyAnswer] = msgspec.json.Decoder(AnyAnswer)
 
 
 class Prober:
@@ -93,7 +120,7 @@ class Prober:
     def probe(self, job: Job) -> Gave | Failed:
         """Run a model on 2 and 3 rows."""
         answer = self._answer(job)
-        assert not isinstance(answer, Judged)
+        assert isinstance(answer, Gave | Failed)
         return answer
 
     def judge(self, job: Judgement) -> Failed | None:
@@ -101,7 +128,13 @@ class Prober:
         answer = self._answer(job)
         return answer if isinstance(answer, Failed) else None
 
-    def _answer(self, job: Job | Judgement) -> Gave | Judged | Failed:
+    def draw(self, job: Draw) -> Drew | Failed:
+        """Let a sampler make the batches of a few epochs."""
+        answer = self._answer(job)
+        assert isinstance(answer, Drew | Failed)
+        return answer
+
+    def _answer(self, job: AnyJob) -> AnyAnswer:
         name = job.use.rpartition(":")[2]
         child = self._child = self._child or _started(self._said)
         assert child.stdin is not None
@@ -157,9 +190,15 @@ def is_known(job: Judgement) -> bool:
     return isinstance(_remembered(job), Judged)
 
 
-def _remembered(job: Job | Judgement) -> Gave | Judged | None:
+def drawn(job: Draw) -> Drew | None:
+    """What this sampler gave when it was run last, with the same code, arguments, rows and seed."""
+    found = _remembered(job)
+    return found if isinstance(found, Drew) else None
+
+
+def _remembered(job: AnyJob) -> _Known | None:
     try:
-        return _GAVE.decode(_file(job).read_bytes())
+        return _KNOWN.decode(_file(job).read_bytes())
     except (FileNotFoundError, msgspec.DecodeError):
         return None  # it is run again, and written anew
 
@@ -191,7 +230,7 @@ def _line(child: subprocess.Popen[bytes], until: float) -> bytes | None:
     return read
 
 
-def _remember(job: Job | Judgement, gave: Gave | Judged) -> None:
+def _remember(job: AnyJob, gave: _Known) -> None:
     file = _file(job)
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_suffix(f".{os.getpid()}")
@@ -206,8 +245,15 @@ def cache_folder() -> Path:
     return (Path(own) if own else Path(caches) / "specplan").expanduser()
 
 
-def _file(job: Job | Judgement) -> Path:
-    read = job.input_shape if isinstance(job, Job) else (job.kind, job.values)
+def _file(job: AnyJob) -> Path:
+    read: Any
+    match job:
+        case Job():
+            read = job.input_shape
+        case Judgement():
+            read = (job.kind, job.values)
+        case Draw():
+            read = ("sampler", job.rows, job.seed, sorted(job.columns.items()))
     meaning = [job.use.rpartition(":")[2], job.digest, sorted(job.args.items()), read]
     name = blake3(msgspec.json.encode(meaning)).hexdigest()[:32]
     return cache_folder() / "shapes" / f"{name}.json"

@@ -28,11 +28,29 @@ FORMS: Mapping[Kind, tuple[Form, ...]] = {
     "metric": ("function",),
     "optimizer": ("class",),
     "callback": ("class",),
+    "sampler": ("class", "function"),
 }
 """What code of each kind can be."""
 
-INPUTS: Mapping[Kind, int] = {"model": 0, "loss": 2, "metric": 2, "optimizer": 1, "callback": 0}
-"""Values that the run gives by place: outputs and targets to a function, parameters to an optimizer."""
+INPUTS: Mapping[Kind, int] = {
+    "model": 0,
+    "loss": 2,
+    "metric": 2,
+    "optimizer": 1,
+    "callback": 0,
+    "sampler": 3,
+}
+"""Values that the run gives by place, to a function or an optimizer."""
+
+_GIVEN: Mapping[Kind, tuple[str, ...]] = {
+    "loss": ("outputs", "targets"),
+    "metric": ("outputs", "targets"),
+    "sampler": ("rows", "epoch", "generator"),
+}
+"""Names of the values that a function is given."""
+
+COLUMNS = "columns"
+"""The parameter of a sampler for which a spec names columns, and which is given their values."""
 
 _BASES: Mapping[Kind, str] = {
     "model": "torch.nn.Module",
@@ -93,6 +111,8 @@ def signature(source: Source, kind: Kind) -> Signature:
         raise CodeError("SP406", message + " or ".join(with_article(each) for each in FORMS[kind]))
     given = INPUTS[kind] if form == "function" or kind == "optimizer" else 0
     parameters, is_open = _parameters(source, definition, given, 0)
+    if kind == "sampler":
+        parameters = [_names_for_values(each) for each in parameters]
     documentation = ast.get_docstring(definition.node) or ""
     return Signature(
         name=definition.name,
@@ -123,9 +143,19 @@ def check_use(source: Source, kind: Kind) -> None:
     if taken < INPUTS[kind] and node.args.vararg is None:
         message = (
             f"`{source.reference}` takes {taken} value{'' if taken == 1 else 's'} by place; "
-            f"{with_article(kind)} is called with outputs and targets"
+            f"{with_article(kind)} is called with {' and '.join(_GIVEN[kind])}"
         )
-        raise CodeError("SP406", message, hint=f"write `def {node.name}(outputs, targets):`")
+        named = ", ".join(_GIVEN[kind])
+        raise CodeError("SP406", message, hint=f"write `def {node.name}({named}):`")
+
+
+def _names_for_values(parameter: Parameter) -> Parameter:
+    """A parameter of a sampler as a spec gives it: of values that are given, the names of the columns."""
+    if parameter.name != COLUMNS:
+        return parameter
+    return msgspec.structs.replace(
+        parameter, type=str | tuple[str, ...], annotation="names of columns"
+    )
 
 
 def _parameters(

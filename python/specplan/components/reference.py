@@ -21,7 +21,7 @@ LIVE_REFERENCE = r"live:[A-Za-z_][A-Za-z0-9_-]*"
 REFERENCE = rf"({MODULE_REFERENCE}|{FILE_REFERENCE}|{LIVE_REFERENCE})"
 """What `use` is for what is not built in, as a regular expression that JSON Schema understands too."""
 
-OPEN_KINDS: tuple[Kind, ...] = ("model", "loss", "metric", "optimizer", "callback")
+OPEN_KINDS: tuple[Kind, ...] = ("model", "loss", "metric", "optimizer", "callback", "sampler")
 """The kinds of component that can be code of one's own, or an object of a Python program."""
 
 _LIVE = re.compile(LIVE_REFERENCE)

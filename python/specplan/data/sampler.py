@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from specplan.code.batches import OwnBatches
     from specplan.components.sampler import AnySampler
 
 
@@ -133,6 +134,22 @@ class Drawing:
         starts, sizes = starts[kept], sizes[kept]
         within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         return Epoch(order[np.repeat(starts, sizes) + within], sizes.tolist())
+
+
+class OwnDrawing:
+    """The batches that code of the user makes, one row at a time in each: what `Drawing` is for others."""
+
+    members = None
+    weights = None
+
+    def __init__(self, batches: OwnBatches) -> None:
+        self._batches = batches
+        self.samples, self.steps = batches.samples, batches.steps
+
+    def epoch(self, epoch: int) -> Epoch:
+        """The order of an epoch, counted from 0."""
+        found = self._batches.of_epoch(epoch)
+        return Epoch(np.concatenate(found), [len(batch) for batch in found])
 
 
 def _cut_groups(

@@ -10,7 +10,7 @@ from specplan.errors import RunError
 from specplan.exchange.portable import Portable, nanoseconds
 from specplan.spec.wording import choices
 from specplan.store.run_file import Status
-from specplan.track.run import Point, Series
+from specplan.track.point import Point, Series
 from specplan.track.series import restored
 
 if TYPE_CHECKING:

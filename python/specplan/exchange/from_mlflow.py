@@ -16,7 +16,7 @@ from specplan.exchange.portable import Portable
 from specplan.exchange.written import dated_name, files_below, meant
 from specplan.store.run_file import Status
 from specplan.track.mlflow_client import LARGEST, STATUSES, connected, refusal
-from specplan.track.run import Point, Series
+from specplan.track.point import Point, Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from specplan.errors import RunError
 from specplan.exchange.portable import Portable
 from specplan.exchange.to_tensorboard import HPARAMS, imported
 from specplan.store.run_file import Status
-from specplan.track.run import Point, Series
+from specplan.track.point import Point, Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

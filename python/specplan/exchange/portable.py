@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.results.settings import settings
+from specplan.store.artifacts import leaves
 from specplan.store.run_files import iso
 from specplan.track.entries import File
-from specplan.track.run import Point, Series
+from specplan.track.point import Point, Series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +48,9 @@ def portable(run: Run) -> Portable:
     """What other tools can have of a run, as it is now."""
     last = run.run_file.sessions[-1]
     experiment = run.plan.experiment
+    outside = [
+        name for name, each in run.artifacts.items() if leaves(each.path, run.folder.artifacts)
+    ]
     return Portable(
         experiment=run.experiment,
         name=run.id,
@@ -57,7 +61,12 @@ def portable(run: Run) -> Portable:
         params=settings(run.folder),
         tags=run.tags,
         series=_series(run),
-        files=tuple(File(name, artifact.path) for name, artifact in run.artifacts.items()),
+        files=tuple(
+            File(name, artifact.path)
+            for name, artifact in run.artifacts.items()
+            if name not in outside
+        ),
+        remarks=tuple(f"the artifact `{name}` is a link out of its folder" for name in outside),
     )
 
 

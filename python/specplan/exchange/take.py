@@ -16,7 +16,8 @@ from specplan.results.status import read_run_file
 from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_files import locked
-from specplan.track.run import TrackedRun, as_part
+from specplan.track.names import as_part
+from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
     from specplan.exchange.portable import Portable

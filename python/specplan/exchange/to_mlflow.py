@@ -67,7 +67,8 @@ class _Sending:
         tags: dict[str, str | None] = {RUN_TAG: self._key, **self._found.tags}
         if self._found.description:
             tags[_DESCRIPTION] = self._found.description
-        self._tags, self._refused = fitting_tags(tags)
+        self._tags, refused = fitting_tags(tags)
+        self._refused = [*refused, *self._found.remarks]
 
     def do(self, uri: str, *, dry_run: bool) -> Outcome:
         there = self._there()

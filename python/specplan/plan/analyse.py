@@ -101,11 +101,11 @@ def analyse(
     try:
         wired = graph.wire(context, resolved, bound)
         goals = objectives.check(context, resolved, wired, bound)
+        parts = Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
+        scheduled = schedule.schedule(context, parts)
     finally:
         if context.prober is not None:
             context.prober.close()
-    parts = Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)
-    scheduled = schedule.schedule(context, parts)
     if context.spec.sweep is not None:
         # Most specs have none.
         from specplan.plan.passes import sweep

@@ -66,7 +66,8 @@ def has_one_table(phase: Phase) -> bool:
 
 def is_grouped(feed: Feed) -> bool:
     """Whether batches of a feed differ in rows from epoch to epoch."""
-    return bool(feed.sampler.component.args.get("group_by"))
+    component = feed.sampler.component
+    return component.code is not None or bool(component.args.get("group_by"))
 
 
 def unequal_step(feeds: Sequence[Feed], steps: int) -> int | None:

@@ -340,6 +340,7 @@ class Sampler(_Part, frozen=True, kw_only=True):
         samples: rows, or tuples of rows, of an epoch, where the values of columns decide how many there are.
         roles: in which the rows of a tuple come; empty where rows are read one by one.
         weighted: whether tuples have weights in the losses.
+        largest: rows of the largest batch, where code of the user makes the batches.
     """
 
     component: Component
@@ -347,6 +348,7 @@ class Sampler(_Part, frozen=True, kw_only=True):
     samples: int | None = None
     roles: tuple[str, ...] = ()
     weighted: bool = False
+    largest: int | None = None
 
 
 class Feed(_Part, frozen=True, kw_only=True):
@@ -376,6 +378,8 @@ class Feed(_Part, frozen=True, kw_only=True):
     @property
     def batch_size(self) -> int:
         """Rows, or tuples of rows, of a batch that is full."""
+        if self.sampler.largest is not None:
+            return self.sampler.largest
         size: int = self.sampler.component.args["batch_size"]
         return size
 

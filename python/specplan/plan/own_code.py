@@ -152,6 +152,8 @@ def _components(plan: Plan) -> Iterator[tuple[Kind, Component]]:
             for optimizer in (phase.optimizer, *phase.optimizers.values()):
                 if optimizer is not None:
                     yield "optimizer", optimizer
+            for feed in phase.all_feeds:
+                yield "sampler", feed.sampler.component
         for callback in phase.callbacks:
             yield "callback", callback.component
         for part in (phase, *evaluations):

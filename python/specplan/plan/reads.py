@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.components.sampler import columns_of
 from specplan.plan.model import Eval, Train
-from specplan.plan.sampled import declared_sampler
+from specplan.plan.sampled import sampled_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -78,7 +77,7 @@ def columns_sampled(phases: Iterable[Phase]) -> dict[str, tuple[str, ...]]:
     found: dict[str, dict[str, None]] = {}
     for phase in phases:
         for feed in phase.all_feeds if isinstance(phase, Train) else ():
-            names = columns_of(declared_sampler(feed.sampler.component))
+            names = sampled_columns(feed.sampler.component)
             found.setdefault(feed.data, {}).update(dict.fromkeys(names))
     return {name: tuple(columns) for name, columns in found.items() if columns}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from specplan.components import COMPONENTS
+from specplan.components.sampler import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,17 @@ def declared_sampler(component: Component) -> AnySampler:
     declaration = COMPONENTS["sampler"][component.use]
     arguments = {**component.args, "use": component.use}
     return cast("AnySampler", msgspec.convert(arguments, declaration))
+
+
+def sampled_columns(component: Component) -> tuple[str, ...]:
+    """The columns that the sampler of a plan looks at, each once."""
+    if component.code is None:
+        return columns_of(declared_sampler(component))
+    named = component.args.get("columns")
+    listed = [named] if isinstance(named, str) else named
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        return ()
+    return tuple(dict.fromkeys(listed))
 
 
 def read_keyed(

@@ -122,7 +122,7 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
 
 
 def _check_live(kind: Kind, use: str, place: str) -> None:
-    right = kind in OPEN_KINDS and live_name(use) is not None
+    right = kind in OPEN_KINDS and kind != "sampler" and live_name(use) is not None
     expect(place, f"names the impossible {kind} `{use}`", that=right)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specplan.components.sampler import DEFAULT_ROLE, columns_of, roles_of
-from specplan.plan.sampled import declared_sampler
+from specplan.components.sampler import DEFAULT_ROLE, roles_of
+from specplan.plan.by_feed import is_grouped
+from specplan.plan.sampled import declared_sampler, sampled_columns
 from specplan.plan.verify_course import expect
 
 if TYPE_CHECKING:
@@ -55,16 +56,20 @@ def _check_feed(plan: Plan, phase: Train, feed: Feed, place: str) -> None:
     rows = data.rows if data is not None and feed.split is None else sizes.get(feed.split or "")
     right = feed.rows == rows and feed.rows > 0 and set(feed.nodes) <= set(phase.nodes)
     expect(place, f"reads the wrong rows of {feed.data}", that=right)
-    sampler = declared_sampler(feed.sampler.component)
-    roles = roles_of(sampler)
+    component = feed.sampler.component
+    is_own = component.code is not None
+    roles = (DEFAULT_ROLE,) if is_own else roles_of(declared_sampler(component))
     known = feed.sampler.roles == (() if roles == (DEFAULT_ROLE,) else roles)
     expect(place, "has a sampler of other roles than it says", that=known)
     columns = data.columns.keys() if data is not None else set()
-    held = columns >= set(columns_of(sampler))
+    looks = sampled_columns(component)
+    held = columns >= set(looks)
     expect(place, f"samples by a column that {feed.data} does not have", that=held)
-    counted = (feed.sampler.samples is not None) == bool(columns_of(sampler))
+    counted = (feed.sampler.samples is not None) == (is_own or bool(looks))
     expect(place, "does not say how many samples an epoch has", that=counted)
+    expect(
+        place, "does not say its largest batch", that=(feed.sampler.largest or 0) > 0 or not is_own
+    )
     whole = -(-feed.samples // feed.batch_size)
-    grouped = bool(feed.sampler.component.args.get("group_by"))
-    right = feed.steps >= max(whole, 1) if grouped else feed.steps == whole
+    right = feed.steps >= max(whole, 1) if is_grouped(feed) else feed.steps == whole
     expect(place, f"makes {feed.steps} batches of {feed.samples} samples", that=right)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from specplan.code.batches import OwnBatches, maker
 from specplan.code.load import place_of
 from specplan.errors import CodeError, RunError, SpecplanError
 from specplan.models.torch import live as live_objects
@@ -171,6 +172,21 @@ class Builder:
             parameters, **given
         )
         return optimizer
+
+    def batches(
+        self,
+        component: Component,
+        seed: int,
+        rows: int,
+        columns: Mapping[str, NDArray[Any]],
+        label: str,
+    ) -> OwnBatches:
+        """What a sampler of the user's makes of the rows of a split, for the phase `label`."""
+        make, given = self._own("sampler", component)
+        declared = self._admitted[_key("sampler", component)].signature
+        make = self._guarded("sampler", component, maker(make, given, declared, columns), label)
+        called = f"{self._place('sampler', label)}sampler `{component.use}`"
+        return OwnBatches(make, called, seed, rows)
 
     def callback(self, named: PlanCallback) -> Callback:
         """What is called inside a phase: the object of the program itself, or a new one of the user's class.

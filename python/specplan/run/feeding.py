@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from specplan.components.sampler import DEFAULT_ROLE, columns_of
-from specplan.data.sampler import Drawing, SamplerError
+from specplan.components.sampler import DEFAULT_ROLE
+from specplan.data.sampler import Drawing, OwnDrawing, SamplerError
 from specplan.data.table import COMPILE_AGAIN
 from specplan.errors import DataError
-from specplan.plan.sampled import declared_sampler
+from specplan.plan.sampled import declared_sampler, sampled_columns
 from specplan.run.batches import batches
 from specplan.run.program import Program, Reading
 
@@ -138,13 +138,18 @@ class Feeding:
             yield from batches(columns, positions, epoch.sizes)
 
 
-def _drawing(feed: Feed, phase: Train, context: Context) -> Drawing:
-    sampler = declared_sampler(feed.sampler.component)
+def _drawing(feed: Feed, phase: Train, context: Context) -> Drawing | OwnDrawing:
+    component, seed = feed.sampler.component, feed.sampler.seed
     split = context.split(phase, feed.split, feed.data)
-    columns = split.table.sampled_at(columns_of(sampler), split.positions)
+    columns = split.table.sampled_at(sampled_columns(component), split.positions)
     where = f"phase {phase.path}"
+    found: Drawing | OwnDrawing
     try:
-        found = Drawing(sampler, feed.sampler.seed, feed.rows, columns)
+        if component.code is not None:
+            build = context.state.builder.batches
+            found = OwnDrawing(build(component, seed, feed.rows, columns, phase.path))
+        else:
+            found = Drawing(declared_sampler(component), seed, feed.rows, columns)
     except SamplerError as error:
         raise DataError(f"{where}: {error.message}", code="SP502", hint=COMPILE_AGAIN) from error
     if (found.samples, found.steps) != (feed.samples, feed.steps):

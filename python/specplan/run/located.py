@@ -48,6 +48,8 @@ def written_at(compiled: Compiled) -> dict[tuple[Kind, str], str]:
         ("model", label): compiled.origins.get(f"/graph/nodes/{label}")
         for label in compiled.plan.graph.nodes
     }
+    for index, phase in enumerate(compiled.plan.phases):
+        places["sampler", phase.path] = compiled.origins.get(f"/phases/{index}")
     for pointer, part in measured_parts(compiled.plan.phases):
         for index, loss in enumerate(part.losses):
             places["loss", loss.label] = compiled.origins.get(f"{pointer}/losses/{index}")

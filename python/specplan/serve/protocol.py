@@ -9,7 +9,7 @@ import msgspec
 from specplan.spec.wording import choices
 from specplan.store.run_file import Status
 from specplan.track.notes import LEVELS
-from specplan.track.run import Point
+from specplan.track.point import Point
 
 Short = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Long = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]

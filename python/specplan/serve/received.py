@@ -16,8 +16,8 @@ from specplan.store.run_files import timestamp
 from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.metric_row import STAMP, MetricRow
 from specplan.track.notes import FIELD as LOG
+from specplan.track.point import Series
 from specplan.track.points import point_counts
-from specplan.track.run import Series
 from specplan.track.tracks import FIELD as TRACKS
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from specplan.serve.faults import Fault
 from specplan.serve.received import Received
 from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_file import Status
-from specplan.track.run import TrackedRun, check_parts
+from specplan.track.names import check_parts
+from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

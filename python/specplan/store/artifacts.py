@@ -191,6 +191,12 @@ def files_below(path: Path) -> list[Path]:
     return [below for below in path.rglob("*") if below.is_file()] if path.is_dir() else [path]
 
 
+def leaves(path: Path, folder: Path) -> bool:
+    """Whether a file, or one of a folder, lies behind a link to somewhere else than below `folder`."""
+    inside = folder.resolve()
+    return any(not each.resolve().is_relative_to(inside) for each in (path, *files_below(path)))
+
+
 def file_digest(path: Path) -> str:
     """BLAKE3 of the bytes of a file, in hexadecimal."""
     # Not through a map: a file that is cut meanwhile would end the process.

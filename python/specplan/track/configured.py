@@ -104,6 +104,10 @@ class ConfiguredTracker(ExperimentTracker):
         """End the active run; without one nothing is done."""
         self.inner.end_run(status)
 
+    def fail_run(self) -> None:
+        """End the active run as failed; without one nothing is done."""
+        self.end_run("failed")
+
 
 def _inner(config: ExperimentConfig) -> LocalExperimentTracker | MLflowTracker:
     if config.backend == "local":

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.plan.canonical import write_atomically
-from specplan.store.run_file import Status
+from specplan.track.names import check_parts
 from specplan.track.plain import encode, number, plain
-from specplan.track.run import TrackedRun, check_parts
+from specplan.track.run import TrackedRun
 from specplan.track.series import noted, restored
-from specplan.track.tracker import ExperimentTracker, artifact_name, existing
+from specplan.track.tracker import ExperimentTracker, artifact_name, ending, existing
 
 if TYPE_CHECKING:
     import os
@@ -127,7 +127,7 @@ class LocalExperimentTracker(ExperimentTracker):
         """
         if self._run is None:
             return
-        ended = Status(status)
+        ended = ending(status)
         self._run.end(ended)
         metadata = msgspec.json.decode((self._folder() / "metadata.json").read_bytes())
         self._write_metadata(
@@ -138,6 +138,10 @@ class LocalExperimentTracker(ExperimentTracker):
             }
         )
         self._run = self.current_run = self.run_dir = None
+
+    def fail_run(self) -> None:
+        """End the active run as failed; without one nothing is done."""
+        self.end_run("failed")
 
     def _active(self) -> TrackedRun:
         if self._run is None:

@@ -17,8 +17,9 @@ from specplan.plan.canonical import write_atomically
 from specplan.store.redaction import redacted
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
+from specplan.track.names import check_parts
 from specplan.track.plain import encode, plain
-from specplan.track.run import TrackedRun, check_parts
+from specplan.track.run import TrackedRun
 from specplan.track.series import Curves, noted, restored
 
 if TYPE_CHECKING:

@@ -25,11 +25,12 @@ from specplan.track.mlflow_client import (
     why_not,
     without_password,
 )
+from specplan.track.names import as_part
 from specplan.track.parameters import flat
 from specplan.track.plain import number, plain
-from specplan.track.run import TrackedRun, as_part
+from specplan.track.run import TrackedRun
 from specplan.track.sender import Sender
-from specplan.track.tracker import ExperimentTracker, artifact_name, existing
+from specplan.track.tracker import ExperimentTracker, artifact_name, ending, existing
 
 if TYPE_CHECKING:
     import os
@@ -202,7 +203,7 @@ class MLflowTracker(ExperimentTracker):
         """
         if self._run is None or self._sender is None:
             return
-        ended = Status(status)
+        ended = ending(status)
         run, self._run = self._run, None
         error: Exception | None = None
         missed = self._sender.close(self._patience)
@@ -214,6 +215,10 @@ class MLflowTracker(ExperimentTracker):
         if missed or error is not None:
             self._say_missed(run, missed, self._sender.error or error)
         run.end(ended)
+
+    def fail_run(self) -> None:
+        """End the active run as failed; without one nothing is done."""
+        self.end_run("failed")
 
     def _set_experiment(self, artifact_location: str | None) -> None:
         self._mlflow.set_tracking_uri(self._uri)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from specplan.results.metrics import SERIES, read_metrics, without_rows
 from specplan.store.recorder import WHOLE
 from specplan.track.metric_row import FIELD as METRICS
-from specplan.track.run import Series
+from specplan.track.point import Series
 
 if TYPE_CHECKING:
     from specplan._native import StoreReader

@@ -18,10 +18,11 @@ from specplan.spec.wording import choices
 from specplan.store.layout import experiment_folder
 from specplan.store.run_file import Status
 from specplan.track.files import Files
+from specplan.track.names import check_parts
 from specplan.track.notes import Logs
 from specplan.track.parameters import Parameters
 from specplan.track.rows import Metrics
-from specplan.track.run import TrackedRun, check_parts
+from specplan.track.run import TrackedRun
 from specplan.track.tracks import Tracks
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ from specplan.plan.canonical import read_plan
 from specplan.results.artifacts import artifact_rows
 from specplan.results.settings import settings
 from specplan.results.status import read_run_file, status_now
-from specplan.store.artifacts import FOLDER, file_digest, files_below
+from specplan.store.artifacts import FOLDER, file_digest, files_below, leaves
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import ARTIFACT
 from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.notes import FIELD as LOG
+from specplan.track.point import Series
 from specplan.track.points import points_of
 from specplan.track.remote_client import PIECE, Server, client_token, experiment_path
-from specplan.track.run import Series
 from specplan.track.tracks import FIELD as TRACKS
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Sent(msgspec.Struct, kw_only=True):
         rows: messages, rows of metrics, entries of tracks, and other documents.
         points: values of metrics that are in no such row.
         files: artifacts; bytes: of their files.
-        gone: artifacts whose files are not in the folder any more.
+        gone: artifacts whose files are not in the folder any more, or never were: links may lead out of it.
     """
 
     rows: int = 0
@@ -211,7 +211,7 @@ class Upload:
 
     def _send_file(self, row: ArtifactRow) -> None:
         path = self._folder.artifacts / row.file
-        if not path.exists():
+        if not path.exists() or leaves(path, self._folder.artifacts):
             self.sent.gone.append(row.name)
             self._files.add(row.file)
             return

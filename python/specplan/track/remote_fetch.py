@@ -14,8 +14,9 @@ from specplan.store.recorder import ARTIFACT
 from specplan.store.run_file import Status
 from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.metric_row import MetricRow
+from specplan.track.point import Point, Series
 from specplan.track.remote_client import experiment_path
-from specplan.track.run import Point, Series, TrackedRun
+from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import traceback
 from pathlib import Path
@@ -26,6 +25,7 @@ from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run, next_session
 from specplan.track.metric_row import FIELD as ROWS
 from specplan.track.metric_row import row_without_numbers
+from specplan.track.names import check_parts
 from specplan.track.plain import encode, number, plain
 
 if TYPE_CHECKING:
@@ -37,30 +37,7 @@ if TYPE_CHECKING:
     from specplan.store.run_file import RunFile
     from specplan.store.run_files import Journal
     from specplan.track.metric_row import MetricRow
-
-
-class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """Values of one metric, by what tells it from others."""
-
-    name: str
-    phase: str = ""
-    node: str | None = None
-    split: str | None = None
-
-
-class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One value of a series, and where it belongs.
-
-    Attributes:
-        epoch: `WHOLE` means all of them; so does `batch`.
-        time: when it was measured, in nanoseconds since 1970; None for now.
-    """
-
-    value: float
-    step: int
-    epoch: int = WHOLE
-    batch: int = WHOLE
-    time: int | None = None
+    from specplan.track.point import Point, Series
 
 
 _LARGEST_STEP = 2**53
@@ -452,24 +429,6 @@ def _read_params(path: Path) -> dict[str, Any]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except ValueError as error:
         raise RunError(f"{path} is damaged: {error}") from error
-
-
-def check_parts(what: str, name: str) -> None:
-    """Raise ValueError where `name` is no relative path of parts that a folder may have."""
-    if any(not _is_part(part) for part in name.split("/")):
-        raise ValueError(
-            f"{name!r} cannot be the name of {what}: it is a text of one or more parts divided by `/`, "
-            "and no part is empty, begins with a dot or holds a backslash, a colon or a control character"
-        )
-
-
-def as_part(name: str) -> str:
-    """A name of another tool as a folder may have it."""
-    return re.sub(r"[^\w. -]|^\.", "_", name) or "_"
-
-
-def _is_part(part: str) -> bool:
-    return bool(part) and part[0] != "." and part.isprintable() and not set(part) & set("\\:")
 
 
 def _compiled(experiment: str, description: str, tags: Mapping[str, str | None]) -> Compiled:

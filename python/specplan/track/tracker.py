@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specplan.run.git import git_state
-from specplan.spec.wording import choices
+from specplan.spec.wording import choices, quoted
+from specplan.store.run_file import Status
 from specplan.track.plain import number
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ MAX_RUNS = 100
 """Runs above which `run_sweep` refuses a grid."""
 
 
+ENDINGS = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 BACKENDS = ("mlflow", "local")
 
 
@@ -125,6 +127,22 @@ class ExperimentTracker(ABC):
     @abstractmethod
     def end_run(self) -> None:
         """End the active run; without one nothing is done."""
+
+    def fail_run(self) -> None:
+        """End the active run as failed. A tracker that knows no failures ends it as any other."""
+        self.end_run()
+
+
+def ending(status: str) -> Status:
+    """How a run ends.
+
+    Raises:
+        ValueError: it is no way to end.
+    """
+    found = next((each for each in ENDINGS if each == status), None)
+    if found is None:
+        raise ValueError(f"a run ends as {quoted(ENDINGS)}, not as `{status}`")
+    return found
 
 
 def validate_metric(name: str, value: Any) -> float:
@@ -231,7 +249,9 @@ def run_sweep(
             tracker.log_params(params)
             metrics = train_fn(**params)
             tracker.log_metrics(metrics)
-        finally:
-            tracker.end_run()
+        except BaseException:
+            tracker.fail_run()
+            raise
+        tracker.end_run()
         results.append({"run_id": run_id, "params": params, "metrics": metrics})
     return results

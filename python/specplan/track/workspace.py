@@ -18,7 +18,8 @@ from specplan.spec.wording import quoted
 from specplan.store.run_file import Status
 from specplan.track.informations import write_informations
 from specplan.track.jobs import INSIDE, OUTPUT, Jobs
-from specplan.track.run import TrackedRun, check_parts
+from specplan.track.names import check_parts
+from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

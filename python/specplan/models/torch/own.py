@@ -45,13 +45,15 @@ def imported(source: Source, kind: str) -> Make:
     base = _BASES.get(kind)
     if base is not None and isinstance(found, type) and issubclass(found, base):
         return found
-    if kind in ("loss", "metric") and isinstance(found, types.FunctionType):
+    if kind in ("loss", "metric", "sampler") and isinstance(found, types.FunctionType):
         return found
-    if kind == "callback" and isinstance(found, type):
+    if kind in ("callback", "sampler") and isinstance(found, type):
         return found  # its base is known where it is made
     wanted = f"a subclass of `{base.__module__}.{base.__qualname__}`" if base else "a function"
     if kind == "loss":
         wanted += " or a function"
+    if kind == "sampler":
+        wanted = "a class or a function"
     message = f"`{source.reference}` is not {with_article(kind)}: that is {wanted}"
     raise CodeError("SP406", message)
 

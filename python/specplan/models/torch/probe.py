@@ -5,22 +5,38 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
+from specplan.code.batches import OwnBatches, maker, unpacked
 from specplan.code.load import place_of
-from specplan.code.probe import Failed, Gave, Job, Judged, Judgement, Values, failed
+from specplan.code.probe import (
+    AnyAnswer,
+    AnyJob,
+    Draw,
+    Drew,
+    Failed,
+    Gave,
+    Judged,
+    Judgement,
+    Values,
+    failed,
+)
 from specplan.code.signature import signature
 from specplan.code.source import Source, find
 from specplan.components.reference import parse
 from specplan.errors import CodeError, RunError
 from specplan.models.torch import own
 
-_JOB: msgspec.json.Decoder[Job | Judgement] = msgspec.json.Decoder(Job | Judgement)
+if TYPE_CHECKING:
+    from specplan.code.batches import MakeEpoch
+    from specplan.components import Kind
+
+_JOB: msgspec.json.Decoder[AnyJob] = msgspec.json.Decoder(AnyJob)
 
 
 def main() -> None:
@@ -33,7 +49,7 @@ def main() -> None:
         os.write(answers, msgspec.json.encode(_answer(_JOB.decode(line))) + b"\n")
 
 
-def _answer(job: Job | Judgement) -> Gave | Judged | Failed:
+def _answer(job: AnyJob) -> AnyAnswer:
     reference = parse(job.use)
     assert reference is not None
     try:
@@ -44,15 +60,40 @@ def _answer(job: Job | Judgement) -> Gave | Judged | Failed:
         )
         if source.digest != job.digest:
             return failed(reference.name, "changed while it was compiled")
-        kind = "model" if isinstance(job, Job) else job.kind
-        given = own.arguments(source, signature(source, kind), job.args)
+        kind = _kind(job)
+        declared = signature(source, kind)
+        given = own.arguments(source, declared, job.args)
         make = own.imported(source, kind)
         torch.manual_seed(0)
         if isinstance(job, Judgement):
             return _judged(source, make, given, job)
+        if isinstance(job, Draw):
+            columns = {label: unpacked(column) for label, column in job.columns.items()}
+            return _drawn(source, maker(make, given, declared, columns), job)
         return _tried(source, make, given, job.input_shape)
     except CodeError as error:
         return Failed(code=error.code, message=error.message)
+
+
+def _kind(job: AnyJob) -> Kind:
+    match job:
+        case Judgement():
+            return job.kind
+        case Draw():
+            return "sampler"
+    return "model"
+
+
+def _drawn(source: Source, make: MakeEpoch, job: Draw) -> Drew | Failed:
+    name = source.reference.name
+    try:
+        batches = OwnBatches(make, f"`{name}`", job.seed, job.rows)
+    except RunError as error:
+        return Failed(code="SP604", message=str(error))
+    except Exception as error:  # noqa: BLE001 -- whatever the code raises is the answer
+        place = f"{place_of(error, source)}: {type(error).__name__}: {error}"
+        return failed(name, f"failed with {job.rows} rows, {place}")
+    return Drew(samples=batches.samples, steps=batches.steps, largest=batches.largest)
 
 
 def _tried(

@@ -19,7 +19,8 @@ from specplan.errors import DataError
 from specplan.plan.model import Feed, Sampler
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.fold_keys import rows_in
-from specplan.plan.sampled import read_keyed
+from specplan.plan.passes.own_component import OwnCode
+from specplan.plan.sampled import read_keyed, sampled_columns
 from specplan.plan.streams import written_seed_of
 from specplan.spec.wording import did_you_mean, quoted
 
@@ -39,9 +40,18 @@ class _Input(msgspec.Struct, frozen=True, kw_only=True):
     data: str
     split: str | None
     stream: str
-    sampler: AnySampler
+    sampler: AnySampler | OwnCode
     place: Path
     sampler_place: Path
+
+
+class _Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """What an epoch has: its batches, and what `Sampler` of a plan says of it."""
+
+    steps: int
+    samples: int | None = None
+    weighted: bool = False
+    largest: int | None = None
 
 
 class Fed(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +96,7 @@ class Feeds:
             return None
         groups: dict[bytes, list[_Input]] = {}
         for each in inputs:
-            key = (each.data, each.split, each.stream, each.sampler)
+            key = (each.data, each.split, each.stream, as_plan(each.sampler))
             groups.setdefault(msgspec.json.encode(key), []).append(each)
         feeds = [self._feed(number, group) for number, group in enumerate(groups.values())]
         known = [feed for feed in feeds if feed is not None]
@@ -115,9 +125,9 @@ class Feeds:
             if self._read_by(label)
         ]
 
-    def _sampler(self, place: Path) -> AnySampler | None:
+    def _sampler(self, place: Path) -> AnySampler | OwnCode | None:
         found = self._phase.resolved.get(place)
-        return found if isinstance(found, Simple | Paired | Triplet | Roles) else None
+        return found if isinstance(found, Simple | Paired | Triplet | Roles | OwnCode) else None
 
     def _long(self) -> list[_Input] | None:
         assert self._spec.inputs is not None
@@ -238,18 +248,21 @@ class Feeds:
         if rows is None:
             return None
         sampler = first.sampler
-        seed = sampler.seed
+        seed = None if isinstance(sampler, OwnCode) else sampler.seed
         if seed is None:
             name = f"phase/{self._phase.label}/sampler"
             name += f"/{first.node}" if number else ""
             seed = written_seed_of(self._context.spec.run.seed, name)
-        counted = self._counted(first, seed, rows)
+        roles: tuple[str, ...] = (DEFAULT_ROLE,)
+        if isinstance(sampler, OwnCode):
+            counted = self._counted_by_code(first, sampler, seed, rows)
+            component = sampler.component
+        else:
+            counted = self._counted(first, sampler, seed, rows)
+            component = as_plan(msgspec.structs.replace(sampler, seed=seed))
+            roles = roles_of(sampler)
         if counted is None:
             return None
-        samples, steps, weighted = counted
-        component = as_plan(msgspec.structs.replace(sampler, seed=seed))
-        roles = roles_of(sampler)
-        looks = bool(columns_of(sampler))
         return Feed(
             data=first.data,
             split=first.split,
@@ -258,16 +271,28 @@ class Feeds:
             sampler=Sampler(
                 component=component,
                 seed=seed,
-                samples=samples if looks else None,
+                samples=counted.samples,
                 roles=roles if roles != (DEFAULT_ROLE,) else (),
-                weighted=weighted,
+                weighted=counted.weighted,
+                largest=counted.largest,
             ),
-            steps=steps,
+            steps=counted.steps,
         )
 
-    def _counted(self, read: _Input, seed: int, rows: int) -> tuple[int, int, bool] | None:
-        """Samples and steps of an epoch, and whether samples have weights."""
-        sampler, place = read.sampler, read.sampler_place
+    def _counted_by_code(self, read: _Input, own: OwnCode, seed: int, rows: int) -> _Counted | None:
+        columns = self._columns(read, sampled_columns(own.component))
+        if columns is None:
+            return None
+        # Running code takes modules that most specs do without.
+        from specplan.plan.passes.own_sampler import own_sampler
+
+        drew = own_sampler(self._context, own, columns, read.sampler_place, seed=seed, rows=rows)
+        if drew is None:
+            return None
+        return _Counted(samples=drew.samples, steps=drew.steps, largest=drew.largest)
+
+    def _counted(self, read: _Input, sampler: AnySampler, seed: int, rows: int) -> _Counted | None:
+        place = read.sampler_place
         names = columns_of(sampler)
         if isinstance(sampler, Simple) and not names:
             if sampler.batch_size > rows and not sampler.drop_last:
@@ -276,10 +301,10 @@ class Feeds:
                 )
                 hint = "each epoch is one step"
                 self._context.warning("SP706", message, (*place, "batch_size"), hint=hint)
-            samples, steps = _simple_counts(sampler, rows)
-            return (
-                (samples, steps, False) if self._leaves_some(sampler, steps, rows, place) else None
-            )
+            steps = _simple_steps(sampler, rows)
+            if not self._leaves_some(sampler, steps, rows, place):
+                return None
+            return _Counted(steps=steps)
         columns = self._columns(read, names)
         if columns is None or seed < 0:
             return None
@@ -293,7 +318,8 @@ class Feeds:
             return None
         if not self._leaves_some(sampler, drawn.steps, rows, place):
             return None
-        return drawn.samples, drawn.steps, drawn.weights is not None
+        weighted = drawn.weights is not None
+        return _Counted(samples=drawn.samples, steps=drawn.steps, weighted=weighted)
 
     def _leaves_some(self, sampler: AnySampler, steps: int, rows: int, place: Path) -> bool:
         if steps:
@@ -323,6 +349,8 @@ class Feeds:
                 hint = f"name `{known.data.scaled[name]}`"
                 self._context.error("SP302", message, read.sampler_place, hint=hint)
                 return None
+        if not names:
+            return {}
         if known.data is None or (known.cut is None and read.split is not None):
             return None
         fold = self._phase.step.cuts.get(read.data)
@@ -350,7 +378,7 @@ def _steps(feeds: list[Feed], schedule: BatchSchedule) -> int:
     return each * len(steps) if schedule.startswith("alternate") else each
 
 
-def _simple_counts(sampler: Simple, rows: int) -> tuple[int, int]:
-    """Rows and batches of an epoch of a sampler that looks at no column."""
+def _simple_steps(sampler: Simple, rows: int) -> int:
+    """Batches of an epoch of a sampler that looks at no column."""
     kept = rows - rows % sampler.batch_size if sampler.drop_last else rows
-    return kept, -(-kept // sampler.batch_size)
+    return -(-kept // sampler.batch_size)

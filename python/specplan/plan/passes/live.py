@@ -111,4 +111,6 @@ def _refused(kind: Kind, value: Any) -> str | None:
                 f"{each.__module__}:{each.__name__}" == _CALLBACK for each in type(value).__mro__
             )
             return None if right else "a callback is an instance of specplan.Callback"
+        case "sampler":
+            return "a sampler is built in, or code that a spec names by its file or module"
     return None

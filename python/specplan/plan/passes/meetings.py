@@ -109,7 +109,7 @@ def _check(
     elif len({feed.sampler.roles for feed in met}) > 1:
         message = f"{who} rows of different roles"
     elif any(map(is_grouped, met)):
-        message = f"{who} batches of groups, which differ in rows from epoch to epoch"
+        message = f"{who} batches that differ in rows from epoch to epoch"
     else:
         step = unequal_step(met, fed.steps)
         if step is not None:

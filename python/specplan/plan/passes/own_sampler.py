@@ -1,0 +1,48 @@
+"""What a sampler of the user makes of the rows: seen when it was run, because only its code knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from specplan.code.batches import packed
+from specplan.code.probe import Draw, Drew, Failed, Prober, drawn
+from specplan.plan.passes.own_code import to_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from specplan.plan.passes.context import Context
+    from specplan.plan.passes.own_component import OwnCode
+    from specplan.spec.diagnostics import Path
+
+
+def own_sampler(
+    context: Context,
+    own: OwnCode,
+    columns: Mapping[str, NDArray[Any]],
+    place: Path,
+    *,
+    seed: int,
+    rows: int,
+) -> Drew | None:
+    """What an epoch has; None where a fault was reported. `place` is where the spec names the sampler."""
+    job = Draw(
+        **to_run(context, own),
+        seed=seed,
+        rows=rows,
+        columns={name: packed(values) for name, values in columns.items()},
+    )
+    found: Drew | Failed | None = drawn(job)
+    if found is None and context.code.imports != "never":
+        context.prober = context.prober or Prober()
+        found = context.prober.draw(job)
+    if isinstance(found, Drew):
+        return found
+    if found is None:
+        message = f"the batches that `{own.signature.name}` makes are known only by running it"
+        context.error("SP605", message, (*place, "use"), hint="use --check-imports")
+    else:
+        context.error(found.code, found.message, (*place, "use"))
+    return None

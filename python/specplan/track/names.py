@@ -1,0 +1,23 @@
+"""Names of experiments and runs, which are paths below the folder of all runs."""
+
+from __future__ import annotations
+
+import re
+
+
+def check_parts(what: str, name: str) -> None:
+    """Raise ValueError where `name` is no relative path of parts that a folder may have."""
+    if any(not _is_part(part) for part in name.split("/")):
+        raise ValueError(
+            f"{name!r} cannot be the name of {what}: it is a text of one or more parts divided by `/`, "
+            "and no part is empty, begins with a dot or holds a backslash, a colon or a control character"
+        )
+
+
+def as_part(name: str) -> str:
+    """A name of another tool as a folder may have it."""
+    return re.sub(r"[^\w. -]|^\.", "_", name) or "_"
+
+
+def _is_part(part: str) -> bool:
+    return bool(part) and part[0] != "." and part.isprintable() and not set(part) & set("\\:")

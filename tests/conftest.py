@@ -13,6 +13,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +24,12 @@ ASKED_FOR = {
     "editor": "language servers, which `make editors` installs",
 }
 """Markers of tests that need what few machines have, and run only where `-m` names them."""
+
+# How long a machine takes says nothing of what is tested.
+settings.register_profile(
+    "any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any_machine")
 
 LEFT_OUT = pytest.StashKey[dict[str, int]]()
 

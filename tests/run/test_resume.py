@@ -125,6 +125,17 @@ def test_a_run_ends_as_it_would_have_ended(tmp_path: Path, at: int) -> None:
     assert resumed.run_file.error is None
 
 
+def test_a_session_that_only_the_records_know_of_is_counted(tmp_path: Path) -> None:
+    folder = stopped(tmp_path, 14)
+    before = folder.run_file.read_bytes()
+    assert resume_run(folder, display=Silent()) is not None
+    folder.run_file.write_bytes(before)  # as if the second session had been killed as it began
+    resumed = resume_run(folder, display=Silent())
+    assert resumed is not None
+    assert same(resumed, whole(tmp_path))
+    assert [session.session for session in resumed.run_file.sessions] == [1, 3]
+
+
 def test_a_run_that_is_complete_is_left_alone(tmp_path: Path) -> None:
     write_data(tmp_path)
     outcome = whole(tmp_path)

@@ -23,7 +23,7 @@ from specplan.spec.diagnostics import Diagnostic
 from specplan.store.checkpoints import Checkpoint, CheckpointFolder
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import Status
-from specplan.store.run_files import continue_run
+from specplan.store.run_files import continue_run, next_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,12 +174,13 @@ def _begin(
 ) -> Beginning:
     """Take the records, which nobody else can then do, and only then say that the run goes on."""
     number, checkpoint = found or (0, None)
+    session = next_session(folder, run_file)
     recorder = Recorder(
         folder,
         run_file.run_id,
         results=plan.results,
         device=device_of(plan),
-        session=run_file.sessions[-1].session + 1,
+        session=session,
         rewind_to=0 if checkpoint is None else checkpoint.commit,
     )
     checkpoints = CheckpointFolder(folder.checkpoints)
@@ -192,6 +193,7 @@ def _begin(
             kept_epochs={} if checkpoint is None else checkpoint.kept_epochs,
             statistics={},
         ),
+        session=session,
         versions=versions(),
         checkpoint=number or None,
         changes=changes,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan._native import StoreReader
 from specplan.errors import RunError
 from specplan.plan.canonical import (
     sync_folder,
@@ -211,23 +212,39 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
     return Journal(folder, run_file, drops=plan.results.on_error == "drop")
 
 
+def next_session(folder: RunFolder, run_file: RunFile) -> int:
+    """Number of the next session: the records may have one that was killed before run.json had it.
+
+    Raises:
+        StoreError: the records cannot be read.
+    """
+    recorded = (
+        StoreReader.open(str(folder.records), check=False).sessions
+        if folder.records.exists()
+        else []
+    )
+    known: int = max([run_file.sessions[-1].session, *(entry["session"] for entry in recorded)])
+    return known + 1
+
+
 def continue_run(
     folder: RunFolder,
     run_file: RunFile,
     *,
+    session: int,
     versions: Mapping[str, str],
     checkpoint: int | None = None,
     changes: tuple[str, ...] = (),
     drops: bool = False,
 ) -> Journal:
-    """Begin the next session of a run that no process writes, from what `run_file` says. run.json has it at once."""
-    session = msgspec.structs.replace(
-        _session(timestamp(), number=run_file.sessions[-1].session + 1),
+    """Begin a session of a run that no process writes, from what `run_file` says. run.json has it at once."""
+    begun = msgspec.structs.replace(
+        _session(timestamp(), number=session),
         checkpoint=checkpoint,
         changes=changes,
     )
     journal = Journal(folder, run_file, drops=drops)
-    journal.continued(session, versions)
+    journal.continued(begun, versions)
     write_atomically(folder.reserve, bytes(RESERVE_BYTES))
     return journal
 

@@ -22,7 +22,7 @@ from specplan.store.layout import RunFolder
 from specplan.store.recorder import WHOLE, Recorder
 from specplan.store.redaction import redacted, redacted_lines, redacted_text
 from specplan.store.run_file import ErrorRecord, Status
-from specplan.store.run_files import continue_run, create_run
+from specplan.store.run_files import continue_run, create_run, next_session
 from specplan.track.metric_row import FIELD as ROWS
 from specplan.track.metric_row import row_without_numbers
 from specplan.track.names import check_parts
@@ -156,8 +156,8 @@ class TrackedRun:
             raise RunError(f"run `{folder.path}` is written by process {pid}")
         params = _read_params(folder.params_file)
         cut = row_without_numbers(folder)
-        journal = continue_run(folder, run_file, versions=versions())
-        session = journal.run_file.sessions[-1].session
+        session = next_session(folder, run_file)
+        journal = continue_run(folder, run_file, session=session, versions=versions())
         recorder = Recorder(folder, run_file.run_id, results=Results(), session=session)
         run = cls(journal, recorder, params)
         if cut is not None:

@@ -90,10 +90,19 @@ def test_a_spec_is_made_of_plain_values(parts: Parts) -> None:
                 },
                 "callbacks": [],
                 "record": "all",
+                "record_nodes": "all",
             },
             {
                 "group": "deep",
-                "do": [{"phase": "eval", "label": "eval", "split": "test", "losses": ["mse"]}],
+                "do": [
+                    {
+                        "phase": "eval",
+                        "label": "eval",
+                        "split": "test",
+                        "losses": ["mse"],
+                        "record_nodes": "all",
+                    }
+                ],
             },
         ],
     }

@@ -301,5 +301,5 @@ def test_phases_are_made_again_from_their_spec() -> None:
     graph = experiment.model_graph
     assert graph is not None
     losses = {loss.label: loss.spec() for loss in phase.losses}
-    fill_from(group, {"losses": losses, "plan": [spec]}, graph, {})
+    fill_from(group, {"run": {}, "losses": losses, "plan": [spec]}, graph, {})
     assert group.get_train_phase("train").spec() == spec

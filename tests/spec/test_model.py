@@ -22,6 +22,7 @@ from specplan.spec.validate import validate
 if TYPE_CHECKING:
     from pathlib import Path
 
+DEVICES = st.sampled_from(["auto", "cpu", "mps", "cuda", "cuda:1"])
 LABELS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,6}", fullmatch=True).filter(
     lambda label: not label.startswith("x-")
 )
@@ -64,8 +65,8 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
         least = max(meta.ge or 1 for meta in arguments[1:])
         return st.integers(least, min(meta.le or LARGEST_INTEGER for meta in arguments[1:]))
     least = max((getattr(meta, "ge", None) or 0 for meta in arguments[1:]), default=0)
-    if origin is typing.Annotated and arguments[0] is float and least >= 1:
-        return st.floats(least, least + 1)
+    if origin is typing.Annotated and arguments[0] is float:
+        return st.floats(least or 0.01, least + 0.9, allow_subnormal=False)
     shortest = max((getattr(meta, "min_length", None) or 0 for meta in arguments[1:]), default=0)
     if shortest > 1:
         item = typing.get_args(arguments[0])[0]
@@ -137,8 +138,8 @@ def parts(cls: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
 
 def of_field(annotation: Any) -> st.SearchStrategy[Any]:
     """Values of a field of the spec."""
-    if annotation is model.Label:
-        return LABELS
+    if annotation is model.Label or annotation is model.Device:
+        return LABELS if annotation is model.Label else DEVICES
     if annotation == tuple[str, ...]:
         return SEVERAL_TEXTS
     if is_struct(annotation):

@@ -54,7 +54,11 @@ def find_column(
     if matches:
         method = METHODS[type(matches[0])]
         raise RunError(f'{what} is recorded as {method}\nhint: run.{method}("{node}", "{field}")')
-    roles = [each.role for each in columns if (each.node, each.field) == (node, field)]
+    roles = [
+        each.role
+        for each in columns
+        if (each.node, each.field) == (node, field) and phase in (None, each.phase)
+    ]
     if roles and role == "default":
         raise RunError(
             f"{what} is recorded for each role\nhint: say which: role={quoted(dict.fromkeys(roles))}"

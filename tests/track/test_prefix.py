@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,6 +198,19 @@ def test_arguments_are_checked() -> None:
     with Experiment(PREFIX, learning_rate=0.1, tags=["vision", "size=small"]).run as exp:
         assert exp.params.get() == {"learning_rate": 0.1}
     assert newest().plan.experiment.tags == {"vision": None, "size": "small"}
+
+
+def test_messages_of_many_threads_are_numbered_once() -> None:
+    with Experiment(PREFIX).run as exp:
+
+        def tell(_: int) -> None:
+            for _ in range(100):
+                exp.log("here")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(tell, range(8)))
+        numbers = [entry["sequenceNumber"] for entry in exp.logs.read()]
+    assert numbers == list(range(800))
 
 
 def test_levels_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,17 @@ def test_an_exception_fails_the_run(tmp_path: Path) -> None:
     assert specplan.open("x", root=tmp_path).status == "failed"
 
 
+def test_a_run_that_cannot_begin_holds_no_lock(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="codepoints"),
+        experiment(tmp_path, "x", dirty_git="ignore", tags={"name": "\ud800"}),
+    ):
+        pass
+    with experiment(tmp_path, "x", dirty_git="ignore"):
+        pass
+    assert specplan.open("x", root=tmp_path).status == "completed"
+
+
 @pytest.mark.parametrize("mode", ["DRY_RUN", "generate_only", RunMode.PREPARE])
 def test_other_modes_write_nothing(tmp_path: Path, mode: str) -> None:
     with (

@@ -181,6 +181,9 @@ class Jobs:
             for state in (JobState.WAITING, JobState.READY):
                 for job in [each for each in self._jobs.values() if each.state is state]:
                     self._change(job, JobState.ERROR, JobFailure.CANCELLED)
+            asked = [*self._processes]
+        for process in asked:
+            _wait(process)
         self._pool.shutdown()
 
     def _begin(self, job: Job) -> None:
@@ -259,6 +262,11 @@ class Jobs:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
+    _wait(process)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was asked to end; kill it where it does not."""
     try:
         process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ class Logs:
 
     def __init__(self, run: Callable[[], TrackedRun]) -> None:
         self._run = run
+        self._lock = threading.Lock()
 
     def log(
         self,
@@ -54,14 +56,15 @@ class Logs:
         beside = plain({**(metadata or {}), **fields}, "metadata")
         entry = redacted(
             {
-                "sequenceNumber": run.count(FIELD),
                 "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
                 "level": level,
                 "message": message,
                 "metadata": beside or None,
             }
         )
-        run.record_text(FIELD, msgspec.json.encode(entry).decode())
+        with self._lock:
+            numbered = {"sequenceNumber": run.count(FIELD), **entry}
+            run.record_text(FIELD, msgspec.json.encode(numbered).decode())
         said = " ".join(f"{name}={value}" for name, value in beside.items())
         line = f"[{level.upper()}] {message}" + (f" [{said}]" if said else "")
         print(line, file=sys.stderr if level in _LOUD else sys.stdout)

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from specplan.errors import RemoteError
+from specplan.errors import RemoteError, StoreError
 from specplan.track.remote import Upload
 
 if TYPE_CHECKING:
@@ -88,7 +88,10 @@ class Background:
         return self._failure is None
 
     def _unsent(self) -> str:
-        count = self._upload.unsent()
+        try:
+            count = self._upload.unsent()
+        except StoreError as error:
+            return f"what cannot be read ({error})"
         return f"{count} records" if count else "the end"
 
     def _work(self) -> None:

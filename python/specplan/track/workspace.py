@@ -166,8 +166,12 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         if normal:
             (self.workdir / self.id).mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.workdir / self.id / "lock", os.O_CREAT | os.O_RDWR, 0o666)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self._run = TrackedRun.start(self.workdir, self.id, tags=self._tags)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                self._run = TrackedRun.start(self.workdir, self.id, tags=self._tags)
+            except BaseException:
+                os.close(self._lock)
+                raise
             if self._system_metrics_seconds is not None:
                 self._run.sample_system(self._system_metrics_seconds)
             write_informations(self.workdir, self._run.run_file)

@@ -86,7 +86,7 @@ def test_no_server_changes_a_bit_of_what_is_trained(
             torch.nn.Linear(8, 16), torch.nn.Dropout(), torch.nn.Linear(16, 1)
         )
         optimizer = torch.optim.Adam(model.parameters())
-        with Experiment(f"alice/p/{name}", dash_url=url, dash_root=tmp_path).run as exp:
+        with Experiment(f"alice/bits/{name}", dash_url=url, dash_root=tmp_path).run as exp:
             for step in range(200):
                 optimizer.zero_grad()
                 loss = model(torch.randn(32, 8)).square().mean()
@@ -101,7 +101,7 @@ def test_no_server_changes_a_bit_of_what_is_trained(
     assert trained("hybrid", server.url) == alone
     assert trained("dead", dead) == alone
     assert "does not answer" in caplog.text
-    assert len(steps(only(server.root, "alice/p/hybrid"))) == 200
+    assert len(steps(only(server.root, "alice/bits/hybrid"))) == 200
 
 
 def test_an_exception_is_told_to_the_server(server: Running, tmp_path: Path) -> None:

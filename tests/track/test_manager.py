@@ -160,6 +160,14 @@ def test_two_managers_lose_nothing_of_each_other(tmp_path: Path) -> None:
 
 
 START = """
+import sys
+from specplan import ExperimentManager
+manager = ExperimentManager(sys.argv[1])
+print(manager.start_experiment("c", {}, {}).version)
+manager.log_metrics({"loss": [1.0]})
+"""
+
+AT_ONCE = """
 import os, sys
 from specplan import ExperimentManager
 waiting, begin = os.pipe()
@@ -182,7 +190,7 @@ while True:
 
 def test_processes_that_start_at_once_get_versions_of_their_own(tmp_path: Path) -> None:
     count = 50
-    command = [sys.executable, "-c", START, str(tmp_path), str(count)]
+    command = [sys.executable, "-c", AT_ONCE, str(tmp_path), str(count)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     assert sorted(map(int, done.stdout.split())) == list(range(1, count + 1))
     history = ExperimentManager(tmp_path).read_history("c")

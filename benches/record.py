@@ -174,7 +174,9 @@ TWO_COPIES = (
 )
 CHECKSUM = (
     "A record of this size is written by the caller, with a checksum that `writev()` does not compute: "
-    "about 0.4 ms of 16 MiB."
+    "about 0.4 ms of 16 MiB. Where the ratio is far above that, the machine lends its memory page by page: a call costs "
+    "2.4 ms (`writev()` 2.1 ms) while the pages of the cache are there, and 34 ms from the first page on that is not; "
+    "`writev()` of 4.7 GiB into one file costs 45 ms there. The contenders take turns, and get pages as they come."
 )
 
 

@@ -126,6 +126,17 @@ def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
             return
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch computes in one thread: a sum may depend on their number."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def pytest_configure() -> None:
     """Take SIGINT as a terminal gives it: in the background a shell has it ignored, which children inherit."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

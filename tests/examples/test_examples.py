@@ -25,14 +25,18 @@ from torch import nn
 from specplan.plan.streams import seed_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SPECS = {"diabetes": "spec.yaml", "digits": "spec.json", "stacking": "spec.yaml"}
 MLX = Path(sys.executable).parent / "mlx"
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each command imports torch
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),  # each command imports torch
+    pytest.mark.usefixtures("one_thread"),  # as many as the examples ask for
+]
 SEED = 42
 SPLIT_SEED = 13
 MEASUREMENTS = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
@@ -63,15 +67,6 @@ def run(folder: Path) -> Callable[[str], Path]:
         return runs[name]
 
     return run
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As many threads as the examples ask for: a sum may depend on their number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def stated(name: str) -> str:

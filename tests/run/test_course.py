@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from specplan.results.open import Run
     from specplan.run.outcome import Outcome
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROWS = 105
 RIDGE = {"use": "sklearn.linear_model:Ridge", "alpha": 0.5}
 NODES = {"Net": specs.node(specs.MLP), "Ridge": specs.node(RIDGE)}
@@ -68,14 +70,6 @@ def run(root: Path, *entries: Mapping[str, Any], **changes: Any) -> Outcome:
     """A run over a small table."""
     parts: dict[str, Any] = {"columns": specs.regression(ROWS), "nodes": NODES, "metrics": METRICS}
     return specs.run(specs.compiled(*entries, **parts | changes), root)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def cut(pool: NDArray[Any], n: int, seed: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:

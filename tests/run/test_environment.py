@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import distributions
@@ -107,7 +108,7 @@ def test_no_file_of_a_run_has_a_secret(tmp_path: Path) -> None:
             f"--pwd={CANARY}-pwd",
         ],
         cwd=project,
-        env={"PATH": "/usr/bin:/bin", "SPECPLAN_VARIABLES": "MY_*", **secrets},
+        env={"PATH": os.defpath, "SPECPLAN_VARIABLES": "MY_*", **secrets},
         check=False,
         capture_output=True,
         text=True,

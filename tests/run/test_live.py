@@ -30,10 +30,11 @@ from tests.run.specs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from specplan.plan.model import Compiled
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Net(nn.Module):
@@ -79,14 +80,6 @@ def spec(**changes: Any) -> dict[str, Any]:
 def compiled(net: Any, mapping: dict[str, Any] | None = None, **live: Any) -> Compiled:
     tables = {"set": regression()}
     return compile_mapping(mapping or spec(), tables=tables, live={"net": net, **live})
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_a_module_trains_like_the_hand_written_loop(tmp_path: Path) -> None:

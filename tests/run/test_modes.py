@@ -21,20 +21,13 @@ from specplan.run.state_file import read_state, write_state
 from tests.run import specs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SGD = {"use": "sgd", "lr": 0.05}
 ENC = {"use": "mlp", "n_layers": 1, "hidden_dim": 8, "output_shape": [4]}
 PARTIAL = "sklearn.linear_model:SGDRegressor"
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def two_nodes(**own: Any) -> dict[str, Any]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from specplan.plan.model import Compiled
     from specplan.run.outcome import Outcome
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CODE = """\
 import torch
 from torch import nn
@@ -92,14 +94,6 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_text(CODE)
     trust(file)
     return file
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def node(model: dict[str, Any], shape: list[int] | None = None) -> dict[str, Any]:

@@ -35,12 +35,14 @@ from specplan.store.layout import RunFolder
 from tests.run import specs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from specplan.plan.model import Compiled
     from specplan.run.outcome import Outcome
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 GOLDEN = Path(__file__).parent.parent / "golden/own_sampler_errors"
 CODE = """\
@@ -141,14 +143,6 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_text(CODE)
     trust(file)
     return file
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def columns() -> dict[str, NDArray[Any]]:

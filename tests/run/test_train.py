@@ -14,6 +14,8 @@ from tests.run import specs
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def hand_mlp() -> nn.Sequential:
     specs.seeded("init/Net")
@@ -49,14 +51,6 @@ def split_tensors(split: str = "train") -> tuple[torch.Tensor, torch.Tensor]:
     rows = specs.rows_of(500, split)
     x = torch.tensor(columns["x"][rows], dtype=torch.float32)
     return x, torch.tensor(columns["y"][rows], dtype=torch.float32)[:, None]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_mlp_with_adam_has_the_bits_of_a_hand_written_loop(tmp_path: Path) -> None:

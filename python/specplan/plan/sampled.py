@@ -30,6 +30,11 @@ def sampled_columns(component: Component) -> tuple[str, ...]:
     """The columns that the sampler of a plan looks at, each once."""
     if component.code is None:
         return columns_of(declared_sampler(component))
+    return named_columns(component)
+
+
+def named_columns(component: Component) -> tuple[str, ...]:
+    """The columns whose values code of the user is given, each once."""
     named = component.args.get("columns")
     listed = [named] if isinstance(named, str) else named
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):

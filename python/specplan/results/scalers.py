@@ -9,6 +9,9 @@ import msgspec
 import numpy as np
 
 from specplan.data.scaling import joined, made
+from specplan.models.own import own_scaling
+from specplan.plan.model import Component
+from specplan.plan.own_code import admitted
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from specplan.data.scaling import Scaling
     from specplan.plan.model import Plan
     from specplan.store.layout import RunFolder
 
@@ -25,6 +29,7 @@ class Learned:
 
     def __init__(self, folder: RunFolder, plan: Plan) -> None:
         self._plan = plan
+        self._folder = folder.path
         self._entries: dict[str, dict[str, list[dict[str, Any]]]] = {}
         if folder.scalers_file.is_file():
             self._entries = msgspec.json.decode(folder.scalers_file.read_bytes())
@@ -49,6 +54,7 @@ class Learned:
         Raises:
             ValueError: some of the columns are scaled and others not, or were scaled together with
                 others; or a scaler cannot be taken back.
+            CodeError: a scaler is code of the user's that is missing, changed since or is not trusted.
         """
         scaled = self._plan.data[feature_set].scaled
         names = [scaled[name] for name in columns if name in scaled]
@@ -62,6 +68,12 @@ class Learned:
             if set(entry["columns"]) & set(names):
                 rows = self._before(feature_set, entry, names, rows)
         return rows.reshape(values.shape)
+
+    def _scaler(self, component: Component) -> Scaling:
+        if component.code is None:
+            return made(component.use, component.args)
+        own = admitted("scaler", component, component.code, self._folder)
+        return own_scaling(own.source, own.signature, component.args)
 
     def _before(
         self, feature_set: str, entry: dict[str, Any], names: Sequence[str], rows: NDArray[Any]
@@ -77,8 +89,7 @@ class Learned:
             raise ValueError(
                 f"{quoted(names)} have {elements} elements in a row, the values {rows.shape[1]}"
             )
-        component = entry["component"]
-        scaler = made(component["use"], component["args"])
+        scaler = self._scaler(msgspec.convert(entry["component"], Component))
         if entry["state"]:
             scaler.state = entry["state"]
         return np.asarray(scaler.inverse_transform(rows))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specplan.code.probe import Column
-from specplan.code.signature import COLUMNS
+from specplan.components.reference import COLUMNS
 from specplan.errors import RunError
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ import numpy as np
 from blake3 import blake3
 
 from specplan.code.batches import guarded
-from specplan.code.signature import COLUMNS
-from specplan.components.reference import LABEL
+from specplan.components.reference import COLUMNS, LABEL
 from specplan.errors import RunError
 from specplan.spec.wording import quoted
 

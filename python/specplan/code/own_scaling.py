@@ -21,6 +21,14 @@ _TRIED = 8
 """Rows by which a scaler is compared with one that was only told what it had learned."""
 
 
+class ScalingError(ValueError):
+    """A class of the user's that does not do what a scaler does. `hint` says what does."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        self.hint = hint
+        super().__init__(message)
+
+
 class OwnScaling:
     """A scaler of the user's, in the form of those that are built in.
 
@@ -54,7 +62,7 @@ class OwnScaling:
     def inverse_transform(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The rows as they were; raises ValueError where the code fails, or has no such method."""
         if not callable(getattr(self._live, "inverse_transform", None)):
-            raise ValueError(f"`{self._name}` has no `inverse_transform`")
+            raise ScalingError(f"`{self._name}` has no `inverse_transform`")
         found = self._called(self._live.inverse_transform, _guarded(rows))
         return self._rows(found, rows, "inverse_transform")
 
@@ -64,7 +72,7 @@ class OwnScaling:
         try:
             return self._called(learned, self._live)  # type: ignore[no-any-return]
         except LearnedError as error:
-            raise ValueError(f"`{self._name}` {error}") from None
+            raise ScalingError(f"`{self._name}` {error}") from None
 
     @state.setter
     def state(self, state: Mapping[str, Any]) -> None:
@@ -74,33 +82,34 @@ class OwnScaling:
         live = self._called(self._make)
         for method in ("fit", "transform"):
             if not callable(getattr(live, method, None)):
-                raise ValueError(f"`{self._name}` is not a scaler: it has no method `{method}`")
+                raise ScalingError(f"`{self._name}` is not a scaler: it has no method `{method}`")
         return live
 
     def _check_kept(self, rows: NDArray[Any]) -> None:
         """Compare with a new object that was told what this one learned."""
+        known = self.transform(rows)
         told = OwnScaling(self._make, self._name, self._source)
         told.state = msgspec.json.decode(msgspec.json.encode(self.state))
         try:
-            same = np.array_equal(told.transform(rows), self.transform(rows), equal_nan=True)
+            same = np.array_equal(told.transform(rows), known, equal_nan=True)
         except ValueError as error:
             raise self._not_kept(str(error)) from error
         if not same:
             raise self._not_kept("it scales the same rows otherwise then")
 
-    def _not_kept(self, what: str) -> ValueError:
+    def _not_kept(self, what: str) -> ScalingError:
         names = stray(self._live, self._made())
         held = f"; `fit` set {names}" if names else ""
-        return ValueError(
-            f"`{self._name}` cannot be brought back from what it learned: {what}{held}\n"
-            "hint: what `fit` learns is in attributes whose names end in `_`, or in what "
-            "`state_dict` gives and `load_state_dict` takes; `transform` draws nothing at random"
+        return ScalingError(
+            f"`{self._name}` cannot be brought back from what it learned: {what}{held}",
+            hint="what `fit` learns is in attributes whose names end in `_`, or in what `state_dict` "
+            "gives and `load_state_dict` takes; `transform` draws nothing at random",
         )
 
     def _rows(self, found: Any, rows: NDArray[Any], method: str) -> NDArray[Any]:
         array = np.asarray(found)
         if array.dtype.kind not in "biuf" or array.shape != rows.shape:
-            raise ValueError(
+            raise ScalingError(
                 f"`{method}` of `{self._name}` gave {array.dtype} of shape {array.shape} for rows of "
                 f"shape {rows.shape}; it gives as many numbers"
             )

@@ -143,6 +143,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
 
     code: str
     message: str
+    hint: str | None = None
 
 
 AnyJob = Job | Judgement | Draw | Divide | Fitting
@@ -223,9 +224,9 @@ class Prober:
         return failed(name, f"ended its process with exit code {code}" + f": {said}" * bool(said))
 
 
-def failed(name: str, what: str) -> Failed:
-    """A model that was run, and what came of it."""
-    return Failed(code="SP604", message=f"`{name}` {what}")
+def failed(name: str, what: str, hint: str | None = None) -> Failed:
+    """Code that was run, and what came of it."""
+    return Failed(code="SP604", message=f"`{name}` {what}", hint=hint)
 
 
 def remembered(job: Job) -> Gave | None:

@@ -10,6 +10,7 @@ import msgspec
 
 from specplan.code.annotation import annotated_type
 from specplan.code.definition import Definition, defined, look_up
+from specplan.components.reference import COLUMNS
 from specplan.errors import CodeError
 from specplan.spec.diagnostics import Origin
 from specplan.spec.source import displayed
@@ -62,9 +63,6 @@ FILLED: Mapping[Kind, tuple[str, ...]] = {
     "merge": ("input_shapes", "output_shape"),
 }
 """Parameters that the compiler fills in where a spec leaves them open."""
-
-COLUMNS = "columns"
-"""The parameter of a sampler or splitter for which a spec names columns, and which is given their values."""
 
 LEAKS = "leaks"
 """What a spec says of any splitter, and the run reads."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 """What FeatureSets, splits, nodes and other parts of a spec are called."""
 
+COLUMNS = "columns"
+"""The parameter of a sampler or splitter for which a spec names columns, and which is given their values."""
+
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _DOTTED = rf"{_NAME}(\.{_NAME})*"
 MODULE_REFERENCE = rf"{_DOTTED}:{_DOTTED}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from specplan.components import COMPONENTS
+from specplan.components.reference import COLUMNS
 from specplan.components.sampler import columns_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def sampled_columns(component: Component) -> tuple[str, ...]:
 
 def named_columns(component: Component) -> tuple[str, ...]:
     """The columns whose values code of the user is given, each once."""
-    named = component.args.get("columns")
+    named = component.args.get(COLUMNS)
     listed = [named] if isinstance(named, str) else named
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
         return ()

@@ -10,7 +10,6 @@ import numpy as np
 
 from specplan.data.scaling import joined, made
 from specplan.models.own import own_scaling
-from specplan.plan.model import Component
 from specplan.plan.own_code import admitted
 from specplan.spec.wording import quoted
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.data.scaling import Scaling
-    from specplan.plan.model import Plan
+    from specplan.plan.model import Component, Plan, Scale
     from specplan.store.layout import RunFolder
 
 
@@ -64,9 +63,12 @@ class Learned:
             raise ValueError(f"of {quoted(columns)} only {quoted(names)} are scaled")
         by_fold = self._entries[feature_set]
         rows = joined([values.reshape(len(values), -1)])
-        for entry in reversed(by_fold.get(fold or "", by_fold[""])):
-            if set(entry["columns"]) & set(names):
-                rows = self._before(feature_set, entry, names, rows)
+        entries = by_fold.get(fold or "", by_fold[""])
+        for scale, entry in reversed(
+            list(zip(self._plan.data[feature_set].scale, entries, strict=True))
+        ):
+            if set(scale.columns) & set(names):
+                rows = self._before(feature_set, scale, entry["state"], names, rows)
         return rows.reshape(values.shape)
 
     def _scaler(self, component: Component) -> Scaling:
@@ -76,11 +78,16 @@ class Learned:
         return own_scaling(own.source, own.signature, component.args)
 
     def _before(
-        self, feature_set: str, entry: dict[str, Any], names: Sequence[str], rows: NDArray[Any]
+        self,
+        feature_set: str,
+        scale: Scale,
+        state: dict[str, Any],
+        names: Sequence[str],
+        rows: NDArray[Any],
     ) -> NDArray[Any]:
-        if entry["columns"] != list(names):
+        if list(scale.columns) != list(names):
             raise ValueError(
-                f"{quoted(entry['columns'])} are scaled together, so values of {quoted(names)} alone "
+                f"{quoted(scale.columns)} are scaled together, so values of {quoted(names)} alone "
                 "cannot be taken back"
             )
         known = self._plan.data[feature_set].columns
@@ -89,7 +96,7 @@ class Learned:
             raise ValueError(
                 f"{quoted(names)} have {elements} elements in a row, the values {rows.shape[1]}"
             )
-        scaler = self._scaler(msgspec.convert(entry["component"], Component))
-        if entry["state"]:
-            scaler.state = entry["state"]
+        scaler = self._scaler(scale.component)
+        if state:
+            scaler.state = state
         return np.asarray(scaler.inverse_transform(rows))

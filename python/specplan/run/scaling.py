@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.code.own_scaling import ScalingError
 from specplan.data.scaling import scaled
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
@@ -84,8 +85,8 @@ def _names(data: Data, fold: Fold) -> Iterator[str]:
 def _fault(name: str, scale: Scale, index: int, error: Exception) -> DataError:
     where = pointer_to("data", name, "scale", str(index))
     called = f"scaler `{scale.component.use}` of {quoted(scale.columns)}"
-    what, _, hint = str(error).partition("\nhint: ")
+    hint = error.hint if isinstance(error, ScalingError) else None
     if isinstance(error, ModuleNotFoundError):
         message = f"{called} needs scikit-learn, which is not installed"
         return DataError(message, code="SP518", pointer=where, hint="pip install specplan[sklearn]")
-    return DataError(f"{called}: {what}", code="SP518", pointer=where, hint=hint or None)
+    return DataError(f"{called}: {error}", code="SP518", pointer=where, hint=hint)

@@ -16,7 +16,7 @@ from torch.nn.parameter import UninitializedParameter
 from specplan.code.batches import OwnBatches, maker, unpacked
 from specplan.code.division import digest_of_rows, divided, divider
 from specplan.code.load import place_of
-from specplan.code.own_scaling import OwnScaling
+from specplan.code.own_scaling import OwnScaling, ScalingError
 from specplan.code.probe import (
     AnyAnswer,
     AnyJob,
@@ -139,6 +139,8 @@ def _fitted(source: Source, make: own.Make, given: dict[str, Any], job: Fitting)
         scaler = OwnScaling(lambda: make(**given), name, source)
         scaler.fit(rows)
         scaler.transform(rows)
+    except ScalingError as error:
+        return Failed(code="SP604", message=str(error), hint=error.hint)
     except ValueError as error:
         return failed(name, f"failed with {len(rows)} rows of the data, {error}")
     return Judged()
@@ -159,11 +161,15 @@ def _tried(source: Source, make: own.Make, given: dict[str, Any], job: Job) -> G
     except CodeError:
         raise
     except Exception as error:  # noqa: BLE001 -- whatever the code raises is the answer
-        return failed(name, f"{doing}, {_raised(error, source)}")
+        hint = None if all(job.rows) else _AT_RANDOM
+        return failed(name, f"{doing}, {_raised(error, source)}", hint)
     if len(shapes) > 1:
         return failed(name, f"gives rows of different shapes: {sorted(shapes)}")
     parameters = sum(each.numel() for each in module.parameters())
     return Gave(shape=shapes.pop(), parameters=parameters, read=job.read)
+
+
+_AT_RANDOM = "it read random numbers: before a run, only columns as the data have them are read"
 
 
 class _Function(nn.Module):

@@ -74,8 +74,7 @@ def own_model(
     gave = _gave(context, kind, model, component, inputs, needed=said is None)
     place = (*path, kind, "use")
     if isinstance(gave, Failed):
-        hint = None if all(each.rows is not None for each in inputs) else _AT_RANDOM
-        context.error(gave.code, gave.message, place, hint=hint)
+        context.error(gave.code, gave.message, place, hint=gave.hint)
         return None
     shape = said if gave is None else gave.shape
     if shape is None:
@@ -92,11 +91,6 @@ def own_model(
         context.error("SP604", message, (*path, "output_shape") if beside else place)
         return None
     return OwnModel(component, shape, None if gave is None else gave.parameters)
-
-
-_AT_RANDOM = (
-    "what it read was random: only columns of the data as they are stored are read for this"
-)
 
 
 def _gave(

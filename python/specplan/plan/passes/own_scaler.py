@@ -30,5 +30,5 @@ def check_scaler(
         context, Fitting(**to_run(context, own), rows=packed(joined(list(rows.values()))))
     )
     if failed is not None:
-        context.error(failed.code, failed.message, (*place, "use"))
+        context.error(failed.code, failed.message, (*place, "use"), hint=failed.hint)
     return failed is None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan._native import read_keys
+from specplan.components.reference import COLUMNS
 from specplan.components.split import (
     ColumnSplit,
     ConditionSplit,
@@ -114,8 +115,14 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
 
 def _divide_by_code(context: Context, own: OwnCode, rows: Rows) -> Splits:
     names = named_columns(own.component)
+    written = (rows.spec.splits or {}).get(COLUMNS)
+    places: list[Path] = [
+        (*rows.path, COLUMNS, *((written.index(name),) if isinstance(written, list) else ()))
+        for name in names
+    ]
     usable = [
-        check_column(context, "columns", name, (*rows.path, "columns"), rows) for name in names
+        check_column(context, COLUMNS, name, place, rows)
+        for name, place in zip(names, places, strict=True)
     ]
     found: Splits | None = None
     if all(usable) and rows.rows is not None and rows.table is not None:
@@ -209,7 +216,7 @@ def check_column(context: Context, parameter: str, name: str, place: Path, rows:
         return False
     if parameter == "condition" and rows.table.file is None:
         return True
-    if parameter == "columns":
+    if parameter == COLUMNS:
         return _has_no_null(context, name, place, rows.table)
     usable = _is_position if parameter == "rows" else _is_key
     if column.shape or not usable(column.dtype):

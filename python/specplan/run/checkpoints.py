@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from specplan.data.table import Table
     from specplan.plan.model import Checkpoints as Policy
     from specplan.plan.model import Plan
+    from specplan.run.callback import Callback
     from specplan.run.course import Course
     from specplan.run.display import Display
     from specplan.run.early_stopping import Stopper
@@ -109,6 +110,9 @@ class Checkpoints:
             },
             values["measured"],
         )
+        for name, state in values.get("live_callbacks", {}).items():
+            if state is not None:
+                self._live_callbacks()[name].load_state_dict(state)
         if checkpoint.is_open:
             self._resumed = checkpoint, folder
 
@@ -120,7 +124,11 @@ class Checkpoints:
     def phase_ended(self, position: int) -> None:
         """The phase is over, and with it what follows from it; records and tables are written."""
         self.phase_begins(position + 1)
-        if position + 1 < len(self._plan.phases) and self._schedule.at_phase_end():
+        if position + 1 == len(self._plan.phases):
+            return
+        if self._interruption.requested is not None:
+            self._stop()
+        if self._schedule.at_phase_end():
             self._save()
 
     def enter(self, position: Position, stopper: Stopper, inside: PhaseHooks) -> Callable[[], None]:
@@ -153,7 +161,7 @@ class Checkpoints:
         self._training = None
 
     def _stop(self) -> None:
-        """End the run at this step, with a checkpoint."""
+        """End the run here, with a checkpoint."""
         self._save(at_end=True)
         self._interruption.deliver()
 
@@ -187,7 +195,8 @@ class Checkpoints:
         for path, snapshot in self.course.kept.items():
             groups[path] = f"group-{len(groups)}"
             write_snapshot(snapshot, folder / groups[path])
-        values: dict[str, Any] = {"measured": self.course.values}
+        live = {name: each.state_dict() for name, each in self._live_callbacks().items()}
+        values: dict[str, Any] = {"measured": self.course.values, "live_callbacks": live}
         if self._training is not None:
             values |= _values(self._training, self._state)
             if self._training.stopper.snapshot is not None:
@@ -207,6 +216,15 @@ class Checkpoints:
             surroundings=surroundings(self._state.device),
             data=self._digests(),
         )
+
+    def _live_callbacks(self) -> dict[str, Callback]:
+        """Callbacks of the program by name: one object serves in every phase that has it."""
+        return {
+            each.component.use: self._state.builder.callback(each)
+            for phase in self._plan.phases
+            for each in phase.callbacks
+            if each.component.live is not None
+        }
 
     def _digests(self) -> dict[str, str]:
         if self._data is None:

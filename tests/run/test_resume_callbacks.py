@@ -38,13 +38,13 @@ class Counting(Callback):
         super().__init__("counting")
         self.count = 0
 
-    def on_phase_start(self) -> MetricResult:
+    def on_phase_start(self) -> MetricResult:  # type: ignore[override]
         return MetricResult("before", self.count)
 
-    def on_epoch_start(self) -> MetricResult:
+    def on_epoch_start(self) -> MetricResult:  # type: ignore[override]
         return MetricResult("begun", self.count)
 
-    def on_batch_end(self) -> MetricResult:
+    def on_batch_end(self) -> MetricResult:  # type: ignore[override]
         self.count += 1
         return MetricResult("counted", self.count)
 

@@ -195,12 +195,14 @@ class Checkpoints:
         for path, snapshot in self.course.kept.items():
             groups[path] = f"group-{len(groups)}"
             write_snapshot(snapshot, folder / groups[path])
-        live = {name: each.state_dict() for name, each in self._live_callbacks().items()}
-        values: dict[str, Any] = {"measured": self.course.values, "live_callbacks": live}
+        values: dict[str, Any] = {"measured": self.course.values}
         if self._training is not None:
             values |= _values(self._training, self._state)
             if self._training.stopper.snapshot is not None:
                 write_snapshot(self._training.stopper.snapshot, folder / "best")
+        values["live_callbacks"] = {
+            name: each.state_dict() for name, each in self._live_callbacks().items()
+        }
         run_file = self._journal.run_file
         return Checkpoint(
             plan_id=run_file.plan_id,

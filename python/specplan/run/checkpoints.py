@@ -162,7 +162,8 @@ class Checkpoints:
 
     def _stop(self) -> None:
         """End the run here, with a checkpoint."""
-        self._save(at_end=True)
+        if not self._schedule.gave_up:
+            self._save(at_end=True)
         self._interruption.deliver()
 
     def _save(self, *, at_end: bool = False) -> None:
@@ -235,7 +236,11 @@ class Checkpoints:
 
 
 class _Schedule:
-    """When the next checkpoint is due."""
+    """When the next checkpoint is due.
+
+    Attributes:
+        gave_up: there can be none, which was told.
+    """
 
     def __init__(self, policy: Policy | None, state: State) -> None:
         self._policy = policy
@@ -245,6 +250,7 @@ class _Schedule:
         self._due = 0.0
         self._due_steps: float = 0
         self._last_cost: float | None = None
+        self.gave_up = False
         self._plan_next(self._started)
 
     def is_due(self) -> bool:
@@ -269,6 +275,7 @@ class _Schedule:
 
     def give_up(self) -> None:
         """There can be none."""
+        self.gave_up = True
         self._due = self._due_steps = float("inf")
 
     def _plan_next(self, now: float) -> None:

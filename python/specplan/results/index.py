@@ -130,7 +130,7 @@ class Index:
     """The runs below a root, those that go on included.
 
     Attributes:
-        faults: why runs could not be read; they are left out, or what was asked of them is.
+        faults: why runs, and folders of runs, could not be read; they are left out, or what was asked of them is.
     """
 
     def __init__(self, root: Path) -> None:
@@ -143,7 +143,7 @@ class Index:
 
     def runs(self, chosen: Callable[[Found], bool]) -> Iterator[Listed]:
         """Experiments by name, runs oldest first; only those that are chosen are read."""
-        for found in walk(self._root):
+        for found in walk(self._root, self.faults.append):
             entry = self._known.get(found.key)
             if entry is not None and entry.stamp != found.stamp:
                 entry = None
@@ -165,7 +165,9 @@ class Index:
             return read()
         except (RunError, StoreError) as error:
             self.faults.append(error)
-            return otherwise
+        except OSError as error:  # a file that nobody may read
+            self.faults.append(RunError(f"{error.filename} cannot be read: {error.strerror}"))
+        return otherwise
 
     def save(self) -> None:
         """Keep what was found out, if it is worth it, for the next one who asks."""

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import msgspec
 
 from specplan.run.git import commit_of
-from specplan.store.redaction import redacted_text
+from specplan.spec.redaction import redacted_text
 
 _INSTALLED = re.compile(r"(.+?)-([^-]+)(?:-py[\d.]+[^/]*)?\.(?:dist|egg)-info")
 

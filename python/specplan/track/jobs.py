@@ -22,7 +22,7 @@ from specplan.results.locate import runs_of
 from specplan.results.open import Run
 from specplan.results.status import read_run_file
 from specplan.spec.composition import Composition
-from specplan.store.redaction import redacted
+from specplan.spec.redaction import redacted
 from specplan.store.run_file import Status
 from specplan.track.plain import plain
 

@@ -134,7 +134,7 @@ class Track:
         stamp = time.time() if _ts is None else float(_ts)
         check_stamp(stamp)
         entry = {STAMP: stamp, **plain(fields, f"track {self.topic}")}
-        self._run().record_text(FIELD, msgspec.json.encode(entry).decode(), node=self.topic)
+        self._run().record_document(FIELD, entry, node=self.topic)
         return self
 
     def read(self) -> Entries:

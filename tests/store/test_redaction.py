@@ -156,8 +156,8 @@ def test_secrets_of_the_environment_are_found_in_texts(monkeypatch: pytest.Monke
 
 
 def test_the_folder_that_a_shell_is_in_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PWD", "/home/me/project")
-    monkeypatch.setenv("OLDPWD", "/home/me/other")
+    monkeypatch.setenv("PWD", "/srv/lab/project")
+    monkeypatch.setenv("OLDPWD", "/srv/lab/other")
     monkeypatch.setenv("DATABASE_PWD", "correct horse")
-    text = "cd /home/me/other; /home/me/project/train.py says correct horse"
-    assert redacted_text(text) == "cd /home/me/other; /home/me/project/train.py says ***"
+    text = "cd /srv/lab/other; /srv/lab/project/train.py says correct horse"
+    assert redacted_text(text) == "cd /srv/lab/other; /srv/lab/project/train.py says ***"

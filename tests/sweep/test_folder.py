@@ -45,9 +45,14 @@ def test_other_sweeps_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     other, sweep = begun(tmp_path, "a"), begun(tmp_path, "b")
     other.add({"x": -1}, "b3:other")
     other.save()
-    read = []
+    read: list[Path] = []
     as_usual = module._read
-    monkeypatch.setattr(module, "_read", lambda path: read.append(path) or as_usual(path))
+
+    def counted(path: Path) -> SweepFile:
+        read.append(path)
+        return as_usual(path)
+
+    monkeypatch.setattr(module, "_read", counted)
     for index in range(50):
         sweep.add({"x": index}, f"b3:{index}")
     assert len(read) == 1

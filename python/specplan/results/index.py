@@ -17,7 +17,7 @@ import msgspec
 from specplan.errors import RunError, StoreError
 from specplan.results.conditions import ABSENT
 from specplan.results.settings import resolve, settings
-from specplan.results.status import UNFINISHED, read_run_file, standing_status
+from specplan.results.status import UNFINISHED, present_status, read_run_file
 from specplan.results.walk import walk
 from specplan.store.layout import RunFolder, index_file
 from specplan.store.run_file import Session, Status  # noqa: TC001 -- msgspec reads the annotation
@@ -72,7 +72,7 @@ class Listed(msgspec.Struct):
     @property
     def status(self) -> Status:
         """How the run stands now."""
-        return standing_status(self.entry.written, self.entry.session)
+        return present_status(self.entry.written, self.entry.session)
 
     @property
     def tags(self) -> Tags:
@@ -180,7 +180,7 @@ class Index:
         kept = {}
         for key, entry in self._new.items():
             if max(entry.stamp[2], entry.stamp[4]) < settled:
-                goes_on = standing_status(entry.written, entry.session) in UNFINISHED
+                goes_on = present_status(entry.written, entry.session) in UNFINISHED
                 kept[key] = msgspec.structs.replace(entry, metrics=None) if goes_on else entry
         content = msgspec.msgpack.encode(_File(FORMAT, kept))
         try:

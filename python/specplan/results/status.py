@@ -70,10 +70,10 @@ def status_now(run_file: RunFile) -> Status:
 
     A run of another host is believed.
     """
-    return standing_status(run_file.status, run_file.sessions[-1])
+    return present_status(run_file.status, run_file.sessions[-1])
 
 
-def standing_status(written: Status, session: Session) -> Status:
+def present_status(written: Status, session: Session) -> Status:
     """As `status_now`, of the status that was written and the newest session."""
     if written in UNFINISHED:
         if session.ended_at is not None:

@@ -20,7 +20,7 @@ def test_mermaid_has_each_box_and_edge() -> None:
     assert drawing().to_mermaid() == (
         "flowchart LR\n"
         "    data[(\"Cells <'raw'>\")]\n"
-        '    subgraph graph["graph"]\n'
+        '    subgraph in_graph["graph"]\n'
         '        one["One<br/>32 wide"]\n'
         '        two[/"Two"\\]\n'
         "    end\n"

@@ -67,7 +67,7 @@ class Drawing:
         for within in dict.fromkeys(box.within for box in self.boxes):
             indent = "    " if within is None else "        "
             if within is not None:
-                lines.append(f'    subgraph {_word(within)}["{_quoted(within)}"]')
+                lines.append(f'    subgraph in_{_word(within)}["{_quoted(within)}"]')
             for box in self.boxes:
                 if box.within == within:
                     opening, closing = _MERMAID[box.form]

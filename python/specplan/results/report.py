@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from base64 import b64encode
 from datetime import UTC, datetime
 from html import escape
@@ -317,6 +318,10 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for inner, each in value.items():
             yield from _leaves(each, f"{key}.{inner}" if key else inner)
+    elif key == "command":
+        yield key, shlex.join(value)
+    elif isinstance(value, list):
+        yield key, ", ".join(cell_text(each) for each in value) or "none"
     else:
         yield key, cell_text(value)
 

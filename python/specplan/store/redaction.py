@@ -130,6 +130,8 @@ _QUOTED = re.compile(r"([\"'])(?:\\.|(?!\1)[^\\\n])+(?:\1|$)")
 _OF_CODE = re.compile(r"""[\[({]*\s*(?:[A-Za-z]{,2}["']|[A-Za-z_][\w.]*\(.*["'])""")
 """A value that is a text in quotes, or a call or collection with some in it."""
 _BARE = re.compile(r"(?=\S*\d)[^\s()\[\]{},'\"]{8,}\Z")
+_FOLDERS = frozenset(["PWD", "OLDPWD"])
+"""Variables in which every shell keeps where it is and was: no passwords, whatever they look like."""
 _SHORTEST = 8
 """Characters of a value of the environment that is looked for in texts; a shorter one may be a word."""
 
@@ -238,6 +240,8 @@ def _words(name: str) -> list[str]:
 def _secrets_of_environment() -> list[str]:
     """The longest first: one may be a part of another."""
     found = {
-        value for name, value in os.environ.items() if len(value) >= _SHORTEST and is_secret(name)
+        value
+        for name, value in os.environ.items()
+        if len(value) >= _SHORTEST and name not in _FOLDERS and is_secret(name)
     }
     return sorted(found, key=len, reverse=True)

@@ -13,13 +13,28 @@ from specplan.components.component import Component, Positive
 class CutBeside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How another FeatureSet is cut into as many folds: what `Folds` says of its own."""
 
-    of: Annotated[tuple[str, ...] | None, Meta(description="As of the folds.")] = None
-    train: Annotated[str, Meta(description="As of the folds.")] = "train"
-    val: Annotated[str, Meta(description="As of the folds.")] = "val"
-    group_by: Annotated[str | tuple[str, ...] | None, Meta(description="As of the folds.")] = None
-    stratify_by: Annotated[str | tuple[str, ...] | None, Meta(description="As of the folds.")] = (
-        None
-    )
+    of: Annotated[
+        tuple[str, ...] | None,
+        Meta(
+            description="Splits whose rows are put together and cut.", examples=[["train", "val"]]
+        ),
+    ] = None
+    train: Annotated[
+        str, Meta(description="What the rows of the other parts are called.", examples=["known"])
+    ] = "train"
+    val: Annotated[
+        str, Meta(description="What the part that is left out is called.", examples=["judged"])
+    ] = "val"
+    group_by: Annotated[
+        str | tuple[str, ...] | None,
+        Meta(
+            description="Columns: rows that agree in them are left out together.", examples=["site"]
+        ),
+    ] = None
+    stratify_by: Annotated[
+        str | tuple[str, ...] | None,
+        Meta(description="Columns: each fold gets its share of each value.", examples=["label"]),
+    ] = None
 
 
 class Folds(Component, frozen=True, tag="folds"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from base64 import b64encode
 from datetime import UTC, datetime
 from html import escape
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import StoreError
-from specplan.plan.drawing import graph_svg
+from specplan.plan.drawing import draw_plan_graph
 from specplan.plan.explain import explain
 from specplan.plan.model import Call, Train
 from specplan.results.compare import environment_of
@@ -148,7 +149,8 @@ def _lost(statistics: Mapping[str, int]) -> str:
 def _graph(run: Run) -> str:
     if not run.plan.graph.nodes:
         return ""
-    return _section("Graph", _boxed(graph_svg(run.plan.graph, title="the graph of the plan")))
+    picture = draw_plan_graph(run.plan.graph).to_svg(title="the graph of the plan")
+    return _section("Graph", _boxed(picture))
 
 
 def _phases(run: Run) -> str:
@@ -316,6 +318,10 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for inner, each in value.items():
             yield from _leaves(each, f"{key}.{inner}" if key else inner)
+    elif key == "command":
+        yield key, shlex.join(value)
+    elif isinstance(value, list):
+        yield key, ", ".join(cell_text(each) for each in value) or "none"
     else:
         yield key, cell_text(value)
 

@@ -34,8 +34,8 @@ from specplan.run.system_metrics import sampled
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
 from specplan.spec.model import DirtyGitAction
+from specplan.spec.redaction import redacted_lines
 from specplan.store.recorder import Recorder
-from specplan.store.redaction import redacted_lines
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import create_run
 

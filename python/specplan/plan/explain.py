@@ -296,7 +296,9 @@ def _learning_rate(rule: LearningRate) -> str:
                 f"{rule.pct_start:.0%} of the steps, then falls to 1/{rule.div_factor * rule.final_div_factor:g}"
             )
             if rule.cycle_momentum:
-                rest += f"; momentum goes from {rule.max_momentum:g} to {rule.base_momentum:g} and back"
+                rest += (
+                    f"; momentum goes from {rule.max_momentum:g} to {rule.base_momentum:g} and back"
+                )
     return ", ".join([*start, rest])
 
 

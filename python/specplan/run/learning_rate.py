@@ -59,9 +59,7 @@ def _in_cycle(rule: LearningRate, highest: float, step: int, total: int) -> floa
     return _cycled(rule, (first, highest, first / rule.final_div_factor), step, total)
 
 
-def _cycled(
-    rule: LearningRate, ends: tuple[float, float, float], step: int, total: int
-) -> float:
+def _cycled(rule: LearningRate, ends: tuple[float, float, float], step: int, total: int) -> float:
     """A value that goes from the first of three to the second, then to the third."""
     first, middle, last = ends
     top = rule.pct_start * total - 1

@@ -227,7 +227,7 @@ def _put_momentum(optimizer: torch.optim.Optimizer, momentum: float | None) -> N
     defaults = optimizer.defaults
     if "betas" in defaults:
         first, *rest = defaults["betas"]
-        changes = {"betas": (first if momentum is None else momentum, *rest)}
+        changes: dict[str, Any] = {"betas": (first if momentum is None else momentum, *rest)}
     elif "momentum" in defaults:
         changes = {"momentum": defaults["momentum"] if momentum is None else momentum}
     else:

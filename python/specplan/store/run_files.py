@@ -244,6 +244,8 @@ def continue_run(
         checkpoint=checkpoint,
         changes=changes,
     )
+    for unfinished in folder.path.glob(f".{folder.run_file.name}.*"):
+        unfinished.unlink(missing_ok=True)  # a process was killed as it wrote it
     journal = Journal(folder, run_file, drops=drops)
     journal.continued(begun, versions)
     write_atomically(folder.reserve, bytes(RESERVE_BYTES))

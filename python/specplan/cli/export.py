@@ -54,9 +54,11 @@ def command(run: str, root: Path | None, target: str | Target, force: bool) -> N
       mlx export digits --to csv
       mlx export digits --to tensorboard:events
     """
-    from specplan.results.open import open_run
+    from specplan.results.locate import find_run
+    from specplan.results.open import Run
+    from specplan.store.root import runs_root
 
-    opened = open_run(run, root=root)
+    opened = Run(find_run(run, runs_root(root), archives=not isinstance(target, str)))
     if opened.status is Status.RUNNING and not force:
         raise RunError(
             f"run `{opened.experiment}/{opened.id}` is still running; "

@@ -38,15 +38,16 @@ def open_run(path: str | Path, *, root: str | Path | None = None) -> Run:
     """Open a run for reading.
 
     Args:
-        path: a run folder; or, below `root`, `<experiment>/<run>`, a run id, or an experiment,
-            which means its newest run.
+        path: a run folder, or an archive of a run; or, below `root`, `<experiment>/<run>`, a run id, or an
+            experiment, which means its newest run.
         root: folder of all runs; $SPECPLAN_HOME or ./runs when it is not given.
 
     Raises:
         RunError: there is no such run.
+        ArchiveError: the archive is damaged, or none of a run.
         StoreError: its records are damaged.
     """
-    return Run(find_run(path, runs_root(root)))
+    return Run(find_run(path, runs_root(root), archives=True))
 
 
 class Run:

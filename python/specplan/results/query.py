@@ -75,7 +75,7 @@ def _runs(runs: Sequence[Run]) -> pa.Table:
             "status": str(run.status),
             "created_at": run.run_file.created_at,
             "plan_id": run.run_file.plan_id,
-            "folder": str(run.folder.path),
+            "folder": str(run.folder.place),
         }
         for run in runs
     ]

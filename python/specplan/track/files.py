@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import RunError
+from specplan.spec.redaction import redacted
 from specplan.spec.wording import choices
-from specplan.store.redaction import redacted
 from specplan.track.file_formats import figure_format, image_format, video_format
 from specplan.track.plain import plain
 

@@ -14,7 +14,7 @@ import msgspec
 
 from specplan.errors import RunError
 from specplan.plan.canonical import write_atomically
-from specplan.store.redaction import redacted
+from specplan.spec.redaction import redacted
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
 from specplan.track.names import check_parts

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import msgspec
-
 from specplan.spec.wording import did_you_mean
-from specplan.store.redaction import redacted
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 from specplan.track.destination import Destination
@@ -171,7 +168,7 @@ class Tracked:
     def _note_about(self, run: TrackedRun) -> None:
         about = {"bindrs": self.bindrs, "metadata": self.metadata}
         if any(about.values()):
-            run.record_text(ABOUT, msgspec.json.encode(redacted(about)).decode())
+            run.record_document(ABOUT, about)
 
 
 def tracked_name(label: str | None, prefix: str | None) -> Prefix | str:

@@ -135,7 +135,7 @@ class Track:
         stamp = float(stamp_of(_ts))
         check_stamp(stamp)
         entry = {STAMP: stamp, **plain(fields, f"track {self.topic}")}
-        self._run().record_text(FIELD, msgspec.json.encode(entry).decode(), node=self.topic)
+        self._run().record_document(FIELD, entry, node=self.topic)
         return self
 
     def read(

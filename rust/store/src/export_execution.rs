@@ -85,11 +85,10 @@ fn channels_of(
     phase: &str,
     nodes: Option<&[String]>,
 ) -> Result<Vec<Arc<ChannelReader>>> {
-    let (channels, others): (Vec<_>, Vec<_>) =
-        reader.channels().into_iter().partition(|channel| {
-            channel.key().phase == phase
-                && nodes.is_none_or(|nodes| nodes.contains(&channel.key().node))
-        });
+    let (channels, others): (Vec<_>, Vec<_>) = reader.channels().into_iter().partition(|channel| {
+        channel.key().phase == phase
+            && nodes.is_none_or(|nodes| nodes.contains(&channel.key().node))
+    });
     if channels.is_empty() {
         let mut known: Vec<&str> = others
             .iter()

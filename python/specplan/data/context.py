@@ -182,7 +182,7 @@ def checked_policy(policy: str | None) -> RegistrationPolicy:
 
 
 def checked_label(label: str) -> str:
-    """`label`, if a spec could carry it.
+    """`label`, if a spec could carry it; with `_` in place of spaces, which is warned of.
 
     Raises:
         TypeError: it is not a string.
@@ -190,6 +190,10 @@ def checked_label(label: str) -> str:
     """
     if not isinstance(label, str):
         raise TypeError(f"a label is a str, not {type(label).__name__}")
+    joined = label.replace(" ", "_")
+    if joined != label and _LABEL.fullmatch(joined):
+        warnings.warn(f"{label!r} is labelled `{joined}`: labels have no spaces", stacklevel=4)
+        return joined
     if not _LABEL.fullmatch(label):
         raise ValueError(
             f"{label!r} cannot be a label: letters, digits, `_` and `-`, and no digit or `-` first"

@@ -82,7 +82,7 @@ class FeatureSet(Samples):
         self.id = str(uuid.uuid4())
         self.label = checked_label(label)
         if register:
-            self.label = active_context().register("node", label, self)
+            self.label = active_context().register("node", self.label, self)
 
     @classmethod
     def from_dict(

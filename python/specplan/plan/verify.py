@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.archive.names import name_fault
 from specplan.components import COMPONENTS
 from specplan.components.merge import Concat
 from specplan.components.model import Cnn, Network, TemporalCnn
@@ -60,9 +61,12 @@ def verify(plan: Plan) -> None:
     Raises:
         PlanError: naming the first part of the plan that does not hold.
     """
-    name = plan.experiment.id
+    # A job has the name of the experiment that submitted it before its own.
+    outer, _, name = plan.experiment.id.rpartition("/")
+    hidden = any(part.startswith(".") for part in outer.split("/"))
     named = _matches(_LABEL, name) and len(name) <= LONGEST_NAME
-    expect("experiment.id", "is not a label", that=named)
+    inside = not outer or (name_fault(outer) is None and not hidden)
+    expect("experiment.id", "is not a label", that=named and inside)
     threads = plan.numerics.threads
     expect(
         "numerics",

@@ -13,6 +13,8 @@ from specplan.store.layout import RunFolder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from specplan.results.walk import Tell
+
 SHOWN = 8
 ARCHIVE = ".run.mml"
 
@@ -56,14 +58,14 @@ def find_folder(name: str | Path, root: Path) -> RunFolder:
 
 
 def runs_of(experiment: Path) -> Iterator[RunFolder]:
-    """The runs of one experiment's folder, oldest first."""
+    """The runs of one experiment's folder, oldest first; none where the folder cannot be read."""
     for found in runs_in(experiment):
         yield RunFolder(experiment / found.name)
 
 
-def all_runs(root: Path) -> Iterator[RunFolder]:
-    """The runs of every experiment below `root`: experiments by name, runs oldest first."""
-    for found in walk(root):
+def all_runs(root: Path, *tell: Tell) -> Iterator[RunFolder]:
+    """The runs of every experiment below `root`: experiments by name, runs oldest first; `tell` as for `walk`."""
+    for found in walk(root, *tell):
         yield RunFolder(root / found.key)
 
 

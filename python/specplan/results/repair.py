@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import msgspec
 
 from specplan._native import StoreReader, export_execution, export_metrics, repair_store
 from specplan.errors import PlanError, RunError, StoreError
-from specplan.plan.canonical import read_plan, write_atomically
+from specplan.plan.canonical import in_the_making, read_plan, write_atomically
 from specplan.results.artifacts import Artifact, artifact_batches, read_row
 from specplan.results.status import read_run_file
 from specplan.results.verify import Damage, recorded_phases, verify_run
@@ -58,7 +57,7 @@ def repair_run(folder: RunFolder, to: Path) -> Repair:
     if to.resolve().is_relative_to(folder.path.resolve()):
         raise RunError(f"`{to}` lies in the run that is only read; a copy needs a folder elsewhere")
     found = verify_run(folder)
-    aside = RunFolder(to.parent / f".{to.name}.{os.getpid()}")
+    aside = RunFolder(in_the_making(to))
     aside.path.mkdir(parents=True)
     try:
         repair = _fill(folder, aside, {damage.path for damage in found.damages})

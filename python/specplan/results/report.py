@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import StoreError
-from specplan.plan.drawing import graph_svg
+from specplan.plan.drawing import draw_plan_graph
 from specplan.plan.explain import explain
 from specplan.plan.model import Call, Train
 from specplan.results.compare import environment_of
@@ -149,7 +149,8 @@ def _lost(statistics: Mapping[str, int]) -> str:
 def _graph(run: Run) -> str:
     if not run.plan.graph.nodes:
         return ""
-    return _section("Graph", _boxed(graph_svg(run.plan.graph, title="the graph of the plan")))
+    picture = draw_plan_graph(run.plan.graph).to_svg(title="the graph of the plan")
+    return _section("Graph", _boxed(picture))
 
 
 def _phases(run: Run) -> str:

@@ -26,12 +26,15 @@ def read_run_file(folder: RunFolder) -> RunFile:
     """run.json of a run.
 
     Raises:
-        RunError: there is none, or it is damaged, or newer than this program.
+        RunError: there is none, or nobody may read it, or it is damaged, or newer than this program.
     """
-    # A pipe of that name would be waited for.
-    if not folder.run_file.is_file():
-        raise RunError(f"no run in `{folder.path}`: it has no run.json")
-    content = folder.run_file.read_bytes()
+    try:
+        # A pipe of that name would be waited for.
+        if not folder.run_file.is_file():
+            raise RunError(f"no run in `{folder.path}`: it has no run.json")
+        content = folder.run_file.read_bytes()
+    except OSError as error:
+        raise RunError(f"{folder.run_file} cannot be read: {error.strerror}") from error
     try:
         found = msgspec.json.decode(content, type=_Version).format
         if found > FORMAT:
@@ -67,10 +70,10 @@ def status_now(run_file: RunFile) -> Status:
 
     A run of another host is believed.
     """
-    return standing_status(run_file.status, run_file.sessions[-1])
+    return present_status(run_file.status, run_file.sessions[-1])
 
 
-def standing_status(written: Status, session: Session) -> Status:
+def present_status(written: Status, session: Session) -> Status:
     """As `status_now`, of the status that was written and the newest session."""
     if written in UNFINISHED:
         if session.ended_at is not None:

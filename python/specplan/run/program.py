@@ -76,7 +76,8 @@ class Lane(NamedTuple):
 class Program:
     """Compiles the nodes of one phase over the rows they read, then what losses, metrics and records read.
 
-    Nodes that are `fitted` are so at once when they are compiled, those that are `learning` with each batch.
+    Nodes that are `fitted` are so at once when they are compiled, those that are `learning` with each batch. Outputs of
+    those that are `changing`, which learn elsewhere meanwhile, are never computed beforehand.
     No gradient passes to what nodes read that are `apart`.
 
     Attributes:
@@ -99,6 +100,7 @@ class Program:
         fitted: Collection[str] = (),
         apart: Collection[str] = (),
         learning: Collection[str] = (),
+        changing: Collection[str] = (),
     ) -> None:
         self.columns: list[Tensor] = []
         self.lanes: list[Lane] = []
@@ -114,6 +116,7 @@ class Program:
         self.rows = self._readings[0].split.rows
         self._apart = apart
         self._learning = learning
+        self._changing = changing
         for label in nodes:
             self.roles[label] = self._readings[self._readings_of(label)[0]].roles
             for role in self.roles[label]:
@@ -299,7 +302,7 @@ class Program:
         )
         lanes = {self.lanes[register] if register >= 0 else None for register in inputs}
         lane = lanes.pop()
-        if lane is None or lanes:
+        if lane is None or lanes or label in self._changing:
             self.operations.append(_call(compute, inputs, self._next_computed()))
             self._known[role, label] = -self._computed
             return

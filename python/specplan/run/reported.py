@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TextIO, TypeVar
 import msgspec
 
 from specplan.results.progress import Level, Told
-from specplan.store.redaction import redacted_text
+from specplan.spec.redaction import redacted_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

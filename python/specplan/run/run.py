@@ -357,7 +357,7 @@ def _run_phase(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, fl
         phase_started(phase, context)
     started = time.perf_counter()
     with seeded(seed_of(context.plan.numerics.seed, f"phase/{phase.path}/global")):
-        values = _run_inside(phase, context)
+        values = _run_inside(phase, context, goes_on=goes_on)
     seconds = time.perf_counter() - started
     context.recorder.sync()
     _export(phase, context)
@@ -368,9 +368,11 @@ def _run_phase(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, fl
     return values
 
 
-def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
+def _run_inside(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, float]:
     """Run a phase and what is called inside it; returns what it leaves measured."""
-    inside = joined_inside([_callbacks(phase, context), context.hooks.of(phase, context)])
+    inside = joined_inside(
+        [_callbacks(phase, context, goes_on=goes_on), context.hooks.of(phase, context)]
+    )
     context = msgspec.structs.replace(context, inside=inside)
     try:
         for started in inside.started:
@@ -385,7 +387,7 @@ def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
     return values
 
 
-def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
+def _callbacks(phase: Phase, context: Context, *, goes_on: bool) -> PhaseHooks:
     found: list[PhaseHooks] = []
     rates = None
     if isinstance(phase, Train) and (phase.learning_rate or phase.plateau):
@@ -396,7 +398,7 @@ def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
     if phase.callbacks:
         from specplan.run.callbacks import PhaseCallbacks
 
-        found.append(PhaseCallbacks(phase, context).hooks())
+        found.append(PhaseCallbacks(phase, context, goes_on=goes_on).hooks())
     if rates is not None and rates.plateau is not None:
         # After the callbacks, whose metrics it may watch.
         found.append(rates.plateau.hooks())

@@ -46,12 +46,19 @@ class Workspace:
         self.root = root.resolve()
         self._open: dict[str, Received] = {}
         self._locks: dict[str, threading.RLock] = {}
+        self._told: set[str] = set()
         self._lock = threading.Lock()
 
     def ids(self, prefix: str | None) -> list[str]:
         """The ids of the runs of one experiment, or of all, oldest first."""
-        found = all_runs(self.root) if prefix is None else runs_of(self._experiment(prefix))
-        return [self._id(folder) for folder in found]
+        if prefix is not None:
+            return [self._id(folder) for folder in runs_of(self._experiment(prefix))]
+        return [self._id(folder) for folder in all_runs(self.root, self._tell_once)]
+
+    def _tell_once(self, unreadable: RunError) -> None:
+        if str(unreadable) not in self._told:
+            self._told.add(str(unreadable))
+            _LOG.warning("%s", unreadable)
 
     def begin(self, asked: Begin) -> tuple[str, bool]:
         """Go on with a run, or create it; returns its id, and whether it is new."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
-from specplan.store.redaction import redacted_lines
+from specplan.spec.redaction import redacted_lines
 from specplan.store.run_file import ErrorRecord
 
 if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
 
 
-def error_record(error: BaseException) -> ErrorRecord:
-    """The kind and the message of an exception."""
+def error_record(error: BaseException | ErrorRecord) -> ErrorRecord:
+    """The kind and the message of an exception, or of one that another program has had."""
+    if isinstance(error, ErrorRecord):
+        return ErrorRecord(type=error.type, message=redacted_lines(error.message))
     return ErrorRecord(type=type(error).__qualname__, message=redacted_lines(str(error)))
 
 

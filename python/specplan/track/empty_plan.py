@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from specplan.plan.canonical import canonical
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan
-from specplan.store.redaction import redacted, redacted_text
+from specplan.spec.redaction import redacted, redacted_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from specplan.results.locate import runs_of
 from specplan.results.open import Run
 from specplan.results.status import read_run_file, status_now
 from specplan.spec.composition import Composition
-from specplan.store.redaction import redacted
+from specplan.spec.redaction import redacted
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Job:
     ) -> None:
         self.compiled = compiled
         self.id = compiled.plan.id
-        self.name = compiled.plan.experiment.id.rpartition("-")[0]
+        self.name = folder.name.rpartition("-")[0]
         self.folder = folder
         self.after = after
         self.timeout = timeout
@@ -136,8 +136,10 @@ def needed_by(params: Mapping[str, Any], after: Iterable[Job]) -> tuple[Job, ...
     return tuple(dict.fromkeys([*after, *_jobs_in(params)]))
 
 
-def compiled_job(work: Any, params: dict[str, Any], tags: Mapping[str, str | None]) -> Compiled:
-    """The plan of a function or spec with plain params, called by its name and the beginning of its id."""
+def compiled_job(
+    work: Any, params: dict[str, Any], tags: Mapping[str, str | None], *, inside: str
+) -> Compiled:
+    """The plan of a function or spec with plain params, inside of an experiment: its name, and the beginning of its id."""
     if callable(work):
         compiled, name = _of_function(work, params), work.__name__
     else:
@@ -149,7 +151,7 @@ def compiled_job(work: Any, params: dict[str, Any], tags: Mapping[str, str | Non
     plan = compiled.plan
     experiment = msgspec.structs.replace(
         plan.experiment,
-        id=f"{name}-{_digits(plan.id)}",
+        id=f"{inside}/{name}-{_digits(plan.id)}",
         tags={**plan.experiment.tags, **redacted(tags)},
     )
     return msgspec.structs.replace(

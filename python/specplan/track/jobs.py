@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from specplan.plan.canonical import write_plan
 from specplan.results.jobs import JobFailure, JobRecord, JobState
 from specplan.run.deadline import DEADLINE, GRACE
+from specplan.store.layout import experiment_folder
 from specplan.track.job import CAUTION, Job, TransientMode, compiled_job, needed_by, with_folders
 from specplan.track.plain import plain
 
@@ -40,16 +41,25 @@ _REASONS = {
 
 
 class Jobs:
-    """Runs jobs, so many at a time, each after those that it needs.
+    """Runs jobs of an experiment, so many at a time, each after those that it needs.
 
     Args:
-        root: folder of the experiment.
+        root: folder of all runs.
+        experiment: inside whose folder those of the jobs are.
         most: processes at a time.
         tell: called with every change of a job; None where nothing is run.
     """
 
-    def __init__(self, root: Path, *, most: int, tell: Callable[[JobRecord], None] | None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        experiment: str,
+        *,
+        most: int,
+        tell: Callable[[JobRecord], None] | None,
+    ) -> None:
         self._root = root
+        self._experiment = experiment
         self._tell = tell
         self._jobs: dict[str, Job] = {}
         self._futures: list[Future[None]] = []
@@ -77,11 +87,12 @@ class Jobs:
         for each in needed:
             if self._jobs.get(each.id) is not each:
                 raise ValueError(f"{each!r} was not submitted to this experiment")
-        compiled = compiled_job(work, plain(with_folders(params), "params"), tags)
+        given = plain(with_folders(params), "params")
+        compiled = compiled_job(work, given, tags, inside=self._experiment)
         with self._lock:
             job = self._jobs.get(compiled.plan.id)
             if job is None:
-                folder = self._root.resolve() / compiled.plan.experiment.id
+                folder = experiment_folder(self._root.resolve(), compiled.plan.experiment.id)
                 job = Job(
                     compiled,
                     folder,
@@ -233,7 +244,7 @@ class Jobs:
         limit = {} if ends is None else {DEADLINE: str(ends)}
         return {
             **os.environ,
-            INSIDE: str(self._root.resolve()),
+            INSIDE: str(self._root.resolve() / self._experiment),
             GRACE: str(GRACE_SECONDS),
             **limit,
         }

@@ -19,10 +19,10 @@ from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import git_state
 from specplan.run.reported import Reporter
 from specplan.run.system_metrics import Sampling
+from specplan.spec.redaction import redacted
 from specplan.store.error_log import error_record, write_error_log
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import Recorder
-from specplan.store.redaction import redacted
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run, next_session
 from specplan.track.columns import Columns
@@ -30,7 +30,7 @@ from specplan.track.empty_plan import empty_plan
 from specplan.track.metric_row import FIELD as ROWS
 from specplan.track.metric_row import row_without_numbers
 from specplan.track.names import check_parts
-from specplan.track.plain import encode, number, plain
+from specplan.track.plain import decoded, encode, number, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,6 +104,8 @@ class TrackedRun:
         if surroundings is None:
             git = git_state(Path(), without=[root])
             surroundings, changes = environment(git, found), changes_of(git)
+        else:
+            surroundings = redacted(surroundings)
         journal = create_run(
             root,
             empty_plan(experiment, description, tags or {}),
@@ -194,7 +196,7 @@ class TrackedRun:
         return dict(self._params)
 
     def set_params(self, params: Mapping[str, Any]) -> None:
-        """Add params to those of the run; one that is there is replaced. They are on file afterwards.
+        """Add params to those of the run, on file; one that is there is replaced.
 
         Raises:
             TypeError: a value is none that JSON holds.
@@ -250,7 +252,7 @@ class TrackedRun:
             RunError: the run is over.
             StoreError: the records cannot be written.
         """
-        text, numbers = msgspec.json.encode(row).decode(), row.numbers
+        text, numbers = msgspec.json.encode(row.without_secrets()).decode(), row.numbers
         with self._lock:
             self._record_text(ROWS, node, text)
             self._columns.log_numbers(node, row.index, numbers, time)
@@ -292,8 +294,17 @@ class TrackedRun:
         """
         self._reporter.report(value, level, desc)
 
+    def record_document(self, field: str, document: Any, *, node: str = "") -> None:
+        """Record what a program says, without secrets, under a field and a name below it.
+
+        Raises:
+            RunError: the run is over.
+            StoreError: the records cannot be written.
+        """
+        self.record_text(field, msgspec.json.encode(redacted(document)).decode(), node=node)
+
     def record_text(self, field: str, text: str, *, node: str = "") -> None:
-        """Record a JSON document under a field, and under a name below it.
+        """Record a JSON document of our own, as it is, under a field, and under a name below it.
 
         Raises:
             RunError: the run is over.
@@ -363,9 +374,8 @@ class TrackedRun:
                 self._sampling.close()
             self._recorder.close()
             self._recorder.export_metrics()
-            said = error if isinstance(error, ErrorRecord) else None
+            said = None if error is None else error_record(error)
             if isinstance(error, BaseException):
-                said = error_record(error)
                 write_error_log(self.folder, error)
             self._journal.ended(status, error=said, statistics=self._recorder.statistics())
 
@@ -390,9 +400,4 @@ def ending_of(error: BaseException | None) -> Status:
 
 
 def _read_params(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    return decoded(path, path.read_bytes(), dict[str, Any]) if path.exists() else {}

@@ -200,7 +200,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
                 self._begin(opened)
                 self._opened = opened.pop_all()
         tell = self._record if normal else None
-        self._jobs = Jobs(self.workdir / self.id, most=self._max_jobs, tell=tell)
+        self._jobs = Jobs(self.workdir, self.id, most=self._max_jobs, tell=tell)
         return self
 
     def __exit__(

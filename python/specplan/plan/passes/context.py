@@ -102,6 +102,11 @@ class Context:
         return tuple(below(self.folder, folder) for folder in self.spec.code.pythonpath)
 
     @property
+    def values(self) -> Any:
+        """The spec as plain values."""
+        return self._document.value
+
+    @property
     def unused_parameters(self) -> tuple[Path, ...]:
         """Parameters of the spec that nothing refers to."""
         return self._document.unused_parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specplan.store.redaction import (
+from specplan.spec.redaction import (
     is_secret,
     redacted,
     redacted_lines,

@@ -449,6 +449,9 @@ class LearningRate(_Part, frozen=True, kw_only=True):
     div_factor: float = 25.0
     final_div_factor: float = 1e4
     anneal_strategy: Literal["cos", "linear"] = "cos"
+    cycle_momentum: bool = False
+    base_momentum: float = 0.85
+    max_momentum: float = 0.95
 
 
 class Plateau(_Part, frozen=True, kw_only=True):

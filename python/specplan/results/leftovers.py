@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from specplan.errors import RunError
 from specplan.plan.canonical import this_host
 from specplan.results.removal import GONE, Candidate, candidate, goes_on
+from specplan.results.status import lives
 from specplan.results.walk import DEEPEST, walk
 from specplan.store.layout import SWEEP_FILE, RunFolder, index_file, removed_file
 from specplan.store.run_file import Status
@@ -131,7 +132,7 @@ def _abandoned(path: Path) -> re.Match[str] | None:
         return None
     if named["host"] not in (None, this_host()):
         return named if _is_older(path, GIVEN_UP_SECONDS) else None
-    return None if _lives(int(named["pid"])) else named
+    return None if lives(int(named["pid"])) else named
 
 
 def _is_older(path: Path, seconds: float) -> bool:
@@ -139,13 +140,3 @@ def _is_older(path: Path, seconds: float) -> bool:
         return time.time() - path.lstat().st_mtime > seconds
     except FileNotFoundError:
         return False
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -98,13 +98,18 @@ def phases_now(run_file: RunFile) -> tuple[PhaseTiming, ...]:
 def _is_alive(session: Session) -> bool:
     if BOOT_ID.is_file() and session.boot_id not in ("", BOOT_ID.read_text().strip()):
         return False
+    return lives(session.pid) and not _started_later(session)
+
+
+def lives(pid: int) -> bool:
+    """Whether there is a process of this number on this host."""
     try:
-        os.kill(session.pid, 0)
-    except ProcessLookupError:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
-    return not _started_later(session)
+    return True
 
 
 def _started_later(session: Session) -> bool:

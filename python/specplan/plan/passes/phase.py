@@ -136,7 +136,7 @@ class PhaseScheduler:
             return known.rows
         cut = self.step.cuts.get(feature_set)
         sizes = known.splits if cut is None else cut.sizes
-        uncertain = self.step.uncertain or self.context.damaged(("data", feature_set, "splits"))
+        uncertain = self.step.uncertain or self.context.undivided(feature_set)
         if split not in sizes and uncertain:
             return None
         if split not in sizes:

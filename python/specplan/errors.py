@@ -8,6 +8,7 @@
     ├── RunError           a run cannot be found, started or finished
     │   ├── DirtyGitError  a run may not start, as the repository has uncommitted changes
     │   ├── GracefulTimeout  code of the user's has no time left for its next step, and goes on another time
+    │   ├── PrunedError    a run of a sweep was ended, as others did better
     │   └── RemoteError    a server of runs does not answer, or refuses
     ├── StoreError         records are damaged, or could not be written
     └── ArchiveError       an archive is damaged, unsafe, of another kind, or does not fit what it is loaded with
@@ -110,6 +111,10 @@ class GracefulTimeout(RunError):  # noqa: N818 -- documented by this name
     """
 
 
+class PrunedError(RunError):
+    """A run was ended between two epochs: others of its sweep did better. Its status is `stopped`."""
+
+
 class RemoteError(RunError):
     """A server of runs does not answer, or refuses.
 
@@ -128,10 +133,6 @@ class RemoteError(RunError):
 
 class RunStopped(KeyboardInterrupt):
     """Ctrl-C ended a run between two steps, and `specplan.resume` goes on with it."""
-
-
-class PrunedError(RunError):
-    """A run was ended between two epochs: others of its sweep did better. Its status is `stopped`."""
 
 
 class StoreError(SpecplanError):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 import subprocess
 import sys
 
@@ -32,6 +33,7 @@ PUBLIC = """
     Experiment
     ExperimentCallback
     ExperimentConfig
+    ExperimentContext
     ExperimentManager
     ExperimentRecord
     ExperimentRun
@@ -116,6 +118,25 @@ def test_documented_modules_have_their_names() -> None:
     assert SequentialMLP is specplan.SequentialMLP
     assert SequentialCNN is specplan.SequentialCNN
     assert SimpleSampler is specplan.SimpleSampler
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("callbacks", "ArtifactResult Callback EarlyStopping EvalLossMetric Evaluation"),
+        ("core.experiment.callbacks.callback", "Callback"),
+        ("core.experiment.experiment_context", "ExperimentContext"),
+        ("core.models", "ScikitModelWrapper TorchModelWrapper wrap_model"),
+        ("core.topology.merge_nodes.merge_strategy", "MergeStrategy"),
+        ("samplers", "NSampler PairedSampler SimpleSampler TripletSampler"),
+        ("utils.nn.accelerator", "Accelerator"),
+    ],
+)
+def test_modules_of_notebooks_have_their_names(module: str, names: str) -> None:
+    found = importlib.import_module(f"specplan.{module}")
+    for name in names.split():
+        assert getattr(found, name) is getattr(specplan, name)
+        assert name in found.__all__
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,10 @@ def experiment_schema() -> Schema:
     for kind in KINDS:
         _add_components(schema["$defs"], kind, declared)
     inside = declared.keys() - {cls.__name__ for cls in classes}
-    schema["$defs"] |= {name: declared[name] for name in sorted(inside)}
+    for name in sorted(inside):
+        known = declared[name]["properties"]
+        plain = {key: _without_union(value) for key, value in known.items()}
+        schema["$defs"][name] = {**declared[name], "properties": plain}
     _admit_free_keys(schema)
     _admit_references(schema)
     return schema

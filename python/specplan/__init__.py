@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from specplan.components.callback import EarlyStopping as EarlyStopping
     from specplan.components.callback import LearningRate as LearningRate
     from specplan.components.callback import ReduceOnPlateau as ReduceOnPlateau
+    from specplan.data.context import ExperimentContext as ExperimentContext
     from specplan.data.feature_set import FeatureSet as FeatureSet
     from specplan.data.feature_set_view import FeatureSetView as FeatureSetView
     from specplan.data.scalers import Scaler as Scaler
@@ -112,6 +113,7 @@ _MODULES = {
     "Experiment": "objects.experiment",
     "ExperimentCallback": "objects.experiment_callback",
     "ExperimentConfig": "track.tracker",
+    "ExperimentContext": "data.context",
     "ExperimentManager": "track.manager",
     "ExperimentRecord": "track.manager",
     "ExperimentRun": "objects.history",
@@ -199,6 +201,7 @@ __all__ = [
     "Experiment",
     "ExperimentCallback",
     "ExperimentConfig",
+    "ExperimentContext",
     "ExperimentManager",
     "ExperimentRecord",
     "ExperimentRun",

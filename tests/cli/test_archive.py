@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+import specplan
 from specplan.archive.archive import writing
 from specplan.results.open import open_run
 from specplan.results.status import read_run_file
@@ -17,7 +21,6 @@ from specplan.store.layout import RunFolder
 from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -88,12 +91,86 @@ def test_what_cannot_be_archived(mlx: Mlx, run: TrackedRun, tmp_path: Path) -> N
     assert list(tmp_path.glob("*.mml")) == []
 
 
-def test_an_archive_is_no_run(mlx: Mlx, run: TrackedRun, tmp_path: Path) -> None:
+READING = (
+    ("show", "RUN", "--json"),
+    ("metrics", "RUN", "--csv"),
+    ("query", "RUN", "select run_id, name, value from metrics"),
+    ("verify", "RUN"),
+    ("compare", "RUN", "RUN", "--csv"),
+    ("env", "RUN", "--json"),
+    ("best", "loss", "RUN"),
+    ("diff", "RUN", "RUN"),
+)
+
+
+@pytest.mark.parametrize("words", READING, ids=lambda words: words[0])
+def test_an_archive_is_read_as_the_run_is(
+    mlx: Mlx, run: TrackedRun, tmp_path: Path, words: tuple[str, ...]
+) -> None:
     mlx("archive", run.id, "--to", "kept", folder=tmp_path)
-    result = mlx("show", "kept.run.mml", folder=tmp_path)
+    folder, archive = "runs/alice/study/first", "kept.run.mml"
+    expected = mlx(*[folder if word == "RUN" else word for word in words], folder=tmp_path)
+    shutil.rmtree(tmp_path / "runs")
+    found = mlx(*[archive if word == "RUN" else word for word in words], folder=tmp_path)
+    assert (found.returncode, found.stderr) == (0, expected.stderr)
+    inside = found.stdout.replace(f"{archive}:run/", f"{folder}/").replace(archive, folder)
+    assert inside == expected.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == [archive]
+
+
+def test_a_report_of_an_archive(mlx: Mlx, run: TrackedRun, tmp_path: Path) -> None:
+    mlx("archive", run.id, "--to", "kept", folder=tmp_path)
+    assert mlx("report", "kept.run.mml", folder=tmp_path).returncode == 0
+    assert "loss" in (tmp_path / "study-first.html").read_text()
+
+
+def test_python_opens_an_archive(mlx: Mlx, run: TrackedRun, tmp_path: Path) -> None:
+    mlx("archive", run.id, "--to", "kept", folder=tmp_path)
+    shutil.rmtree(tmp_path / "runs")
+    opened = specplan.open(tmp_path / "kept.run.mml")
+    assert (opened.experiment, opened.id, opened.params) == ("alice/study", "first", {"lr": 0.1})
+    assert opened.metrics("loss").arrow["value"].to_pylist() == [0.5]
+    assert opened.artifacts["notes/day"].path.read_text() == "text"
+    assert specplan.open(tmp_path / "kept.run.mml").folder == opened.folder
+
+
+def test_the_copy_that_is_read_is_gone_with_the_process(
+    mlx: Mlx, run: TrackedRun, tmp_path: Path
+) -> None:
+    (run.folder.checkpoints / "000001").mkdir(parents=True)
+    (run.folder.checkpoints / "000001/state.bin").write_bytes(b"x" * 100)
+    mlx("archive", run.id, "--to", "kept", folder=tmp_path)
+    temporary = tmp_path / "temporary"
+    left = temporary / f"specplan-{2**22 + 1}-x"
+    left.mkdir(parents=True)
+    program = (
+        "import specplan; run = specplan.open('kept.run.mml'); print(run.folder.checkpoints.exists())\n"
+        "import os\nif os.fork() == 0: raise SystemExit\n"
+        "os.wait(); print(run.metrics().arrow.num_rows, len(os.listdir(os.environ['TMPDIR'])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.split(), done.stderr) == (["False", "1", "1"], "")
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words", [("tag", "+a"), ("rm",), ("archive",), ("export",), ("resume",)], ids=lambda w: w[0]
+)
+def test_an_archive_is_not_written(
+    mlx: Mlx, run: TrackedRun, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    mlx("archive", run.id, "--to", "kept", folder=tmp_path)
+    result = mlx(words[0], "kept.run.mml", *words[1:], folder=tmp_path)
     assert (result.returncode, result.stderr) == (
         1,
-        "error: `kept.run.mml` is an archive of a run\n"
+        "error: `kept.run.mml` is an archive of a run, which is only read\n"
         "hint: `mlx archive kept.run.mml --extract` puts it below `runs`\n",
     )
 
@@ -122,10 +199,11 @@ def test_a_name_that_leaves_the_root_is_refused(
         writer.add_folder("run", folder.path)
     shutil.rmtree(tmp_path / "runs")
     before = sorted(tmp_path.rglob("*"))
-    result = mlx("archive", "bad.run.mml", "--extract", folder=tmp_path)
-    assert (result.returncode, result.stdout) == (1, "")
-    assert "cannot be the name of a run" in result.stderr
-    assert sorted(tmp_path.rglob("*")) == before
+    for words in (("archive", "bad.run.mml", "--extract"), ("show", "bad.run.mml")):
+        result = mlx(*words, folder=tmp_path)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert "cannot be the name of a run" in result.stderr
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_link_on_the_way_is_not_followed(mlx: Mlx, run: TrackedRun, tmp_path: Path) -> None:
@@ -156,7 +234,8 @@ def test_a_damaged_archive_leaves_nothing(
         archive_kind = "exp" if kind == "another" else "run"
         with writing(path, archive_kind, overwrite=True) as writer:  # type: ignore[arg-type]
             writer.add("run/plan.json", b"{}")
-    result = mlx("archive", "kept.run.mml", "--extract", "--root", "other", folder=tmp_path)
-    assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith("error: `kept.run.mml`")
+    for words in (("archive", "kept.run.mml", "--extract"), ("show", "kept.run.mml")):
+        result = mlx(*words, "--root", "other", folder=tmp_path)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.startswith("error: `kept.run.mml`")
     assert [path for path in tmp_path.glob("other/**/*") if path.is_file()] == []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from specplan import Experiment, FeatureSet
+from specplan.data.context import active_context
 
 
 @pytest.fixture(autouse=True)
@@ -97,8 +98,15 @@ def test_data_that_is_no_table_is_refused(
 
 
 def test_a_label_that_a_spec_cannot_carry_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^'a b' cannot be a label: letters, digits"):
-        FeatureSet.from_dict("a b", {"x": [1]}, "x", [])
+    with pytest.raises(ValueError, match=r"^'a/b' cannot be a label: letters, digits"):
+        FeatureSet.from_dict("a/b", {"x": [1]}, "x", [])
+
+
+def test_spaces_of_a_label_are_underscores() -> None:
+    with pytest.warns(UserWarning, match="^'Data A' is labelled `Data_A`: labels have no spaces$"):
+        made = FeatureSet.from_dict("Data A", {"x": [1]}, "x", [])
+    assert made.label == "Data_A"
+    assert active_context().labels()[-1] == "Data_A"
 
 
 def test_a_random_split_cuts_by_largest_remainder() -> None:

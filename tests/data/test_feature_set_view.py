@@ -218,8 +218,8 @@ def test_splits_by_hand() -> None:
         found.add_split(found.take([0], "train"))
     with pytest.raises(ValueError, match="^split `none` of `Cells` has no rows$"):
         found.add_split(found.take([], "none"))
-    with pytest.raises(ValueError, match="^'a b' cannot be a label"):
-        found.add_split(found.take([0], "a b"))
+    with pytest.raises(ValueError, match="^'a.b' cannot be a label"):
+        found.add_split(found.take([0], "a.b"))
     with pytest.raises(ValueError, match="^`x` has rows of FeatureSet `Other`, not of `Cells`$"):
         found.add_split(found.copy(label="Other").take([0], "x"))
     with pytest.raises(KeyError, match="has no split `val`; available: `train`"):

@@ -16,10 +16,13 @@ import pytest
 import specplan
 from specplan.errors import RunError
 from specplan.exchange.from_jsonl import runs_of_jsonl
+from specplan.exchange.portable import Portable
 from specplan.exchange.sources import SOURCES
 from specplan.exchange.take import take
 from specplan.exchange.targets import Target
 from specplan.exchange.written import meant
+from specplan.store.run_file import Status
+from specplan.track.entries import File
 from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
@@ -235,6 +238,20 @@ def test_an_offline_run_of_wandb(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(RunError, match=r"\.wandb:7: it is damaged"):
         taken("wandb", folder, tmp_path / "again")
+
+
+def test_a_run_that_cannot_be_filled_leaves_nothing_open(tmp_path: Path) -> None:
+    found = Portable(
+        experiment="study",
+        name="a",
+        status=Status.COMPLETED,
+        files=(File("there.txt", tmp_path / "not there"),),
+    )
+    with pytest.raises(FileNotFoundError):
+        take(found, tmp_path / "runs", source="jsonl")
+    open_files = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    assert [path for path in open_files if ".import-" in str(path)] == []
+    assert list((tmp_path / "runs").glob(".import-*")) == []
 
 
 def test_rows_of_metrics_in_json_lines(tmp_path: Path) -> None:

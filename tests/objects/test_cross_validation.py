@@ -12,6 +12,7 @@ from specplan import (
     EvalPhase,
     Experiment,
     FeatureSet,
+    InputBinding,
     ModelGraph,
     ModelNode,
     Optimizer,
@@ -74,8 +75,10 @@ def test_each_fold_leaves_another_part_out_and_nothing_changes(parts: Parts) -> 
     pooled = sorted(row for rows in held for row in rows)
     assert len(set(pooled)) == 48
     tests = results.collect(lambda fold: ids(fold, "test"))
-    assert tests == [tests[0]] * 4
-    assert set(tests[0]).isdisjoint(pooled)
+    assert tests.axes == ("fold",)
+    assert list(tests.keys()) == results.fold_labels == [f"fold_{index}" for index in range(4)]
+    assert tests.values() == [tests["fold_0"]] * 4
+    assert set(tests["fold_0"]).isdisjoint(pooled)
     for fold, rows in zip(results, held, strict=True):
         learned = set(ids(fold, "train"))
         assert learned == set(pooled) - set(rows)
@@ -91,13 +94,18 @@ def test_losses_are_found_by_fold(parts: Parts) -> None:
     results = CrossValidation(CVBinding(parts.fs, ["train", "val"]), n_folds=3, label="cv").run()
     losses = results.losses()
     assert losses.axes == ("fold", "epoch", "batch", "label")
-    assert losses.axis_values("fold") == [0, 1, 2]
+    assert losses.axis_values("fold") == ["fold_0", "fold_1", "fold_2"]
     assert losses.axis_values("epoch") == [0, 1]
-    assert set(losses.to_pandas()["fold"]) == {0, 1, 2}
+    assert set(losses.to_pandas()["fold"]) == {"fold_0", "fold_1", "fold_2"}
     assert repr(losses).startswith("LossSeries(fold: 3, ")
     again = results.get_fold(1).get_train_result().losses().at(epoch=1, batch=0, label="mse")
-    assert losses.at(fold=1, epoch=1, batch=0, label="mse") == again
-    assert results.losses("held", parts.node).axis_values("fold") == [0, 1, 2]
+    assert losses.at(fold="fold_1", epoch=1, batch=0, label="mse") == again
+    assert results.losses("held", parts.node).axis_values("fold") == results.fold_labels
+    collected = results.collect(lambda fold: fold.get_train_result().losses())
+    assert (collected.axes, len(collected)) == (losses.axes, len(losses))
+    assert results.get_fold("fold_1").label == results.get_fold(1).label
+    with pytest.raises(KeyError, match="has no fold `fold_3`; it has `fold_0`"):
+        results.get_fold("fold_3")
     with pytest.raises(IndexError, match=r"^`cv` has 3 folds; there is none of number 3$"):
         results.get_fold(3)
 
@@ -108,6 +116,40 @@ def test_groups_are_left_out_whole(parts: Parts) -> None:
     results = CrossValidation([binding], n_folds=3, phase=phases.get_eval_phase("held")).run()
     cells = [{row // 5 for row in ids(fold, "held")} for fold in results]
     assert sum(map(len, cells)) == len(set.union(*cells)) == 12
+
+
+def test_several_feature_sets_are_cut_together(parts: Parts) -> None:
+    rng = np.random.default_rng(1)
+    columns = {"x": rng.standard_normal((60, 4)), "y": rng.standard_normal((60, 1))}
+    other = FeatureSet.from_dict("Weather", columns, "x", "y")
+    other.split_random({"known": 0.9, "judged": 0.1}, seed=5)
+    node = ModelNode("Other", SequentialMLP(), other.reference("x", "y"))
+    with parts.experiment.ctx.use_policy("overwrite"):
+        ModelGraph(nodes=[parts.node, node], optimizer=Optimizer("adam", backend="torch")).build()
+    bindings = [
+        InputBinding.for_training(parts.node, SimpleSampler(12), None, "train"),
+        InputBinding.for_training(node, SimpleSampler(12), None, "known"),
+    ]
+    train = TrainPhase(
+        "train", input_sources=bindings, losses=[mse(parts.node), mse(node, "other")]
+    )
+    held = [
+        EvalPhase(
+            "held", [InputBinding.for_evaluation(parts.node, None, "val")], active_nodes=["MLP"]
+        ),
+        EvalPhase(
+            "judged", [InputBinding.for_evaluation(node, None, "judged")], active_nodes=["Other"]
+        ),
+    ]
+    parts.experiment.set_execution_plan([train, *held], overwrite=True)
+    cuts = [
+        CVBinding(parts.fs, ["train", "val"], group_by="cell"),
+        CVBinding(other, ["known", "judged"], train_split_name="known", val_split_name="judged"),
+    ]
+    results = CrossValidation(cuts, n_folds=3).run()
+    for label, rows in [("held", 48), ("judged", 60)]:
+        found = [ids(fold, label) for fold in results]
+        assert sum(map(len, found)) == len(set().union(*found)) == rows
 
 
 @pytest.mark.parametrize(
@@ -137,7 +179,13 @@ def test_groups_are_left_out_whole(parts: Parts) -> None:
         (
             lambda fs: CrossValidation([CVBinding(fs, ["train"])] * 2),
             ValueError,
-            "cross-validation cuts one FeatureSet, so it has one binding, not 2",
+            "bindings has a FeatureSet twice: `Sensor`, `Sensor`",
+        ),
+        (lambda _: CrossValidation([]), ValueError, "bindings names at least one FeatureSet"),
+        (
+            lambda fs: CrossValidation([CVBinding(fs, ["train"], val_size=0.1)], n_folds=4),
+            ValueError,
+            "val_size 0.1 is less than 1/4, which each of 4 folds leaves out",
         ),
     ],
 )

@@ -273,7 +273,7 @@ def test_an_experiment_shows_its_graph_and_its_plan(parts: Parts) -> None:
     )
     text = parts.experiment.to_mermaid()
     assert '    Sensor -- "x" --> MLP' in text
-    assert '    subgraph execution_plan["execution plan"]' in text
+    assert '    subgraph in_execution_plan["execution plan"]' in text
     assert '        phase_1("eval e")' in text
     assert "    phase_0 --> phase_1" in text
     assert parts.experiment.to_svg().startswith("<svg ")

@@ -43,7 +43,7 @@ def train(parts: Parts, **changes: Any) -> TrainPhase:
         ({"losses": None}, "train phase `train` needs at least one loss"),
         ({"losses": []}, "train phase `train` needs at least one loss"),
         ({"input_sources": []}, "phase `train` needs at least one input binding"),
-        ({"label": "a b"}, "'a b' cannot be a label: letters, digits"),
+        ({"label": "a/b"}, "'a/b' cannot be a label: letters, digits"),
         (
             {"result_recording": "some"},
             "result_recording is `all`, `last`, `none`, not `some`",
@@ -217,7 +217,7 @@ def test_phases_show_themselves(parts: Parts, capsys: pytest.CaptureFixture[str]
     train(parts, n_epochs=3).visualize()
     assert capsys.readouterr().out == (
         "flowchart LR\n"
-        '    subgraph train_train__3_epochs["train train: 3 epochs"]\n'
+        '    subgraph in_train__3_epochs["train: 3 epochs"]\n'
         '        Sensor__train[("Sensor: train")]\n'
         '        MLP["MLP"]\n'
         '        loss__mse{{"mse: mse"}}\n'
@@ -228,8 +228,8 @@ def test_phases_show_themselves(parts: Parts, capsys: pytest.CaptureFixture[str]
     FitPhase.from_split("fit", "train").visualize()
     EvalPhase.from_split("eval", "test").visualize()
     shown = capsys.readouterr().out
-    assert 'subgraph fit_fit["fit fit"]' in shown
-    assert 'subgraph eval_eval["eval eval"]' in shown
+    assert 'subgraph in_fit["fit"]' in shown
+    assert 'subgraph in_eval["eval"]' in shown
     assert repr(train(parts)) == "TrainPhase(label='train', split='train')"
 
 

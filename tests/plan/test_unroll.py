@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from specplan.errors import PlanError
+from specplan.errors import PlanError, SpecError
 from specplan.plan.canonical import read_plan, write_plan
 from specplan.plan.compile import compile_path
 from specplan.plan.explain import explain
@@ -18,6 +18,7 @@ from specplan.plan.model import Guard, Plan
 from specplan.plan.verify import verify
 from specplan.spec.condition import ConditionError, parse_condition
 from tests.plan.test_explain import check
+from tests.plan.test_right_specs import CORPUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,3 +181,35 @@ def test_no_conditions(text: str, wrong: str) -> None:
     with pytest.raises(ConditionError) as caught:
         parse_condition(text)
     assert text[slice(*caught.value.span)] == wrong
+
+
+def test_two_feature_sets_are_cut_at_the_same_time(folder: Path) -> None:
+    text = (CORPUS / "folds_of_two.yaml").read_text()
+    (folder / "spec.yaml").write_text(text)
+    data = compile_path(folder / "spec.yaml").plan.data
+    cells, twice = data["Cells"].folds, data["Twice"].folds
+    assert list(cells) == list(twice) == ["cv.fold_0", "cv.fold_1", "cv.fold_2"]
+    assert {(fold.train.name, fold.val.name) for fold in twice.values()} == {("known", "judged")}
+    assert sum(fold.val.rows for fold in cells.values()) == data["Cells"].rows
+    assert sum(fold.val.rows for fold in twice.values()) == data["Twice"].rows
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "place"),
+    [
+        ("Cells: {}", "SP304", "Cells"),
+        ("Twise: {}", "SP301", "Twise"),
+        ("Twice: {of: [test]}", "SP303", "test"),
+        ("Twice: {val: train}", "SP304", "train"),
+        ("Twice: {n: 4}", "SP201", "n"),
+    ],
+)
+def test_what_is_cut_beside_is_checked(folder: Path, said: str, code: str, place: str) -> None:
+    text = (CORPUS / "folds_of_two.yaml").read_text()
+    (folder / "spec.yaml").write_text(text.replace("Twice: {train: known, val: judged}", said))
+    with pytest.raises(SpecError) as raised:
+        compile_path(folder / "spec.yaml")
+    first = raised.value.diagnostics[0]
+    line = (folder / "spec.yaml").read_text().splitlines()[first.origin.line - 1]
+    assert (first.code, said in line) == (code, True), first
+    assert line[first.origin.column - 1 :].startswith(place)

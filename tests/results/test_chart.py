@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from specplan.plan.drawing import graph_svg
+from specplan.plan.drawing import draw_plan_graph
 from specplan.results.chart import MOST_PLACES, MOST_POINTS, Curve, draw_chart, thinned
 from tests.run.specs import MLP, compiled, evaluation, fit, node
 
@@ -94,8 +94,11 @@ def test_a_graph_is_a_picture() -> None:
     }
     active = evaluation(active=["Head", "Forest"], losses=[])
     graph = compiled(fit(active=["Forest"]), active, nodes=nodes, losses={}).plan.graph
-    picture = graph_svg(graph)
-    ET.fromstring(picture)
+    picture = draw_plan_graph(graph).to_svg(title="graph")
+    drawn = ET.fromstring(picture)
+    assert {"torch", "sklearn"} <= {
+        word for each in drawn.iter() for word in each.get("class", "").split()
+    }
     for label in graph.nodes:
-        assert f"<title>{label}: " in picture
+        assert f">{label}</text>" in picture
     check_golden("graph.svg", picture + "\n")

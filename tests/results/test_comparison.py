@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from specplan.cli.compare import GROUP_KEYS
 from specplan.cli.main import group
 from specplan.errors import RunError
 from specplan.results.catalogue import find_runs
@@ -86,7 +87,27 @@ def test_runs_are_taken_together_over_seeds(root: Path) -> None:
     found = paired(first, second)
     assert found is not None
     assert found == pytest.approx((1.0, 0.0, 3), abs=1e-9)
-    assert math.isnan(half_width([1.0]))
+    assert half_width([1.0]) is None
+
+
+def test_one_run_has_no_interval(root: Path) -> None:
+    ids = [run.id for run in find_runs(["alice/study"], root)]
+    asked = ("compare", ids[0], ids[3], "--over", "seed", "--root", str(root))
+    formats = {
+        each: run_mlx(*asked, *each.split(), folder=root)
+        for each in ("", "--csv", "--latex", "--html")
+    }
+    for done in formats.values():
+        assert done.returncode == 0, done.stderr
+        assert "nan" not in done.stdout
+    assert [line.split(",") for line in formats["--csv"].stdout.splitlines()] == [
+        ["rate", *GROUP_KEYS],
+        ["0.1", "1", "1.1", "", "", "", ""],
+        ["0.2", "1", "2.1", "", "1.0", "", "1"],
+    ]
+    rows = json.loads(run_mlx(*asked, "--json", folder=root).stdout)
+    assert [row["half_width"] for row in rows] == [None, None]
+    assert rows[1]["difference_half_width"] is None
 
 
 def test_the_interval_is_that_of_scipy() -> None:
@@ -100,11 +121,12 @@ def test_the_interval_is_that_of_scipy() -> None:
     first = Group({}, 4, 0.0, 0.0, values)
     found = paired(first, Group({}, 4, 0.0, 0.0, others))
     assert found is not None
+    assert found[1] is not None
     interval = stats.ttest_rel([0.35, 0.7, 0.1], [0.3, 0.9, 0.55]).confidence_interval(0.95)
     assert found[0] - found[1] == pytest.approx(interval.low)
     assert found[0] + found[1] == pytest.approx(interval.high)
     assert found[2] == 3
-    assert math.isnan(half_width([1.0, math.nan]))
+    assert str(half_width([1.0, math.nan])) == "nan"
 
 
 def test_settings_are_leaves_by_name() -> None:
@@ -212,7 +234,10 @@ def test_runs_are_compared_fold_by_fold(tmp_path: Path) -> None:
     lines = run_mlx(
         "compare", "line", "--over", "fold", "--csv", folder=tmp_path
     ).stdout.splitlines()
-    assert lines[0] == "metric,run,graph.optimizer.lr,runs,mean,±95%,vs first,±95%,pairs"
+    assert (
+        lines[0]
+        == "metric,run,graph.optimizer.lr,runs,mean,half_width,difference,difference_half_width,pairs"
+    )
     assert [line.split(",")[0] for line in lines[1::2]] == [
         *("cv.train/train_loss", "cv.train/mse", "cv.val/mse", "cv.val/eval_loss")
     ]

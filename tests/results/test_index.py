@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -201,3 +203,46 @@ def test_tags_of_the_plan_count_until_they_are_changed(root: Path) -> None:
     assert read_tags(folder) == {"kind": "first"}
     assert change_tags(folder, {"fold": "3"}, ["kind"]) == {"fold": "3"}
     assert read_tags(folder) == {"fold": "3"}
+
+
+UNREADABLE = """
+import ctypes, runpy, sys
+for capability in (1, 2):  # without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH root is refused, too
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+import os
+os.execv(sys.executable, [sys.executable, "-c", "from specplan.cli.start import main; main()", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("gc",), ("list", "--columns", "run,tags")])
+def test_what_nobody_may_read_hides_nothing_else(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    for name in ("shut/a", "open/b", "run-shut/c", "file-shut/d"):
+        TrackedRun.start(tmp_path / "runs", name.split("/")[0], run_id=name.split("/")[1]).end()
+    (tmp_path / "runs/loop").symlink_to("loop")
+    (tmp_path / "runs/nowhere").symlink_to("away")
+    shut = [tmp_path / "runs" / each for each in ("shut", "run-shut/c", "file-shut/d/run.json")]
+    for path in shut:
+        path.chmod(0)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", UNREADABLE, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        for path in shut:
+            path.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert sorted(said) == [
+        "warning: runs/file-shut/d/run.json cannot be read: Permission denied",
+        "warning: runs/loop cannot be read: Too many levels of symbolic links",
+        "warning: runs/run-shut/c cannot be read: Permission denied",
+        "warning: runs/shut cannot be read: Permission denied",
+    ]
+    if arguments[0] == "list":
+        assert [line.split()[0] for line in done.stdout.splitlines()[1:]] in (["open"], ["b"])

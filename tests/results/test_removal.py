@@ -177,6 +177,11 @@ def test_leftovers(root: Path) -> None:
     imported = runs / f".import-x_1.{DEAD}.tmp"
     shutil.copytree(runs / "study/a", imported / "study/a")
     shutil.copytree(runs / "study/a", extracted)
+    other_host = runs / f".import-z_3.00000000-{DEAD}.tmp"
+    given_up = runs / f".import-z_4.00000000-{DEAD}.tmp"
+    for path in (other_host, given_up):
+        path.mkdir()
+    os.utime(given_up, (0, 0))
     finished = RunFolder(runs / "study/b")
     (finished.checkpoints / f".000001.{DEAD}").mkdir(parents=True)
     (finished.artifacts / "mine").mkdir(parents=True)
@@ -189,6 +194,7 @@ def test_leftovers(root: Path) -> None:
         finished.artifacts / f"mine/.x.png.{DEAD}.tmp",
     ]
     kept = [
+        other_host / "study/a/run.json",
         runs / "study/.vscode.1/settings.json",
         runs / f"study/.beginning.{os.getpid()}/plan.json",
         runs / f".import-y_2.{os.getpid()}.tmp/study/a/run.json",
@@ -207,6 +213,7 @@ def test_leftovers(root: Path) -> None:
             begun,
             extracted,
             imported,
+            given_up,
             runs / f"study/.gone-run.{DEAD}.gone",
             finished.checkpoints / f".000001.{DEAD}",
         )

@@ -18,6 +18,7 @@ from specplan.plan.canonical import plan_bytes, plan_id, read_plan
 from specplan.results.open import open_run
 from specplan.results.report import report_html
 from specplan.results.status import read_run_file
+from specplan.store.checked_json import encode_checked
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, PhaseTiming, Status
 
@@ -97,6 +98,20 @@ def test_a_real_run_has_every_section(recorded_run: RunFolder, tmp_path: Path) -
     assert page.count('class="chart"') >= 1
     assert run.run_file.plan_id[:19] in parsed.texts
     assert any('"specplan": 1' in text for text in parsed.texts)
+
+
+def test_what_surrounded_a_run_reads_as_text(
+    folder: RunFolder, write_run_file: Callable[..., None]
+) -> None:
+    write_run_file(folder, Status.COMPLETED)
+    surroundings = {
+        "process": {"command": ["mlx", "run", "my spec.yaml", "-c", "a=1", "-c", "b=2"]},
+        "git": {"modified": ["a.py", "b.py"], "staged": []},
+    }
+    folder.environment_file.write_bytes(encode_checked(surroundings))
+    texts = check(report_html(open_run(folder.path))).texts
+    assert "mlx run 'my spec.yaml' -c a=1 -c b=2" in texts
+    assert {"a.py, b.py", "none"} <= set(texts)
 
 
 def test_a_failed_run_says_why(folder: RunFolder, write_run_file: Callable[..., None]) -> None:

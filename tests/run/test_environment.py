@@ -8,7 +8,9 @@ import subprocess
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 import specplan
 from specplan import Experiment, ExperimentManager, LocalExperimentTracker
@@ -17,10 +19,9 @@ from specplan.run.hardware import host
 from specplan.run.packages import normalised, origins, packages
 from specplan.run.surroundings import Changed, environment_changes
 from specplan.store.checked_json import matches_checksum
+from specplan.store.layout import RunFolder
+from specplan.store.tags import change_tags
 from tests.run import specs
-
-if TYPE_CHECKING:
-    import pytest
 
 CANARY = "canary7x"
 PROGRAM = """
@@ -48,6 +49,24 @@ def test_the_origin_of_a_package_in_a_folder_with_a_space(
     found = origins()["mine"]
     origins.cache_clear()
     assert found == {"folder": "my package", "editable": True, "commit": None}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"url": 3}', "\\xff", None])
+def test_what_an_installer_left_damaged_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    file = tmp_path / "site/mine-1.0.dist-info/direct_url.json"
+    file.parent.mkdir(parents=True)
+    if content is None:
+        file.symlink_to(file.name)  # what cannot even be opened
+    else:
+        file.write_text(content, "latin-1")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    origins.cache_clear()
+    found = origins()
+    origins.cache_clear()
+    assert list(found.get("mine", {"unreadable": ""})) == ["unreadable"]
+    assert "specplan" in found
 
 
 def test_packages_are_those_that_are_installed() -> None:
@@ -144,7 +163,15 @@ def test_no_door_lets_a_secret_through(tmp_path: Path) -> None:
     with experiment.run as exp:
         exp.params.set(db_password=CANARY)
         exp.log(f"at {address}", token=CANARY)
+        exp.metrics("train").log(loss=0.5, password=CANARY, password_score=7)
+        exp.tracks("robot").append(_ts=1.0, api_key=CANARY, note=address)
+        assert exp.metrics("train").read()["data"][0]["data"]["password_score"] == 7
+        folder = RunFolder(exp.run_folder)
         assert exp.params.get()["db_password"] == CANARY
+    assert change_tags(folder, {"token": CANARY, "at": address}, []) == {
+        "at": "https://***@h",
+        "token": "***",
+    }
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 20
     assert [path for path in files if CANARY.encode() in path.read_bytes()] == []

@@ -73,6 +73,27 @@ def test_a_run_from_its_beginning_to_its_end(server: Running, client: Server) ->
     assert client.ask(run)["error"] == error
 
 
+def test_what_a_client_says_is_kept_without_secrets(server: Running, client: Server) -> None:
+    canary = "canary9z-value"
+    run = begin(client, "bob/leaky", tags={"token": canary}, environment={"host": {"pwd": canary}})
+    client.tell("PUT", f"{run}/parameters", {"data": {"api_key": canary}})
+    entry = {"message": f"at https://u:{canary}@h", "level": "warn", "metadata": {"auth": canary}}
+    client.tell("POST", f"{run}/logs", {"entries": [entry]})
+    rows = [{"data": {"password": canary, "token_count": 3, "_ts": 5.0}}]
+    client.tell("POST", f"{run}/metrics/batch", {"name": "train", "rows": rows})
+    tracked = [{"_ts": 1, "secret": canary}]
+    client.tell("POST", f"{run}/tracks/append", {"topic": "robot", "entries": tracked})
+    documents = {"field": "notes", "entries": [{"password": canary}]}
+    client.tell("POST", f"{run}/records", documents)
+    error = {"type": "ValueError", "message": f"password={canary}"}
+    client.tell("PATCH", f"{run}/status", {"status": "failed", "error": error})
+    assert client.ask(f"{run}/metrics/data", name="train")["data"][0]["data"]["token_count"] == 3
+    folder = specplan.open("bob/leaky", root=server.root).folder.path
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert [path for path in files if canary.encode() in path.read_bytes()] == []
+
+
 def test_what_is_sent_twice_is_taken_once_and_a_gap_is_not(client: Server) -> None:
     run = begin(client, "bob/p/twice")
     first = {"entries": [{"message": str(number)} for number in range(5)], "start": 0}

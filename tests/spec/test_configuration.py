@@ -102,6 +102,17 @@ def test_they_are_made_with_keywords_and_share_nothing() -> None:
         Model()  # type: ignore[call-arg]
 
 
+def test_the_decorator_with_parentheses_is_the_same() -> None:
+    @configuration()
+    class Small(ConfigurationBase):
+        sizes: list[int] = [1]
+
+    assert Small(id="a").sizes == [1]
+    assert Small(id="a").sizes is not Small(id="b").sizes
+    with pytest.raises(TypeError, match="positional"):
+        Small("a")  # type: ignore[call-arg]
+
+
 def test_comments_document() -> None:
     assert documentation(Configuration) == {"learning_rate": "Default learning rate"}
     assert documentation(Model) == {"hidden_size": "Width of the hidden layers"}

@@ -42,6 +42,8 @@ def test_a_field_is_one_value_or_several() -> None:
     assert faults == []
     assert made.learning_rate == Choices([0.1, 1.0])
     assert made.model.width == Choices([16, 32, 48])
+    made, faults = decoded(learning_rate={"values_list": [2]}, model={"width": {"value": 8}})
+    assert (made.learning_rate, made.model.width, faults) == (Choices([2.0]), Choices([8]), [])
     made, faults = decoded(learning_rate=2)
     assert (made.learning_rate, made.model.width, faults) == (2.0, 32, [])
 

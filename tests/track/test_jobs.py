@@ -16,6 +16,7 @@ from specplan.cli.main import group
 from specplan.errors import RunError
 from specplan.experiments import experiment
 from specplan.results.jobs import JobFailure, JobState, jobs_of
+from specplan.results.run_archive import archive_run, extract_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,6 +86,12 @@ def test_jobs_run_after_what_they_need(tmp_path: Path, work: Any) -> None:
     assert {row["experiment"] for row in rows} == {"mine", *names}
     for name in names:
         assert CliRunner().invoke(group, ["show", name, "--root", str(root)]).exit_code == 0
+        assert specplan.open(name, root=root).experiment == name
+    archive = tmp_path / "job.run.mml"
+    archive_run(first.run.folder, archive)
+    assert extract_run(archive, tmp_path / "other").path.relative_to(tmp_path / "other") == (
+        first.run.folder.path.relative_to(root)
+    )
     run = specplan.open("mine", root=root)
     assert run.status == "completed"
     assert [job.state for job in jobs_of(run)] == [JobState.DONE] * 3

@@ -126,7 +126,7 @@ def test_a_history_has_no_number_that_json_has_not(manager: ExperimentManager) -
     assert "not_finite" not in read
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "a\\b", "c:x", "a\nb"])
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "a\\b", "c:x", "a\nb", "é" * 130])
 def test_ids_stay_in_the_folder(manager: ExperimentManager, name: str) -> None:
     with pytest.raises(ValueError, match="cannot be"):
         manager.start_experiment("c", {}, {}, experiment_id=name)
@@ -138,6 +138,15 @@ def test_a_value_that_json_cannot_hold_is_named(manager: ExperimentManager) -> N
     with pytest.raises(TypeError, match=r"^hyperparameters\.net\.layers\[1\] is of type object"):
         manager.start_experiment("c", {"net": {"layers": [1, object()]}}, {})
     assert list(manager.log_dir.iterdir()) == []
+
+
+def test_a_history_of_another_tool_goes_on(manager: ExperimentManager) -> None:
+    entry = '{"version": 3, "metrics": {"loss": [NaN, 0.5, -Infinity]}}'
+    (manager.log_dir / "old.json").write_text(f"[{entry}]", encoding="utf-8")
+    assert manager.start_experiment("old", {}, {}).version == 4
+    loss = manager.read_history("old")[0]["metrics"]["loss"]
+    assert math.isnan(loss[0])
+    assert loss[1:] == [0.5, -math.inf]
 
 
 def test_a_damaged_history_is_named_and_kept(manager: ExperimentManager) -> None:

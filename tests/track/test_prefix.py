@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -327,6 +329,129 @@ def test_files(tmp_path: Path) -> None:
             models.save(b"x", to="../../../x")
         with pytest.raises(TypeError):
             models.save(object(), to="x.pkl")
+
+
+def test_a_file_is_found_by_its_path_its_name_its_id_and_patterns(tmp_path: Path) -> None:
+    (tmp_path / "model.txt").write_text("weights")
+    with Experiment(PREFIX).run as exp:
+        saved = exp.files("models", tags=["best"], metadata={"epoch": np.int64(3)}).upload(
+            tmp_path / "model.txt"
+        )
+        assert (saved["filename"], saved["path"], saved["sizeBytes"]) == ("model.txt", "/models", 7)
+        exp.files.save({"rate": 0.1}, to="configs/run.json", description="of the run")
+        exp.files("configs").save_text("x", to="notes.txt")
+        for found in (
+            exp.files("models/model.txt").download(to=tmp_path / "a"),
+            exp.files("model.txt").download(to=tmp_path / "b"),
+            exp.files(file_id=saved["id"]).download(to=tmp_path / "c"),
+            exp.files.download("models/model.txt", to=tmp_path / "d"),
+            exp.files(file_id=saved["id"], dest_path=tmp_path / "e").download(),
+        ):
+            assert found.read_text() == "weights"
+        copies = exp.files.download("configs/*.txt", to=tmp_path / "copies")
+        assert [each.name for each in copies] == ["notes.txt"]
+        assert [each["filename"] for each in exp.files().list("*.txt")] == [
+            "model.txt",
+            "notes.txt",
+        ]
+        (tagged,) = exp.files(tags=["best"]).list()
+        assert (tagged["id"], tagged["metadata"]) == (saved["id"], {"epoch": 3})
+        assert exp.files(file_id=saved["id"], tags=["old"]).update()["tags"] == ["old"]
+        assert exp.files("models").list()[0]["metadata"] == {"epoch": 3}
+        second = exp.files().duplicate(saved, to="/models/latest.txt")
+        assert (second["checksum"], second["path"]) == (saved["checksum"], "/models")
+        assert second["id"] != saved["id"]
+        with pytest.raises(ValueError, match="the source must be the name or id of a file"):
+            exp.files().duplicate({"wrong": "key"}, to="x")
+        assert [each["name"] for each in exp.files("configs").delete("*.txt")] == ["notes.txt"]
+        assert exp.files("latest.txt").delete()["id"] == second["id"]
+        assert [each["filename"] for each in exp.files().list()] == ["model.txt", "run.json"]
+        exp.files("other").save_text("y", to="model.txt")
+        with pytest.raises(
+            RunError, match=r"several files are `model\.txt`: models/model\.txt, other"
+        ):
+            exp.files("model.txt").read_text()
+        with pytest.raises(RunError, match="no file `gone.txt`; there: "):
+            exp.files("gone.txt").delete()
+        with pytest.raises(TypeError, match="is not pickled"):
+            exp.files.save_pkl({1}, to="x.pkl")
+
+
+def test_images_and_videos_of_arrays() -> None:
+    gray = np.linspace(0, 1, 12).reshape(3, 4)
+    with Experiment(PREFIX).run as exp:
+        exp.files("images").save(gray, to="gray.png")
+        exp.files("images").save_image(np.zeros((3, 4, 4), np.uint8), to="clear.png")
+        saved = exp.files("videos").save_video([gray, gray / 2], to="moving.png", fps=5)
+        assert saved["contentType"] == "image/png"
+        with pytest.raises(ValueError, match="there are no frames"):
+            exp.files("videos").save_video([], to="none.png")
+        with pytest.raises(ValueError, match="the frames have several sizes"):
+            exp.files("videos").save_video([gray, gray.T], to="sizes.png")
+        with pytest.raises(ValueError, match="from 0 to 1, and these from 0 to 2"):
+            exp.files.save_image(gray * 2, to="bright.png")
+        with pytest.raises(ValueError, match="height x width, or height x width x 1 to 4, not 2"):
+            exp.files.save_image([1, 2], to="flat.png")
+        with pytest.raises(ValueError, match="is stored as `.png`"):
+            exp.files.save_image(gray, to="gray.bmp")
+        content = exp.files("images/gray.png").download(to="copy.png").read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    start = content.index(b"IDAT") + 4
+    size = int.from_bytes(content[start - 8 : start - 4], "big")
+    lines = zlib.decompress(content[start : start + size])
+    assert [lines[at : at + 5] for at in (0, 5, 10)] == [
+        bytes([0, *row]) for row in np.round(gray * 255).astype(np.uint8).tolist()
+    ]
+
+
+class Figure:
+    """Writes itself as a figure of matplotlib does."""
+
+    def savefig(self, path: Path, **options: Any) -> None:
+        path.write_text(repr(sorted(options.items())))
+
+
+def test_a_figure_is_kept_with_its_options() -> None:
+    with Experiment(PREFIX).run as exp:
+        saved = exp.files("plots").save_fig(Figure(), to="loss.pdf", dpi=150)
+        assert saved["contentType"] == "application/pdf"
+        assert exp.files("plots/loss.pdf").read_text() == "[('dpi', 150), ('format', 'pdf')]"
+        with pytest.raises(ValueError, match="there is no figure"):
+            exp.files("plots").save_fig(to="none.png")
+
+
+def test_summaries_of_all_names_at_once() -> None:
+    with Experiment(PREFIX).run as exp:
+        exp.metrics("train").buffer(loss=1.0).buffer(loss=3.0)
+        exp.metrics("eval").buffer(loss=None, accuracy=0.5)
+        assert exp.metrics.buffer.peek("train", "loss", limit=1) == {"loss": [3.0]}
+        exp.metrics.buffer.log_summary("mean", "count")
+        exp.metrics.buffer.log_summary()
+        exp.metrics.log(epoch=1).flush()
+        train, evaluated = (exp.metrics(name).read()["data"] for name in ("train", "eval"))
+        assert [row["data"]["loss.mean"] for row in train] == [2.0]
+        assert [row["data"]["accuracy.count"] for row in evaluated] == [1]
+
+
+def test_another_prefix_before_the_first_run() -> None:
+    exp = Experiment("alice/project/first")
+    assert (exp.owner, exp.project, exp.name) == ("alice", "project", "first")
+    exp.run.prefix = "papers/{EXP.name}"
+    assert exp.run.prefix == exp.prefix == "papers/first"
+    with exp.run, pytest.raises(RuntimeError, match="Cannot change the prefix"):
+        exp.run.prefix = "other/one"
+    assert [each.path.parent for each in all_runs(Path(".dash"))] == [Path(".dash/papers/first")]
+
+
+def test_an_experiment_that_has_started() -> None:
+    program = "from specplan.auto_start import dxp\ndxp.params.set(rate=0.1)\ndxp.log('hello')"
+    environment = {**os.environ, "DASH_PREFIX": "alice/scratch/dxp"}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+    (folder,) = all_runs(Path(".dash"))
+    run = specplan.open(folder.path)
+    assert (run.experiment, run.status) == ("alice/scratch/dxp", "completed")
+    assert len(run.run_file.sessions) == 2
 
 
 def test_threads_lose_nothing() -> None:

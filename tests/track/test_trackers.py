@@ -23,6 +23,7 @@ from specplan import (
     safe_log_artifact,
     validate_metric,
 )
+from specplan.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,6 +100,13 @@ def test_a_run_without_a_name_has_the_time_as_its_name(tracker: LocalExperimentT
     assert re.fullmatch(r"run_\d{8}_\d{6}", tracker.start_run())
     tracker.end_run()
     assert tracker.current_run is None
+
+
+def test_runs_without_a_name_are_runs_of_their_own(tracker: LocalExperimentTracker) -> None:
+    names = [tracker.start_run() for _ in range(3)]
+    assert len({*names}) == 3
+    tracker.end_run()
+    assert {path.parent.name for path in tracker.base_dir.glob("*/run.json")} == {*names}
 
 
 def test_a_name_again_is_the_next_session_of_its_run(tracker: LocalExperimentTracker) -> None:
@@ -213,6 +221,37 @@ def test_comparing_leaves_out_what_there_is_not(
         compare_experiments(folders, strict=True)
 
 
+def test_files_of_another_tool_are_compared(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "params.json").write_text('{"rate": Infinity}', encoding="utf-8")
+    lines = '{"step": 0, "metrics": {"loss": NaN}}\n\n{"step": 1, "metrics": {"accuracy": 1}}'
+    (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
+    found = compare_experiments([folder])["theirs"]
+    assert found["params"] == {"rate": math.inf}
+    assert math.isnan(found["final_metrics"].pop("loss"))
+    assert found["final_metrics"] == {"accuracy": 1}
+    (folder / "params.json").write_text("{", encoding="utf-8")
+    with pytest.raises(RunError, match=r"params\.json is damaged"):
+        compare_experiments([folder])
+
+
+@pytest.mark.parametrize(
+    ("last", "kept"), [('{"step": 1, "met', [0, 2]), ('{"step": 1, "metrics": {}}', [0, 1, 2])]
+)
+def test_a_line_that_was_not_ended(
+    tracker: LocalExperimentTracker, last: str, kept: list[int]
+) -> None:
+    tracker.start_run("killed")
+    tracker.log_metrics({"loss": 3.0}, step=0)
+    assert tracker.run_dir is not None
+    file = tracker.run_dir / "metrics.jsonl"
+    file.write_text(file.read_text("utf-8") + last, encoding="utf-8")
+    assert compare_experiments([tracker.run_dir])["killed"]["final_metrics"] == {"loss": 3.0}
+    tracker.log_metrics({"loss": 2.0}, step=2)
+    assert [json.loads(line)["step"] for line in file.read_text("utf-8").splitlines()] == kept
+
+
 def test_the_environment_is_params(tracker: LocalExperimentTracker) -> None:
     tracker.start_run("r")
     log_environment(tracker)
@@ -250,6 +289,11 @@ def test_large_files_are_no_artifacts(tracker: LocalExperimentTracker, tmp_path:
         file.truncate(MAX_ARTIFACT_SIZE + 1)
     with pytest.raises(ValueError, match=r"^Artifact too large: 100\.0MB$"):
         safe_log_artifact(tracker, str(large))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    large.rename(folder / "large")
+    with pytest.raises(ValueError, match="^Artifact too large"):
+        safe_log_artifact(tracker, folder)
     with pytest.raises(FileNotFoundError):
         safe_log_artifact(tracker, str(tmp_path / "nothing"))
     small = tmp_path / "small"

@@ -26,7 +26,10 @@ def test_entries_of_one_time_are_one_and_in_order(exp: Experiment) -> None:
     position = exp.tracks("robot/position")
     position.append(_ts=2.0, x=3).append(_ts=1.0, x=1).append(_ts=2.0, y=4).append(_ts=2.0, x=5)
     exp.tracks("robot_position").append(x=0)
-    assert list(position.read()) == [{"_ts": 1.0, "x": 1}, {"_ts": 2.0, "x": 5, "y": 4}]
+    assert list(position.read()) == [
+        {"timestamp": 1.0, "_ts": 1.0, "x": 1},
+        {"timestamp": 2.0, "_ts": 2.0, "x": 5, "y": 4},
+    ]
     assert exp.tracks.list_all() == ["robot/position", "robot_position"]
     with pytest.raises(ValueError, match="`_ts` is a finite number"):
         position.append(_ts=math.nan)
@@ -45,6 +48,31 @@ def test_slices_and_the_last_entry_not_after_a_time(exp: Experiment) -> None:
     with pytest.raises(KeyError, match="no entry at or before 0.5; the first is at 1.0"):
         part.findByTime(0.5)
     assert len(track.slice(7)) == 0
+
+
+def test_the_time_of_the_entry_or_row_before(exp: Experiment) -> None:
+    exp.tracks("pose").append(_ts=5.0, x=1)
+    exp.tracks("camera").append(_ts=-1, width=640)
+    exp.metrics("train").log(loss=0.5, _ts=-1)
+    exp.metrics("train").log(loss=0.4, _ts=7.0)
+    exp.tracks("pose").append(_ts=-1, y=2)
+    exp.tracks.flush()
+    assert exp.tracks("camera").read().findByTime(5.0)["width"] == 640
+    assert [row["data"]["_ts"] for row in exp.metrics("train").read()["data"]] == [5.0, 7.0]
+    assert [entry["timestamp"] for entry in exp.tracks("pose").flush().read()] == [5.0, 7.0]
+
+
+def test_parts_of_a_track_in_other_forms(exp: Experiment) -> None:
+    for stamp in range(4):
+        exp.tracks("t").append(_ts=stamp, x=stamp, y=-stamp)
+    read = exp.tracks("t").read(start_timestamp=1, end_timestamp=2, columns=["x"], format="json")
+    assert read["count"] == 2
+    assert read["entries"] == [{"timestamp": t, "_ts": t, "x": t} for t in (1.0, 2.0)]
+    lines = exp.tracks("t").read(format="jsonl").splitlines()
+    assert [json.loads(line)["timestamp"] for line in lines] == [0, 1, 2, 3]
+    assert exp.tracks("t").read(format="parquet")[:4] == b"PAR1"
+    with pytest.raises(ValueError, match="no format `csv`"):
+        exp.tracks("t").read(format="csv")
 
 
 def test_exports(exp: Experiment, tmp_path: Path) -> None:

@@ -220,8 +220,10 @@ class Archive:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ArchiveError(f"`{self.path}`: `{name}` cannot be read: {error}") from None
 
-    def extract(self, folder: str, target: Path) -> None:
+    def extract(self, folder: str, target: Path, *, without: str | None = None) -> None:
         """Write the entries below `folder` as files below `target`, which must not be there yet.
+
+        Those in `without`, a folder in it, are left out.
 
         Raises:
             FileExistsError: `target` is there.
@@ -237,6 +239,8 @@ class Archive:
         )
         try:
             for name in self.below(folder):
+                if name.partition("/")[0] == without:
+                    continue
                 path = beside / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("xb") as file:

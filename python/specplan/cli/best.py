@@ -74,7 +74,7 @@ def command(
             "experiment": run.experiment,
             "run": run.id,
             "status": str(run.status),
-            "folder": str(run.folder.path),
+            "folder": str(run.folder.place),
         }
         for number, name, run in ranked[:count]
     ]

@@ -167,8 +167,8 @@ def _write_groups(gathered: Mapping[str, Sequence[Group]], table_format: str) ->
         keys = ("metric", *names, *GROUP_KEYS)
         write_json([dict(zip(keys, _plain(row), strict=True)) for row in rows])
         return
-    header: tuple[str, ...] = ("metric", *names, *GROUP_COLUMNS)
-    cell = _whole if table_format == "csv" else _cell
+    cell, columns = (_whole, GROUP_KEYS) if table_format == "csv" else (_cell, GROUP_COLUMNS)
+    header: tuple[str, ...] = ("metric", *names, *columns)
     cells = [[cell(value) for value in row] for row in rows]
     if len(gathered) == 1:  # somebody asked for it by name
         header, cells = header[1:], [row[1:] for row in cells]
@@ -183,7 +183,9 @@ def _group_rows(metric: str, groups: Sequence[Group], names: Sequence[str]) -> l
         pairs = None if group is groups[0] else paired(groups[0], group)
         difference = ("", "", "") if pairs is None else pairs
         own = [group.settings.get(name, "") for name in names]
-        rows.append([metric, *own, group.count, group.mean, group.half_width, *difference])
+        values = (group.count, group.mean, group.half_width, *difference)
+        # One run, or one pair, has no interval.
+        rows.append([metric, *own, *("" if value is None else value for value in values)])
     return rows
 
 

@@ -93,21 +93,22 @@ def command(a: str, b: str, composition: Composition, root: Path | None, as_json
 
 
 def _subject(word: str, root: Path | None, composition: Composition) -> Subject:
-    if Path(word).is_file():
+    from specplan.results.locate import find_run, is_archive
+
+    if Path(word).is_file() and not is_archive(word):
         compiled = read_or_compile(Path(word), composition)
         return Subject(word, compiled.plan, compiled.folder)
-    from specplan.results.locate import find_run
-    from specplan.results.open import open_run
+    from specplan.results.open import Run
     from specplan.store.root import runs_root
 
     try:
-        folder = find_run(word, runs_root(root))
+        folder = find_run(word, runs_root(root), archives=True)
     except RunError as error:
         # Not 1, which says that two plans differ.
         raise click.UsageError(f"no file `{word}`, and {error}") from error
     if composition:
         raise click.UsageError(f"`{word}` is a run; -c, --pre-yaml and --post-yaml are for specs")
-    run = open_run(folder.path)
+    run = Run(folder)
     return Subject(word, run.plan, folder.path, run)
 
 

@@ -43,7 +43,7 @@ def command(
     opened = open_run(run, root=root)
     then = environment_of(opened)
     if not then:
-        raise RunError(f"run `{opened.folder.path}` has no environment.json")
+        raise RunError(f"run `{opened.folder.place}` has no environment.json")
     if not verify:
         _write(then, as_json=as_json)
         return

@@ -33,4 +33,5 @@ def command(run: str, root: Path | None, target: Path | None) -> None:
     from specplan.results.open import open_run
 
     opened = open_run(run, root=root)
-    click.echo(opened.report(target or Path(f"{opened.experiment}-{opened.id}.html")))
+    experiment = opened.experiment.rpartition("/")[2]
+    click.echo(opened.report(target or Path(f"{experiment}-{opened.id}.html")))

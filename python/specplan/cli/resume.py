@@ -38,11 +38,12 @@ def command(
       mlx resume digits
       mlx resume runs/digits/20260101-120000 --allow-changes
     """
-    from specplan.results.open import open_run
+    from specplan.results.locate import find_run
     from specplan.run.resume import resume_run
+    from specplan.store.root import runs_root
 
     outcome = resume_run(
-        open_run(run, root=root).folder,
+        find_run(run, runs_root(root)),
         display=choose_display(quiet=quiet),
         trust=trust,
         allow_changes=allow_changes,

@@ -35,14 +35,15 @@ METRIC_COLUMNS = ("phase", "split", "node", "name", "epoch", "value")
 def command(run: str, root: Path | None, as_json: bool) -> None:
     """Show the status of RUN, its params and plan, its last metrics, what it recorded and where the files are.
 
-    RUN is a run folder, EXPERIMENT/RUN, a run id, or an experiment (its newest run). Of a sweep it is what
-    `mlx sweep SPEC --status` prints, without its spec.
+    RUN is a run folder, EXPERIMENT/RUN, a run id, an experiment (its newest run), or an archive of a run. Of a sweep it
+    is what `mlx sweep SPEC --status` prints, without its spec.
 
     \b
     Example:
       mlx show digits
       mlx show digits/sweep-20260101-120000
       mlx show runs/digits/20260101-120000 --json
+      mlx show digits.run.mml
     """
     from specplan.results.open import open_run
     from specplan.store.root import runs_root
@@ -88,7 +89,7 @@ def summary(run: Run) -> dict[str, Any]:
         "environment": {name: environment.get(name) for name in ENVIRONMENT_SECTIONS},
         "created_at": run_file.created_at,
         "ended_at": run_file.sessions[-1].ended_at,
-        "folder": str(run.folder.path),
+        "folder": str(run.folder.place),
         "phases": msgspec.to_builtins(run.phases),
         "kept_epochs": run_file.kept_epochs,
         "statistics": run.statistics,
@@ -103,7 +104,7 @@ def summary(run: Run) -> dict[str, Any]:
         ],
         "records": _records(run),
         "artifacts": _artifacts(run),
-        "tables": [{"path": str(path), "rows": rows} for path, rows in _tables(run)],
+        "tables": [{"path": run.folder.shown(path), "rows": rows} for path, rows in _tables(run)],
     }
 
 
@@ -129,14 +130,16 @@ def write_spreads(run: Run) -> None:
 def write_places(run: Run) -> None:
     """Where the results are, and a line that reads them, to stdout."""
     tables = _tables(run)
-    write_section("tables", ("file", "rows"), [[str(path), str(rows)] for path, rows in tables])
+    write_section(
+        "tables", ("file", "rows"), [[run.folder.shown(path), str(rows)] for path, rows in tables]
+    )
     query = (
         f'polars.scan_parquet("{tables[0][0]}").collect()'
-        if tables
-        else f'specplan.open("{run.folder.path}").metrics()'
+        if tables and run.folder.archive is None
+        else f'specplan.open("{run.folder.place}").metrics()'
     )
     click.echo()
-    write_fields([("results", str(run.folder.path)), ("query", query)])
+    write_fields([("results", str(run.folder.place)), ("query", query)])
 
 
 def _write_head(run: Run) -> None:
@@ -147,7 +150,7 @@ def _write_head(run: Run) -> None:
     ]
     if run_file.error is not None:
         fields.append(("error", f"{run_file.error.type}: {run_file.error.message}"))
-        fields.append(("", str(run.folder.error_log)))
+        fields.append(("", run.folder.shown(run.folder.error_log)))
     fields.append(("started", run_file.created_at))
     if (ended := run_file.sessions[-1].ended_at) is not None:
         seconds = _seconds_between(run_file.created_at, ended)
@@ -251,7 +254,7 @@ def _artifacts(run: Run) -> list[dict[str, Any]]:
             "epoch": artifact.epoch,
             "versions": artifact.version,
             "bytes": artifact.bytes,
-            "file": str(artifact.path),
+            "file": run.folder.shown(artifact.path),
         }
         for name, artifact in artifacts.items()
     ]

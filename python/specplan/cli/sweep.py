@@ -20,7 +20,7 @@ from specplan.cli.sweep_status import write_status
 from specplan.cli.tables import write_json, write_table
 from specplan.errors import RunError, SpecError
 from specplan.plan.amounts import decimal, size
-from specplan.store.run_file import OVER, Status
+from specplan.store.run_file import CONCLUDED, Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,7 +150,7 @@ def _run(sweep: Sweep, root: Path, jobs: int, *, retry: bool, quiet: bool, as_js
         click.echo("hint: `--retry-failed` tries it again", err=True)
     if swept.refused or Status.FAILED in states:
         raise click.exceptions.Exit(1)
-    if set(states) - set(OVER):
+    if set(states) - set(CONCLUDED):
         click.echo("the same command goes on with it", err=True)
         raise click.exceptions.Exit(CAN_BE_RESUMED)
 

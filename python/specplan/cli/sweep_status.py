@@ -13,14 +13,14 @@ from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
     from specplan.sweep.folder import SweepFolder
-    from specplan.sweep.standing import Standing
+    from specplan.sweep.status import PointStatus
 
 
 def write_status(folder: SweepFolder, *, as_json: bool) -> list[Status]:
     """The points, how their runs stand, and the best; returns how they stand."""
-    from specplan.sweep.standing import best_of, standings
+    from specplan.sweep.status import best_of, point_statuses
 
-    found = standings(folder)
+    found = point_statuses(folder)
     best = best_of(found, folder.file.mode)
     if as_json:
         head = msgspec.to_builtins(folder.file)
@@ -41,7 +41,7 @@ def write_status(folder: SweepFolder, *, as_json: bool) -> list[Status]:
     return [each.status for each in found]
 
 
-def _cells(standing: Standing, *, with_value: bool) -> list[str]:
-    values = [cell(value) for value in standing.values.values()]
-    measured = "" if standing.value is None else f"{standing.value:.6g}"
-    return [standing.run, *values, standing.status.value, *([measured] if with_value else [])]
+def _cells(point: PointStatus, *, with_value: bool) -> list[str]:
+    values = [cell(value) for value in point.values.values()]
+    measured = "" if point.value is None else f"{point.value:.6g}"
+    return [point.run, *values, point.status.value, *([measured] if with_value else [])]

@@ -4,9 +4,37 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from specplan.components.component import Component, Positive
+
+
+class CutBeside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How another FeatureSet is cut into as many folds: what `Folds` says of its own."""
+
+    of: Annotated[
+        tuple[str, ...] | None,
+        Meta(
+            description="Splits whose rows are put together and cut.", examples=[["train", "val"]]
+        ),
+    ] = None
+    train: Annotated[
+        str, Meta(description="What the rows of the other parts are called.", examples=["known"])
+    ] = "train"
+    val: Annotated[
+        str, Meta(description="What the part that is left out is called.", examples=["judged"])
+    ] = "val"
+    group_by: Annotated[
+        str | tuple[str, ...] | None,
+        Meta(
+            description="Columns: rows that agree in them are left out together.", examples=["site"]
+        ),
+    ] = None
+    stratify_by: Annotated[
+        str | tuple[str, ...] | None,
+        Meta(description="Columns: each fold gets its share of each value.", examples=["label"]),
+    ] = None
 
 
 class Folds(Component, frozen=True, tag="folds"):
@@ -80,6 +108,14 @@ class Folds(Component, frozen=True, tag="folds"):
             examples=[13],
         ),
     ] = None
+    also: Annotated[
+        dict[str, CutBeside],
+        Meta(
+            description="Other FeatureSets that are cut into as many folds at the same time, with an `of`, `train`, "
+            "`val`, `group_by` and `stratify_by` of their own.",
+            examples=[{"Weather": {"of": ["train", "val"]}}],
+        ),
+    ] = {}
 
 
 class Seeds(Component, frozen=True, tag="seeds"):

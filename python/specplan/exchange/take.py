@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.exchange.portable import moment_of
-from specplan.plan.canonical import write_atomically
+from specplan.plan.canonical import this_host, write_atomically
 from specplan.results.locate import runs_of
 from specplan.results.status import read_run_file
 from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder, experiment_folder
+from specplan.store.run_file import Status
 from specplan.store.run_files import locked
 from specplan.track.names import as_part
 from specplan.track.run import TrackedRun
@@ -41,7 +42,7 @@ def take(found: Portable, root: Path, *, source: str) -> RunFolder | None:
         return None
     experiments.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
-        prefix=".import-", suffix=f".{os.getpid()}.tmp", dir=root
+        prefix=".import-", suffix=f".{this_host()}-{os.getpid()}.tmp", dir=root
     ) as aside:
         version = 1 + sum(1 for _ in runs_of(experiments))
         run = TrackedRun.start(
@@ -53,7 +54,11 @@ def take(found: Portable, root: Path, *, source: str) -> RunFolder | None:
             tags=found.tags,
             surroundings={"imported": {"from": source, "experiment": found.experiment}},
         )
-        _fill(run, found)
+        try:
+            _fill(run, found)
+        except BaseException:
+            run.end(Status.FAILED)  # nobody else knows of the thread that records
+            raise
         _date(run.folder, found)
         target = RunFolder(experiments / name)
         with locked(experiments):

@@ -10,19 +10,19 @@ from specplan.objects.experiment import Experiment
 from specplan.objects.phase import Phase
 from specplan.objects.phase_group import PhaseGroup
 from specplan.objects.phase_results import PhaseResults
-from specplan.results.scalar_series import LossSeries
+from specplan.results.axis_series import AxisSeries
 from specplan.spec.arguments import checked_int, checked_list, checked_number
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from specplan.objects.group_results import PhaseGroupResults
     from specplan.objects.node import GraphNode
     from specplan.objects.progress import DisplayOptions
-    from specplan.results.axis_series import Key
-    from specplan.results.scalar_series import LossRecord
+    from specplan.results.scalar_series import LossSeries
 
-Value = TypeVar("Value")
+Series = TypeVar("Series", bound="AxisSeries[Any]")
 Columns = str | list[str] | tuple[str, ...]
 
 
@@ -72,17 +72,13 @@ class CVBinding:
         self.val_split_name = checked_label(val_split_name)
         self.val_size = None if val_size is None else checked_number("val_size", val_size)
 
-    def spec(self, n_folds: int, seed: int) -> dict[str, Any]:
-        """The binding as `for_each` of a group in a spec."""
+    def spec(self) -> dict[str, Any]:
+        """What `for_each` of a group in a spec says of the FeatureSet."""
         keys = {"group_by": self.group_by, "stratify_by": self.stratify_by}
         return {
-            "use": "folds",
-            "n": n_folds,
-            "data": self.fs.label,
             "of": list(self.source_splits),
             "train": self.train_split_name,
             "val": self.val_split_name,
-            "seed": seed,
             **{name: _listed(columns) for name, columns in keys.items() if columns is not None},
         }
 
@@ -98,7 +94,7 @@ class CrossValidation:
     are as they were before.
 
     Args:
-        bindings: the one binding, or a list of it.
+        bindings: one for each FeatureSet that is cut. They are cut into as many folds, each by itself.
         n_folds: number of folds, at least 2.
         seed: of the shuffle before the rows are cut.
         label: of the group of folds.
@@ -107,8 +103,8 @@ class CrossValidation:
 
     Raises:
         TypeError: an argument is of another type.
-        ValueError: there are less than two folds, several bindings, `val_size` is another share than
-            the folds leave out, or there is no experiment.
+        ValueError: there are less than two folds, no bindings or two of one FeatureSet, `val_size` is
+            another share than the folds leave out, or there is no experiment.
     """
 
     def __init__(
@@ -126,10 +122,11 @@ class CrossValidation:
         for binding in given:
             if not isinstance(binding, CVBinding):
                 raise TypeError(f"a binding is a CVBinding, not {type(binding).__name__}")
-        if len(given) != 1:
-            raise ValueError(
-                f"cross-validation cuts one FeatureSet, so it has one binding, not {len(given)}"
-            )
+        labels = [binding.fs.label for binding in given]
+        if not given:
+            raise ValueError("bindings names at least one FeatureSet")
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"bindings has a FeatureSet twice: {quoted(labels)}")
         if phase is not None and not isinstance(phase, Phase | PhaseGroup):
             raise TypeError(f"phase is a phase or a PhaseGroup, not {type(phase).__name__}")
         self.bindings = given
@@ -138,7 +135,16 @@ class CrossValidation:
         self.label = checked_label(label)
         self.phase = phase
         self.experiment = _experiment(experiment)
-        _check_share(given[0].val_size, self.n_folds)
+        for binding in given:
+            _check_share(binding.val_size, self.n_folds)
+
+    @property
+    def phase_template(self) -> PhaseGroup:
+        """What is run in each fold, as a group. The phases themselves are those of the program."""
+        if isinstance(self.phase, Phase):
+            return PhaseGroup(self.label, [self.phase])
+        whole = self.experiment.execution_plan if self.phase is None else self.phase
+        return PhaseGroup(self.label, whole.all)
 
     def run(self, **display: Unpack[DisplayOptions]) -> CVResults:
         """Run every fold.
@@ -147,17 +153,17 @@ class CrossValidation:
             SpecError: what was built does not fit together, or the rows cannot be cut into so many folds.
             RunError: an exception ended the run; it is the cause.
         """
-        found = self.experiment.preview_folds(
-            self._group(), self.bindings[0].spec(self.n_folds, self.seed), **display
-        )
+        found = self.experiment.preview_folds(self.phase_template, self._folds(), **display)
         return CVResults(found)
 
-    def _group(self) -> PhaseGroup:
-        """What is run in each fold. The phases themselves are those of the program."""
-        if isinstance(self.phase, Phase):
-            return PhaseGroup(self.label, [self.phase])
-        whole = self.experiment.execution_plan if self.phase is None else self.phase
-        return PhaseGroup(self.label, whole.all)
+    def _folds(self) -> dict[str, Any]:
+        """The folds as `for_each` of a group in a spec."""
+        first, *others = self.bindings
+        whole = {"use": "folds", "n": self.n_folds, "data": first.fs.label, **first.spec()}
+        whole["seed"] = self.seed
+        if others:
+            whole["also"] = {binding.fs.label: binding.spec() for binding in others}
+        return whole
 
     def __repr__(self) -> str:
         return (
@@ -171,26 +177,36 @@ class CVResults:
 
     def __init__(self, group: PhaseGroupResults) -> None:
         self.label = group.label
-        self._folds = [group.get_group_result(label) for label in group.labels]
+        self._folds = {label: group.get_group_result(label) for label in group.labels}
 
     @property
     def n_folds(self) -> int:
         """Number of folds."""
         return len(self._folds)
 
-    def get_fold(self, fold: int) -> PhaseGroupResults:
-        """The results of the phases of one fold, counted from 0.
+    @property
+    def fold_labels(self) -> list[str]:
+        """Labels of the folds, in order: `fold_0` and so on."""
+        return list(self._folds)
+
+    def get_fold(self, fold: int | str) -> PhaseGroupResults:
+        """The results of the phases of one fold, by its label or counted from 0.
 
         Raises:
-            IndexError: there is no such fold.
-            TypeError: `fold` is no int.
+            KeyError: there is no fold of that label.
+            IndexError: there is none of that number.
+            TypeError: `fold` is neither.
         """
+        if isinstance(fold, str):
+            if fold not in self._folds:
+                raise KeyError(f"`{self.label}` has no fold `{fold}`; it has {quoted(self._folds)}")
+            return self._folds[fold]
         fold = checked_int("the number of a fold", fold)
         if not 0 <= fold < self.n_folds:
             raise IndexError(
                 f"`{self.label}` has {self.n_folds} folds; there is none of number {fold}"
             )
-        return self._folds[fold]
+        return list(self._folds.values())[fold]
 
     def losses(self, phase: str | None = None, node: str | GraphNode | None = None) -> LossSeries:
         """The losses of a phase in every fold, by (fold, epoch, batch, label).
@@ -203,32 +219,43 @@ class CVResults:
             KeyError: there is no such phase.
             ValueError: without a label, there is not one train phase.
         """
-        entries: dict[Key, LossRecord] = {}
-        axes: tuple[str, ...] = ()
-        for fold, group in enumerate(self._folds):
-            found = group.get_train_result() if phase is None else group[phase]
-            if not isinstance(found, PhaseResults):
+        found: dict[str, LossSeries] = {}
+        for label, group in self._folds.items():
+            results = group.get_train_result() if phase is None else group[phase]
+            if not isinstance(results, PhaseResults):
                 raise KeyError(f"`{phase}` is a group; name a phase in it")
-            series = found.losses(node)
-            axes = series.axes
-            entries |= {
-                (fold, *(key if isinstance(key, tuple) else (key,))): value
-                for key, value in series.items()
-            }
-        return LossSeries(("fold", *axes), entries)
+            found[label] = results.losses(node)
+        return _by_fold(found)
 
-    def collect(self, function: Callable[[PhaseGroupResults], Value]) -> list[Value]:
-        """What a function gives of the results of each fold, in order."""
-        return [function(group) for group in self._folds]
+    def collect(self, function: Callable[[PhaseGroupResults], Any]) -> AxisSeries[Any]:
+        """What a function gives of the results of each fold, by the label of the fold.
+
+        Series that it gives become one with the axis `fold` before theirs.
+        """
+        found = {label: function(group) for label, group in self._folds.items()}
+        if all(isinstance(value, AxisSeries) for value in found.values()):
+            return _by_fold(found)
+        return AxisSeries(("fold",), {(label,): value for label, value in found.items()})
 
     def __len__(self) -> int:
         return self.n_folds
 
     def __iter__(self) -> Iterator[PhaseGroupResults]:
-        return iter(self._folds)
+        return iter(self._folds.values())
 
     def __repr__(self) -> str:
-        return f"CVResults({self.label!r}, {self.n_folds} folds of {self._folds[0].labels})"
+        return f"CVResults({self.label!r}, {self.n_folds} folds of {self.get_fold(0).labels})"
+
+
+def _by_fold(found: Mapping[str, Series]) -> Series:
+    """Series of the folds as one, with the axis `fold` before theirs."""
+    first = next(iter(found.values()))
+    entries = {
+        (fold, *(key if isinstance(key, tuple) else (key,))): value
+        for fold, series in found.items()
+        for key, value in series.items()
+    }
+    return type(first)(("fold", *first.axes), entries)
 
 
 def _listed(columns: Columns) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from specplan.data.drawing import Box, Drawing, Edge, Form
 from specplan.data.reference import FeatureSetReference
+from specplan.objects.node import ModelNode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,8 @@ def draw_graph(graph: ModelGraph, *, show_frozen: bool = False) -> Drawing:
         frozen = show_frozen and node.is_frozen
         text = f"{label}: {use_of(node)}" + (" (frozen)" if frozen else "")
         form: Form = "node" if "model" in node.spec() else "merge"
-        boxes.append(Box(_name(label), text, form, faded=frozen))
+        backend = node.backend if isinstance(node, ModelNode) else ""
+        boxes.append(Box(_name(label), text, form, faded=frozen, backend=backend))
         reads = () if node.compiled is None else node.compiled.inputs
         shapes = [str(read.shape) for read in reads] or [""] * len(node.upstreams)
         for upstream, shape in zip(node.upstreams, shapes, strict=False):

@@ -93,6 +93,3 @@ class EvalPhase(Phase):
     def spec(self) -> dict[str, Any]:
         size = {} if self.batch_size is None else {"batch_size": self.batch_size}
         return {**self._common_spec(), **size}
-
-    def describe(self) -> str:
-        return f"eval {self.label}"

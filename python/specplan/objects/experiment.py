@@ -150,8 +150,7 @@ class Experiment(Tracked):
             dash_url=dash_url,
             dash_root=dash_root,
         )
-        home = self._tracking.root / name.folder if isinstance(name, Prefix) else None
-        self._storage = Storage(self.label, results_config, home=home)
+        self._storage = self._stored(results_config)
         self.seed = checked_int("the seed of an experiment", seed)
         self._history: list[ExperimentRun] = []
         self._checkpoints = Checkpoints(self.label, self._history, self._callback_states)
@@ -167,6 +166,22 @@ class Experiment(Tracked):
             self.add_callback(callback)
         self._live: Live | None = None
         self._previewing = False
+
+    def rename(self, prefix: str) -> None:
+        """Take another prefix before the first run; the label stays.
+
+        Raises:
+            RuntimeError: a run has begun.
+            ValueError: it cannot be a prefix.
+        """
+        if self._history:
+            raise RuntimeError("Cannot change the prefix of an experiment that has runs")
+        super().rename(prefix)
+        self._storage = self._stored(self._storage.config)
+
+    def _stored(self, config: ResultsConfig | None) -> Storage:
+        home = self._tracking.root / Path(self.prefix).parent if self.prefix is not None else None
+        return Storage(self.label, config, home=home)
 
     @classmethod
     def from_active_context(

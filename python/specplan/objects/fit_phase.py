@@ -80,6 +80,3 @@ class FitPhase(Phase):
 
     def spec(self) -> dict[str, Any]:
         return {**self._common_spec(), "freeze_after_fit": self.freeze_after_fit}
-
-    def describe(self) -> str:
-        return f"fit {self.label}"

@@ -138,9 +138,9 @@ class Phase(ABC):
     def spec(self) -> dict[str, Any]:
         """The phase as an entry of `plan` in a spec."""
 
-    @abstractmethod
     def describe(self) -> str:
         """The phase in a few words."""
+        return self.label if self.label == self.kind else f"{self.kind} {self.label}"
 
     def visualize(self) -> Drawing:
         """The phase as a picture."""

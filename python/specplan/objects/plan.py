@@ -176,11 +176,13 @@ def resume(
         RunError: there is no such run, another process runs it, or it cannot go on with the same bits.
         DataError: a data file is missing, or not the one that was compiled.
     """
+    from specplan.results.locate import find_run
     from specplan.results.open import open_run
     from specplan.run.display import Silent
     from specplan.run.resume import resume_run
+    from specplan.store.root import runs_root
 
-    folder = open_run(Path(run), root=None if root is None else Path(root)).folder
+    folder = find_run(Path(run), runs_root(None if root is None else Path(root)))
     resume_run(
         folder,
         display=Silent() if display is None else display,
@@ -197,12 +199,13 @@ def open(  # noqa: A001 -- it is called specplan.open
     """Open a run for reading.
 
     Args:
-        run: a run folder; or, below `root`, `<experiment>/<run>`, a run id, or an experiment, which
-            means its newest run.
+        run: a run folder, or an archive of a run; or, below `root`, `<experiment>/<run>`, a run id, or an
+            experiment, which means its newest run.
         root: folder of all runs; by default $SPECPLAN_HOME, then ./runs.
 
     Raises:
         RunError: there is no such run.
+        ArchiveError: the archive is damaged, or none of a run.
     """
     from specplan.results.open import open_run
 

@@ -156,7 +156,8 @@ class TrainPhase(Phase):
         }
 
     def describe(self) -> str:
-        return f"train {self.label}: {count(self.n_epochs, 'epoch')}"
+        """The phase and its epochs in a few words."""
+        return f"{super().describe()}: {count(self.n_epochs, 'epoch')}"
 
     def check_graph(self, graph: ModelGraph) -> None:
         """Check that the graph can be trained so, beside what all phases check.

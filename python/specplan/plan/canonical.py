@@ -254,9 +254,20 @@ def _read_map(path: Path) -> dict[str, Origin]:
     }
 
 
+def in_the_making(path: Path, end: str = "") -> Path:
+    """The name beside `path` of what this process makes of it. It says who: others may share the folder."""
+    return path.with_name(f".{path.name}.{this_host()}-{os.getpid()}{end}")
+
+
+@functools.cache
+def this_host() -> str:
+    """What stands for this machine in a name."""
+    return blake3(os.uname().nodename.encode()).hexdigest(length=4)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside `path`, then rename: a reader sees the old file or the new one, after a power cut too."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = in_the_making(path)
     try:
         with beside.open("wb") as file:
             file.write(content)

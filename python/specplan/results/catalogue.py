@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
-from specplan.results.locate import all_runs, experiment_of, find_run, runs_of
+from specplan.results.locate import all_runs, experiment_of, find_run, is_archive, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +22,12 @@ def find_runs(names: Sequence[str], root: Path) -> list[Run]:
     """As `find_folders`, opened for reading."""
     from specplan.results.open import Run
 
-    return [Run(folder) for folder in find_folders(names, root)]
+    return [Run(folder) for folder in find_folders(names, root, archives=True)]
 
 
-def find_folders(names: Sequence[str], root: Path, *, newest: bool = False) -> list[RunFolder]:
+def find_folders(
+    names: Sequence[str], root: Path, *, newest: bool = False, archives: bool = False
+) -> list[RunFolder]:
     """The runs that names mean, each once, in the order of the names and then of age.
 
     A name is that of one run, as for `find_run`; an experiment means all of its runs, and a pattern
@@ -33,13 +35,17 @@ def find_folders(names: Sequence[str], root: Path, *, newest: bool = False) -> l
 
     Args:
         newest: an experiment means only its newest run.
+        archives: as for `find_run`.
 
     Raises:
         RunError: a name means no run, or a run cannot be read.
     """
     folders: dict[Path, RunFolder] = {}
     for name in names or ("*",):
-        found = [find_run(name, root)] if newest and not _WILD & set(name) else _meant(name, root)
+        if is_archive(name) or (newest and not _WILD & set(name)):
+            found = [find_run(name, root, archives=archives)]
+        else:
+            found = _meant(name, root)
         for folder in found:
             folders.setdefault(folder.path.resolve(), folder)
     return list(folders.values())

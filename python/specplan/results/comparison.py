@@ -53,14 +53,14 @@ class Group(msgspec.Struct, frozen=True):
         count: runs that have the metric.
         mean: of their values.
         half_width: the mean is this near, with a confidence of 95 %, if the values are spread normally;
-            NaN for one run.
+            None for one run, of which nothing can be said.
         values: by what was varied.
     """
 
     settings: dict[str, Any]
     count: int
     mean: float
-    half_width: float
+    half_width: float | None
     values: dict[str, float]
 
 
@@ -148,7 +148,7 @@ def groups(runs: Sequence[Run], over: str, metric: str, value: Value = "last") -
     return [_group(told, values) for told, values in gathered.values() if values]
 
 
-def paired(first: Group, second: Group) -> tuple[float, float, int] | None:
+def paired(first: Group, second: Group) -> tuple[float, float | None, int] | None:
     """Mean difference (second - first) of runs that were varied alike, its half width, and how many pairs.
 
     The interval is that of a paired t test: of the differences `d = second - first` of each pair the mean, and
@@ -163,7 +163,7 @@ def paired(first: Group, second: Group) -> tuple[float, float, int] | None:
     return statistics.fmean(differences), half_width(differences), len(differences)
 
 
-def half_width(values: Sequence[float]) -> float:
+def half_width(values: Sequence[float]) -> float | None:
     """Half of the confidence interval of a mean, by Student's t distribution.
 
     `t * s / sqrt(n)` of n values, where `s * s` is the sum of squared distances from the mean divided by n - 1,
@@ -172,9 +172,11 @@ def half_width(values: Sequence[float]) -> float:
     error of a mean, Biometrika 6, 1908). Folds share rows, so over folds it is too narrow rather than too wide
     (Bengio and Grandvalet, No unbiased estimator of the variance of k-fold cross-validation, JMLR 5, 2004).
 
-    NaN for one value, and where a value is not finite.
+    None for one value, which has no spread; NaN where a value is not finite.
     """
-    if len(values) < 2 or not all(map(math.isfinite, values)):
+    if len(values) < 2:
+        return None
+    if not all(map(math.isfinite, values)):
         return math.nan
     from scipy.stats import t  # type: ignore[import-untyped]
 

@@ -17,7 +17,7 @@ import msgspec
 from specplan.errors import RunError, StoreError
 from specplan.results.conditions import ABSENT
 from specplan.results.settings import resolve, settings
-from specplan.results.status import UNFINISHED, read_run_file, standing_status
+from specplan.results.status import UNFINISHED, present_status, read_run_file
 from specplan.results.walk import walk
 from specplan.store.layout import RunFolder, index_file
 from specplan.store.run_file import Session, Status  # noqa: TC001 -- msgspec reads the annotation
@@ -72,7 +72,7 @@ class Listed(msgspec.Struct):
     @property
     def status(self) -> Status:
         """How the run stands now."""
-        return standing_status(self.entry.written, self.entry.session)
+        return present_status(self.entry.written, self.entry.session)
 
     @property
     def tags(self) -> Tags:
@@ -130,7 +130,7 @@ class Index:
     """The runs below a root, those that go on included.
 
     Attributes:
-        faults: why runs could not be read; they are left out, or what was asked of them is.
+        faults: why runs, and folders of runs, could not be read; they are left out, or what was asked of them is.
     """
 
     def __init__(self, root: Path) -> None:
@@ -143,7 +143,7 @@ class Index:
 
     def runs(self, chosen: Callable[[Found], bool]) -> Iterator[Listed]:
         """Experiments by name, runs oldest first; only those that are chosen are read."""
-        for found in walk(self._root):
+        for found in walk(self._root, self.faults.append):
             entry = self._known.get(found.key)
             if entry is not None and entry.stamp != found.stamp:
                 entry = None
@@ -165,7 +165,9 @@ class Index:
             return read()
         except (RunError, StoreError) as error:
             self.faults.append(error)
-            return otherwise
+        except OSError as error:  # a file that nobody may read
+            self.faults.append(RunError(f"{error.filename} cannot be read: {error.strerror}"))
+        return otherwise
 
     def save(self) -> None:
         """Keep what was found out, if it is worth it, for the next one who asks."""
@@ -178,7 +180,7 @@ class Index:
         kept = {}
         for key, entry in self._new.items():
             if max(entry.stamp[2], entry.stamp[4]) < settled:
-                goes_on = standing_status(entry.written, entry.session) in UNFINISHED
+                goes_on = present_status(entry.written, entry.session) in UNFINISHED
                 kept[key] = msgspec.structs.replace(entry, metrics=None) if goes_on else entry
         content = msgspec.msgpack.encode(_File(FORMAT, kept))
         try:

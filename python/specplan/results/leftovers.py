@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
+from specplan.plan.canonical import this_host
 from specplan.results.removal import GONE, Candidate, candidate, goes_on
+from specplan.results.status import lives
 from specplan.results.walk import DEEPEST, walk
 from specplan.store.layout import SWEEP_FILE, RunFolder, index_file, removed_file
 from specplan.store.run_file import Status
@@ -18,8 +21,12 @@ if TYPE_CHECKING:
 
     from specplan.results.index import Listed
 
-_OF_PROCESS = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,10})(?P<end>\.gone|\.tmp)?")
-"""Names in the making say who makes them."""
+_OF_PROCESS = re.compile(
+    r"\.(?P<name>.+)\.(?:(?P<host>[0-9a-f]{8})-)?(?P<pid>\d{1,10})(?P<end>\.gone|\.tmp)?"
+)
+"""Names in the making say who makes them; without a host they are taken to be of this one."""
+GIVEN_UP_SECONDS = 7 * 86_400
+"""What a process of another host makes, of which nothing is known here, counts as given up when it is so old."""
 _UNFINISHED = ".tmp"
 _RUN = RunFolder(Path())
 _OF_A_RUN = {
@@ -61,7 +68,8 @@ def _in_folders(folder: Path, depth: int) -> Iterator[Candidate]:
             continue
         if path.name[0] == ".":
             yield from _of_dead_process(path)
-        elif path.is_dir() and not RunFolder(path).run_file.is_file():
+        # Unlike methods of Path these raise nothing where nobody may look.
+        elif os.path.isdir(path) and not os.path.isfile(RunFolder(path).run_file):  # noqa: PTH112, PTH113
             yield from _in_folders(path, depth - 1)
 
 
@@ -110,24 +118,25 @@ def _parts(folder: RunFolder) -> Iterator[tuple[Path, str]]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What is in a folder; nothing where it is none, a link, or gone meanwhile."""
+    """What is in a folder; nothing where it is none, a link, gone meanwhile, or where nobody may look."""
     try:
         return [] if folder.is_symlink() else sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []  # who lists the runs tells of a folder that cannot be read
 
 
 def _abandoned(path: Path) -> re.Match[str] | None:
     """The parts of a name in the making, where the process in it is gone."""
     named = _OF_PROCESS.fullmatch(path.name)
-    return None if named is None or _lives(int(named["pid"])) else named
+    if named is None:
+        return None
+    if named["host"] not in (None, this_host()):
+        return named if _is_older(path, GIVEN_UP_SECONDS) else None
+    return None if lives(int(named["pid"])) else named
 
 
-def _lives(pid: int) -> bool:
+def _is_older(path: Path, seconds: float) -> bool:
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
+        return time.time() - path.lstat().st_mtime > seconds
+    except FileNotFoundError:
         return False
-    except PermissionError:
-        return True
-    return True

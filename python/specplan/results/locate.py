@@ -13,22 +13,27 @@ from specplan.store.layout import RunFolder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from specplan.results.walk import Tell
+
 SHOWN = 8
 ARCHIVE = ".run.mml"
 
 
-def find_run(name: str | Path, root: Path) -> RunFolder:
+def find_run(name: str | Path, root: Path, *, archives: bool = False) -> RunFolder:
     """The run that `name` means.
 
     A run folder or an experiment's folder by its path; or, below `root`, `<experiment>/<run>`,
     `<experiment>` or a run id that occurs once. An experiment means its newest run.
 
+    Args:
+        archives: whether the path of an archive means the run in it, for reading.
+
     Raises:
         RunError: there is no such run, or a run id occurs in several experiments.
+        ArchiveError: the archive is damaged, or none of a run.
     """
-    if str(name).endswith(ARCHIVE) and Path(name).is_file():
-        hint = f"hint: `mlx archive {name} --extract` puts it below `{root}`"
-        raise RunError(f"`{name}` is an archive of a run\n{hint}")
+    if is_archive(name):
+        return _in_archive(Path(name), root, allowed=archives)
     for path in (Path(name), root / name):
         if RunFolder(path).run_file.is_file():
             return RunFolder(path)
@@ -43,12 +48,29 @@ def find_run(name: str | Path, root: Path) -> RunFolder:
     raise RunError(_not_found(str(name), root))
 
 
+def is_archive(name: str | Path) -> bool:
+    """Whether a name is the path of an archive of a run."""
+    return str(name).endswith(ARCHIVE) and Path(name).is_file()
+
+
+def _in_archive(path: Path, root: Path, *, allowed: bool, whole: bool = False) -> RunFolder:
+    if not allowed:
+        hint = f"hint: `mlx archive {path} --extract` puts it below `{root}`"
+        raise RunError(f"`{path}` is an archive of a run, which is only read\n{hint}")
+    from specplan.results.opened_archive import opened
+
+    return opened(path, whole=whole)
+
+
 def find_folder(name: str | Path, root: Path) -> RunFolder:
-    """The run that `name` means, also where its run.json is lost: then by the path of its folder.
+    """The run that `name` means, also where its run.json is lost: then by the path of its folder. It is read only, and
+    whole if it is in an archive.
 
     Raises:
         RunError: there is no such run, or a run id occurs in several experiments.
     """
+    if is_archive(name):
+        return _in_archive(Path(name), root, allowed=True, whole=True)
     for path in (Path(name), root / name):
         if RunFolder(path).records.is_dir():
             return RunFolder(path)
@@ -56,14 +78,14 @@ def find_folder(name: str | Path, root: Path) -> RunFolder:
 
 
 def runs_of(experiment: Path) -> Iterator[RunFolder]:
-    """The runs of one experiment's folder, oldest first."""
+    """The runs of one experiment's folder, oldest first; none where the folder cannot be read."""
     for found in runs_in(experiment):
         yield RunFolder(experiment / found.name)
 
 
-def all_runs(root: Path) -> Iterator[RunFolder]:
-    """The runs of every experiment below `root`: experiments by name, runs oldest first."""
-    for found in walk(root):
+def all_runs(root: Path, *tell: Tell) -> Iterator[RunFolder]:
+    """The runs of every experiment below `root`: experiments by name, runs oldest first; `tell` as for `walk`."""
+    for found in walk(root, *tell):
         yield RunFolder(root / found.key)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from specplan.errors import RunError
+from specplan.plan.canonical import in_the_making
 from specplan.results.status import UNFINISHED, read_run_file, status_now
 from specplan.store.layout import RunFolder
 from specplan.store.run_files import count_removed, locked
@@ -137,7 +138,7 @@ def _take(lock: int, folder: RunFolder) -> None:
 
 
 def _put_aside(path: Path) -> Path:
-    gone = path.with_name(f".{path.name}.{os.getpid()}{GONE}")
+    gone = in_the_making(path, GONE)
     path.rename(gone)
     return gone
 

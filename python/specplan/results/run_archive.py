@@ -61,7 +61,7 @@ def extract_run(path: Path, root: Path) -> RunFolder:
         RunError: there is a run of that name.
     """
     with Archive(path, "run") as archive:
-        folder = RunFolder(_place(archive, root))
+        folder = RunFolder(place_of(archive, root))
         if folder.path.exists() or folder.path.is_symlink():
             raise RunError(f"there is a run `{folder.path}` already")
         folder.path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,12 @@ def extract_run(path: Path, root: Path) -> RunFolder:
     return folder
 
 
-def _place(archive: Archive, root: Path) -> Path:
+def place_of(archive: Archive, root: Path) -> Path:
+    """Where below a root the run of an archive belongs, as its run.json says.
+
+    Raises:
+        ArchiveError: it says no place below a root, or is damaged.
+    """
     name = f"{FOLDER}/{RunFolder(root).run_file.name}"
     content = archive.read(name)
     said = archive.read_json(name, _Named)

@@ -151,7 +151,7 @@ def _table(
 
     from specplan.results.table import Table
 
-    kinds = {"value": pa.float64()} | dict.fromkeys(("fold", "epoch", "batch"), pa.int64())
+    kinds = {"value": pa.float64()} | dict.fromkeys(("epoch", "batch"), pa.int64())
     names = (*series.axes, *columns)
     schema = pa.schema([pa.field(name, kinds.get(name, pa.string())) for name in names])
     keys = [key if isinstance(key, tuple) else (key,) for key in series]

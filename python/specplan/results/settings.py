@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import RunError
+from specplan.spec.redaction import REDACTED, is_in_the_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,13 +22,20 @@ _NAMES = ("$schema", "experiment", "results", "specplan")
 def settings(folder: RunFolder) -> dict[str, Any]:
     """The spec of a run without the names in it, and its params; one of these replaces what the spec says.
 
+    Where the spec says a secret in the open, `***` stands here.
+
     Raises:
         RunError: a file of them is damaged.
     """
     found: dict[str, Any] = {}
     spec = _read(folder.spec_file)
     found |= leaves({key: value for key, value in spec.items() if key not in _NAMES})
-    return found | leaves(read_params(folder))
+    hidden = {name: REDACTED for name, value in found.items() if _is_secret(name, value)}
+    return found | hidden | leaves(read_params(folder))
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    return isinstance(value, str) and is_in_the_open(name.rpartition(".")[2], value)
 
 
 def read_params(folder: RunFolder) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from specplan.store.run_file import Status
 if TYPE_CHECKING:
     from pathlib import Path
 
-_OVER = (Status.COMPLETED, Status.SKIPPED)
+_DONE_PHASES = (Status.COMPLETED, Status.SKIPPED)
 _MOST_MESSAGES = 20
 SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -89,7 +89,10 @@ class _Watched:
         session = run.run_file.sessions[-1]
         if with_metrics:
             self.course.refresh()
-        done, total = sum(phase.status in _OVER for phase in run.phases), len(run.plan.phases)
+        done, total = (
+            sum(phase.status in _DONE_PHASES for phase in run.phases),
+            len(run.plan.phases),
+        )
         jobs = [] if total else jobs_of(run)
         if jobs:
             done, total = sum(job.state is JobState.DONE for job in jobs), len(jobs)

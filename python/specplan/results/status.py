@@ -26,12 +26,15 @@ def read_run_file(folder: RunFolder) -> RunFile:
     """run.json of a run.
 
     Raises:
-        RunError: there is none, or it is damaged, or newer than this program.
+        RunError: there is none, or nobody may read it, or it is damaged, or newer than this program.
     """
-    # A pipe of that name would be waited for.
-    if not folder.run_file.is_file():
-        raise RunError(f"no run in `{folder.path}`: it has no run.json")
-    content = folder.run_file.read_bytes()
+    try:
+        # A pipe of that name would be waited for.
+        if not folder.run_file.is_file():
+            raise RunError(f"no run in `{folder.path}`: it has no run.json")
+        content = folder.run_file.read_bytes()
+    except OSError as error:
+        raise RunError(f"{folder.run_file} cannot be read: {error.strerror}") from error
     try:
         found = msgspec.json.decode(content, type=_Version).format
         if found > FORMAT:
@@ -67,10 +70,10 @@ def status_now(run_file: RunFile) -> Status:
 
     A run of another host is believed.
     """
-    return standing_status(run_file.status, run_file.sessions[-1])
+    return present_status(run_file.status, run_file.sessions[-1])
 
 
-def standing_status(written: Status, session: Session) -> Status:
+def present_status(written: Status, session: Session) -> Status:
     """As `status_now`, of the status that was written and the newest session."""
     if written in UNFINISHED:
         if session.ended_at is not None:
@@ -95,13 +98,18 @@ def phases_now(run_file: RunFile) -> tuple[PhaseTiming, ...]:
 def _is_alive(session: Session) -> bool:
     if BOOT_ID.is_file() and session.boot_id not in ("", BOOT_ID.read_text().strip()):
         return False
+    return lives(session.pid) and not _started_later(session)
+
+
+def lives(pid: int) -> bool:
+    """Whether there is a process of this number on this host."""
     try:
-        os.kill(session.pid, 0)
-    except ProcessLookupError:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
-    return not _started_later(session)
+    return True
 
 
 def _started_later(session: Session) -> bool:

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.errors import RunError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    Tell = Callable[[RunError], object]
 
 DEEPEST = 8
 """Folders between the root and a run; deeper ones are not looked at."""
@@ -36,41 +40,65 @@ class Found(msgspec.Struct, frozen=True):
         return f"{self.experiment}/{self.name}"
 
 
-def walk(root: Path) -> Iterator[Found]:
-    """The runs of every experiment: experiments by name, runs oldest first."""
-    for name in _divided(os.fspath(root), "")[1]:
-        yield from _below(f"{root}/{name}", name, DEEPEST - 1)
+def _nobody(_: RunError) -> None: ...
 
 
-def runs_in(folder: Path) -> list[Found]:
-    """The runs right inside a folder, oldest first."""
-    return _divided(os.fspath(folder), "")[0]
+def walk(root: Path, tell: Tell = _nobody) -> Iterator[Found]:
+    """The runs of every experiment: experiments by name, runs oldest first.
+
+    A folder that cannot be read hides no other: it is passed over, and `tell` is told.
+    """
+    for name in _divided(os.fspath(root), "", tell)[1]:
+        yield from _below(f"{root}/{name}", name, DEEPEST - 1, tell)
 
 
-def _below(path: str, experiment: str, depth: int) -> Iterator[Found]:
-    runs, others = _divided(path, experiment)
+def runs_in(folder: Path, tell: Tell = _nobody) -> list[Found]:
+    """The runs right inside a folder, oldest first; `tell` as for `walk`."""
+    return _divided(os.fspath(folder), "", tell)[0]
+
+
+def _below(path: str, experiment: str, depth: int, tell: Tell) -> Iterator[Found]:
+    runs, others = _divided(path, experiment, tell)
     yield from runs
     if depth:
         for name in others:
-            yield from _below(f"{path}/{name}", f"{experiment}/{name}", depth - 1)
+            yield from _below(f"{path}/{name}", f"{experiment}/{name}", depth - 1, tell)
 
 
-def _divided(path: str, experiment: str) -> tuple[list[Found], list[str]]:
+def _divided(path: str, experiment: str, tell: Tell) -> tuple[list[Found], list[str]]:
     """The runs in a folder, oldest first, and the names of what may hold experiments."""
     runs, others = [], []
-    try:
-        entries = list(os.scandir(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return [], []
-    for entry in entries:
-        # A run that is being created, or removed, lies in a folder whose name begins with a dot.
-        if entry.name.startswith(".") or not entry.is_dir():
-            continue
+    for entry in _folders(path, tell):
         if (stamp := _stamp(entry.path)) is not None:
             runs.append(Found(experiment, entry.name, entry.path, stamp))
         elif not entry.is_symlink():
             others.append(entry.name)
     return sorted(runs, key=lambda found: age(found.name)), sorted(others)
+
+
+def _folders(path: str, tell: Tell) -> Iterator[os.DirEntry[str]]:
+    try:
+        entries = list(os.scandir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        tell(_unreadable(path, error))
+        return
+    for entry in entries:
+        # A run that is being created, or removed, lies in a folder whose name begins with a dot.
+        if entry.name.startswith("."):
+            continue
+        try:
+            is_folder = entry.is_dir()
+        except OSError as error:  # a link that leads to itself, for instance
+            tell(_unreadable(entry.path, error))
+            continue
+        if is_folder:
+            yield entry
+
+
+def _unreadable(path: str, error: OSError) -> RunError:
+    return RunError(f"{path} cannot be read: {error.strerror}")
 
 
 def _stamp(path: str) -> tuple[int, ...] | None:

@@ -29,7 +29,7 @@ class Between:
         self._evaluation = evaluation
         self._state = context.state
         split = context.split(phase, evaluation.split, evaluation.data)
-        program = Program(context.plan, context.state, split, evaluation.nodes)
+        program = Program(context.plan, context.state, split, evaluation.nodes, changing=phase.fits)
         self._evaluator = Evaluator(
             program,
             batch_size=evaluation.batch_size,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from specplan.run.context import Context
     from specplan.run.program import Program, Registers
 
+_RETURNED = "metrics returned"
+"""What its state is called beside those of callbacks, whose labels have no spaces."""
 _OFFERED = ("experiment", "phase", "exec_ctx", "results")
 OFFERED: Mapping[str, tuple[str, ...]] = {
     "on_phase_start": _OFFERED,
@@ -58,14 +60,18 @@ REDUCERS: Mapping[str, Callable[[Sequence[float]], float]] = {
 
 
 class PhaseCallbacks:
-    """The callbacks of one phase of a run."""
+    """The callbacks of one phase of a run.
 
-    def __init__(self, phase: Phase, context: Context) -> None:
+    Of one that `goes_on` in another process everything that its start returned is recorded already.
+    """
+
+    def __init__(self, phase: Phase, context: Context, *, goes_on: bool = False) -> None:
         self._phase = phase
         self._context = context
         made = [(each.label, context.state.builder.callback(each)) for each in phase.callbacks]
         self._callbacks = dict(sorted(made, key=lambda pair: pair[1].execution_order))
         self._epochs = isinstance(phase, Train)
+        self._goes_on = goes_on
         self._here = ExecutionMoment(phase_label=phase.path.rpartition(".")[2])
         self._batches: dict[int, _Batch] = {}
         self._returned = _Returned(phase, context)
@@ -77,7 +83,8 @@ class PhaseCallbacks:
         with_batches = found["on_batch_start"] or found["on_batch_end"]
         return PhaseHooks(
             started=tuple(
-                partial(self._call, each, "phase_start") for each in at["on_phase_start"]
+                partial(self._call, each, "phase_start", recorded=not self._goes_on)
+                for each in at["on_phase_start"]
             ),
             compiled=(self._compiled,) if with_batches else (),
             epoch_started=(partial(self._epoch_started, found["on_epoch_start"]),),
@@ -160,6 +167,8 @@ class PhaseCallbacks:
         overrides: Mapping[str, Override],
         edge: str,
         exception: BaseException | None = None,
+        *,
+        recorded: bool = True,
     ) -> None:
         path, subjects = self._phase.path, self._context.subjects
         results_of = subjects.results_of
@@ -173,30 +182,36 @@ class PhaseCallbacks:
         for label, each in overrides.items():
             with self._context.state.lent():
                 returned = each(offered)
-            if returned is not None:
+            if returned is not None and recorded:
                 self._returned.keep(label, edge, self._here, returned)
 
     def _states(self) -> dict[str, dict[str, Any] | None]:
-        return {label: each.state_dict() for label, each in self._callbacks.items()}
+        states = {label: each.state_dict() for label, each in self._callbacks.items()}
+        return {**states, _RETURNED: self._returned.values}
 
     def _resumed(self, states: Mapping[str, dict[str, Any] | None]) -> None:
+        self._returned.values = dict(states.get(_RETURNED) or {})
         for label, state in states.items():
             if state is not None and label in self._callbacks:
                 self._callbacks[label].load_state_dict(state)
 
 
 class _Returned:
-    """Records what hooks return, and remembers the metrics among it."""
+    """Records what hooks return, and remembers the metrics among it.
+
+    Attributes:
+        values: those of each metric since they were last taken.
+    """
 
     def __init__(self, phase: Phase, context: Context) -> None:
         self._phase = phase
         self._context = context
         self._logs: dict[str, Callable[..., int]] = {}
-        self._values: dict[str, list[float]] = {}
+        self.values: dict[str, list[float]] = {}
 
     def take(self) -> dict[str, float]:
         """One value of each metric since the last call: what early stopping asks for, else the last."""
-        values, self._values = self._values, {}
+        values, self.values = self.values, {}
         rule = self._phase.early_stopping if isinstance(self._phase, Train) else None
         return {
             name: REDUCERS[rule.reducer if rule and rule.monitor == name else "last"](several)
@@ -238,7 +253,7 @@ class _Returned:
             self._logs[name] = self._context.recorder.series(self._phase.path, series)
         at = [WHOLE if index is None else index for index in (epoch, batch)]
         self._logs[name](np.array([value]), *at, self._context.state.steps)
-        self._values.setdefault(name, []).append(value)
+        self.values.setdefault(name, []).append(value)
 
     def _store(self, name: str, value: object, here: ExecutionMoment) -> str:
         """Keep an artifact below the path of the phase; returns its name."""

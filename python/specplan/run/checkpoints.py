@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from specplan.data.table import Table
     from specplan.plan.model import Checkpoints as Policy
     from specplan.plan.model import Plan
+    from specplan.run.callback import Callback
     from specplan.run.course import Course
     from specplan.run.display import Display
     from specplan.run.early_stopping import Stopper
@@ -109,6 +110,9 @@ class Checkpoints:
             },
             values["measured"],
         )
+        for name, state in values.get("live_callbacks", {}).items():
+            if state is not None:
+                self._live_callbacks()[name].load_state_dict(state)
         if checkpoint.is_open:
             self._resumed = checkpoint, folder
 
@@ -120,7 +124,11 @@ class Checkpoints:
     def phase_ended(self, position: int) -> None:
         """The phase is over, and with it what follows from it; records and tables are written."""
         self.phase_begins(position + 1)
-        if position + 1 < len(self._plan.phases) and self._schedule.at_phase_end():
+        if position + 1 == len(self._plan.phases):
+            return
+        if self._interruption.requested is not None:
+            self._stop()
+        if self._schedule.at_phase_end():
             self._save()
 
     def enter(self, position: Position, stopper: Stopper, inside: PhaseHooks) -> Callable[[], None]:
@@ -153,8 +161,9 @@ class Checkpoints:
         self._training = None
 
     def _stop(self) -> None:
-        """End the run at this step, with a checkpoint."""
-        self._save(at_end=True)
+        """End the run here, with a checkpoint."""
+        if not self._schedule.gave_up:
+            self._save(at_end=True)
         self._interruption.deliver()
 
     def _save(self, *, at_end: bool = False) -> None:
@@ -192,6 +201,9 @@ class Checkpoints:
             values |= _values(self._training, self._state)
             if self._training.stopper.snapshot is not None:
                 write_snapshot(self._training.stopper.snapshot, folder / "best")
+        values["live_callbacks"] = {
+            name: each.state_dict() for name, each in self._live_callbacks().items()
+        }
         run_file = self._journal.run_file
         return Checkpoint(
             plan_id=run_file.plan_id,
@@ -208,6 +220,15 @@ class Checkpoints:
             data=self._digests(),
         )
 
+    def _live_callbacks(self) -> dict[str, Callback]:
+        """Callbacks of the program by name: one object serves in every phase that has it."""
+        return {
+            each.component.use: self._state.builder.callback(each)
+            for phase in self._plan.phases
+            for each in phase.callbacks
+            if each.component.live is not None
+        }
+
     def _digests(self) -> dict[str, str]:
         if self._data is None:
             self._data = digests_of(self._tables)
@@ -215,7 +236,11 @@ class Checkpoints:
 
 
 class _Schedule:
-    """When the next checkpoint is due."""
+    """When the next checkpoint is due.
+
+    Attributes:
+        gave_up: there can be none, which was told.
+    """
 
     def __init__(self, policy: Policy | None, state: State) -> None:
         self._policy = policy
@@ -225,6 +250,7 @@ class _Schedule:
         self._due = 0.0
         self._due_steps: float = 0
         self._last_cost: float | None = None
+        self.gave_up = False
         self._plan_next(self._started)
 
     def is_due(self) -> bool:
@@ -249,6 +275,7 @@ class _Schedule:
 
     def give_up(self) -> None:
         """There can be none."""
+        self.gave_up = True
         self._due = self._due_steps = float("inf")
 
     def _plan_next(self, now: float) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from specplan.run.git import DIFF_BYTES, diff, remotes
 from specplan.run.hardware import host, threads, torch_build
 from specplan.run.packages import origins, packages
-from specplan.store.redaction import redacted, redacted_lines, redacted_text, redacted_words
+from specplan.spec.redaction import redacted, redacted_lines, redacted_text, redacted_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,7 +9,8 @@ from specplan.results.status import read_run_file, status_now
 from specplan.run.hooks import Hooks
 from specplan.run.resume import resume_run
 from specplan.run.run import run_plan
-from specplan.store.run_file import OVER, Status
+from specplan.store.layout import experiment_folder
+from specplan.store.run_file import CONCLUDED, Status
 
 if TYPE_CHECKING:
     from specplan.plan.model import Compiled
@@ -39,10 +40,10 @@ def exec_plan(
         The errors of `run_plan` and `resume_run`.
     """
     name = compiled.plan.experiment.id
-    if folder.path.parent.name != name:
+    root = folder.path.parents[len(name.split("/"))]
+    if experiment_folder(root, name) != folder.path.parent:
         raise RunError(f"`{folder.path}` is no folder of experiment `{name}`: `.../{name}/RUN` is")
     if not folder.run_file.is_file():
-        root = folder.path.parent.parent
         run_plan(
             compiled, root=root, display=display, run_id=folder.path.name, trust=trust, hooks=hooks
         )
@@ -53,7 +54,7 @@ def exec_plan(
             f"`{folder.path}` is a run of another plan: {run_file.plan_id}, not {compiled.plan.id}"
         )
     status = status_now(run_file)
-    if status in OVER:
+    if status in CONCLUDED:
         return status
     resume_run(folder, display=display, trust=trust, hooks=hooks)
     return Status.COMPLETED

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import msgspec
 
 from specplan.run.git import commit_of
-from specplan.store.redaction import redacted_text
+from specplan.spec.redaction import redacted_text
 
 _INSTALLED = re.compile(r"(.+?)-([^-]+)(?:-py[\d.]+[^/]*)?\.(?:dist|egg)-info")
 
@@ -44,13 +44,17 @@ def normalised(name: str) -> str:
 def origins() -> dict[str, dict[str, Any]]:
     """Where packages came from that are no releases: editable ones, folders, repositories, files.
 
-    Of a folder of this machine there is its name, and the commit of its repository.
+    Of a folder of this machine there is its name, and the commit of its repository. Where the installer's note
+    of it cannot be read, there is why.
     """
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, (_, folder) in sorted(_installed(tuple(sys.path)).items()):
         direct = folder / "direct_url.json"
-        if direct.is_file():
-            found[name] = _origin(msgspec.json.decode(direct.read_bytes(), type=_DirectUrl))
+        try:
+            if direct.is_file():
+                found[name] = _origin(msgspec.json.decode(direct.read_bytes(), type=_DirectUrl))
+        except (OSError, ValueError, RecursionError) as error:  # it is the environment's, not ours
+            found[name] = {"unreadable": redacted_text(str(error))}
     return found
 
 

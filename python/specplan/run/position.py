@@ -15,6 +15,7 @@ class Position:
 
     Attributes:
         epoch: the epoch that is open.
+        begun: whether all that comes before its first step is done.
         steps: of it that are done.
         sums: of the values of these steps, one for each series.
         measured: the last values by name, up to the epoch before.
@@ -25,6 +26,7 @@ class Position:
     def __init__(self, series: int, group: int = 1) -> None:
         self.group = group
         self.epoch = 0
+        self.begun = False
         self.steps = 0
         self.sums: NDArray[np.float64] = np.zeros(series)
         self.measured: dict[str, float] = {}
@@ -39,6 +41,7 @@ class Position:
         """All of it, for a checkpoint."""
         return {
             "epoch": self.epoch,
+            "begun": self.begun,
             "steps": self.steps,
             "sums": self.sums,
             "measured": self.measured,
@@ -49,6 +52,8 @@ class Position:
         """Be where `values` was asked for."""
         self.epoch = values["epoch"]
         self.steps = values["steps"]
+        # Checkpoints of early versions do not say it.
+        self.begun = values.get("begun", self.steps > 0)
         self.sums[:] = values["sums"]
         self.measured = dict(values["measured"])
         self.kept = dict(values["kept"])
@@ -56,5 +61,6 @@ class Position:
     def next_epoch(self) -> None:
         """The open epoch is over, with all that comes after its last step."""
         self.epoch += 1
+        self.begun = False
         self.steps = 0
         self.sums.fill(0.0)

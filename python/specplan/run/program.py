@@ -76,7 +76,8 @@ class Lane(NamedTuple):
 class Program:
     """Compiles the nodes of one phase over the rows they read, then what losses, metrics and records read.
 
-    Nodes that are `fitted` are so at once when they are compiled, those that are `learning` with each batch.
+    Nodes that are `fitted` are so at once when they are compiled, those that are `learning` with each batch. Outputs of
+    those that are `changing`, which learn elsewhere meanwhile, are never computed beforehand.
     No gradient passes to what nodes read that are `apart`.
 
     Attributes:
@@ -99,6 +100,7 @@ class Program:
         fitted: Collection[str] = (),
         apart: Collection[str] = (),
         learning: Collection[str] = (),
+        changing: Collection[str] = (),
     ) -> None:
         self.columns: list[Tensor] = []
         self.lanes: list[Lane] = []
@@ -114,6 +116,7 @@ class Program:
         self.rows = self._readings[0].split.rows
         self._apart = apart
         self._learning = learning
+        self._changing = changing
         for label in nodes:
             self.roles[label] = self._readings[self._readings_of(label)[0]].roles
             for role in self.roles[label]:
@@ -280,9 +283,9 @@ class Program:
                 label,
                 node,
                 self._state.nodes[label],
-                inputs[0],
+                inputs,
                 self._next_computed(),
-                apart=label in self._apart and inputs[0] < 0,
+                apart=label in self._apart and any(each < 0 for each in inputs),
             )
             self._known[role, label] = -self._computed
             self.operations.append(operate)
@@ -294,12 +297,18 @@ class Program:
             )
             self._known[role, label] = -self._computed
             return
+        if node.component.code is not None:
+            # What it makes of a batch may be other than what it makes of each of its rows.
+            join = self._state.builder.merge(label, node)
+            self.operations.append(_call(join, inputs, self._next_computed()))
+            self._known[role, label] = -self._computed
+            return
         compute = (
             self._sklearn(label, node, fitted=fitted) if node.backend == "sklearn" else _merge(node)
         )
         lanes = {self.lanes[register] if register >= 0 else None for register in inputs}
         lane = lanes.pop()
-        if lane is None or lanes:
+        if lane is None or lanes or label in self._changing:
             self.operations.append(_call(compute, inputs, self._next_computed()))
             self._known[role, label] = -self._computed
             return

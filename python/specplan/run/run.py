@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import DataError, PrunedError, RunError, SpecplanError, StoreError
-from specplan.plan.by_feed import has_one_table
+from specplan.plan.by_feed import tables_of
 from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.own_code import admit, admit_live, live_components
 from specplan.plan.streams import seed_of
@@ -34,8 +34,8 @@ from specplan.run.system_metrics import sampled
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
 from specplan.spec.model import DirtyGitAction
+from specplan.spec.redaction import redacted_lines
 from specplan.store.recorder import Recorder
-from specplan.store.redaction import redacted_lines
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import create_run
 
@@ -163,17 +163,17 @@ def execute(
     plan = compiled.plan
     admitted = admit(compiled, trust=trust)
     admit_live(compiled, fresh=state is None)
-    try:
-        tables = read_tables(compiled)
-        check_targets(plan, tables)
-        warnings = check_rows(compiled, tables)
-    except DataError as error:
-        raise located(error, compiled) from error
     live = State() if state is None else state
     if plan.graph.nodes:
         from specplan.run.builder import Builder
 
         live.builder = Builder(admitted, compiled.live, written_at(compiled))
+    try:
+        tables = read_tables(compiled, live)
+        check_targets(plan, tables)
+        warnings = check_rows(compiled, tables)
+    except DataError as error:
+        raise located(error, compiled) from error
     with (
         prepared(compiled, trust=trust) as calls,
         in_force(plan.numerics),
@@ -348,7 +348,7 @@ def _run_phase(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, fl
         phase_started(phase, context)
     started = time.perf_counter()
     with seeded(seed_of(context.plan.numerics.seed, f"phase/{phase.path}/global")):
-        values = _run_inside(phase, context)
+        values = _run_inside(phase, context, goes_on=goes_on)
     seconds = time.perf_counter() - started
     context.recorder.sync()
     _export(phase, context)
@@ -359,9 +359,11 @@ def _run_phase(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, fl
     return values
 
 
-def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
+def _run_inside(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, float]:
     """Run a phase and what is called inside it; returns what it leaves measured."""
-    inside = joined_inside([_callbacks(phase, context), context.hooks.of(phase, context)])
+    inside = joined_inside(
+        [_callbacks(phase, context, goes_on=goes_on), context.hooks.of(phase, context)]
+    )
     context = msgspec.structs.replace(context, inside=inside)
     try:
         for started in inside.started:
@@ -376,7 +378,7 @@ def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
     return values
 
 
-def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
+def _callbacks(phase: Phase, context: Context, *, goes_on: bool) -> PhaseHooks:
     found: list[PhaseHooks] = []
     rates = None
     if isinstance(phase, Train) and (phase.learning_rate or phase.plateau):
@@ -387,7 +389,7 @@ def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
     if phase.callbacks:
         from specplan.run.callbacks import PhaseCallbacks
 
-        found.append(PhaseCallbacks(phase, context).hooks())
+        found.append(PhaseCallbacks(phase, context, goes_on=goes_on).hooks())
     if rates is not None and rates.plateau is not None:
         # After the callbacks, whose metrics it may watch.
         found.append(rates.plateau.hooks())
@@ -401,10 +403,9 @@ def _interpreter(phase: Phase) -> Callable[[Any, Context], dict[str, float]]:
 
 
 def _export(phase: Phase, context: Context) -> None:
-    if not has_one_table(phase):
-        return
     kept_epoch = context.journal.run_file.kept_epoch(phase)
-    context.recorder.export_phase(phase.path, kept_epoch=kept_epoch)
+    for table, nodes in tables_of(context.plan.graph, phase).items():
+        context.recorder.export_phase(phase.path, table=table, nodes=nodes, kept_epoch=kept_epoch)
 
 
 def _end_early(context: Context, status: Status, exception: BaseException) -> None:

@@ -42,8 +42,9 @@ def train(phase: Train, context: Context) -> dict[str, float]:
         between_steps = context.checkpoints.enter(position, stopper, context.inside)
         while position.epoch < phase.epochs:
             epoch = position.epoch
-            if not position.steps:
+            if not position.begun:
                 _begin(epoch, evaluations, context)
+                position.begun = True
             for module in trainable:
                 module.train()
             values = run_epoch(position, between_steps)

@@ -130,7 +130,7 @@ def track_data(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
 def files(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """The newest file of each name."""
     folder = _folder(runs, request)
-    found = _artifacts(folder)
+    found = present_artifacts(folder)
     return {
         "files": [
             {
@@ -140,7 +140,7 @@ def files(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
                 "sizeBytes": artifact.bytes,
                 "contentType": artifact.media_type,
                 "checksum": artifact.digest,
-                **({"parts": _parts(artifact)} if artifact.kind == FOLDER else {}),
+                **({"parts": parts_of(artifact)} if artifact.kind == FOLDER else {}),
             }
             for name, artifact in found.items()
         ]
@@ -156,13 +156,13 @@ def file(runs: Workspace, request: Request) -> tuple[Path, str]:
         Fault: there is none, or its path is not that of a file of the run.
     """
     folder = _folder(runs, request)
-    artifact = _artifacts(folder).get(request.path_params["name"])
+    artifact = present_artifacts(folder).get(request.path_params["name"])
     part = request.query_params.get("part")
     if artifact is None or (artifact.kind == FOLDER) != (part is not None):
         raise Fault(404, "there is no file of this name")
     path = artifact.path
     if part is not None:
-        if part not in _parts(artifact):
+        if part not in parts_of(artifact):
             raise Fault(404, "there is no file of this name")
         path /= part
     if path.resolve() != path or not path.is_file():
@@ -170,7 +170,7 @@ def file(runs: Workspace, request: Request) -> tuple[Path, str]:
     return path, path.name
 
 
-def _parts(artifact: Artifact) -> list[str]:
+def parts_of(artifact: Artifact) -> list[str]:
     """The paths of the files in a folder."""
     files = files_below(artifact.path)
     return sorted(path.relative_to(artifact.path).as_posix() for path in files)
@@ -213,7 +213,8 @@ def _page(request: Request, rows: list[Any]) -> dict[str, Any]:
     return {"data": chosen, "start": start, "total": len(rows)}
 
 
-def _artifacts(folder: RunFolder) -> dict[str, Artifact]:
+def present_artifacts(folder: RunFolder) -> dict[str, Artifact]:
+    """The newest artifact of each name, without those that were deleted."""
     reader = StoreReader.open(str(folder.records))
     deleted = [
         tuple(msgspec.json.decode(text))

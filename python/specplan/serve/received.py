@@ -6,8 +6,6 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from specplan._native import StoreReader
 from specplan.results.artifacts import artifact_rows
 from specplan.serve.faults import Fault
@@ -60,7 +58,7 @@ class Received:
                 "message": entry.message,
                 "metadata": entry.metadata,
             }
-            self.run.record_text(LOG, _text(document))
+            self.run.record_document(LOG, document)
 
         return self._append(LOG, "", entries, start, record)
 
@@ -86,7 +84,7 @@ class Received:
             node,
             documents,
             start,
-            lambda _, document: self.run.record_text(field, _text(document), node=node),
+            lambda _, document: self.run.record_document(field, document, node=node),
         )
 
     def points(self, asked: AppendPoints) -> int:
@@ -136,7 +134,3 @@ class Received:
                 409, f"items from {there} on are missing, and these begin at {start}", have=there
             )
         return items[there - start :]
-
-
-def _text(document: Any) -> str:
-    return msgspec.json.encode(document).decode()

@@ -46,12 +46,19 @@ class Workspace:
         self.root = root.resolve()
         self._open: dict[str, Received] = {}
         self._locks: dict[str, threading.RLock] = {}
+        self._told: set[str] = set()
         self._lock = threading.Lock()
 
     def ids(self, prefix: str | None) -> list[str]:
         """The ids of the runs of one experiment, or of all, oldest first."""
-        found = all_runs(self.root) if prefix is None else runs_of(self._experiment(prefix))
-        return [self._id(folder) for folder in found]
+        if prefix is not None:
+            return [self.id_of(folder) for folder in runs_of(self._experiment(prefix))]
+        return [self.id_of(folder) for folder in all_runs(self.root, self._tell_once)]
+
+    def _tell_once(self, unreadable: RunError) -> None:
+        if str(unreadable) not in self._told:
+            self._told.add(str(unreadable))
+            _LOG.warning("%s", unreadable)
 
     def begin(self, asked: Begin) -> tuple[str, bool]:
         """Go on with a run, or create it; returns its id, and whether it is new."""
@@ -70,7 +77,7 @@ class Workspace:
                 return self._create(asked), True
             if not folder.run_file.is_file():
                 return self._create(asked), True
-        with self.writing(id_ := self._id(folder)):
+        with self.writing(id_ := self.id_of(folder)):
             return id_, False
 
     @contextmanager
@@ -144,7 +151,7 @@ class Workspace:
             # The file has a key, also of a client that says nothing of where it is.
             surroundings=asked.environment or {"versions": {}},
         )
-        id_ = self._id(run.folder)
+        id_ = self.id_of(run.folder)
         with self._locked(id_):
             self._open[id_] = Received(run)
         return id_
@@ -170,7 +177,12 @@ class Workspace:
     def _is_inside(self, path: Path) -> bool:
         return path.resolve() == path
 
-    def _id(self, folder: RunFolder) -> str:
+    def is_own(self, folder: RunFolder) -> bool:
+        """Whether a run lies below the root, and not behind a link."""
+        return self._is_inside(folder.path)
+
+    def id_of(self, folder: RunFolder) -> str:
+        """The id of a run."""
         name = folder.path.relative_to(self.root).as_posix()
         return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
 

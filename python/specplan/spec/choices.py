@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 T = TypeVar("T")
-_SAME = {"values_range": "range", "values_mult": "range_mult"}
+_SAME = {"values_list": "values", "values_range": "range", "values_mult": "range_mult"}
 _FORM = "values are a list, `range: [start, stop, step]` or `range_mult: [start, count, factor]`"
 
 
@@ -48,6 +48,8 @@ def known_values(written: object) -> Sequence[Any]:
     if not isinstance(written, dict) or len(written) != 1:
         raise AxisError(_FORM)
     [(name, given)] = written.items()
+    if name == "value":
+        return [given]
     try:
         axis = axis_of("", msgspec.convert({_SAME.get(name, name): given}, AxisSpec))
     except msgspec.ValidationError:

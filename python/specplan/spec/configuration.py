@@ -7,7 +7,7 @@ import dataclasses
 import enum
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform, overload
 
 from specplan.spec.model import DirtyGitAction
 
@@ -17,9 +17,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@overload
+def configuration(cls: type[T], /) -> type[T]: ...
+
+
+@overload
+def configuration() -> Callable[[type[T]], type[T]]: ...
+
+
 @dataclass_transform(kw_only_default=True, field_specifiers=(dataclasses.field,))
-def configuration(cls: type[T]) -> type[T]:
+def configuration(cls: type[T] | None = None, /) -> type[T] | Callable[[type[T]], type[T]]:
     """Make a class of annotated fields a configuration, which is made with keywords only.
+
+    `@configuration` and `@configuration()` are the same.
 
     Fields may be numbers, strings, booleans, paths, enums, lists, tuples, sets, mappings, other
     configurations, and `None` or unions of these. A field without a default has to be given. A
@@ -31,6 +41,8 @@ def configuration(cls: type[T]) -> type[T]:
             #: Learning rate at the start
             learning_rate: float = 1e-3
     """
+    if cls is None:
+        return configuration
     for name in inspect.get_annotations(cls):
         default = cls.__dict__.get(name)
         if type(default).__hash__ is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
@@ -27,7 +27,7 @@ from specplan.spec.suggestion import Suggestion
 from specplan.spec.wording import did_you_mean, kind_of, shown, with_article
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from specplan.components import Kind
     from specplan.spec.diagnostics import Path
@@ -83,6 +83,10 @@ def _within(fault: Fault, path: Path) -> bool:
 
 
 def _wrong_type(fault: Fault) -> Iterator[Diagnostic]:
+    kind = _kind_of_names(fault.schema) if fault.path[-1:] == ("use",) else None
+    if kind is not None:
+        yield _unknown_component(fault, kind)
+        return
     names = [fault.expected] if isinstance(fault.expected, str) else list(fault.expected)
     wanted = " or ".join(_TYPE_NAMES.get(name, name) for name in names)
     if fault.kind is not None:
@@ -141,13 +145,22 @@ def _meaning(fault: Fault) -> str | None:
 def _not_a_choice(fault: Fault) -> Iterator[Diagnostic]:
     value, choices = fault.value, [str(choice) for choice in fault.expected]
     if fault.path[-1] == "use":
-        kind = next(kind for kind, known in COMPONENTS.items() if list(known) == choices)
-        if not isinstance(value, str) or value not in plugins(kind):
-            yield _unknown_component(fault, kind)
+        known = _kind_of_names(fault.schema)
+        assert known is not None, choices
+        if not isinstance(value, str) or value not in plugins(known):
+            yield _unknown_component(fault, known)
         return
     listed = choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
     hint = _choice(value, choices) or (_meaning(fault) if hints.is_null(value) else None)
     yield fault.diagnostic("SP203", f"{fault.name} is {shown(value)}; expected {listed}", hint=hint)
+
+
+def _kind_of_names(schema: dict[str, Any]) -> Kind | None:
+    """The kind whose components the schema of a `use` lists; None where it lists none."""
+    while "enum" not in schema and "else" in schema:
+        schema = schema["else"]
+    names = schema.get("enum")
+    return next((kind for kind, known in COMPONENTS.items() if list(known) == names), None)
 
 
 def _choice(value: object, choices: list[str]) -> str | None:
@@ -158,10 +171,22 @@ def _choice(value: object, choices: list[str]) -> str | None:
         return None if same is None else Suggestion(f"write `{same}`", text=same)
     if isinstance(value, list) and len(value) == 1 and value[0] in choices:
         return Suggestion(f"it is one word, not a list: write `{value[0]}`", text=str(value[0]))
+    if isinstance(value, str) and parse(value) is not None:
+        return f"code of your own stands where `use` does: {_OF_A_MODEL}"
     return did_you_mean(value, choices) if isinstance(value, str) else None
 
 
+_OF_A_MODEL = "a model of your own can have any layers, a callback can set any learning rate"
+
+
 _OWN = "`module:Class` or `./file.py:Class`"
+_CLOSED: Mapping[str, str] = {
+    "source": "a plan names its data by their bytes: write them to a file, or bind a table in Python",
+    "repetition": "a plan lists every pass: `folds` and `seeds` are counted before it runs",
+    "method": "points are chosen where no code of yours runs: list them with `use: grid`",
+    "pruner": "runs are compared where no code of yours runs: choose one that is built in",
+}
+"""Why code of one's own cannot be a component of some kinds, and what can be done instead."""
 
 
 def _unknown_component(fault: Fault, kind: Kind) -> Diagnostic:
@@ -172,6 +197,7 @@ def _unknown_component(fault: Fault, kind: Kind) -> Diagnostic:
         message = f"`use` is {kind_of(value)}, not the name of {_kind_name(kind)}"
     elif ":" in value:
         message = f"`{value}`: {_kind_name(kind)} cannot be code of your own"
+        hint = _CLOSED.get(kind)
     elif set(value) & set("/.") and kind in OPEN_KINDS:
         message = f"`{value}` is not {_kind_name(kind)}"
         hint = hints.for_module_of_torch(value, kind) or f"code of your own is {_OWN}"

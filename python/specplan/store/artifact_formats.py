@@ -25,12 +25,14 @@ Write = Callable[[Path], object]
 OTHER = "application/octet-stream"
 MEDIA_TYPES = {
     ".csv": "text/csv",
+    ".gif": "image/gif",
     ".gz": "application/gzip",
     ".html": "text/html",
     ".jpeg": "image/jpeg",
     ".jpg": "image/jpeg",
     ".json": "application/json",
     ".md": "text/markdown",
+    ".mp4": "video/mp4",
     ".npy": "application/x-npy",
     ".npz": "application/x-npz",
     ".onnx": OTHER,

@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from specplan.archive.names import name_fault
 from specplan.errors import StoreError
-from specplan.plan.canonical import sync_folder
+from specplan.plan.canonical import in_the_making, sync_folder
 from specplan.store.artifact_formats import Format, format_of
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class ArtifactFolder:
     def _save(self, name: str, form: Format) -> ArtifactRow:
         check_name(form.name)
         target = self._free(form.name)
-        aside = _aside(target)
+        aside = in_the_making(target, ".tmp")
         try:
             with _errors_of(name):
                 form.write(aside)
@@ -236,10 +236,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _aside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}.tmp")
 
 
 def _sync_tree(path: Path) -> None:

@@ -8,7 +8,6 @@ checkpoints/000012/
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import StoreError
-from specplan.plan.canonical import sync_folder
+from specplan.plan.canonical import in_the_making, sync_folder
 from specplan.store.artifacts import file_digest, files_below
 from specplan.store.checked_json import encode_checked, matches_checksum
 from specplan.store.run_file import PhaseTiming  # noqa: TC001 -- msgspec reads the annotation
@@ -84,7 +83,7 @@ class CheckpointFolder:
         Raises:
             StoreError: something could not be written. Other checkpoints are as they were.
         """
-        aside = self._path / f".{number:06d}.{os.getpid()}"
+        aside = in_the_making(self.path_of(number))
         try:
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
@@ -145,7 +144,7 @@ class CheckpointFolder:
         self.read(numbers[-1])
         for number in numbers[:-count]:
             # A folder with its name has all of its files, also when this is killed half way.
-            gone = self._path / f".{number:06d}.{os.getpid()}"
+            gone = in_the_making(self.path_of(number))
             path = self.path_of(number)
             try:
                 path.rename(gone)

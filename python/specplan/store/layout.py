@@ -24,9 +24,25 @@ EXECUTION_TABLES = "execution-*.parquet"
 
 
 class RunFolder(msgspec.Struct, frozen=True):
-    """The paths of one run, whether or not they exist."""
+    """The paths of one run, whether or not they exist.
+
+    Attributes:
+        archive: of whose entries the folder is a copy for reading; None for the folder of a run.
+    """
 
     path: Path
+    archive: Path | None = None
+
+    @property
+    def place(self) -> Path:
+        """What people know the run by: its folder, or its archive."""
+        return self.archive or self.path
+
+    def shown(self, path: Path) -> str:
+        """What people find a file of the run by; in an archive the name of its entry."""
+        if self.archive is None:
+            return str(path)
+        return f"{self.archive}:run/{path.relative_to(self.path).as_posix()}"
 
     @property
     def run_file(self) -> Path:

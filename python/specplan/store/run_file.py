@@ -46,7 +46,7 @@ class Status(enum.StrEnum):
     __hash__ = str.__hash__
 
 
-OVER = (Status.COMPLETED, Status.STOPPED)
+CONCLUDED = (Status.COMPLETED, Status.STOPPED)
 """How a run stands that is brought to its end: nothing is left to do."""
 
 

@@ -16,6 +16,7 @@ import msgspec
 from specplan._native import StoreReader
 from specplan.errors import RunError
 from specplan.plan.canonical import (
+    in_the_making,
     sync_folder,
     write_atomically,
     write_map,
@@ -175,7 +176,7 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
             raise RunError(f"there is a run `{experiments / run_id}` already")
         created_at = iso(now)
         version = _next_version(experiments) if version is None else version
-        aside = RunFolder(experiments / f".{run_id}.{os.getpid()}")
+        aside = RunFolder(in_the_making(experiments / run_id))
         aside.path.mkdir()
         write_spec(compiled, aside.spec_file)
         write_plan(compiled, aside.plan_file)
@@ -243,6 +244,8 @@ def continue_run(
         checkpoint=checkpoint,
         changes=changes,
     )
+    for unfinished in folder.path.glob(f".{folder.run_file.name}.*"):
+        unfinished.unlink(missing_ok=True)  # a process was killed as it wrote it
     journal = Journal(folder, run_file, drops=drops)
     journal.continued(begun, versions)
     write_atomically(folder.reserve, bytes(RESERVE_BYTES))

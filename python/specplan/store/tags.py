@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.errors import RunError
+from specplan.spec.redaction import redacted
 from specplan.store.checked_json import encode_checked, matches_checksum
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def read_tags(folder: RunFolder) -> Tags:
 
 
 def change_tags(folder: RunFolder, added: Mapping[str, str | None], removed: Sequence[str]) -> Tags:
-    """Add and remove tags; returns those of the run then. Calls of several processes follow each other.
+    """Add tags, without secrets, and remove some; returns those of the run then. Calls of several processes follow each other.
 
     Raises:
         RunError: tags.json or the plan is damaged; or the run has none of a name to remove.
@@ -71,6 +72,6 @@ def change_tags(folder: RunFolder, added: Mapping[str, str | None], removed: Seq
                 known = ", ".join(f"`{each}`" for each in tags) or "none"
                 raise RunError(f"run `{folder.path}` has no tag `{name}`; it has {known}")
             del tags[name]
-        tags = dict(sorted((tags | dict(added)).items()))
+        tags = dict(sorted((tags | redacted(added)).items()))
         write_atomically(folder.tags_file, encode_checked(_TagsFile(tags)))
     return tags

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from specplan.store.run_file import OVER, Status
+from specplan.store.run_file import CONCLUDED, Status
 from specplan.store.run_files import timestamp
 from specplan.sweep.dataset import write_missing
 from specplan.sweep.folder import Held, SweepFile, SweepFolder, open_sweep
@@ -192,7 +192,7 @@ class _Engine:
     def _begin(self, point: Point, compiled: Compiled) -> None:
         self._search.begun(point)
         status = self._folder.status_of(point)
-        if status in OVER or (status is Status.FAILED and not self._retry):
+        if status in CONCLUDED or (status is Status.FAILED and not self._retry):
             self._search.over(point, status)
             self._view.run_known(point, status, self._value(point, status))
         elif any(
@@ -234,11 +234,11 @@ class _Engine:
             self._view.run_ended(each, ended.status, value, None if asked else ended.message)
         if ended.status is Status.FAILED and not self._folder.run_of(point).run_file.is_file():
             self.refused[point.run] = ended.message or ""
-        if ended.status in OVER:
+        if ended.status in CONCLUDED:
             write_missing(self._folder, self._sweep.columns, only=point)
 
     def _value(self, point: Point, status: Status) -> float | None:
-        if self._sweep.spec.metric is None or status not in OVER:
+        if self._sweep.spec.metric is None or status not in CONCLUDED:
             return None
         return final_value(self._folder.run_of(point), self._sweep.spec.metric)
 

@@ -74,6 +74,8 @@ class SweepFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file = _read(path / SWEEP_FILE)
+        self._runs = _runs_by_plan(self.file)
+        self._others: dict[Path, tuple[tuple[int, int], dict[str, str]]] = {}
 
     @property
     def metrics(self) -> Path:
@@ -99,10 +101,11 @@ class SweepFolder:
 
         The run of a plan that is run already, here or in another sweep of the experiment, is its run.
         """
-        known = next((point for point in self._known_points() if point.plan_id == plan_id), None)
+        known = self._runs.get(plan_id) or self._run_elsewhere(plan_id)
         stamp, index = self.file.id.removeprefix(PREFIX), len(self.file.points)
-        run = f"{stamp}-{index:03}" if known is None else known.run
+        run = f"{stamp}-{index:03}" if known is None else known
         point = Point(index=index, run=run, plan_id=plan_id, values=values)
+        self._runs[plan_id] = run
         self.file = msgspec.structs.replace(self.file, points=(*self.file.points, point))
         return point
 
@@ -110,10 +113,15 @@ class SweepFolder:
         """Write the points down."""
         write_atomically(self.path / SWEEP_FILE, encode_checked(self.file))
 
-    def _known_points(self) -> Iterator[Point]:
-        yield from self.file.points
-        for folder in sweeps_of(self.path.parent):
-            yield from folder.file.points
+    def _run_elsewhere(self, plan_id: str) -> str | None:
+        """The run of a plan in another sweep of the experiment; a file is read again only once it was replaced."""
+        for path in _sweep_files(self.path.parent):
+            stat = path.stat()
+            stamp = (stat.st_ino, stat.st_mtime_ns)
+            if path.parent != self.path and self._others.get(path, ((), {}))[0] != stamp:
+                self._others[path] = (stamp, _runs_by_plan(_read(path)))
+        found = (runs[plan_id] for _, runs in self._others.values() if plan_id in runs)
+        return next(found, None)
 
 
 class Held:
@@ -183,8 +191,17 @@ def named_sweep(name: str, root: Path) -> SweepFolder | None:
 
 def sweeps_of(experiments: Path) -> Iterator[SweepFolder]:
     """The sweeps of an experiment, oldest first."""
-    for path in sorted(experiments.glob(f"{PREFIX}*/{SWEEP_FILE}")):
+    for path in _sweep_files(experiments):
         yield SweepFolder(path.parent)
+
+
+def _sweep_files(experiments: Path) -> list[Path]:
+    return sorted(experiments.glob(f"{PREFIX}*/{SWEEP_FILE}"))
+
+
+def _runs_by_plan(file: SweepFile) -> dict[str, str]:
+    """The run of each plan: that of its first point."""
+    return {point.plan_id: point.run for point in reversed(file.points)}
 
 
 def _free_name(experiments: Path) -> str:

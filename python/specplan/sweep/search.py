@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from specplan.components import COMPONENTS
 from specplan.errors import RunError
-from specplan.store.run_file import OVER, Status
+from specplan.store.run_file import CONCLUDED, Status
 from specplan.sweep.measured import epoch_values, final_value
 from specplan.sweep.points import Choice, at, drawn, grid, restored, seeded
 from specplan.sweep.spec import compile_point, compile_points
@@ -184,7 +184,7 @@ class Studied:
         from optuna.trial import TrialState
 
         trial = self._trials[point.index]
-        if status not in OVER:
+        if status not in CONCLUDED:
             if status is Status.FAILED:
                 self._study.tell(trial, state=TrialState.FAIL)
             return

@@ -22,7 +22,8 @@ from specplan.results.locate import runs_of
 from specplan.results.open import Run
 from specplan.results.status import read_run_file
 from specplan.spec.composition import Composition
-from specplan.store.redaction import redacted
+from specplan.spec.redaction import redacted
+from specplan.store.layout import experiment_folder
 from specplan.store.run_file import Status
 from specplan.track.plain import plain
 
@@ -41,7 +42,7 @@ GRACE_SECONDS = 10.0
 _SHOWN_DIGITS = 8
 
 
-OVER = (JobState.DONE, JobState.ERROR)
+ENDED = (JobState.DONE, JobState.ERROR)
 
 
 class Job:
@@ -69,7 +70,7 @@ class Job:
     ) -> None:
         self.compiled = compiled
         self.id = compiled.plan.id
-        self.name = compiled.plan.experiment.id.rpartition("-")[0]
+        self.name = folder.name.rpartition("-")[0]
         self.folder = folder
         self.after = after
         self.timeout = timeout
@@ -105,7 +106,7 @@ class Job:
     def become(self, state: JobState, failure: JobFailure | None = None) -> None:
         """Change how it stands."""
         self.state, self.failure = state, failure
-        if state in OVER:
+        if state in ENDED:
             self._is_over.set()
 
     def __repr__(self) -> str:
@@ -114,16 +115,25 @@ class Job:
 
 
 class Jobs:
-    """Runs jobs, so many at a time, each after those that it needs.
+    """Runs jobs of an experiment, so many at a time, each after those that it needs.
 
     Args:
-        root: folder of the experiment.
+        root: folder of all runs.
+        experiment: inside whose folder those of the jobs are.
         most: processes at a time.
         tell: called with every change of a job; None where nothing is run.
     """
 
-    def __init__(self, root: Path, *, most: int, tell: Callable[[JobRecord], None] | None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        experiment: str,
+        *,
+        most: int,
+        tell: Callable[[JobRecord], None] | None,
+    ) -> None:
         self._root = root
+        self._experiment = experiment
         self._tell = tell
         self._jobs: dict[str, Job] = {}
         self._futures: list[Future[None]] = []
@@ -151,11 +161,12 @@ class Jobs:
         for each in needed:
             if self._jobs.get(each.id) is not each:
                 raise ValueError(f"{each!r} was not submitted to this experiment")
-        compiled = _compiled(work, plain(_with_folders(params), "params"), tags)
+        given = plain(_with_folders(params), "params")
+        compiled = _compiled(work, given, tags, inside=self._experiment)
         with self._lock:
             if compiled.plan.id in self._jobs:
                 return self._jobs[compiled.plan.id]
-            folder = self._root.resolve() / compiled.plan.experiment.id
+            folder = experiment_folder(self._root.resolve(), compiled.plan.experiment.id)
             job = Job(compiled, folder, after=needed, timeout=timeout, max_retries=max_retries)
             self._jobs[job.id] = job
             if self._tell is not None:
@@ -209,7 +220,7 @@ class Jobs:
             job.become(state, failure)
             if self._tell is not None:
                 self._tell(JobRecord(job.id, job.name, job.folder.name, state, failure))
-            if state in OVER:
+            if state in ENDED:
                 for each in [*self._jobs.values()]:
                     if job in each.after:
                         self._go_on(each)
@@ -239,7 +250,7 @@ class Jobs:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, INSIDE: str(self._root.resolve())},
+                env={**os.environ, INSIDE: str(self._root.resolve() / self._experiment)},
             )
             self._processes.add(process)
         try:
@@ -280,7 +291,9 @@ def _is_done(job: Job) -> bool:
     return any(each.status is Status.COMPLETED and each.plan_id == job.id for each in files)
 
 
-def _compiled(work: Any, params: dict[str, Any], tags: Mapping[str, str | None]) -> Compiled:
+def _compiled(
+    work: Any, params: dict[str, Any], tags: Mapping[str, str | None], *, inside: str
+) -> Compiled:
     if callable(work):
         compiled, name = _of_function(work, params), work.__name__
     else:
@@ -292,7 +305,7 @@ def _compiled(work: Any, params: dict[str, Any], tags: Mapping[str, str | None])
     plan = compiled.plan
     experiment = msgspec.structs.replace(
         plan.experiment,
-        id=f"{name}-{_digits(plan.id)}",
+        id=f"{inside}/{name}-{_digits(plan.id)}",
         tags={**plan.experiment.tags, **redacted(tags)},
     )
     return msgspec.structs.replace(

@@ -32,6 +32,14 @@ class Owner(Protocol):
         """How the newest run stands."""
         ...
 
+    @property
+    def prefix(self) -> str | None:
+        """What it is called."""
+        ...
+
+    def rename(self, prefix: str) -> None:
+        """Take another prefix."""
+
 
 class RunController(Generic[Owner_co]):
     """Begins and ends the run of an experiment.
@@ -48,6 +56,15 @@ class RunController(Generic[Owner_co]):
     def status(self) -> Status:
         """How the newest run stands: running, completed, failed, cancelled, ...; created before the first."""
         return self._owner.run_status
+
+    @property
+    def prefix(self) -> str | None:
+        """The prefix of the experiment; another can be set before the first run."""
+        return self._owner.prefix
+
+    @prefix.setter
+    def prefix(self, prefix: str) -> None:
+        self._owner.rename(prefix)
 
     @property
     def is_open(self) -> bool:

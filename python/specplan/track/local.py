@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.errors import RunError
 from specplan.plan.canonical import write_atomically
 from specplan.track.names import check_parts
-from specplan.track.plain import encode, number, plain
+from specplan.track.plain import decode, encode, number, plain
 from specplan.track.run import TrackedRun
 from specplan.track.series import noted, restored
 from specplan.track.tracker import ExperimentTracker, artifact_name, ending, existing
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
 NO_RUN = "No active run. Call start_run() first."
@@ -52,8 +54,8 @@ class LocalExperimentTracker(ExperimentTracker):
         """Start a run, or a new session of one that is there.
 
         Args:
-            run_name: by default `run_` and the local time. Of a run that is there, params and metrics
-                stay and new ones are added.
+            run_name: by default `run_` and the local time, with a number behind it where another run has
+                that name. Of a run that is there, params and metrics stay and new ones are added.
 
         Returns:
             The name of the run. A run that is active ends first.
@@ -62,9 +64,10 @@ class LocalExperimentTracker(ExperimentTracker):
             ValueError: the name would leave the folder.
         """
         timestamp = f"{datetime.now().astimezone():%Y%m%d_%H%M%S}"
-        name = run_name or f"run_{timestamp}"
-        check_parts("a run", name)
+        if run_name:
+            check_parts("a run", run_name)
         self.end_run()
+        name = run_name or _new_folder(self.base_dir, f"run_{timestamp}")
         folder = self.base_dir / name
         self._run = TrackedRun.start_in(folder, description=self._description, tags=self._tags)
         self.run_dir, self.current_run = folder, name
@@ -95,8 +98,7 @@ class LocalExperimentTracker(ExperimentTracker):
         values = {name: _json_number(name, value) for name, value in metrics.items()}
         run.log_metrics(metrics, step=step)
         line = noted({"step": plain(step, "step"), "metrics": values})
-        with (self._folder() / "metrics.jsonl").open("ab") as file:
-            file.write(msgspec.json.encode(line) + b"\n")
+        _append(self._folder() / "metrics.jsonl", msgspec.json.encode(line) + b"\n")
 
     def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
         """Keep a copy of a file or folder below `artifacts/`.
@@ -181,7 +183,7 @@ def compare_experiments(
             continue
         params = path / "params.json"
         comparisons[path.name] = {
-            "params": msgspec.json.decode(params.read_bytes()) if params.exists() else {},
+            "params": _read(params, params.read_bytes()) if params.exists() else {},
             "final_metrics": _final(path / "metrics.jsonl", last_line=strict_last_line),
         }
     return comparisons
@@ -196,10 +198,57 @@ def _missing(path: Path, *, strict: bool) -> None:
 def _final(file: Path, *, last_line: bool) -> dict[str, float]:
     if not file.exists():
         return {}
-    lines = [restored(msgspec.json.decode(line)) for line in file.read_bytes().splitlines() if line]
+    *lines, last = file.read_bytes().split(b"\n")
+    if _is_whole(last):
+        lines.append(last)
+    rows = [restored(_read(file, line)) for line in lines if line.strip()]
     if last_line:
-        lines = lines[-1:]
-    return {name: value for line in lines for name, value in line["metrics"].items()}
+        rows = rows[-1:]
+    return {name: value for line in rows for name, value in line["metrics"].items()}
+
+
+def _read(file: Path, content: bytes) -> Any:
+    try:
+        return decode(content)
+    except ValueError as error:
+        raise RunError(f"{file} is damaged: {error}") from error
+
+
+def _new_folder(folder: Path, name: str) -> str:
+    """Make a folder that was not there, by this name or with a number behind it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in count():
+        free = f"{name}.{place}" if place else name
+        try:
+            (folder / free).mkdir()
+        except FileExistsError:
+            continue
+        return free
+    raise AssertionError
+
+
+def _append(file: Path, line: bytes) -> None:
+    """Add a line, after cutting off what a writer that was killed, or found the disk full, has begun."""
+    with file.open("ab+") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(size - 1, 0))
+        if opened.read() not in (b"", b"\n"):
+            opened.seek(0)
+            before, end, last = opened.read().rpartition(b"\n")
+            if _is_whole(last):
+                line = b"\n" + line
+            else:
+                opened.truncate(len(before) + len(end))
+        opened.write(line)
+
+
+def _is_whole(last: bytes) -> bool:
+    """Whether a last line without an end is one that was only not ended."""
+    try:
+        decode(last)
+    except ValueError:
+        return False
+    return True
 
 
 def _json_number(name: str, value: object) -> float | int:

@@ -14,11 +14,11 @@ import msgspec
 
 from specplan.errors import RunError
 from specplan.plan.canonical import write_atomically
-from specplan.store.redaction import redacted
+from specplan.spec.redaction import redacted
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
 from specplan.track.names import check_parts
-from specplan.track.plain import encode, plain
+from specplan.track.plain import decode, encode, plain
 from specplan.track.run import TrackedRun
 from specplan.track.series import Curves, noted, restored
 
@@ -185,10 +185,10 @@ class ExperimentManager:
         except FileNotFoundError:
             return []
         try:
-            entries = msgspec.json.decode(content, type=list[dict[str, Any]])
+            entries = msgspec.convert(decode(content), list[dict[str, Any]])
             for entry in entries:
                 msgspec.convert(entry, _Entry)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise RunError(f"{path} is no history of an experiment: {error}") from error
         return entries
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan._native import StoreReader
+from specplan.spec.redaction import redacted
 from specplan.store.run_files import timestamp
 from specplan.track.plain import plain
 
@@ -69,6 +70,15 @@ class MetricRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
         if not 0 <= nanoseconds < _END_OF_TIME:
             raise ValueError(f"createdAt is {self.created_at}, which no record can have")
         return nanoseconds
+
+    def without_secrets(self) -> MetricRow:
+        """The row without secrets in its texts. Its numbers stay, whatever they are called: they are measured."""
+        hidden = {
+            name: redacted(value, name)
+            for name, value in self.data.items()
+            if not isinstance(value, int | float) and name not in self.not_finite
+        }
+        return msgspec.structs.replace(self, data={**self.data, **hidden}) if hidden else self
 
     @property
     def numbers(self) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import RunError, SpecplanError
-from specplan.store.redaction import redacted, redacted_text
+from specplan.spec.redaction import redacted, redacted_text
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 from specplan.track.entries import Entry, File, Metric, Param

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specplan.errors import RunError
-from specplan.store.redaction import redacted_text
+from specplan.spec.redaction import redacted_text
 from specplan.store.run_file import Status
 from specplan.track.entries import File, Metric, Param
 

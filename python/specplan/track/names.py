@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+
+_MOST_BYTES = 240
+"""Of a part: file systems take 255, and files beside it have longer names."""
 
 
 def check_parts(what: str, name: str) -> None:
@@ -11,6 +15,10 @@ def check_parts(what: str, name: str) -> None:
         raise ValueError(
             f"{name!r} cannot be the name of {what}: it is a text of one or more parts divided by `/`, "
             "and no part is empty, begins with a dot or holds a backslash, a colon or a control character"
+        )
+    if any(len(os.fsencode(part)) > _MOST_BYTES for part in name.split("/")):
+        raise ValueError(
+            f"{name[:40]!r}... cannot be the name of {what}: a part of it has more than {_MOST_BYTES} bytes"
         )
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.spec.wording import choices
-from specplan.store.redaction import redacted
 from specplan.track.plain import plain
 
 if TYPE_CHECKING:
@@ -54,17 +53,14 @@ class Logs:
             raise ValueError(f"no level `{level}`; known: {choices(level, LEVELS)}")
         run = self._run()
         beside = plain({**(metadata or {}), **fields}, "metadata")
-        entry = redacted(
-            {
-                "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-                "level": level,
-                "message": message,
-                "metadata": beside or None,
-            }
-        )
+        entry = {
+            "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "level": level,
+            "message": message,
+            "metadata": beside or None,
+        }
         with self._lock:
-            numbered = {"sequenceNumber": run.count(FIELD), **entry}
-            run.record_text(FIELD, msgspec.json.encode(numbered).decode())
+            run.record_document(FIELD, {"sequenceNumber": run.count(FIELD), **entry})
         said = " ".join(f"{name}={value}" for name, value in beside.items())
         line = f"[{level.upper()}] {message}" + (f" [{said}]" if said else "")
         print(line, file=sys.stderr if level in _LOUD else sys.stdout)

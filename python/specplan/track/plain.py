@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence, Set
@@ -33,6 +34,20 @@ def plain(value: object, what: str) -> Any:
 def encode(value: object) -> bytes:
     """A plain value as an indented JSON text."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def decode(content: bytes | str) -> Any:
+    """A JSON text. Bare NaN and Infinity, which other tools write, are numbers.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deep.
+    """
+    try:
+        return msgspec.json.decode(content)
+    except ValueError:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def number(name: str, value: object) -> float:

@@ -67,8 +67,12 @@ class Prefix(msgspec.Struct, frozen=True):
         return label if re.match(r"[A-Za-z_]", label) else f"_{label}"
 
     @classmethod
-    def of(cls, text: str) -> Prefix:
+    def of(cls, text: str, *, name: str | None = None) -> Prefix:
         """Take a prefix apart; variables in braces are filled in.
+
+        Args:
+            text: the prefix.
+            name: what `{EXP.name}` means, where it means something.
 
         Raises:
             TypeError: it is no text.
@@ -76,7 +80,7 @@ class Prefix(msgspec.Struct, frozen=True):
         """
         if not isinstance(text, str):
             raise TypeError(f"a prefix is a str, not {type(text).__name__}")
-        filled = _filled(text).strip("/")
+        filled = _filled(text, name).strip("/")
         check_parts("an experiment", filled)
         parts = filled.split("/")
         owner = parts[0] if len(parts) > 1 else None
@@ -119,6 +123,10 @@ class Tracking:
         self.metrics = Metrics(self.active)
         self.files = Files("", self.active)
         self.tracks = Tracks(self.active)
+
+    def renamed(self, experiment: str) -> Tracking:
+        """The same for an experiment of another name."""
+        return Tracking(self._destination, experiment, readme=self._readme, tags=self._tags)
 
     def active(self) -> TrackedRun:
         """The run that is open.
@@ -233,9 +241,16 @@ def _part(name: str) -> str:
     return name.lstrip(".") or "project"
 
 
-def _filled(template: str) -> str:
+def _filled(template: str, own_name: str | None) -> str:
     now = datetime.now(UTC)
-    known = {"now": now, "EXP.id": f"{now:%Y%m%d-%H%M%S}", "RUN.user": getpass.getuser}
+    known = {
+        "now": now,
+        "EXP.id": f"{now:%Y%m%d-%H%M%S}",
+        "EXP.date": f"{now:%Y%m%d}",
+        "EXP.datetime": f"{now:%Y%m%d.%H%M%S}",
+        "RUN.user": getpass.getuser,
+        **({} if own_name is None else {"EXP.name": own_name}),
+    }
 
     def value(match: re.Match[str]) -> str:
         name, form = match.groups()

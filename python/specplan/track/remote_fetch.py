@@ -85,7 +85,7 @@ class _Fetched:
             row = msgspec.convert(document, MetricRow)
             self._run.record_row(row, node=node, time=row.created)
         else:
-            self._run.record_text(field, msgspec.json.encode(document).decode(), node=node)
+            self._run.record_document(field, document, node=node)
 
     def _take(self, row: ArtifactRow, listed: dict[str, Any] | None) -> None:
         target = self._run.folder.artifacts / row.file

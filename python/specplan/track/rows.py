@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from specplan.track.metric_row import FIELD, STAMP, MetricRow
+from specplan.track.stamps import stamp_of
 from specplan.track.summary import check_aggregations, summary
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from specplan.track.run import TrackedRun
 
-PREVIOUS = -1
-"""The `_ts` that means the time of the row before, in this thread."""
 SUMMARIZED = ("mean", "std", "min", "max", "count")
 
 
@@ -33,7 +31,6 @@ class MetricRows:
         self.name = name
         self._run = run
         self._lock = threading.Lock()
-        self._thread = threading.local()
         self.buffer = Buffer(self)
         self.summary_cache = SummaryCache(self)
 
@@ -42,21 +39,23 @@ class MetricRows:
 
         Args:
             fields: numbers, texts, and lists and mappings of them. `epoch` and `step` place the numbers;
-                `_ts` is the time, -1 for that of the row before.
+                `_ts` is the time, -1 for that of the row of metrics or entry of a track before.
 
         Raises:
             RuntimeError: the run has not begun, or is over.
             TypeError: a value is none that JSON holds.
         """
         run = self._run()
-        stamp = fields.pop(STAMP, None)
-        if stamp == PREVIOUS:
-            stamp = getattr(self._thread, "stamp", None)
-        self._thread.stamp = time.time() if stamp is None else stamp
+        stamp = stamp_of(fields.pop(STAMP, None))
         with self._lock:
             node = self.name or ""
-            row = MetricRow.of(fields, index=run.count(FIELD, node=node), stamp=self._thread.stamp)
+            row = MetricRow.of(fields, index=run.count(FIELD, node=node), stamp=stamp)
             run.record_row(row, node=node)
+        return self
+
+    def flush(self) -> MetricRows:
+        """Wait until everything that was logged is on file."""
+        self._run().sync()
         return self
 
     def read(self, start_index: int = 0, limit: int = 1000) -> dict[str, Any]:
@@ -119,9 +118,18 @@ class Metrics:
         return self().log(**shared) if shared else self()
 
     @property
-    def buffer(self) -> Buffer:
-        """That of the metrics without a name."""
-        return self().buffer
+    def buffer(self) -> Buffers:
+        """What was gathered under all names."""
+        return Buffers(self)
+
+    def named(self) -> list[MetricRows]:
+        """The metrics of each name that was asked for so far."""
+        with self._lock:
+            return list(self._named.values())
+
+    def flush(self) -> None:
+        """Wait until everything that was logged is on file."""
+        self._run().sync()
 
     @property
     def summary_cache(self) -> SummaryCache:
@@ -148,6 +156,15 @@ class _Gathered:
                 if value is not None:
                     self._values.setdefault(name, []).append(float(value))
 
+    def peek(self, *names: str, limit: int = 5) -> dict[str, list[float]]:
+        """The last values that were gathered, at most `limit` of each field."""
+        with self._lock:
+            return {
+                name: values[-limit:]
+                for name, values in self._values.items()
+                if not names or name in names
+            }
+
 
 class Buffer(_Gathered):
     """Values that are summed up before they are logged."""
@@ -155,6 +172,11 @@ class Buffer(_Gathered):
     def __call__(self, **fields: float | None) -> Buffer:
         """Gather one value of each field; None is left out."""
         self._gather(fields)
+        return self
+
+    @property
+    def buffer(self) -> Buffer:
+        """Itself, so that calls can be chained: `metrics("train").buffer(a=1).buffer(a=2)`."""
         return self
 
     def log_summary(self, *aggregations: str) -> MetricRows:
@@ -173,6 +195,32 @@ class Buffer(_Gathered):
             gathered, self._values = self._values, {}
         fields = _summaries(gathered, wanted)
         return self._rows.log(**fields) if fields else self._rows
+
+
+class Buffers:
+    """What was gathered under all names of metrics; called, it gathers under none."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def __call__(self, **fields: float | None) -> Buffer:
+        """Gather one value of each field for the metrics without a name."""
+        return self._metrics().buffer(**fields)
+
+    def log_summary(self, *aggregations: str) -> Metrics:
+        """As `Buffer.log_summary`, one row for each name under which values were gathered.
+
+        Raises:
+            ValueError: there is no such aggregation; what was gathered stays.
+        """
+        check_aggregations(aggregations)
+        for rows in self._metrics.named():
+            rows.buffer.log_summary(*aggregations)
+        return self._metrics
+
+    def peek(self, name: str | None = None, *fields: str, limit: int = 5) -> dict[str, list[float]]:
+        """The last values that were gathered under a name, at most `limit` of each field."""
+        return self._metrics(name).buffer.peek(*fields, limit=limit)
 
 
 class SummaryCache(_Gathered):
@@ -200,15 +248,6 @@ class SummaryCache(_Gathered):
             if clear:
                 self._values, self._set = {}, {}
         return self._rows.log(**fields) if fields else self._rows
-
-    def peek(self, *names: str, limit: int = 5) -> dict[str, list[float]]:
-        """The last values that were gathered, at most `limit` of each field."""
-        with self._lock:
-            return {
-                name: values[-limit:]
-                for name, values in self._values.items()
-                if not names or name in names
-            }
 
 
 def _summaries(

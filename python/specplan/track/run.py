@@ -18,9 +18,9 @@ from specplan.results.status import read_run_file, status_now
 from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import git_state
 from specplan.run.system_metrics import Sampling
+from specplan.spec.redaction import redacted, redacted_lines, redacted_text
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import WHOLE, Recorder
-from specplan.store.redaction import redacted, redacted_lines, redacted_text
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run, next_session
 from specplan.track.metric_row import FIELD as ROWS
@@ -105,6 +105,8 @@ class TrackedRun:
         if surroundings is None:
             git = git_state(Path(), without=[root])
             surroundings, changes = environment(git, found), changes_of(git)
+        else:
+            surroundings = redacted(surroundings)
         journal = create_run(
             root,
             _compiled(experiment, description, tags or {}),
@@ -250,7 +252,7 @@ class TrackedRun:
             RunError: the run is over.
             StoreError: the records cannot be written.
         """
-        text, numbers = msgspec.json.encode(row).decode(), row.numbers
+        text, numbers = msgspec.json.encode(row.without_secrets()).decode(), row.numbers
         with self._lock:
             self._record_text(ROWS, node, text)
             self._log_numbers(node, row.index, numbers, time)
@@ -283,8 +285,17 @@ class TrackedRun:
             if self._sampling is None:
                 self._sampling = Sampling(self._recorder, self.folder.path, seconds)
 
+    def record_document(self, field: str, document: Any, *, node: str = "") -> None:
+        """Record what a program says, without secrets, under a field and a name below it.
+
+        Raises:
+            RunError: the run is over.
+            StoreError: the records cannot be written.
+        """
+        self.record_text(field, msgspec.json.encode(redacted(document)).decode(), node=node)
+
     def record_text(self, field: str, text: str, *, node: str = "") -> None:
-        """Record a JSON document under a field, and under a name below it.
+        """Record a JSON document of our own, as it is, under a field, and under a name below it.
 
         Raises:
             RunError: the run is over.
@@ -358,7 +369,9 @@ class TrackedRun:
                 self._sampling.close()
             self._recorder.close()
             self._recorder.export_metrics()
-            said = error if isinstance(error, ErrorRecord) else None
+            said = None
+            if isinstance(error, ErrorRecord):
+                said = msgspec.structs.replace(error, message=redacted_lines(error.message))
             if isinstance(error, BaseException):
                 said = ErrorRecord(
                     type=type(error).__qualname__, message=redacted_lines(str(error))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import msgspec
-
 from specplan.spec.wording import did_you_mean
-from specplan.store.redaction import redacted
 from specplan.store.root import runs_root
+from specplan.store.run_file import Status
 from specplan.track.destination import Destination
 from specplan.track.lifecycle import RunController
 from specplan.track.prefix import (
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from specplan.store.run_file import Status
     from specplan.track.files import Files
     from specplan.track.notes import Logs
     from specplan.track.parameters import Parameters
@@ -43,7 +40,6 @@ class Tracked:
 
     Attributes:
         run: begins and ends it; called, it executes the execution plan.
-        prefix: `owner/project/path.../name`; None for an experiment with only a label.
         readme: what the experiment is for.
         tags: words to find it by, with values where they have some.
         bindrs: what it belongs to.
@@ -64,7 +60,7 @@ class Tracked:
         dash_root: str | os.PathLike[str] | None,
     ) -> None:
         is_prefix = isinstance(name, Prefix)
-        self.prefix = name.text if isinstance(name, Prefix) else None
+        self._name = name
         self.readme = readme
         self.tags = as_tags(tags)
         self.bindrs = list(bindrs or ())
@@ -76,6 +72,38 @@ class Tracked:
         )
         self._tracking = Tracking(place, self.prefix or str(name), readme=readme, tags=self.tags)
         self.run = RunController(self)
+
+    @property
+    def prefix(self) -> str | None:
+        """`owner/project/path.../name`; None for an experiment with only a label."""
+        return self._name.text if isinstance(self._name, Prefix) else None
+
+    @property
+    def owner(self) -> str | None:
+        """The first part of the prefix."""
+        return self._name.owner if isinstance(self._name, Prefix) else None
+
+    @property
+    def project(self) -> str | None:
+        """The second part of the prefix."""
+        return self._name.project if isinstance(self._name, Prefix) else None
+
+    @property
+    def name(self) -> str:
+        """The last part of the prefix, or the label."""
+        return self._name.name if isinstance(self._name, Prefix) else self._name
+
+    def rename(self, prefix: str) -> None:
+        """Take another prefix before the first run.
+
+        Raises:
+            RuntimeError: a run has begun.
+            ValueError: it cannot be a prefix.
+        """
+        if self.run_status is not Status.CREATED:
+            raise RuntimeError("Cannot change the prefix of an experiment whose run has started")
+        self._name = Prefix.of(prefix, name=self.name)
+        self._tracking = self._tracking.renamed(self._name.text)
 
     @property
     def id(self) -> str | None:
@@ -140,7 +168,7 @@ class Tracked:
     def _note_about(self, run: TrackedRun) -> None:
         about = {"bindrs": self.bindrs, "metadata": self.metadata}
         if any(about.values()):
-            run.record_text(ABOUT, msgspec.json.encode(redacted(about)).decode())
+            run.record_document(ABOUT, about)
 
 
 def tracked_name(label: str | None, prefix: str | None) -> Prefix | str:

@@ -159,16 +159,17 @@ def validate_metric(name: str, value: Any) -> float:
 
 
 def safe_log_artifact(tracker: ExperimentTracker, path: str | os.PathLike[str]) -> None:
-    """Log a file as artifact, unless it is larger than `MAX_ARTIFACT_SIZE`.
+    """Log a file or folder as artifact, unless it is larger than `MAX_ARTIFACT_SIZE`.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is nothing at the path.
         ValueError: it is too large.
     """
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(str(path))
-    size = file.stat().st_size
+    files = [file] if file.is_file() else [each for each in file.rglob("*") if each.is_file()]
+    size = sum(each.stat().st_size for each in files)
     if size > MAX_ARTIFACT_SIZE:
         raise ValueError(f"Artifact too large: {size / 1024 / 1024:.1f}MB")
     tracker.log_artifact(str(path))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bisect
 import math
 import threading
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -16,6 +15,7 @@ from specplan.plan.canonical import write_atomically
 from specplan.spec.wording import choices
 from specplan.track.metric_row import STAMP
 from specplan.track.plain import plain
+from specplan.track.stamps import stamp_of
 
 if TYPE_CHECKING:
     import os
@@ -31,7 +31,7 @@ FORMATS = ("json", "jsonl", "parquet")
 class Entries:
     """Entries of a track in the order of their times, as they were when they were asked for.
 
-    An entry is a mapping of the fields of one time, `_ts` among them.
+    An entry is a mapping of the fields of one time, which it has as `_ts` and as `timestamp`.
     """
 
     def __init__(self, entries: Sequence[dict[str, Any]]) -> None:
@@ -42,16 +42,37 @@ class Entries:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self._entries)
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return self._entries[index]
+        entry = self._entries[index]
+        return {"timestamp": entry[STAMP], **entry}
 
-    def slice(self, start: float | None = None, end: float | None = None) -> Entries:
-        """The entries from `start` on and before or at `end`."""
+    def slice(
+        self, start_timestamp: float | None = None, end_timestamp: float | None = None
+    ) -> Entries:
+        """The entries from a time on, and before or at another."""
+        start, end = start_timestamp, end_timestamp
         first = 0 if start is None else bisect.bisect_left(self._times, start)
         last = len(self) if end is None else bisect.bisect_right(self._times, end)
         return Entries(self._entries[first:last])
+
+    def of(self, columns: Iterable[str]) -> Entries:
+        """The same with only these fields, and the times."""
+        kept = {*columns, STAMP}
+        return Entries([{n: each[n] for n in each if n in kept} for each in self._entries])
+
+    def encoded(self, format: str) -> Any:
+        """The entries as json, which is `{"entries": [...], "count": n}`, or the bytes of jsonl or parquet.
+
+        Raises:
+            ValueError: there is no such format.
+        """
+        _check_format(format)
+        shown = list(self)
+        return (
+            {"entries": shown, "count": len(shown)} if format == "json" else _encoded(shown, format)
+        )
 
     @overload
     def findByTime(self, time: float) -> dict[str, Any]: ...
@@ -71,7 +92,7 @@ class Entries:
         if place < 0:
             first = f"the first is at {self._times[0]}" if self._times else "there are none"
             raise KeyError(f"no entry at or before {time}; {first}")
-        return self._entries[place]
+        return self[place]
 
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> Path:
         """Write the entries to a file, whole or not at all.
@@ -86,30 +107,9 @@ class Entries:
         """
         target = Path(path)
         chosen = format or target.suffix.removeprefix(".")
-        if chosen not in FORMATS:
-            raise ValueError(f"no format `{chosen}`; known: {choices(chosen, FORMATS)}")
-        if chosen == "parquet":
-            content = self._parquet()
-        elif chosen == "json":
-            content = msgspec.json.encode(self._entries)
-        else:
-            content = b"".join(msgspec.json.encode(each) + b"\n" for each in self)
-        write_atomically(target, content)
+        _check_format(chosen)
+        write_atomically(target, _encoded(self._entries, chosen))
         return target
-
-    def _parquet(self) -> bytes:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        names = dict.fromkeys(name for entry in self for name in entry)
-        columns = {name: [entry.get(name) for entry in self] for name in names}
-        sink = pa.BufferOutputStream()
-        try:
-            pq.write_table(pa.table(columns), sink)
-        except pa.ArrowException as error:
-            raise ValueError(f"the entries fit no table: {error}") from error
-        content: bytes = sink.getvalue().to_pybytes()
-        return content
 
 
 class Track:
@@ -123,7 +123,8 @@ class Track:
         """Add an entry.
 
         Args:
-            _ts: its time in seconds, by default now since 1970.
+            _ts: its time in seconds, by default now since 1970; -1 for that of the entry or row of metrics
+                before, in this thread.
             fields: numbers, texts, and lists and mappings of them.
 
         Raises:
@@ -131,25 +132,52 @@ class Track:
             TypeError: a value is none that JSON holds.
             ValueError: the time is no finite number.
         """
-        stamp = time.time() if _ts is None else float(_ts)
+        stamp = float(stamp_of(_ts))
         check_stamp(stamp)
         entry = {STAMP: stamp, **plain(fields, f"track {self.topic}")}
-        self._run().record_text(FIELD, msgspec.json.encode(entry).decode(), node=self.topic)
+        self._run().record_document(FIELD, entry, node=self.topic)
         return self
 
-    def read(self) -> Entries:
-        """All entries, in the order of their times."""
-        return merged(
-            msgspec.json.decode(text) for text in self._run().texts(FIELD, node=self.topic)
-        )
+    def read(
+        self,
+        *,
+        start_timestamp: float | None = None,
+        end_timestamp: float | None = None,
+        columns: Sequence[str] | None = None,
+        format: str | None = None,
+    ) -> Any:
+        """Entries, in the order of their times; all of them unless something else is said.
 
-    def slice(self, start: float | None = None, end: float | None = None) -> Entries:
-        """The entries from `start` on and before or at `end`."""
-        return self.read().slice(start, end)
+        Args:
+            start_timestamp: the entries from here on.
+            end_timestamp: those before or at this.
+            columns: the fields that are wanted; by default all.
+            format: json gives `{"entries": [...], "count": n}`; jsonl and parquet give bytes. By default, `Entries`.
+
+        Raises:
+            ValueError: there is no such format.
+        """
+        texts = self._run().texts(FIELD, node=self.topic)
+        entries = merged(map(msgspec.json.decode, texts)).slice(start_timestamp, end_timestamp)
+        if columns is not None:
+            entries = entries.of(columns)
+        return entries if format is None else entries.encoded(format)
+
+    def flush(self) -> Track:
+        """Wait until everything that was appended is on file."""
+        self._run().sync()
+        return self
+
+    def slice(
+        self, start_timestamp: float | None = None, end_timestamp: float | None = None
+    ) -> Entries:
+        """The entries from a time on, and before or at another."""
+        entries: Entries = self.read(start_timestamp=start_timestamp, end_timestamp=end_timestamp)
+        return entries
 
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> Path:
         """As `Entries.export`, of all entries."""
-        return self.read().export(path, format)
+        return self.slice().export(path, format)
 
 
 class Tracks:
@@ -168,9 +196,41 @@ class Tracks:
         with self._lock:
             return self._named.setdefault(topic, Track(topic, self._run))
 
+    def flush(self) -> None:
+        """Wait until everything that was appended is on file."""
+        self._run().sync()
+
     def list_all(self) -> list[str]:
         """The topics that have entries, in the order of the first of each."""
         return self._run().text_nodes(FIELD)
+
+
+def _check_format(name: str) -> None:
+    if name not in FORMATS:
+        raise ValueError(f"no format `{name}`; known: {choices(name, FORMATS)}")
+
+
+def _encoded(entries: Sequence[dict[str, Any]], form: str) -> bytes:
+    if form == "parquet":
+        return _parquet(entries)
+    if form == "json":
+        return msgspec.json.encode(entries)
+    return b"".join(msgspec.json.encode(each) + b"\n" for each in entries)
+
+
+def _parquet(entries: Sequence[dict[str, Any]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = dict.fromkeys(name for entry in entries for name in entry)
+    columns = {name: [entry.get(name) for entry in entries] for name in names}
+    sink = pa.BufferOutputStream()
+    try:
+        pq.write_table(pa.table(columns), sink)
+    except pa.ArrowException as error:
+        raise ValueError(f"the entries fit no table: {error}") from error
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def check_stamp(stamp: float) -> None:

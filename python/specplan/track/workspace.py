@@ -176,7 +176,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
                 self._run.sample_system(self._system_metrics_seconds)
             write_informations(self.workdir, self._run.run_file)
         tell = self._record if normal else None
-        self._jobs = Jobs(self.workdir / self.id, most=self._max_jobs, tell=tell)
+        self._jobs = Jobs(self.workdir, self.id, most=self._max_jobs, tell=tell)
         return self
 
     def __exit__(

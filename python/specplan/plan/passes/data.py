@@ -114,11 +114,16 @@ def _feature_set(
     splits = divide(
         context, resolved, Rows(label=label, spec=spec, table=table, rows=rows, columns=columns)
     )
-    scaled = scale(context, resolved, label, columns, splits.sizes)
+    scaled = scale(context, resolved, label, columns, splits.sizes, table)
     columns |= scaled.columns
     known = {name: column for name, column in columns.items() if column is not None}
     counted = {name: size for name, size in splits.sizes.items() if size is not None}
-    complete = len(known) == len(columns) and len(counted) == len(splits.sizes) and scaled.right
+    complete = (
+        len(known) == len(columns)
+        and len(counted) == len(splits.sizes)
+        and scaled.right
+        and splits.right
+    )
     data = (
         Data(
             source=table.source,
@@ -126,6 +131,7 @@ def _feature_set(
             columns=known,
             splitter=splits.splitter,
             splits=tuple(Split(name=name, rows=size) for name, size in counted.items()),
+            divided=splits.divided,
             scale=scaled.scale,
         )
         if table and rows is not None and complete

@@ -8,7 +8,7 @@ import msgspec
 
 from specplan.components.repetition import Folds
 from specplan.data.folds import part_sizes
-from specplan.data.scaler_faults import LEARNING
+from specplan.data.scaler_faults import learns
 from specplan.plan.model import Fold, Split
 from specplan.plan.passes.fold_keys import (
     fold_keys,
@@ -71,8 +71,37 @@ class Cutter:
 
     def cut(
         self, folds: Folds, place: Path, group: str, around: Mapping[str, Cut]
+    ) -> list[tuple[Cut, ...]] | None:
+        """The cuts of each fold, one for each FeatureSet; None where it is not known what is cut."""
+        together = [(folds, place)]
+        own = folds.data or next(iter(self._data), None)
+        for label, beside in folds.also.items():
+            at = (*place, "also", label)
+            if label == own or label not in self._data:
+                self._wrong_beside(label, at)
+                return None
+            known = msgspec.structs.asdict(beside)
+            together.append((msgspec.structs.replace(folds, data=label, also={}, **known), at))
+        cuts = [self._cut(one, at, place, group, around) for one, at in together]
+        known_cuts = [each for each in cuts if each is not None]
+        if len(known_cuts) < len(cuts):
+            return None
+        self.places[group] = place
+        return list(zip(*known_cuts, strict=True))
+
+    def _wrong_beside(self, label: str, place: Path) -> None:
+        if label in self._data:
+            message = f"`{label}` is what these folds cut anyway"
+            self._context.error("SP304", message, place, key=True)
+        elif not self._context.lost(("data", label)):
+            message = f"no FeatureSet `{label}`; known: {quoted(self._data)}"
+            hint = did_you_mean(label, self._data)
+            self._context.error("SP301", message, place, key=True, hint=hint)
+
+    def _cut(
+        self, folds: Folds, place: Path, whole: Path, group: str, around: Mapping[str, Cut]
     ) -> list[Cut] | None:
-        """One cut for each fold; None where it is not known what is cut."""
+        """The cut of one FeatureSet for each fold. `whole` is where the spec has all of the folds."""
         feature_set = self._feature_set(folds, place)
         if folds.train == folds.val:
             message = f"`train` and `val` are both called `{folds.val}`"
@@ -82,12 +111,11 @@ class Cutter:
         if feature_set is None:
             return None
         outer = around.get(feature_set)
-        if not self._keeps_order(folds, feature_set, outer, place):
+        if not self._keeps_order(folds, feature_set, outer, whole):
             return None
         keys = fold_keys(self._context, self._data[feature_set], folds, place)
         if keys is None:
             return None
-        self.places[group] = place
         sizes = outer.sizes if outer is not None else self._data[feature_set].splits
         of = self._pooled(folds, place, feature_set, sizes, outer)
         self.pooled[feature_set].update(of or (None,))
@@ -95,18 +123,14 @@ class Cutter:
             warn_of_parted_groups(self._context, self._data[feature_set], keys, of, keys.path)
         rows = self._rows(feature_set, of, sizes)
         fold = None
-        parts: list[PartSizes] = [_UNKNOWN] * folds.n
         if rows is not None and of is not None:
-            fold = _uncut(folds, keys, of, rows)
-            fold = msgspec.structs.replace(
-                fold,
-                seed=self._seed(folds, feature_set, group),
-                within=outer.path if outer is not None else None,
-            )
-            parts = self._sizes(fold, keys, feature_set, place)
+            seed = self._seed(folds, feature_set, group)
+            within = outer.path if outer is not None else None
+            fold = _uncut(folds, keys, of, rows, seed=seed, within=within)
         pooled = frozenset(of or ()) | (outer.pooled if outer is not None else frozenset())
         cuts = []
-        for index, (left, size) in enumerate(parts):
+        parts = self._sizes(fold, keys, feature_set, whole)
+        for index, (left, size) in enumerate(parts or [_UNKNOWN] * folds.n):
             path = f"{group}.fold_{index}"
             if fold is not None and left is not None and size is not None:
                 self.folds[feature_set][path] = msgspec.structs.replace(
@@ -134,7 +158,7 @@ class Cutter:
         """Warn of scalers that learn from rows that a fold leaves out."""
         for index, scale in enumerate(self._context.spec.data[feature_set].scale):
             whole = scale.fit_on is None and not self._data[feature_set].splits
-            if scale.component["use"] not in LEARNING or not (whole or scale.fit_on in cut.pooled):
+            if not learns(scale.component["use"]) or not (whole or scale.fit_on in cut.pooled):
                 continue
             learned_from = "all rows" if scale.fit_on is None else f"`{scale.fit_on}`"
             message = (
@@ -166,8 +190,12 @@ class Cutter:
         self._context.error("SP718", message, place, hint=hint, also=[(said, "said here")])
         return False
 
-    def _sizes(self, fold: Fold, keys: FoldKeys, feature_set: str, place: Path) -> list[PartSizes]:
-        """Rows of each part; unknown where they cannot be known, or there are too few."""
+    def _sizes(
+        self, fold: Fold | None, keys: FoldKeys, feature_set: str, place: Path
+    ) -> list[PartSizes]:
+        """Rows of each part; none where they cannot be known, or there are too few."""
+        if fold is None:
+            return []
         rows = fold.train.rows
         if fold.n + fold.ordered > rows:
             only = ", of which no fold measures the first" if fold.ordered else ""
@@ -181,7 +209,7 @@ class Cutter:
             sizes = keyed_sizes(self._context, known, fold, keys, self.folds[feature_set], place)
             if sizes is not None:
                 return [(None if size is None else rows - size, size) for size in sizes]
-        return [_UNKNOWN] * fold.n
+        return []
 
     def _feature_set(self, folds: Folds, place: Path) -> str | None:
         if folds.data is None and len(self._data) == 1:
@@ -207,7 +235,7 @@ class Cutter:
         outer: Cut | None,
     ) -> tuple[str, ...] | None:
         """The splits that are put together, empty for all rows; None where a name is not known."""
-        if self._context.damaged(("data", feature_set, "splits")):
+        if self._context.undivided(feature_set):
             return None
         if folds.of is None and outer is not None:
             return (outer.names[0],)
@@ -259,13 +287,21 @@ class Cutter:
         return written_seed_of(self._context.spec.run.seed, f"split/{feature_set}/{group}")
 
 
-def _uncut(folds: Folds, keys: FoldKeys, of: tuple[str, ...], rows: int) -> Fold:
+def _uncut(
+    folds: Folds,
+    keys: FoldKeys,
+    of: tuple[str, ...],
+    rows: int,
+    *,
+    seed: int | None,
+    within: str | None,
+) -> Fold:
     return Fold(
         n=folds.n,
         index=0,
-        seed=None,
+        seed=seed,
         of=of,
-        within=None,
+        within=within,
         train=Split(name=folds.train, rows=rows),
         val=Split(name=folds.val, rows=0),
         group_by=keys.group_by,

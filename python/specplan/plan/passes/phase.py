@@ -8,17 +8,14 @@ import msgspec
 
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.model import Eval, Fit, Record, Train
-from specplan.plan.passes.callbacks import (
-    early_stopping,
-    evaluations,
-    learning_rate,
-    own_callbacks,
-    plateau,
-)
+from specplan.plan.passes.callbacks import own_callbacks
+from specplan.plan.passes.evaluations import evaluations
 from specplan.plan.passes.feeds import Feeds
 from specplan.plan.passes.meetings import meet, refuse_roles
+from specplan.plan.passes.monitors import early_stopping
 from specplan.plan.passes.objectives import Chosen
 from specplan.plan.passes.outline import Measured, Outline
+from specplan.plan.passes.rates import check_momentum, learning_rate, plateau
 from specplan.plan.passes.updates import check_accumulation, optimizers
 from specplan.spec.model import EvalSpec, FitSpec, TrainSpec
 from specplan.spec.wording import did_you_mean, quoted
@@ -153,7 +150,7 @@ class PhaseScheduler:
             return known.rows
         cut = self.step.cuts.get(feature_set)
         sizes = known.splits if cut is None else cut.sizes
-        uncertain = self.step.uncertain or self.context.damaged(("data", feature_set, "splits"))
+        uncertain = self.step.uncertain or self.context.undivided(feature_set)
         if split not in sizes and uncertain:
             return None
         if split not in sizes:
@@ -354,6 +351,7 @@ class PhaseScheduler:
             return None
         check_accumulation(self, spec, trainable, fed.steps)
         rate = learning_rate(self, spec, spec.epochs * -(-fed.steps // spec.accumulate))
+        check_momentum(self, spec, updating)
         first = fed.feeds[0]
         records = self._fed_records(fed, met, nodes, recorded)
         read = {"data": first.data, "split": first.split, "records": records}

@@ -170,7 +170,7 @@ def _report_leaks(
     context: Context, feature_set: FeatureSet, inputs: int, scan: RowScan, scheduled: Schedule
 ) -> None:
     splitter = feature_set.data.splitter if feature_set.data is not None else None
-    if splitter is not None and splitter.args["leaks"] == "allow":
+    if splitter is not None and splitter.args.get("leaks") == "allow":
         return
     folds = scheduled.folds[feature_set.label]
     if feature_set.cut is not None:

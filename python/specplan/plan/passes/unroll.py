@@ -172,8 +172,8 @@ class Unrolling:
                 number = Pass(group=path, kind="seed", index=index, of=component.n, seed=seed)
             inside = _in_pass(scope, number)
             if cuts is not None:
-                cut = cuts[index]
-                inside = msgspec.structs.replace(inside, cuts={**inside.cuts, cut.feature_set: cut})
+                own = {cut.feature_set: cut for cut in cuts[index]}
+                inside = msgspec.structs.replace(inside, cuts={**inside.cuts, **own})
             elif isinstance(component, Folds):
                 inside = msgspec.structs.replace(inside, uncertain=True)
             yield from self._entries(group.do, (*place, "do"), inside)

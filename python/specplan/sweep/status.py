@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from specplan.results.status import read_run_file
-from specplan.store.run_file import OVER, Status
+from specplan.store.run_file import CONCLUDED, Status
 from specplan.sweep.measured import final_value
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from specplan.sweep.folder import Point, SweepFolder
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class PointStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One point of a sweep, how its run stands, and what that has measured.
 
     Attributes:
@@ -36,31 +36,31 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
 
 
-def standings(folder: SweepFolder) -> list[Standing]:
+def point_statuses(folder: SweepFolder) -> list[PointStatus]:
     """Every point that was chosen so far, in that order."""
-    return [_standing(folder, point) for point in folder.file.points]
+    return [_status(folder, point) for point in folder.file.points]
 
 
-def _standing(folder: SweepFolder, point: Point) -> Standing:
+def _status(folder: SweepFolder, point: Point) -> PointStatus:
     run, status, metric = folder.run_of(point), folder.status_of(point), folder.file.metric
     error = read_run_file(run).error if run.run_file.is_file() else None
-    return Standing(
+    return PointStatus(
         index=point.index,
         run=point.run,
         folder=str(run.path),
         plan_id=point.plan_id,
         values=point.values,
         status=status,
-        value=final_value(run, metric) if metric is not None and status in OVER else None,
+        value=final_value(run, metric) if metric is not None and status in CONCLUDED else None,
         message=None if error is None else error.message,
     )
 
 
-def best_of(standings: Sequence[Standing], mode: Literal["min", "max"]) -> Standing | None:
+def best_of(points: Sequence[PointStatus], mode: Literal["min", "max"]) -> PointStatus | None:
     """The complete run with the best value; None where no run has one."""
     measured = [
         (each.value if mode == "min" else -each.value, each.index, each)
-        for each in standings
+        for each in points
         if each.status is Status.COMPLETED and each.value is not None and not math.isnan(each.value)
     ]
     return min(measured)[2] if measured else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specplan.store.redaction import (
+from specplan.spec.redaction import (
     is_secret,
     redacted,
     redacted_lines,
@@ -153,3 +153,11 @@ def test_secrets_of_the_environment_are_found_in_texts(monkeypatch: pytest.Monke
     monkeypatch.setenv("SERVICE_TOKEN", "nothing like a token")
     monkeypatch.setenv("OTHER_TOKEN", "short")
     assert redacted_text("it said nothing like a token, in short") == "it said ***, in short"
+
+
+def test_the_folder_that_a_shell_is_in_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PWD", "/srv/lab/project")
+    monkeypatch.setenv("OLDPWD", "/srv/lab/other")
+    monkeypatch.setenv("DATABASE_PWD", "correct horse")
+    text = "cd /srv/lab/other; /srv/lab/project/train.py says correct horse"
+    assert redacted_text(text) == "cd /srv/lab/other; /srv/lab/project/train.py says ***"

@@ -130,6 +130,9 @@ _QUOTED = re.compile(r"([\"'])(?:\\.|(?!\1)[^\\\n])+(?:\1|$)")
 _OF_CODE = re.compile(r"""[\[({]*\s*(?:[A-Za-z]{,2}["']|[A-Za-z_][\w.]*\(.*["'])""")
 """A value that is a text in quotes, or a call or collection with some in it."""
 _BARE = re.compile(r"(?=\S*\d)[^\s()\[\]{},'\"]{8,}\Z")
+_NAMES_A_VARIABLE = ("_env", "_variable")
+_FOLDERS = frozenset(["PWD", "OLDPWD"])
+"""Variables in which every shell keeps where it is and was: no passwords, whatever they look like."""
 _SHORTEST = 8
 """Characters of a value of the environment that is looked for in texts; a shorter one may be a word."""
 
@@ -161,6 +164,16 @@ def redacted_text(text: str) -> str:
     """A text without tokens that are known by their look, credentials in URLs, and secrets of the environment."""
     for secret in _secrets_of_environment():
         text = text.replace(secret, REDACTED)
+    return _without_shapes(text)
+
+
+def is_in_the_open(name: str, text: str) -> bool:
+    """Whether a text says a secret: by its name, unless that asks for the name of a variable, or by its look."""
+    named = is_secret(name) and not name.lower().endswith(_NAMES_A_VARIABLE)
+    return (named and bool(text)) or _without_shapes(text) != text
+
+
+def _without_shapes(text: str) -> str:
     for hint, shape in _SHAPES.items():
         if hint in text:
             text = shape.sub(_as_many_lines, text)
@@ -238,6 +251,8 @@ def _words(name: str) -> list[str]:
 def _secrets_of_environment() -> list[str]:
     """The longest first: one may be a part of another."""
     found = {
-        value for name, value in os.environ.items() if len(value) >= _SHORTEST and is_secret(name)
+        value
+        for name, value in os.environ.items()
+        if len(value) >= _SHORTEST and name not in _FOLDERS and is_secret(name)
     }
     return sorted(found, key=len, reverse=True)

@@ -83,7 +83,7 @@ def feeding(plan: Compiled) -> Feeding:
     parts: dict[str, Any] = dict.fromkeys(
         ("recorder", "journal", "display", "interruption", "checkpoints")
     )
-    context = Context(plan=plan.plan, tables=read_tables(plan), state=state, **parts)
+    context = Context(plan=plan.plan, tables=read_tables(plan, State()), state=state, **parts)
     (phase,) = plan.plan.phases
     return Feeding(phase, context)  # type: ignore[arg-type]
 

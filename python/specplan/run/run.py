@@ -163,17 +163,17 @@ def execute(
     plan = compiled.plan
     admitted = admit(compiled, trust=trust)
     admit_live(compiled, fresh=state is None)
-    try:
-        tables = read_tables(compiled)
-        check_targets(plan, tables)
-        warnings = check_rows(compiled, tables)
-    except DataError as error:
-        raise located(error, compiled) from error
     live = State() if state is None else state
     if plan.graph.nodes:
         from specplan.run.builder import Builder
 
         live.builder = Builder(admitted, compiled.live, written_at(compiled))
+    try:
+        tables = read_tables(compiled, live)
+        check_targets(plan, tables)
+        warnings = check_rows(compiled, tables)
+    except DataError as error:
+        raise located(error, compiled) from error
     with (
         prepared(compiled, trust=trust) as calls,
         in_force(plan.numerics),

@@ -27,6 +27,7 @@ from specplan.data.feature_set_sources import (
     columns_from_dict,
     columns_from_file,
     domain_keys,
+    read_file_of,
     rows_of_frame,
 )
 from specplan.data.feature_set_view import FeatureSetView
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from specplan.data.feature_set_sources import ReadFile
     from specplan.data.reference import ColumnReference, FeatureSetReference
     from specplan.data.scalers import Scaler
 
@@ -75,6 +77,7 @@ class FeatureSet(Samples):
         self._columns = dict(columns)
         self._domains = dict(domains)
         self._uuids = uuids
+        self._file: ReadFile | None = None
         self._splits: dict[str, _Split] = {}
         # The splitter of a spec that makes all of the splits; None where there is none.
         self._splitter: dict[str, Any] | None = None
@@ -152,6 +155,8 @@ class FeatureSet(Samples):
     ) -> FeatureSet:
         """Make a FeatureSet of columns of a Parquet file, with the rows that a `parquet` source of a spec has.
 
+        Plans read the file, as long as nobody changes it and splits and scalers are such as a spec can write.
+
         Args:
             label: name by which references find it; unique in the context.
             path: the file; other columns of it are not read.
@@ -165,7 +170,11 @@ class FeatureSet(Samples):
                 different shapes.
         """
         keys = domain_keys(feature_keys, target_keys, tag_keys)
-        return cls(label, *columns_from_file(label, Path(path), "parquet", keys))
+        file = Path(path)
+        before = read_file_of(file) if file.is_file() else None
+        made = cls(label, *columns_from_file(label, file, "parquet", keys))
+        made._file = before
+        return made
 
     @classmethod
     def from_csv(
@@ -268,6 +277,11 @@ class FeatureSet(Samples):
     def columns(self) -> Mapping[str, NDArray[Any]]:
         """The raw columns by key, each of shape (rows, *shape), read-only."""
         return dict(self._columns)
+
+    @property
+    def file(self) -> Path | None:
+        """The Parquet file that the rows are from, if it is still as it was when they were read."""
+        return None if self._file is None else self._file.unchanged
 
     @property
     def table(self) -> dict[str, NDArray[Any]]:
@@ -525,6 +539,7 @@ class FeatureSet(Samples):
             uuids=self.uuids,
             register=register,
         )
+        made._file = self._file
         if restore_splits:
             made._splits, made._splitter = dict(self._splits), self._splitter
         if restore_scalers:

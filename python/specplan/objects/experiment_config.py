@@ -190,4 +190,8 @@ def check_comes_back(experiment: Experiment, config: Mapping[str, Any]) -> None:
 
 
 def _spec(label: str, graph: ModelGraph, plan: PhaseGroup, seed: int) -> dict[str, Any]:
-    return spec_of(label, graph, plan.flatten(), entries_spec(plan), seed=seed)
+    spec = spec_of(label, graph, plan.flatten(), entries_spec(plan), seed=seed)
+    # The rows come back from the archive, whatever file they were read from.
+    for name, section in spec["data"].items():
+        section["source"] = {"use": "memory", "name": name}
+    return spec

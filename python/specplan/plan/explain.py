@@ -123,6 +123,8 @@ def _range(numbers: list[int]) -> str:
 
 def _splitter(splitter: Component) -> str:
     args = splitter.args
+    if splitter.code is not None:
+        return _component(splitter)
     seed = f" with seed {args['seed']}" if "seed" in args else ""
     by = "".join(
         f", {what} {', '.join(args[parameter])}"

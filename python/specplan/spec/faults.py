@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
 
 from specplan.components import COMPONENTS
 from specplan.components.plugins import plugins
 from specplan.components.reference import OPEN_KINDS, parse
 from specplan.spec import hints
+from specplan.spec.defaults import declared
 from specplan.spec.diagnostics import Diagnostic
 from specplan.spec.fault import objections
-from specplan.spec.key_faults import meant_key, missing_keys, unknown_keys, without_labels
+from specplan.spec.key_faults import (
+    hollow_parts,
+    meant_key,
+    missing_keys,
+    unknown_keys,
+    without_labels,
+)
 from specplan.spec.model import SPEC_VERSION
-from specplan.spec.suggest import closest
+from specplan.spec.suggest import closest, near
 from specplan.spec.suggestion import Suggestion
 from specplan.spec.wording import did_you_mean, kind_of, shown, with_article
 
@@ -34,15 +44,18 @@ def schema_faults(document: Document) -> Iterator[Diagnostic]:
     faults = [
         fault for fault in objections(document) if not any(_within(fault, path) for path in broken)
     ]
+    strangers = [fault for fault in faults if fault.rule == "additionalProperties"]
+    hollow = {fault.path: hollow_parts(fault) for fault in strangers}
     misspelt = {
-        (fault.path, meant_key(fault, key))
-        for fault in faults
-        if fault.rule == "additionalProperties"
-        for key in fault.unknown_keys
+        (fault.path, meant_key(fault, key)) for fault in strangers for key in fault.unknown_keys
     }
     diagnosed = set()
     for fault in faults:
-        if fault.rule == "required":
+        if fault.path[-1:] and fault.path[-1] in hollow.get(fault.path[:-1], {}):
+            continue
+        if fault.rule == "additionalProperties":
+            yield from unknown_keys(fault, hollow[fault.path])
+        elif fault.rule == "required":
             # The validator reports each missing key by itself, always with the same schema.
             cause = (fault.path, tuple(fault.expected))
             if cause not in diagnosed:
@@ -90,6 +103,8 @@ def _conversion(fault: Fault, expected: set[str]) -> str | None:
     if fault.kind is not None:
         return hints.for_component(value, fault.kind, fault.written)
     if "array" in expected:
+        if isinstance(value, dict) and "use" in value and (section := _labelled(fault.path)):
+            return hints.for_label_of(section, value)
         return hints.for_list(
             value,
             fault.written,
@@ -100,7 +115,31 @@ def _conversion(fault: Fault, expected: set[str]) -> str | None:
         return hints.for_mapping(fault.path[-1] if fault.path else "spec", value)
     if isinstance(value, list) and isinstance(fault.path[-1], int):
         return hints.for_nested_list(value)
-    return hints.for_scalar(value, expected, fault.written)
+    if isinstance(value, dict) and (section := _labelled(fault.path[:-1])):
+        return hints.for_label_of(section, value)
+    return hints.for_scalar(value, expected, fault.written) or _meaning(fault)
+
+
+def _labelled(path: Path) -> str | None:
+    """The section of the spec that has what a list names by labels; None for any other place."""
+    last = path[-1] if len(path) > 1 else None
+    return str(last) if last in ("losses", "metrics") else None
+
+
+def _meaning(fault: Fault) -> str | None:
+    """What an argument is, where nothing better can be said of a value that it cannot have."""
+    name = fault.path[-1]
+    key = declared(fault.document.value, fault.path[:-1]).get(str(name))
+    if isinstance(name, str) and hints.is_null(fault.value):
+        default = UNSET if key is None else key.default
+        written = None if default in (UNSET, None) else fault.written(default)
+        return hints.for_null(name, written)
+    if isinstance(name, int) or key is None:
+        return None
+    if not isinstance(fault.value, list | dict):
+        return None
+    described = key.description.partition(". ")[0].removesuffix(".")
+    return f"`{name}`: {described[0].lower()}{described[1:]}" if described else None
 
 
 def _not_a_choice(fault: Fault) -> Iterator[Diagnostic]:
@@ -112,9 +151,8 @@ def _not_a_choice(fault: Fault) -> Iterator[Diagnostic]:
             yield _unknown_component(fault, known)
         return
     listed = choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
-    yield fault.diagnostic(
-        "SP203", f"{fault.name} is {shown(value)}; expected {listed}", hint=_choice(value, choices)
-    )
+    hint = _choice(value, choices) or (_meaning(fault) if hints.is_null(value) else None)
+    yield fault.diagnostic("SP203", f"{fault.name} is {shown(value)}; expected {listed}", hint=hint)
 
 
 def _kind_of_names(schema: dict[str, Any]) -> Kind | None:
@@ -168,8 +206,10 @@ def _unknown_component(fault: Fault, kind: Kind) -> Diagnostic:
         hint = (
             did_you_mean(value, [*known, *installed])
             or _of_another_kind(value)
+            or hints.for_section(value)
             or (hints.for_unknown_source(value, fault.beside("path")) if kind == "source" else None)
             or (hints.for_unknown_model(value) if kind == "model" else None)
+            or hints.for_other_of_kind(kind, value)
         )
     more = f"; installed: {', '.join(installed)}" if installed else ""
     return fault.diagnostic("SP401", f"{message}; built in: {', '.join(known)}{more}", hint=hint)
@@ -177,7 +217,12 @@ def _unknown_component(fault: Fault, kind: Kind) -> Diagnostic:
 
 def _of_another_kind(name: str) -> str | None:
     kinds = [_kind_name(kind) for kind, by_name in COMPONENTS.items() if name in by_name]
-    return f"`{name}` is {' and '.join(kinds)}" if kinds else None
+    if kinds:
+        return f"`{name}` is {' and '.join(kinds)}"
+    repeated = near(name, COMPONENTS["repetition"])
+    if repeated is None:
+        return None
+    return f"a group has what is done for each: `for_each: {{use: {repeated}, n: 5}}`"
 
 
 def _kind_name(kind: str) -> str:
@@ -201,6 +246,12 @@ def _wrong_pattern(fault: Fault) -> Iterator[Diagnostic]:
             f"`{fault.value}` is not the name of a scikit-learn class: `sklearn.MODULE:CLASS`",
             hint=hints.for_estimator(fault.value),
         )
+        return
+    if fault.path and fault.path[-1] == "device":
+        message = f"`device` is {shown(fault.value)}; expected one of {', '.join(_DEVICES)}, cuda:N"
+        number = re.fullmatch(r"(?:cuda|gpu)\W?(\d+)", fault.value)
+        known = [f"cuda:{number[1]}"] if number else _DEVICES
+        yield fault.diagnostic("SP203", message, hint=did_you_mean(fault.value, known))
         return
     origin = None
     if fault.about_key:
@@ -241,11 +292,11 @@ def _said_by_another_rule(_: Fault) -> Iterator[Diagnostic]:
     return iter(())
 
 
+_DEVICES = ("auto", "cpu", "cuda", "mps")
 _LISTS_OF_PHASES = (("plan",), ("do",))
 _TYPE_NAMES = {"object": "mapping", "array": "list"}
 
 _TRANSLATIONS: dict[str, Callable[[Fault], Iterable[Diagnostic]]] = {
-    "additionalProperties": unknown_keys,
     "type": _wrong_type,
     "enum": _not_a_choice,
     "pattern": _wrong_pattern,

@@ -96,9 +96,11 @@ class Activity:
             nodes = self._context.spec.graph.nodes
             left = tuple(label for label in trained if not nodes[label].frozen)
             if trained and not left:
-                message = f"{quoted(trained)} are frozen: there is nothing to train"
-                hint = "list those to train in `active`, which counts more"
-                self._context.error("SP607", message, path, hint=hint)
+                verb = "are" if len(trained) > 1 else "is"
+                message = f"{quoted(trained)} {verb} frozen: there is nothing to train"
+                hint = "remove `frozen`, or list what is to be trained here in `active`"
+                also = [(("graph", "nodes", label, "frozen"), "frozen here") for label in trained]
+                self._context.error("SP607", message, path, hint=hint, also=also)
             if not learning:
                 self._check_something_trains(trained, ordered, path)
             return left

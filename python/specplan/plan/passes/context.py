@@ -117,6 +117,10 @@ class Context:
         """Where the value at `path` of the spec is written, or the key that it stands under."""
         return self._document.origin(self._mended.original(path), key=key)
 
+    def latest(self, paths: Sequence[Path]) -> Path | None:
+        """The value that was laid over the others last; None where several were."""
+        return self._document.latest([self._mended.original(path) for path in paths])
+
     def lost(self, path: Path) -> bool:
         """Whether a fault took out the value at `path`, or one around it."""
         place = self._mended.original(path)

@@ -270,7 +270,7 @@ class _Builder:
         try:
             shape = self._made_shape(model, output.shape)
         except ShapeError as error:
-            self._error("SP602", f"{self.label}: {error}", "input")
+            self._refuse_rows(error, output.shape)
             return None
         if shape is None:
             return None
@@ -288,6 +288,14 @@ class _Builder:
             shape=shape,
             parameters=parameters,
         )
+
+    def _refuse_rows(self, error: ShapeError, shape: Shape) -> None:
+        place: Path = (*self.path, "input")
+        also: list[tuple[Path, str]] = []
+        if error.argument in (self.spec.model or {}):
+            also = [(place, f"gives rows of shape {show(shape)}")]
+            place = (*self.path, "model", error.argument)
+        self.context.error("SP602", f"{self.label}: {error}", place, also=also)
 
     def _own(self, model: OwnCode, read: Reference, output: Output) -> Node | None:
         from specplan.plan.passes.own_model import own_model
@@ -388,7 +396,8 @@ class _Builder:
     def _output_shape(self, model: Network) -> Shape | None:
         if model.output_shape is not None:
             return model.output_shape
-        if self.classifies:
+        target = self._output(self.target) if self.target else None
+        if self.classifies and (target is None or is_class(target.dtype)):
             message = f"{self.label} needs `output_shape`: its loss cross_entropy reads one logit per class"
             self._error("SP605", message, "model", "`output_shape: [n]` for n classes")
             return None

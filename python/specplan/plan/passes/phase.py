@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from specplan.spec.model import PhaseSpec
 
 _SAMPLE_ID_DTYPE = "int64"
+_ALL_ROWS = frozenset(("all", "full", "everything", "whole"))
 _NOUNS = {"losses": "loss", "metrics": "metric"}
 _TOTALS = {TrainSpec: "train_loss", EvalSpec: "eval_loss", FitSpec: "fit_loss"}
 
@@ -111,7 +112,8 @@ class PhaseScheduler:
                 message = (
                     f"there is no {_NOUNS[section]} `{label}`; known: {quoted(known) or 'none'}"
                 )
-                self.context.error("SP301", message, place, hint=did_you_mean(label, known))
+                hint = self._in_other_section(section, label) or did_you_mean(label, known)
+                self.context.error("SP301", message, place, hint=hint)
                 complete = False
             elif label in chosen:
                 self.context.error("SP304", f"`{label}` is listed twice", place)
@@ -129,6 +131,18 @@ class PhaseScheduler:
             complete=complete and None not in chosen.values(),
         )
 
+    def _in_other_section(self, section: str, label: str) -> str | None:
+        """The hint for a loss where a metric is wanted, or a metric where a loss is."""
+        others = self.objectives.metrics if section == "losses" else self.objectives.losses
+        if label not in others:
+            return None
+        if section == "metrics":
+            return f"`{label}` is a loss: name it in `losses`"
+        place = "`metrics`"
+        if isinstance(self.spec, TrainSpec):
+            place = "`metrics` of the callback `evaluation`"
+        return f"`{label}` is a metric: name it in {place}"
+
     def rows(self, feature_set: str, split: str | None, path: Path) -> int | None:
         """Rows of a split, or of all; None where they are not known."""
         known = self.data[feature_set]
@@ -145,6 +159,8 @@ class PhaseScheduler:
             names = quoted(sizes) or "no splits"
             message = f"split `{split}` is not defined; {feature_set} has {names}"
             hint = did_you_mean(split, sizes)
+            if split in _ALL_ROWS:
+                hint = "leave `split` out to read all rows"
             self.context.error("SP303", message, path, hint=hint, also=also)
             return None
         return sizes[split]
@@ -392,6 +408,8 @@ class PhaseScheduler:
     def _eval(
         self, spec: EvalSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None
     ) -> Phase | None:
+        if active == () and not (losses.reads or metrics.reads):
+            self._check_active((), "to evaluate")
         wanted = {*losses.reads, *metrics.reads, *(active or ())} or set(self.wired.order)
         nodes = self.activity.needed(wanted)
         self.activity.check_fitted(nodes, (), self.path, self.step.guards)
@@ -421,6 +439,9 @@ class PhaseScheduler:
             scope, active, self.path, label=self.label, freeze=spec.freeze_after_fit
         )
         self._check_active(fitted, "to fit")
+        if not fitted:
+            # What this phase was to fit is not known.
+            self.activity.knows_all_fits = False
         nodes = self.activity.needed({*fitted, *read})
         self.activity.check_fitted(nodes, fitted, self.path, self.step.guards)
         recorded = losses.carriers | metrics.carriers

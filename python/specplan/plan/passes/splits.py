@@ -167,7 +167,11 @@ def _ratios_add_up(context: Context, splitter: Splitter, path: Path) -> bool:
     ]
     # Files that are laid over each other add up what each of them alone has right.
     files = {context.origin(share).file for share, _ in shares}
-    context.error("SP503", message, place, also=shares if len(files) > 1 else ())
+    if len(files) == 1:
+        context.error("SP503", message, place)
+        return False
+    last = context.latest([share for share, _ in shares])
+    context.error("SP503", message, last or place, also=[one for one in shares if one[0] != last])
     return False
 
 

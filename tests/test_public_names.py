@@ -19,6 +19,7 @@ PUBLIC = """
     CVResults
     Callback
     Checkpointing
+    CodeError
     ConcatNode
     CrossValidation
     DataError
@@ -61,11 +62,14 @@ PUBLIC = """
     PhaseResults
     Plan
     PlanError
+    PrunedError
     RUN
     ReduceOnPlateau
+    RemoteError
     ResultRecording
     ResultsConfig
     RunError
+    RunStopped
     Scaler
     ScikitModelWrapper
     SequentialCNN

@@ -168,7 +168,7 @@ def job(folder: Path, name: str, **args: object) -> Job:
         pythonpath=(str(folder),),
         digest=source.digest,
         args={"input_shape": [11], **args},
-        input_shape=(11,),
+        input_shapes=((11,),),
     )
 
 

@@ -193,16 +193,25 @@ def test_a_package_that_has_not_what_it_names_spoils_no_schema(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     entries = tmp_path / "site/tiny_plugin-1.0.dist-info/entry_points.txt"
-    entries.write_text(ENTRIES + "loss.gone = tiny_plugin.nope:gone\n")
+    entries.write_text(
+        ENTRIES + "loss.gone = tiny_plugin.nope:gone\nsource.mine = tiny_plugin:Wave\n"
+    )
     with pytest.raises(SystemExit) as ended:
         main(["schema"])
     assert ended.value.code == 0
     written = capsys.readouterr()
     assert "model.wave" in json.loads(written.out)["$defs"]
-    assert written.err == (
-        "warning: the installed component `loss.gone` is left out: module `tiny_plugin.nope` not found; "
-        "searched the installed packages\n"
-    )
+    of = "of the package `tiny_plugin` is left out:"
+    file = tmp_path / "site/tiny_plugin.py"
+    assert written.err.splitlines() == [
+        f"warning: the component `model.broken` {of} `not a reference` is not `module:Class`",
+        f"warning: the component `source.mine` {of} `source` is no kind of component that a package can "
+        "have: `model`, `merge`, `loss`, `metric`, `optimizer`, `callback`, `sampler`, `scaler`, `split`",
+        f"warning: the component `merge.other` {of} `{file}` has no class or function `Other`; "
+        "it has `Mode`, `Wave`, `worst`",
+        f"warning: the component `loss.gone` {of} module `tiny_plugin.nope` not found; "
+        "searched the installed packages",
+    ]
 
 
 def test_without_plugins_the_schema_is_the_published_one() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.errors import DataError, PrunedError, RunError, SpecplanError, StoreError
-from specplan.plan.by_feed import has_one_table
+from specplan.plan.by_feed import tables_of
 from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.own_code import admit, admit_live, live_components
 from specplan.plan.streams import seed_of
@@ -163,17 +163,17 @@ def execute(
     plan = compiled.plan
     admitted = admit(compiled, trust=trust)
     admit_live(compiled, fresh=state is None)
-    try:
-        tables = read_tables(compiled)
-        check_targets(plan, tables)
-        warnings = check_rows(compiled, tables)
-    except DataError as error:
-        raise located(error, compiled) from error
     live = State() if state is None else state
     if plan.graph.nodes:
         from specplan.run.builder import Builder
 
         live.builder = Builder(admitted, compiled.live, written_at(compiled))
+    try:
+        tables = read_tables(compiled, live)
+        check_targets(plan, tables)
+        warnings = check_rows(compiled, tables)
+    except DataError as error:
+        raise located(error, compiled) from error
     with (
         prepared(compiled, trust=trust) as calls,
         in_force(plan.numerics),
@@ -403,10 +403,9 @@ def _interpreter(phase: Phase) -> Callable[[Any, Context], dict[str, float]]:
 
 
 def _export(phase: Phase, context: Context) -> None:
-    if not has_one_table(phase):
-        return
     kept_epoch = context.journal.run_file.kept_epoch(phase)
-    context.recorder.export_phase(phase.path, kept_epoch=kept_epoch)
+    for table, nodes in tables_of(context.plan.graph, phase).items():
+        context.recorder.export_phase(phase.path, table=table, nodes=nodes, kept_epoch=kept_epoch)
 
 
 def _end_early(context: Context, status: Status, exception: BaseException) -> None:

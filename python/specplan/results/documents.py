@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specplan.results.arrow_files import read_rows
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,6 +22,8 @@ def channel_of(records: StoreReader, field: str, node: str) -> TextReader | None
 
 def texts_at(channel: TextReader, first: int, most: int) -> list[str]:
     """At most so many rows, from row `first` on."""
+    from specplan.results.arrow_files import read_rows
+
     wanted = []
     before = 0
     for path, start, rows in channel.files():

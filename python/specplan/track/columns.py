@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from specplan._native import StoreReader
+from specplan.results.documents import channel_of, texts_at
 from specplan.store.recorder import WHOLE
 
 if TYPE_CHECKING:
@@ -96,12 +97,12 @@ class Columns:
             self._text_counts[key] = sum(rows)
         return self._text_counts[key]
 
-    def texts(self, field: str, node: str) -> list[str]:
-        """Those documents, oldest first."""
-        for channel in self._text_channels(field):
-            if channel.node == node:
-                return [text for at in range(channel.batches) for text in channel.at(at)]
-        return []
+    def texts(self, field: str, node: str, *, first: int, most: int | None) -> list[str]:
+        """Those documents from place `first` on, oldest first; at most so many."""
+        channel = channel_of(self.reader(), field, node)
+        if channel is None:
+            return []
+        return texts_at(channel, first, channel.rows if most is None else most)
 
     def text_nodes(self, field: str) -> list[str]:
         """The names under which something was recorded of a field, in the order of the first of each."""

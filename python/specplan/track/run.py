@@ -235,7 +235,7 @@ class TrackedRun:
             self._check_open()
             return self._columns.log(values, step=step, epoch=epoch, split=split, time=time)
 
-    def record_row(self, row: MetricRow, *, node: str, time: int | None = None) -> None:
+    def record_row(self, row: MetricRow, *, node: str) -> None:
         """Record a row of metrics under a name, and its numbers in the table of metrics with it as split.
 
         A process that is killed in between leaves a row without numbers; `go_on` adds them.
@@ -243,17 +243,17 @@ class TrackedRun:
         Args:
             row: what was logged at once.
             node: the name; empty for the rows without one.
-            time: when it was logged, in nanoseconds since 1970; by default now.
 
         Raises:
             RunError: the run is over.
             StoreError: the records cannot be written.
         """
         text, numbers = msgspec.json.encode(row.without_secrets()).decode(), row.numbers
+        created = row.created  # before anything is recorded: it may be no time
         with self._lock:
             self._check_open()
             self._columns.log_text(ROWS, node, text)
-            self._columns.log_numbers(node, row.index, numbers, time)
+            self._columns.log_numbers(node, row.index, numbers, created)
 
     def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> ArtifactRow:
         """Keep a file, a folder or an object below `artifacts/`; returns what is recorded of it.
@@ -328,9 +328,18 @@ class TrackedRun:
             self._check_open()
             self._columns.log_points(series, points)
 
-    def texts(self, field: str, *, node: str = "") -> list[str]:
-        """Everything that was recorded under a field, oldest first, of earlier sessions as well."""
-        return self._columns.texts(field, node)
+    def texts(
+        self, field: str, *, node: str = "", first: int = 0, most: int | None = None
+    ) -> list[str]:
+        """What was recorded under a field, oldest first, of earlier sessions as well.
+
+        Args:
+            field: name of the field.
+            node: name below it.
+            first: place of the first that is wanted.
+            most: how many are wanted; by default all.
+        """
+        return self._columns.texts(field, node, first=first, most=most)
 
     def text_nodes(self, field: str) -> list[str]:
         """The names under which something was recorded of a field, in the order of the first of each."""

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import specplan
+from specplan import errors
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -154,3 +157,25 @@ def test_files_name_no_machine() -> None:
 def test_packaged_schemas_are_copies() -> None:
     for packaged in (PACKAGE / "_schemas").glob("*.json"):
         assert packaged.read_bytes() == (ROOT / "schemas" / packaged.name).read_bytes()
+
+
+def test_the_page_of_commands_has_every_variable_of_the_environment() -> None:
+    variable = re.compile(r'"((?:SPECPLAN|DASH|ML_DASH)_[A-Z_]+)"')
+    used = {
+        name
+        for path in (ROOT / "python").rglob("*.py")
+        for name in variable.findall(path.read_text("utf-8"))
+    }
+    page = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    assert "SPECPLAN_HOME" in used
+    assert {name for name in used if f"`{name}`" not in page} == set()
+
+
+def test_the_tree_of_errors_has_every_error() -> None:
+    drawn = re.findall(r"(?:─ |^ {4})([A-Z]\w+)", errors.__doc__ or "", re.MULTILINE)
+    below = [errors.SpecplanError]
+    for each in below:
+        below.extend(sorted(each.__subclasses__(), key=lambda error: error.__name__))
+    ours = {each.__name__ for each in below if each.__module__ == errors.__name__}
+    assert set(drawn) == ours
+    assert ours <= set(dir(specplan))

@@ -19,6 +19,7 @@ PUBLIC = """
     CVResults
     Callback
     Checkpointing
+    CodeError
     ConcatNode
     CrossValidation
     DataError
@@ -42,6 +43,7 @@ PUBLIC = """
     FeatureSetView
     FitPhase
     FitResults
+    GracefulTimeout
     InputBinding
     LearningRate
     LocalExperimentTracker
@@ -61,11 +63,14 @@ PUBLIC = """
     PhaseResults
     Plan
     PlanError
+    PrunedError
     RUN
     ReduceOnPlateau
+    RemoteError
     ResultRecording
     ResultsConfig
     RunError
+    RunStopped
     Scaler
     ScikitModelWrapper
     SequentialCNN

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from specplan.data.scalers import Scaler as Scaler
     from specplan.data.scalers import supported_scalers as supported_scalers
     from specplan.errors import ArchiveError as ArchiveError
+    from specplan.errors import CodeError as CodeError
     from specplan.errors import DataError as DataError
     from specplan.errors import DirtyGitError as DirtyGitError
+    from specplan.errors import GracefulTimeout as GracefulTimeout
     from specplan.errors import PlanError as PlanError
+    from specplan.errors import PrunedError as PrunedError
+    from specplan.errors import RemoteError as RemoteError
     from specplan.errors import RunError as RunError
+    from specplan.errors import RunStopped as RunStopped
     from specplan.errors import SpecError as SpecError
     from specplan.errors import SpecplanError as SpecplanError
     from specplan.errors import StoreError as StoreError
@@ -99,6 +104,7 @@ _MODULES = {
     "CVResults": "objects.cross_validation",
     "Callback": "run.callback",
     "Checkpointing": "objects.checkpointing",
+    "CodeError": "errors",
     "ConcatNode": "objects.concat_node",
     "CrossValidation": "objects.cross_validation",
     "DataError": "errors",
@@ -122,6 +128,7 @@ _MODULES = {
     "FeatureSetView": "data.feature_set_view",
     "FitPhase": "objects.fit_phase",
     "FitResults": "objects.phase_results",
+    "GracefulTimeout": "errors",
     "InputBinding": "objects.binding",
     "LearningRate": "components.callback",
     "LocalExperimentTracker": "track.local",
@@ -141,11 +148,14 @@ _MODULES = {
     "PhaseResults": "objects.phase_results",
     "Plan": "objects.plan",
     "PlanError": "errors",
+    "PrunedError": "errors",
     "RUN": "track.prefix",
     "ReduceOnPlateau": "components.callback",
+    "RemoteError": "errors",
     "ResultRecording": "objects.train_phase",
     "ResultsConfig": "objects.results_config",
     "RunError": "errors",
+    "RunStopped": "errors",
     "ScikitModelWrapper": "models.sklearn.wrapper",
     "Scaler": "data.scalers",
     "SequentialCNN": "models.torch.sequential",
@@ -187,6 +197,7 @@ __all__ = [
     "CVResults",
     "Callback",
     "Checkpointing",
+    "CodeError",
     "ConcatNode",
     "CrossValidation",
     "DataError",
@@ -210,6 +221,7 @@ __all__ = [
     "FeatureSetView",
     "FitPhase",
     "FitResults",
+    "GracefulTimeout",
     "InputBinding",
     "LearningRate",
     "LocalExperimentTracker",
@@ -228,10 +240,13 @@ __all__ = [
     "PhaseResults",
     "Plan",
     "PlanError",
+    "PrunedError",
     "ReduceOnPlateau",
+    "RemoteError",
     "ResultRecording",
     "ResultsConfig",
     "RunError",
+    "RunStopped",
     "Scaler",
     "ScikitModelWrapper",
     "SequentialCNN",

@@ -475,11 +475,17 @@ def export_metrics(store: str, path: str, *, run_id: str) -> int:
     """
 
 def export_execution(
-    store: str, phase: str, path: str, *, run_id: str, epoch: int | None = None
+    store: str,
+    phase: str,
+    path: str,
+    *,
+    run_id: str,
+    epoch: int | None = None,
+    nodes: Sequence[str] | None = None,
 ) -> int:
     """Write one phase's tensor channels as Parquet, one row per sample; returns the rows.
 
-    With `epoch`, only the rows that were recorded in it.
+    With `epoch`, only the rows that were recorded in it; with `nodes`, only the channels of these.
 
     Columns: run_id, phase, epoch, batch, sample_id, then `<node>.<field>` for each channel (with
     `<node>.<role>.<field>` where the role is not "default"): a plain number for rows of shape (),

@@ -7,6 +7,8 @@
     ├── DataError          data are missing, damaged, changed, or hold what the plan cannot take
     ├── RunError           a run cannot be found, started or finished
     │   ├── DirtyGitError  a run may not start, as the repository has uncommitted changes
+    │   ├── GracefulTimeout  code of the user's has no time left for its next step, and goes on another time
+    │   ├── PrunedError    a run of a sweep was ended, as others did better
     │   └── RemoteError    a server of runs does not answer, or refuses
     ├── StoreError         records are damaged, or could not be written
     └── ArchiveError       an archive is damaged, unsafe, of another kind, or does not fit what it is loaded with
@@ -102,6 +104,17 @@ class DirtyGitError(RunError):
     """A run may not start: the repository has uncommitted changes, and `dirty_git` is `error`."""
 
 
+class GracefulTimeout(RunError):  # noqa: N818 -- documented by this name
+    """Raised by code of the user's that has no time left for its next step: the run is interrupted.
+
+    A job that ends so is begun again, as after a timeout.
+    """
+
+
+class PrunedError(RunError):
+    """A run was ended between two epochs: others of its sweep did better. Its status is `stopped`."""
+
+
 class RemoteError(RunError):
     """A server of runs does not answer, or refuses.
 
@@ -120,10 +133,6 @@ class RemoteError(RunError):
 
 class RunStopped(KeyboardInterrupt):
     """Ctrl-C ended a run between two steps, and `specplan.resume` goes on with it."""
-
-
-class PrunedError(RunError):
-    """A run was ended between two epochs: others of its sweep did better. Its status is `stopped`."""
 
 
 class StoreError(SpecplanError):

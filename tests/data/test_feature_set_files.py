@@ -81,3 +81,24 @@ def test_files_that_make_no_feature_set(parquet: Path, csv: Path) -> None:
         FeatureSet.from_csv("Cells", csv, "a", "b")
     with pytest.raises(ValueError, match="`soh` is"):
         FeatureSet.from_parquet("Cells", parquet, ["soh"], "soh")
+
+
+def test_a_plan_reads_the_file_while_it_is_as_it_was(
+    parquet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = FeatureSet.from_parquet("Cells", parquet, "voltage", "soh", "cell")
+    assert cells.section()["source"] == {"use": "parquet", "path": str(parquet)}
+    monkeypatch.chdir(parquet.parent)
+    source = {"use": "parquet", "path": "cells.parquet"}
+    assert cells.copy(label="Copy").section()["source"] == source
+    cells.split_random({"train": 0.5, "test": 0.5}, seed=1)
+    cells.fit_transform("MinMaxScaler", domain="features", keys="voltage", fit_to_split="train")
+    assert cells.section()["source"] == source
+    memory = {"use": "memory", "name": "Cells"}
+    other = cells.copy(label="Cells")
+    other.add_split(other.take([0, 1], "chosen"))
+    assert other.section()["source"] == memory, "the file has no column for these rows"
+    pa.parquet.write_table(pa.table(COLUMNS).slice(0, 3), parquet)
+    assert cells.section()["source"] == memory
+    parquet.unlink()
+    assert cells.file is None

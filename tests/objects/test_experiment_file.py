@@ -258,6 +258,24 @@ class Phases(ExperimentCallback):
         self.ended = state["ended"]
 
 
+def test_a_callback_of_several_phases_is_one_object_afterwards(
+    parts: Parts, tmp_path: Path
+) -> None:
+    experiment, running = planned(parts), Running()
+    for phase in experiment.execution_plan.flatten():
+        phase.add_callback(running)
+    path = experiment.save(tmp_path / "mine")
+    again = loaded(path)
+    found = [phase.callbacks[-1] for phase in again.execution_plan.flatten()]
+    assert len(found) > 1
+    assert isinstance(found[0], Running)
+    assert all(each is found[0] for each in found)
+    config = again.get_config()
+    config["objects"]["train-running"] = {"same": "nobody"}
+    with pytest.raises(ArchiveError, match="is to be the same object as `nobody`"):
+        Experiment.from_config(config)
+
+
 def test_what_callbacks_keep_is_in_checkpoints_and_files(parts: Parts, tmp_path: Path) -> None:
     running, phases = Running(), Phases()
     experiment = planned(parts, callbacks=[running])

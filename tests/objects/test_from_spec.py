@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +20,7 @@ from specplan import (
     EvalPhase,
     Evaluation,
     Experiment,
+    FeatureSet,
     FitPhase,
     ModelGraph,
     ModelNode,
@@ -30,7 +35,6 @@ from specplan.errors import SpecError
 from tests.objects.parts import mse, sensor_data
 
 if TYPE_CHECKING:
-    from specplan import FeatureSet
     from specplan.objects.phase import Phase
 
 MODELS = st.one_of(
@@ -141,6 +145,32 @@ def test_what_is_missing_or_has_no_object_is_said() -> None:
     live = {**spec, "graph": {**spec["graph"], "nodes": nodes}}
     with pytest.raises(ValueError, match="the object `live:net` was not given"):
         Experiment.from_spec(live, [feature_set])
+
+
+def test_a_spec_that_names_its_file_runs_without_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).standard_normal((40, 4))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "specs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    pa.parquet.write_table(pa.table({"x": x.tolist(), "y": x.sum(1)}), "data/cells.parquet")
+    experiment = Experiment("exp")
+    cells = FeatureSet.from_parquet("Cells", "data/cells.parquet", "x", "y")
+    cells.split_random({"train": 0.8, "test": 0.2}, seed=3)
+    node = ModelNode("MLP", SequentialMLP(), cells.reference())
+    ModelGraph(nodes=[node], optimizer=Optimizer("sgd", backend="torch"))
+    experiment.execution_plan.add_phase(EvalPhase.from_split("test", "test", [mse(node)]))
+    experiment.run()
+    path = experiment.to_yaml("specs/exp.yaml")
+    assert "path: ../data/cells.parquet" in path.read_text()
+    compiled = specplan.compile(path)
+    assert experiment.last_run is not None
+    assert compiled.id == experiment.last_run.metadata["plan"]
+    archive = experiment.save("exp")
+    with zipfile.ZipFile(archive) as files:
+        assert "cells.parquet" not in files.read("config.json").decode()
+    assert Experiment.load(archive).to_spec()["data"]["Cells"]["source"]["use"] == "memory"
 
 
 def test_a_spec_as_a_file(tmp_path: Path) -> None:

@@ -3,18 +3,24 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 from specplan._native import StoreReader
-from specplan.errors import SpecError
+from specplan.errors import RunError, SpecError
+from specplan.plan.by_feed import tables_of
 from specplan.plan.compile import compile_mapping
+from specplan.plan.model import Train
+from specplan.results.open import open_run
+from specplan.results.query import query
 from specplan.run.builder import Builder
 from specplan.run.context import Context
 from specplan.run.feeding import Feeding
 from specplan.run.state import State
 from specplan.run.tables import read_tables
+from tests.cli.conftest import run_mlx
 from tests.run.specs import recorded, run, values
 
 if TYPE_CHECKING:
@@ -77,7 +83,7 @@ def feeding(plan: Compiled) -> Feeding:
     parts: dict[str, Any] = dict.fromkeys(
         ("recorder", "journal", "display", "interruption", "checkpoints")
     )
-    context = Context(plan=plan.plan, tables=read_tables(plan), state=state, **parts)
+    context = Context(plan=plan.plan, tables=read_tables(plan, State()), state=state, **parts)
     (phase,) = plan.plan.phases
     return Feeding(phase, context)  # type: ignore[arg-type]
 
@@ -215,3 +221,52 @@ def test_inputs_that_take_turns_do_not_meet() -> None:
     with pytest.raises(SpecError, match="Both reads several inputs, which take turns") as caught:
         joined(50, inputs=heads(batch_size=16), batch_schedule="alternate_cycle")
     assert [fault.code for fault in caught.value.diagnostics] == ["SP723"]
+
+
+def turns(*sizes: tuple[str, str, int], **more: Any) -> list[dict[str, Any]]:
+    return [
+        {"node": node, "from": data, "sampler": {**SIMPLE, "batch_size": size}, **more}
+        for node, data, size in sizes
+    ]
+
+
+@pytest.mark.parametrize("schedule", ["zip_cycle", "alternate_cycle"])
+def test_feeds_of_other_row_counts_have_a_table_each(schedule: str, tmp_path: Path) -> None:
+    read = turns(("One", "A", 8), ("Two", "B", 10))
+    plan = compiled(inputs=read, batch_schedule=schedule, losses=["one", "two"])
+    folder = run(plan, tmp_path).folder
+    names = ["execution-train.A.parquet", "execution-train.B.parquet"]
+    assert sorted(file.name for file in folder.tables.glob("execution-*")) == names
+    opened = open_run(folder.path)
+    for data, node, other in [("A", "One", "Two"), ("B", "Two", "One")]:
+        table = opened.execution(f"train.{data}").to_polars()
+        assert f"{node}.outputs" in table.columns
+        assert f"{other}.outputs" not in table.columns
+        assert set(table["sample_id"]) == set(range(opened.plan.data[data].rows))
+        tensors = opened.tensors(node)
+        for (epoch, batch), rows in table.group_by(["epoch", "batch"], maintain_order=True):
+            assert np.array_equal(rows[f"{node}.outputs"].to_numpy(), tensors[epoch, batch])
+    written = {name: (folder.tables / name).read_bytes() for name in names}
+    for name in names:
+        (folder.tables / name).unlink()
+    assert run_mlx("export", str(folder.path)).returncode == 0
+    assert {name: (folder.tables / name).read_bytes() for name in names} == written
+    with pytest.raises(RunError, match="each has a table: `train.A`, `train.B`$"):
+        opened.execution("train")
+    counted = query([opened], "select count(*) as n from execution_train_B").to_polars()
+    assert counted["n"][0] == len(opened.execution("train.B").arrow)
+
+
+def test_feeds_of_one_feature_set_are_told_apart_by_their_nodes() -> None:
+    feeds = compiled(
+        inputs=turns(("One", "A", 8), ("Two", "B", 10)),
+        batch_schedule="zip_cycle",
+        losses=["one", "two"],
+    ).plan
+    (phase,) = feeds.phases
+    assert isinstance(phase, Train)
+    both = [msgspec.structs.replace(feed, data="A") for feed in phase.feeds]
+    same = msgspec.structs.replace(phase, feeds=tuple(both))
+    assert list(tables_of(feeds.graph, same)) == ["train.A.One", "train.A.Two"]
+    one = msgspec.structs.replace(phase, feeds=(both[0],) * 2)
+    assert tables_of(feeds.graph, one) == {"train": None}, "rows of equal number make one table"

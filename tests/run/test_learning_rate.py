@@ -12,10 +12,11 @@ from specplan.code.trust import trust
 from specplan.errors import RunError, SpecError
 from specplan.plan.explain import explain
 from specplan.plan.model import LearningRate
-from specplan.run.learning_rate import factor, rate_of
+from specplan.run.learning_rate import factor, momentum_of, rate_of
 from tests.run import specs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 STEPS, EPOCHS = 5, 6
@@ -73,7 +74,8 @@ def test_one_cycle_is_that_of_torch_bit_for_bit(total: int, anneal: str) -> None
         anneal_strategy=anneal,  # type: ignore[arg-type]
         div_factor=7.0,
         final_div_factor=90.0,
-        cycle_momentum=False,
+        base_momentum=0.6,
+        max_momentum=0.9,
     )
     cycle = rule(
         schedule="one_cycle",
@@ -81,9 +83,14 @@ def test_one_cycle_is_that_of_torch_bit_for_bit(total: int, anneal: str) -> None
         div_factor=7.0,
         final_div_factor=90.0,
         anneal_strategy=anneal,
+        cycle_momentum=True,
+        base_momentum=0.6,
+        max_momentum=0.9,
     )
     for step in range(total):
-        assert rate_of(cycle, 0.3, step, steps=total, epochs=1) == optimizer.param_groups[0]["lr"]
+        [group] = optimizer.param_groups
+        assert rate_of(cycle, 0.3, step, steps=total, epochs=1) == group["lr"]
+        assert momentum_of(cycle, step, steps=total, epochs=1) == group["momentum"]
         optimizer.step()
         if step + 1 < total:
             scheduler.step()
@@ -158,12 +165,62 @@ def test_a_plateau_of_nothing_is_told() -> None:
     [
         ({"schedule": "one_cycle", "warmup": 2}, "`one_cycle` rises by itself"),
         ({"schedule": "multi_step"}, "`multi_step` has no `milestones`"),
+        ({"schedule": "cosine", "cycle_momentum": True}, "`cosine` leaves the momentum alone"),
     ],
-    ids=["cycle", "steps"],
+    ids=["cycle", "steps", "momentum"],
 )
 def test_what_a_schedule_contradicts_is_told(schedule: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         specs.compiled(specs.train(callbacks=[{"use": "learning_rate", **schedule}]))
+
+
+CYCLE = {"use": "learning_rate", "schedule": "one_cycle", "cycle_momentum": True}
+
+
+def test_an_optimizer_without_momentum_has_none_to_cycle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phase = specs.train(callbacks=[CYCLE])
+    specs.compiled(phase, optimizer={"use": "torch.optim:NAdam"})
+    with pytest.raises(SpecError, match="`torch.optim:Adagrad` has neither a momentum nor"):
+        specs.compiled(phase, optimizer={"use": "torch.optim:Adagrad"})
+    monkeypatch.setenv("SPECPLAN_CONFIG", str(tmp_path / "config"))
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\n\n\nclass Mine(torch.optim.Adagrad):\n"
+        "    def __init__(self, params, lr=0.1):\n        super().__init__(params, lr=lr)\n"
+    )
+    trust(file)
+    plan = specs.compiled(phase, optimizer={"use": "./mine.py:Mine"}, folder=tmp_path)
+    with pytest.raises(RunError, match="^optimizer `Mine` has neither momentum nor betas"):
+        specs.run(plan, tmp_path / "runs")
+
+
+@pytest.mark.parametrize("use", ["sgd", "adam"])
+def test_training_in_a_cycle_of_momentum_is_that_of_torch(tmp_path: Path, use: str) -> None:
+    given = {"use": use, "lr": 0.02} | ({"momentum": 0.3} if use == "sgd" else {})
+    plan = specs.compiled(specs.train(callbacks=[CYCLE], epochs=3), optimizer=given)
+    assert "momentum goes from 0.95 to 0.85 and back" in explain(plan.plan)
+    outcome = specs.run(plan, tmp_path)
+    (phase,) = plan.plan.phases
+    module = untrained(tmp_path)
+    arguments = {name: value for name, value in given.items() if name != "use"}
+    optimizer = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[use](
+        module.parameters(), **arguments
+    )
+    total = 3 * phase.steps
+    scheduler = lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=total)
+    for step, (x, y) in enumerate(batches_by_hand(epochs=3)):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(module(x), y).backward()
+        optimizer.step()
+        if step + 1 < total:
+            scheduler.step()
+    assert specs.same_weights(outcome.state.nodes["Net"], module)
+    assert outcome.state.optimizer is not None
+    [group] = outcome.state.optimizer.param_groups
+    assert group["lr"] == 0.02
+    assert group["betas"][0] == 0.9 if use == "adam" else group["momentum"] == 0.3
 
 
 def test_it_rises_first() -> None:
@@ -171,6 +228,21 @@ def test_it_rises_first() -> None:
     assert factors == [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
     last = factor(rule(warmup=4, schedule="linear"), TOTAL - 1, steps=STEPS, epochs=EPOCHS)
     assert last == pytest.approx(0.1)
+
+
+def untrained(root: Path) -> torch.nn.Module:
+    """The node with its first weights, in train mode."""
+    module: torch.nn.Module = specs.run(specs.compiled(specs.evaluation()), root).state.nodes["Net"]
+    return module.train()
+
+
+def batches_by_hand(epochs: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    columns, rows = specs.regression(), specs.rows_of(500, "train")
+    x = torch.tensor(columns["x"][rows], dtype=torch.float32)
+    y = torch.tensor(columns["y"][rows], dtype=torch.float32).reshape(-1, 1)
+    for epoch in range(epochs):
+        for batch in specs.epoch_order(len(rows), epoch).split(32):
+            yield x[batch], y[batch]
 
 
 def test_training_is_that_of_a_hand_written_loop(tmp_path: Path) -> None:
@@ -189,21 +261,14 @@ def test_training_is_that_of_a_hand_written_loop(tmp_path: Path) -> None:
     ]
 
     plain = specs.compiled(specs.train(epochs=3), optimizer=adam)
-    fresh = specs.run(specs.compiled(specs.evaluation(), optimizer=adam), tmp_path).state
-    module = fresh.nodes["Net"]
+    module = untrained(tmp_path)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-    columns = specs.regression()
-    rows = specs.rows_of(500, "train")
-    x = torch.tensor(columns["x"][rows], dtype=torch.float32)
-    y = torch.tensor(columns["y"][rows], dtype=torch.float32).reshape(-1, 1)
-    module.train()
     numbered = iter(rates)
-    for epoch in range(3):
-        for batch in specs.epoch_order(len(rows), epoch).split(32):
-            optimizer.param_groups[0]["lr"] = 0.1 * next(numbered)
-            optimizer.zero_grad()
-            torch.nn.functional.mse_loss(module(x[batch]), y[batch]).backward()
-            optimizer.step()
+    for x, y in batches_by_hand(epochs=3):
+        optimizer.param_groups[0]["lr"] = 0.1 * next(numbered)
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(module(x), y).backward()
+        optimizer.step()
     assert specs.same_weights(outcome.state.nodes["Net"], module)
     other = specs.run(plain, tmp_path).state.nodes["Net"]
     assert not specs.same_weights(outcome.state.nodes["Net"], other)

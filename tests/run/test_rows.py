@@ -10,6 +10,7 @@ import pytest
 from specplan.errors import DataError
 from specplan.run.display import Silent
 from specplan.run.run import run_plan
+from specplan.run.state import State
 from specplan.run.tables import read_tables
 from tests.run import specs
 
@@ -91,7 +92,7 @@ def test_groups_and_strata_of_a_table_in_memory(by: str) -> None:
     columns = specs.regression() | {"site": np.arange(500) % 20}
     splits = {"use": "random", "ratios": {"test": 0.2, "train": 0.8}, by: "site", "seed": 1}
     plan = specs.compiled(*PHASES, columns=columns, splits=splits, tags=["site"])
-    rows = read_tables(plan)["Set"].splits
+    rows = read_tables(plan, State())["Set"].splits
     assert {name: len(part) for name, part in rows.items()} == {"test": 100, "train": 400}
     assert plan.plan.data["Set"].sizes == {"test": 100, "train": 400}
     sites = {name: set(columns["site"][part].tolist()) for name, part in rows.items()}

@@ -29,6 +29,7 @@ from specplan.plan.diff import diff
 from specplan.plan.verify import verify
 from specplan.results.scalers import Learned
 from specplan.run.context import split_of
+from specplan.run.state import State
 from specplan.run.tables import read_tables
 from tests.run.specs import compiled, evaluation, regression, rows_of, run, train
 
@@ -42,7 +43,7 @@ FOLDS = {"group": "cv", "for_each": {"use": "folds", "n": 4, "of": ["train"], "s
 
 def test_columns_are_scaled_as_the_split_says() -> None:
     data = regression()
-    (table,) = read_tables(compiled(train(), scale=[STANDARD, ON_TARGET])).values()
+    (table,) = read_tables(compiled(train(), scale=[STANDARD, ON_TARGET]), State()).values()
     known = rows_of(500, "train")
     expected = StandardScaler().fit(data["x"][known]).transform(data["x"])
     np.testing.assert_array_equal(table.columns["x.transformed"], expected)
@@ -55,7 +56,7 @@ def test_columns_are_scaled_as_the_split_says() -> None:
 def test_each_fold_has_scalers_of_its_own() -> None:
     group = {**FOLDS, "do": [train(), evaluation(label="val", split="val")]}
     plan = compiled(group, evaluation(), scale=[STANDARD])
-    tables = read_tables(plan)
+    tables = read_tables(plan, State())
     x = regression()["x"]
     for phase in plan.plan.phases:
         fold = plan.plan.data["Set"].fold_of(phase.passes)
@@ -69,7 +70,9 @@ def test_each_fold_has_scalers_of_its_own() -> None:
 
 def test_folds_that_a_scaler_does_not_learn_from_share_one() -> None:
     group = {**FOLDS, "do": [train()]}
-    (table,) = read_tables(compiled(group, scale=[{**STANDARD, "fit_on": "test"}])).values()
+    (table,) = read_tables(
+        compiled(group, scale=[{**STANDARD, "fit_on": "test"}]), State()
+    ).values()
     assert table.folds == {}
 
 
@@ -149,7 +152,7 @@ def test_values_that_a_scaler_cannot_be_fitted_on() -> None:
     with pytest.raises(
         DataError, match="FeatureSet `Set`: scaler `power` of `x`: The Box-Cox"
     ) as caught:
-        read_tables(plan)
+        read_tables(plan, State())
     assert caught.value.code == "SP518"
     assert caught.value.pointer == "/data/Set/scale/0"
 
@@ -177,7 +180,7 @@ def test_an_experiment_runs_what_its_feature_set_shows(tmp_path: Path, monkeypat
     np.testing.assert_array_equal(seen, shown)
     plan = compile_spec(exp.to_spec(), tables={"Cells": cells.table})
     assert plan.model.data["Cells"].sizes == {"known": 150, "test": 50, "train": 120, "val": 30}
-    (table,) = read_tables(plan._compiled).values()
+    (table,) = read_tables(plan._compiled, State()).values()
     for name, view in cells.splits.items():
         np.testing.assert_array_equal(table.splits[name], view.indices)
     np.testing.assert_array_equal(

@@ -421,8 +421,8 @@ def test_last_value_of_an_unfinished_block_is_in_it() -> None:
         ),
         ("a: !b!c d", "SP001", "no %TAG line declares this tag", "!"),
         ("{a: 1} b", "SP001", "the value is complete; nothing may follow it", "b"),
-        ("a: !mine 1", "SP001", "tag !mine is not supported here", "1"),
-        ("a: !!set {b}", "SP001", "tag !!set is not supported here", "{"),
+        ("a: !mine 1", "SP001", "tag !mine is not supported here", "!mine "),
+        ("a: !!set {b}", "SP001", "tag !!set is not supported here", "!!set "),
         ("a: !!int b", "SP001", "`b` is not a value of !!int", "b"),
         (
             r'a: "\ud83d\ude00"',

@@ -94,7 +94,6 @@ def _write_csv(run: Run) -> list[tuple[Path, int]]:
 
 def _write_tables(run: Run, *, force: bool) -> list[tuple[Path, int]]:
     from specplan._native import export_execution, export_metrics
-    from specplan.plan.by_feed import has_one_table
 
     folder = run.folder
     folder.tables.mkdir(exist_ok=True)
@@ -103,13 +102,12 @@ def _write_tables(run: Run, *, force: bool) -> list[tuple[Path, int]]:
     if force or not folder.metrics_table.is_file():
         rows = export_metrics(records, str(folder.metrics_table), run_id=run.id)
         written.append((folder.metrics_table, rows))
-    apart = {phase.path for phase in run.plan.phases if not has_one_table(phase)}
-    for phase in dict.fromkeys(channel.phase for channel in run.channels()):
-        if phase in apart:
-            continue
-        path = folder.execution_table(phase)
+    for table, (phase, nodes) in run.execution_tables().items():
+        path = folder.execution_table(table)
         if force or not path.is_file():
             kept = run.kept_epoch(phase)
-            rows = export_execution(records, phase, str(path), run_id=run.id, epoch=kept)
+            rows = export_execution(
+                records, phase, str(path), run_id=run.id, epoch=kept, nodes=nodes
+            )
             written.append((path, rows))
     return written

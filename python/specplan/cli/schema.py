@@ -20,11 +20,10 @@ def command(of: str) -> None:
       mlx schema > experiment.schema.json
       mlx schema plan
     """
-    from specplan.components.plugins import plugins
-    from specplan.components.reference import OPEN_KINDS
+    from specplan.components.plugins import NOTHING, installed
 
     text = files("specplan").joinpath("_schemas", f"{of}.schema.json").read_text("utf-8")
-    if of == "experiment" and any(plugins(kind) for kind in OPEN_KINDS):
+    if of == "experiment" and installed() != NOTHING:
         from specplan.code.schema import with_plugins
 
         schema, broken = with_plugins(json.loads(text))

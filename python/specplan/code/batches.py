@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specplan.code.probe import Column
-from specplan.code.signature import COLUMNS
+from specplan.components.reference import COLUMNS
 from specplan.errors import RunError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def maker(
         make: the function or class; given: its arguments as the plan has them.
         columns: those that the spec names, in the order of the split.
     """
-    read = _guarded(columns)
+    read = guarded(columns)
     arguments = {**given, COLUMNS: read} if read or COLUMNS in declared.parameters else given
 
     def batches(rows: int, epoch: int, generator: np.random.Generator) -> list[Any]:
@@ -125,7 +125,7 @@ def unpacked(column: Column) -> NDArray[Any]:
     return np.frombuffer(column.values, np.dtype(column.dtype)).reshape(column.shape)
 
 
-def _guarded(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def guarded(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Columns that the code can read and not change."""
     views = {name: _typed(values).view() for name, values in columns.items()}
     for view in views.values():

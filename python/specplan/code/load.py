@@ -92,6 +92,8 @@ def keywords(source: Source, signature: Signature, arguments: Mapping[str, Any])
     given: dict[str, Any] = {}
     for name, value in arguments.items():
         parameter = signature.parameters.get(name)
+        if name in signature.beside:
+            continue
         if parameter is None:
             given[name] = value
         elif not _is_default(parameter, value):

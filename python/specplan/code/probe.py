@@ -1,7 +1,7 @@
-"""What a model, loss, metric or sampler of the user gives: seen by running it on a few rows in another process, and remembered.
+"""What code of the user gives: seen by running it on a few rows in another process, and remembered.
 
 Nothing of this process changes: not its generators of random numbers, not its modules. The process that runs
-the code is ended when it takes too long.
+the code is ended when it takes too long, and gets no more memory than a limit.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ CACHE = "SPECPLAN_CACHE"
 SECONDS = 120.0
 """Time to import torch and the code, and to run the model."""
 
+MEMORY = 8 << 30
+"""Bytes that code which is tried can take beside what Python and torch have, or those that are free if they are fewer."""
+
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from specplan.models.torch.probe import main; main()"
+    "from specplan.models.torch.probe import main; main(int(sys.argv[2]))"
 )
 
 
@@ -39,10 +42,36 @@ class _Code(msgspec.Struct, frozen=True, kw_only=True):
     args: dict[str, Any]
 
 
-class Job(_Code, frozen=True, kw_only=True, tag="model"):
-    """A model, and the shape of the rows that it reads."""
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of a column: their item type in numpy's words, the shape, and the bytes."""
 
-    input_shape: tuple[int, ...]
+    dtype: str
+    shape: tuple[int, ...]
+    values: bytes
+
+    @property
+    def digest(self) -> str:
+        """What tells these values from others."""
+        return blake3(msgspec.json.encode(self)).hexdigest()[:32]
+
+
+class Job(_Code, frozen=True, kw_only=True, tag="model"):
+    """A model or a merge, and what it reads.
+
+    Attributes:
+        input_shapes: of a row of each input, of which a model has one.
+        rows: a few rows of each input; None for those that are to be drawn at random.
+    """
+
+    kind: Literal["model", "merge"] = "model"
+    input_shapes: tuple[tuple[int, ...], ...]
+    rows: tuple[Column | None, ...] = ()
+
+    @property
+    def read(self) -> str:
+        """What tells the rows from others; empty where all are random."""
+        known = [None if column is None else column.digest for column in self.rows]
+        return blake3(msgspec.json.encode(known)).hexdigest()[:32] if any(known) else ""
 
 
 class Values(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,14 +89,6 @@ class Judgement(_Code, frozen=True, kw_only=True, tag="judgement"):
     values: tuple[Values, ...]
 
 
-class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """The values of a column: their item type in numpy's words, the shape, and the bytes."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    values: bytes
-
-
 class Draw(_Code, frozen=True, kw_only=True, tag="draw"):
     """A sampler, and the rows of which it makes batches."""
 
@@ -76,15 +97,34 @@ class Draw(_Code, frozen=True, kw_only=True, tag="draw"):
     columns: dict[str, Column]
 
 
+class Divide(_Code, frozen=True, kw_only=True, tag="divide"):
+    """A splitter, and the rows that it divides."""
+
+    rows: int
+    seed: int
+    columns: dict[str, Column]
+
+
+class Fitting(_Code, frozen=True, kw_only=True, tag="fitting"):
+    """A scaler, and rows to learn from."""
+
+    rows: Column
+
+
 class Gave(msgspec.Struct, frozen=True, kw_only=True, tag="gave"):
-    """Shape of one output row, and the number of parameters."""
+    """Shape of one output row, and the number of parameters.
+
+    Attributes:
+        read: what tells the rows of the data that it read from others; empty where they were random.
+    """
 
     shape: tuple[int, ...]
     parameters: int
+    read: str = ""
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True, tag="judged"):
-    """A loss or metric that gave a number."""
+    """A loss or metric that gave a number, or a scaler that scaled."""
 
 
 class Drew(msgspec.Struct, frozen=True, kw_only=True, tag="drew"):
@@ -95,15 +135,22 @@ class Drew(msgspec.Struct, frozen=True, kw_only=True, tag="drew"):
     largest: int
 
 
+class Parts(msgspec.Struct, frozen=True, kw_only=True, tag="parts"):
+    """The numbers of the rows of each split, as bytes of int64."""
+
+    splits: dict[str, bytes]
+
+
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     """What went wrong, and in which line of the user's code."""
 
     code: str
     message: str
+    hint: str | None = None
 
 
-AnyJob = Job | Judgement | Draw
-_Known = Gave | Judged | Drew
+AnyJob = Job | Judgement | Draw | Divide | Fitting
+_Known = Gave | Judged | Drew | Parts
 AnyAnswer = _Known | Failed
 _KNOWN: msgspec.json.Decoder[_Known] = msgspec.json.Decoder(_Known)
 _ANSWER: msgspec.json.Decoder[AnyAnswer] = msgspec.json.Decoder(AnyAnswer)
@@ -112,8 +159,9 @@ _ANSWER: msgspec.json.Decoder[AnyAnswer] = msgspec.json.Decoder(AnyAnswer)
 class Prober:
     """Runs code in one child process, which is started with the first of it."""
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float = SECONDS, memory: int = MEMORY) -> None:
         self._seconds = seconds
+        self._memory = memory
         self._child: subprocess.Popen[bytes] | None = None
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as this
 
@@ -123,8 +171,8 @@ class Prober:
         assert isinstance(answer, Gave | Failed)
         return answer
 
-    def judge(self, job: Judgement) -> Failed | None:
-        """Compute a loss or a metric of 2 and 3 rows; None where it gave a number."""
+    def judge(self, job: Judgement | Fitting) -> Failed | None:
+        """Compute a loss or a metric of 2 and 3 rows, or fit a scaler; None where that went well."""
         answer = self._answer(job)
         return answer if isinstance(answer, Failed) else None
 
@@ -134,9 +182,15 @@ class Prober:
         assert isinstance(answer, Drew | Failed)
         return answer
 
+    def divide(self, job: Divide) -> Parts | Failed:
+        """Let a splitter divide all rows."""
+        answer = self._answer(job)
+        assert isinstance(answer, Parts | Failed)
+        return answer
+
     def _answer(self, job: AnyJob) -> AnyAnswer:
         name = job.use.rpartition(":")[2]
-        child = self._child = self._child or _started(self._said)
+        child = self._child = self._child or _started(self._said, self._memory)
         assert child.stdin is not None
         try:
             child.stdin.write(msgspec.json.encode(job) + b"\n")
@@ -174,9 +228,9 @@ class Prober:
         return failed(name, f"ended its process with exit code {code}" + f": {said}" * bool(said))
 
 
-def failed(name: str, what: str) -> Failed:
-    """A model that was run, and what came of it."""
-    return Failed(code="SP604", message=f"`{name}` {what}")
+def failed(name: str, what: str, hint: str | None = None) -> Failed:
+    """Code that was run, and what came of it."""
+    return Failed(code="SP604", message=f"`{name}` {what}", hint=hint)
 
 
 def remembered(job: Job) -> Gave | None:
@@ -185,8 +239,8 @@ def remembered(job: Job) -> Gave | None:
     return found if isinstance(found, Gave) else None
 
 
-def is_known(job: Judgement) -> bool:
-    """Whether this loss or metric gave a number when it was computed last, with the same code and arguments."""
+def is_known(job: Judgement | Fitting) -> bool:
+    """Whether this loss, metric or scaler did what it should when it was run last, with the same code and arguments."""
     return isinstance(_remembered(job), Judged)
 
 
@@ -196,6 +250,12 @@ def drawn(job: Draw) -> Drew | None:
     return found if isinstance(found, Drew) else None
 
 
+def parted(job: Divide) -> Parts | None:
+    """What this splitter gave when it was run last, with the same code, arguments, rows and seed."""
+    found = _remembered(job)
+    return found if isinstance(found, Parts) else None
+
+
 def _remembered(job: AnyJob) -> _Known | None:
     try:
         return _KNOWN.decode(_file(job).read_bytes())
@@ -203,10 +263,10 @@ def _remembered(job: AnyJob) -> _Known | None:
         return None  # it is run again, and written anew
 
 
-def _started(said: IO[bytes]) -> subprocess.Popen[bytes]:
+def _started(said: IO[bytes], memory: int) -> subprocess.Popen[bytes]:
     path = msgspec.json.encode([os.path.abspath(entry) for entry in sys.path]).decode()  # noqa: PTH100 -- '' is the current folder
     return subprocess.Popen(
-        [sys.executable, "-c", _START, path],
+        [sys.executable, "-c", _START, path, str(memory)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=said,
@@ -248,12 +308,18 @@ def cache_folder() -> Path:
 def _file(job: AnyJob) -> Path:
     read: Any
     match job:
+        case Job(kind="model"):
+            (read,) = job.input_shapes
         case Job():
-            read = job.input_shape
+            read = ("merge", job.input_shapes)
         case Judgement():
             read = (job.kind, job.values)
         case Draw():
             read = ("sampler", job.rows, job.seed, sorted(job.columns.items()))
+        case Divide():
+            read = ("split", job.rows, job.seed, sorted(job.columns.items()))
+        case Fitting():
+            read = ("scaler", job.rows)
     meaning = [job.use.rpartition(":")[2], job.digest, sorted(job.args.items()), read]
     name = blake3(msgspec.json.encode(meaning)).hexdigest()[:32]
     return cache_folder() / "shapes" / f"{name}.json"

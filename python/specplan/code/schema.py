@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.code.signature import signature
+from specplan.code.signature import FILLED, check_use, signature
 from specplan.code.source import find
-from specplan.components.plugins import plugins
+from specplan.components.plugins import installed, plugins, said_of
 from specplan.components.reference import OPEN_KINDS
 from specplan.errors import CodeError
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from specplan.components import Kind
 
 Schema = dict[str, Any]
-_FILLED = ("input_shape", "output_shape")
 
 
 def with_plugins(schema: Schema) -> tuple[Schema, list[str]]:
@@ -29,14 +28,17 @@ def with_plugins(schema: Schema) -> tuple[Schema, list[str]]:
     """
     schema = copy.deepcopy(schema)
     definitions: Schema = schema["$defs"]
-    broken: list[str] = []
+    known = installed()
+    broken = list(known.left_out)
     for kind in OPEN_KINDS:
         for name, reference in plugins(kind).items():
+            entry = f"{kind}.{name}"
             try:
                 source = find(reference, folder=Path(), pythonpath=())
                 found = signature(source, kind)
+                check_use(source, kind)
             except CodeError as error:
-                broken.append(f"the installed component `{kind}.{name}` is left out: {error}")
+                broken.append(said_of(entry, known.packages[entry], str(error)))
             else:
                 _add(definitions, kind, name, found)
     return schema, broken
@@ -48,7 +50,7 @@ def _add(definitions: Schema, kind: Kind, name: str, found: Signature) -> None:
     names["enum"].append(name)
     names["enumDescriptions"].append(found.documentation.partition("\n")[0] or f"`{found.name}`")
     beside = {key: True for key in owner["properties"] if key != "use"}
-    filled = _FILLED if kind == "model" else ()
+    filled = FILLED.get(kind, ())
     required = [
         parameter.name
         for parameter in found.parameters.values()

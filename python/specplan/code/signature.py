@@ -10,6 +10,7 @@ import msgspec
 
 from specplan.code.annotation import annotated_type
 from specplan.code.definition import Definition, defined, look_up
+from specplan.components.reference import COLUMNS
 from specplan.errors import CodeError
 from specplan.spec.diagnostics import Origin
 from specplan.spec.source import displayed
@@ -29,6 +30,9 @@ FORMS: Mapping[Kind, tuple[Form, ...]] = {
     "optimizer": ("class",),
     "callback": ("class",),
     "sampler": ("class", "function"),
+    "scaler": ("class",),
+    "split": ("class", "function"),
+    "merge": ("class", "function"),
 }
 """What code of each kind can be."""
 
@@ -39,6 +43,9 @@ INPUTS: Mapping[Kind, int] = {
     "optimizer": 1,
     "callback": 0,
     "sampler": 3,
+    "scaler": 0,
+    "split": 2,
+    "merge": 1,
 }
 """Values that the run gives by place, to a function or an optimizer."""
 
@@ -46,17 +53,33 @@ _GIVEN: Mapping[Kind, tuple[str, ...]] = {
     "loss": ("outputs", "targets"),
     "metric": ("outputs", "targets"),
     "sampler": ("rows", "epoch", "generator"),
+    "split": ("rows", "generator"),
+    "merge": ("inputs",),
 }
 """Names of the values that a function is given."""
 
-COLUMNS = "columns"
-"""The parameter of a sampler for which a spec names columns, and which is given their values."""
+FILLED: Mapping[Kind, tuple[str, ...]] = {
+    "model": ("input_shape", "output_shape"),
+    "merge": ("input_shapes", "output_shape"),
+}
+"""Parameters that the compiler fills in where a spec leaves them open."""
+
+LEAKS = "leaks"
+"""What a spec says of any splitter, and the run reads."""
 
 _BASES: Mapping[Kind, str] = {
     "model": "torch.nn.Module",
     "loss": "torch.nn.Module",
     "optimizer": "torch.optim.Optimizer",
+    "merge": "torch.nn.Module",
 }
+
+_METHODS: Mapping[Kind, tuple[str, ...]] = {
+    "sampler": ("__call__",),
+    "scaler": ("fit", "transform"),
+    "split": ("__call__",),
+}
+"""What a class without any base has to define."""
 
 CLOSED_BASES = ("object", "ABC", "Generic", "Module", "Protocol")
 """Names of bases whose `__init__` takes nothing that a spec could say."""
@@ -87,6 +110,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         is_open: whether it takes more names than can be told from the source.
         inputs: how many values the run itself gives, before all parameters.
+        beside: parameters that the run reads, and the code is not given.
     """
 
     name: str
@@ -96,6 +120,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     inputs: int
     documentation: str
     origin: Origin
+    beside: frozenset[str] = frozenset()
 
 
 def signature(source: Source, kind: Kind) -> Signature:
@@ -107,12 +132,16 @@ def signature(source: Source, kind: Kind) -> Signature:
     definition = defined(source)
     form: Form = "class" if isinstance(definition.node, ast.ClassDef) else "function"
     if form not in FORMS[kind] or isinstance(definition.node, ast.AsyncFunctionDef):
-        message = f"`{source.reference}` is {with_article(form)}; {with_article(kind)} is "
+        message = f"`{source.reference}` is {with_article(form)}; {with_article(called(kind))} is "
         raise CodeError("SP406", message + " or ".join(with_article(each) for each in FORMS[kind]))
     given = INPUTS[kind] if form == "function" or kind == "optimizer" else 0
     parameters, is_open = _parameters(source, definition, given, 0)
-    if kind == "sampler":
+    if kind in ("sampler", "split"):
         parameters = [_names_for_values(each) for each in parameters]
+    beside: frozenset[str] = frozenset()
+    if kind == "split" and all(each.name != LEAKS for each in parameters):
+        beside = frozenset({LEAKS})
+        parameters = [*parameters, _leaks(_origin(definition.module, definition.node))]
     documentation = ast.get_docstring(definition.node) or ""
     return Signature(
         name=definition.name,
@@ -122,6 +151,7 @@ def signature(source: Source, kind: Kind) -> Signature:
         inputs=given,
         documentation=inspect.cleandoc(documentation),
         origin=_origin(definition.module, definition.node),
+        beside=beside,
     )
 
 
@@ -129,28 +159,57 @@ def check_use(source: Source, kind: Kind) -> None:
     """Refuse what can be seen, without importing it, to be no component of this kind.
 
     Raises:
-        CodeError: a class without any base is to be a model, a loss or an optimizer; or a function takes
-            fewer values than the run gives.
+        CodeError: a class without any base is to be one of torch, or lacks what is called; or a function
+            takes fewer values than the run gives.
     """
     node = defined(source).node
     if isinstance(node, ast.ClassDef):
-        base = _BASES.get(kind)
-        if base is not None and not (node.bases or node.keywords or node.decorator_list):
-            message = f"`{source.reference}` is not {with_article(kind)}: it has no base class"
-            raise CodeError("SP406", message, hint=f"write `class {node.name}({base}):`")
+        _check_class(source, node, kind)
         return
     taken = len(node.args.posonlyargs) + len(node.args.args)
     if taken < INPUTS[kind] and node.args.vararg is None:
         message = (
             f"`{source.reference}` takes {taken} value{'' if taken == 1 else 's'} by place; "
-            f"{with_article(kind)} is called with {' and '.join(_GIVEN[kind])}"
+            f"{with_article(called(kind))} is called with {' and '.join(_GIVEN[kind])}"
         )
         named = ", ".join(_GIVEN[kind])
         raise CodeError("SP406", message, hint=f"write `def {node.name}({named}):`")
 
 
+def _check_class(source: Source, node: ast.ClassDef, kind: Kind) -> None:
+    if node.bases or node.keywords:
+        return
+    base = _BASES.get(kind)
+    if base is not None and not node.decorator_list:
+        message = f"`{source.reference}` is not {with_article(called(kind))}: it has no base class"
+        raise CodeError("SP406", message, hint=f"write `class {node.name}({base}):`")
+    defined_here = {each.name for each in node.body if isinstance(each, ast.FunctionDef)}
+    for method in _METHODS.get(kind, ()):
+        if method not in defined_here:
+            what = f"`{source.reference}` is not {with_article(called(kind))}"
+            given = ", ".join(("self", *(_GIVEN.get(kind) or ("rows",))))
+            hint = f"write `def {method}({given}):` in it"
+            raise CodeError("SP406", f"{what}: it has no method `{method}`", hint=hint)
+
+
+def called(kind: Kind) -> str:
+    """What people call a kind."""
+    return "splitter" if kind == "split" else kind
+
+
+def _leaks(origin: Origin) -> Parameter:
+    return Parameter(
+        name=LEAKS,
+        annotation="Literal['warn', 'allow']",
+        type=Literal["warn", "allow"],
+        required=False,
+        default="warn",
+        origin=origin,
+    )
+
+
 def _names_for_values(parameter: Parameter) -> Parameter:
-    """A parameter of a sampler as a spec gives it: of values that are given, the names of the columns."""
+    """A parameter as a spec gives it: of values that are given, the names of the columns."""
     if parameter.name != COLUMNS:
         return parameter
     return msgspec.structs.replace(

@@ -16,7 +16,7 @@ import msgspec
 from blake3 import blake3
 
 from specplan.errors import CodeError
-from specplan.spec.source import displayed
+from specplan.spec.source import displayed, is_file, is_folder
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def find(reference: Reference, *, folder: Path, pythonpath: Sequence[Path]) -> S
     """
     if reference.is_file:
         file = folder / reference.place
-        if not file.is_file():
+        if not is_file(file):
             raise _missing_file(reference, file)
         roots = tuple(dict.fromkeys([file.parent, *pythonpath]))
         closure = _Closure(roots)
@@ -148,10 +148,10 @@ class _Closure:
     def _look_for(self, name: str, parts: list[str]) -> None:
         for root in self._roots:
             base = root.joinpath(*parts)
-            if (base / "__init__.py").is_file():
+            if is_file(base / "__init__.py"):
                 self.add_file(name, base / "__init__.py", is_package=True)
                 return
-            if base.with_name(f"{parts[-1]}.py").is_file():
+            if is_file(base.with_name(f"{parts[-1]}.py")):
                 self.add_file(name, base.with_name(f"{parts[-1]}.py"), is_package=False)
                 return
 
@@ -236,7 +236,7 @@ def _without_layout(text: str) -> str:
 def _missing_file(reference: Reference, file: Path) -> CodeError:
     names = _names_in(file.parent, "*.py")
     near = did_you_mean(file.name, [f"{name}.py" for name in names])
-    what = "is a folder" if file.is_dir() else "not found"
+    what = "is a folder" if is_folder(file) else "not found"
     where = f"in `{displayed(file.parent)}`"
     return CodeError("SP402", f"file `{reference.place}` {what}, {where}", near)
 
@@ -245,7 +245,7 @@ def _missing_module(name: str, roots: Sequence[Path]) -> CodeError:
     first, _, rest = name.partition(".")
     known = {known for root in roots for known in [*_names_in(root, "*.py"), *_packages(root)]}
     hint = did_you_mean(first, sorted(known - {first}))
-    package = next((root / first for root in roots if (root / first).is_dir()), None)
+    package = next((root / first for root in roots if is_folder(root / first)), None)
     if rest and package is not None:
         hint = did_you_mean(name, [f"{first}.{inner}" for inner in _names_in(package, "*.py")])
     if name.endswith(".py"):
@@ -255,11 +255,11 @@ def _missing_module(name: str, roots: Sequence[Path]) -> CodeError:
 
 
 def _names_in(folder: Path, pattern: str) -> list[str]:
-    return sorted(file.stem for file in folder.glob(pattern)) if folder.is_dir() else []
+    return sorted(file.stem for file in folder.glob(pattern)) if is_folder(folder) else []
 
 
 def _packages(folder: Path) -> list[str]:
-    if not folder.is_dir():
+    if not is_folder(folder):
         return []
     named = (path.parent.name for path in folder.glob("*/*.py"))
     return sorted({name for name in named if re.fullmatch(r"[A-Za-z_]\w*", name)})

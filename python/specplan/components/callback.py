@@ -154,6 +154,20 @@ class LearningRate(Component, frozen=True, tag="learning_rate"):
     anneal_strategy: Annotated[
         Literal["cos", "linear"], Meta(description="How one_cycle goes from rate to rate.")
     ] = "cos"
+    cycle_momentum: Annotated[
+        bool,
+        Meta(
+            description="Whether the momentum, of Adam and its kin the first beta, falls in one_cycle while the rate rises, and rises again, as in torch's OneCycleLR by default."
+        ),
+    ] = False
+    base_momentum: Annotated[
+        float,
+        Meta(ge=0, lt=1, description="Momentum where the rate is highest.", examples=[0.8]),
+    ] = 0.85
+    max_momentum: Annotated[
+        float,
+        Meta(ge=0, lt=1, description="Momentum of the first and the last step.", examples=[0.9]),
+    ] = 0.95
 
 
 class ReduceOnPlateau(Component, frozen=True, tag="reduce_on_plateau"):

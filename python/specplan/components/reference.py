@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
     from specplan.components import Kind
 
+LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+"""What FeatureSets, splits, nodes and other parts of a spec are called."""
+
+COLUMNS = "columns"
+"""The parameter of a sampler or splitter for which a spec names columns, and which is given their values."""
+
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _DOTTED = rf"{_NAME}(\.{_NAME})*"
 MODULE_REFERENCE = rf"{_DOTTED}:{_DOTTED}"
@@ -21,7 +27,17 @@ LIVE_REFERENCE = r"live:[A-Za-z_][A-Za-z0-9_-]*"
 REFERENCE = rf"({MODULE_REFERENCE}|{FILE_REFERENCE}|{LIVE_REFERENCE})"
 """What `use` is for what is not built in, as a regular expression that JSON Schema understands too."""
 
-OPEN_KINDS: tuple[Kind, ...] = ("model", "loss", "metric", "optimizer", "callback", "sampler")
+OPEN_KINDS: tuple[Kind, ...] = (
+    "model",
+    "merge",
+    "loss",
+    "metric",
+    "optimizer",
+    "callback",
+    "sampler",
+    "scaler",
+    "split",
+)
 """The kinds of component that can be code of one's own, or an object of a Python program."""
 
 _LIVE = re.compile(LIVE_REFERENCE)

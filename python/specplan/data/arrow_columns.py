@@ -44,6 +44,35 @@ def read_columns(
         raise DataError(message, code="SP508") from exception
 
 
+def read_first(
+    path: Path, format: Literal["parquet", "arrow"], shapes: Mapping[str, Shape], count: int
+) -> dict[str, NDArray[Any]]:
+    """At most `count` rows from the beginning of the columns named in `shapes`; no more of the file is read.
+
+    Raises:
+        DataError: the file is damaged, a value is null, or a row does not have the column's shape.
+    """
+    try:
+        first = (
+            _first_of_parquet(path, list(shapes), count)
+            if format == "parquet"
+            else _open_arrow(path, list(shapes)).slice(0, count)
+        )
+        return {
+            name: column_to_numpy(str(path), name, first.column(name), shape)
+            for name, shape in shapes.items()
+        }
+    except (pa.ArrowException, OSError) as exception:
+        message = f"`{path}` cannot be read: {exception}"
+        raise DataError(message, code="SP508") from exception
+
+
+def _first_of_parquet(path: Path, columns: list[str], count: int) -> pa.Table:
+    with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
+        batch = next(file.iter_batches(batch_size=count, columns=columns))
+        return pa.Table.from_batches([batch])
+
+
 def _open_parquet(path: Path, columns: list[str]) -> pa.Table:
     with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
         return file.read(columns=columns)

@@ -50,6 +50,14 @@ def choose(splitter: Chooser, columns: Columns) -> Cut:
     )
 
 
+def taken(splits: Mapping[str, NDArray[np.int64]], rows: int) -> Cut:
+    """The cut in which each split has the rows that are named, in their order."""
+    positions = {name: np.full(rows, -1) for name in splits}
+    for name, numbers in splits.items():
+        positions[name][numbers] = np.arange(len(numbers))
+    return choose(RowsSplit(splits={name: name for name in splits}), positions)
+
+
 def choose_by_keys(splitter: Chooser, keys: Keys, dtypes: Sequence[str]) -> Cut:
     """What the keys that a file has in the columns of `columns_named` say, which are of `dtypes`.
 

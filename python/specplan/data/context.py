@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast, get_args
 
+from specplan.components.reference import LABEL
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ Member = TypeVar("Member")
 POLICY_VARIABLE = "SPECPLAN_REGISTRATION_POLICY"
 
 _POLICIES = get_args(RegistrationPolicy)
-_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 class Labelled(Protocol):
@@ -191,10 +190,10 @@ def checked_label(label: str) -> str:
     if not isinstance(label, str):
         raise TypeError(f"a label is a str, not {type(label).__name__}")
     joined = label.replace(" ", "_")
-    if joined != label and _LABEL.fullmatch(joined):
+    if joined != label and LABEL.fullmatch(joined):
         warnings.warn(f"{label!r} is labelled `{joined}`: labels have no spaces", stacklevel=4)
         return joined
-    if not _LABEL.fullmatch(label):
+    if not LABEL.fullmatch(label):
         raise ValueError(
             f"{label!r} cannot be a label: letters, digits, `_` and `-`, and no digit or `-` first"
         )

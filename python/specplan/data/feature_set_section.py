@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +19,15 @@ _SPLIT = "split."
 
 
 def section_of(feature_set: FeatureSet) -> dict[str, Any]:
-    """The FeatureSet as it stands under `data`, with a source that is bound under its label.
+    """The FeatureSet as it stands under `data`.
+
+    Its source is the file that has its rows, if that has all of the columns; else it is bound under its label.
 
     Raises:
         ValueError: a scaler was fitted on a split that is another one now.
     """
-    section: dict[str, Any] = {"source": {"use": "memory", "name": feature_set.label}}
     bound = _live_columns(feature_set)
+    section: dict[str, Any] = {"source": _source(feature_set, bound)}
     for domain in DOMAINS:
         made = [f"{name.key}.{TRANSFORMED}" for name in bound if name.domain == domain]
         section[domain] = [*feature_set.keys(domain), *made]
@@ -39,6 +42,18 @@ def section_of(feature_set: FeatureSet) -> dict[str, Any]:
     if scale:
         section["scale"] = scale
     return section
+
+
+def _source(feature_set: FeatureSet, bound: list[ColumnName]) -> dict[str, Any]:
+    file = feature_set.file
+    written = feature_set.splitter is not None or not feature_set.available_splits
+    if file is None or bound or not written:
+        return {"use": "memory", "name": feature_set.label}
+    here = Path.cwd()
+    return {
+        "use": "parquet",
+        "path": str(file.relative_to(here) if file.is_relative_to(here) else file),
+    }
 
 
 def table_of(feature_set: FeatureSet) -> dict[str, NDArray[Any]]:

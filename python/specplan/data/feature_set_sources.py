@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import numpy as np
 
 from specplan.data.beside import beside
@@ -56,6 +57,29 @@ def domain_keys(
 ) -> dict[Domain, list[str]]:
     """The keys of each kind of columns, as lists."""
     return {"features": listed(features), "targets": listed(targets), "tags": listed(tags)}
+
+
+class ReadFile(msgspec.Struct, frozen=True):
+    """A file as it was when its rows were read."""
+
+    path: Path
+    size: int
+    modified: int
+
+    @property
+    def unchanged(self) -> Path | None:
+        """Its path, if it is still as it was."""
+        try:
+            same = read_file_of(self.path) == self
+        except OSError:
+            return None
+        return self.path if same else None
+
+
+def read_file_of(path: Path) -> ReadFile:
+    """A file as it is now. Raises OSError where it cannot be looked at."""
+    found = path.stat()
+    return ReadFile(path.absolute(), found.st_size, found.st_mtime_ns)
 
 
 def columns_from_file(

@@ -19,6 +19,11 @@ LEARNING = frozenset({"standard", "min_max", "max_abs", "robust", "quantile", "p
 """The scalers for which it matters which rows they are fitted on."""
 
 
+def learns(use: str) -> bool:
+    """Whether it matters which rows a scaler is fitted on; that of one that is no built-in is not known, so that it does."""
+    return use in LEARNING or use not in COMPONENTS["scaler"]
+
+
 def fault(scaler: Component, elements: int | None) -> tuple[str, str] | None:
     """The argument with which a scaler cannot scale rows of so many elements, and why; None if it can."""
     match scaler:

@@ -18,13 +18,9 @@ def write_csv(run: Run) -> list[tuple[Path, int]]:
     Arrays are spread: a column for each element, with its place in the name. Files that are there are
     replaced.
     """
-    from specplan.plan.by_feed import has_one_table
-
     tables = {"metrics": run.metrics().arrow}
-    apart = {phase.path for phase in run.plan.phases if not has_one_table(phase)}
-    for phase in dict.fromkeys(channel.phase for channel in run.channels()):
-        if phase and phase not in apart:
-            tables[f"execution-{phase}"] = run.execution(phase).arrow
+    for name in run.execution_tables():
+        tables[f"execution-{name}"] = run.execution(name).arrow
     run.folder.tables.mkdir(exist_ok=True)
     return [
         (_write(table, run.folder.tables / f"{name}.csv"), len(table))

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.data.context import ExperimentContext
 from specplan.data.feature_set import FeatureSet
+from specplan.errors import ArchiveError
 from specplan.objects.checkpointing import Checkpointing
+from specplan.objects.experiment_callback import ExperimentCallback
 from specplan.objects.from_spec import fill_from, graph_from
 from specplan.objects.mapping import graph_section, live_objects, spec_of
 from specplan.objects.phase_group import entries_by_path, entries_spec
 from specplan.objects.stored_object import object_from, stored_or_refused
 from specplan.objects.train_phase import TrainPhase
+from specplan.run.callback import Callback
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from specplan.objects.experiment import Experiment
     from specplan.objects.graph import ModelGraph
     from specplan.objects.phase_group import PhaseGroup
+    from specplan.objects.stored_object import Stored
 
 _CALLBACK = "callback."
 """Before the number of a callback of the experiment among its objects."""
@@ -50,10 +54,7 @@ def config_of(experiment: Experiment) -> dict[str, Any]:
         "graph": None if graph is None else graph.label,
         "nodes": {} if graph is None else {name: node.id for name, node in graph.nodes.items()},
         "spec": None if graph is None else _spec(experiment.label, graph, plan, experiment.seed),
-        "objects": {
-            name: stored_or_refused(f"`{name}` of Experiment `{experiment.label}`", each)
-            for name, each in objects.items()
-        },
+        "objects": _stored(experiment.label, objects),
         "checkpointing": None if automatic is None else automatic.get_config(),
         "phase_checkpointing": {
             path: phase.checkpointing.get_config()
@@ -96,10 +97,32 @@ def objects_of(config: Mapping[str, Any], *, allow_import: bool) -> dict[str, An
         ArchiveError: a class is not known here or does not take its arguments, or the object could
             not be stored.
     """
-    return {
-        name: object_from(f"`{name}`", stored, allow_import=allow_import)
-        for name, stored in config["objects"].items()
+    stored = config["objects"]
+    found = {
+        name: object_from(f"`{name}`", each, allow_import=allow_import)
+        for name, each in stored.items()
+        if "same" not in each
     }
+    for name in sorted(stored.keys() - found.keys()):
+        same = stored[name]["same"]
+        if same not in list(found):
+            raise ArchiveError(f"`{name}` is to be the same object as `{same}`, which is not there")
+        found[name] = found[same]
+    return found
+
+
+def _stored(label: str, objects: Mapping[str, object]) -> dict[str, Stored]:
+    """Objects by name; a callback that several phases have is stored once."""
+    found: dict[str, Stored] = {}
+    names: dict[int, str] = {}
+    for name, each in objects.items():
+        first = names.setdefault(id(each), name)
+        found[name] = (
+            {"same": first}
+            if first != name and isinstance(each, Callback | ExperimentCallback)
+            else stored_or_refused(f"`{name}` of Experiment `{label}`", each)
+        )
+    return found
 
 
 def callbacks_of(objects: Mapping[str, Any]) -> list[Any]:
@@ -167,4 +190,8 @@ def check_comes_back(experiment: Experiment, config: Mapping[str, Any]) -> None:
 
 
 def _spec(label: str, graph: ModelGraph, plan: PhaseGroup, seed: int) -> dict[str, Any]:
-    return spec_of(label, graph, plan.flatten(), entries_spec(plan), seed=seed)
+    spec = spec_of(label, graph, plan.flatten(), entries_spec(plan), seed=seed)
+    # The rows come back from the archive, whatever file they were read from.
+    for name, section in spec["data"].items():
+        section["source"] = {"use": "memory", "name": name}
+    return spec

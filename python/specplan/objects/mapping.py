@@ -79,7 +79,9 @@ def compile_objects(
     from specplan.plan.compile import compile_mapping
 
     tables: Mapping[str, Mapping[str, NDArray[Any]]] = {
-        name: feature_set.table for name, feature_set in _feature_sets(graph).items()
+        name: feature_set.table
+        for name, feature_set in _feature_sets(graph).items()
+        if spec["data"][name]["source"]["use"] == "memory"
     }
     return compile_mapping(
         spec, folder=Path(), tables=tables, live=live_objects(graph, phases), fitted=fitted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from specplan.spec.validate import validate
 from specplan.spec.wording import in_yaml
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping
 
 _LONGEST = 90
@@ -19,7 +19,7 @@ _LONGEST = 90
 
 
 def write_spec(spec: Mapping[str, Any], path: str | os.PathLike[str], *, overwrite: bool) -> Path:
-    """Write a spec as YAML; returns its path.
+    """Write a spec as YAML; returns its path. Paths of files, of the working directory, are then of its folder.
 
     Raises:
         FileExistsError: it is there already, and is not to be overwritten.
@@ -27,8 +27,19 @@ def write_spec(spec: Mapping[str, Any], path: str | os.PathLike[str], *, overwri
     target = Path(path)
     if target.exists() and not overwrite:
         raise FileExistsError(f"`{target}` is there already; overwrite=True replaces it")
-    write_atomically(target, "".join(f"{line}\n" for line in _lines(spec)).encode())
+    moved = {**spec, "data": _seen_from(target.absolute().parent, spec["data"])}
+    write_atomically(target, "".join(f"{line}\n" for line in _lines(moved)).encode())
     return target
+
+
+def _seen_from(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(data)
+    for label, section in data.items():
+        path = section["source"].get("path")
+        if path is not None and not Path(path).is_absolute():
+            source = {**section["source"], "path": os.path.relpath(path, folder)}
+            found[label] = {**section, "source": source}
+    return found
 
 
 def read_spec(path: str | os.PathLike[str]) -> dict[str, Any]:

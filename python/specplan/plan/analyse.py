@@ -97,8 +97,8 @@ def analyse(
     )
     calls.check_surroundings(context)
     resolved = components.resolve(context)
-    bound = data.bind(context, resolved)
     try:
+        bound = data.bind(context, resolved)
         wired = graph.wire(context, resolved, bound)
         goals = objectives.check(context, resolved, wired, bound)
         parts = Parts(resolved=resolved, data=bound, wired=wired, objectives=goals)

@@ -55,6 +55,25 @@ def by_feed(graph: Graph, phase: Train) -> tuple[Train, ...]:
     return tuple(parts)
 
 
+def tables_of(graph: Graph, phase: Phase) -> dict[str, tuple[str, ...] | None]:
+    """The tables of what a phase records, with the nodes and FeatureSets that each has; None for all of them.
+
+    There is one of the phase's name where all columns have the same rows in every step, and else one for
+    each feed: `<phase>.<FeatureSet>`, with the node that reads it where several feeds have one FeatureSet.
+    """
+    if not isinstance(phase, Train) or has_one_table(phase):
+        return {phase.path: None}
+    read = [feed.data for feed in phase.feeds]
+    return {
+        f"{phase.path}.{feed.data}"
+        + (f".{feed.nodes[0]}" if read.count(feed.data) > 1 else ""): tuple(
+            dict.fromkeys(record.node for record in part.records)
+        )
+        for feed, part in zip(phase.feeds, by_feed(graph, phase), strict=True)
+        if part.records
+    }
+
+
 def has_one_table(phase: Phase) -> bool:
     """Whether all columns that a phase records have the same rows in every step, so that they make a table."""
     if not isinstance(phase, Train) or not phase.feeds:

@@ -158,6 +158,7 @@ def _data(place: str, old: Value, new: Value) -> Iterator[Change]:
         elif before != after:
             yield Change(place=f"split {name}", name="rows", before=before, after=after)
     yield from _order(f"{place}, splits", list(sizes[0]), list(sizes[1]))
+    yield from _optional(f"{place}, splits", old["divided"], new["divided"])
     yield from _scalers(place, old["scale"], new["scale"])
     yield from fields(f"{place}, folds", old["folds"], new["folds"])
 

@@ -123,6 +123,8 @@ def _range(numbers: list[int]) -> str:
 
 def _splitter(splitter: Component) -> str:
     args = splitter.args
+    if splitter.code is not None:
+        return _component(splitter)
     seed = f" with seed {args['seed']}" if "seed" in args else ""
     by = "".join(
         f", {what} {', '.join(args[parameter])}"
@@ -295,6 +297,10 @@ def _learning_rate(rule: LearningRate) -> str:
                 f"one cycle ({rule.anneal_strategy}): rises from 1/{rule.div_factor:g} of itself for "
                 f"{rule.pct_start:.0%} of the steps, then falls to 1/{rule.div_factor * rule.final_div_factor:g}"
             )
+            if rule.cycle_momentum:
+                rest += (
+                    f"; momentum goes from {rule.max_momentum:g} to {rule.base_momentum:g} and back"
+                )
     return ", ".join([*start, rest])
 
 

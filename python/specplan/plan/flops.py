@@ -53,7 +53,9 @@ class Flops(msgspec.Struct, frozen=True):
 
 def known(node: Node) -> bool:
     """Whether the operations of a node can be told from its arguments."""
-    return node.backend == "merge" or (node.backend == "torch" and node.component.use in _LAYERS)
+    if node.backend == "merge":
+        return node.component.code is None
+    return node.backend == "torch" and node.component.use in _LAYERS
 
 
 def flops(

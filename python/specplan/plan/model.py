@@ -189,6 +189,18 @@ class Fold(_Part, frozen=True, kw_only=True):
         return self.group_by or self.stratify_by
 
 
+class Divided(_Part, frozen=True, kw_only=True):
+    """What a splitter of the user's made of the rows.
+
+    Attributes:
+        seed: of the generator that it was given.
+        digest: of which rows are in which split, and in which order.
+    """
+
+    seed: int
+    digest: str
+
+
 class Scale(_Part, frozen=True, kw_only=True):
     """One scaler of columns of a FeatureSet.
 
@@ -215,6 +227,8 @@ class Data(_Part, frozen=True, kw_only=True):
     """By the path of the pass. Phases of the pass see its splits, and those of `within`."""
     scale: tuple[Scale, ...] = ()
     """In the order in which they are applied."""
+    divided: Divided | None = None
+    """Of a splitter that is code of the user."""
 
     @property
     def scaled(self) -> dict[str, str]:
@@ -283,6 +297,13 @@ class Node(_Part, frozen=True, kw_only=True):
     parameters: int | None = 0
     """Number of parameters; 0 for nodes that are fitted or that merge, None for a model of the user's that was
     not built. Never part of the id of a plan where the node has code."""
+    joins: bool = False
+    """Whether a module of the user's is a merge: it is given its inputs as a list."""
+
+    @property
+    def kind(self) -> Literal["model", "merge"]:
+        """What its component is."""
+        return "merge" if self.backend == "merge" or self.joins else "model"
 
 
 class Graph(_Part, frozen=True, kw_only=True):
@@ -449,6 +470,9 @@ class LearningRate(_Part, frozen=True, kw_only=True):
     div_factor: float = 25.0
     final_div_factor: float = 1e4
     anneal_strategy: Literal["cos", "linear"] = "cos"
+    cycle_momentum: bool = False
+    base_momentum: float = 0.85
+    max_momentum: float = 0.95
 
 
 class Plateau(_Part, frozen=True, kw_only=True):

@@ -78,7 +78,7 @@ def admit(compiled: Compiled, *, trust: bool) -> dict[tuple[Kind, str, str], Adm
     for kind, component, code in own_components(compiled.plan):
         key = (kind, component.use, code.digest)
         if key not in found:
-            found[key] = _admitted(kind, component, code, compiled.folder, trust=trust)
+            found[key] = admitted(kind, component, code, compiled.folder, trust=trust)
     return found
 
 
@@ -112,9 +112,14 @@ def admit_pre_experiment(compiled: Compiled, *, trust: bool) -> Source | None:
     return source
 
 
-def _admitted(
-    kind: Kind, component: Component, code: Code, folder: Path, *, trust: bool
+def admitted(
+    kind: Kind, component: Component, code: Code, folder: Path, *, trust: bool = False
 ) -> Admitted:
+    """The code of one component of a plan, whose paths start from `folder`. Imports nothing.
+
+    Raises:
+        CodeError: it is missing, is not what was compiled, or is not trusted.
+    """
     source = _source(component, code, folder)
     declared = signature(source, kind)
     # Packages are trusted with their components when they are installed.
@@ -141,9 +146,18 @@ def _check_trust(source: Source, *, trust: bool) -> None:
         raise refused.error()
 
 
+def _of_data(plan: Plan) -> Iterator[tuple[Kind, Component]]:
+    for data in plan.data.values():
+        if data.splitter is not None:
+            yield "split", data.splitter
+        for scale in data.scale:
+            yield "scaler", scale.component
+
+
 def _components(plan: Plan) -> Iterator[tuple[Kind, Component]]:
+    yield from _of_data(plan)
     for node in plan.graph.nodes.values():
-        yield "model", node.component
+        yield node.kind, node.component
     if plan.graph.optimizer is not None:
         yield "optimizer", plan.graph.optimizer
     for phase in plan.phases:

@@ -156,7 +156,8 @@ def computed_once(plan: Plan, part: Phase | Evaluation) -> tuple[str, ...]:
     for label in part.nodes:
         node = plan.graph.nodes[label]
         from_columns = all(read.columns or read.value in constant for read in node.inputs)
-        if node.backend != "torch" and from_columns:
+        own = node.component.code is not None
+        if node.backend != "torch" and not own and from_columns:
             constant.append(label)
     return tuple(constant)
 

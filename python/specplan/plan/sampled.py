@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from specplan.components import COMPONENTS
+from specplan.components.reference import COLUMNS
 from specplan.components.sampler import columns_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ def sampled_columns(component: Component) -> tuple[str, ...]:
     """The columns that the sampler of a plan looks at, each once."""
     if component.code is None:
         return columns_of(declared_sampler(component))
-    named = component.args.get("columns")
+    return named_columns(component)
+
+
+def named_columns(component: Component) -> tuple[str, ...]:
+    """The columns whose values code of the user is given, each once."""
+    named = component.args.get(COLUMNS)
     listed = [named] if isinstance(named, str) else named
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
         return ()

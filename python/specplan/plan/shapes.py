@@ -20,7 +20,15 @@ LARGEST_SIZE = 2**40
 
 
 class ShapeError(ValueError):
-    """Shapes that do not fit; the message says which, and at which layer."""
+    """Shapes that do not fit; the message says which, and at which layer.
+
+    Attributes:
+        argument: the argument of the model that is too large for the rows; None where none is to blame.
+    """
+
+    def __init__(self, message: str, *, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
 
 
 def show(shape: Shape, *, batch: bool = False) -> str:
@@ -73,12 +81,14 @@ def cnn_sizes(model: Convolutional, input_shape: Shape) -> list[tuple[Shape, Sha
         if min(convolved) < 1:
             raise ShapeError(
                 f"layer {layer} of cnn: kernel_size {model.kernel_size} with padding "
-                f"{model.padding} does not fit into {show(before)}"
+                f"{model.padding} does not fit into {show(before)}",
+                argument="kernel_size",
             )
         before = tuple(size // model.pooling for size in convolved)
         if min(before) < 1:
             raise ShapeError(
-                f"layer {layer} of cnn: pooling {model.pooling} leaves nothing of {show(convolved)}"
+                f"layer {layer} of cnn: pooling {model.pooling} leaves nothing of {show(convolved)}",
+                argument="pooling",
             )
         sizes.append((convolved, before))
     return sizes

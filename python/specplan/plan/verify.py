@@ -15,7 +15,7 @@ from specplan.archive.names import name_fault
 from specplan.components import COMPONENTS
 from specplan.components.merge import Concat
 from specplan.components.model import Cnn, Network, TemporalCnn
-from specplan.components.reference import OPEN_KINDS, live_name, parse
+from specplan.components.reference import LABEL, OPEN_KINDS, live_name, parse
 from specplan.components.split import OrderedSplit, RandomSplit, Splitter
 from specplan.data.scaler_faults import fault
 from specplan.data.split import key_columns
@@ -24,6 +24,7 @@ from specplan.models.sklearn import table
 from specplan.models.torch.table import torch_class
 from specplan.plan.dtypes import NUMBERS
 from specplan.plan.model import Call, Eval, Fit, Train
+from specplan.plan.sampled import named_columns
 from specplan.plan.shapes import LARGEST_SIZE, ShapeError, cnn_features, concat_shape
 from specplan.plan.verify_course import check_course, check_folds, expect
 from specplan.plan.verify_feeds import check_feeds
@@ -50,8 +51,7 @@ if TYPE_CHECKING:
     )
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]+)?")
-_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_PHASE_PATH = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
+_PHASE_PATH = re.compile(rf"{LABEL.pattern}(\.{LABEL.pattern})*")
 
 
 def verify(plan: Plan) -> None:
@@ -64,7 +64,7 @@ def verify(plan: Plan) -> None:
     # A job has the name of the experiment that submitted it before its own.
     outer, _, name = plan.experiment.id.rpartition("/")
     hidden = any(part.startswith(".") for part in outer.split("/"))
-    named = _matches(_LABEL, name) and len(name) <= LONGEST_NAME
+    named = _matches(LABEL, name) and len(name) <= LONGEST_NAME
     inside = not outer or (name_fault(outer) is None and not hidden)
     expect("experiment.id", "is not a label", that=named and inside)
     threads = plan.numerics.threads
@@ -76,7 +76,7 @@ def verify(plan: Plan) -> None:
     expect("numerics", "has no such device", that=_matches(_DEVICE, plan.numerics.device))
     for label, data in plan.data.items():
         place = f"data.{label}"
-        expect(place, "is not a label", that=_matches(_LABEL, label))
+        expect(place, "is not a label", that=_matches(LABEL, label))
         expect(place, "is also the name of a node", that=label not in plan.graph.nodes)
         expect(place, "has no rows", that=data.rows > 0)
         _check_data(data, place)
@@ -125,8 +125,14 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
     return found
 
 
+_BOUND_KINDS = tuple(
+    kind for kind in OPEN_KINDS if kind not in ("sampler", "scaler", "split", "merge")
+)
+"""The kinds of component that can be an object of a Python program."""
+
+
 def _check_live(kind: Kind, use: str, place: str) -> None:
-    right = kind in OPEN_KINDS and kind != "sampler" and live_name(use) is not None
+    right = kind in _BOUND_KINDS and live_name(use) is not None
     expect(place, f"names the impossible {kind} `{use}`", that=right)
 
 
@@ -163,30 +169,38 @@ def _check_data(data: Data, place: str) -> None:
     expect(place, "does not say where its rows are", that=found is not None)
     possible = all(0 < size <= data.rows for size in data.sizes.values())
     whole = sum(data.sizes.values()) == data.rows
-    chosen = data.splitter is not None and data.splitter.use in ("condition", "rows")
+    chosen = data.divided is not None or (
+        data.splitter is not None and data.splitter.use in ("condition", "rows")
+    )
     expect(place, "has other splits", that=not data.splits or (possible and (whole or chosen)))
     expect(place, "does not say how it is split", that=not data.splits or data.splitter is not None)
     if data.splitter is not None:
-        splitter = _check_component("split", data.splitter, place)
-        if "seed" in data.splitter.args:
-            _check_seed(data.splitter.args["seed"], place)
-        assert isinstance(splitter, Splitter)
+        _check_splitter(data, data.splitter, place)
+    for name, column in data.columns.items():
+        _check_shape(column.shape, f"{place}.{name}")
+    _check_scale(data, place)
+    check_folds(data, place)
+
+
+def _check_splitter(data: Data, component: Component, place: str) -> None:
+    splitter = _check_component("split", component, place)
+    by_code = component.code is not None
+    expect(place, "does not say what was divided by code", that=by_code == bool(data.divided))
+    seed = data.divided.seed if data.divided is not None else component.args.get("seed", 0)
+    _check_seed(seed, place)
+    if isinstance(splitter, Splitter):
         match splitter:
             case RandomSplit(ratios=names) | OrderedSplit(ratios=names):
                 labels = set(names)
             case _:
                 labels = set(splitter.splits)
-        expect(
-            place,
-            "has other splits than it says",
-            that=not data.splits or labels == data.sizes.keys(),
-        )
-        known = data.columns.keys() >= set(key_columns(splitter))
-        expect(place, "is split by a column that it does not have", that=known)
-    for name, column in data.columns.items():
-        _check_shape(column.shape, f"{place}.{name}")
-    _check_scale(data, place)
-    check_folds(data, place)
+        same = not data.splits or labels == data.sizes.keys()
+        expect(place, "has other splits than it says", that=same)
+        read = key_columns(splitter)
+    else:
+        read = named_columns(component)
+    known = data.columns.keys() >= set(read)
+    expect(place, "is split by a column that it does not have", that=known)
 
 
 def _check_scale(data: Data, place: str) -> None:
@@ -201,7 +215,7 @@ def _check_scale(data: Data, place: str) -> None:
         split = each.fit_on is None or each.fit_on in data.sizes
         expect(place, f"fits a scaler on the unknown split {each.fit_on}", that=split)
         elements = sum(prod(column.shape) for column in known)
-        fits = scaler is not None and fault(scaler, elements) is None
+        fits = scaler is None or fault(scaler, elements) is None
         expect(place, "scales with arguments that do not fit", that=fits)
     for made, name in data.scaled.items():
         column = data.columns.get(made)
@@ -223,10 +237,10 @@ def _check_graph(plan: Plan) -> None:
     for label in order:
         node = nodes[label]
         place = f"graph.nodes.{label}"
-        expect(place, "is not a label", that=_matches(_LABEL, label))
+        expect(place, "is not a label", that=_matches(LABEL, label))
         expect(place, f"gives values of type {node.dtype}", that=node.dtype in NUMBERS)
         _check_shape(node.shape, place)
-        many = node.backend == "merge"
+        many = node.kind == "merge"
         expect(place, "has no input", that=len(node.inputs) == 1 or (many and len(node.inputs) > 1))
         for read in node.inputs:
             _check_read(plan, read, before, place)
@@ -245,9 +259,10 @@ def _check_node(node: Node, place: str) -> None:
     if node.backend == "sklearn":
         _check_estimator(node.component, place)
         return
-    kind: Kind = "model" if node.backend == "torch" else "merge"
+    unjoined = not node.joins or (node.backend == "torch" and node.component.code is not None)
+    expect(place, "is no merge of modules", that=unjoined)
     try:
-        made = _made(_check_component(kind, node.component, place), node)
+        made = _made(_check_component(node.kind, node.component, place), node)
     except ShapeError as error:
         raise PlanError(f"{place}: {error}") from None
     own = node.component.code is not None or node.component.live is not None
@@ -429,7 +444,7 @@ def _check_record(
         source = node.target if node and record.field == "targets" else node
         elements = prod(source.shape) if source else 0
     expect(place, f"records the unknown {record.node}", that=record.node in owners)
-    expect(place, "records a role that is no label", that=_matches(_LABEL, record.role))
+    expect(place, "records a role that is no label", that=_matches(LABEL, record.role))
     _check_shape(record.shape, place)
     fits = elements == prod(record.shape) and record.dtype in NUMBERS
     expect(place, f"records {record.field} of {record.node} as something else", that=fits)

@@ -10,16 +10,18 @@ import pyarrow.compute as pc
 from specplan.plan.model import Train
 from specplan.results.arrow_arrays import number
 from specplan.results.chart import Curve, draw_chart
-from specplan.results.metrics import labels_of, select
+from specplan.results.metrics import labels_of, select, split_series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from specplan.plan.model import Phase
 
+_PLACES = ("epoch", "step")
+"""Numbers of a row that only say where it belongs."""
 _MISSING = -1
 """What stands for a null batch or epoch."""
 
@@ -72,6 +74,46 @@ def draw_phase_curves(phase: Phase, metrics: pa.Table, *, kept_epoch: int | None
     return charts
 
 
+def draw_logged_curves(metrics: pa.Table) -> list[str]:
+    """A chart for each metric of which a program logged several values, with a curve for each name of rows."""
+    found: dict[str, list[_Series]] = {}
+    for labels, places in split_series(metrics):
+        name = labels["name"] or ""
+        if not labels["phase"] and name not in _PLACES and places.num_rows > 1:
+            label = "/".join(part for part in (labels["split"], labels["node"]) if part)
+            found.setdefault(name, []).append(_series_of(label or name, places))
+    return [_drawn(name, series) for name, series in found.items()]
+
+
+def draw_overlaid_curves(runs: Mapping[str, pa.Table]) -> list[str]:
+    """A chart for each series of which one of the runs has several values, with a curve for each run."""
+    found: dict[str, list[_Series]] = {}
+    for run, metrics in runs.items():
+        for labels, places in split_series(metrics):
+            is_place = not labels["phase"] and labels["name"] in _PLACES
+            if places.num_rows > 1 and not is_place:
+                parts = (labels[key] for key in ("phase", "split", "node", "name"))
+                label = "/".join(part for part in parts if part)
+                found.setdefault(label, []).append(_series_of(run, places))
+    return [_drawn(label, series) for label, series in found.items()]
+
+
+def _drawn(title: str, series: Sequence[_Series]) -> str:
+    by_epoch = all(map(_has_epochs, series))
+    curves = []
+    for colour, each in enumerate(series):
+        shown = each.whole() if by_epoch else each
+        places = shown.epoch if by_epoch else shown.step
+        curves.append(_curve(shown, places.astype(float), shown.value, colour))
+    return draw_chart(title, curves, x_name="epoch" if by_epoch else "step")
+
+
+def _has_epochs(series: _Series) -> bool:
+    """Whether a series has one value for each of several epochs."""
+    epochs = series.whole().epoch
+    return bool(len(epochs)) and epochs.min() >= 0 and len(np.unique(epochs)) > 1
+
+
 def _quantity(name: str, phase: Phase) -> str | None:
     """What a metric is a value of, whichever rows it was measured on; None for what another one says."""
     labels = ["loss", *(each.label for each in (*phase.losses, *phase.metrics))]
@@ -86,10 +128,13 @@ def _series(metrics: pa.Table) -> Iterator[_Series]:
         named = select(metrics, "name", name)
         nodes = labels_of(named, "node")
         for node in nodes if len(nodes) > 1 else [None]:
-            rows = named if node is None else select(named, "node", node)
-            epoch, batch, step = (_numbers(rows.column(key)) for key in ("epoch", "batch", "step"))
-            value = np.asarray(np.from_dlpack(rows.column("value").combine_chunks()), np.float64)
-            yield _Series(name, node, epoch, batch, step, value)
+            yield _series_of(name, named if node is None else select(named, "node", node), node)
+
+
+def _series_of(name: str, rows: pa.Table, node: str | None = None) -> _Series:
+    epoch, batch, step = (_numbers(rows.column(key)) for key in ("epoch", "batch", "step"))
+    value = np.asarray(np.from_dlpack(rows.column("value").combine_chunks()), np.float64)
+    return _Series(name, node, epoch, batch, step, value)
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.int64]:

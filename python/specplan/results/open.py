@@ -19,7 +19,7 @@ from specplan.results.status import UNFINISHED, phases_now, read_run_file, statu
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
 from specplan.results.texts import Texts
-from specplan.spec.wording import choices
+from specplan.spec.wording import choices, quoted
 from specplan.store.root import runs_root
 from specplan.store.tags import read_tags
 
@@ -54,12 +54,16 @@ class Run:
     """One run, read only. It may be running in another process: then what is committed is seen.
 
     Everything shows the run as it was when it was opened or last refreshed.
+
+    Args:
+        folder: of the run.
+        records: its records, where somebody has opened them.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, records: StoreReader | None = None) -> None:
         self._folder = folder
         self._run_file = read_run_file(folder)
-        self._store: StoreReader | None = None
+        self._store = records
         self._plan: Plan | None = None
 
     @property
@@ -178,35 +182,58 @@ class Run:
         last = last_values(self._all_metrics(), self._run_file.kept_epochs)
         return spreads(self.plan.phases, last)
 
+    def execution_tables(self) -> dict[str, tuple[str, tuple[str, ...] | None]]:
+        """What `execution` can be asked for, each with its phase and the nodes in it; None for all nodes.
+
+        That is every phase that recorded something, and of one whose inputs have rows of their own in each
+        step `<phase>.<FeatureSet>` for each.
+        """
+        from specplan.plan.by_feed import tables_of
+
+        planned = {phase.path: tables_of(self.plan.graph, phase) for phase in self.plan.phases}
+        recorded = dict.fromkeys(column.phase for column in self.channels() if column.phase)
+        return {
+            table: (path, nodes)
+            for path in recorded
+            for table, nodes in planned.get(path, {path: None}).items()
+        }
+
     def execution(self, phase: str) -> Table:
         """What a phase recorded, one row per sample.
 
         Columns: run_id, phase, epoch, batch, sample_id, then `<node>.<field>`. A tensor is a flat
         list of fixed size, with `specplan.shape` and `specplan.dtype` in the field's metadata.
 
-        Raises:
-            RunError: the phase recorded nothing, or its inputs have rows of their own in each step.
-        """
-        from specplan.plan.by_feed import has_one_table
+        Args:
+            phase: path of the phase; of one whose inputs have rows of their own in each step,
+                `<phase>.<FeatureSet>`, which is a table of its own.
 
-        if any(each.path == phase and not has_one_table(each) for each in self.plan.phases):
-            raise RunError(
-                f"the inputs of phase `{phase}` have rows of their own in each step, so they make no "
-                "table; read what is recorded of each node with `run.tensors`"
-            )
+        Raises:
+            RunError: the phase recorded nothing, or has several tables.
+        """
         written = self._folder.execution_table(phase)
         if self.status not in UNFINISHED and written.is_file():
             from specplan.results.arrow_files import read_written
 
             return Table(read_written(written))
-        columns = self.channels()
-        chosen = [column for column in columns if column.phase == phase]
-        if not chosen:
-            known = dict.fromkeys(column.phase for column in columns)
+        known = self.execution_tables()
+        if phase not in known:
+            apart = [table for table, (path, _) in known.items() if path == phase]
+            if apart:
+                raise RunError(
+                    f"the inputs of phase `{phase}` have rows of their own in each step, so each has a "
+                    f"table: {quoted(apart)}"
+                )
             raise RunError(f"no phase `{phase}` with records; known: {', '.join(known) or 'none'}")
+        path, nodes = known[phase]
+        chosen = [
+            column
+            for column in self.channels()
+            if column.phase == path and (nodes is None or column.node in nodes)
+        ]
         from specplan.results.execution import read_execution
 
-        return Table(read_execution(chosen, run_id=self.id, phase=phase))
+        return Table(read_execution(chosen, run_id=self.id, phase=path))
 
     def tensors(
         self, node: str, field: str = "outputs", *, phase: str | None = None, role: str = "default"

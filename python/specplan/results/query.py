@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from specplan.errors import RunError
+from specplan.plan.by_feed import tables_of
 from specplan.results.metrics import SCHEMA
 from specplan.results.settings import settings
 from specplan.results.table import Table
@@ -24,8 +25,8 @@ def query(runs: Sequence[Run], sql: str) -> Table:
     """Answer a question to DuckDB.
 
     Tables are `runs` (run_id, experiment, version, status, created_at, plan_id, folder), `params` (run_id,
-    name, value, number), `metrics` (as of `Run.metrics`), and for each phase `execution_<phase>`, with `_`
-    for what a name of SQL cannot have.
+    name, value, number), `metrics` (as of `Run.metrics`), and for each table of a phase `execution_<table>`,
+    with `_` for what a name of SQL cannot have.
 
     Raises:
         ImportError: duckdb is not installed.
@@ -60,9 +61,8 @@ def _tables(runs: Sequence[Run]) -> dict[str, Callable[[], pa.Table]]:
             [SCHEMA.empty_table(), *(run.metrics().arrow for run in runs)]
         ),
     }
-    phases = {phase.path: None for run in runs for phase in run.plan.phases}
-    for phase in phases:
-        tables[table_name(phase)] = partial(_execution, runs, phase)
+    for table in dict.fromkeys(table for run in runs for table in _planned_tables(run)):
+        tables[table_name(table)] = partial(_execution, runs, table)
     return tables
 
 
@@ -92,14 +92,14 @@ def _params(runs: Sequence[Run]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema([*names, ("number", pa.float64())]))
 
 
-def _execution(runs: Sequence[Run], phase: str) -> pa.Table:
-    tables = [
-        run.execution(phase).arrow
-        for run in runs
-        if any(channel.phase == phase for channel in run.channels())
-    ]
+def _planned_tables(run: Run) -> list[str]:
+    return [table for phase in run.plan.phases for table in tables_of(run.plan.graph, phase)]
+
+
+def _execution(runs: Sequence[Run], table: str) -> pa.Table:
+    tables = [run.execution(table).arrow for run in runs if table in run.execution_tables()]
     if not tables:
-        raise RunError(f"phase `{phase}` recorded nothing")
+        raise RunError(f"phase `{table}` recorded nothing")
     return pa.concat_tables(tables, promote_options="default")
 
 

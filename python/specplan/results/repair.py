@@ -9,6 +9,7 @@ import msgspec
 
 from specplan._native import StoreReader, export_execution, export_metrics, repair_store
 from specplan.errors import PlanError, RunError, StoreError
+from specplan.plan.by_feed import tables_of
 from specplan.plan.canonical import in_the_making, read_plan, write_atomically
 from specplan.results.artifacts import Artifact, artifact_batches, read_row
 from specplan.results.status import read_run_file
@@ -18,6 +19,7 @@ from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from specplan._native import Repaired
@@ -215,19 +217,28 @@ def _write_tables(copy: RunFolder, run_id: str, left_out: list[str]) -> None:
     records = str(copy.records)
     copy.tables.mkdir()
     export_metrics(records, str(copy.metrics_table), run_id=run_id)
-    kept = _kept_epochs(copy)
-    for phase in recorded_phases(StoreReader.open(records)):
-        table = copy.execution_table(phase)
+    recorded = recorded_phases(StoreReader.open(records))
+    for name, phase, nodes, kept in _tables(copy, recorded):
+        table = copy.execution_table(name)
         try:
-            export_execution(records, phase, str(table), run_id=run_id, epoch=kept.get(phase))
+            export_execution(records, phase, str(table), run_id=run_id, epoch=kept, nodes=nodes)
         except StoreError as error:
             left_out.append(f"{copy.tables.name}/{table.name}: {error}")
 
 
-def _kept_epochs(copy: RunFolder) -> dict[str, int | None]:
-    """The one epoch of each phase that records only its last; nothing where the run or its plan is lost."""
+def _tables(
+    copy: RunFolder, recorded: Sequence[str]
+) -> list[tuple[str, str, tuple[str, ...] | None, int | None]]:
+    """Name, phase, nodes and the only epoch of each table; None for all, also where the run or its plan is lost."""
     try:
         run_file, plan = read_run_file(copy), read_plan(copy.plan_file).plan
     except (RunError, PlanError):
-        return {}
-    return {phase.path: run_file.kept_epoch(phase) for phase in plan.phases}
+        return [(path, path, None, None) for path in recorded]
+    planned = {phase.path: phase for phase in plan.phases}
+    found = []
+    for path in recorded:
+        phase = planned.get(path)
+        names = {path: None} if phase is None else tables_of(plan.graph, phase)
+        kept = None if phase is None else run_file.kept_epoch(phase)
+        found += [(name, path, nodes, kept) for name, nodes in names.items()]
+    return found

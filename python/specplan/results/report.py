@@ -6,7 +6,6 @@ import shlex
 from base64 import b64encode
 from datetime import UTC, datetime
 from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +16,8 @@ from specplan.plan.explain import explain
 from specplan.plan.model import Call, Train
 from specplan.results.compare import environment_of
 from specplan.results.html import html_table
+from specplan.results.page import POLICY, badge, boxed, html_page, section
+from specplan.results.settings import leaves
 from specplan.results.table import cell_text, plain_rows
 from specplan.store.run_file import Status
 
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
     from specplan.results.open import Run
     from specplan.store.run_file import PhaseTiming
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-"""What the page may load: nothing that is not in it, and no script even then."""
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/svg+xml")
 MOST_IMAGE_BYTES = 4 << 20
 MOST_TEXT_BYTES = 64 << 10
+LOUD = ("error", "fatal", "warn")
+"""Levels of messages that are seen at a glance."""
+MOST_MESSAGES = 500
+"""Of the log, so many of the last."""
+MOST_ROWS_AT_A_GLANCE = 30
+"""A section of the environment with more, such as all packages, is closed at first."""
 METRIC_COLUMNS = ["phase", "split", "node", "name", "epoch", "value"]
 
 
@@ -45,49 +50,43 @@ def report_html(run: Run) -> str:
         RunError: the plan or the environment is damaged.
         StoreError: the records are damaged.
     """
-    sections = [
+    head = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    return html_page(
+        f"{run.experiment} {run.id}", report_sections(run), report_footer(run), head=head
+    )
+
+
+def report_sections(run: Run, *, files: str = "") -> list[str]:
+    """What the page has, part by part; a part is empty where the run has nothing of it.
+
+    Args:
+        run: the run.
+        files: HTML that stands behind the artifacts.
+
+    Raises:
+        RunError: the plan or the environment is damaged.
+        StoreError: the records are damaged.
+    """
+    return [
         _head(run),
         _graph(run),
         _phases(run),
+        _params(run),
         _curves(run),
         _metrics(run),
+        _log(run),
         _artifacts(run),
+        files,
         _records(run),
         _texts(run),
         _environment(run),
     ]
-    title = escape(f"{run.experiment} {run.id}")
-    page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_style()}</style></head>\n"
-        f"<body><main>\n{chr(10).join(section for section in sections if section)}\n"
-        f"<footer>{escape(_footer(run))}</footer></main></body></html>\n"
-    )
-    # A name of a file may hold what is no character, and a message a zero: no browser reads those.
-    return page.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
-def _style() -> str:
-    return (files("specplan") / "results" / "report.css").read_text("utf-8")
-
-
-def _footer(run: Run) -> str:
+def report_footer(run: Run) -> str:
+    """What wrote the page of which run, and when."""
     version = run.run_file.versions.get("specplan", "")
     return f"specplan {version}, {run.folder.path.name}, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>" if content else ""
-
-
-def _boxed(content: str) -> str:
-    return f'<div class="scroll">{content}</div>' if content else ""
-
-
-def _badge(status: Status) -> str:
-    return f'<span class="badge {status.value}">{status.value}</span>'
 
 
 def _head(run: Run) -> str:
@@ -96,8 +95,8 @@ def _head(run: Run) -> str:
     facts = {
         "experiment": run.experiment,
         "run": f"{run.id}, version {run.version}",
-        "started": _moment(run_file.created_at),
-        "took": "" if ended is None else _duration(_seconds(run_file.created_at, ended)),
+        "started": time_text(run_file.created_at),
+        "took": "" if ended is None else duration_text(run_file.created_at, ended),
         "sessions": "" if len(run_file.sessions) == 1 else str(len(run_file.sessions)),
         "seed": str(run.plan.numerics.seed),
         "host": run_file.sessions[-1].host,
@@ -119,7 +118,7 @@ def _head(run: Run) -> str:
             for text in (experiment.subtitle, experiment.description)
             if text
         ),
-        f'<p class="status">{_badge(run.status)}{_going_on(run)}</p>',
+        f'<p class="status">{badge(run.status.value)}{_going_on(run)}</p>',
         f'<dl class="facts">{shown}</dl>',
     ]
     if run_file.error is not None:
@@ -150,10 +149,12 @@ def _graph(run: Run) -> str:
     if not run.plan.graph.nodes:
         return ""
     picture = draw_plan_graph(run.plan.graph).to_svg(title="the graph of the plan")
-    return _section("Graph", _boxed(picture))
+    return section("Graph", boxed(picture))
 
 
 def _phases(run: Run) -> str:
+    if not run.plan.phases:
+        return ""
     timings = {timing.path: timing for timing in run.phases}
     ends = [each.ended_at or each.started_at for each in run.phases]
     first = min((each.started_at for each in run.phases), default="")
@@ -168,7 +169,7 @@ def _phases(run: Run) -> str:
     ]
     head = "".join(f"<th>{name}</th>" for name in header)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return _section("Phases", _boxed(table + "".join(notes)))
+    return section("Phases", boxed(table + "".join(notes)))
 
 
 def _phase_row(phase: Phase, timing: PhaseTiming | None, first: str, span: float) -> str:
@@ -188,12 +189,13 @@ def _phase_row(phase: Phase, timing: PhaseTiming | None, first: str, span: float
 
 
 def _curves(run: Run) -> str:
-    from specplan.results.curves import draw_phase_curves
+    from specplan.results.curves import draw_logged_curves, draw_phase_curves
     from specplan.results.metrics import last_epochs, select
 
     metrics = run.metrics().arrow
     latest = last_epochs(metrics)
-    parts = []
+    logged = "".join(draw_logged_curves(metrics))
+    parts = [f'<div class="charts">{logged}</div>'] if logged else []
     for phase in run.plan.phases:
         kept = run.run_file.kept_epochs.get(phase.path)
         charts = draw_phase_curves(
@@ -205,7 +207,7 @@ def _curves(run: Run) -> str:
             parts.append(
                 f"<h3>{escape(phase.path)}</h3><div class='charts'>{''.join(charts)}</div>"
             )
-    return _section("Curves", "".join(parts))
+    return section("Curves", "".join(parts))
 
 
 def _metrics(run: Run) -> str:
@@ -215,10 +217,32 @@ def _metrics(run: Run) -> str:
     last: pa.Table = last_values(metrics, run.run_file.kept_epochs).select(METRIC_COLUMNS)
     rows = [[*map(cell_text, row.values())] for row in plain_rows(last)]
     if not rows:
-        return _section("Metrics", '<p class="dim">nothing was measured</p>')
+        return section("Metrics", '<p class="dim">nothing was measured</p>')
     spreads = "".join(f"<p>{escape(str(spread))}</p>" for spread in run.spreads())
     caption = "the last value of each; of a phase that went back to an earlier epoch, that epoch's"
-    return _section("Metrics", _boxed(html_table(caption, METRIC_COLUMNS, rows) + spreads))
+    return section("Metrics", boxed(html_table(caption, METRIC_COLUMNS, rows) + spreads))
+
+
+def _params(run: Run) -> str:
+    rows = [[name, cell_text(value)] for name, value in leaves(run.params).items()]
+    return section(
+        "Parameters", boxed(html_table("", ("parameter", "value"), rows)) if rows else ""
+    )
+
+
+def _log(run: Run) -> str:
+    entries = run.documents("log", most=MOST_MESSAGES)[-MOST_MESSAGES:]
+    lines = "".join(map(_message, entries))
+    return section("Log", f'<pre class="log">{lines}</pre>' if lines else "")
+
+
+def _message(entry: dict[str, Any]) -> str:
+    level, beside = str(entry.get("level", "")), entry.get("metadata") or {}
+    said = " ".join(f"{name}={cell_text(value)}" for name, value in beside.items())
+    when = str(entry.get("timestamp", ""))[:19].replace("T", " ")
+    text = f"{entry.get('message', '')}{f'  {said}' if said else ''}"
+    kind = level if level in LOUD else "dim"
+    return f'<span class="dim">{escape(when)}</span> <b class="{kind}">{escape(level)}</b> {escape(text)}\n'
 
 
 def _artifacts(run: Run) -> str:
@@ -240,7 +264,7 @@ def _artifacts(run: Run) -> str:
         return ""
     shown = "".join(filter(None, (_shown(each) for each in artifacts)))
     pictures = f'<div class="charts">{shown}</div>' if shown else ""
-    return _section("Artifacts", _boxed(html_table("", header, rows)) + pictures)
+    return section("Artifacts", boxed(html_table("", header, rows)) + pictures)
 
 
 def _shown(artifact: Artifact) -> str:
@@ -276,7 +300,7 @@ def _records(run: Run) -> str:
         ]
         for column in run.channels()
     ]
-    return _section("Records", _boxed(html_table("", header, rows)) if rows else "")
+    return section("Records", boxed(html_table("", header, rows)) if rows else "")
 
 
 def _texts(run: Run) -> str:
@@ -287,7 +311,7 @@ def _texts(run: Run) -> str:
         "Plan": explain(run.plan),
         "Spec": _pretty(folder.spec_file),
     }
-    return _section(
+    return section(
         "What was run",
         "".join(
             f"<details{' open' if name == 'Traceback' else ''}><summary>{name}</summary>"
@@ -308,10 +332,15 @@ def _pretty(path: Any) -> str:
 
 def _environment(run: Run) -> str:
     parts = []
-    for name, section in environment_of(run).items():
-        rows = [[key, text] for key, text in _leaves(section)]
-        parts.append(f"<h3>{escape(name)}</h3>{_boxed(html_table('', ('', ''), rows))}")
-    return _section("Environment", "".join(parts))
+    for name, part in environment_of(run).items():
+        rows = [[key, text] for key, text in _leaves(part)]
+        table = boxed(html_table("", ("", ""), rows))
+        if len(rows) > MOST_ROWS_AT_A_GLANCE:
+            summary = f"{escape(name)} ({len(rows)})"
+            parts.append(f"<details><summary>{summary}</summary>{table}</details>")
+        else:
+            parts.append(f"<h3>{escape(name)}</h3>{table}")
+    return section("Environment", "".join(parts))
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
@@ -330,8 +359,14 @@ def _seconds(start: str, end: str) -> float:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
-def _moment(text: str) -> str:
+def time_text(text: str) -> str:
+    """A time of run.json, to be read."""
     return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def duration_text(start: str, end: str) -> str:
+    """From one time of run.json to another, to be read."""
+    return _duration(_seconds(start, end))
 
 
 def _duration(seconds: float) -> str:

@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 
 from specplan.data.scaling import joined, made
+from specplan.models.own import own_scaling
+from specplan.plan.own_code import admitted
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from specplan.plan.model import Plan
+    from specplan.data.scaling import Scaling
+    from specplan.plan.model import Component, Plan, Scale
     from specplan.store.layout import RunFolder
 
 
@@ -25,6 +28,7 @@ class Learned:
 
     def __init__(self, folder: RunFolder, plan: Plan) -> None:
         self._plan = plan
+        self._folder = folder.path
         self._entries: dict[str, dict[str, list[dict[str, Any]]]] = {}
         if folder.scalers_file.is_file():
             self._entries = msgspec.json.decode(folder.scalers_file.read_bytes())
@@ -49,6 +53,7 @@ class Learned:
         Raises:
             ValueError: some of the columns are scaled and others not, or were scaled together with
                 others; or a scaler cannot be taken back.
+            CodeError: a scaler is code of the user's that is missing, changed since or is not trusted.
         """
         scaled = self._plan.data[feature_set].scaled
         names = [scaled[name] for name in columns if name in scaled]
@@ -58,17 +63,31 @@ class Learned:
             raise ValueError(f"of {quoted(columns)} only {quoted(names)} are scaled")
         by_fold = self._entries[feature_set]
         rows = joined([values.reshape(len(values), -1)])
-        for entry in reversed(by_fold.get(fold or "", by_fold[""])):
-            if set(entry["columns"]) & set(names):
-                rows = self._before(feature_set, entry, names, rows)
+        entries = by_fold.get(fold or "", by_fold[""])
+        for scale, entry in reversed(
+            list(zip(self._plan.data[feature_set].scale, entries, strict=True))
+        ):
+            if set(scale.columns) & set(names):
+                rows = self._before(feature_set, scale, entry["state"], names, rows)
         return rows.reshape(values.shape)
 
+    def _scaler(self, component: Component) -> Scaling:
+        if component.code is None:
+            return made(component.use, component.args)
+        own = admitted("scaler", component, component.code, self._folder)
+        return own_scaling(own.source, own.signature, component.args)
+
     def _before(
-        self, feature_set: str, entry: dict[str, Any], names: Sequence[str], rows: NDArray[Any]
+        self,
+        feature_set: str,
+        scale: Scale,
+        state: dict[str, Any],
+        names: Sequence[str],
+        rows: NDArray[Any],
     ) -> NDArray[Any]:
-        if entry["columns"] != list(names):
+        if list(scale.columns) != list(names):
             raise ValueError(
-                f"{quoted(entry['columns'])} are scaled together, so values of {quoted(names)} alone "
+                f"{quoted(scale.columns)} are scaled together, so values of {quoted(names)} alone "
                 "cannot be taken back"
             )
         known = self._plan.data[feature_set].columns
@@ -77,8 +96,7 @@ class Learned:
             raise ValueError(
                 f"{quoted(names)} have {elements} elements in a row, the values {rows.shape[1]}"
             )
-        component = entry["component"]
-        scaler = made(component["use"], component["args"])
-        if entry["state"]:
-            scaler.state = entry["state"]
+        scaler = self._scaler(scale.component)
+        if state:
+            scaler.state = state
         return np.asarray(scaler.inverse_transform(rows))

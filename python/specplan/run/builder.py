@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from specplan.code.batches import OwnBatches, maker
+from specplan.code.division import divided, divider
 from specplan.code.load import place_of
+from specplan.code.signature import called
+from specplan.data.scaling import made as built_in_scaler
 from specplan.errors import CodeError, RunError, SpecplanError
+from specplan.models.own import arguments, own_scaling
 from specplan.models.torch import live as live_objects
 from specplan.models.torch import own
 from specplan.models.torch.build import build_module
@@ -16,13 +21,15 @@ from specplan.run.callback import Callback
 from specplan.run.metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from specplan.code.division import Rows
     from specplan.components import Kind
+    from specplan.data.scaling import Scaling
     from specplan.plan.model import Callback as PlanCallback
     from specplan.plan.model import Component, Node, Objective
     from specplan.plan.own_code import Admitted
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Builder:
-    """Makes modules, losses, metrics and optimizers.
+    """Makes modules, merges, losses, metrics, optimizers, samplers, scalers and splitters.
 
     Args:
         admitted: the code of the user that may run, by kind, `use` and digest. It is imported here.
@@ -71,8 +78,8 @@ class Builder:
                 input_shape=node.inputs[0].shape,
                 output_shape=node.shape,
             )
-        make, given = self._own("model", component)
-        module: nn.Module = self._guarded("model", component, lambda: make(**given))()
+        make, given = self._own(node.kind, component)
+        module: nn.Module = self._guarded(node.kind, component, lambda: make(**given))()
         return module
 
     def estimator(self, node: Node) -> Any:
@@ -88,7 +95,7 @@ class Builder:
         label: str,
         node: Node,
         module: nn.Module,
-        source: int,
+        sources: Sequence[int],
         destination: int,
         *,
         apart: bool = False,
@@ -98,15 +105,25 @@ class Builder:
         No gradient passes to what a node reads that is `apart`.
         """
         if apart:
-            inside = self.forward(label, node, module, source, destination)
+            inside = self.forward(label, node, module, sources, destination)
 
             def operate_apart(registers: Registers) -> None:
-                whole = registers[source]
-                registers[source] = whole.detach()
+                whole = [registers[source] for source in sources]
+                for source, rows in zip(sources, whole, strict=True):
+                    registers[source] = rows.detach()
                 inside(registers)
-                registers[source] = whole
+                for source, rows in zip(sources, whole, strict=True):
+                    registers[source] = rows
 
             return operate_apart
+        if node.kind == "merge":
+            join = self._checked_merge(label, node, module)
+
+            def operate_merge(registers: Registers) -> None:
+                registers[destination] = join(*[registers[source] for source in sources])
+
+            return operate_merge
+        (source,) = sources
         if node.component.code is None:
 
             def operate(registers: Registers) -> None:
@@ -125,18 +142,36 @@ class Builder:
 
         return operate_own
 
+    def merge(self, label: str, node: Node) -> Callable[..., Tensor]:
+        """What a function of the user's makes of its inputs, which is checked."""
+        make, given = self._own("merge", node.component)
+        return self._checked_merge(label, node, partial(make, **given))
+
+    def _checked_merge(
+        self, label: str, node: Node, function: Callable[[list[Tensor]], Any]
+    ) -> Callable[..., Tensor]:
+        compute = self._guarded("merge", node.component, function, label)
+        check = own.rows_of(node.shape, f"{self._place('merge', label)}node `{label}`")
+
+        def join(*inputs: Tensor) -> Tensor:
+            outputs: Tensor = compute(list(inputs))
+            check(outputs, len(inputs[0]))
+            return outputs
+
+        return join
+
     def loss(self, objective: Objective) -> Callable[..., Tensor]:
         """A loss: a function of outputs and targets."""
         component = objective.component
         if component.live is not None:
-            called = f"loss `{objective.label}`"
-            return own.own_loss(self.bound(component), {}, called, averages=True)
+            name = f"loss `{objective.label}`"
+            return own.own_loss(self.bound(component), {}, name, averages=True)
         if component.code is None:
             return build_loss(component.use, component.args)
         make, given = self._own("loss", component)
         label = objective.label
-        called = f"{self._place('loss', label)}loss `{label}`"
-        made = self._guarded("loss", component, own.own_loss, label)(make, given, called)
+        name = f"{self._place('loss', label)}loss `{label}`"
+        made = self._guarded("loss", component, own.own_loss, label)(make, given, name)
         loss: Callable[..., Tensor] = self._guarded("loss", component, made, label)
         return loss
 
@@ -153,9 +188,9 @@ class Builder:
             return METRICS[component.use]
         make, given = self._own("metric", component)
         label = objective.label
-        called = f"{self._place('metric', label)}metric `{label}`"
+        name = f"{self._place('metric', label)}metric `{label}`"
         metric: Callable[..., float] = self._guarded(
-            "metric", component, own.own_metric(make, given, called), label
+            "metric", component, own.own_metric(make, given, name), label
         )
         return metric
 
@@ -185,8 +220,35 @@ class Builder:
         make, given = self._own("sampler", component)
         declared = self._admitted[_key("sampler", component)].signature
         make = self._guarded("sampler", component, maker(make, given, declared, columns), label)
-        called = f"{self._place('sampler', label)}sampler `{component.use}`"
-        return OwnBatches(make, called, seed, rows)
+        name = f"{self._place('sampler', label)}sampler `{component.use}`"
+        return OwnBatches(make, name, seed, rows)
+
+    def scaler(self, component: Component) -> Scaling:
+        """A scaler, not fitted.
+
+        Raises:
+            ValueError: no object of a class of the user's can be made.
+            ModuleNotFoundError: it is one of scikit-learn's, which is not installed.
+        """
+        if component.code is None:
+            return built_in_scaler(component.use, component.args)
+        code = self._admitted[_key("scaler", component)]
+        return own_scaling(code.source, code.signature, component.args)
+
+    def divided(
+        self,
+        component: Component,
+        seed: int,
+        rows: int,
+        columns: Mapping[str, NDArray[Any]],
+        label: str,
+    ) -> Rows:
+        """The rows of each split that a splitter of the user's makes of those of the FeatureSet `label`."""
+        make, given = self._own("split", component)
+        declared = self._admitted[_key("split", component)].signature
+        divide = self._guarded("split", component, divider(make, given, declared, columns), label)
+        name = f"{self._place('split', label)}splitter `{component.use}`"
+        return divided(divide, name, seed, rows)
 
     def callback(self, named: PlanCallback) -> Callback:
         """What is called inside a phase: the object of the program itself, or a new one of the user's class.
@@ -210,7 +272,7 @@ class Builder:
     def _own(self, kind: Kind, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
         key = _key(kind, component)
         code = self._admitted[key]
-        return self._made[key], own.arguments(code.source, code.signature, component.args)
+        return self._made[key], arguments(code.source, code.signature, component.args)
 
     def _place(self, kind: Kind, label: str) -> str:
         place = self._places.get((kind, label))
@@ -220,7 +282,7 @@ class Builder:
         self, kind: Kind, component: Component, function: Callable[..., Any], label: str = ""
     ) -> Callable[..., Any]:
         """`function`, whose exceptions name the line of the user's code that they come from."""
-        written = self._place(kind, label)
+        written, noun = self._place(kind, label), called(kind)
         source = self._admitted[_key(kind, component)].source
 
         def call(*arguments: Any, **given: Any) -> Any:
@@ -231,7 +293,7 @@ class Builder:
             except Exception as error:
                 place = place_of(error, source)
                 message = f"{place}: {type(error).__name__}: {error}"
-                message = f"{written}{kind} `{component.use}` failed, {message}"
+                message = f"{written}{noun} `{component.use}` failed, {message}"
                 raise RunError(message) from error
 
         return call

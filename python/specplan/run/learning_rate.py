@@ -48,13 +48,24 @@ def factor(rule: LearningRate, step: int, *, steps: int, epochs: int) -> float:
     return 1.0
 
 
+def momentum_of(rule: LearningRate, step: int, *, steps: int, epochs: int) -> float:
+    """The momentum in an update of a phase whose momentum goes in one cycle."""
+    low, high = rule.base_momentum, rule.max_momentum
+    return _cycled(rule, (high, low, high), step, epochs * steps)
+
+
 def _in_cycle(rule: LearningRate, highest: float, step: int, total: int) -> float:
     first = highest / rule.div_factor
-    last = first / rule.final_div_factor
+    return _cycled(rule, (first, highest, first / rule.final_div_factor), step, total)
+
+
+def _cycled(rule: LearningRate, ends: tuple[float, float, float], step: int, total: int) -> float:
+    """A value that goes from the first of three to the second, then to the third."""
+    first, middle, last = ends
     top = rule.pct_start * total - 1
     if step <= top:
-        return _between(rule, first, highest, step / top if top else 1.0)
-    return _between(rule, highest, last, (step - top) / (total - 1 - top))
+        return _between(rule, first, middle, step / top if top else 1.0)
+    return _between(rule, middle, last, (step - top) / (total - 1 - top))
 
 
 def _between(rule: LearningRate, start: float, end: float, way: float) -> float:
@@ -73,7 +84,10 @@ class Rates:
 
     def __init__(self, phase: Train, context: Context) -> None:
         self._phase = phase
-        self._rule = phase.learning_rate
+        self._rule = rule = phase.learning_rate
+        self._cycles_momentum = (
+            rule is not None and rule.schedule == "one_cycle" and rule.cycle_momentum
+        )
         self._state = context.state
         self.rates: list[float] | None = None
         self.plateau = None if phase.plateau is None else OnPlateau(phase.plateau, self)
@@ -107,6 +121,10 @@ class Rates:
                 rate_of(rule, rate, update, steps=phase.updates, epochs=phase.epochs)
                 for rate in rates
             ]
+            if self._cycles_momentum:
+                momentum = momentum_of(rule, update, steps=phase.updates, epochs=phase.epochs)
+                for optimizer in self._optimizers():
+                    _put_momentum(optimizer, momentum)
         self._put(rates)
 
     def _ended(self, _values: Mapping[str, float]) -> dict[str, float]:
@@ -117,6 +135,8 @@ class Rates:
         # A phase that fails may never have had an optimizer.
         if self.rates is not None:
             self._put([_rate(component) for component in self._components()])
+            for optimizer in self._optimizers() if self._cycles_momentum else ():
+                _put_momentum(optimizer, None)
 
     def _put(self, rates: list[float]) -> None:
         for rate, optimizer in zip(rates, self._optimizers(), strict=True):
@@ -200,3 +220,20 @@ def _rate(component: Component) -> float:
             f"optimizer `{component.use}` has no argument `lr`, which a change of the learning rate needs"
         )
     return float(rate)
+
+
+def _put_momentum(optimizer: torch.optim.Optimizer, momentum: float | None) -> None:
+    """Give an optimizer another momentum, or first beta; for None the one that it was made with."""
+    defaults = optimizer.defaults
+    if "betas" in defaults:
+        first, *rest = defaults["betas"]
+        changes: dict[str, Any] = {"betas": (first if momentum is None else momentum, *rest)}
+    elif "momentum" in defaults:
+        changes = {"momentum": defaults["momentum"] if momentum is None else momentum}
+    else:
+        raise RunError(
+            f"optimizer `{type(optimizer).__name__}` has neither momentum nor betas, which "
+            "`cycle_momentum` would change"
+        )
+    for group in optimizer.param_groups:
+        group.update(changes)

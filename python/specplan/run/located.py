@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from specplan.errors import DataError
+from specplan.plan.canonical import pointer_to
 from specplan.plan.reads import measured_parts
 from specplan.spec.diagnostics import Diagnostic, Origin
 
@@ -43,11 +44,15 @@ def warning(
 
 
 def written_at(compiled: Compiled) -> dict[tuple[Kind, str], str]:
-    """Where the spec has models, losses and metrics, by kind and label, as far as a file is known."""
+    """Where the spec has models, merges, splitters, losses and metrics, by kind and label, as far as a file is known."""
     places: dict[tuple[Kind, str], Origin | None] = {
         ("model", label): compiled.origins.get(f"/graph/nodes/{label}")
         for label in compiled.plan.graph.nodes
     }
+    for label in compiled.plan.graph.nodes:
+        places["merge", label] = places["model", label]
+    for label in compiled.plan.data:
+        places["split", label] = compiled.origins.get(pointer_to("data", label, "splitter"))
     for index, phase in enumerate(compiled.plan.phases):
         places["sampler", phase.path] = compiled.origins.get(f"/phases/{index}")
     for pointer, part in measured_parts(compiled.plan.phases):

@@ -129,10 +129,12 @@ class Program:
     def losses(self, objectives: Sequence[Objective]) -> Callable[[Registers], list[Tensor]]:
         """A function of the registers that gives the value of each loss, not weighted."""
         bound = [self._loss(objective) for objective in objectives]
-        if len(bound) == 1:
-            [(function, arguments)] = bound
-            return lambda registers: [function(*arguments(registers))]
         return lambda registers: [function(*arguments(registers)) for function, arguments in bound]
+
+    def loss(self, objective: Objective) -> Callable[[Registers], Tensor]:
+        """A function of the registers that gives the value of one loss, not weighted."""
+        function, arguments = self._loss(objective)
+        return lambda registers: function(*arguments(registers))
 
     def _loss(
         self, objective: Objective
@@ -283,9 +285,9 @@ class Program:
                 label,
                 node,
                 self._state.nodes[label],
-                inputs[0],
+                inputs,
                 self._next_computed(),
-                apart=label in self._apart and inputs[0] < 0,
+                apart=label in self._apart and any(each < 0 for each in inputs),
             )
             self._known[role, label] = -self._computed
             self.operations.append(operate)
@@ -295,6 +297,12 @@ class Program:
             self.operations.append(
                 _call(learn, [*inputs, *self._targets(label, role)], self._next_computed())
             )
+            self._known[role, label] = -self._computed
+            return
+        if node.component.code is not None:
+            # What it makes of a batch may be other than what it makes of each of its rows.
+            join = self._state.builder.merge(label, node)
+            self.operations.append(_call(join, inputs, self._next_computed()))
             self._known[role, label] = -self._computed
             return
         compute = (

@@ -8,6 +8,7 @@ import msgspec
 
 from specplan._native import StoreReader
 from specplan.errors import RunError, StoreError
+from specplan.plan.by_feed import tables_of
 from specplan.plan.canonical import read_plan
 from specplan.plan.verify import verify
 from specplan.results.status import read_run_file, status_now
@@ -203,7 +204,8 @@ def _begin(
     folder.metrics_table.unlink(missing_ok=True)
     for phase in plan.phases:
         if phase.path not in done:
-            folder.execution_table(phase.path).unlink(missing_ok=True)
+            for table in tables_of(plan.graph, phase):
+                folder.execution_table(table).unlink(missing_ok=True)
     if checkpoint is None:
         return Beginning(journal, recorder, place="its beginning: there is no checkpoint")
     place = _place(plan, checkpoint)

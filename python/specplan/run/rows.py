@@ -62,7 +62,7 @@ def _found(compiled: Compiled, tables: Mapping[str, Table]) -> Iterator[Diagnost
                 place = pointer_to("data", label, "columns", name)
                 yield warning("SP514", not_finite(name, column), place, compiled)
         splitter = plan.data[label].splitter
-        allowed = splitter is not None and splitter.args["leaks"] == "allow"
+        allowed = splitter is not None and splitter.args.get("leaks") == "allow"
         if label in compiled.looked_at or allowed:
             continue
         yield from _leaks(label, len(columns.inputs), scan, table, compiled)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
-import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.errors import DataError, PrunedError, RunError, SpecplanError, StoreError
-from specplan.plan.by_feed import has_one_table
+from specplan.errors import (
+    DataError,
+    GracefulTimeout,
+    PrunedError,
+    RunError,
+    SpecplanError,
+    StoreError,
+)
+from specplan.plan.by_feed import tables_of
 from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.own_code import admit, admit_live, live_components
 from specplan.plan.streams import seed_of
@@ -34,7 +40,7 @@ from specplan.run.system_metrics import sampled
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
 from specplan.spec.model import DirtyGitAction
-from specplan.spec.redaction import redacted_lines
+from specplan.store.error_log import error_record, write_error_log
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import create_run
@@ -163,17 +169,17 @@ def execute(
     plan = compiled.plan
     admitted = admit(compiled, trust=trust)
     admit_live(compiled, fresh=state is None)
-    try:
-        tables = read_tables(compiled)
-        check_targets(plan, tables)
-        warnings = check_rows(compiled, tables)
-    except DataError as error:
-        raise located(error, compiled) from error
     live = State() if state is None else state
     if plan.graph.nodes:
         from specplan.run.builder import Builder
 
         live.builder = Builder(admitted, compiled.live, written_at(compiled))
+    try:
+        tables = read_tables(compiled, live)
+        check_targets(plan, tables)
+        warnings = check_rows(compiled, tables)
+    except DataError as error:
+        raise located(error, compiled) from error
     with (
         prepared(compiled, trust=trust) as calls,
         in_force(plan.numerics),
@@ -287,6 +293,9 @@ def _run_to_end(context: Context, beginning: Beginning) -> None:
         raise
     except PrunedError as exception:
         _end_early(context, Status.STOPPED, exception)
+        raise
+    except GracefulTimeout as exception:
+        _end_early(context, Status.INTERRUPTED, exception)
         raise
     except SpecplanError as exception:
         _end_early(context, Status.FAILED, exception)
@@ -403,10 +412,9 @@ def _interpreter(phase: Phase) -> Callable[[Any, Context], dict[str, float]]:
 
 
 def _export(phase: Phase, context: Context) -> None:
-    if not has_one_table(phase):
-        return
     kept_epoch = context.journal.run_file.kept_epoch(phase)
-    context.recorder.export_phase(phase.path, kept_epoch=kept_epoch)
+    for table, nodes in tables_of(context.plan.graph, phase).items():
+        context.recorder.export_phase(phase.path, table=table, nodes=nodes, kept_epoch=kept_epoch)
 
 
 def _end_early(context: Context, status: Status, exception: BaseException) -> None:
@@ -424,10 +432,8 @@ def _end_early(context: Context, status: Status, exception: BaseException) -> No
         # The first exception is the one to report; a store that is broken may be its very reason.
         exception.add_note(f"the records could not be closed: {second}")
     error = None
-    if status is not Status.INTERRUPTED:
-        error = ErrorRecord(
-            type=type(exception).__qualname__, message=redacted_lines(str(exception))
-        )
+    if not isinstance(exception, KeyboardInterrupt | SystemExit):
+        error = error_record(exception)
     if status is Status.FAILED:
         _write_log(context, exception)
     context.journal.ended(status, error=error, statistics=statistics)
@@ -436,11 +442,8 @@ def _end_early(context: Context, status: Status, exception: BaseException) -> No
 
 def _write_log(context: Context, exception: BaseException) -> None:
     context.journal.make_room()
-    folder = context.journal.folder
     try:
-        folder.logs.mkdir(exist_ok=True)
-        text = redacted_lines("".join(traceback.format_exception(exception)))
-        folder.error_log.write_text(text, "utf-8")
+        write_error_log(context.journal.folder, exception)
     except OSError as second:
         exception.add_note(f"the traceback could not be written: {second}")
 

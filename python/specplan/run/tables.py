@@ -8,18 +8,19 @@ import msgspec
 import numpy as np
 
 from specplan._native import read_keys
+from specplan.code.division import digest_of_rows
 from specplan.components import COMPONENTS
 from specplan.components.split import ConditionSplit, RowsSplit
-from specplan.data.chosen_rows import choose
+from specplan.data.chosen_rows import choose, taken
 from specplan.data.cut import CutError
 from specplan.data.keys import keys_of
-from specplan.data.split import cut, key_columns
+from specplan.data.split import cut, in_cut_order, key_columns
 from specplan.data.table import COMPILE_AGAIN, Table, read_file
 from specplan.errors import DataError
 from specplan.plan.canonical import pointer_to
 from specplan.plan.memory import read_memory_header
 from specplan.plan.reads import columns_judged, columns_read, columns_sampled
-from specplan.plan.sampled import read_keyed
+from specplan.plan.sampled import named_columns, read_keyed
 from specplan.run.context import fold_rows
 from specplan.run.scaling import with_scaled
 from specplan.spec.wording import quoted
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from specplan._native import Keys
     from specplan.components.split import Splitter
     from specplan.data.cut import Cut
-    from specplan.plan.model import Compiled, Data, Plan, Source
+    from specplan.plan.model import Compiled, Component, Data, Divided, Plan, Source
+    from specplan.run.state import State
 
 
-def read_tables(compiled: Compiled) -> dict[str, Table]:
-    """Read the FeatureSets of a plan.
+def read_tables(compiled: Compiled, state: State) -> dict[str, Table]:
+    """Read the FeatureSets of a plan. The builder of `state` makes scalers and splitters.
 
     Raises:
         DataError: a file is missing, damaged or not the one that was compiled; rows do not have the
@@ -46,7 +48,7 @@ def read_tables(compiled: Compiled) -> dict[str, Table]:
     keys = columns_sampled(compiled.plan.phases)
     return {
         name: _with_keys(
-            _read_table(name, compiled.plan.data[name], columns, compiled),
+            _read_table(name, compiled.plan.data[name], columns, compiled, state),
             name,
             keys.get(name, ()),
             compiled,
@@ -77,7 +79,9 @@ def _with_keys(table: Table, name: str, keys: Sequence[str], compiled: Compiled)
     return msgspec.structs.replace(table, sampled=found, folds=folds)
 
 
-def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compiled) -> Table:
+def _read_table(
+    name: str, data: Data, columns: Iterable[str], compiled: Compiled, state: State
+) -> Table:
     source = data.source
     stored = {data.scaled.get(column, column): None for column in columns}
     if scales := any(column in data.scaled for column in columns):
@@ -106,7 +110,7 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
         message = f"`{column}` {other}"
         raise _of(name, DataError(message, code="SP502", column=column, hint=COMPILE_AGAIN))
     try:
-        found = _cut(name, data, compiled)
+        found = _cut(name, data, compiled, state)
         keys = {
             fold.key_columns: _keys(fold.key_columns, data.source, compiled)
             for fold in data.folds.values()
@@ -114,7 +118,7 @@ def _read_table(name: str, data: Data, columns: Iterable[str], compiled: Compile
         }
         divided = Table(data.rows, arrays, found, found.rows() if found else {}, keys)
         _check_folds(data, divided)
-        return with_scaled(name, data, divided) if scales else divided
+        return with_scaled(name, data, divided, state.builder.scaler) if scales else divided
     except DataError as error:
         raise _of(name, error) from error
 
@@ -133,10 +137,12 @@ def _of(name: str, error: DataError) -> DataError:
     )
 
 
-def _cut(name: str, data: Data, compiled: Compiled) -> Cut | None:
+def _cut(name: str, data: Data, compiled: Compiled, state: State) -> Cut | None:
     if data.splitter is None or not data.splits:
         return None
     place = pointer_to("data", name, "splitter")
+    if data.divided is not None:
+        return _cut_by_code(name, data.splitter, data.divided, compiled, state)
     declaration = COMPONENTS["split"][data.splitter.use]
     arguments = {
         # A plan keeps the keys of its mappings in no order: that of the splits counts.
@@ -159,6 +165,21 @@ def _cut(name: str, data: Data, compiled: Compiled) -> Cut | None:
         message = f"the values of {quoted(names)} changed since the plan was compiled, and the splits with them"
         raise DataError(message, code="SP502", pointer=place, hint=COMPILE_AGAIN)
     return found
+
+
+def _cut_by_code(
+    name: str, splitter: Component, planned: Divided, compiled: Compiled, state: State
+) -> Cut:
+    data = compiled.plan.data[name]
+    names = named_columns(splitter)
+    columns = read_keyed(data, names, compiled.folder, compiled.tables) if names else {}
+    found = state.builder.divided(splitter, planned.seed, data.rows, columns, name)
+    if digest_of_rows(found) != planned.digest:
+        message = f"`{splitter.use}` gives splits other rows than when the plan was compiled"
+        hint = "what it gives follows from its arguments, the columns that it is given and the generator"
+        place = pointer_to("data", name, "splitter")
+        raise DataError(message, code="SP502", pointer=place, hint=hint)
+    return taken(in_cut_order(found), data.rows)
 
 
 def _deciding(

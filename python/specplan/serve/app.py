@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route, Router
 
 from specplan.errors import RunError, StoreError
 from specplan.serve import protocol, reading, writing
 from specplan.serve.faults import Fault
+from specplan.serve.login import HEADERS
+from specplan.serve.pages import compare_page, fault_page, list_page, run_page, script
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,6 +37,7 @@ SAFE = {
 
 EXPERIMENTS = "/api/experiments"
 ONE = f"{EXPERIMENTS}/{{id}}"
+RUN = "/runs/{id}"
 ROUTES: tuple[tuple[str, str, Any, Callable[..., Any]], ...] = (
     ("GET", EXPERIMENTS, None, reading.list_experiments),
     ("POST", EXPERIMENTS, protocol.Begin, writing.begin),
@@ -69,8 +72,17 @@ def app(runs: Workspace) -> Router:
         Route(path, _answered(runs, kind, handle), methods=[method])
         for method, path, kind, handle in ROUTES
     ]
-    download = Route(f"{ONE}/files/{{name:path}}", _download(runs), methods=["GET"])
-    return Router([*routes, download], redirect_slashes=False, lifespan=_lifespan(runs))
+    downloads = [
+        Route(f"{place}/files/{{name:path}}", _download(runs), methods=["GET"])
+        for place in (ONE, RUN)
+    ]
+    shown = [
+        Route(path, _shown(runs, draw), methods=["GET"])
+        for path, draw in (("/", list_page), (RUN, run_page), ("/compare", compare_page))
+    ]
+    script_ = Route("/assets/live.js", _script, methods=["GET"])
+    every = [*routes, *downloads, *shown, script_]
+    return Router(every, redirect_slashes=False, lifespan=_lifespan(runs))
 
 
 def _lifespan(runs: Workspace) -> Callable[[Any], Any]:
@@ -104,6 +116,25 @@ def _answered(runs: Workspace, kind: Any, handle: Callable[..., Any]) -> Endpoin
         return await _in_thread(lambda: _json(200, answer()))
 
     return endpoint
+
+
+def _shown(runs: Workspace, draw: Callable[[Workspace, Request], str]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        def answer() -> Response:
+            try:
+                return HTMLResponse(draw(runs, request), headers=HEADERS)
+            except (Fault, RunError, StoreError) as error:
+                status = error.status if isinstance(error, Fault) else 500
+                up = request.url.path.count("/") - 1
+                return HTMLResponse(fault_page(status, str(error), up), status, headers=HEADERS)
+
+        return await run_in_threadpool(answer)
+
+    return endpoint
+
+
+async def _script(_: Request) -> Response:
+    return Response(script(), headers=HEADERS, media_type="text/javascript")
 
 
 def _download(runs: Workspace) -> Endpoint:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHORTEST_TOKEN = 16
+MOST_CONNECTIONS = 256
+"""Of more than these at once, the next is told to come again later."""
 _WAITING = 128
 
 
@@ -83,10 +85,11 @@ def serve(root: Path, listening: socket.socket, token: str, allowed: Sequence[st
     host, port = listening.getsockname()[:2]
     hosts, secure = host_names(host, port, allowed)
     config = uvicorn.Config(
-        Guard(app(runs), token=token, hosts=hosts, secure_hosts=secure),
+        Guard(app(runs), token=token, hosts=hosts, secure_hosts=secure, port=port),
         access_log=False,
         log_level="warning",
         lifespan="on",
+        limit_concurrency=MOST_CONNECTIONS,
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=5,

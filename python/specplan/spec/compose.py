@@ -201,7 +201,12 @@ class _Settling:
     def _parameter(self, reference: dict[str, Any], path: Path) -> Any:
         target = reference[REFERENCE]
         if len(reference) > 1 or not isinstance(target, str) or not target.startswith(_PREFIX):
-            self._report(path, "SP106", "a reference to a parameter is written `{$: params.NAME}`")
+            message = "a reference to a parameter is written `{$: params.NAME}`"
+            hint = None
+            if isinstance(target, str) and target.removeprefix("params").strip(".") in self._params:
+                name = target.removeprefix("params").strip(".")
+                hint = f"write `{{$: {_PREFIX}{name}}}`"
+            self._report(path, "SP106", message, hint=hint)
             return reference
         inner: Path = ("params",)
         value: Any = self._params

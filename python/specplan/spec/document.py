@@ -12,6 +12,7 @@ from specplan.spec.trace import Step, Trace, chain, holds
 from specplan.spec.wording import as_json, in_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path as FilePath
 
     from specplan.spec.diagnostics import Diagnostic, Path
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
     from specplan.spec.trace import Cause
 
 _OPTIONS: dict[Cause, str] = {"override": "-c", "post": "--post-yaml"}
+_LAYERS: tuple[Cause, ...] = (
+    "default",
+    "pre",
+    "import",
+    "file",
+    "parameter",
+    "post",
+    "sweep",
+    "override",
+)
+"""What is laid over what: the last wins."""
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -105,9 +117,24 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         option = _OPTIONS.get(trace.cause)
         if option is None or not trace.replaced:
             return None
+        if trace.cause == "post" and holds(self.value, path) and isinstance(self._at(path), dict):
+            # A mapping is laid over the other, key by key.
+            return None
         before = trace.replaced[-1]
         origin = before.source.origin(before.inner, path=before.inner)
         return Label(origin=origin, text=f"replaced by `{option}`")
+
+    def latest(self, paths: Sequence[Path]) -> Path | None:
+        """That of the values which was laid over the others last; None where several were."""
+        ranks = [_LAYERS.index(self.trace.at(path).cause) for path in paths]
+        last = [path for path, rank in zip(paths, ranks, strict=True) if rank == max(ranks)]
+        return last[0] if len(last) == 1 else None
+
+    def _at(self, path: Path) -> object:
+        value = self.value
+        for part in path:
+            value = value[part]
+        return value
 
     def start(self, path: Path) -> FilePath:
         """The folder from which a relative path that is written at `path` starts."""
@@ -122,9 +149,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         line = self.source_line(origin)
         if line is None or origin.end_line != origin.line:
             return origin
-        text = self.value
-        for part in path:
-            text = text[part]
+        text: Any = self._at(path)
         offset = line[origin.column - 1 : origin.end_column - 1].find(text)
         if offset < 0:
             return origin

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
 
 from specplan.components import COMPONENTS
 from specplan.components.plugins import plugins
 from specplan.components.reference import OPEN_KINDS, parse
 from specplan.spec import hints
+from specplan.spec.defaults import declared
 from specplan.spec.diagnostics import Diagnostic
 from specplan.spec.fault import objections
-from specplan.spec.key_faults import meant_key, missing_keys, unknown_keys, without_labels
+from specplan.spec.key_faults import (
+    hollow_parts,
+    meant_key,
+    missing_keys,
+    unknown_keys,
+    without_labels,
+)
 from specplan.spec.model import SPEC_VERSION
-from specplan.spec.suggest import closest
+from specplan.spec.suggest import closest, near
 from specplan.spec.suggestion import Suggestion
 from specplan.spec.wording import did_you_mean, kind_of, shown, with_article
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from specplan.components import Kind
     from specplan.spec.diagnostics import Path
@@ -34,15 +44,18 @@ def schema_faults(document: Document) -> Iterator[Diagnostic]:
     faults = [
         fault for fault in objections(document) if not any(_within(fault, path) for path in broken)
     ]
+    strangers = [fault for fault in faults if fault.rule == "additionalProperties"]
+    hollow = {fault.path: hollow_parts(fault) for fault in strangers}
     misspelt = {
-        (fault.path, meant_key(fault, key))
-        for fault in faults
-        if fault.rule == "additionalProperties"
-        for key in fault.unknown_keys
+        (fault.path, meant_key(fault, key)) for fault in strangers for key in fault.unknown_keys
     }
     diagnosed = set()
     for fault in faults:
-        if fault.rule == "required":
+        if fault.path[-1:] and fault.path[-1] in hollow.get(fault.path[:-1], {}):
+            continue
+        if fault.rule == "additionalProperties":
+            yield from unknown_keys(fault, hollow[fault.path])
+        elif fault.rule == "required":
             # The validator reports each missing key by itself, always with the same schema.
             cause = (fault.path, tuple(fault.expected))
             if cause not in diagnosed:
@@ -70,6 +83,10 @@ def _within(fault: Fault, path: Path) -> bool:
 
 
 def _wrong_type(fault: Fault) -> Iterator[Diagnostic]:
+    kind = _kind_of_names(fault.schema) if fault.path[-1:] == ("use",) else None
+    if kind is not None:
+        yield _unknown_component(fault, kind)
+        return
     names = [fault.expected] if isinstance(fault.expected, str) else list(fault.expected)
     wanted = " or ".join(_TYPE_NAMES.get(name, name) for name in names)
     if fault.kind is not None:
@@ -86,6 +103,8 @@ def _conversion(fault: Fault, expected: set[str]) -> str | None:
     if fault.kind is not None:
         return hints.for_component(value, fault.kind, fault.written)
     if "array" in expected:
+        if isinstance(value, dict) and "use" in value and (section := _labelled(fault.path)):
+            return hints.for_label_of(section, value)
         return hints.for_list(
             value,
             fault.written,
@@ -96,20 +115,52 @@ def _conversion(fault: Fault, expected: set[str]) -> str | None:
         return hints.for_mapping(fault.path[-1] if fault.path else "spec", value)
     if isinstance(value, list) and isinstance(fault.path[-1], int):
         return hints.for_nested_list(value)
-    return hints.for_scalar(value, expected, fault.written)
+    if isinstance(value, dict) and (section := _labelled(fault.path[:-1])):
+        return hints.for_label_of(section, value)
+    return hints.for_scalar(value, expected, fault.written) or _meaning(fault)
+
+
+def _labelled(path: Path) -> str | None:
+    """The section of the spec that has what a list names by labels; None for any other place."""
+    last = path[-1] if len(path) > 1 else None
+    return str(last) if last in ("losses", "metrics") else None
+
+
+def _meaning(fault: Fault) -> str | None:
+    """What an argument is, where nothing better can be said of a value that it cannot have."""
+    name = fault.path[-1]
+    key = declared(fault.document.value, fault.path[:-1]).get(str(name))
+    if isinstance(name, str) and hints.is_null(fault.value):
+        default = UNSET if key is None else key.default
+        written = None if default in (UNSET, None) else fault.written(default)
+        return hints.for_null(name, written)
+    if isinstance(name, int) or key is None:
+        return None
+    if not isinstance(fault.value, list | dict):
+        return None
+    described = key.description.partition(". ")[0].removesuffix(".")
+    return f"`{name}`: {described[0].lower()}{described[1:]}" if described else None
 
 
 def _not_a_choice(fault: Fault) -> Iterator[Diagnostic]:
     value, choices = fault.value, [str(choice) for choice in fault.expected]
     if fault.path[-1] == "use":
-        kind = next(kind for kind, known in COMPONENTS.items() if list(known) == choices)
-        if not isinstance(value, str) or value not in plugins(kind):
-            yield _unknown_component(fault, kind)
+        known = _kind_of_names(fault.schema)
+        assert known is not None, choices
+        if not isinstance(value, str) or value not in plugins(known):
+            yield _unknown_component(fault, known)
         return
     listed = choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
-    yield fault.diagnostic(
-        "SP203", f"{fault.name} is {shown(value)}; expected {listed}", hint=_choice(value, choices)
-    )
+    hint = _choice(value, choices) or (_meaning(fault) if hints.is_null(value) else None)
+    yield fault.diagnostic("SP203", f"{fault.name} is {shown(value)}; expected {listed}", hint=hint)
+
+
+def _kind_of_names(schema: dict[str, Any]) -> Kind | None:
+    """The kind whose components the schema of a `use` lists; None where it lists none."""
+    while "enum" not in schema and "else" in schema:
+        schema = schema["else"]
+    names = schema.get("enum")
+    return next((kind for kind, known in COMPONENTS.items() if list(known) == names), None)
 
 
 def _choice(value: object, choices: list[str]) -> str | None:
@@ -120,10 +171,22 @@ def _choice(value: object, choices: list[str]) -> str | None:
         return None if same is None else Suggestion(f"write `{same}`", text=same)
     if isinstance(value, list) and len(value) == 1 and value[0] in choices:
         return Suggestion(f"it is one word, not a list: write `{value[0]}`", text=str(value[0]))
+    if isinstance(value, str) and parse(value) is not None:
+        return f"code of your own stands where `use` does: {_OF_A_MODEL}"
     return did_you_mean(value, choices) if isinstance(value, str) else None
 
 
+_OF_A_MODEL = "a model of your own can have any layers, a callback can set any learning rate"
+
+
 _OWN = "`module:Class` or `./file.py:Class`"
+_CLOSED: Mapping[str, str] = {
+    "source": "a plan names its data by their bytes: write them to a file, or bind a table in Python",
+    "repetition": "a plan lists every pass: `folds` and `seeds` are counted before it runs",
+    "method": "points are chosen where no code of yours runs: list them with `use: grid`",
+    "pruner": "runs are compared where no code of yours runs: choose one that is built in",
+}
+"""Why code of one's own cannot be a component of some kinds, and what can be done instead."""
 
 
 def _unknown_component(fault: Fault, kind: Kind) -> Diagnostic:
@@ -134,6 +197,7 @@ def _unknown_component(fault: Fault, kind: Kind) -> Diagnostic:
         message = f"`use` is {kind_of(value)}, not the name of {_kind_name(kind)}"
     elif ":" in value:
         message = f"`{value}`: {_kind_name(kind)} cannot be code of your own"
+        hint = _CLOSED.get(kind)
     elif set(value) & set("/.") and kind in OPEN_KINDS:
         message = f"`{value}` is not {_kind_name(kind)}"
         hint = hints.for_module_of_torch(value, kind) or f"code of your own is {_OWN}"
@@ -142,8 +206,10 @@ def _unknown_component(fault: Fault, kind: Kind) -> Diagnostic:
         hint = (
             did_you_mean(value, [*known, *installed])
             or _of_another_kind(value)
+            or hints.for_section(value)
             or (hints.for_unknown_source(value, fault.beside("path")) if kind == "source" else None)
             or (hints.for_unknown_model(value) if kind == "model" else None)
+            or hints.for_other_of_kind(kind, value)
         )
     more = f"; installed: {', '.join(installed)}" if installed else ""
     return fault.diagnostic("SP401", f"{message}; built in: {', '.join(known)}{more}", hint=hint)
@@ -151,7 +217,12 @@ def _unknown_component(fault: Fault, kind: Kind) -> Diagnostic:
 
 def _of_another_kind(name: str) -> str | None:
     kinds = [_kind_name(kind) for kind, by_name in COMPONENTS.items() if name in by_name]
-    return f"`{name}` is {' and '.join(kinds)}" if kinds else None
+    if kinds:
+        return f"`{name}` is {' and '.join(kinds)}"
+    repeated = near(name, COMPONENTS["repetition"])
+    if repeated is None:
+        return None
+    return f"a group has what is done for each: `for_each: {{use: {repeated}, n: 5}}`"
 
 
 def _kind_name(kind: str) -> str:
@@ -175,6 +246,12 @@ def _wrong_pattern(fault: Fault) -> Iterator[Diagnostic]:
             f"`{fault.value}` is not the name of a scikit-learn class: `sklearn.MODULE:CLASS`",
             hint=hints.for_estimator(fault.value),
         )
+        return
+    if fault.path and fault.path[-1] == "device":
+        message = f"`device` is {shown(fault.value)}; expected one of {', '.join(_DEVICES)}, cuda:N"
+        number = re.fullmatch(r"(?:cuda|gpu)\W?(\d+)", fault.value)
+        known = [f"cuda:{number[1]}"] if number else _DEVICES
+        yield fault.diagnostic("SP203", message, hint=did_you_mean(fault.value, known))
         return
     origin = None
     if fault.about_key:
@@ -215,11 +292,11 @@ def _said_by_another_rule(_: Fault) -> Iterator[Diagnostic]:
     return iter(())
 
 
+_DEVICES = ("auto", "cpu", "cuda", "mps")
 _LISTS_OF_PHASES = (("plan",), ("do",))
 _TYPE_NAMES = {"object": "mapping", "array": "list"}
 
 _TRANSLATIONS: dict[str, Callable[[Fault], Iterable[Diagnostic]]] = {
-    "additionalProperties": unknown_keys,
     "type": _wrong_type,
     "enum": _not_a_choice,
     "pattern": _wrong_pattern,

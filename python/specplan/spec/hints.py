@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
-from specplan.spec.suggest import closest
+from specplan.spec.suggest import closest, near
 from specplan.spec.suggestion import Suggestion
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ _NULL = {"null", "none", "nil", "~"}
 _EVALUATED = re.compile(
     r"\$?\{\{?\s*(?:params\.)?([\w.]+)\s*\}\}?|\$(?:params\.)?([\w.]+)|params\.([\w.]+)"
 )
+
+
+_COMPUTED = re.compile(r"(\d+(?:\.\d+)?(?:[eE]-?\d+)?)\s*([/*])\s*(\d+(?:\.\d+)?)")
+_COMMENT = re.compile(r"([^#\s]+)(#.*)")
+_CURLY = "\u201c\u201d\u201e\u2018\u2019"
 
 
 _NUMBERS = {"sampler": ("simple", "batch_size"), "repetition": ("folds", "n")}
@@ -129,6 +134,16 @@ def _for_word(value: str, expected: set[str], write: Callable[[object], str]) ->
         return _instead(re.sub(r"\D", "", word), "a number is written in digits only")
     if numeric and (percent := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", word)):
         return _instead(f"{float(percent[1]) / 100:g}", "shares are numbers up to 1")
+    if "number" in expected and (terms := _COMPUTED.fullmatch(word)):
+        first, second = float(terms[1]), float(terms[3])
+        if terms[2] == "*" or second:
+            number = first * second if terms[2] == "*" else first / second
+            return _instead(f"{number:.10g}", "nothing is computed in a spec")
+    bare = word.strip(_CURLY)
+    if bare != word and type_in_quotes(bare) & expected:
+        return Suggestion(f"`{word[0]}` is no quote: write `{bare}`", text=bare)
+    if (comment := _COMMENT.fullmatch(word)) and type_in_quotes(comment[1]) & expected:
+        return _instead(f"{comment[1]} {comment[2]}", "a space stands before a comment")
     if "boolean" in expected and word.casefold() in _TRUE | _FALSE:
         return _instead(write(word.casefold() in _TRUE), applicability="safe")
     if "null" in expected and word.casefold() in _NULL:
@@ -220,6 +235,65 @@ def for_mapping(name: object, value: object) -> Suggestion | str | None:
 def for_nested_list(value: list[Any]) -> str:
     """The hint where a list stands inside of a list of names."""
     return "it is one list of names: remove the inner brackets" if value else "remove the `[]`"
+
+
+def for_label_of(section: str, value: dict[str, Any]) -> str:
+    """The hint where a list of labels has what a label stands for."""
+    use = value.get("use")
+    label = use if isinstance(use, str) and re.fullmatch(r"[A-Za-z_]\w*", use) else "NAME"
+    return f"say it under `{section}` of the spec, as `{label}: {{...}}`, and name it here: `[{label}]`"
+
+
+def is_null(value: object) -> bool:
+    """Whether a value is nothing, in the words of any language."""
+    return value is None or (isinstance(value, str) and value.casefold() in _NULL)
+
+
+def for_null(name: str, default: str | None) -> str:
+    """The hint where nothing stands and something is wanted."""
+    if written := re.fullmatch(r"(\w+)\s*=\s*(\S+)", name):
+        return f"a colon stands behind a key: write `{written[1]}: {written[2]}`"
+    if default is None or default in ("null", "{}", "[]"):
+        return "write a value, or remove the key"
+    return f"write a value, or remove the key, which by default is `{default}`"
+
+
+_SECTIONS = {
+    "checkpoint": "says when a run makes checkpoints",
+    "results": "says where runs are written",
+    "sweep": "says which values runs are made with",
+}
+
+
+def for_section(name: str) -> str | None:
+    """For a component of other tools that is a section of a spec here."""
+    section = near(name, _SECTIONS)
+    return None if section is None else f"`{section}` at the top of the spec {_SECTIONS[section]}"
+
+
+_OF_KIND = {
+    "model": "others are classes: your own, `./nets.py:Net`, or scikit-learn's, `sklearn.MODULE:CLASS`",
+    "loss": "others are `torch.nn:CLASS`, or a function of your own, `./losses.py:function`",
+    "metric": "others are functions of your own, `./metrics.py:function`",
+    "optimizer": "others are `torch.optim:CLASS`, such as `torch.optim:Adagrad`",
+}
+
+
+def for_other_of_kind(kind: str, name: str) -> str | None:
+    """Where components are that have no short name; None where there are no others."""
+    if kind == "loss" and re.fullmatch(r"[A-Z]\w+Loss", name):
+        return f"a loss of torch is written `torch.nn:{name}`"
+    return _OF_KIND.get(kind)
+
+
+_OF_INPUT = re.compile(r"(in|input)_(channels|dim|features|shape|size)|(n|num)_(features|inputs)")
+
+
+def for_size_of_input(kind: str | None, argument: str) -> str | None:
+    """For an argument by which other tools tell a model what it reads."""
+    if kind != "model" or not _OF_INPUT.fullmatch(argument):
+        return None
+    return "a model fits what its node reads: leave this out"
 
 
 def for_label(value: object) -> Suggestion | None:

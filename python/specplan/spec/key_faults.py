@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from specplan.components import COMPONENTS
+from specplan.spec import hints
 from specplan.spec.defaults import spec_schema
 from specplan.spec.diagnostics import Diagnostic
 from specplan.spec.hints import READERS
@@ -170,12 +172,50 @@ def _nested(value: dict[str, Any], schema: dict[str, Any]) -> dict[str, dict[str
     }
 
 
-def unknown_keys(fault: Fault) -> Iterator[Diagnostic]:
-    """What a mapping has and its schema does not."""
+def hollow_parts(fault: Fault) -> dict[str, list[str]]:
+    """Parts below which nothing stands, and the unknown keys beside each that belong below it."""
+    hollow: dict[str, list[str]] = {}
+    for name in (name for name, item in fault.value.items() if item is None):
+        kinds = _kinds_of(fault.schema["properties"].get(name))
+        below = [key for key in fault.unknown_keys if any(_has_key(kind, key) for kind in kinds)]
+        if below:
+            hollow[name] = below
+    return hollow
+
+
+def _kinds_of(schema: Any) -> list[str]:
+    """The definitions that a property refers to."""
+    if not isinstance(schema, dict):
+        return []
+    parts = [schema, schema.get("else", {}), *schema.get("anyOf", ())]
+    return [part["$ref"].removeprefix("#/$defs/") for part in parts if "$ref" in part]
+
+
+def _has_key(kind: str, key: str) -> bool:
+    """Whether a definition, or a component of that kind, has a key."""
+    return any(
+        key in definition.get("properties", {})
+        for name, definition in spec_schema()["$defs"].items()
+        if name == kind or name.startswith(f"{kind}.")
+    )
+
+
+def unknown_keys(fault: Fault, hollow: dict[str, list[str]]) -> Iterator[Diagnostic]:
+    """What a mapping has and its schema does not; `hollow` are parts below which some of it belongs."""
+    for name, below in hollow.items():
+        yield fault.diagnostic(
+            "SP202",
+            f"nothing stands below `{name}`",
+            origin=fault.document.origin((*fault.path, name), key=True),
+            hint=f"indent {quoted(below)} more than `{name}`",
+        )
+    moved = {key for below in hollow.values() for key in below}
     known = fault.known_keys
     listed = f"known: {', '.join(known)}" if known else "it takes none"
     level = _level_below(fault)
     for key in fault.unknown_keys:
+        if key in moved:
+            continue
         if fault.component is None:
             code, what = "SP201", f"unknown key `{key}`"
         else:
@@ -195,11 +235,15 @@ def _meaning_of_key(fault: Fault, key: str) -> str | None:
     value = fault.value[key]
     if value is None and key.partition(":")[2]:
         return _with_space(key)
+    if value is None and re.fullmatch(r"\w+\s*=\s*\S+", key):
+        return hints.for_null(key, None)
     if key in _nested(fault.value, fault.schema):
         if fault.component is not None:
             component = {"use": fault.component, **value}
             return f"arguments stand beside `use`: write `{fault.written(component)}`"
         return f"write {quoted(value)} without `{key}` around"
+    if (hint := hints.for_size_of_input(_kind_of(fault.component), key)) is not None:
+        return hint
     others = _takers(fault, key)
     if near(key, fault.free_keys) is None and others:
         return f"`{key}` is an argument of {quoted(others)}"
@@ -208,6 +252,11 @@ def _meaning_of_key(fault: Fault, key: str) -> str | None:
         if hint is not None:
             return hint
     return did_you_mean(key, fault.free_keys) or _there_already(fault, key)
+
+
+def _kind_of(component: str | None) -> str | None:
+    kinds = (kind for kind, known in COMPONENTS.items() if component in known)
+    return next(kinds, None)
 
 
 def _takers(fault: Fault, key: str) -> list[str]:
@@ -234,7 +283,16 @@ def meant_key(fault: Fault, key: str) -> str | None:
         return next(iter(_labels_below(fault)), None)
     if fault.value[key] is None and ":" in key:
         return key.partition(":")[0]
-    return closest(key, fault.free_keys)
+    return closest(key, fault.free_keys) or _part_with(fault, key)
+
+
+def _part_with(fault: Fault, key: str) -> str | None:
+    """A part that is not there and would have `key`, as `graph` has `nodes`."""
+    for name in fault.free_keys:
+        kinds = _kinds_of(fault.schema["properties"][name])
+        if any(_has_key(kind, key) for kind in kinds if kind in spec_schema()["$defs"]):
+            return name
+    return None
 
 
 def _level_below(fault: Fault) -> str | None:

@@ -179,6 +179,8 @@ class Layers:
             hint = None
             if similar is not None:
                 hint = f"did you mean `{PurePath(name).with_name(similar.name)}`?"
+            elif (source.folder / PurePath(name).name).is_file():
+                hint = f"did you mean `{PurePath(name).name}`?"
             self._report(source, path, "SP101", f"import `{name}` {what}", hint=hint)
             return None
         if resolved not in self._imported_layers:

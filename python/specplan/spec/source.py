@@ -124,6 +124,22 @@ def read(file: FilePath) -> Source:
     )
 
 
+def is_file(path: FilePath) -> bool:
+    """Whether a file is there. A path that no file can have, as one that is too long, leads to none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: FilePath) -> bool:
+    """As `is_file`, of a folder."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def displayed(file: FilePath) -> str:
     """The name of a file for people: relative to the current folder when it lies below it."""
     absolute = file.absolute()

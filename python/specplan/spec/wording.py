@@ -20,7 +20,26 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     if match is None:
         return None
     sure: Applicability = "safe" if same_but_for_case(name, match) else "unsafe"
-    return Suggestion(f"did you mean `{match}`?", text=match, replaces=name, applicability=sure)
+    return Suggestion(
+        f"did you mean `{match}`?{_of_another_script(name, match)}",
+        text=match,
+        replaces=name,
+        applicability=sure,
+    )
+
+
+def _of_another_script(name: str, match: str) -> str:
+    """What cannot be seen: letters of another script that look like those of `match`."""
+    others = [
+        letter for letter in dict.fromkeys(name) if not letter.isascii() and letter not in match
+    ]
+    if not others:
+        return ""
+    import unicodedata  # names are as good as always written in one script
+
+    first = others[0]
+    called = unicodedata.name(first, "without a name").lower()
+    return f" the {first!r} that is written is U+{ord(first):04X}, {called}"
 
 
 def in_yaml(value: object) -> str:
@@ -38,6 +57,7 @@ def in_yaml(value: object) -> str:
 
 
 _MOST_NAMES = 50
+_LONGEST = 80
 _PLAIN = re.compile(r"[A-Za-z_./$][\w./$:+-]*(?<!:)")
 _RESERVED = {"true", "True", "TRUE", "false", "False", "FALSE", "null", "Null", "NULL"}
 
@@ -47,6 +67,11 @@ def quoted(names: Iterable[str]) -> str:
     listed = list(names)
     more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
     return ", ".join(f"`{name}`" for name in listed[:_MOST_NAMES]) + more
+
+
+def shortened(text: str) -> str:
+    """A text that may be of any length, on one line."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def as_json(value: object) -> str:

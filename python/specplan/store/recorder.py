@@ -211,16 +211,21 @@ class Recorder:
             "dropped_tables": len(self._unwritten_tables),
         }
 
-    def export_phase(self, phase: str, *, kept_epoch: int | None) -> None:
-        """Write the execution table of what is on file of a phase, if it records anything.
+    def export_phase(
+        self, phase: str, *, table: str, nodes: Sequence[str] | None, kept_epoch: int | None
+    ) -> None:
+        """Write an execution table of what is on file of a phase, if it records anything.
 
-        `kept_epoch` is the only epoch whose rows count; None for all.
+        `nodes` are those whose columns it has, None for all; `kept_epoch` is the only epoch whose rows
+        count, None for all.
         """
         if phase not in self._recorded_phases:
             return
-        records, table = str(self._folder.records), self._folder.execution_table(phase)
-        with self._writing(table):
-            export_execution(records, phase, str(table), run_id=self._run_id, epoch=kept_epoch)
+        records, path = str(self._folder.records), self._folder.execution_table(table)
+        with self._writing(path):
+            export_execution(
+                records, phase, str(path), run_id=self._run_id, epoch=kept_epoch, nodes=nodes
+            )
 
     def export_metrics(self) -> None:
         """Write the metrics table of what is on file."""

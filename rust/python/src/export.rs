@@ -18,7 +18,7 @@ pub(crate) fn export_metrics(
 }
 
 #[pyfunction]
-#[pyo3(signature = (store, phase, path, *, run_id, epoch = None))]
+#[pyo3(signature = (store, phase, path, *, run_id, epoch = None, nodes = None))]
 pub(crate) fn export_execution(
     py: Python<'_>,
     store: &str,
@@ -26,9 +26,17 @@ pub(crate) fn export_execution(
     path: &str,
     run_id: &str,
     epoch: Option<i32>,
+    nodes: Option<Vec<String>>,
 ) -> Result<u64, Failure> {
     Ok(py.detach(|| {
-        specplan_store::export_execution(Path::new(store), phase, Path::new(path), run_id, epoch)
+        specplan_store::export_execution(
+            Path::new(store),
+            phase,
+            Path::new(path),
+            run_id,
+            epoch,
+            nodes.as_deref(),
+        )
     })?)
 }
 

@@ -11,10 +11,13 @@ use source::Source;
 use tree::{Node, PathItem, Reading, Value};
 
 mod json;
+mod json_mend;
 mod json_scalar;
 mod json_slips;
+mod look_alikes;
 mod problem;
 mod scalar;
+mod shifts;
 mod source;
 mod tree;
 mod yaml;

@@ -31,16 +31,17 @@ const KEY_PAGE_ROWS: usize = 4096;
 
 /// Write one phase's tensor channels as Parquet, one row per sample; returns the rows.
 ///
-/// With an epoch, only the rows that were recorded in it.
+/// With an epoch, only the rows that were recorded in it; with nodes, only their channels.
 pub fn export_execution(
     store: &Path,
     phase: &str,
     path: &Path,
     run_id: &str,
     epoch: Option<i32>,
+    nodes: Option<&[String]>,
 ) -> Result<u64> {
     let reader = StoreReader::open_unchecked(store)?;
-    let channels = channels_of(&reader, phase)?;
+    let channels = channels_of(&reader, phase, nodes)?;
     let sample_ids = channels.iter().position(|channel| is_sample_id(channel));
     let columns: Vec<Column> = channels
         .iter()
@@ -79,11 +80,15 @@ pub fn export_execution(
     table.file.finish()
 }
 
-fn channels_of(reader: &StoreReader, phase: &str) -> Result<Vec<Arc<ChannelReader>>> {
-    let (channels, others): (Vec<_>, Vec<_>) = reader
-        .channels()
-        .into_iter()
-        .partition(|channel| channel.key().phase == phase);
+fn channels_of(
+    reader: &StoreReader,
+    phase: &str,
+    nodes: Option<&[String]>,
+) -> Result<Vec<Arc<ChannelReader>>> {
+    let (channels, others): (Vec<_>, Vec<_>) = reader.channels().into_iter().partition(|channel| {
+        channel.key().phase == phase
+            && nodes.is_none_or(|nodes| nodes.contains(&channel.key().node))
+    });
     if channels.is_empty() {
         let mut known: Vec<&str> = others
             .iter()

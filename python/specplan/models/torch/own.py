@@ -1,8 +1,7 @@
-"""Classes and functions of the user as models, losses, metrics and optimizers. Imports their code."""
+"""Classes and functions of the user as models, merges, losses, metrics and optimizers. Imports their code."""
 
 from __future__ import annotations
 
-import types
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,57 +9,35 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from specplan.code.load import keywords, load, place_of
-from specplan.errors import CodeError, RunError
-from specplan.models.sklearn.table import decode_floats
-from specplan.spec.wording import with_article
+from specplan.errors import RunError
+from specplan.models import own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from specplan.code.signature import Signature
     from specplan.code.source import Source
+    from specplan.components import Kind
 
     Shape = tuple[int, ...]
     Make = Callable[..., Any]
 
-_BASES = {"model": nn.Module, "loss": nn.Module, "optimizer": torch.optim.Optimizer}
+_BASES: Mapping[Kind, type] = {
+    "model": nn.Module,
+    "loss": nn.Module,
+    "optimizer": torch.optim.Optimizer,
+    "merge": nn.Module,
+}
 
 
-def imported(source: Source, kind: str) -> Make:
+def imported(source: Source, kind: Kind) -> Make:
     """The class or function, once its code ran.
 
     Raises:
         CodeError: it is none that a component of this kind can be.
     """
-    try:
-        found = load(source)
-    except CodeError:
-        raise
-    except Exception as error:
-        message = f"{place_of(error, source)}: {type(error).__name__}: {error}"
-        raise CodeError("SP604", f"importing `{source.reference}` failed, {message}") from error
-    base = _BASES.get(kind)
-    if base is not None and isinstance(found, type) and issubclass(found, base):
-        return found
-    if kind in ("loss", "metric", "sampler") and isinstance(found, types.FunctionType):
-        return found
-    if kind in ("callback", "sampler") and isinstance(found, type):
-        return found  # its base is known where it is made
-    wanted = f"a subclass of `{base.__module__}.{base.__qualname__}`" if base else "a function"
-    if kind == "loss":
-        wanted += " or a function"
-    if kind == "sampler":
-        wanted = "a class or a function"
-    message = f"`{source.reference}` is not {with_article(kind)}: that is {wanted}"
-    raise CodeError("SP406", message)
-
-
-def arguments(source: Source, signature: Signature, args: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a plan as keywords."""
-    return keywords(source, signature, decode_floats(dict(args)))
+    return own.imported(source, kind, _BASES.get(kind))
 
 
 def own_loss(

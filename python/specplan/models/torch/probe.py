@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +15,22 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from specplan.code.batches import OwnBatches, maker, unpacked
+from specplan.code.division import digest_of_rows, divided, divider
 from specplan.code.load import place_of
+from specplan.code.own_scaling import OwnScaling, ScalingError
 from specplan.code.probe import (
     AnyAnswer,
     AnyJob,
+    Divide,
     Draw,
     Drew,
     Failed,
+    Fitting,
     Gave,
+    Job,
     Judged,
     Judgement,
+    Parts,
     Values,
     failed,
 )
@@ -30,23 +38,55 @@ from specplan.code.signature import signature
 from specplan.code.source import Source, find
 from specplan.components.reference import parse
 from specplan.errors import CodeError, RunError
+from specplan.models.own import arguments
 from specplan.models.torch import own
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
     from specplan.code.batches import MakeEpoch
+    from specplan.code.division import DivideRows
     from specplan.components import Kind
 
 _JOB: msgspec.json.Decoder[AnyJob] = msgspec.json.Decoder(AnyJob)
 
 
-def main() -> None:
-    """Answer the jobs of stdin, one in each line, on stdout. What the code prints goes nowhere."""
+def main(memory: int) -> None:
+    """Answer the jobs of stdin, one in each line, on stdout. What the code prints goes nowhere.
+
+    The code gets no more than `memory` bytes, where the system can say how many a process has.
+    """
     answers = os.dup(sys.stdout.fileno())
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     torch.set_num_threads(1)
+    _limit(memory)
     for line in sys.stdin.buffer:
         os.write(answers, msgspec.json.encode(_answer(_JOB.decode(line))) + b"\n")
+
+
+def _limit(memory: int) -> None:
+    """Let the process have so much more memory for data than it has now, and no more than is free."""
+    held, free = (
+        _kilobytes("/proc/self/status", "VmData"),
+        _kilobytes("/proc/meminfo", "MemAvailable"),
+    )
+    if held is None or free is None:
+        return
+    limit = held * 1024 + min(memory, free * 1024)
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if most in (resource.RLIM_INFINITY, -1) or limit < most:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+
+
+def _kilobytes(file: str, name: str) -> int | None:
+    """What a file of Linux says under a name; None elsewhere."""
+    path = Path(file)
+    lines = path.read_text().splitlines() if path.is_file() else []
+    said = next((line for line in lines if line.startswith(f"{name}:")), None)
+    return None if said is None else int(said.split()[1])
 
 
 def _answer(job: AnyJob) -> AnyAnswer:
@@ -62,26 +102,36 @@ def _answer(job: AnyJob) -> AnyAnswer:
             return failed(reference.name, "changed while it was compiled")
         kind = _kind(job)
         declared = signature(source, kind)
-        given = own.arguments(source, declared, job.args)
+        given = arguments(source, declared, job.args)
         make = own.imported(source, kind)
         torch.manual_seed(0)
-        if isinstance(job, Judgement):
-            return _judged(source, make, given, job)
-        if isinstance(job, Draw):
-            columns = {label: unpacked(column) for label, column in job.columns.items()}
-            return _drawn(source, maker(make, given, declared, columns), job)
-        return _tried(source, make, given, job.input_shape)
+        match job:
+            case Judgement():
+                return _judged(source, make, given, job)
+            case Draw():
+                return _drawn(source, maker(make, given, declared, _columns(job)), job)
+            case Divide():
+                return _divided(source, divider(make, given, declared, _columns(job)), job)
+            case Fitting():
+                return _fitted(source, make, given, job)
+        return _tried(source, make, given, job)
     except CodeError as error:
         return Failed(code=error.code, message=error.message)
 
 
 def _kind(job: AnyJob) -> Kind:
     match job:
-        case Judgement():
+        case Judgement() | Job():
             return job.kind
         case Draw():
             return "sampler"
-    return "model"
+        case Divide():
+            return "split"
+    return "scaler"
+
+
+def _columns(job: Draw | Divide) -> dict[str, NDArray[Any]]:
+    return {label: unpacked(column) for label, column in job.columns.items()}
 
 
 def _drawn(source: Source, make: MakeEpoch, job: Draw) -> Drew | Failed:
@@ -91,32 +141,90 @@ def _drawn(source: Source, make: MakeEpoch, job: Draw) -> Drew | Failed:
     except RunError as error:
         return Failed(code="SP604", message=str(error))
     except Exception as error:  # noqa: BLE001 -- whatever the code raises is the answer
-        place = f"{place_of(error, source)}: {type(error).__name__}: {error}"
-        return failed(name, f"failed with {job.rows} rows, {place}")
+        return failed(name, f"failed with {job.rows} rows, {_raised(error, source)}")
     return Drew(samples=batches.samples, steps=batches.steps, largest=batches.largest)
 
 
-def _tried(
-    source: Source, make: own.Make, given: dict[str, Any], input_shape: tuple[int, ...]
-) -> Gave | Failed:
-    name, stage = source.reference.name, "__init__"
+def _divided(source: Source, divide: DivideRows, job: Divide) -> Parts | Failed:
+    name = source.reference.name
     try:
-        module: nn.Module = make(**given)
+        splits = divided(divide, f"`{name}`", job.seed, job.rows)
+        again = divided(divide, f"`{name}`", job.seed, job.rows)
+    except RunError as error:
+        return Failed(code="SP604", message=str(error))
+    except Exception as error:  # noqa: BLE001 -- whatever the code raises is the answer
+        return failed(name, f"failed with {job.rows} rows, {_raised(error, source)}")
+    if digest_of_rows(splits) != digest_of_rows(again):
+        return failed(name, "gave other splits of the same rows when it was called again")
+    return Parts(splits={split: rows.tobytes() for split, rows in splits.items()})
+
+
+def _fitted(source: Source, make: own.Make, given: dict[str, Any], job: Fitting) -> Judged | Failed:
+    name = source.reference.name
+    rows = unpacked(job.rows)
+    try:
+        scaler = OwnScaling(lambda: make(**given), name, source)
+        scaler.fit(rows)
+        scaler.transform(rows)
+    except ScalingError as error:
+        return Failed(code="SP604", message=str(error), hint=error.hint)
+    except ValueError as error:
+        return failed(name, f"failed with {len(rows)} rows of the data, {error}")
+    return Judged()
+
+
+def _tried(source: Source, make: own.Make, given: dict[str, Any], job: Job) -> Gave | Failed:
+    name, doing = source.reference.name, "failed in __init__"
+    try:
+        made = make(**given) if isinstance(make, type) else partial(make, **given)
+        module = made if isinstance(made, nn.Module) else _Function(made)
         if any(isinstance(each, UninitializedParameter) for each in module.parameters()):
             return failed(name, "has lazy layers; take `input_shape` and say their sizes")
-        stage = "forward"
+        doing = "failed in forward" if module is made else "failed"
         shapes = {
-            row_shape(name, module.train(mode), torch.randn(rows, *input_shape), torch.float32)
+            row_shape(name, module.train(mode), _batch(job, rows), torch.float32)
             for mode, rows in ((False, 2), (False, 3), (True, 3))
         }
     except CodeError:
         raise
     except Exception as error:  # noqa: BLE001 -- whatever the code raises is the answer
-        place = f"{place_of(error, source)}: {type(error).__name__}: {error}"
-        return failed(name, f"failed in {stage}, {place}")
+        hint = None if all(job.rows) else _AT_RANDOM
+        return failed(name, f"{doing}, {_raised(error, source)}", hint)
     if len(shapes) > 1:
         return failed(name, f"gives rows of different shapes: {sorted(shapes)}")
-    return Gave(shape=shapes.pop(), parameters=sum(each.numel() for each in module.parameters()))
+    parameters = sum(each.numel() for each in module.parameters())
+    return Gave(shape=shapes.pop(), parameters=parameters, read=job.read)
+
+
+_AT_RANDOM = "it read random numbers: before a run, only columns as the data have them are read"
+
+
+class _Function(nn.Module):
+    """A function as a module without weights."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def forward(self, inputs: Any) -> Any:
+        return self._function(inputs)
+
+
+def _batch(job: Job, rows: int) -> Tensor | list[Tensor]:
+    """What the code reads: rows of the data where there are some, random ones elsewhere."""
+    held = job.rows or (None,) * len(job.input_shapes)
+    inputs = [
+        torch.randn(rows, *shape)
+        if column is None
+        else torch.from_numpy(unpacked(column)[:rows].copy())
+        for column, shape in zip(held, job.input_shapes, strict=True)
+    ]
+    return inputs if job.kind == "merge" else inputs[0]
+
+
+def _raised(error: BaseException, source: Source) -> str:
+    """Where an exception comes from, and what it says."""
+    return f"{place_of(error, source)}: {type(error).__name__}: {error}"
 
 
 def _judged(
@@ -140,9 +248,8 @@ def _judged(
     except CodeError:
         raise
     except Exception as error:  # noqa: BLE001 -- whatever the code raises is the answer
-        place = f"{place_of(error, source)}: {type(error).__name__}: {error}"
         shapes = " and ".join(f"{each.dtype} {(rows, *each.shape)}" for each in job.values)
-        return failed(name, f"failed with {shapes}, {place}")
+        return failed(name, f"failed with {shapes}, {_raised(error, source)}")
     return Judged()
 
 
@@ -155,9 +262,12 @@ def _some(values: Values, rows: int) -> Tensor:
 
 
 @torch.no_grad()
-def row_shape(name: str, module: nn.Module, batch: Tensor, dtype: torch.dtype) -> tuple[int, ...]:
+def row_shape(
+    name: str, module: nn.Module, batch: Tensor | list[Tensor], dtype: torch.dtype
+) -> tuple[int, ...]:
     """Shape of one output row. Raises CodeError where the module gives no rows of the item type `dtype`."""
-    rows, outputs = len(batch), module(batch)
+    rows = len(batch) if isinstance(batch, Tensor) else len(batch[0])
+    outputs = module(batch)
     gives = f"`{name}` gives {own.described(outputs)}"
     if not isinstance(outputs, Tensor) or outputs.shape[:1] != (rows,):
         raise CodeError("SP604", f"{gives} for {rows} rows")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from specplan.plan.passes.components import is_sklearn, learns_in_batches
 from specplan.plan.passes.order import reachable
-from specplan.plan.passes.own_component import LiveObject, is_estimator
+from specplan.plan.passes.own_component import LiveObject, OwnCode, is_estimator
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Activity:
         self._partial: set[str] = set()
         for label, node in context.spec.graph.nodes.items():
             path: Path = ("graph", "nodes", label, "model")
-            model = resolved.get(path)
+            model = resolved.get(path) or resolved.get(("graph", "nodes", label, "merge"))
             if context.damaged(path):
                 self._backends[label] = "unknown"
             else:
@@ -96,9 +96,11 @@ class Activity:
             nodes = self._context.spec.graph.nodes
             left = tuple(label for label in trained if not nodes[label].frozen)
             if trained and not left:
-                message = f"{quoted(trained)} are frozen: there is nothing to train"
-                hint = "list those to train in `active`, which counts more"
-                self._context.error("SP607", message, path, hint=hint)
+                verb = "are" if len(trained) > 1 else "is"
+                message = f"{quoted(trained)} {verb} frozen: there is nothing to train"
+                hint = "remove `frozen`, or list what is to be trained here in `active`"
+                also = [(("graph", "nodes", label, "frozen"), "frozen here") for label in trained]
+                self._context.error("SP607", message, path, hint=hint, also=also)
             if not learning:
                 self._check_something_trains(trained, ordered, path)
             return left
@@ -268,6 +270,7 @@ def _listed(labels: list[str]) -> tuple[str, str]:
 
 def _backend(node: NodeSpec, model: object) -> Backend:
     if node.model is None:
-        return "merge"
+        is_module = isinstance(model, OwnCode) and model.signature.form == "class"
+        return "torch" if is_module else "merge"
     estimates = isinstance(model, LiveObject) and is_estimator(model.value)
     return "sklearn" if estimates or is_sklearn(node.model) else "torch"

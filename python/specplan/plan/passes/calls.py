@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from specplan.components.reference import module_reference, parse
 from specplan.errors import CodeError
 from specplan.plan.model import Call, Component
+from specplan.spec.source import is_folder
 
 if TYPE_CHECKING:
     from specplan.plan.passes.context import Context
@@ -56,7 +57,7 @@ def call(context: Context, spec: CallSpec, step: Step) -> Call | None:
 def check_surroundings(context: Context) -> None:
     """Report folders and code that `code` names and that are not there."""
     for index, folder in enumerate(context.spec.code.pythonpath):
-        if not (context.folder / folder).is_dir():
+        if not is_folder(context.folder / folder):
             place: Path = ("code", "pythonpath", index)
             context.error("SP110", f"`{folder}` is no folder", place)
     named = context.spec.code.pre_experiment

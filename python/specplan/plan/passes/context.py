@@ -59,6 +59,7 @@ class Context:
             `fitted` are fitted and anything may be trained.
         needs_data: whether a source that is not there is a fault; otherwise it is added to `unread`.
         code: what may be done with code of the user; prober: where it runs, once some did.
+        not_divided: FeatureSets whose splitter is code of the user that did not say which splits there are.
         refused: why code may not run, of which several components may be part.
     """
 
@@ -84,6 +85,7 @@ class Context:
         self.code = code
         self.prober: Prober | None = None
         self.refused: set[Refusal] = set()
+        self.not_divided: set[str] = set()
         self.diagnostics: list[Diagnostic] = []
         self._document = document
         self._mended = mended
@@ -115,6 +117,10 @@ class Context:
         """Where the value at `path` of the spec is written, or the key that it stands under."""
         return self._document.origin(self._mended.original(path), key=key)
 
+    def latest(self, paths: Sequence[Path]) -> Path | None:
+        """The value that was laid over the others last; None where several were."""
+        return self._document.latest([self._mended.original(path) for path in paths])
+
     def lost(self, path: Path) -> bool:
         """Whether a fault took out the value at `path`, or one around it."""
         place = self._mended.original(path)
@@ -123,6 +129,10 @@ class Context:
     def damaged(self, path: Path) -> bool:
         """Whether a fault took out the value at `path`, or one around or inside it."""
         return self._mended.original(path) in self._around_removed or self.lost(path)
+
+    def undivided(self, label: str) -> bool:
+        """Whether the names of the splits of a FeatureSet are not known, which has been reported."""
+        return label in self.not_divided or self.damaged(("data", label, "splits"))
 
     def lost_items(self, path: Path) -> bool:
         """Whether a fault took items out of the list at `path`."""

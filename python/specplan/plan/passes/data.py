@@ -19,7 +19,7 @@ from specplan.plan.passes.scaling import scale
 from specplan.plan.passes.splits import Rows, divide
 from specplan.plan.shapes import LARGEST_SIZE, show
 from specplan.spec.suggest import closest
-from specplan.spec.wording import did_you_mean, quoted
+from specplan.spec.wording import did_you_mean, quoted, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -114,11 +114,16 @@ def _feature_set(
     splits = divide(
         context, resolved, Rows(label=label, spec=spec, table=table, rows=rows, columns=columns)
     )
-    scaled = scale(context, resolved, label, columns, splits.sizes)
+    scaled = scale(context, resolved, label, columns, splits.sizes, table)
     columns |= scaled.columns
     known = {name: column for name, column in columns.items() if column is not None}
     counted = {name: size for name, size in splits.sizes.items() if size is not None}
-    complete = len(known) == len(columns) and len(counted) == len(splits.sizes) and scaled.right
+    complete = (
+        len(known) == len(columns)
+        and len(counted) == len(splits.sizes)
+        and scaled.right
+        and splits.right
+    )
     data = (
         Data(
             source=table.source,
@@ -126,6 +131,7 @@ def _feature_set(
             columns=known,
             splitter=splits.splitter,
             splits=tuple(Split(name=name, rows=size) for name, size in counted.items()),
+            divided=splits.divided,
             scale=scaled.scale,
         )
         if table and rows is not None and complete
@@ -164,10 +170,16 @@ def _open_file(
 ) -> Table | None:
     place = (*path, "path")
     file = context.folder / source.path
-    if not file.exists() and not context.needs_data:
-        context.unread.append(f"`{source.path}`")
+    try:
+        exists, is_file = file.exists(), file.is_file()
+    except OSError as error:
+        context.error("SP501", f"{shortened(source.path)}: {error.strerror}", place)
         return None
-    if not file.is_file():
+    if not exists and not context.needs_data:
+        meant = beside(file)
+        context.unread.append(f"`{source.path}`" + (f" ({meant})" if meant else ""))
+        return None
+    if not is_file:
         context.error("SP501", f"{source.path} not found", place, hint=beside(file))
         return None
     try:

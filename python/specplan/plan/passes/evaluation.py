@@ -11,6 +11,9 @@ from specplan.spec.model import EvalSpec
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from specplan.plan.model import Node, Read
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.outline import Measured, Outline
     from specplan.plan.passes.phase import Parts
@@ -119,28 +122,46 @@ def _warn_of_repetition(context: Context, outlines: tuple[Outline, ...]) -> None
 
 
 def _warn_of_given_answers(context: Context, parts: Parts) -> None:
-    """Nodes that read the column that they learn to give, where it is one of the targets."""
-    nodes, data = context.spec.graph.nodes, context.spec.data
-    readers: dict[str, list[tuple[str, Path]]] = {}
-    for label, node in nodes.items():
-        path: Path = ("graph", "nodes", label, "input")
-        if isinstance(node.input, str):
-            readers.setdefault(node.input, []).append((label, path))
-        else:
-            for index, text in enumerate(node.input):
-                readers.setdefault(text, []).append((label, (*path, index)))
+    """Nodes that read what they learn to give: one of the targets, or one number among others.
+
+    Whole rows are often learned from themselves, and from themselves with something beside.
+    """
+    nodes = parts.wired.nodes
     told: set[Path] = set()
     for label, node in nodes.items():
-        if node.target is None or node.target not in readers:
+        target = node.target
+        if target is None or len(target.columns) != 1 or not target.columns:
             continue
-        owner, _, column = node.target.partition(".")
-        if column not in data[owner].targets:
-            continue
-        for other, place in readers[node.target]:
-            if other in reachable(parts.wired.upstream, [label]) and place not in told:
-                told.add(place)
-                who = "it" if label == other else f"{other} before it"
-                message = f"{label} learns to give `{node.target}`, and {who} reads that"
-                also = [(("graph", "nodes", label, "target"), "the target")]
-                context.warning("SP619", message, place, also=also)
-                break
+        (column,) = target.columns
+        is_target = column in context.spec.data[target.feature_set].targets
+        for other in reachable(parts.wired.upstream, [label]):
+            for place, read in _reads(context, nodes, other):
+                alone = read.columns == target.columns
+                hidden = parts.data[target.feature_set].columns[column]
+                leaks = is_target or (not alone and hidden is not None and not hidden.shape)
+                if column not in read.columns or read.feature_set != target.feature_set:
+                    continue
+                if leaks and place not in told:
+                    told.add(place)
+                    who = "it" if label == other else f"{other} before it"
+                    message = f"{label} learns to give `{target.value}`, and {who} reads that"
+                    also = [(("graph", "nodes", label, "target"), "the target")]
+                    context.warning("SP619", message, place, also=also)
+
+
+def _reads(context: Context, nodes: Mapping[str, Node], label: str) -> Iterator[tuple[Path, Read]]:
+    """What a node reads of FeatureSets, each with the place that says so."""
+    if label not in nodes:
+        return
+    written = context.spec.graph.nodes[label].input
+    path: Path = ("graph", "nodes", label, "input")
+    for index, read in enumerate(nodes[label].inputs):
+        if read.columns and isinstance(written, str):
+            yield path, read
+        elif read.columns and len(nodes[label].inputs) == len(written):
+            yield (*path, index), read
+        elif read.columns:
+            for part, text in enumerate(written):
+                column = text.partition(".")[2]
+                one = tuple(name for name in read.columns if name == column)
+                yield (*path, part), replace(read, columns=one or read.columns)

@@ -8,7 +8,7 @@ import msgspec
 
 from specplan.components.repetition import Folds
 from specplan.data.folds import part_sizes
-from specplan.data.scaler_faults import LEARNING
+from specplan.data.scaler_faults import learns
 from specplan.plan.model import Fold, Split
 from specplan.plan.passes.fold_keys import (
     fold_keys,
@@ -158,7 +158,7 @@ class Cutter:
         """Warn of scalers that learn from rows that a fold leaves out."""
         for index, scale in enumerate(self._context.spec.data[feature_set].scale):
             whole = scale.fit_on is None and not self._data[feature_set].splits
-            if scale.component["use"] not in LEARNING or not (whole or scale.fit_on in cut.pooled):
+            if not learns(scale.component["use"]) or not (whole or scale.fit_on in cut.pooled):
                 continue
             learned_from = "all rows" if scale.fit_on is None else f"`{scale.fit_on}`"
             message = (
@@ -235,7 +235,7 @@ class Cutter:
         outer: Cut | None,
     ) -> tuple[str, ...] | None:
         """The splits that are put together, empty for all rows; None where a name is not known."""
-        if self._context.damaged(("data", feature_set, "splits")):
+        if self._context.undivided(feature_set):
             return None
         if folds.of is None and outer is not None:
             return (outer.names[0],)

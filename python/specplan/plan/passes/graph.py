@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.data import FeatureSet
+    from specplan.plan.passes.own_model import Input
     from specplan.plan.passes.references import Reference
     from specplan.spec.diagnostics import Path
 
@@ -175,6 +176,8 @@ class _Builder:
             return None
         if isinstance(self.merge, Concat):
             return self._concat(self.merge, reads, outputs)
+        if isinstance(self.merge, OwnCode):
+            return self._joined(self.merge, reads, outputs)
         if len(reads) != 1 or outputs[0] is None:
             return None
         match self.model:
@@ -194,7 +197,8 @@ class _Builder:
         """What the node says that it gives, whatever it reads."""
         if isinstance(self.model, Network) and self.model.output_shape is not None:
             return Output("torch", TORCH_DTYPE, self.model.output_shape)
-        if isinstance(self.model, OwnCode) and self.spec.output_shape is not None:
+        own = isinstance(self.model, OwnCode) or isinstance(self.merge, OwnCode)
+        if own and self.spec.output_shape is not None:
             return Output("torch", TORCH_DTYPE, self.spec.output_shape)
         return None
 
@@ -266,7 +270,7 @@ class _Builder:
         try:
             shape = self._made_shape(model, output.shape)
         except ShapeError as error:
-            self._error("SP602", f"{self.label}: {error}", "input")
+            self._refuse_rows(error, output.shape)
             return None
         if shape is None:
             return None
@@ -285,12 +289,19 @@ class _Builder:
             parameters=parameters,
         )
 
+    def _refuse_rows(self, error: ShapeError, shape: Shape) -> None:
+        place: Path = (*self.path, "input")
+        also: list[tuple[Path, str]] = []
+        if error.argument in (self.spec.model or {}):
+            also = [(place, f"gives rows of shape {show(shape)}")]
+            place = (*self.path, "model", error.argument)
+        self.context.error("SP602", f"{self.label}: {error}", place, also=also)
+
     def _own(self, model: OwnCode, read: Reference, output: Output) -> Node | None:
         from specplan.plan.passes.own_model import own_model
 
-        target = self._output(self.target) if self.target else None
-        like = as_row(target.shape) if target and not self.classifies else None
-        found = own_model(self.context, self.label, model, output.shape, like)
+        inputs = [self._tried(read, output.shape)]
+        found = own_model(self.context, self.label, "model", model, inputs, self._like())
         if found is None:
             return None
         return Node(
@@ -303,12 +314,55 @@ class _Builder:
             parameters=found.parameters,
         )
 
+    def _joined(
+        self, merge: OwnCode, reads: tuple[Reference, ...], outputs: list[Output | None]
+    ) -> Node | None:
+        from specplan.plan.passes.own_model import own_model
+
+        known = [output for output in outputs if output is not None]
+        if len(known) < len(outputs):
+            return None
+        shapes = [as_row(output.shape) for output in known]
+        inputs = [self._tried(read, shape) for read, shape in zip(reads, shapes, strict=True)]
+        found = own_model(self.context, self.label, "merge", merge, inputs, self._like())
+        if found is None:
+            return None
+        # A class is a module, which may have weights; a function has none.
+        module = merge.signature.form == "class"
+        return Node(
+            backend="torch" if module else "merge",
+            component=found.component,
+            inputs=tuple(
+                self._read(read, TORCH_DTYPE, shape)
+                for read, shape in zip(reads, shapes, strict=True)
+            ),
+            target=self._target_read(found.shape, classes=self.classifies),
+            dtype=TORCH_DTYPE,
+            shape=found.shape,
+            parameters=found.parameters if module else 0,
+            joins=module,
+        )
+
+    def _like(self) -> Shape | None:
+        """The shape that a node's outputs have where nothing else is said: that of its target."""
+        target = self._output(self.target) if self.target else None
+        return as_row(target.shape) if target and not self.classifies else None
+
+    def _tried(self, read: Reference, shape: Shape) -> Input:
+        """What code of the user reads when it is tried."""
+        from specplan.plan.passes.own_model import Input
+
+        if self.context.code.imports == "never" or isinstance(read, NodeOf):
+            return Input(shape)
+        from specplan.plan.passes.few_rows import few_rows
+
+        known = self.data[read.feature_set]
+        return Input(shape, few_rows(known, read.columns, dtype=TORCH_DTYPE, shape=shape))
+
     def _live(self, model: LiveObject, read: Reference, output: Output) -> Node | None:
         from specplan.plan.passes.live import live_model
 
-        target = self._output(self.target) if self.target else None
-        like = as_row(target.shape) if target and not self.classifies else None
-        found = live_model(self.context, self.label, model, output.shape, like)
+        found = live_model(self.context, self.label, model, output.shape, self._like())
         if found is None:
             return None
         known, dtype = found
@@ -342,7 +396,8 @@ class _Builder:
     def _output_shape(self, model: Network) -> Shape | None:
         if model.output_shape is not None:
             return model.output_shape
-        if self.classifies:
+        target = self._output(self.target) if self.target else None
+        if self.classifies and (target is None or is_class(target.dtype)):
             message = f"{self.label} needs `output_shape`: its loss cross_entropy reads one logit per class"
             self._error("SP605", message, "model", "`output_shape: [n]` for n classes")
             return None

@@ -138,6 +138,15 @@ class _Checker:
         )
         self.outputs = tuple(node for node, field in named if field == "outputs")
         first, *rest = (self._value(node, field) for node, field in named)
+        second = rest[0] if rest else None
+        targets = second if second is not None and second.field == "targets" else None
+        of_torch = first is None or first.backend == "torch"
+        classifies = of_torch and isinstance(self.component, CrossEntropy | Accuracy)
+        if classifies and targets and not is_class(targets.dtype):
+            # Which outputs it reads does not matter where there are no classes.
+            assert isinstance(self.component, Component)
+            self._no_classes(str(self.component.__struct_config__.tag), targets)
+            return None
         if self.component is None or first is None or not self._can_judge(self.component, first):
             return None
         if not rest:
@@ -343,7 +352,7 @@ class _Checker:
             for_classes = is_class(second.dtype) and prod(second.shape) == 1
             hint = self._size_hint(first, second)
             if for_classes:
-                self._error("SP651", message, hint=hint)
+                self._error("SP651", message, key="use", hint=hint)
             else:
                 self._size_error(message, first, hint)
             return None
@@ -378,7 +387,7 @@ class _Checker:
 
     def _logits(self, first: _Value, second: _Value, name: str) -> tuple[Argument, ...] | None:
         if not is_class(second.dtype):
-            self._error("SP652", f"{name} needs integer class targets, {_typed(second)}")
+            self._no_classes(name, second)
             return None
         if prod(second.shape) != prod(first.shape[1:]):
             message = (
@@ -392,11 +401,18 @@ class _Checker:
             _argument(second, _CLASS_DTYPE, first.shape[1:]),
         )
 
+    def _no_classes(self, name: str, second: _Value) -> None:
+        message = f"{name} needs integer class targets, {_typed(second)}"
+        amounts = (
+            "`mse`, `l1` and `huber`" if self.path[0] == "losses" else "`rmse`, `mae` and `r2`"
+        )
+        self._error("SP652", message, key="use", hint=f"{amounts} compare amounts")
+
     def _accuracy(self, first: _Value, second: _Value) -> tuple[Argument, ...] | None:
         if is_float(first.dtype):
             return self._logits(first, second, "accuracy")
         if not is_class(second.dtype):
-            self._error("SP652", f"accuracy needs integer class targets, {_typed(second)}")
+            self._no_classes("accuracy", second)
             return None
         if prod(first.shape) != prod(second.shape):
             message = f"{_described(first)} and {_described(second)} differ in size"

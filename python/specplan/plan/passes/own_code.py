@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from specplan.code.probe import Judgement, Prober, is_known
-from specplan.code.signature import Parameter, Signature, check_use, signature
+from specplan.code.signature import FILLED, Parameter, Signature, check_use, signature
 from specplan.code.source import Source, find
 from specplan.code.trust import refusal
 from specplan.components.plugins import plugins
@@ -18,12 +18,12 @@ from specplan.components.reference import parse
 from specplan.errors import CodeError
 from specplan.models.sklearn.table import encode_floats
 from specplan.plan.model import Code, Component
-from specplan.plan.passes.own_component import FILLED, OwnCode
+from specplan.plan.passes.own_component import OwnCode
 from specplan.spec.diagnostics import Label
 from specplan.spec.wording import did_you_mean, kind_of, quoted, shown
 
 if TYPE_CHECKING:
-    from specplan.code.probe import Failed, Values
+    from specplan.code.probe import Failed, Fitting, Values
     from specplan.components import Kind
     from specplan.plan.passes.context import Context
     from specplan.spec.diagnostics import Path
@@ -89,7 +89,7 @@ class _Arguments:
                 given[name] = encode_floats(value)
             elif self._fits(parameter, value):
                 given[name] = _as_written(parameter, value)
-        filled = FILLED if self._kind == "model" else ()
+        filled = FILLED.get(self._kind, ())
         missing = [
             name
             for name, parameter in parameters.items()
@@ -172,7 +172,11 @@ def judged(
     context: Context, kind: Literal["loss", "metric"], own: OwnCode, values: tuple[Values, ...]
 ) -> Failed | None:
     """What keeps a loss or metric from giving a number; it is run where that is not known yet."""
-    job = Judgement(**to_run(context, own), kind=kind, values=values)
+    return tried(context, Judgement(**to_run(context, own), kind=kind, values=values))
+
+
+def tried(context: Context, job: Judgement | Fitting) -> Failed | None:
+    """What goes wrong with a loss, metric or scaler; it is run where that is not known yet."""
     if is_known(job):
         return None
     context.prober = context.prober or Prober()

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from specplan.code.source import Source
     from specplan.plan.model import Component
 
-FILLED = ("input_shape", "output_shape")
-"""Parameters of a model that the compiler fills in where a spec leaves them open."""
-
 
 class OwnCode(msgspec.Struct, frozen=True, kw_only=True):
     """A component of the user's.

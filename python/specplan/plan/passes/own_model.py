@@ -1,21 +1,27 @@
-"""The shape that a model of the user gives: said in the spec, or seen when the model was run."""
+"""The shape that a model or merge of the user gives: said in the spec, or seen when it was run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from specplan.code.batches import packed
 from specplan.code.probe import Failed, Gave, Job, Prober, remembered
+from specplan.code.signature import FILLED
 from specplan.plan.passes.own_code import to_run
-from specplan.plan.passes.own_component import FILLED, OwnCode
 from specplan.plan.shapes import show
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from specplan.plan.model import Component, Shape
     from specplan.plan.passes.context import Context
+    from specplan.plan.passes.own_component import OwnCode
 
-_INPUT, _OUTPUT = FILLED
+_OUTPUT = "output_shape"
 
 
 class OwnModel(msgspec.Struct, frozen=True):
@@ -26,17 +32,29 @@ class OwnModel(msgspec.Struct, frozen=True):
     parameters: int | None
 
 
-def own_model(
-    context: Context, label: str, model: OwnCode, input_shape: Shape, target: Shape | None
-) -> OwnModel | None:
-    """The model with its shapes filled in; None where a fault was reported.
+class Input(msgspec.Struct, frozen=True):
+    """What a model or merge reads: the shape of a row; and a few rows of the data, where they are known."""
 
-    `target` is the shape that a model which asks for `output_shape` has when nothing else is said.
+    shape: Shape
+    rows: NDArray[Any] | None = None
+
+
+def own_model(
+    context: Context,
+    label: str,
+    kind: Literal["model", "merge"],
+    model: OwnCode,
+    inputs: Sequence[Input],
+    target: Shape | None,
+) -> OwnModel | None:
+    """The model or merge with its shapes filled in; None where a fault was reported.
+
+    `target` is the shape that one which asks for `output_shape` has when nothing else is said.
     """
     path = ("graph", "nodes", label)
     beside = context.spec.graph.nodes[label].output_shape
     if beside is not None and _OUTPUT in model.given:
-        message = f"{label}: `output_shape` is said twice, by the node and by its model"
+        message = f"{label}: `output_shape` is said twice, by the node and by its {kind}"
         context.error("SP409", message, (*path, "output_shape"), hint="remove one of the two")
         return None
     args = dict(model.component.args)
@@ -44,24 +62,26 @@ def own_model(
     said = beside or _shape(args.get(_OUTPUT)) or (target if asks else None)
     if asks and said is None and model.signature.parameters[_OUTPUT].required:
         message = f"{label} needs `output_shape` or a `target` that it can have the shape of"
-        context.error("SP605", message, (*path, "model"), hint="such as `output_shape: [1]`")
+        context.error("SP605", message, (*path, kind), hint="such as `output_shape: [1]`")
         return None
     if asks and said is not None and _OUTPUT not in model.given:
         args[_OUTPUT] = list(said)
-    if _INPUT in model.signature.parameters and args.get(_INPUT) is None:
-        args[_INPUT] = list(input_shape)
+    filled = FILLED[kind][0]
+    if filled in model.signature.parameters and args.get(filled) is None:
+        shapes = [list(each.shape) for each in inputs]
+        args[filled] = shapes[0] if kind == "model" else shapes
     component = msgspec.structs.replace(model.component, args=args)
-    gave = _gave(context, model, component, input_shape, needed=said is None)
-    place = (*path, "model", "use")
+    gave = _gave(context, kind, model, component, inputs, needed=said is None)
+    place = (*path, kind, "use")
     if isinstance(gave, Failed):
-        context.error(gave.code, gave.message, place)
+        context.error(gave.code, gave.message, place, hint=gave.hint)
         return None
     shape = said if gave is None else gave.shape
     if shape is None:
         message = (
             f"{label}: the shape that `{model.signature.name}` gives is known only by running it"
         )
-        hint = f"say `output_shape: {list(target or (1,))}` beside `model`, or use --check-imports"
+        hint = f"say `output_shape: {list(target or (1,))}` beside `{kind}`, or use --check-imports"
         context.error("SP605", message, place, hint=hint)
         return None
     if said is not None and shape != said:
@@ -74,13 +94,24 @@ def own_model(
 
 
 def _gave(
-    context: Context, model: OwnCode, component: Component, input_shape: Shape, *, needed: bool
+    context: Context,
+    kind: Literal["model", "merge"],
+    model: OwnCode,
+    component: Component,
+    inputs: Sequence[Input],
+    *,
+    needed: bool,
 ) -> Gave | Failed | None:
     model = msgspec.structs.replace(model, component=component)
-    job = Job(**to_run(context, model), input_shape=input_shape)
+    rows = tuple(None if each.rows is None else packed(each.rows) for each in inputs)
+    shapes = tuple(each.shape for each in inputs)
+    job = Job(**to_run(context, model), kind=kind, input_shapes=shapes, rows=rows)
     known = remembered(job)
-    runs = context.code.imports == "always" or (context.code.imports == "needed" and needed)
-    if known is not None or not runs:
+    always = context.code.imports == "always"
+    # What was seen with rows of the data says more than random ones could.
+    new = always and job.read not in ("", known.read if known is not None else "")
+    runs = always or (context.code.imports == "needed" and needed)
+    if not runs or (known is not None and not new):
         return known
     context.prober = context.prober or Prober()
     return context.prober.probe(job)

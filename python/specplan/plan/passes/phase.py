@@ -8,17 +8,14 @@ import msgspec
 
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.model import Eval, Fit, Record, Train
-from specplan.plan.passes.callbacks import (
-    early_stopping,
-    evaluations,
-    learning_rate,
-    own_callbacks,
-    plateau,
-)
+from specplan.plan.passes.callbacks import own_callbacks
+from specplan.plan.passes.evaluations import evaluations
 from specplan.plan.passes.feeds import Feeds
 from specplan.plan.passes.meetings import meet, refuse_roles
+from specplan.plan.passes.monitors import early_stopping
 from specplan.plan.passes.objectives import Chosen
 from specplan.plan.passes.outline import Measured, Outline
+from specplan.plan.passes.rates import check_momentum, learning_rate, plateau
 from specplan.plan.passes.updates import check_accumulation, optimizers
 from specplan.spec.model import EvalSpec, FitSpec, TrainSpec
 from specplan.spec.wording import did_you_mean, quoted
@@ -40,6 +37,7 @@ if TYPE_CHECKING:
     from specplan.spec.model import PhaseSpec
 
 _SAMPLE_ID_DTYPE = "int64"
+_ALL_ROWS = frozenset(("all", "full", "everything", "whole"))
 _NOUNS = {"losses": "loss", "metrics": "metric"}
 _TOTALS = {TrainSpec: "train_loss", EvalSpec: "eval_loss", FitSpec: "fit_loss"}
 
@@ -114,7 +112,8 @@ class PhaseScheduler:
                 message = (
                     f"there is no {_NOUNS[section]} `{label}`; known: {quoted(known) or 'none'}"
                 )
-                self.context.error("SP301", message, place, hint=did_you_mean(label, known))
+                hint = self._in_other_section(section, label) or did_you_mean(label, known)
+                self.context.error("SP301", message, place, hint=hint)
                 complete = False
             elif label in chosen:
                 self.context.error("SP304", f"`{label}` is listed twice", place)
@@ -132,6 +131,18 @@ class PhaseScheduler:
             complete=complete and None not in chosen.values(),
         )
 
+    def _in_other_section(self, section: str, label: str) -> str | None:
+        """The hint for a loss where a metric is wanted, or a metric where a loss is."""
+        others = self.objectives.metrics if section == "losses" else self.objectives.losses
+        if label not in others:
+            return None
+        if section == "metrics":
+            return f"`{label}` is a loss: name it in `losses`"
+        place = "`metrics`"
+        if isinstance(self.spec, TrainSpec):
+            place = "`metrics` of the callback `evaluation`"
+        return f"`{label}` is a metric: name it in {place}"
+
     def rows(self, feature_set: str, split: str | None, path: Path) -> int | None:
         """Rows of a split, or of all; None where they are not known."""
         known = self.data[feature_set]
@@ -139,7 +150,7 @@ class PhaseScheduler:
             return known.rows
         cut = self.step.cuts.get(feature_set)
         sizes = known.splits if cut is None else cut.sizes
-        uncertain = self.step.uncertain or self.context.damaged(("data", feature_set, "splits"))
+        uncertain = self.step.uncertain or self.context.undivided(feature_set)
         if split not in sizes and uncertain:
             return None
         if split not in sizes:
@@ -148,6 +159,8 @@ class PhaseScheduler:
             names = quoted(sizes) or "no splits"
             message = f"split `{split}` is not defined; {feature_set} has {names}"
             hint = did_you_mean(split, sizes)
+            if split in _ALL_ROWS:
+                hint = "leave `split` out to read all rows"
             self.context.error("SP303", message, path, hint=hint, also=also)
             return None
         return sizes[split]
@@ -338,6 +351,7 @@ class PhaseScheduler:
             return None
         check_accumulation(self, spec, trainable, fed.steps)
         rate = learning_rate(self, spec, spec.epochs * -(-fed.steps // spec.accumulate))
+        check_momentum(self, spec, updating)
         first = fed.feeds[0]
         records = self._fed_records(fed, met, nodes, recorded)
         read = {"data": first.data, "split": first.split, "records": records}
@@ -394,6 +408,8 @@ class PhaseScheduler:
     def _eval(
         self, spec: EvalSpec, losses: Chosen, metrics: Chosen, active: tuple[str, ...] | None
     ) -> Phase | None:
+        if active == () and not (losses.reads or metrics.reads):
+            self._check_active((), "to evaluate")
         wanted = {*losses.reads, *metrics.reads, *(active or ())} or set(self.wired.order)
         nodes = self.activity.needed(wanted)
         self.activity.check_fitted(nodes, (), self.path, self.step.guards)
@@ -423,6 +439,9 @@ class PhaseScheduler:
             scope, active, self.path, label=self.label, freeze=spec.freeze_after_fit
         )
         self._check_active(fitted, "to fit")
+        if not fitted:
+            # What this phase was to fit is not known.
+            self.activity.knows_all_fits = False
         nodes = self.activity.needed({*fitted, *read})
         self.activity.check_fitted(nodes, fitted, self.path, self.step.guards)
         recorded = losses.carriers | metrics.carriers

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _ALL_FEATURES = "features"
 _DOMAINS = ("features", "targets", "tags")
+_BARE = re.compile(r"^(data|graph\.nodes|nodes)\.")
+"""What leads to a FeatureSet or a node in the spec, and is not written in a reference."""
 
 
 class ColumnsOf(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +98,8 @@ def _joined(
     if len(columns) < len(reads):
         if len(reads) == 1:
             return reads[0]
+        if context.damaged(("graph", "nodes", label, "model")):
+            return None
         message = (
             f"{label} reads several values of which one is a node; only a merge node joins those"
         )
@@ -132,6 +136,12 @@ def _resolve(
         return None
     if context.lost(("data", owner)) or context.lost(("graph", "nodes", owner)):
         return None
+    bare = _BARE.sub("", text.strip("${} "))
+    if bare != text and (bare.partition(".")[0] in data or bare in nodes):
+        why = "text is not evaluated: " if "{" in text else ""
+        message = f"`{text}` is neither a node nor `FeatureSet.column`"
+        context.error_once("SP301", message, path, hint=f"{why}write `{bare}`")
+        return None
     if dot:
         message = f"no FeatureSet `{owner}`; known: {quoted(data)}"
         context.error_once("SP301", message, path, hint=did_you_mean(owner, data))
@@ -142,7 +152,8 @@ def _resolve(
     if feature_set in data and column in data[feature_set].columns:
         context.error("SP301", message, path, hint=f"write `{dotted}`")
         return None
-    owners = [name for name, feature_set in data.items() if text in feature_set.columns]
+    whole = text == _ALL_FEATURES
+    owners = [name for name, each in data.items() if whole or text in each.columns]
     hint = f"did you mean `{owners[0]}.{text}`?" if owners else did_you_mean(text, [*nodes, *data])
     context.error("SP301", message, path, hint=hint)
     return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from specplan._native import scan_rows
+from specplan._native import read_keys, scan_rows
 from specplan.data.scan import FOLD_LEAK_HINT, LEAK_HINT, fold_leak, leak, not_finite
 from specplan.errors import DataError
+from specplan.plan.dtypes import is_class
 from specplan.plan.fold_rows import outer_folds
+from specplan.plan.model import Train
 from specplan.plan.passes.fold_keys import rows_in
 from specplan.plan.reads import columns_read, splits_read
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from specplan._native import RowScan
-    from specplan.plan.model import Node
+    from specplan.plan.model import Node, Objective
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.data import FeatureSet
     from specplan.plan.passes.schedule import Schedule
@@ -58,6 +60,8 @@ def look(
         if scan is not None:
             _report_values(context, feature_set, columns, scan, splits[label])
             _report_leaks(context, feature_set, len(columns.inputs), scan, scheduled)
+            if _is_whole(feature_set, splits[label]):
+                _report_classes(context, feature_set, nodes, scheduled)
             seen.append(label)
     return frozenset(seen)
 
@@ -90,7 +94,7 @@ def _report_values(
     scan: RowScan,
     splits: Collection[str | None],
 ) -> None:
-    whole = None in splits or set(feature_set.splits) <= set(splits)
+    whole = _is_whole(feature_set, splits)
     for name, column in zip(columns.all, scan.columns, strict=True):
         if column.not_finite:
             message, place = (
@@ -104,11 +108,69 @@ def _report_values(
                 context.warning("SP514", message, place)
 
 
+def _is_whole(feature_set: FeatureSet, splits: Collection[str | None]) -> bool:
+    """Whether every row of a FeatureSet is read."""
+    return None in splits or set(feature_set.splits) <= set(splits)
+
+
+def _report_classes(
+    context: Context, feature_set: FeatureSet, nodes: Mapping[str, Node], scheduled: Schedule
+) -> None:
+    """Report classes that a node has no output for. Where not all rows are read, the run does."""
+    for loss in _of_classes(scheduled):
+        outputs, targets = loss.arguments
+        read = nodes[targets.node].target
+        if read is None or read.feature_set != feature_set.label or len(read.columns) > 1:
+            continue
+        wrong = _without_output(feature_set, read.columns[0], outputs.shape[0])
+        if wrong is None:
+            continue
+        number = outputs.shape[0]
+        message = (
+            f"`{read.value}` holds the class {wrong}, but {outputs.node} has {number} outputs, "
+            f"for the classes 0 to {number - 1}"
+        )
+        hint = "classes are counted from 0, where the data are made"
+        if wrong >= number:
+            hint = f"give {outputs.node} `output_shape: [{wrong + 1}]`"
+        place: Path = ("graph", "nodes", outputs.node, "model", "output_shape")
+        if wrong < 0 or "output_shape" not in (context.spec.graph.nodes[outputs.node].model or {}):
+            place = ("graph", "nodes", targets.node, "target")
+        context.error("SP653", message, place, hint=hint)
+
+
+def _of_classes(scheduled: Schedule) -> list[Objective]:
+    """The losses of all phases that read the outputs of a node and integer classes, each once."""
+    found: dict[str, Objective] = {}
+    for phase in scheduled.phases:
+        evaluations = phase.evaluations if isinstance(phase, Train) else ()
+        for loss in (*phase.losses, *(one for each in evaluations for one in each.losses)):
+            if loss.component.use == "cross_entropy" and (
+                tuple(argument.field for argument in loss.arguments) == ("outputs", "targets")
+            ):
+                found.setdefault(loss.label, loss)
+    return list(found.values())
+
+
+def _without_output(feature_set: FeatureSet, column: str, outputs: int) -> int | None:
+    """A class of a column that is not one of the first `outputs`: the largest, or a negative one."""
+    table, data = feature_set.table, feature_set.data
+    assert table is not None
+    assert data is not None
+    assert table.source.use != "memory"
+    stored = data.columns.get(column)
+    if stored is None or stored.shape or column in data.scaled or not is_class(stored.dtype):
+        return None
+    keys = read_keys(str(table.file), table.source.use, [column])
+    classes = [int(keys.texts(key)[0]) for key in range(len(keys.counts))]
+    return next((each for each in (min(classes), max(classes)) if not 0 <= each < outputs), None)
+
+
 def _report_leaks(
     context: Context, feature_set: FeatureSet, inputs: int, scan: RowScan, scheduled: Schedule
 ) -> None:
     splitter = feature_set.data.splitter if feature_set.data is not None else None
-    if splitter is not None and splitter.args["leaks"] == "allow":
+    if splitter is not None and splitter.args.get("leaks") == "allow":
         return
     folds = scheduled.folds[feature_set.label]
     if feature_set.cut is not None:

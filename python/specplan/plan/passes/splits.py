@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan._native import read_keys
+from specplan.components.reference import COLUMNS
 from specplan.components.split import (
     ColumnSplit,
     ConditionSplit,
@@ -18,6 +19,8 @@ from specplan.data.cut import Cut, CutError
 from specplan.data.split import cut, in_cut_order, key_columns, listed
 from specplan.errors import DataError
 from specplan.plan.passes.components import as_plan
+from specplan.plan.passes.own_component import OwnCode
+from specplan.plan.sampled import named_columns
 from specplan.plan.streams import written_seed_of
 from specplan.spec.wording import as_json, did_you_mean, in_yaml, quoted
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from specplan._native import Keys
-    from specplan.plan.model import Column, Component
+    from specplan.plan.model import Column, Component, Divided
     from specplan.plan.passes.components import Resolved
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.data import Table
@@ -43,11 +46,15 @@ class Splits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         splitter: the part of the plan.
         sizes: rows of each split that is defined; None where the number is not known.
+        divided: what a splitter of the user's made of the rows.
+        right: whether the splits that are defined are known.
     """
 
     splitter: Component | None = None
     sizes: dict[str, int | None] = {}
     cut: Cut | None = None
+    divided: Divided | None = None
+    right: bool = True
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +79,10 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
     # A split component that is faulty still says which names are defined.
     sizes: dict[str, int | None] = dict.fromkeys(names) if isinstance(names, dict) else {}
     splitter = resolved.get(rows.path)
+    if isinstance(splitter, OwnCode):
+        return _divide_by_code(context, splitter, rows)
+    if rows.spec.splits is not None and splitter is None and not sizes:
+        context.not_divided.add(rows.label)
     if not isinstance(splitter, Splitter):
         return Splits(sizes=sizes)
     if not _ratios_add_up(context, splitter, rows.path):
@@ -102,6 +113,34 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
     return Splits(splitter=plan, sizes=dict(found.sizes), cut=found)
 
 
+def _divide_by_code(context: Context, own: OwnCode, rows: Rows) -> Splits:
+    names = named_columns(own.component)
+    written = (rows.spec.splits or {}).get(COLUMNS)
+    places: list[Path] = [
+        (*rows.path, COLUMNS, *((written.index(name),) if isinstance(written, list) else ()))
+        for name in names
+    ]
+    usable = [
+        check_column(context, COLUMNS, name, place, rows)
+        for name, place in zip(names, places, strict=True)
+    ]
+    found: Splits | None = None
+    if all(usable) and rows.rows is not None and rows.table is not None:
+        # Running code takes modules that most specs do without.
+        from specplan.plan.passes.own_split import own_split
+
+        made = own_split(context, own, rows, names)
+        if made is not None:
+            cut_, divided = made
+            found = Splits(
+                splitter=own.component, sizes=dict(cut_.sizes), cut=cut_, divided=divided
+            )
+    if found is None:
+        context.not_divided.add(rows.label)
+        return Splits(splitter=own.component, right=False)
+    return found
+
+
 def _complete(context: Context, splitter: RandomSplit, label: str) -> RandomSplit:
     seed = splitter.seed
     if seed is None:
@@ -128,7 +167,11 @@ def _ratios_add_up(context: Context, splitter: Splitter, path: Path) -> bool:
     ]
     # Files that are laid over each other add up what each of them alone has right.
     files = {context.origin(share).file for share, _ in shares}
-    context.error("SP503", message, place, also=shares if len(files) > 1 else ())
+    if len(files) == 1:
+        context.error("SP503", message, place)
+        return False
+    last = context.latest([share for share, _ in shares])
+    context.error("SP503", message, last or place, also=[one for one in shares if one[0] != last])
     return False
 
 
@@ -177,6 +220,8 @@ def check_column(context: Context, parameter: str, name: str, place: Path, rows:
         return False
     if parameter == "condition" and rows.table.file is None:
         return True
+    if parameter == COLUMNS:
+        return _has_no_null(context, name, place, rows.table)
     usable = _is_position if parameter == "rows" else _is_key
     if column.shape or not usable(column.dtype):
         what = f"lists of {column.dtype}" if column.shape else column.dtype
@@ -187,7 +232,11 @@ def check_column(context: Context, parameter: str, name: str, place: Path, rows:
             hint = "true or a position for the rows of the split, false or -1 for others"
         context.error("SP509", message, place, hint=hint)
         return False
-    nulls = next(header.nulls for header in rows.table.header.columns if header.name == name)
+    return _has_no_null(context, name, place, rows.table)
+
+
+def _has_no_null(context: Context, name: str, place: Path, table: Table) -> bool:
+    nulls = next(header.nulls for header in table.header.columns if header.name == name)
     if nulls:
         plural = "s" if nulls > 1 else ""
         context.error("SP505", f"column `{name}` has {nulls} null{plural}", place)

@@ -71,11 +71,11 @@ def _columns(context: Context, parts: Parts) -> None:
             context.warning(_CODE, message, ("data", label), key=True)
             continue
         for domain, columns in (("features", spec.features), ("targets", spec.targets)):
-            for index, column in enumerate(columns):
-                if (label, column) not in read:
-                    place: Path = ("data", label, domain, index)
-                    message = f"no node reads column `{column}` of {label}"
-                    context.warning(_CODE, message, place)
+            unread = [column for column in columns if (label, column) not in read]
+            if unread:
+                place: Path = ("data", label, domain, columns.index(unread[0]))
+                called = "column" if len(unread) == 1 else "columns"
+                context.warning(_CODE, f"no node reads {called} {quoted(unread)} of {label}", place)
 
 
 def _splits(context: Context, parts: Parts, schedule: Schedule, misread: Collection[str]) -> None:

@@ -6,25 +6,83 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::json_mend::{applied, closed, look_alikes};
 use super::json_slips::{Slips, count};
 use super::problem::{Code, DEPTH, Problem, Problems};
 use super::scalar::shortened;
+use super::shifts::Shifts;
 use super::source::Source;
 use super::tree::{Map, Member, Node, Reading, Value};
 
 pub(super) fn read(source: &Source, problems: &mut Problems) -> Result<Reading, Problem> {
+    if let Some(problem) = look_alikes(source.text()) {
+        return read_mended(source, problem, problems);
+    }
+    let (first, found, unclosed) = attempt(source);
+    if let Some(problem) = unclosed.and_then(|start| closed(source.text(), start)) {
+        let mended = Source::new(applied(source.text(), &problem));
+        if attempt(&mended).2.is_none() {
+            return read_mended(source, problem, problems);
+        }
+    }
+    for problem in found.into_vec() {
+        problems.push(problem);
+    }
+    first
+}
+
+/// What one reading gave, and the bracket that may not be closed where the text ends too early.
+fn attempt(source: &Source) -> (Result<Reading, Problem>, Problems, Option<usize>) {
+    let mut problems = Problems::default();
     let mut scanner = Scanner {
         source,
         bytes: source.text().as_bytes(),
         offset: 0,
         open: Vec::new(),
         slips: Slips::default(),
-        problems,
+        problems: &mut problems,
         cut: None,
         stopped: false,
         comma_forgiven: false,
+        unclosed: None,
     };
-    scanner.read_document()
+    let reading = scanner.read_document();
+    let unclosed = scanner.unclosed;
+    (reading, problems, unclosed)
+}
+
+/// The text as the edits of `problem` make it, with every place where it stands in the text that was given.
+fn read_mended(
+    source: &Source,
+    problem: Problem,
+    problems: &mut Problems,
+) -> Result<Reading, Problem> {
+    let text = applied(source.text(), &problem);
+    let mut shifts = Shifts::default();
+    for (range, written) in problem.edits.iter().rev() {
+        shifts.add(range.clone(), written.len());
+    }
+    let back = |offset| shifts.original(offset);
+    problems.add(problem)?;
+    let mut found = Problems::default();
+    let result = read(&Source::new(text), &mut found);
+    for mut problem in found.into_vec() {
+        problem.shift(back);
+        problems.push(problem);
+    }
+    match result {
+        Ok(mut reading) => {
+            if let Some(node) = &mut reading.root {
+                node.shift(&back);
+            }
+            reading.cut = reading.cut.map(back);
+            Ok(reading)
+        }
+        Err(mut problem) => {
+            problem.shift(back);
+            Err(problem)
+        }
+    }
 }
 
 pub(super) struct Scanner<'s> {
@@ -40,6 +98,8 @@ pub(super) struct Scanner<'s> {
     stopped: bool,
     /// A bracket that was not closed is reported; the comma behind it is missing for the same reason.
     comma_forgiven: bool,
+    /// The bracket that seems not to be closed, where the text ends while something is open.
+    unclosed: Option<usize>,
 }
 
 impl Scanner<'_> {
@@ -49,6 +109,11 @@ impl Scanner<'_> {
         }
         if self.peek().is_none() {
             return Err(Problem::empty());
+        }
+        if let Some(key) = self.first_key() {
+            let message = "this is YAML; a file whose name ends in `.json` is JSON";
+            let hint = "call the file `.yaml`";
+            return Err(Problem::syntax(key, message).hint(hint));
         }
         let root = self.read_value(0);
         match (&root, self.peek()) {
@@ -73,6 +138,13 @@ impl Scanner<'_> {
             root,
             cut: self.cut,
         })
+    }
+
+    /// A key without quotes at the start of the text, with the colon behind it that YAML has.
+    fn first_key(&self) -> Option<Range<usize>> {
+        let word = self.word();
+        let rest = &self.source.text()[word.end..];
+        (!word.is_empty() && (rest.starts_with(": ") || rest.starts_with(":\n"))).then_some(word)
     }
 
     /// The next byte that is neither white space nor in a comment; none where reading has stopped.
@@ -403,11 +475,22 @@ impl Scanner<'_> {
         let end = self.source.text().trim_end().len();
         let close = char::from(close);
         let message = format!("expected ',' or '{close}' before the file ends");
-        let (label, opener) = match self.slips.suspect() {
-            Some(start) => ("this one may be what is not closed", start..start + 1),
-            None => self.opened_here(),
+        let problem = Problem::syntax(end..end, message);
+        let problem = match self.slips.suspect() {
+            Some(start) => {
+                let label = "this one may be what is not closed";
+                problem.related(label, start..start + 1)
+            }
+            None => {
+                let (label, opener) = self.opened_here();
+                let hint = format!("write `{close}`");
+                problem
+                    .related(label, opener)
+                    .hint(hint)
+                    .edit(end..end, close)
+            }
         };
-        let problem = Problem::syntax(end..end, message).related(label, opener);
+        self.unclosed = self.slips.suspect();
         self.offset = end;
         self.stop(problem);
     }

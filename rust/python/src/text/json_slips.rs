@@ -70,8 +70,9 @@ impl Slips {
         let begins_line = text[closing..closer].trim().is_empty();
         let ends_line = text[opener + 1..].trim_start_matches([' ', '\t']);
         let ends_line = ends_line.starts_with(['\n', '\r']);
-        let differs = indentation(text, line) != closer - closing;
-        if self.suspect.is_none() && begins_line && ends_line && differs {
+        let (own, other) = (indentation(text, line), closer - closing);
+        let differs = if ends_line { own != other } else { own > other };
+        if self.suspect.is_none() && begins_line && differs {
             self.suspect = Some(opener);
         }
     }
@@ -124,11 +125,11 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-fn line_start(text: &str, offset: usize) -> usize {
+pub(super) fn line_start(text: &str, offset: usize) -> usize {
     text[..offset].rfind(['\n', '\r']).map_or(0, |end| end + 1)
 }
 
-fn indentation(text: &str, start: usize) -> usize {
+pub(super) fn indentation(text: &str, start: usize) -> usize {
     let line = &text[start..];
     line.len() - line.trim_start_matches([' ', '\t']).len()
 }

@@ -47,6 +47,7 @@ fn attempt(source: &Source) -> Attempt {
                 cut: 0,
                 offset: None,
             }),
+            ended: None,
         }
     })
 }
@@ -56,6 +57,7 @@ struct Attempt {
     root: Option<Node>,
     problems: Problems,
     failure: Option<Failure>,
+    ended: Option<usize>,
 }
 
 /// Why a text could not be read to its end.
@@ -89,7 +91,7 @@ impl Attempt {
                 problems.add(problem)?;
                 Some(back(failure.cut))
             }
-            None => None,
+            None => self.ended.map(&back),
         };
         Ok(Reading { root, cut })
     }
@@ -104,6 +106,8 @@ struct Builder<'s> {
     anchors: HashMap<usize, Node>,
     aliases: usize,
     copies: usize,
+    /// Where the first of several documents ends; what is missing may stand in the others.
+    ended: Option<usize>,
 }
 
 /// A list or mapping whose end has not come.
@@ -137,6 +141,7 @@ impl<'s> Builder<'s> {
             anchors: HashMap::new(),
             aliases: 0,
             copies: 0,
+            ended: None,
         }
     }
 
@@ -159,6 +164,7 @@ impl<'s> Builder<'s> {
             root: self.root,
             problems: self.problems,
             failure,
+            ended: self.ended,
         }
     }
 
@@ -185,7 +191,10 @@ impl<'s> Builder<'s> {
             match event {
                 Event::DocumentStart(_) if self.root.is_some() => {
                     let message = "a second document starts here; a file holds one";
-                    self.problems.add(Problem::syntax(range, message))?;
+                    let hint = "remove this line, or put what follows it into a file of its own";
+                    self.problems
+                        .add(Problem::syntax(range, message).hint(hint))?;
+                    self.ended = self.root.as_ref().map(|root| root.range.end);
                     break;
                 }
                 Event::Scalar(text, style, anchor, tag) => {
@@ -279,7 +288,10 @@ impl<'s> Builder<'s> {
             format!("{}{}", tag.handle, tag.suffix)
         };
         let message = format!("tag {} is not supported here", shortened(&name));
-        self.problems.add(Problem::syntax(range.clone(), message))
+        let place = self.places.tag_before(range.start);
+        let place = place.unwrap_or_else(|| range.clone());
+        let problem = Problem::syntax(place.clone(), message);
+        self.problems.add(problem.remove(place, "tag"))
     }
 
     fn add_alias(&mut self, anchor: usize, range: Range<usize>) -> Result<(), Problem> {

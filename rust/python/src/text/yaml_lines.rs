@@ -5,6 +5,9 @@ use std::ops::Range;
 use super::problem::Problem;
 use super::scalar::shortened;
 
+/// Spaces that a slip of the keys adds or takes.
+const NEAR: usize = 2;
+
 pub(super) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
@@ -140,6 +143,24 @@ impl<'t> Lines<'t> {
         lines
     }
 
+    /// The lines above that a line stands below, and those that it may have been meant to stand beside.
+    fn around(&self, line: &Line<'t>) -> Vec<Line<'t>> {
+        let own = line.margin().len();
+        let mut width = own;
+        let mut found = Vec::new();
+        for above in std::iter::successors(self.above(line), |line| self.above(line)) {
+            let margin = above.margin().len();
+            if margin < width || margin.abs_diff(own) <= NEAR {
+                width = width.min(margin);
+                found.push(above);
+            }
+            if margin == 0 {
+                break;
+            }
+        }
+        found
+    }
+
     /// How far the lines near one are indented, where it is otherwise; dashes of lists count.
     fn widths(&self, line: &Line<'t>) -> Vec<usize> {
         let above = self.upwards(line, 12);
@@ -147,6 +168,7 @@ impl<'t> Lines<'t> {
         // The first line sets the measure.
         let after = usize::from(above.len() > 1);
         let near = above.into_iter().skip(1).chain(below.take(after));
+        let near = near.chain(self.around(line));
         let mut widths: Vec<usize> = Vec::new();
         for other in near {
             let inner = other.margin().len() + other.dashes();
@@ -330,6 +352,27 @@ impl Line<'_> {
                 .hint(hint)
                 .edit(end..end, quote),
         )
+    }
+
+    /// `'Bob's'`: the quote between two letters closes nothing.
+    pub(super) fn quote_inside(&self) -> Option<Problem> {
+        let (start, content) = self.content();
+        let open = content.find(": '")? + 3;
+        let is_letter = |found: Option<char>| found.is_some_and(char::is_alphanumeric);
+        let inside = content[open..].match_indices('\'').map(|(at, _)| open + at);
+        let mut inside = inside.filter(|&at| {
+            is_letter(content[..at].chars().next_back())
+                && is_letter(content[at + 1..].chars().next())
+        });
+        let at = start + inside.next()?;
+        let problem = Problem::syntax(
+            at..at + 1,
+            "a quote inside of single quotes is written twice",
+        );
+        Some(inside.map(|at| start + at).fold(
+            problem.hint("write `''`").edit(at..at, "'"),
+            |problem, at| problem.edit(at..at, "'"),
+        ))
     }
 
     /// `"C:\data"`: a backslash in double quotes begins an escape.

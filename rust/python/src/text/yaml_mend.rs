@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use saphyr_parser::Parser;
 
 use super::problem::Problem;
+use super::shifts::Shifts;
 use super::yaml_lines::{Line, Lines};
 use super::yaml_place::Places;
 
@@ -18,23 +19,6 @@ pub(super) struct Mended {
     pub(super) text: String,
     pub(super) problems: Vec<Problem>,
     pub(super) shifts: Shifts,
-}
-
-/// What was inserted and removed, in the order in which it was done.
-#[derive(Default)]
-pub(super) struct Shifts(Vec<(Range<usize>, usize)>);
-
-impl Shifts {
-    /// Where a byte of the mended text stands in the text that was given.
-    pub(super) fn original(&self, offset: usize) -> usize {
-        self.0.iter().rev().fold(offset, |offset, (range, length)| {
-            if offset >= range.start + length {
-                offset - length + range.len()
-            } else {
-                offset.min(range.end)
-            }
-        })
-    }
 }
 
 /// The text without its slips; none where the first of them cannot be mended.
@@ -61,7 +45,7 @@ pub(super) fn mend(text: &str, stopped: usize) -> Option<Mended> {
         mended.problems.push(told);
         // Behind the others first, so that those before keep their places.
         for (range, written) in problem.edits.into_iter().rev() {
-            mended.shifts.0.push((range, written.len()));
+            mended.shifts.add(range, written.len());
         }
         mended.text = text;
         stopped = next;
@@ -73,6 +57,7 @@ pub(super) fn mend(text: &str, stopped: usize) -> Option<Mended> {
 fn improve(text: &str, stopped: usize) -> Option<(String, Problem, Option<usize>)> {
     let lines = Lines::new(text);
     let line = lines.at(stopped);
+    let is_alias = text[stopped..].starts_with('*');
     let try_out = |problem: Problem| {
         let mended = applied(text, &problem.edits);
         let next = stops_at(&mended);
@@ -84,7 +69,9 @@ fn improve(text: &str, stopped: usize) -> Option<(String, Problem, Option<usize>
     let tabs = lines.tabs(&line).into_iter().filter_map(try_out);
     let furthest = tabs.max_by_key(|(_, _, next)| next.unwrap_or(usize::MAX));
     furthest.or_else(|| {
-        let tried = candidates(&lines, &line).into_iter().filter_map(try_out);
+        let tried = candidates(&lines, &line, is_alias)
+            .into_iter()
+            .filter_map(try_out);
         best(tried)
     })
 }
@@ -129,15 +116,17 @@ fn stops_at(text: &str) -> Option<usize> {
 }
 
 /// What may be wrong, the likeliest first, each with the edits that mend it.
-fn candidates<'t>(lines: &Lines<'t>, stopped: &Line<'t>) -> Vec<Problem> {
+fn candidates<'t>(lines: &Lines<'t>, stopped: &Line<'t>, is_alias: bool) -> Vec<Problem> {
     let near: Vec<Line<'t>> = lines.upwards(stopped, 4);
     let mut found = Vec::new();
-    let rules: [fn(&Line<'t>) -> Option<Problem>; 10] = [
+    let rules: [fn(&Line<'t>) -> Option<Problem>; 12] = [
+        Line::look_alikes,
         Line::evaluated,
         Line::tab_after_colon,
         Line::no_space_after_colon,
         Line::no_colon,
         Line::escape,
+        Line::quote_inside,
         Line::open_string,
         Line::no_space_after_dash,
         Line::entries,
@@ -152,6 +141,9 @@ fn candidates<'t>(lines: &Lines<'t>, stopped: &Line<'t>) -> Vec<Problem> {
     found.extend(stopped.extra_bracket());
     found.extend(stopped.two_on_a_line());
     found.extend(stopped.colon_in_value());
-    found.extend(lines.indentations(stopped));
+    // No other indentation gives an alias its anchor.
+    if !is_alias {
+        found.extend(lines.indentations(stopped));
+    }
     found
 }

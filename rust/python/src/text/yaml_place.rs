@@ -84,6 +84,17 @@ impl<'s> Places<'s> {
         }
     }
 
+    /// The tag that stands before a value on its line, up to the value.
+    pub(super) fn tag_before(&self, value: usize) -> Option<Range<usize>> {
+        let line = self.text[..value].rfind('\n').map_or(0, |end| end + 1);
+        let before = &self.text[line..value];
+        let starts = before.match_indices('!').map(|(at, _)| at);
+        let mut starts = starts.filter(|&at| at == 0 || " \t[{,".contains(&before[at - 1..at]));
+        let start = starts.next_back()?;
+        // With the spaces behind it, as it is removed.
+        Some(line + start..value)
+    }
+
     /// A value that is not written stands, without width, behind its colon or dash.
     fn absent(&self, offset: usize) -> Range<usize> {
         let end = if self.text[offset..].starts_with(':') {

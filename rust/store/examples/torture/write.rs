@@ -63,7 +63,7 @@ pub(crate) fn go_on(folder: &Path, workload: &Workload, back: u64, how: &[&str])
 pub(crate) fn export(folder: &Path, tables: &Path) -> ExitCode {
     let metrics = export_metrics(folder, &tables.join("metrics.parquet"), RUN_ID);
     let execution = tables.join("execution.parquet");
-    match metrics.and_then(|_| export_execution(folder, "train", &execution, RUN_ID, None)) {
+    match metrics.and_then(|_| export_execution(folder, "train", &execution, RUN_ID, None, None)) {
         Ok(_) => println!("closed"),
         Err(error) => return failed("export", &error),
     }

@@ -63,10 +63,9 @@ def written(entry: dict[str, Any], folder: Path) -> str:
         assert old in texts[name], (entry["name"], old)
         texts[name] = texts[name].replace(old, new, 1)
     for name, text in {**texts, **entry.get("files", {})}.items():
-        if entry.get("line_breaks") == "crlf":
-            text = text.replace("\n", "\r\n")
-        mark = b"\xef\xbb\xbf" if entry.get("bom") else b""
-        (folder / name).write_bytes(mark + text.encode())
+        line_break = "\r\n" if entry.get("line_breaks") == "crlf" else "\n"
+        mark = "\ufeff" if entry.get("bom") else ""
+        (folder / name).write_text(mark + text, encoding="utf-8", newline=line_break)
     return names[0]
 
 

@@ -227,3 +227,16 @@ def test_a_split_is_checked_when_it_is_made(
 def test_data_of_another_type_is_refused(data: Any, feature_keys: Any, message: str) -> None:
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         FeatureSet.from_dict("F", data, feature_keys, [])
+
+
+def test_splits_that_share_rows_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    Experiment("overlaps")
+    made = FeatureSet.from_dict("S", {"x": list(range(10)), "y": list(range(10))}, "x", "y")
+    made.split_random({"source": 0.8, "test": 0.2}, seed=1)
+    made.visualize(show_overlaps=True)
+    assert "in both" not in capsys.readouterr().out
+    made.get_split("source").split_random({"train": 0.5, "val": 0.5}, seed=1)
+    made.visualize(show_overlaps=True)
+    shown = capsys.readouterr().out
+    assert shown.endswith("in both           rows\n  source and train  4\n  source and val    4\n")
+    assert made.overlaps() == [("source", "train", 4), ("source", "val", 4)]

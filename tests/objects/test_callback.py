@@ -175,7 +175,7 @@ def test_early_stopping_can_monitor_what_a_callback_returns(parts: Parts) -> Non
 def test_nodes_and_modes_are_put_back_after_each_hook(parts: Parts) -> None:
     class Meddling(Callback):
         def on_batch_start(self, experiment: Any) -> None:  # type: ignore[override]
-            for module in experiment._live.state.modules().values():
+            for module in experiment._calls.live.state.modules().values():
                 assert isinstance(module, nn.Module)
                 assert module.training
                 module.eval()

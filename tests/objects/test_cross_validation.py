@@ -45,10 +45,10 @@ class Parts:
         plan.add_phase(EvalPhase.from_split("test", "test", [loss]))
 
     def weights(self) -> dict[str, Any]:
-        return {
-            name: value.clone()
-            for name, value in self.experiment._live.state.modules()["MLP"].state_dict().items()  # type: ignore[union-attr]
-        }
+        live = self.experiment._calls.live
+        assert live is not None
+        found = live.state.modules()["MLP"].state_dict()
+        return {name: value.clone() for name, value in found.items()}
 
 
 @pytest.fixture

@@ -197,7 +197,7 @@ def test_the_learning_rate_changes_from_step_to_step(parts: Parts) -> None:
 
     class Looking(Callback):
         def on_batch_end(self, experiment: Any) -> None:  # type: ignore[override]
-            (group,) = experiment._live.state.optimizer.param_groups
+            (group,) = experiment._calls.live.state.optimizer.param_groups
             rates.append(group["lr"])
 
     rate = LearningRate(schedule="step", gamma=0.5)

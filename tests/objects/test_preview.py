@@ -52,7 +52,7 @@ def group(parts: Parts, callback: Callback) -> PhaseGroup:
 
 def everything(parts: Parts) -> dict[str, Any]:
     """The state of the experiment and of the process, as values that can be compared."""
-    live = parts.experiment._live
+    live = parts.experiment._calls.live
     assert live is not None
     state, optimizer = live.state, live.state.optimizer
     assert optimizer is not None

@@ -7,10 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
-from specplan.data.column_array import shown_dtype
 from specplan.data.column_names import (
     RAW,
     TRANSFORMED,
@@ -30,11 +28,13 @@ from specplan.data.feature_set_sources import (
     read_file_of,
     rows_of_frame,
 )
+from specplan.data.feature_set_summary import summary_of
 from specplan.data.feature_set_view import FeatureSetView
 from specplan.data.reference import column_reference_to, reference_to
 from specplan.data.samples import Samples
+from specplan.data.splits import Splits
 from specplan.data.transforms import Transforms
-from specplan.spec.wording import choices, quoted
+from specplan.spec.wording import choices
 
 if TYPE_CHECKING:
     import os
@@ -47,11 +47,6 @@ if TYPE_CHECKING:
     from specplan.data.feature_set_sources import ReadFile
     from specplan.data.reference import ColumnReference, FeatureSetReference
     from specplan.data.scalers import Scaler
-
-
-class _Split(msgspec.Struct, frozen=True):
-    rows: NDArray[np.int64]
-    columns: tuple[ColumnName, ...] | None = None
 
 
 class FeatureSet(Samples):
@@ -78,9 +73,7 @@ class FeatureSet(Samples):
         self._domains = dict(domains)
         self._uuids = uuids
         self._file: ReadFile | None = None
-        self._splits: dict[str, _Split] = {}
-        # The splitter of a spec that makes all of the splits; None where there is none.
-        self._splitter: dict[str, Any] | None = None
+        self._splits = Splits()
         self.transforms = Transforms()
         self.id = str(uuid.uuid4())
         self.label = checked_label(label)
@@ -358,7 +351,7 @@ class FeatureSet(Samples):
     @property
     def splitter(self) -> dict[str, Any] | None:
         """The splitter of a spec that makes all of the splits; None where there is none."""
-        return self._splitter
+        return self._splits.splitter
 
     def get_split(self, split_name: str) -> FeatureSetView:
         """The rows of a split.
@@ -372,20 +365,13 @@ class FeatureSet(Samples):
 
     def __getitem__(self, key: str) -> FeatureSetView:
         if key not in self._splits:
-            raise KeyError(
-                f"FeatureSet `{self.label}` has no split `{key}`; "
-                f"available: {choices(key, self._splits)}"
-            )
+            raise KeyError(self._splits.absent(key, of=self.label))
         return self.get_split(key)
 
     def check_split(self, split: str | None) -> None:
         """Raise ValueError unless `split` is one of the splits, or None for all rows."""
-        if split is None or split in self._splits:
-            return
-        raise ValueError(
-            f"FeatureSet `{self.label}` has no split `{split}`; "
-            f"available: {choices(split, self._splits)}"
-        )
+        if split is not None and split not in self._splits:
+            raise ValueError(self._splits.absent(split, of=self.label))
 
     def add_split(self, split: FeatureSetView) -> None:
         """Make a view a split, under its label.
@@ -405,7 +391,10 @@ class FeatureSet(Samples):
     def clear_splits(self) -> None:
         """Forget all splits."""
         self._splits.clear()
-        self._splitter = None
+
+    def overlaps(self) -> list[tuple[str, str, int]]:
+        """Each pair of splits that share rows, and how many."""
+        return self._splits.overlaps()
 
     def divide(
         self,
@@ -418,21 +407,11 @@ class FeatureSet(Samples):
         Raises:
             ValueError: a split of that label is there already, has no rows, or cannot be labelled so.
         """
-        taken = [name for name in found if name in self._splits]
-        if taken:
-            raise ValueError(
-                f"FeatureSet `{self.label}` has the splits {quoted(taken)} already; "
-                f"it has: {quoted(self._splits)}"
-            )
-        for name, rows in found.items():
-            if not len(rows):
-                raise ValueError(f"split `{checked_label(name)}` of `{self.label}` has no rows")
-        self._splitter = None if self._splits else component
-        self._splits |= {checked_label(name): _Split(rows, columns) for name, rows in found.items()}
+        self._splits.add(found, component, columns, of=self.label)
 
     def split_by(self, component: dict[str, Any] | None) -> None:
         """Say which splitter of a spec makes the splits that are there; None for none."""
-        self._splitter = component
+        self._splits.splitter = component
 
     # ---- scalers
 
@@ -541,7 +520,7 @@ class FeatureSet(Samples):
         )
         made._file = self._file
         if restore_splits:
-            made._splits, made._splitter = dict(self._splits), self._splitter
+            made._splits = self._splits.copy()
         if restore_scalers:
             made.transforms = self.transforms.copy()
         return made
@@ -588,39 +567,25 @@ class FeatureSet(Samples):
         }
         return column_reference_to(self, by_domain, column, rep)
 
-    def visualize(self) -> None:
-        """Print a table of the columns and splits."""
-        print(self.summary())  # noqa: T201 -- to show it is what the caller asks for
+    def visualize(self, show_overlaps: bool = False) -> None:  # noqa: FBT001, FBT002 -- as documented
+        """Print a table of the columns and splits, and of splits that share rows, if that is wanted."""
+        print(summary_of(self, overlaps=show_overlaps))  # noqa: T201 -- to show it is what the caller asks for
 
     def summary(self) -> str:
         """The columns, splits and scalers as a text."""
-        rows = [
-            [name, domain, shown_dtype(rows.dtype), str(rows.shape[1:])]
-            for (name, domain), rows in zip(
-                self._domains.items(), self._columns.values(), strict=True
-            )
-        ]
-        lines = [f"{self.label}: {len(self)} rows", *_aligned([_HEAD, *rows])]
-        if self._splits:
-            sizes = [[name, str(len(split.rows))] for name, split in self._splits.items()]
-            lines += _aligned([["split", "rows"], *sizes])
-        return "\n".join([*lines, *self.transforms.described()])
+        return summary_of(self)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FeatureSet):
             return NotImplemented
-        columns, splits = other.columns, other.splits
+        columns = other.columns
         return (
             self.label == other.label
             and [str(name) for name in self.column_names()]
             == [str(name) for name in other.column_names()]
             and len(self) == len(other)
             and all(_same(array, columns[key]) for key, array in self._columns.items())
-            and self.available_splits == other.available_splits
-            and all(
-                np.array_equal(split.rows, splits[name].indices)
-                for name, split in self._splits.items()
-            )
+            and self._splits.equals(other._splits)
             and self.transforms == other.transforms
         )
 
@@ -641,9 +606,6 @@ class FeatureSet(Samples):
         )
 
 
-_HEAD = ["column", "kind", "dtype", "row shape"]
-
-
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False
     return array
@@ -652,12 +614,3 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
     floats = first.dtype.kind == second.dtype.kind == "f"
     return np.array_equal(first, second, equal_nan=floats)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
-from contextlib import nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -13,22 +10,14 @@ from specplan.archive.archive import Archive
 from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
 from specplan.data.feature_set import FeatureSet
 from specplan.objects.call import (
-    Call,
-    Results,
     call_of_folds,
     call_of_group,
     call_of_phase,
     call_of_plan,
 )
-from specplan.objects.callback_states import States, read_states, states_of, take_up
+from specplan.objects.calls import Calls
 from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
-from specplan.objects.checkpoints import Checkpoints
 from specplan.objects.drawing import draw_experiment
-from specplan.objects.experiment_callback import (
-    ExperimentCallback,
-    ExperimentCallbacks,
-    checked_callback,
-)
 from specplan.objects.experiment_config import (
     callbacks_of,
     check_comes_back,
@@ -38,35 +27,24 @@ from specplan.objects.experiment_config import (
     safe_config,
 )
 from specplan.objects.experiment_file import (
-    CHECKPOINTS,
     CONFIG,
     Parts,
     collisions,
-    extract_checkpoints,
-    extract_run,
     read_feature_sets,
-    read_history,
     save_parts,
     warn_of_replaced,
 )
 from specplan.objects.from_spec import fill_from, graph_from
 from specplan.objects.graph import ModelGraph
-from specplan.objects.group_results import PhaseGroupResults, group_results_of
 from specplan.objects.history import ExperimentRun, History
-from specplan.objects.history_entries import run_from
-from specplan.objects.live import Live, live_of
-from specplan.objects.mapping import compile_objects, spec_of
 from specplan.objects.node import nodes_of
-from specplan.objects.phase_group import PhaseGroup, entries_by_path, entries_spec, with_groups
-from specplan.objects.phase_results import PhaseResults, results_of
+from specplan.objects.phase_group import PhaseGroup, entries_spec, with_groups
 from specplan.objects.results_config import ResultsConfig
 from specplan.objects.spec_file import read_spec, write_spec
-from specplan.objects.state_entries import read_snapshot, state_bytes, state_from_bytes
+from specplan.objects.state_entries import state_bytes, state_from_bytes
 from specplan.objects.storage import Storage
-from specplan.run.hooks import Subjects, joined
 from specplan.spec.arguments import checked_int, checked_list
 from specplan.spec.wording import quoted
-from specplan.store.run_file import Status
 from specplan.track.prefix import DEFAULT_ROOT, Prefix
 from specplan.track.tracked import Tracked, take_run_params, tracked_name
 
@@ -76,9 +54,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from specplan.data.drawing import Drawing
+    from specplan.objects.experiment_callback import (
+        ExperimentCallback,
+    )
+    from specplan.objects.group_results import PhaseGroupResults
     from specplan.objects.phase import Phase
-    from specplan.objects.progress import DisplayOptions, Watched
-    from specplan.run.context import Context
+    from specplan.objects.phase_results import PhaseResults
+    from specplan.objects.progress import DisplayOptions
     from specplan.run.state import Snapshot
 
 
@@ -150,10 +132,8 @@ class Experiment(Tracked):
             dash_url=dash_url,
             dash_root=dash_root,
         )
-        self._storage = self._stored(results_config)
+        self._calls = Calls(self, self._stored(results_config))
         self.seed = checked_int("the seed of an experiment", seed)
-        self._history: list[ExperimentRun] = []
-        self._checkpoints = Checkpoints(self.label, self._history, self._callback_states)
         self.set_checkpointing(checkpointing)
         self._ctx = ExperimentContext() if ctx is None else ctx
         if registration_policy is not None:
@@ -161,11 +141,8 @@ class Experiment(Tracked):
         self._ctx.activate()
         self._ctx.experiment = self
         self._execution_plan = PhaseGroup(self.label)
-        self._callbacks: list[ExperimentCallback] = []
         for callback in checked_list(f"Experiment `{label}`: callbacks", callbacks or ()):
             self.add_callback(callback)
-        self._live: Live | None = None
-        self._previewing = False
 
     def rename(self, prefix: str) -> None:
         """Take another prefix before the first run; the label stays.
@@ -174,10 +151,10 @@ class Experiment(Tracked):
             RuntimeError: a run has begun.
             ValueError: it cannot be a prefix.
         """
-        if self._history:
+        if self._calls.history:
             raise RuntimeError("Cannot change the prefix of an experiment that has runs")
         super().rename(prefix)
-        self._storage = self._stored(self._storage.config)
+        self._calls.storage = self._stored(self._calls.storage.config)
 
     def _stored(self, config: ResultsConfig | None) -> Storage:
         home = self._tracking.root / Path(self.prefix).parent if self.prefix is not None else None
@@ -277,22 +254,22 @@ class Experiment(Tracked):
     @property
     def results_config(self) -> ResultsConfig | None:
         """Where results are stored, as it was given."""
-        return self._storage.config
+        return self._calls.storage.config
 
     @property
     def history(self) -> History:
         """One entry for each call that ran phases, failed ones included. A copy."""
-        return History(self._history)
+        return History(self._calls.history)
 
     @property
     def last_run(self) -> ExperimentRun | None:
         """The newest entry of the history."""
-        return self._history[-1] if self._history else None
+        return self._calls.history[-1] if self._calls.history else None
 
     @property
     def exp_callbacks(self) -> list[ExperimentCallback]:
         """The registered callbacks, in the order in which they are called."""
-        return list(self._callbacks)
+        return list(self._calls.callbacks)
 
     def add_callback(self, callback: ExperimentCallback) -> None:
         """Register a callback, after those of the same or a lower `execution_order`.
@@ -300,13 +277,12 @@ class Experiment(Tracked):
         Raises:
             TypeError: it is no ExperimentCallback, or one of its hooks wants what it cannot be given.
         """
-        self._callbacks.append(checked_callback(callback))
-        self._callbacks.sort(key=lambda each: each.execution_order)
+        self._calls.add_callback(callback)
 
     @property
     def checkpointing(self) -> Checkpointing | None:
         """At which boundaries the state is saved; None for none."""
-        return self._checkpoints.automatic
+        return self._calls.checkpoints.automatic
 
     def set_checkpointing(self, checkpointing: Checkpointing | None) -> None:
         """Save the state at other boundaries from now on, or at none.
@@ -315,16 +291,16 @@ class Experiment(Tracked):
             TypeError: it is no Checkpointing.
             ValueError: it is in memory, or has a boundary or placeholder that an experiment has not.
         """
-        self._checkpoints.attach(checked_checkpointing(checkpointing, "experiment"))
+        self._calls.checkpoints.attach(checked_checkpointing(checkpointing, "experiment"))
 
     def set_checkpoint_dir(self, path: str | os.PathLike[str]) -> None:
         """Save checkpoints in this folder from now on. Those that are there already are warned of."""
-        self._checkpoints.set_directory(path)
+        self._calls.checkpoints.set_directory(path)
 
     @property
     def available_checkpoints(self) -> dict[str, Path]:
         """The file of each checkpoint by name: those that were saved, then others in the folder."""
-        return self._checkpoints.available()
+        return self._calls.checkpoints.available()
 
     def save_checkpoint(
         self,
@@ -344,8 +320,8 @@ class Experiment(Tracked):
             ValueError: the name is taken or cannot be that of a file, or there is no graph.
             RunError: a node or the optimizer holds what cannot be stored without pickle.
         """
-        live = self._built()
-        return self._checkpoints.save(name, live.state, overwrite=overwrite, meta=meta)
+        state = self._calls.built().state
+        return self._calls.checkpoints.save(name, state, overwrite=overwrite, meta=meta)
 
     def restore_checkpoint(self, name: str | os.PathLike[str]) -> None:
         """Go back to a checkpoint, of a name or at a path; so does the history, as far as it is known.
@@ -355,17 +331,16 @@ class Experiment(Tracked):
             ArchiveError, StoreError: it is damaged.
             RunError: its nodes are not those of the graph.
         """
-        self._checkpoints.path_of(name)
-        live = self._built()
-        about, snapshot, states = self._checkpoints.read(name, live.state)
-        live.go_back(snapshot)
-        live.give_back()
-        self._take_up(states)
-        del self._history[about.history :]
+        calls = self._calls
+        calls.checkpoints.path_of(name)
+        about, snapshot, states = calls.checkpoints.read(name, calls.built().state)
+        calls.go_back(snapshot)
+        calls.take_up(states)
+        del calls.history[about.history :]
 
     def disable_checkpointing(self) -> AbstractContextManager[None]:
         """Save nothing at boundaries meanwhile, those inside of phases included."""
-        return self._checkpoints.disabled()
+        return self._calls.checkpoints.disabled()
 
     @property
     def featureset(self) -> FeatureSet | None:
@@ -500,9 +475,9 @@ class Experiment(Tracked):
                 "nodes": {} if graph is None else {n: node.id for n, node in graph.nodes.items()},
             },
             "model": None if graph is None else state_bytes(self.capture()),
-            "history": list(self._history),
-            "checkpoints": dict(self._checkpoints.registry),
-            "callbacks": self._callback_states(),
+            "history": list(self._calls.history),
+            "checkpoints": dict(self._calls.checkpoints.registry),
+            "callbacks": self._calls.callback_states(),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -512,16 +487,15 @@ class Experiment(Tracked):
             RunError: its nodes are not those of the graph.
         """
         if state["model"] is not None:
-            live = self._built()
-            live.go_back(state_from_bytes(state["model"], live.state))
-            live.give_back()
+            live = self._calls.built()
+            self._calls.go_back(state_from_bytes(state["model"], live.state))
         for each in self._ctx.members(FeatureSet):
             each.id = state["context"]["featuresets"].get(each.label, each.id)
         for node in nodes_of(self._ctx):
             node.id = state["context"]["nodes"].get(node.label, node.id)
-        self._take_up(state.get("callbacks", {}))
-        self._history[:] = state["history"]
-        self._checkpoints.registry = dict(state["checkpoints"])
+        self._calls.take_up(state.get("callbacks", {}))
+        self._calls.history[:] = state["history"]
+        self._calls.checkpoints.registry = dict(state["checkpoints"])
 
     def save(
         self,
@@ -547,9 +521,9 @@ class Experiment(Tracked):
             config=config,
             feature_sets=self._ctx.members(FeatureSet),
             snapshot=None if self.model_graph is None else self.capture(),
-            history=self._history,
+            history=self._calls.history,
             checkpoints=self.available_checkpoints,
-            callbacks=self._callback_states(),
+            callbacks=self._calls.callback_states(),
         )
         return save_parts(parts, filepath, overwrite=overwrite, rows=include_featuresets)
 
@@ -598,7 +572,9 @@ class Experiment(Tracked):
                 experiment = cls.from_config(
                     safe_config(config, results_dir, checkpoint_dir), allow_packaged_code
                 )
-                experiment._take(archive, results_dir, checkpoint_dir, overwrite=overwrite)  # noqa: SLF001 -- its own
+                experiment._calls.take(  # noqa: SLF001 -- its own
+                    archive, results_dir, checkpoint_dir, overwrite=overwrite
+                )
             finally:
                 before.activate()
         if overwrite or not collisions(before, context):
@@ -627,7 +603,7 @@ class Experiment(Tracked):
         Raises:
             ValueError: there is no graph, or the execution plan has no phases.
         """
-        return self._spec(self._execution_plan.flatten(), entries_spec(self._execution_plan))
+        return self._calls.spec(self._execution_plan.flatten(), entries_spec(self._execution_plan))
 
     def execute(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
         """Run the execution plan; `run()` does the same.
@@ -636,7 +612,7 @@ class Experiment(Tracked):
             SpecError: what was built does not fit together.
             RunError: an exception ended the run; it is the cause.
         """
-        return self._recorded(call_of_plan(self._execution_plan), display)
+        return self._calls.recorded(call_of_plan(self._execution_plan), display)
 
     def run_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
         """Run one phase, whether or not it is in the execution plan.
@@ -645,7 +621,7 @@ class Experiment(Tracked):
             SpecError: what was built does not fit together.
             RunError: an exception ended the run; it is the cause.
         """
-        return self._recorded(call_of_phase("run_phase", phase), display)
+        return self._calls.recorded(call_of_phase("run_phase", phase), display)
 
     def run_group(self, group: PhaseGroup, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
         """Run the phases of a group, whether or not it is in the execution plan.
@@ -654,21 +630,21 @@ class Experiment(Tracked):
             SpecError: what was built does not fit together.
             RunError: an exception ended the run; it is the cause.
         """
-        return self._recorded(call_of_group("run_group", group), display)
+        return self._calls.recorded(call_of_group("run_group", group), display)
 
     def preview_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
         """Run one phase, then put everything back as it was. Adds nothing to the history.
 
         Callbacks of the experiment are not called.
         """
-        return self._previewed(call_of_phase("preview_phase", phase), display)
+        return self._calls.previewed(call_of_phase("preview_phase", phase), display)
 
     def preview_run(self, **display: Unpack[DisplayOptions]) -> PhaseGroupResults:
         """Run the execution plan, then put everything back. Adds nothing to the history.
 
         Callbacks of the experiment are not called.
         """
-        return self._previewed(call_of_plan(self._execution_plan), display)
+        return self._calls.previewed(call_of_plan(self._execution_plan), display)
 
     def preview_group(
         self, group: PhaseGroup, **display: Unpack[DisplayOptions]
@@ -677,7 +653,7 @@ class Experiment(Tracked):
 
         Callbacks of the experiment are not called.
         """
-        return self._previewed(call_of_group("preview_group", group), display)
+        return self._calls.previewed(call_of_group("preview_group", group), display)
 
     def preview_folds(
         self, group: PhaseGroup, folds: Mapping[str, Any], **display: Unpack[DisplayOptions]
@@ -686,105 +662,7 @@ class Experiment(Tracked):
 
         `folds` is what `for_each` of a group says in a spec. The result has a group for each fold.
         """
-        return self._previewed(call_of_folds(group, folds), display)
-
-    def __repr__(self) -> str:
-        return (
-            f"Experiment(label={self.label!r}, plan={[e.label for e in self._execution_plan.all]}, "
-            f"runs={len(self._history)})"
-        )
-
-    def _graph(self) -> ModelGraph:
-        if self.model_graph is None:
-            raise ValueError(
-                f"the context of Experiment `{self.label}` has no ModelGraph; make the graph after the "
-                "Experiment, or use Experiment.from_active_context for what was made before"
-            )
-        return self.model_graph
-
-    def _spec(self, phases: Sequence[Phase], entries: list[dict[str, Any]]) -> dict[str, Any]:
-        graph = self._graph()
-        if not phases:
-            raise ValueError(f"Experiment `{self.label}`: there is no phase to run")
-        for phase in phases:
-            phase.check_graph(graph)
-        return spec_of(self.label, graph, phases, entries, seed=self.seed)
-
-    def _recorded(self, call: Call[Results], options: DisplayOptions) -> Results:
-        """Run what is called, and add to the history however that ends."""
-        from specplan.objects.progress import Watched, check_options
-
-        check_options(options)
-        watched = Watched(options)
-        subjects = Subjects(
-            experiment=self,
-            entries=call.by_path,
-            results_of=lambda path, context: self._results_at(call.by_path[path], path, context),
-        )
-        callbacks = ExperimentCallbacks(self._callbacks, subjects, whole=call.whole)
-        started = datetime.now(UTC)
-        error: BaseException | None = None
-        try:
-            self._execute(call, watched, callbacks)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            run = None if watched.folder is None else self._storage.opened(watched.folder)
-            results = None if run is None else call.results_of(run)
-            self._history.append(
-                ExperimentRun(
-                    label=call.label,
-                    status=_status(error),
-                    started_at=started,
-                    ended_at=datetime.now(UTC),
-                    results=results,
-                    execution_meta=() if run is None else run.phases,
-                    metadata={} if run is None else {"run": run.id, "plan": run.run_file.plan_id},
-                    run=run,
-                    error=None if error is None else f"{type(error).__name__}: {error}",
-                )
-            )
-            if error is not None:
-                callbacks.failed(error)
-        assert results is not None, "a run that completes has a folder"
-        return results
-
-    def _execute(self, call: Call[Any], watched: Watched, callbacks: ExperimentCallbacks) -> None:
-        from specplan.run.run import run_plan
-
-        spec = self._spec(call.phases, call.entries)
-        graph = self._graph()
-        live = self._live_of(graph)
-        compiled = compile_objects(spec, graph, call.phases, fitted=set(live.state.fitted))
-        saving = self._checkpoints.hooks(call.by_path, whole=call.whole)
-        try:
-            run_plan(
-                compiled,
-                root=self._storage.root(),
-                display=watched,
-                state=live.state,
-                hooks=joined([callbacks.hooks(), saving]),
-                subjects=callbacks.subjects,
-                elsewhere=self._storage.elsewhere(),
-            )
-        finally:
-            if not self._previewing:
-                live.give_back()
-
-    def _results_at(self, entry: Phase | PhaseGroup, path: str, context: Context) -> object:
-        """The results of a phase or group of the run that is going on."""
-        context.recorder.sync()
-        run = self._storage.opened(context.journal.folder.path)
-        if isinstance(entry, PhaseGroup):
-            return group_results_of(run, entry.label, f"{path}.")
-        return results_of(run, path)
-
-    def _live_of(self, graph: ModelGraph) -> Live:
-        """The state of `graph`; that of its file, or a fresh one, if it replaced another graph."""
-        if self._live is None or self._live.graph is not graph:
-            self._live = live_of(graph, seed=self.seed)
-        return self._live
+        return self._calls.previewed(call_of_folds(group, folds), display)
 
     def capture(self) -> Snapshot:
         """Weights, estimators, optimizer and generators of the graph, put aside.
@@ -792,77 +670,13 @@ class Experiment(Tracked):
         Raises:
             ValueError: there is no graph.
         """
-        return self._built().state.capture()
+        return self._calls.built().state.capture()
 
-    def _built(self) -> Live:
-        """The state of the graph with all of its nodes, which the first run would build otherwise."""
-        live = self._live_of(self._graph())
-        live.build(self.seed)
-        return live
-
-    def _take(
-        self,
-        archive: Archive,
-        results_dir: str | os.PathLike[str] | None,
-        checkpoint_dir: str | os.PathLike[str] | None,
-        *,
-        overwrite: bool,
-    ) -> None:
-        """Take the state, the history and the checkpoints of an archive."""
-        if self.model_graph is not None:
-            live = self._built()
-            live.go_back(read_snapshot(archive, live.state))
-            live.give_back()
-            self.model_graph.build()
-        self._take_up(read_states(archive))
-        if checkpoint_dir is not None:
-            extract_checkpoints(archive, Path(checkpoint_dir), overwrite=overwrite)
-            self._checkpoints.directory = Path(checkpoint_dir)
-        elif archive.below(CHECKPOINTS):
-            warnings.warn(
-                f"checkpoints stay in `{archive.path}`; checkpoint_dir=... extracts them",
-                stacklevel=3,
-            )
-        with nullcontext() if results_dir is not None else self._storage.in_memory():
-            root = self._storage.root()
-            self._history += [
-                run_from(each, lambda run: self._storage.opened(extract_run(archive, run, root)))
-                for each in read_history(archive)
-            ]
-
-    def _callback_states(self) -> States:
-        return states_of(entries_by_path(self._execution_plan), self._callbacks)
-
-    def _take_up(self, states: States) -> None:
-        take_up(states, entries_by_path(self._execution_plan), self._callbacks)
-
-    def _previewed(self, call: Call[Results], options: DisplayOptions) -> Results:
-        from specplan.run.numerics import generators_kept
-
-        before, runs, callbacks = self._live_of(self._graph()), len(self._history), self._callbacks
-        self._callbacks = []
-        snapshot = before.state.capture() if before.state.nodes else None
-        states = states_of(call.by_path)
-        self._previewing = True
-        try:
-            with self._storage.in_memory(), self.disable_checkpointing(), generators_kept():
-                return self._recorded(call, options)
-        finally:
-            self._previewing = False
-            self._callbacks = callbacks
-            del self._history[runs:]
-            take_up(states, call.by_path)
-            if snapshot is None:
-                # Nodes of a fresh state are built by the call and would keep what it did to them.
-                self._live = None
-            else:
-                before.state.restore(snapshot)
-
-
-def _status(error: BaseException | None) -> Status:
-    if error is None:
-        return Status.COMPLETED
-    return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
+    def __repr__(self) -> str:
+        return (
+            f"Experiment(label={self.label!r}, plan={[e.label for e in self._execution_plan.all]}, "
+            f"runs={len(self._calls.history)})"
+        )
 
 
 _ARGUMENTS = tuple(inspect.signature(Experiment.__init__).parameters)

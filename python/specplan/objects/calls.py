@@ -1,0 +1,253 @@
+"""The calls of an experiment: each runs as a plan, on one state that goes on from call to call."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specplan.objects.callback_states import States, read_states, states_of, take_up
+from specplan.objects.checkpoints import Checkpoints
+from specplan.objects.experiment_callback import (
+    ExperimentCallback,
+    ExperimentCallbacks,
+    checked_callback,
+)
+from specplan.objects.experiment_file import (
+    CHECKPOINTS,
+    extract_checkpoints,
+    extract_run,
+    read_history,
+)
+from specplan.objects.group_results import group_results_of
+from specplan.objects.history import ExperimentRun
+from specplan.objects.history_entries import run_from
+from specplan.objects.live import Live, live_of
+from specplan.objects.mapping import compile_objects, spec_of
+from specplan.objects.phase_group import PhaseGroup, entries_by_path
+from specplan.objects.phase_results import results_of
+from specplan.objects.state_entries import read_snapshot
+from specplan.run.hooks import Subjects, joined
+from specplan.store.run_file import Status
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from specplan.archive.archive import Archive
+    from specplan.objects.call import Call, Results
+    from specplan.objects.experiment import Experiment
+    from specplan.objects.graph import ModelGraph
+    from specplan.objects.phase import Phase
+    from specplan.objects.progress import DisplayOptions, Watched
+    from specplan.objects.storage import Storage
+    from specplan.run.context import Context
+    from specplan.run.state import Snapshot
+
+
+class Calls:
+    """Runs what is called, and keeps what that leaves behind.
+
+    Attributes:
+        storage: where runs are stored.
+        history: one entry for each call, failed ones included.
+        checkpoints: those that were asked for, and those at boundaries of phases and groups.
+        callbacks: what is called at these boundaries, in order.
+        live: the state of the graph; None before the first call.
+    """
+
+    def __init__(self, experiment: Experiment, storage: Storage) -> None:
+        self.storage = storage
+        self.history: list[ExperimentRun] = []
+        self.checkpoints = Checkpoints(experiment.label, self.history, self.callback_states)
+        self.callbacks: list[ExperimentCallback] = []
+        self.live: Live | None = None
+        self._experiment = experiment
+        self._previewing = False
+
+    def add_callback(self, callback: ExperimentCallback) -> None:
+        """Register a callback, after those of the same or a lower `execution_order`."""
+        self.callbacks.append(checked_callback(callback))
+        self.callbacks.sort(key=lambda each: each.execution_order)
+
+    def spec(self, phases: Sequence[Phase], entries: list[dict[str, Any]]) -> dict[str, Any]:
+        """The spec of a call.
+
+        Raises:
+            ValueError: there is no graph or no phase, or a phase does not fit the graph.
+        """
+        graph = self._graph()
+        if not phases:
+            raise ValueError(f"Experiment `{self._experiment.label}`: there is no phase to run")
+        for phase in phases:
+            phase.check_graph(graph)
+        return spec_of(self._experiment.label, graph, phases, entries, seed=self._experiment.seed)
+
+    def recorded(self, call: Call[Results], options: DisplayOptions) -> Results:
+        """Run what is called, and add to the history however that ends."""
+        from specplan.objects.progress import Watched, check_options
+
+        check_options(options)
+        watched = Watched(options)
+        subjects = Subjects(
+            experiment=self._experiment,
+            entries=call.by_path,
+            results_of=lambda path, context: self._results_at(call.by_path[path], path, context),
+        )
+        callbacks = ExperimentCallbacks(self.callbacks, subjects, whole=call.whole)
+        started = datetime.now(UTC)
+        error: BaseException | None = None
+        try:
+            self._execute(call, watched, callbacks)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            run = None if watched.folder is None else self.storage.opened(watched.folder)
+            results = None if run is None else call.results_of(run)
+            self.history.append(
+                ExperimentRun(
+                    label=call.label,
+                    status=_status(error),
+                    started_at=started,
+                    ended_at=datetime.now(UTC),
+                    results=results,
+                    execution_meta=() if run is None else run.phases,
+                    metadata={} if run is None else {"run": run.id, "plan": run.run_file.plan_id},
+                    run=run,
+                    error=None if error is None else f"{type(error).__name__}: {error}",
+                )
+            )
+            if error is not None:
+                callbacks.failed(error)
+        assert results is not None, "a run that completes has a folder"
+        return results
+
+    def previewed(self, call: Call[Results], options: DisplayOptions) -> Results:
+        """Run what is called, then put everything back as it was, however that ends."""
+        from specplan.run.numerics import generators_kept
+
+        before, runs, callbacks = self._live_of(self._graph()), len(self.history), self.callbacks
+        self.callbacks = []
+        snapshot = before.state.capture() if before.state.nodes else None
+        states = states_of(call.by_path)
+        self._previewing = True
+        try:
+            with self.storage.in_memory(), self.checkpoints.disabled(), generators_kept():
+                return self.recorded(call, options)
+        finally:
+            self._previewing = False
+            self.callbacks = callbacks
+            del self.history[runs:]
+            take_up(states, call.by_path)
+            if snapshot is None:
+                # Nodes of a fresh state are built by the call and would keep what it did to them.
+                self.live = None
+            else:
+                before.state.restore(snapshot)
+
+    def built(self) -> Live:
+        """The state of the graph with all of its nodes, which the first run would build otherwise.
+
+        Raises:
+            ValueError: there is no graph.
+        """
+        live = self._live_of(self._graph())
+        live.build(self._experiment.seed)
+        return live
+
+    def go_back(self, snapshot: Snapshot) -> None:
+        """Make a snapshot the state of the graph, and of the modules of the program that are its nodes."""
+        live = self.built()
+        live.go_back(snapshot)
+        live.give_back()
+
+    def callback_states(self) -> States:
+        """The states of all callbacks."""
+        return states_of(entries_by_path(self._experiment.execution_plan), self.callbacks)
+
+    def take_up(self, states: States) -> None:
+        """Give callbacks their states."""
+        take_up(states, entries_by_path(self._experiment.execution_plan), self.callbacks)
+
+    def take(
+        self,
+        archive: Archive,
+        results_dir: str | os.PathLike[str] | None,
+        checkpoint_dir: str | os.PathLike[str] | None,
+        *,
+        overwrite: bool,
+    ) -> None:
+        """Take the state, the history and the checkpoints of an archive."""
+        graph = self._experiment.model_graph
+        if graph is not None:
+            self.go_back(read_snapshot(archive, self.built().state))
+            graph.build()
+        self.take_up(read_states(archive))
+        if checkpoint_dir is not None:
+            extract_checkpoints(archive, Path(checkpoint_dir), overwrite=overwrite)
+            self.checkpoints.directory = Path(checkpoint_dir)
+        elif archive.below(CHECKPOINTS):
+            warnings.warn(
+                f"checkpoints stay in `{archive.path}`; checkpoint_dir=... extracts them",
+                stacklevel=3,
+            )
+        with nullcontext() if results_dir is not None else self.storage.in_memory():
+            root = self.storage.root()
+            self.history += [
+                run_from(each, lambda run: self.storage.opened(extract_run(archive, run, root)))
+                for each in read_history(archive)
+            ]
+
+    def _graph(self) -> ModelGraph:
+        graph = self._experiment.model_graph
+        if graph is None:
+            raise ValueError(
+                f"the context of Experiment `{self._experiment.label}` has no ModelGraph; make the graph "
+                "after the Experiment, or use Experiment.from_active_context for what was made before"
+            )
+        return graph
+
+    def _live_of(self, graph: ModelGraph) -> Live:
+        """The state of `graph`; that of its file, or a fresh one, if it replaced another graph."""
+        if self.live is None or self.live.graph is not graph:
+            self.live = live_of(graph, seed=self._experiment.seed)
+        return self.live
+
+    def _execute(self, call: Call[Any], watched: Watched, callbacks: ExperimentCallbacks) -> None:
+        from specplan.run.run import run_plan
+
+        spec = self.spec(call.phases, call.entries)
+        graph = self._graph()
+        live = self._live_of(graph)
+        compiled = compile_objects(spec, graph, call.phases, fitted=set(live.state.fitted))
+        saving = self.checkpoints.hooks(call.by_path, whole=call.whole)
+        try:
+            run_plan(
+                compiled,
+                root=self.storage.root(),
+                display=watched,
+                state=live.state,
+                hooks=joined([callbacks.hooks(), saving]),
+                subjects=callbacks.subjects,
+                elsewhere=self.storage.elsewhere(),
+            )
+        finally:
+            if not self._previewing:
+                live.give_back()
+
+    def _results_at(self, entry: Phase | PhaseGroup, path: str, context: Context) -> object:
+        """The results of a phase or group of the run that is going on."""
+        context.recorder.sync()
+        run = self.storage.opened(context.journal.folder.path)
+        if isinstance(entry, PhaseGroup):
+            return group_results_of(run, entry.label, f"{path}.")
+        return results_of(run, path)
+
+
+def _status(error: BaseException | None) -> Status:
+    if error is None:
+        return Status.COMPLETED
+    return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED

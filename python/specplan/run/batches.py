@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,18 +34,20 @@ def batches(
     if not isinstance(sizes, int):
         assert positions is not None
         rows = _at(positions, columns).split(list(sizes))
-        for block in rows[start:]:
-            yield tuple(column.index_select(0, block) for column in columns)
-        return
+        return (
+            tuple(column.index_select(0, block) for column in columns) for block in rows[start:]
+        )
     first = start * sizes
     if positions is None:
-        parts = (torch.split(column[first:], sizes) for column in columns)
-        yield from zip(*parts, strict=True)
-        return
-    order = _at(positions, columns)[first:]
-    for block in torch.split(order, sizes * _block(columns, sizes)):
-        parts = (torch.split(column.index_select(0, block), sizes) for column in columns)
-        yield from zip(*parts, strict=True)
+        return zip(*(torch.split(column[first:], sizes) for column in columns), strict=True)
+    blocks = torch.split(_at(positions, columns)[first:], sizes * _block(columns, sizes))
+    return chain.from_iterable(
+        zip(
+            *(torch.split(column.index_select(0, block), sizes) for column in columns),
+            strict=True,
+        )
+        for block in blocks
+    )
 
 
 def _at(positions: NDArray[np.int64], columns: Sequence[Tensor]) -> Tensor:

@@ -141,12 +141,12 @@ class Checkpoints:
             checkpoint, folder = self._resumed
             self._resumed = None
             _continue(training, self._state, _unpacked(checkpoint, folder), folder)
-        interruption, is_due = self._interruption, self._schedule.is_due
+        interruption, schedule, state = self._interruption, self._schedule, self._state
 
         def between_steps() -> None:
             if interruption.requested is not None:
                 self._stop()
-            if is_due():
+            if monotonic() >= schedule.due or state.steps >= schedule.due_steps:
                 self._save()
 
         return between_steps
@@ -239,6 +239,7 @@ class _Schedule:
     """When the next checkpoint is due.
 
     Attributes:
+        due, due_steps: when one is to be made between two steps: by the clock, or by the number of steps.
         gave_up: there can be none, which was told.
     """
 
@@ -247,15 +248,11 @@ class _Schedule:
         self._state = state
         self._started = monotonic()
         self._spent = 0.0
-        self._due = 0.0
-        self._due_steps: float = 0
+        self.due = 0.0
+        self.due_steps: float = 0
         self._last_cost: float | None = None
         self.gave_up = False
         self._plan_next(self._started)
-
-    def is_due(self) -> bool:
-        """Whether a checkpoint is to be made between two steps."""
-        return monotonic() >= self._due or self._state.steps >= self._due_steps
 
     def at_epoch_end(self) -> bool:
         """Whether one is to be made at the end of an epoch."""
@@ -264,7 +261,7 @@ class _Schedule:
     def at_phase_end(self) -> bool:
         """Whether one is to be made at the end of a phase."""
         if self._policy is None:
-            return monotonic() >= self._due
+            return monotonic() >= self.due
         return "phase_end" in self._policy.save_on
 
     def tried(self, started: float, ended: float) -> None:
@@ -276,17 +273,17 @@ class _Schedule:
     def give_up(self) -> None:
         """There can be none."""
         self.gave_up = True
-        self._due = self._due_steps = float("inf")
+        self.due = self.due_steps = float("inf")
 
     def _plan_next(self, now: float) -> None:
         policy = self._policy
         if policy is None:
-            self._due = self._started + (self._spent + self._cost()) / SHARE
-            self._due_steps = float("inf")
+            self.due = self._started + (self._spent + self._cost()) / SHARE
+            self.due_steps = float("inf")
             return
-        self._due = float("inf") if policy.every_seconds is None else now + policy.every_seconds
+        self.due = float("inf") if policy.every_seconds is None else now + policy.every_seconds
         every = policy.every_n_steps
-        self._due_steps = float("inf") if every is None else self._state.steps + every
+        self.due_steps = float("inf") if every is None else self._state.steps + every
 
     def _cost(self) -> float:
         if self._last_cost is not None:

@@ -44,6 +44,8 @@ def device_of(plan: Plan) -> str:
 
 def generator_state(device: str) -> torch.Tensor | None:
     """That of the generator of a device; None for the processor, whose generator is torch's global one."""
+    if device == CPU:
+        return None
     import torch
 
     if device.startswith("cuda"):
@@ -61,3 +63,15 @@ def set_generator_state(device: str, state: torch.Tensor | None) -> None:
         torch.cuda.set_rng_state(state, device)
     elif device == "mps":
         torch.mps.set_rng_state(state)
+
+
+def generators_in_use() -> dict[str, torch.Tensor]:
+    """The states of the generators of all devices that this process has used, by device."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
+    devices = [f"cuda:{index}" for index in range(count)]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    found = {device: generator_state(device) for device in devices}
+    return {device: state for device, state in found.items() if state is not None}

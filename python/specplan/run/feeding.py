@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -93,6 +94,15 @@ class Feeding:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[int, Sequence[Tensor]]]:
         """The steps of an epoch from number `start` on: which turn it is, and its columns."""
         orders = [drawing.epoch(epoch) for drawing in self._drawings]
+        if len(self.turns) > 1:
+            return self._by_turns(orders, start)
+        columns = self._columns(self.turns[0], orders, start)
+        # No frame of a generator is entered for a step.
+        return zip(repeat(0), islice(columns, self._phase.steps - start), strict=False)
+
+    def _by_turns(
+        self, orders: Sequence[Epoch], start: int
+    ) -> Iterator[tuple[int, Sequence[Tensor]]]:
         count = len(self.turns)
         streams = [
             # Of the steps before `start`, every count-th was a turn of this one.
@@ -109,15 +119,15 @@ class Feeding:
         lanes = list(dict.fromkeys(turn.program.lanes))
         streams = [self._lane(turn, lane, orders, start) for lane in lanes]
         if len(streams) == 1:
-            yield from streams[0]
-            return
+            return streams[0]
         ranks = sorted(
             range(len(turn.program.lanes)), key=lambda i: lanes.index(turn.program.lanes[i])
         )
         places = sorted(range(len(ranks)), key=ranks.__getitem__)
-        for parts in zip(*streams, strict=False):
-            values = [value for part in parts for value in part]
-            yield [values[place] for place in places]
+        return (
+            [values[place] for place in places]
+            for values in map(list, map(chain.from_iterable, zip(*streams, strict=False)))
+        )
 
     def _lane(
         self, turn: Turn, lane: Lane, orders: Sequence[Epoch], start: int
@@ -133,9 +143,11 @@ class Feeding:
         columns = [
             column for column, of in zip(program.columns, program.lanes, strict=True) if of == lane
         ]
-        yield from batches(columns, positions, epoch.sizes, start % feed.steps)
-        while self._phase.schedule.endswith("cycle"):
-            yield from batches(columns, positions, epoch.sizes)
+        once = batches(columns, positions, epoch.sizes, start % feed.steps)
+        if not self._phase.schedule.endswith("cycle"):
+            return once
+        again = (batches(columns, positions, epoch.sizes) for _ in repeat(None))
+        return chain(once, chain.from_iterable(again))
 
 
 def _drawing(feed: Feed, phase: Train, context: Context) -> Drawing | OwnDrawing:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specplan.run.device import generators_in_use, set_generator_state
 from specplan.run.mocks import mocked_modules
 
 if TYPE_CHECKING:
@@ -44,13 +45,16 @@ def in_force(numerics: Numerics) -> Iterator[None]:
 
 @contextmanager
 def generators_kept() -> Iterator[None]:
-    """Put back the states of the global generators of torch, numpy and Python at the end."""
+    """Put back the states of the global generators of torch, its devices, numpy and Python at the end."""
     torch = _torch()
     python_state, numpy_state = random.getstate(), np.random.get_state()
+    of_devices = {} if torch is None else generators_in_use()
     with nullcontext() if torch is None else torch.random.fork_rng(devices=[]):
         try:
             yield
         finally:
+            for device, state in of_devices.items():
+                set_generator_state(device, state)
             np.random.set_state(numpy_state)
             random.setstate(python_state)
 

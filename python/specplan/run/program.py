@@ -129,10 +129,12 @@ class Program:
     def losses(self, objectives: Sequence[Objective]) -> Callable[[Registers], list[Tensor]]:
         """A function of the registers that gives the value of each loss, not weighted."""
         bound = [self._loss(objective) for objective in objectives]
-        if len(bound) == 1:
-            [(function, arguments)] = bound
-            return lambda registers: [function(*arguments(registers))]
         return lambda registers: [function(*arguments(registers)) for function, arguments in bound]
+
+    def loss(self, objective: Objective) -> Callable[[Registers], Tensor]:
+        """A function of the registers that gives the value of one loss, not weighted."""
+        function, arguments = self._loss(objective)
+        return lambda registers: function(*arguments(registers))
 
     def _loss(
         self, objective: Objective

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
-import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.errors import DataError, PrunedError, RunError, SpecplanError, StoreError
+from specplan.errors import (
+    DataError,
+    GracefulTimeout,
+    PrunedError,
+    RunError,
+    SpecplanError,
+    StoreError,
+)
 from specplan.plan.by_feed import tables_of
 from specplan.plan.model import Call, Eval, Fit, Train
 from specplan.plan.own_code import admit, admit_live, live_components
@@ -34,7 +40,7 @@ from specplan.run.system_metrics import sampled
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
 from specplan.spec.model import DirtyGitAction
-from specplan.spec.redaction import redacted_lines
+from specplan.store.error_log import error_record, write_error_log
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import create_run
@@ -288,6 +294,9 @@ def _run_to_end(context: Context, beginning: Beginning) -> None:
     except PrunedError as exception:
         _end_early(context, Status.STOPPED, exception)
         raise
+    except GracefulTimeout as exception:
+        _end_early(context, Status.INTERRUPTED, exception)
+        raise
     except SpecplanError as exception:
         _end_early(context, Status.FAILED, exception)
         raise
@@ -423,25 +432,12 @@ def _end_early(context: Context, status: Status, exception: BaseException) -> No
         # The first exception is the one to report; a store that is broken may be its very reason.
         exception.add_note(f"the records could not be closed: {second}")
     error = None
-    if status is not Status.INTERRUPTED:
-        error = ErrorRecord(
-            type=type(exception).__qualname__, message=redacted_lines(str(exception))
-        )
+    if not isinstance(exception, KeyboardInterrupt | SystemExit):
+        error = error_record(exception)
     if status is Status.FAILED:
-        _write_log(context, exception)
+        write_error_log(context.journal, exception)
     context.journal.ended(status, error=error, statistics=statistics)
     context.display.run_ended(status, _message(context, exception))
-
-
-def _write_log(context: Context, exception: BaseException) -> None:
-    context.journal.make_room()
-    folder = context.journal.folder
-    try:
-        folder.logs.mkdir(exist_ok=True)
-        text = redacted_lines("".join(traceback.format_exception(exception)))
-        folder.error_log.write_text(text, "utf-8")
-    except OSError as second:
-        exception.add_note(f"the traceback could not be written: {second}")
 
 
 def _message(context: Context, exception: BaseException) -> str:

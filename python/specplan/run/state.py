@@ -10,7 +10,7 @@ import msgspec
 
 from specplan.errors import RunError
 from specplan.plan.streams import seed_of
-from specplan.run.device import CPU
+from specplan.run.device import CPU, generator_state, set_generator_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,7 +42,12 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A state put aside. Shares nothing that changes with the state it was taken from."""
+    """A state put aside. Shares nothing that changes with the state it was taken from.
+
+    Attributes:
+        generator: state of torch's global generator; `device_generator` is that of the device, with its
+            name, None where the state was on the processor.
+    """
 
     modules: Mapping[str, Mapping[str, torch.Tensor]]
     estimators: Mapping[str, Any]
@@ -52,6 +57,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     own_optimizers: Mapping[str, Kept] = {}
     fitted: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()
+    device_generator: tuple[str, torch.Tensor] | None = None
 
 
 class State:
@@ -231,9 +237,11 @@ class State:
                 parameter.requires_grad = learns
 
     def capture(self) -> Snapshot:
-        """Put aside weights, estimators, optimizer, step count and torch's global generator."""
+        """Put aside weights, estimators, optimizer, step count, torch's global generator and the device's."""
         import torch
         from torch import nn
+
+        of_device = generator_state(self.device)
 
         return Snapshot(
             modules={
@@ -256,6 +264,7 @@ class State:
             generator=torch.get_rng_state(),
             fitted=frozenset(self.fitted),
             frozen=frozenset(self.frozen),
+            device_generator=None if of_device is None else (self.device, of_device),
         )
 
     def kept_optimizer(
@@ -302,6 +311,11 @@ class State:
         self.fitted = set(snapshot.fitted)
         self.frozen = set(snapshot.frozen)
         torch.set_rng_state(snapshot.generator)
+        if snapshot.device_generator is not None:
+            device, generator = snapshot.device_generator
+            # What is gone on with on another kind of device has another generator.
+            if device.partition(":")[0] == self.device.partition(":")[0]:
+                set_generator_state(self.device, generator)
 
     def go_back(self, snapshot: Snapshot) -> None:
         """Bring back what `capture` put aside, while the count of steps goes on."""

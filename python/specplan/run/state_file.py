@@ -52,6 +52,7 @@ class _Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     format: int = FORMAT
     steps: int
     generator: str
+    device_generator: tuple[str, str] | None = None
     modules: dict[str, tuple[str, ...]]
     estimators: dict[str, str]
     optimizer: _Optimizer | None
@@ -104,7 +105,10 @@ def write_snapshot(snapshot: Snapshot, folder: Path, *, trusted: Collection[str]
         digests[estimators[label]] = file_digest(path)
     index = _Index(
         steps=snapshot.steps,
-        generator=bytes(snapshot.generator.tolist()).hex(),
+        generator=_hex(snapshot.generator),
+        device_generator=None
+        if snapshot.device_generator is None
+        else (snapshot.device_generator[0], _hex(snapshot.device_generator[1])),
         modules={label: tuple(values) for label, values in snapshot.modules.items()},
         estimators=estimators,
         optimizer=None
@@ -124,8 +128,6 @@ def write_snapshot(snapshot: Snapshot, folder: Path, *, trusted: Collection[str]
 
 def read_snapshot(state: State, folder: Path, *, trusted: Collection[str] = ()) -> Snapshot:
     """What `write_snapshot` wrote, for a state whose nodes are built. Shares nothing with the files."""
-    import torch
-
     index = _read_index(folder)
     for name, digest in index.digests.items():
         _check_digest(folder, name, digest)
@@ -151,10 +153,23 @@ def read_snapshot(state: State, folder: Path, *, trusted: Collection[str] = ()) 
             for label, each in index.own_optimizers.items()
         },
         steps=index.steps,
-        generator=torch.tensor(list(bytes.fromhex(index.generator)), dtype=torch.uint8),
+        generator=_bytes(index.generator),
+        device_generator=None
+        if index.device_generator is None
+        else (index.device_generator[0], _bytes(index.device_generator[1])),
         fitted=frozenset(index.fitted),
         frozen=frozenset(index.frozen),
     )
+
+
+def _hex(generator: Tensor) -> str:
+    return bytes(generator.tolist()).hex()
+
+
+def _bytes(generator: str) -> Tensor:
+    import torch
+
+    return torch.tensor(list(bytes.fromhex(generator)), dtype=torch.uint8)
 
 
 def _own(label: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,12 +114,16 @@ class _Turn:
     """What one step computes, with everything bound.
 
     Attributes:
+        loss: of the registers, where the phase has one that is not weighted: all that it measures.
         losses: gives the losses of the registers, not weighted; `places` are their numbers among all of the
             phase, and `total` adds them up with their weights.
+        columns: the registers that a batch is loaded into.
     """
 
     def __init__(self, turn: Turn, phase: Train, context: Context) -> None:
         program = turn.program
+        alone = len(phase.losses) == 1 and phase.losses[0].weight == 1.0
+        self.loss = program.loss(phase.losses[0]) if alone else None
         self.losses = program.losses(turn.losses)
         self.places = [phase.losses.index(loss) + 1 for loss in turn.losses]
         self.total = weighted_sum(turn.losses)
@@ -127,6 +132,7 @@ class _Turn:
             compiled(program)
         self.operations = program.operations
         self.registers = program.registers()
+        self.columns = slice(len(program.columns))
 
 
 def _compile_epoch(
@@ -148,6 +154,16 @@ def _compile_epoch(
     every_epoch = phase.record == "all" or phase.early_stopping is not None
     values = np.zeros(len(names))
 
+    def measure(turn: _Turn, batch: int) -> None:
+        terms = turn.losses(turn.registers)
+        loss = turn.total(terms)
+        update(loss, batch)
+        # Losses of the feeds whose turn it is not are exactly 0.
+        values.fill(0.0)
+        values[0] = loss.item()
+        for place, term in zip(turn.places, terms, strict=True):
+            values[place] = term.item()
+
     def run_epoch(position: Position, between_steps: Callable[[], None]) -> dict[str, float]:
         epoch, first, sums = position.epoch, position.steps, position.sums
         recorded = every_epoch or epoch == phase.epochs - 1
@@ -155,21 +171,18 @@ def _compile_epoch(
             between_steps()
             turn = turns[number]
             registers = turn.registers
-            registers[: len(rows)] = rows
+            registers[turn.columns] = rows
             for start in batch_started:
                 start(epoch, batch, registers)
             for operate in turn.operations:
                 operate(registers)
-            terms = turn.losses(registers)
-            loss = turn.total(terms)
-            update(loss, batch)
-            # Losses of the feeds whose turn it is not are exactly 0.
-            if len(turns) > 1:
-                values.fill(0.0)
-            values[0] = loss.item()
-            for place, term in zip(turn.places, terms, strict=True):
-                values[place] = term.item()
-            np.add(sums, values, out=sums)
+            if turn.loss is not None:
+                loss = turn.loss(registers)
+                update(loss, batch)
+                values.fill(loss.item())
+            else:
+                measure(turn, batch)
+            sums += values
             if recorded:
                 turn.record(registers, epoch, batch)
             log(values, epoch, batch, state.steps)
@@ -177,7 +190,8 @@ def _compile_epoch(
             for end in batch_ended:
                 end(epoch, batch, registers)
             position.steps = batch + 1
-            progress.stepped(epoch, batch + 1)
+            if monotonic() >= progress.due:
+                progress.stepped(epoch, batch + 1)
         means = sums / position.steps
         log(means, epoch, WHOLE, state.steps)
         return dict(zip(names, means.tolist(), strict=True))

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan._native import StoreReader
-from specplan.errors import GracefulTimeout, RunError
+from specplan.errors import GracefulTimeout, RunError, StoreError
 from specplan.plan.canonical import write_atomically
 from specplan.plan.model import Results
 from specplan.results.artifacts import artifacts_of
@@ -33,9 +32,8 @@ from specplan.track.names import check_parts
 from specplan.track.plain import decoded, encode, number, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from specplan._native import TextReader
     from specplan.results.artifacts import Artifacts
     from specplan.store.artifacts import ArtifactRow
     from specplan.store.run_file import RunFile
@@ -60,8 +58,7 @@ class TrackedRun:
         self._journal = journal
         self._recorder = recorder
         self._params = dict(params)
-        self._columns = Columns(recorder)
-        self._text_counts: dict[tuple[str, str], int] = {}
+        self._columns = Columns(recorder, journal.folder)
         self._lock = threading.Lock()
         self._sampling: Sampling | None = None
         self._ended = False
@@ -238,7 +235,7 @@ class TrackedRun:
             self._check_open()
             return self._columns.log(values, step=step, epoch=epoch, split=split, time=time)
 
-    def record_row(self, row: MetricRow, *, node: str, time: int | None = None) -> None:
+    def record_row(self, row: MetricRow, *, node: str) -> None:
         """Record a row of metrics under a name, and its numbers in the table of metrics with it as split.
 
         A process that is killed in between leaves a row without numbers; `go_on` adds them.
@@ -246,16 +243,17 @@ class TrackedRun:
         Args:
             row: what was logged at once.
             node: the name; empty for the rows without one.
-            time: when it was logged, in nanoseconds since 1970; by default now.
 
         Raises:
             RunError: the run is over.
             StoreError: the records cannot be written.
         """
         text, numbers = msgspec.json.encode(row.without_secrets()).decode(), row.numbers
+        created = row.created  # before anything is recorded: it may be no time
         with self._lock:
-            self._record_text(ROWS, node, text)
-            self._columns.log_numbers(node, row.index, numbers, time)
+            self._check_open()
+            self._columns.log_text(ROWS, node, text)
+            self._columns.log_numbers(node, row.index, numbers, created)
 
     def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> ArtifactRow:
         """Keep a file, a folder or an object below `artifacts/`; returns what is recorded of it.
@@ -311,16 +309,13 @@ class TrackedRun:
             StoreError: the records cannot be written.
         """
         with self._lock:
-            self._record_text(field, node, text)
+            self._check_open()
+            self._columns.log_text(field, node, text)
 
     def count(self, field: str, *, node: str = "") -> int:
         """How many documents were recorded under a field and a name below it, in all sessions."""
         with self._lock:
-            key = (field, node)
-            if key not in self._text_counts:
-                rows = (each.rows for each in self._text_channels(field) if each.node == node)
-                self._text_counts[key] = sum(rows)
-            return self._text_counts[key]
+            return self._columns.count(field, node)
 
     def record_points(self, series: Series, points: Sequence[Point]) -> None:
         """Record values of one series, each at its place.
@@ -333,27 +328,26 @@ class TrackedRun:
             self._check_open()
             self._columns.log_points(series, points)
 
-    def texts(self, field: str, *, node: str = "") -> list[str]:
-        """Everything that was recorded under a field, oldest first, of earlier sessions as well."""
-        for channel in self._text_channels(field):
-            if channel.node == node:
-                return [text for at in range(channel.batches) for text in channel.at(at)]
-        return []
+    def texts(
+        self, field: str, *, node: str = "", first: int = 0, most: int | None = None
+    ) -> list[str]:
+        """What was recorded under a field, oldest first, of earlier sessions as well.
+
+        Args:
+            field: name of the field.
+            node: name below it.
+            first: place of the first that is wanted.
+            most: how many are wanted; by default all.
+        """
+        return self._columns.texts(field, node, first=first, most=most)
 
     def text_nodes(self, field: str) -> list[str]:
         """The names under which something was recorded of a field, in the order of the first of each."""
-        return [channel.node for channel in self._text_channels(field)]
+        return self._columns.text_nodes(field)
 
     def artifacts(self) -> Artifacts:
         """The artifacts that were logged, of each name the newest."""
-        return artifacts_of(self.folder, self._reader())
-
-    def _text_channels(self, field: str) -> list[TextReader]:
-        return [channel for channel in self._reader().texts() if channel.field == field]
-
-    def _reader(self) -> StoreReader:
-        self._recorder.sync()
-        return StoreReader.open(str(self.folder.records))
+        return artifacts_of(self.folder, self._columns.reader())
 
     def sync(self) -> None:
         """Wait until everything that was recorded is on file."""
@@ -364,27 +358,31 @@ class TrackedRun:
         status: Status = Status.COMPLETED,
         error: BaseException | ErrorRecord | None = None,
     ) -> None:
-        """Close the records and say how the run ended. A second call does nothing."""
-        self._reporter.close()
+        """Close the records and say how the run ended. A second call does nothing.
+
+        Raises:
+            StoreError: records could not be written, as where the disk is full; the run has failed.
+        """
+        broken = _failure_of(self._reporter.close)
         with self._lock:
             if self._ended:
                 return
             self._ended = True
-            if self._sampling is not None:
-                self._sampling.close()
-            self._recorder.close()
-            self._recorder.export_metrics()
+            broken = _failure_of(self._close_records) or broken
+            if broken is not None and error is None:
+                status, error = Status.FAILED, broken
             said = None if error is None else error_record(error)
             if isinstance(error, BaseException):
-                write_error_log(self.folder, error)
+                write_error_log(self._journal, error)
             self._journal.ended(status, error=said, statistics=self._recorder.statistics())
+        if broken is not None:
+            raise broken
 
-    def _record_text(self, field: str, node: str, text: str) -> None:
-        self._check_open()
-        self._columns.log_text(field, node, text)
-        key = (field, node)
-        if key in self._text_counts:
-            self._text_counts[key] += 1
+    def _close_records(self) -> None:
+        if self._sampling is not None:
+            self._sampling.close()
+        self._recorder.close()
+        self._recorder.export_metrics()
 
     def _check_open(self) -> None:
         if self._ended:
@@ -397,6 +395,14 @@ def ending_of(error: BaseException | None) -> Status:
         return Status.COMPLETED
     is_asked = isinstance(error, KeyboardInterrupt | GracefulTimeout)
     return Status.INTERRUPTED if is_asked else Status.FAILED
+
+
+def _failure_of(close: Callable[[], None]) -> Exception | None:
+    try:
+        close()
+    except (StoreError, OSError) as error:
+        return error
+    return None
 
 
 def _read_params(path: Path) -> dict[str, Any]:

@@ -43,6 +43,7 @@ PUBLIC = """
     FeatureSetView
     FitPhase
     FitResults
+    GracefulTimeout
     InputBinding
     LearningRate
     LocalExperimentTracker

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from specplan.errors import CodeError as CodeError
     from specplan.errors import DataError as DataError
     from specplan.errors import DirtyGitError as DirtyGitError
+    from specplan.errors import GracefulTimeout as GracefulTimeout
     from specplan.errors import PlanError as PlanError
     from specplan.errors import PrunedError as PrunedError
     from specplan.errors import RemoteError as RemoteError
@@ -127,6 +128,7 @@ _MODULES = {
     "FeatureSetView": "data.feature_set_view",
     "FitPhase": "objects.fit_phase",
     "FitResults": "objects.phase_results",
+    "GracefulTimeout": "errors",
     "InputBinding": "objects.binding",
     "LearningRate": "components.callback",
     "LocalExperimentTracker": "track.local",
@@ -219,6 +221,7 @@ __all__ = [
     "FeatureSetView",
     "FitPhase",
     "FitResults",
+    "GracefulTimeout",
     "InputBinding",
     "LearningRate",
     "LocalExperimentTracker",

@@ -7,6 +7,7 @@
     ├── DataError          data are missing, damaged, changed, or hold what the plan cannot take
     ├── RunError           a run cannot be found, started or finished
     │   ├── DirtyGitError  a run may not start, as the repository has uncommitted changes
+    │   ├── GracefulTimeout  code of the user's has no time left for its next step, and goes on another time
     │   ├── PrunedError    a run of a sweep was ended, as others did better
     │   └── RemoteError    a server of runs does not answer, or refuses
     ├── StoreError         records are damaged, or could not be written
@@ -101,6 +102,13 @@ class RunError(SpecplanError):
 
 class DirtyGitError(RunError):
     """A run may not start: the repository has uncommitted changes, and `dirty_git` is `error`."""
+
+
+class GracefulTimeout(RunError):  # noqa: N818 -- documented by this name
+    """Raised by code of the user's that has no time left for its next step: the run is interrupted.
+
+    A job that ends so is begun again, as after a timeout.
+    """
 
 
 class PrunedError(RunError):

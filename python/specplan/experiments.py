@@ -6,13 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from specplan.errors import DirtyGitError
+    from specplan.errors import DirtyGitError, GracefulTimeout
+    from specplan.results.jobs import JobFailure, JobState
     from specplan.run.experiment_helper import ExperimentHelper
+    from specplan.run.interruption import TaskCancelled
     from specplan.run.mocks import mock_modules
+    from specplan.run.reported import progress, tqdm
     from specplan.spec.choices import GridSearch
     from specplan.spec.configuration import ConfigurationBase, configuration
     from specplan.spec.grid_search import generate_grid
     from specplan.spec.model import DirtyGitAction
+    from specplan.track.job import TransientMode
     from specplan.track.workspace import experiment
 
 __all__ = [
@@ -20,11 +24,18 @@ __all__ = [
     "DirtyGitAction",
     "DirtyGitError",
     "ExperimentHelper",
+    "GracefulTimeout",
     "GridSearch",
+    "JobFailure",
+    "JobState",
+    "TaskCancelled",
+    "TransientMode",
     "configuration",
     "experiment",
     "generate_grid",
     "mock_modules",
+    "progress",
+    "tqdm",
 ]
 
 _MODULES = {
@@ -32,11 +43,18 @@ _MODULES = {
     "DirtyGitAction": "spec.model",
     "DirtyGitError": "errors",
     "ExperimentHelper": "run.experiment_helper",
+    "GracefulTimeout": "errors",
     "GridSearch": "spec.choices",
+    "JobFailure": "results.jobs",
+    "JobState": "results.jobs",
+    "TaskCancelled": "run.interruption",
+    "TransientMode": "track.job",
     "configuration": "spec.configuration",
     "experiment": "track.workspace",
     "generate_grid": "spec.grid_search",
     "mock_modules": "run.mocks",
+    "progress": "run.reported",
+    "tqdm": "run.reported",
 }
 
 

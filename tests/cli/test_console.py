@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +16,7 @@ from specplan import Experiment
 from specplan.cli import experiments
 from specplan.cli.console import Console
 from specplan.cli.main import group
-from specplan.experiments import experiment
+from specplan.experiments import experiment, progress
 from specplan.results.course import Course
 from specplan.results.standing import Watch
 
@@ -72,7 +74,7 @@ def test_the_screen(root: Path) -> None:
     async def steps(app: Console, _pilot: Pilot[None]) -> None:
         first, second = table(app)
         assert first[0] == "alpha"
-        assert first[2:] == [app._found[0].host, "completed", "0/0", "", "loss 0.25 █▃▁"]
+        assert first[2:] == [app._found[0].host, "completed", "0/0", "", "", "", "loss 0.25 █▃▁"]
         assert second[-1] == "loss 4 ▁█"
         assert shown(app, "metrics") == ["loss  0.25         █▃▁"]
         text = screen(app)
@@ -122,6 +124,29 @@ def test_a_live_run_is_followed(tmp_path: Path) -> None:
 
     drive(tmp_path, steps)
     exp.run.complete()
+
+
+def test_progress_and_what_is_left(tmp_path: Path) -> None:
+    async def steps(app: Console, _pilot: Pilot[None]) -> None:
+        [row] = table(app)
+        assert row[6] == "50 %"
+        assert re.fullmatch(r"\d:\d\d:\d\d", row[7])
+        assert shown(app, "metrics") == ["██████░░░░░░  50 % epochs", "  ████████████ 100 % rows"]
+
+    with experiment(tmp_path, "x", dirty_git="ignore") as xp:
+        xp.progress(0.5, desc="epochs")
+        xp.progress(1.0, level=1, desc="rows")
+        time.sleep(0.2)  # less than that after the first, nothing is recorded
+        progress(1.0, level=1)
+        xp.run.sync()
+        drive(tmp_path, steps)
+        words = ["experiments", "--workdir", str(tmp_path), "monitor", "--once"]
+        line = CliRunner().invoke(group, words).stdout
+    assert re.fullmatch(
+        r"x/\S+ \[\S+\] running 0/0 50 % epochs > 100 % rows \d:\d\d:\d\d left\n", line
+    )
+    [each] = Watch(tmp_path).look()
+    assert each.remaining_seconds is None
 
 
 def test_nothing_is_there_yet(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from specplan.code.probe import Failed, Gave, Job, Prober, remembered
@@ -124,6 +126,23 @@ def hard(outputs, targets):
 
 def rows_only(outputs, targets):
     return (outputs - targets)[:, 0]
+
+
+class Looked(nn.Module):
+    def __init__(self, names: int = 40):
+        super().__init__()
+        self.table = nn.Embedding(names, 4)
+
+    def forward(self, rows):
+        return self.table(rows.floor().long())
+
+
+class Huge(nn.Module):
+    def __init__(self, input_shape=None):
+        super().__init__()
+
+    def forward(self, rows):
+        return torch.ones(200_000_000)[: len(rows)]
 """
 NEEDED, ALWAYS = CodeUse(imports="needed"), CodeUse(imports="always")
 
@@ -254,6 +273,43 @@ def test_a_shape_is_seen_once_and_remembered(folder: Path, spec_text: str, code:
         "14:20: error[SP605]: Enc:"
     ]
     assert not (folder / "imported").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_model_is_tried_with_rows_of_the_data(folder: Path, spec_text: str, code: Path) -> None:
+    trust(code)
+    text = spec_text.replace("input: [Cells.curve, Cells.temperature]", "input: Cells.number")
+    text = text.replace("features: [curve,", "features: [number, curve,")
+    cells = pq.read_table(folder / "data/cells.parquet")
+    numbers = pa.array(range(len(cells)), pa.int32())
+    pq.write_table(cells.append_column("number", numbers), folder / "data/cells.parquet")
+    write(folder, text, '{use: "./mine.py:Looked"}')
+    assert compile_path("spec.yaml", code=NEEDED).plan.graph.nodes["Enc"].parameters == 160
+    write(folder, text, '{use: "./mine.py:Looked", names: 39}')
+    [said] = diagnostics(ALWAYS)
+    assert "IndexError: index out of range" in said
+    assert "hint" not in said
+    scale = "    scale: [{use: negate, columns: [number]}]\ngraph:"
+    write(folder, text.replace("graph:", scale), '{use: "./mine.py:Looked", names: 41}')
+    [said] = diagnostics(ALWAYS)
+    assert "hint: it read random numbers" in said
+    pq.write_table(cells.append_column("number", pa.array([60] * len(cells))), "data/cells.parquet")
+    write(folder, text, '{use: "./mine.py:Looked"}')
+    compile_path("spec.yaml", code=NEEDED)
+    [said] = diagnostics(ALWAYS)
+    assert "IndexError: index out of range" in said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_model_that_takes_too_much_memory_is_refused(folder: Path) -> None:
+    prober = Prober(memory=1 << 28)
+    answer = prober.probe(job(folder, "Huge", input_shape=None))
+    prober.close()
+    assert isinstance(answer, Failed)
+    assert "mine.py" in answer.message
+    assert "memory" in answer.message
 
 
 def test_a_shape_that_is_said_needs_no_run(folder: Path, spec_text: str, code: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -53,6 +54,29 @@ class Wave(torch.nn.Module):
 def worst(outputs, targets, scale: float = 1.0):
     """The largest difference."""
     return scale * abs(outputs - targets).max()
+
+
+class Halved:
+    """Half of each value."""
+
+    def __init__(self, by: float = 2.0):
+        self.by = by
+
+    def fit(self, rows):
+        pass
+
+    def transform(self, rows):
+        return rows / self.by
+
+
+def in_two(rows, generator, share: float = 0.5):
+    """The first rows, and the others."""
+    return {"train": range(round(share * rows)), "test": range(round(share * rows), rows)}
+
+
+def mean(inputs):
+    """The mean of all inputs."""
+    return sum(inputs) / len(inputs)
 '''
 ENTRIES = """\
 [specplan.components]
@@ -60,6 +84,12 @@ model.wave = tiny_plugin:Wave
 metric.worst = tiny_plugin:worst
 merge.other = tiny_plugin:Other
 model.broken = not a reference
+"""
+PARTS = """\
+[specplan.components]
+scaler.halved = tiny_plugin:Halved
+split.in_two = tiny_plugin:in_two
+merge.mean = tiny_plugin:mean
 """
 
 
@@ -208,10 +238,56 @@ def test_a_package_that_has_not_what_it_names_spoils_no_schema(
         f"warning: the component `source.mine` {of} `source` is no kind of component that a package can "
         "have: `model`, `merge`, `loss`, `metric`, `optimizer`, `callback`, `sampler`, `scaler`, `split`",
         f"warning: the component `merge.other` {of} `{file}` has no class or function `Other`; "
-        "it has `Mode`, `Wave`, `worst`",
+        "it has `Mode`, `Wave`, `worst`, `Halved`, `in_two`, `mean`",
         f"warning: the component `loss.gone` {of} module `tiny_plugin.nope` not found; "
         "searched the installed packages",
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("_installed")
+def test_scalers_splitters_and_merges_of_a_package_are_in_the_schema_and_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site/tiny_plugin-1.0.dist-info/entry_points.txt").write_text(PARTS)
+    monkeypatch.chdir(tmp_path)
+    value = {"specplan": 1} | spec() | {"metrics": {}}
+    value["data"]["Set"] |= {
+        "source": {"use": "arrow", "path": "set.arrow"},
+        "splits": {"use": "in_two", "share": 0.8},
+        "scale": [{"use": "halved", "columns": ["x"], "fit_on": "train"}],
+    }
+    first, second = specs.node({"use": "mlp", "output_shape": [2]}), {"use": "mlp"}
+    value["graph"]["nodes"] = {
+        "A": first,
+        "B": first,
+        "Both": {"merge": {"use": "mean"}, "input": ["A", "B"]},
+        "Net": specs.node(second, "Both"),
+    }
+    value["plan"] = [specs.train(), specs.evaluation()]
+    columns = specs.regression(100)
+    x = pa.FixedSizeListArray.from_arrays(pa.array(columns["x"].ravel()), 10)
+    table = pa.table({"x": x, "y": columns["y"]})
+    with pa.ipc.new_file("set.arrow", table.schema) as writer:
+        writer.write_table(table)
+    (tmp_path / "spec.json").write_text(json.dumps(value))
+    for command, code in (
+        (["schema"], 0),
+        (["compile", "spec.json"], 1),
+        (["run", "spec.json"], 0),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        written = capsys.readouterr()
+        assert ended.value.code == code, written.err
+        if command == ["schema"]:
+            valid = Draft202012Validator(json.loads(written.out))
+            assert [error.message for error in valid.iter_errors(value)] == []
+            value["data"]["Set"]["splits"]["share"] = "much"
+            assert len(list(valid.iter_errors(value))) == 1
+        if command[0] == "compile":
+            assert written.err.count("SP605") == 2
 
 
 def test_without_plugins_the_schema_is_the_published_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from specplan.plan.model import Compiled
 
 FILTER = "filter.own.clean"
+
+CUT = f"# cut here: more than {DIFF_BYTES} bytes differ, or git took more than 10 s\n"
 
 
 @pytest.fixture
@@ -126,7 +129,31 @@ def test_a_patch_ends_where_it_is_too_long(repository: Path) -> None:
     kept = changes_of(git_state(repository))
     assert kept is not None
     assert DIFF_BYTES - 10 < len(kept) < DIFF_BYTES + 100
-    assert kept.endswith(f"+line\n# cut here: more than {DIFF_BYTES} bytes differ\n")
+    assert kept.endswith(f"+line\n{CUT}")
+
+
+def test_a_patch_ends_where_git_takes_too_long(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "spec.yaml").write_text("changed", encoding="utf-8")
+    slow = tmp_path / "bin/git"
+    slow.parent.mkdir()
+    slow.write_text(
+        f'#!/bin/sh\ncase " $* " in *" diff "*) exec sleep 600;; esac\nexec {shutil.which("git")} "$@"\n'
+    )
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", str(slow.parent), prepend=":")
+    monkeypatch.setattr("specplan.run.git.DIFF_SECONDS", 0.1)
+    assert changes_of(git_state(repository)) == CUT
+
+
+def test_a_program_whose_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert git_state(gone) is None
+    assert environment(None, {})["process"]["folder"] is None
 
 
 def test_a_clean_repository_has_no_patch(repository: Path) -> None:

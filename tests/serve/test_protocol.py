@@ -55,8 +55,8 @@ def test_a_run_from_its_beginning_to_its_end(server: Running, client: Server) ->
     assert (data["total"], data["data"][0]["data"]) == (2, {"loss": "nan", "_ts": 5.0})
     assert client.ask(f"{run}/logs")["data"][0]["message"] == "one"
     assert client.ask(f"{run}/tracks/data", topic="robot")["data"] == [
-        {"_ts": 1, "x": 0},
-        {"_ts": 2, "x": 1, "y": 3},
+        {"timestamp": 1, "_ts": 1, "x": 0},
+        {"timestamp": 2, "_ts": 2, "x": 1, "y": 3},
     ]
     assert client.tell("PATCH", f"{run}/status", {"status": "COMPLETED"}) == {"status": "completed"}
     described = client.ask(run)
@@ -71,6 +71,38 @@ def test_a_run_from_its_beginning_to_its_end(server: Running, client: Server) ->
     error = {"type": "ValueError", "message": "no"}
     client.tell("PATCH", f"{run}/status", {"status": "failed", "error": error})
     assert client.ask(run)["error"] == error
+
+
+def test_every_page_says_where_the_next_one_begins(server: Running) -> None:
+    client = server.client()
+    run = begin(client, "alice/p/pages")
+    rows = [{"data": {"loss": number, "_ts": 1.0}} for number in range(9000)]
+    client.tell("POST", f"{run}/metrics/batch", {"name": "train", "rows": rows})
+    client.tell("POST", f"{run}/logs", {"entries": [{"message": "a"}, {"message": "b"}]})
+    points = [[0.5, step, -1, -1, step] for step in range(5)]
+    client.tell("POST", f"{run}/points", {"name": "speed", "points": points})
+    found, start, pages = [], 0, 0
+    while start is not None:
+        page = client.ask(f"{run}/metrics/data", name="train", start=start, limit=4500)
+        found += [row["data"]["loss"] for row in page["data"]]
+        start, pages = page["next"], pages + 1
+    assert (found, pages) == (list(range(9000)), 2)
+    for route, query, next_ in (
+        ("logs", {"limit": 1}, 1),
+        ("logs", {"start": 1}, None),
+        ("logs", {"start": 99}, None),
+        ("points", {"start": 1, "limit": 2}, 3),
+        ("records", {"field": "nothing"}, None),
+    ):
+        page = client.ask(f"{run}/{route}", **query)
+        assert page["next"] == next_, route
+        assert len(page["data"]) == (
+            1 if "logs" in route and query.get("start") != 99 else 2 if next_ else 0
+        )
+    assert client.ask("", prefix="alice/p/pages", limit=1)["total"] == 1
+    for wrong in ({"limit": 0}, {"limit": 10_001}, {"start": -1}):
+        with pytest.raises(RemoteError, match="`limit` 1 to 10000"):
+            client.ask(f"{run}/logs", **wrong)
 
 
 def test_what_a_client_says_is_kept_without_secrets(server: Running, client: Server) -> None:

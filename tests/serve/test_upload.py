@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from specplan.results.open import Run
     from tests.serve.conftest import Running
 
-COLUMNS = ["phase", "node", "split", "name", "epoch", "batch", "step", "value"]
+COLUMNS = ["phase", "node", "split", "name", "epoch", "batch", "step", "time", "value"]
 
 
 def test_a_run_is_at_the_server_what_it_is_here(server: Running, tmp_path: Path) -> None:

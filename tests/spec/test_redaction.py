@@ -70,6 +70,14 @@ def test_tokens_are_known_by_their_look(kind: str) -> None:
             "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nend",
             "***\n\n\nend",
         ),
+        (
+            "run.py --auth-token=abc -v --password hunter --x",
+            "run.py --auth-token=*** -v --password *** --x",
+        ),
+        (
+            "run.py --key 3 --max-tokens=512 -- --token",
+            "run.py --key 3 --max-tokens=512 -- --token",
+        ),
         ("loss = 0.5 at https://host/path?step=3", "loss = 0.5 at https://host/path?step=3"),
     ],
 )
@@ -107,6 +115,7 @@ def test_words_of_a_command() -> None:
         "--secret",
         "-v",
         "TOKEN=x",
+        'a = 1\nlogin(password="abc")',
     ]
     left = [
         "mlx",
@@ -118,6 +127,7 @@ def test_words_of_a_command() -> None:
         "--secret",
         "-v",
         "TOKEN=***",
+        'a = 1\nlogin(password="***")',
     ]
     assert redacted_words(words) == left
 

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +15,9 @@ from click.testing import CliRunner
 import specplan
 from specplan.cli.main import group
 from specplan.errors import RunError
-from specplan.experiments import experiment
+from specplan.experiments import TransientMode, experiment
 from specplan.results.jobs import JobFailure, JobState, jobs_of
+from specplan.results.progress import Level, progress_of
 from specplan.results.run_archive import archive_run, extract_run
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ import json
 import time
 
 import specplan
+from specplan.experiments import GracefulTimeout, TaskCancelled, tqdm
 
 
 def prepare(helper, cfg: dict) -> None:
@@ -39,6 +42,27 @@ def train(helper, cfg: dict) -> None:
 
 def fail(helper, cfg: dict) -> None:
     raise ValueError("it went wrong")
+
+
+def short_of_time(helper, cfg: dict) -> None:
+    told = helper.folder / "told.txt"
+    if not told.exists():
+        told.write_text(str(helper.remaining_time()))
+        raise GracefulTimeout("no time for another epoch")
+    for _ in tqdm(range(2), desc="epochs"):
+        helper.progress(0.5, level=1)
+
+
+def stubborn(helper, cfg: dict) -> None:
+    try:
+        (helper.folder / "begun.txt").touch()
+        time.sleep(60)
+    except TaskCancelled as ending:
+        helper.log_metrics({"remaining": ending.remaining_time})
+
+
+def too_large(helper, cfg: dict) -> None:
+    raise MemoryError("too large")
 
 
 def slow(helper, cfg: dict) -> None:
@@ -136,6 +160,81 @@ def test_only_timeouts_are_tried_again(tmp_path: Path, work: Any) -> None:
     with pytest.raises(RunError, match="timeout"):
         xp.__exit__(None, None, None)
     assert (job.failure, job.attempts) == (JobFailure.TIMEOUT, 2)
+
+
+def test_a_job_that_has_no_time_left_goes_on(tmp_path: Path, work: Any) -> None:
+    with experiment(tmp_path, "mine", dirty_git="ignore") as xp:
+        job = xp.submit(work.short_of_time, timeout=600)
+        xp.wait()
+    assert (job.state, job.attempts) == (JobState.DONE, 2)
+    assert 0 < float((job.run.folder.path / "told.txt").read_text()) < 600
+    assert progress_of(job.run)[0] == Level(1.0, "epochs")
+    assert "interrupted: no time for another epoch" in (job.folder / "output.txt").read_text()
+    xp = experiment(tmp_path, "other", dirty_git="ignore").__enter__()
+    job = xp.submit(work.short_of_time, max_retries=0)
+    large = xp.submit(work.too_large)
+    with pytest.raises(RunError, match="2 of 2 jobs are not done"):
+        xp.wait()
+    xp.__exit__(KeyError, KeyError("mine"), None)
+    assert (job.failure, large.failure) == (JobFailure.TIMEOUT, JobFailure.MEMORY)
+    assert (job.run.folder.path / "told.txt").read_text() == "None"
+    assert job.run.status == "interrupted"
+
+
+def test_code_that_goes_on_when_it_is_asked_to_end(tmp_path: Path, work: Any) -> None:
+    xp = experiment(tmp_path, "mine", dirty_git="ignore").__enter__()
+    job = xp.submit(work.stubborn)
+    while job.newest() is None or not (job.run.folder.path / "begun.txt").exists():
+        time.sleep(0.05)
+    xp.__exit__(KeyError, KeyError("mine"), None)
+    assert (job.state, job.failure) == (JobState.ERROR, JobFailure.CANCELLED)
+    assert job.run.status == "interrupted"
+    assert job.run.metrics("remaining").arrow.column("value").to_pylist() == [10.0]
+
+
+def test_a_transient_job_is_run_where_it_is_needed(tmp_path: Path, work: Any) -> None:
+    for _ in range(2):
+        with experiment(tmp_path, "mine", dirty_git="ignore") as xp:
+            data = xp.submit(work.prepare, {"rows": 4}, transient="remove")
+            alone = xp.submit(work.prepare, {"rows": 5}, transient="transient")
+            assert data.wait() is JobState.TRANSIENT
+            user = xp.submit(work.train, {"data": data, "rate": 0.5})
+        assert (user.state, alone.state) == (JobState.DONE, JobState.TRANSIENT)
+        assert not data.folder.exists()
+        assert not alone.folder.exists()
+    assert data.state is JobState.TRANSIENT  # what needs it was done before
+    assert "(1/1 jobs)" in listed(tmp_path)
+    with experiment(tmp_path, "mine", dirty_git="ignore", run_mode="dry_run") as xp:
+        first = xp.submit(work.prepare, {"rows": 4}, transient="remove")
+        assert xp.submit(work.prepare, {"rows": 4}) is first
+        assert first.transient is TransientMode.NONE
+
+
+def test_a_job_of_an_experiment_that_was_killed_is_not_run_twice(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import time\n"
+        "from specplan import experiment\n"
+        "def job(helper, cfg: dict):\n"
+        "    while not (helper.folder.parents[3] / 'go').exists():\n"
+        "        time.sleep(0.05)\n"
+        "if __name__ == '__main__':\n"
+        "    with experiment('work', 'mine', dirty_git='ignore') as xp:\n"
+        "        xp.submit(job)\n",
+        encoding="utf-8",
+    )
+    folder = tmp_path / "work/mine"
+    command = [sys.executable, "program.py"]
+    first = subprocess.Popen(command, cwd=tmp_path)
+    while not [*folder.glob("job-*/*/run.json")]:
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    second = subprocess.Popen(command, cwd=tmp_path)
+    while len([*folder.glob("[0-9]*/run.json")]) < 2:
+        time.sleep(0.05)
+    (tmp_path / "go").touch()
+    assert second.wait() == 0
+    assert len([*folder.glob("job-*/*/run.json")]) == 1
 
 
 def test_an_exception_ends_the_jobs(tmp_path: Path, work: Any) -> None:

@@ -151,10 +151,11 @@ def test_a_history_of_another_tool_goes_on(manager: ExperimentManager) -> None:
 
 def test_a_damaged_history_is_named_and_kept(manager: ExperimentManager) -> None:
     path = manager.log_dir / "c.json"
-    path.write_text('[{"version": 1,')
-    with pytest.raises(RunError, match=r"c\.json is no history"):
-        manager.start_experiment("c", {}, {})
-    assert path.read_text() == '[{"version": 1,'
+    for text, what in {'[{"version": 1,': "is damaged", "[{}]": "is no history"}.items():
+        path.write_text(text)
+        with pytest.raises(RunError, match=rf"c\.json {what}"):
+            manager.start_experiment("c", {}, {})
+        assert path.read_text() == text
 
 
 def test_two_managers_lose_nothing_of_each_other(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import DataTable, Footer, Header, Static
 from textual.worker import get_current_worker
 
-from specplan.results.standing import Watch, sparkline
+from specplan.results.standing import Watch, duration, sparkline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from specplan.results.standing import Standing
 
-COLUMNS = ("Experiment", "Run", "Host", "Status", "Done", "Epoch", "Metrics")
+COLUMNS = ("Experiment", "Run", "Host", "Status", "Done", "Epoch", "Progress", "Left", "Metrics")
 ORDERS: dict[str, Callable[[Standing], object]] = {
     "experiment": lambda each: each.experiment,
     "status": lambda each: (str(each.status), each.experiment),
@@ -148,14 +148,25 @@ def _cells(each: Standing) -> Iterable[str]:
     )
     epoch = "" if each.epoch is None else str(each.epoch)
     done = f"{each.done}/{each.total}"
-    return each.experiment, each.run_id, each.host, str(each.status), done, epoch, metrics
+    now = f"{100 * each.progress[0].value:.0f} %" if each.progress else ""
+    left = "" if each.remaining_seconds is None else duration(each.remaining_seconds)
+    status = str(each.status)
+    return each.experiment, each.run_id, each.host, status, done, epoch, now, left, metrics
+
+
+def _bar(value: float) -> str:
+    done = round(value * SPARK_WIDTH)
+    return "█" * done + "░" * (SPARK_WIDTH - done)
 
 
 def _courses(each: Standing) -> list[str]:
-    """A line for each metric of a run, and then of its system."""
+    """A line for each level of progress, each metric of a run, and then of its system."""
     series = {**each.metrics, **{f"system/{name}": values for name, values in each.system.items()}}
     width = max(map(len, series), default=0)
-    return [
+    levels = [
+        f"{'  ' * depth}{_bar(level.value)} {level}" for depth, level in enumerate(each.progress)
+    ]
+    return levels + [
         f"{name.ljust(width)}  {values[-1]:<12.6g} {sparkline(values, 2 * SPARK_WIDTH)}"
         for name, values in series.items()
     ]

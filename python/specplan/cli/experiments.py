@@ -77,7 +77,7 @@ def list_(context: click.Context, workdir: Path | None, as_json: bool) -> None:
 def monitor(
     context: click.Context, workdir: Path | None, console: bool, once: bool, every: float
 ) -> None:
-    """Watch the newest run of every experiment: status, host, progress, last metrics with their course.
+    """Watch the newest run of every experiment: status, host, progress, time left, last metrics with their course.
 
     Without --console, and where the output is no terminal, a line is printed whenever something
     changes. Ctrl-C ends it.
@@ -115,7 +115,8 @@ def _print_changes(root: Path, *, once: bool, every: float) -> None:
         for each in watch.look():
             line = _line(each)
             if before.get(each.experiment) != line:
-                click.echo(line)
+                # The time that is left is another one each time; it alone is no news.
+                click.echo(line + _left(each))
                 before[each.experiment] = line
         if once:
             return
@@ -127,7 +128,15 @@ def _line(each: Standing) -> str:
     last = {name: values[-1] for name, values in each.metrics.items()}
     metrics = " ".join(f"{name}={value:.6g}" for name, value in [*last.items()][:SHOWN_METRICS])
     head = f"{each.experiment}/{each.run_id} [{each.host}] {each.status} {each.done}/{each.total}"
-    return f"{head} {metrics}".rstrip()
+    levels = " > ".join(str(level).strip() for level in each.progress)
+    return " ".join(filter(None, (head, levels, metrics)))
+
+
+def _left(each: Standing) -> str:
+    from specplan.results.standing import duration
+
+    seconds = each.remaining_seconds
+    return "" if seconds is None else f" {duration(seconds)} left"
 
 
 def _root(workdir: Path | None) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from specplan.errors import DataError, RunStopped, SpecplanError
+from specplan.errors import DataError, GracefulTimeout, RunStopped, SpecplanError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -211,6 +211,9 @@ def _invoke(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         click.echo(err=True)
         return 128 + signal.SIGINT
+    except GracefulTimeout as error:
+        click.echo(f"interrupted: {error}", err=True)
+        return CAN_BE_RESUMED
     except DataError as error:
         message = _data_fault(error)
         cause: BaseException = error

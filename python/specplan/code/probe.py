@@ -1,7 +1,7 @@
 """What code of the user gives: seen by running it on a few rows in another process, and remembered.
 
 Nothing of this process changes: not its generators of random numbers, not its modules. The process that runs
-the code is ended when it takes too long.
+the code is ended when it takes too long, and gets no more memory than a limit.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ CACHE = "SPECPLAN_CACHE"
 SECONDS = 120.0
 """Time to import torch and the code, and to run the model."""
 
+MEMORY = 8 << 30
+"""Bytes that code which is tried can take beside what Python and torch have, or those that are free if they are fewer."""
+
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from specplan.models.torch.probe import main; main()"
+    "from specplan.models.torch.probe import main; main(int(sys.argv[2]))"
 )
 
 
@@ -156,8 +159,9 @@ _ANSWER: msgspec.json.Decoder[AnyAnswer] = msgspec.json.Decoder(AnyAnswer)
 class Prober:
     """Runs code in one child process, which is started with the first of it."""
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float = SECONDS, memory: int = MEMORY) -> None:
         self._seconds = seconds
+        self._memory = memory
         self._child: subprocess.Popen[bytes] | None = None
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as this
 
@@ -186,7 +190,7 @@ class Prober:
 
     def _answer(self, job: AnyJob) -> AnyAnswer:
         name = job.use.rpartition(":")[2]
-        child = self._child = self._child or _started(self._said)
+        child = self._child = self._child or _started(self._said, self._memory)
         assert child.stdin is not None
         try:
             child.stdin.write(msgspec.json.encode(job) + b"\n")
@@ -259,10 +263,10 @@ def _remembered(job: AnyJob) -> _Known | None:
         return None  # it is run again, and written anew
 
 
-def _started(said: IO[bytes]) -> subprocess.Popen[bytes]:
+def _started(said: IO[bytes], memory: int) -> subprocess.Popen[bytes]:
     path = msgspec.json.encode([os.path.abspath(entry) for entry in sys.path]).decode()  # noqa: PTH100 -- '' is the current folder
     return subprocess.Popen(
-        [sys.executable, "-c", _START, path],
+        [sys.executable, "-c", _START, path, str(memory)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=said,

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from specplan.plan.model import Train
 from specplan.results.arrow_arrays import number
 from specplan.results.chart import Curve, draw_chart
-from specplan.results.metrics import labels_of, select, values_of
+from specplan.results.metrics import labels_of, select, split_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,14 +27,9 @@ _MISSING = -1
 
 
 class _Series(NamedTuple):
-    """All values of one metric of one node on one split.
-
-    Attributes:
-        name: of its curve.
-    """
+    """All values of one metric of one node on one split."""
 
     name: str
-    metric: str
     node: str | None
     epoch: NDArray[np.int64]
     batch: NDArray[np.int64]
@@ -81,67 +76,42 @@ def draw_phase_curves(phase: Phase, metrics: pa.Table, *, kept_epoch: int | None
 
 def draw_logged_curves(metrics: pa.Table) -> list[str]:
     """A chart for each metric of which a program logged several values, with a curve for each name of rows."""
-    logged = select(metrics, "phase", "")
-    charts = []
-    for name in labels_of(logged, "name"):
-        if name in _PLACES:
-            continue
-        several = [
-            series
-            for split, of_split in _parts(select(logged, "name", name), "split")
-            for series in _series(of_split, split or "")
-            if len(series.value) > 1
-        ]
-        if several:
-            by_epoch = all(map(_has_epochs, several))
-            curves = [
-                _logged(each, colour, by_epoch=by_epoch) for colour, each in enumerate(several)
-            ]
-            charts.append(draw_chart(name, curves, x_name="epoch" if by_epoch else "step"))
-    return charts
+    found: dict[str, list[_Series]] = {}
+    for labels, places in split_series(metrics):
+        name = labels["name"] or ""
+        if not labels["phase"] and name not in _PLACES and places.num_rows > 1:
+            label = "/".join(part for part in (labels["split"], labels["node"]) if part)
+            found.setdefault(name, []).append(_series_of(label or name, places))
+    return [_drawn(name, series) for name, series in found.items()]
 
 
 def draw_overlaid_curves(runs: Mapping[str, pa.Table]) -> list[str]:
     """A chart for each series of which one of the runs has several values, with a curve for each run."""
-    found: dict[str, list[tuple[int, str, _Series]]] = {}
-    for colour, (run, metrics) in enumerate(runs.items()):
-        for phase, of_phase in _parts(metrics, "phase"):
-            for split, of_split in _parts(of_phase, "split"):
-                for series in _series(of_split, ""):
-                    parts = (phase, split, series.node, series.metric)
-                    if len(series.value) > 1 and (phase or series.metric not in _PLACES):
-                        label = "/".join(part for part in parts if part)
-                        found.setdefault(label, []).append((colour, run, series))
-    charts = []
-    for label, of_runs in found.items():
-        by_epoch = all(_has_epochs(series) for _, _, series in of_runs)
-        curves = [
-            _logged(series._replace(name=run, node=None), colour, by_epoch=by_epoch)
-            for colour, run, series in of_runs
-        ]
-        charts.append(draw_chart(label, curves, x_name="epoch" if by_epoch else "step"))
-    return charts
+    found: dict[str, list[_Series]] = {}
+    for run, metrics in runs.items():
+        for labels, places in split_series(metrics):
+            is_place = not labels["phase"] and labels["name"] in _PLACES
+            if places.num_rows > 1 and not is_place:
+                parts = (labels[key] for key in ("phase", "split", "node", "name"))
+                label = "/".join(part for part in parts if part)
+                found.setdefault(label, []).append(_series_of(run, places))
+    return [_drawn(label, series) for label, series in found.items()]
 
 
-def _parts(metrics: pa.Table, column: str) -> Iterator[tuple[str | None, pa.Table]]:
-    """The rows of each label of a column, and of none."""
-    for label in values_of(metrics, column):
-        if label is None:
-            yield None, metrics.filter(pc.is_null(metrics.column(column)))
-        else:
-            yield label, select(metrics, column, label)
+def _drawn(title: str, series: Sequence[_Series]) -> str:
+    by_epoch = all(map(_has_epochs, series))
+    curves = []
+    for colour, each in enumerate(series):
+        shown = each.whole() if by_epoch else each
+        places = shown.epoch if by_epoch else shown.step
+        curves.append(_curve(shown, places.astype(float), shown.value, colour))
+    return draw_chart(title, curves, x_name="epoch" if by_epoch else "step")
 
 
 def _has_epochs(series: _Series) -> bool:
     """Whether a series has one value for each of several epochs."""
     epochs = series.whole().epoch
     return bool(len(epochs)) and epochs.min() >= 0 and len(np.unique(epochs)) > 1
-
-
-def _logged(series: _Series, colour: int, *, by_epoch: bool) -> Curve:
-    shown = series.whole() if by_epoch else series
-    places = shown.epoch if by_epoch else shown.step
-    return _curve(shown, places.astype(float), shown.value, colour)
 
 
 def _quantity(name: str, phase: Phase) -> str | None:
@@ -153,16 +123,18 @@ def _quantity(name: str, phase: Phase) -> str | None:
     return None if only is not None and only.weight == 1 and base == only.label else base
 
 
-def _series(metrics: pa.Table, label: str | None = None) -> Iterator[_Series]:
-    """The series of each metric, by its name or under a label."""
+def _series(metrics: pa.Table) -> Iterator[_Series]:
     for name in labels_of(metrics, "name"):
         named = select(metrics, "name", name)
         nodes = labels_of(named, "node")
         for node in nodes if len(nodes) > 1 else [None]:
-            rows = named if node is None else select(named, "node", node)
-            epoch, batch, step = (_numbers(rows.column(key)) for key in ("epoch", "batch", "step"))
-            value = np.asarray(np.from_dlpack(rows.column("value").combine_chunks()), np.float64)
-            yield _Series(label or name, name, node, epoch, batch, step, value)
+            yield _series_of(name, named if node is None else select(named, "node", node), node)
+
+
+def _series_of(name: str, rows: pa.Table, node: str | None = None) -> _Series:
+    epoch, batch, step = (_numbers(rows.column(key)) for key in ("epoch", "batch", "step"))
+    value = np.asarray(np.from_dlpack(rows.column("value").combine_chunks()), np.float64)
+    return _Series(name, node, epoch, batch, step, value)
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.int64]:

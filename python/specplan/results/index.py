@@ -24,7 +24,7 @@ from specplan.store.run_file import Session, Status  # noqa: TC001 -- msgspec re
 from specplan.store.tags import Tags, read_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from specplan.results.walk import Found
@@ -129,15 +129,20 @@ class Listed(msgspec.Struct):
 class Index:
     """The runs below a root, those that go on included.
 
+    Args:
+        root: folder of all runs.
+        before: an index of the same root, in place of the file.
+
     Attributes:
+        found: what is known of each run by its key; more is added to it when somebody asks.
         faults: why runs, and folders of runs, could not be read; they are left out, or what was asked of them is.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, before: Index | None = None) -> None:
         self._root = root
         self._file = index_file(root)
-        self._known = self._read()
-        self._new: dict[str, Entry] = {}
+        self._known = self._read() if before is None else _lasting(before.found)
+        self.found: dict[str, Entry] = {}
         self._learned = 0
         self.faults: list[RunError | StoreError] = []
 
@@ -149,13 +154,13 @@ class Index:
                 entry = None
             if not chosen(found):
                 if entry is not None:
-                    self._new[found.key] = entry
+                    self.found[found.key] = entry
                 continue
             folder = RunFolder(self._root / found.key)
             if entry is None:
                 entry = self.learned(partial(_entry, folder, found), None)
             if entry is not None:
-                self._new[found.key] = entry
+                self.found[found.key] = entry
                 yield Listed(folder, entry, self)
 
     def learned(self, read: Callable[[], Any], otherwise: Any) -> Any:
@@ -171,17 +176,17 @@ class Index:
 
     def save(self) -> None:
         """Keep what was found out, if it is worth it, for the next one who asks."""
-        forgotten = len(self._known.keys() - self._new.keys())
+        forgotten = len(self._known.keys() - self.found.keys())
         if self._learned + forgotten < WORTH_WRITING:
             return
         from specplan.plan.canonical import write_atomically
 
         settled = time.time_ns() - SETTLED_NS
-        kept = {}
-        for key, entry in self._new.items():
-            if max(entry.stamp[2], entry.stamp[4]) < settled:
-                goes_on = present_status(entry.written, entry.session) in UNFINISHED
-                kept[key] = msgspec.structs.replace(entry, metrics=None) if goes_on else entry
+        kept = {
+            key: entry
+            for key, entry in _lasting(self.found).items()
+            if max(entry.stamp[2], entry.stamp[4]) < settled
+        }
         content = msgspec.msgpack.encode(_File(FORMAT, kept))
         try:
             write_atomically(self._file, zlib.crc32(content).to_bytes(4, "little") + content)
@@ -199,6 +204,16 @@ class Index:
         except (OSError, ValueError, RecursionError):
             return {}  # as if there were none, see above
         return read.entries if read.format == FORMAT else {}
+
+
+def _lasting(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """What stays true of runs: of one that goes on, not its metrics."""
+    return {
+        key: msgspec.structs.replace(entry, metrics=None)
+        if present_status(entry.written, entry.session) in UNFINISHED
+        else entry
+        for key, entry in dict(entries).items()
+    }
 
 
 def _entry(folder: RunFolder, found: Found) -> Entry:

@@ -15,21 +15,34 @@ FIELD = "job"
 
 
 class JobState(enum.StrEnum):
-    """How a job stands. Where nothing is run, as in a dry run, it stays unscheduled."""
+    """How a job stands.
+
+    Where nothing is run, as in a dry run, it stays unscheduled. A transient one waits for a job that needs
+    it, and is not run where none comes; a waiting one for what it needs, a ready one for a place; a
+    scheduled one has its place, and its process begins.
+    """
 
     UNSCHEDULED = "unscheduled"
+    TRANSIENT = "transient"
     WAITING = "waiting"
     READY = "ready"
+    SCHEDULED = "scheduled"
     RUNNING = "running"
     DONE = "done"
     ERROR = "error"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it stays so: it is done, or is not going to be."""
+        return self in (JobState.DONE, JobState.ERROR)
+
 
 class JobFailure(enum.StrEnum):
-    """Why a job is not done: what it needs is not, it failed, it took too long, or the experiment ended."""
+    """Why a job is not done: what it needs is not, it failed, the memory or the time was not enough, or the experiment ended."""
 
     DEPENDENCY = "dependency"
     FAILED = "failed"
+    MEMORY = "memory"
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
 

@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
     ]
 )
 SERIES = ["phase", "node", "split", "name"]
+PLACES = ["epoch", "batch", "step", "value"]
 
 
 def read_metrics(store: StoreReader, *, run_id: str) -> pa.Table:
@@ -139,6 +140,21 @@ def _is_later(metrics: pa.Table, kept_epochs: Mapping[str, int]) -> NDArray[np.i
         rows = pc.and_(of_phase, pc.greater(metrics.column("epoch"), number(kept, "int32")[0]))
         later[np.from_dlpack(pc.indices_nonzero(rows))] = 1
     return later
+
+
+def split_series(metrics: pa.Table) -> list[tuple[dict[str, str | None], pa.Table]]:
+    """The labels of each series, in the order of the first of each, and where its values belong: epoch, batch, step, value."""
+    keys = _series_keys(metrics)
+    found, firsts, counts = np.unique(keys, return_index=True, return_counts=True)
+    order = np.argsort(keys, kind="stable")
+    ends = np.cumsum(counts)
+    places = metrics.select(PLACES)
+    labels = metrics.select(SERIES).take(numbers(firsts)).to_pylist()
+    return [
+        (labels[at], places.take(numbers(order[ends[at] - counts[at] : ends[at]])))
+        for at in np.argsort(firsts)
+        if len(found)
+    ]
 
 
 def _series_keys(metrics: pa.Table) -> NDArray[np.int64]:

@@ -54,12 +54,16 @@ class Run:
     """One run, read only. It may be running in another process: then what is committed is seen.
 
     Everything shows the run as it was when it was opened or last refreshed.
+
+    Args:
+        folder: of the run.
+        records: its records, where somebody has opened them.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, records: StoreReader | None = None) -> None:
         self._folder = folder
         self._run_file = read_run_file(folder)
-        self._store: StoreReader | None = None
+        self._store = records
         self._plan: Plan | None = None
 
     @property

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from specplan.errors import RunError, StoreError
+from specplan.plan.model import Train
 from specplan.results.course import Course
 from specplan.results.jobs import JobState, jobs_of
 from specplan.results.locate import all_runs, experiment_of
 from specplan.results.open import Run
+from specplan.results.progress import Level, progress_of
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ class Standing(msgspec.Struct, frozen=True):
         done: jobs that are done, or phases that are over; of `total`.
         jobs: the names of the folders of its jobs, which are experiments below it.
         epoch: the latest epoch of the newest phase.
+        progress: how far it is: of what goes on now, as the program says it or else as its jobs, or epochs,
+            are done; what is inside of that follows. Empty where nobody can tell.
+        remaining_seconds: until that is over, if it goes on as it has so far; None where nobody can tell.
         metrics: the last values of each metric of that phase, oldest first; of the system in `system`.
     """
 
@@ -39,6 +45,8 @@ class Standing(msgspec.Struct, frozen=True):
     done: int
     total: int
     epoch: int | None = None
+    progress: tuple[Level, ...] = ()
+    remaining_seconds: float | None = None
     jobs: tuple[str, ...] = ()
     metrics: dict[str, tuple[float, ...]] = {}
     system: dict[str, tuple[float, ...]] = {}
@@ -95,7 +103,9 @@ class _Watched:
         )
         jobs = [] if total else jobs_of(run)
         if jobs:
-            done, total = sum(job.state is JobState.DONE for job in jobs), len(jobs)
+            done = sum(job.state is JobState.DONE for job in jobs)
+            total = sum(job.state is not JobState.TRANSIENT for job in jobs)
+        progress = self._progress(done, total if jobs else 0) if with_metrics else ()
         return Standing(
             experiment=name,
             run_id=run.id,
@@ -105,10 +115,33 @@ class _Watched:
             done=done,
             total=total,
             epoch=self.course.epoch,
+            progress=progress,
+            remaining_seconds=self._remaining(progress),
             jobs=tuple(job.folder for job in jobs),
             metrics=self.course.metrics,
             system=self.course.system,
         )
+
+    def _progress(self, done: int, jobs: int) -> tuple[Level, ...]:
+        run = self.run
+        if told := progress_of(run):
+            return told
+        if jobs:
+            return (Level(done / jobs, "jobs"),)
+        timings = run.run_file.phases
+        open_ = timings[-1].path if timings and timings[-1].ended_at is None else None
+        phase = next((each for each in run.plan.phases if each.path == open_), None)
+        if not isinstance(phase, Train) or self.course.epoch is None:
+            return ()
+        return (Level(min((self.course.epoch + 1) / phase.epochs, 1.0), "epochs"),)
+
+    def _remaining(self, progress: tuple[Level, ...]) -> float | None:
+        if self.run.status is not Status.RUNNING or not progress or not 0 < progress[0].value < 1:
+            return None
+        timings, value = self.run.run_file.phases, progress[0].value
+        begun = (timings or self.run.run_file.sessions)[-1].started_at
+        elapsed = (datetime.now(UTC) - datetime.fromisoformat(begun)).total_seconds()
+        return max(elapsed, 0.0) * (1 - value) / value
 
     def log(self) -> list[str]:
         folder = self.run.folder
@@ -120,6 +153,13 @@ class _Watched:
             if path.is_file():
                 messages += path.read_text("utf-8", errors="replace").splitlines()
         return messages[-_MOST_MESSAGES:]
+
+
+def duration(seconds: float) -> str:
+    """A time as hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def sparkline(values: tuple[float, ...], width: int = 16) -> str:

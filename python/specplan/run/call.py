@@ -83,20 +83,25 @@ def call(phase: Call, context: Context) -> dict[str, float]:
         phase=phase.path,
     )
     try:
+        helper.reporter.open()
         with context.interruption.at_once():
             known.function(helper, known.configuration)
+        # Code that goes on after it was asked to end was asked all the same.
+        context.interruption.deliver()
     except SystemExit as ending:
         if context.interruption.requested is not None:
             raise
         if ending.code not in (None, 0):
             message = f"phase `{phase.path}`: the function called sys.exit({ending.code!r})"
             raise RunError(message) from ending
-    except SpecplanError:
+    except (SpecplanError, MemoryError):
         raise
     except Exception as error:
         place = place_of(error, known.source)
         message = f"phase `{phase.path}`: {place}: {type(error).__name__}: {error}"
         raise RunError(message) from error
+    finally:
+        helper.reporter.close()
     return helper.last_metrics
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING
 
 from specplan.errors import SpecplanError, StoreError
 from specplan.run.phases import export
-from specplan.spec.redaction import redacted_lines
-from specplan.store.run_file import ErrorRecord, Status
+from specplan.store.error_log import error_record, write_error_log
+from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
     from specplan.run.context import Context
@@ -30,25 +29,12 @@ def end_early(context: Context, status: Status, exception: BaseException) -> Non
         # The first exception is the one to report; a store that is broken may be its very reason.
         exception.add_note(f"the records could not be closed: {second}")
     error = None
-    if status is not Status.INTERRUPTED:
-        error = ErrorRecord(
-            type=type(exception).__qualname__, message=redacted_lines(str(exception))
-        )
+    if not isinstance(exception, KeyboardInterrupt | SystemExit):
+        error = error_record(exception)
     if status is Status.FAILED:
-        _write_log(context, exception)
+        write_error_log(context.journal, exception)
     context.journal.ended(status, error=error, statistics=statistics)
     context.display.run_ended(status, told(context, exception))
-
-
-def _write_log(context: Context, exception: BaseException) -> None:
-    context.journal.make_room()
-    folder = context.journal.folder
-    try:
-        folder.logs.mkdir(exist_ok=True)
-        text = redacted_lines("".join(traceback.format_exception(exception)))
-        folder.error_log.write_text(text, "utf-8")
-    except OSError as second:
-        exception.add_note(f"the traceback could not be written: {second}")
 
 
 def told(context: Context, exception: BaseException) -> str:

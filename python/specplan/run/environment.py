@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specplan.run.git import DIFF_BYTES, diff, remotes
+from specplan.run.git import DIFF_BYTES, DIFF_SECONDS, diff, remotes
 from specplan.run.hardware import host, threads, torch_build
 from specplan.run.packages import origins, packages
 from specplan.spec.redaction import redacted, redacted_lines, redacted_text, redacted_words
@@ -56,7 +56,7 @@ def environment(git: GitState | None, found_versions: Mapping[str, str]) -> dict
         "git": None if git is None else _described(git),
         "process": {
             "command": redacted_words(sys.orig_argv),
-            "folder": str(Path.cwd()),
+            "folder": _folder(),
             "python": sys.implementation.name,
             "threads": threads(),
         },
@@ -90,8 +90,17 @@ def changes_of(git: GitState | None) -> str | None:
     found = None if git is None else diff(git)
     if found is None:
         return None
-    note = "" if found.is_whole else f"# cut here: more than {DIFF_BYTES} bytes differ\n"
+    limit = f"more than {DIFF_BYTES} bytes differ, or git took more than {DIFF_SECONDS:g} s"
+    note = "" if found.is_whole else f"# cut here: {limit}\n"
     return redacted_lines(found.text) + note
+
+
+def _folder() -> str | None:
+    """Where this process is; None where that folder was removed."""
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return None
 
 
 def _described(git: GitState) -> dict[str, Any]:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specplan.results.progress import FIELD
+from specplan.run.deadline import remaining_time
+from specplan.run.reported import Reporter
 from specplan.spec.configuration import RunMode
 from specplan.store.recorder import WHOLE
 
@@ -26,6 +29,7 @@ class ExperimentHelper:
         configuration: the second argument of `run`.
         args: words that were given after the YAML file.
         run_mode: `NORMAL` wherever a function is called.
+        reporter: records what `progress` and `tqdm` tell.
     """
 
     def __init__(
@@ -44,8 +48,10 @@ class ExperimentHelper:
         self._recorder = recorder
         self._phase = phase
         self._logs: dict[tuple[str | None, tuple[str, ...]], Callable[..., int]] = {}
+        self._progress: Callable[..., int] | None = None
         self._step = 0
         self._last: dict[str, float] = {}
+        self.reporter = Reporter(self._record_progress)
 
     def log_metrics(
         self,
@@ -80,6 +86,26 @@ class ExperimentHelper:
         The value of a name that was used before becomes its next version.
         """
         self._recorder.artifact(name, value, epoch=epoch, step=step)
+
+    def progress(self, value: float, level: int = 0, desc: str | None = None) -> None:
+        """Say how far the function is, from 0 to 1; `level` 1 and so on are loops inside.
+
+        Raises:
+            ValueError: the value is no number, or the level is negative.
+        """
+        self.reporter.report(value, level, desc)
+
+    def remaining_time(self) -> float | None:
+        """Seconds until the process is asked to end, by the `timeout` of its job or by Slurm; None without a limit.
+
+        Where that is not enough for the next step, raise `GracefulTimeout`.
+        """
+        return remaining_time()
+
+    def _record_progress(self, text: str) -> None:
+        if self._progress is None:
+            self._progress = self._recorder.texts(self._phase, node="", field=FIELD)
+        self._progress([text], WHOLE, WHOLE)
 
     @property
     def last_metrics(self) -> dict[str, float]:

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _MOST_NAMES = 3
 DIFF_BYTES = 1 << 20
 """How much of a diff is kept."""
+DIFF_SECONDS = 10.0
+"""How long git may take for it: a run begins after that."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -66,7 +69,7 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
     """How tracked files differ from the commit.
 
     Attributes:
-        is_whole: whether nothing is left out because it was too much.
+        is_whole: whether nothing is left out because it was too much, or took too long.
     """
 
     text: str
@@ -132,7 +135,8 @@ def remotes(state: GitState) -> dict[str, str]:
 
 
 def diff(state: GitState) -> Diff | None:
-    """What has changed since the commit, at most `DIFF_BYTES` in whole lines; None where nothing is known.
+    """What has changed since the commit, at most `DIFF_BYTES` in whole lines, and what git finds in
+    `DIFF_SECONDS`; None where nothing is known.
 
     Files that git does not know have no part in it.
     """
@@ -149,12 +153,16 @@ def diff(state: GitState) -> Diff | None:
         env=_environment(),
     ) as process:
         assert process.stdout is not None
+        late = threading.Timer(DIFF_SECONDS, process.kill)
+        late.start()
         found = process.stdout.read(DIFF_BYTES + 1)
-        is_whole = len(found) <= DIFF_BYTES
-        if not is_whole:
+        if len(found) > DIFF_BYTES:
             process.kill()
+        is_whole = process.wait() == 0
+        late.cancel()
+        if not is_whole:
             found = found[: found.rfind(b"\n", 0, DIFF_BYTES) + 1]
-    if not found:
+    if is_whole and not found:
         return None
     return Diff(text=found.decode(errors="replace"), is_whole=is_whole)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunStopped
+from specplan.run.deadline import grace_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
 CAN_BE_RESUMED = 75
 """Exit code of a run that a signal ended and `mlx resume` goes on with."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class TaskCancelled(SystemExit):
+    """SIGTERM came while code of the user's ran. What it does now has to be short.
+
+    Attributes:
+        remaining_time: seconds until the process is killed, if that is known.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.remaining_time = grace_seconds()
 
 
 class Interruption:
@@ -51,11 +64,11 @@ class Interruption:
         return RunStopped() if self.requested == signal.SIGINT else SystemExit(CAN_BE_RESUMED)
 
     def deliver(self) -> None:
-        """Raise what a signal asked for: KeyboardInterrupt for SIGINT, SystemExit for SIGTERM."""
+        """Raise what a signal asked for: KeyboardInterrupt for SIGINT, TaskCancelled for SIGTERM."""
         if self.requested == signal.SIGINT:
             raise KeyboardInterrupt
         if self.requested is not None:
-            raise SystemExit(128 + self.requested)
+            raise TaskCancelled(128 + self.requested)
 
 
 @contextmanager

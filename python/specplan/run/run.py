@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.errors import DataError, PrunedError, RunError, SpecplanError, StoreError
+from specplan.errors import (
+    DataError,
+    GracefulTimeout,
+    PrunedError,
+    RunError,
+    SpecplanError,
+    StoreError,
+)
 from specplan.plan.model import Call
 from specplan.plan.own_code import admit, admit_live, live_components
 from specplan.plan.verify import verify
@@ -274,6 +281,9 @@ def _run_to_end(context: Context, beginning: Beginning) -> None:
         raise
     except PrunedError as exception:
         end_early(context, Status.STOPPED, exception)
+        raise
+    except GracefulTimeout as exception:
+        end_early(context, Status.INTERRUPTED, exception)
         raise
     except SpecplanError as exception:
         end_early(context, Status.FAILED, exception)

@@ -4,7 +4,9 @@
 const seconds = Number(document.currentScript.dataset.seconds);
 
 async function look() {
+  let pause = 1000 * seconds;
   if (!document.hidden) {
+    const begun = performance.now();
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok) {
       location.reload();
@@ -15,22 +17,34 @@ async function look() {
     const shown = document.querySelector("main");
     renew(shown, fresh);
     if (!fresh.hasAttribute("data-live")) return;
+    // A page that is much work for the server is asked for less often.
+    pause = Math.max(pause, 4 * (performance.now() - begun));
   }
-  setTimeout(() => look().catch(() => setTimeout(look, 1000 * seconds)), 1000 * seconds);
+  setTimeout(again, pause);
+}
+
+function again() {
+  look().catch(() => setTimeout(again, 1000 * seconds));
 }
 
 function renew(shown, fresh) {
   const title = (part) => part.tagName + (part.querySelector("h2")?.textContent ?? "");
   const known = new Map([...shown.children].map((part) => [title(part), part]));
+  let before = null;
   for (const part of [...fresh.children]) {
     const old = known.get(title(part));
     known.delete(title(part));
+    let present = part;
     if (old === undefined) {
-      shown.lastElementChild.before(part);
-    } else if (old.outerHTML !== part.outerHTML && !old.matches(":hover, :focus-within")) {
+      if (before === null) shown.prepend(part);
+      else before.after(part);
+    } else if (old.outerHTML === part.outerHTML || old.matches(":hover, :focus-within")) {
+      present = old;
+    } else {
       keep(old, part);
       old.replaceWith(part);
     }
+    before = present;
   }
   for (const gone of known.values()) gone.remove();
 }
@@ -43,4 +57,4 @@ function keep(old, part) {
   for (const each of part.querySelectorAll("input[type=checkbox]")) each.checked = ticked.has(each.value);
 }
 
-setTimeout(look, 1000 * seconds);
+setTimeout(again, 1000 * seconds);

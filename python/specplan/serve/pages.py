@@ -9,7 +9,6 @@ from urllib.parse import quote, urlencode
 
 from specplan.results.conditions import ConditionError, parse_condition
 from specplan.results.index import Index
-from specplan.results.open import Run
 from specplan.results.page import badge, boxed, html_page, section
 from specplan.results.report import duration_text, report_footer, report_sections, time_text
 from specplan.results.side_by_side import comparison_sections
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from specplan.results.index import Listed
+    from specplan.results.open import Run
     from specplan.serve.workspace import Workspace
 
 AT_ONCE = 100
@@ -67,10 +67,10 @@ def list_page(runs: Workspace, request: Request) -> str:
 def run_page(runs: Workspace, request: Request) -> str:
     """One run: what `mlx report` writes, and links to its files."""
     id_ = request.path_params["id"]
-    run = Run(runs.folder(id_))
+    run = runs.opened(id_)
     links = "".join(
         f'<li><a href="{escape(target)}" download>{escape(name)}</a> <span class="dim">{size}</span></li>'
-        for name, target, size in _links(id_, run)
+        for name, target, size in _links(runs, id_, run)
     )
     return _page(
         f"{run.experiment} {run.id}",
@@ -81,9 +81,9 @@ def run_page(runs: Workspace, request: Request) -> str:
     )
 
 
-def _links(id_: str, run: Run) -> Iterator[tuple[str, str, str]]:
+def _links(runs: Workspace, id_: str, run: Run) -> Iterator[tuple[str, str, str]]:
     """Name, address and size of each file; of a folder, of each file in it."""
-    for name, artifact in present_artifacts(run.folder).items():
+    for name, artifact in present_artifacts(run.folder, runs.records(run.folder)).items():
         target = f"{id_}/files/{quote(name, safe='/', errors='replace')}"
         if artifact.kind == FOLDER:
             for part in parts_of(artifact):
@@ -98,7 +98,7 @@ def compare_page(runs: Workspace, request: Request) -> str:
     ids = list(dict.fromkeys(request.query_params.getlist("run")))
     if not 1 <= len(ids) <= MOST_COMPARED:
         raise Fault(400, f"1 to {MOST_COMPARED} runs are compared, not {len(ids)}")
-    compared = [Run(runs.folder(id_)) for id_ in ids]
+    compared = [runs.opened(id_) for id_ in ids]
     names = "".join(
         f'<li><a href="runs/{escape(id_)}">{escape(f"{run.experiment}/{run.id}")}</a> {badge(run.status.value)}</li>'
         for id_, run in zip(ids, compared, strict=True)
@@ -141,14 +141,14 @@ def _found(runs: Workspace, query: QueryParams) -> list[Listed]:
     words = query.get("name", "").lower().split()
     where = parse_condition(text) if (text := query.get("where", "").strip()) else None
     status = query.get("status", "")
-    index = Index(runs.root)
+    index = Index(runs.root, runs.index)
     chosen = index.runs(lambda found: all(word in found.key.lower() for word in words))
     listed = [
         run
         for run in chosen
         if (not status or run.status == status) and (where is None or where.holds(run.value))
     ]
-    index.save()
+    runs.index = index
     return sorted(listed, key=lambda run: run.entry.created_at, reverse=True)
 
 

@@ -6,25 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan._native import StoreReader
 from specplan.errors import RunError
 from specplan.plan.canonical import read_plan
 from specplan.results.artifacts import artifact_rows, artifacts_of
+from specplan.results.documents import channel_of, texts_at, texts_from
 from specplan.results.status import read_run_file, status_now
 from specplan.serve.faults import Fault
 from specplan.store.artifacts import FOLDER, files_below
 from specplan.track.files import DELETED
 from specplan.track.metric_row import FIELD as METRICS
+from specplan.track.metric_row import MetricRow
 from specplan.track.notes import FIELD as LOG
-from specplan.track.points import point_counts, points_of
+from specplan.track.points import point_counts, point_table, points_in
 from specplan.track.tracks import FIELD as TRACKS
 from specplan.track.tracks import merged
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from starlette.requests import Request
 
+    from specplan._native import StoreReader, TextReader
     from specplan.results.artifacts import Artifact
     from specplan.serve.workspace import Workspace
     from specplan.store.layout import RunFolder
@@ -34,15 +37,17 @@ MOST_ROWS = 10_000
 
 def list_experiments(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """The runs of the root, or of one prefix, oldest first."""
+    ids = runs.ids(request.query_params.get("prefix"))
+    page = _page(request, len(ids), lambda start, count: ids[start : start + count], most=None)
     found = []
-    for id_ in runs.ids(request.query_params.get("prefix")):
+    for id_ in page.pop("data"):
         try:
             found.append(_described(runs, id_))
         except RunError as error:
             found.append({"id": id_, "error": str(error)})  # one damaged run hides no other
         except Fault:
             continue  # it was removed meanwhile, or no client may ask for it: it is behind a link
-    return {"experiments": found}
+    return {"experiments": found, **page}
 
 
 def show(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def show(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
         **_described(runs, request.path_params["id"]),
         "readme": about.description,
         "tags": about.tags,
-        **counts(StoreReader.open(str(folder.records))),
+        **counts(runs.records(folder)),
     }
 
 
@@ -72,8 +77,8 @@ def counts(reader: StoreReader) -> dict[str, Any]:
 
 def points(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """Values of metrics that are in no row, each with its series."""
-    reader = StoreReader.open(str(_folder(runs, request).records))
-    return _page(request, points_of(reader))
+    table = point_table(runs.records(_folder(runs, request)))
+    return _page(request, table.num_rows, lambda *part: points_in(table.slice(*part)))
 
 
 def parameters(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
@@ -84,53 +89,58 @@ def parameters(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
 
 def logs(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """Messages of a run."""
-    return _page(request, _documents(_folder(runs, request), LOG, ""))
+    return _documents(runs, request, LOG, "")
 
 
 def records(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """Documents of any field."""
-    field = request.query_params.get("field", "")
-    node = request.query_params.get("node", "")
-    return _page(request, _documents(_folder(runs, request), field, node))
+    query = request.query_params
+    return _documents(runs, request, query.get("field", ""), query.get("node", ""))
 
 
 def metric_data(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """Rows of the metrics of a name."""
-    name = request.query_params.get("name", "")
-    return _page(request, _documents(_folder(runs, request), METRICS, name))
+    return _documents(runs, request, METRICS, request.query_params.get("name", ""))
 
 
 def metric_stats(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """How many rows there are of each name, and when the first and last of them were logged."""
-    folder = _folder(runs, request)
     asked = request.query_params.get("name")
     found = []
-    for channel in StoreReader.open(str(folder.records)).texts():
+    for channel in runs.records(_folder(runs, request)).texts():
         if channel.field == METRICS and asked in (None, channel.node):
-            rows = _documents(folder, METRICS, channel.node)
+            first, last = (_row(channel, place) for place in (0, channel.rows - 1))
             found.append(
                 {
                     "name": channel.node or None,
-                    "totalDataPoints": len(rows),
-                    "firstDataAt": rows[0]["createdAt"],
-                    "lastDataAt": rows[-1]["createdAt"],
+                    "totalDataPoints": channel.rows,
+                    "firstDataAt": first.created_at,
+                    "lastDataAt": last.created_at,
                 }
             )
     return {"metrics": found}
+
+
+def _row(channel: TextReader, place: int) -> MetricRow:
+    (text,) = texts_at(channel, place, 1)
+    return msgspec.json.decode(text, type=MetricRow)
 
 
 def track_data(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """Entries of a track in the order of their times, those of one time as one."""
     query = request.query_params
     start, end = (float(query[name]) if name in query else None for name in ("from", "to"))
-    entries = merged(_documents(_folder(runs, request), TRACKS, query.get("topic", "")))
-    return {"data": list(entries.slice(start, end))}
+    records = runs.records(_folder(runs, request))
+    channel = channel_of(records, TRACKS, query.get("topic", ""))
+    texts = () if channel is None else texts_from(channel)
+    entries = [*merged(map(msgspec.json.decode, texts)).slice(start, end)]
+    return _page(request, len(entries), lambda at, count: entries[at : at + count], most=None)
 
 
 def files(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """The newest file of each name."""
     folder = _folder(runs, request)
-    found = present_artifacts(folder)
+    found = present_artifacts(folder, runs.records(folder))
     return {
         "files": [
             {
@@ -156,7 +166,7 @@ def file(runs: Workspace, request: Request) -> tuple[Path, str]:
         Fault: there is none, or its path is not that of a file of the run.
     """
     folder = _folder(runs, request)
-    artifact = present_artifacts(folder).get(request.path_params["name"])
+    artifact = present_artifacts(folder, runs.records(folder)).get(request.path_params["name"])
     part = request.query_params.get("part")
     if artifact is None or (artifact.kind == FOLDER) != (part is not None):
         raise Fault(404, "there is no file of this name")
@@ -196,35 +206,52 @@ def _folder(runs: Workspace, request: Request) -> RunFolder:
     return runs.folder(request.path_params["id"])
 
 
-def _documents(folder: RunFolder, field: str, node: str) -> list[Any]:
-    for channel in StoreReader.open(str(folder.records)).texts():
-        if (channel.phase, channel.field, channel.node) == ("", field, node):
-            texts = (text for at in range(channel.batches) for text in channel.at(at))
-            return [msgspec.json.decode(text) for text in texts]
-    return []
+def _documents(runs: Workspace, request: Request, field: str, node: str) -> dict[str, Any]:
+    channel = channel_of(runs.records(_folder(runs, request)), field, node)
+    if channel is None:
+        return _page(request, 0, lambda *_: [])
+    # What is stored is JSON: it is handed on as it is.
+    return _page(
+        request,
+        channel.rows,
+        lambda *part: [msgspec.Raw(text.encode()) for text in texts_at(channel, *part)],
+    )
 
 
-def _page(request: Request, rows: list[Any]) -> dict[str, Any]:
-    start = int(request.query_params.get("start", "0"))
-    limit = int(request.query_params.get("limit", "1000"))
-    if start < 0 or not 0 < limit <= MOST_ROWS:
+def _page(
+    request: Request,
+    total: int,
+    part: Callable[[int, int], Sequence[Any]],
+    most: int | None = 1000,
+) -> dict[str, Any]:
+    """What is asked for by `start` and `limit`, where the next page starts, and how much there is.
+
+    Args:
+        request: the request.
+        total: how much there is.
+        part: gives so many from a place on.
+        most: the limit where none is asked for; None for all.
+    """
+    query = request.query_params
+    start, limit = int(query.get("start", "0")), int(query.get("limit", most or total or 1))
+    if start < 0 or not 0 < limit <= (MOST_ROWS if "limit" in query or most else limit):
         raise Fault(400, f"`start` is 0 or more, and `limit` 1 to {MOST_ROWS}")
-    chosen = rows[start : start + limit]
-    return {"data": chosen, "start": start, "total": len(rows)}
+    count = max(0, min(limit, total - start))
+    after = start + count
+    return {
+        "data": part(start, count) if count else [],
+        "start": start,
+        "next": after if after < total else None,
+        "total": total,
+    }
 
 
-def present_artifacts(folder: RunFolder) -> dict[str, Artifact]:
+def present_artifacts(folder: RunFolder, reader: StoreReader) -> dict[str, Artifact]:
     """The newest artifact of each name, without those that were deleted."""
-    reader = StoreReader.open(str(folder.records))
-    deleted = [
-        tuple(msgspec.json.decode(text))
-        for channel in reader.texts()
-        if channel.field == DELETED
-        for at in range(channel.batches)
-        for text in channel.at(at)
-    ]
+    channel = channel_of(reader, DELETED, "")
+    deleted = [] if channel is None else [*map(msgspec.json.decode, texts_from(channel))]
     return {
         name: artifact
         for name, artifact in artifacts_of(folder, reader).items()
-        if (name, artifact.version) not in deleted
+        if [name, artifact.version] not in deleted
     }

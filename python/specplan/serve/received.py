@@ -73,7 +73,7 @@ class Received:
                 created_at=row.created_at or timestamp(),
                 not_finite=row.not_finite,
             )
-            self.run.record_row(taken, node=node, time=taken.created)
+            self.run.record_row(taken, node=node)
 
         return self._append(METRICS, node, rows, start, record)
 

@@ -10,8 +10,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from specplan.errors import RunError, SpecplanError
+from specplan._native import StoreReader
+from specplan.errors import RunError, SpecplanError, StoreError
 from specplan.results.locate import all_runs, runs_of
+from specplan.results.open import Run
 from specplan.results.status import read_run_file, status_now
 from specplan.results.walk import DEEPEST
 from specplan.serve.faults import Fault
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from specplan.results.index import Index
     from specplan.serve.protocol import Begin
     from specplan.store.run_file import ErrorRecord
 
 QUIET_SECONDS = 600.0
 """After this long without a request a run counts as interrupted; the next request goes on with it."""
 LONGEST_NAME = 200
+MOST_READERS = 32
 _LOG = logging.getLogger(__name__)
 
 
@@ -39,6 +43,9 @@ class Workspace:
 
     Args:
         root: folder of all runs.
+
+    Attributes:
+        index: what was found out of the runs, for the next one who lists them.
     """
 
     def __init__(self, root: Path) -> None:
@@ -48,6 +55,9 @@ class Workspace:
         self._locks: dict[str, threading.RLock] = {}
         self._told: set[str] = set()
         self._lock = threading.Lock()
+        self._readers: dict[tuple[Path, int], StoreReader] = {}
+        self._reading = threading.Lock()
+        self.index: Index | None = None
 
     def ids(self, prefix: str | None) -> list[str]:
         """The ids of the runs of one experiment, or of all, oldest first."""
@@ -59,6 +69,38 @@ class Workspace:
         if str(unreadable) not in self._told:
             self._told.add(str(unreadable))
             _LOG.warning("%s", unreadable)
+
+    def records(self, folder: RunFolder) -> StoreReader:
+        """What is on file of a run now.
+
+        Readers are kept, the last ones that were used: to find out where millions of rows stand takes a second.
+
+        Raises:
+            StoreError: the records are damaged, or not there.
+        """
+        place = (folder.path, folder.records.stat().st_ino if folder.records.exists() else 0)
+        with self._reading:
+            reader = self._readers.pop(place, None)
+            try:
+                if reader is not None:
+                    reader.refresh()
+            except StoreError:
+                reader = None  # what was cut off is gone: another look tells
+            reader = reader or StoreReader.open(str(folder.records))
+            self._readers[place] = reader
+            while len(self._readers) > MOST_READERS:
+                del self._readers[next(iter(self._readers))]
+            return reader
+
+    def opened(self, id_: str) -> Run:
+        """A run, to be shown.
+
+        Raises:
+            Fault: there is no such run.
+            StoreError: its records are damaged.
+        """
+        folder = self.folder(id_)
+        return Run(folder, self.records(folder) if folder.records.is_dir() else None)
 
     def begin(self, asked: Begin) -> tuple[str, bool]:
         """Go on with a run, or create it; returns its id, and whether it is new."""

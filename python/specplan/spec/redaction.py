@@ -126,6 +126,7 @@ _USERINFO = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^/\s'\"]+@")
 """Up to the last `@` before the path: a password may have others in it."""
 _ASSIGNED = re.compile(rf"({_NAME})(['\"]?[ \t]*(?::=|(?<![=!<>])=(?!=)|:(?![:/]))[ \t]*)(?=\S)")
 _QUERY = re.compile(rf"([?&;])({_NAME})=([^&\s#'\"]+)")
+_OPTION = re.compile(rf"(?<!\S)--({_NAME})([= ])([^\s'\"=-][^\s'\"]*)")
 _QUOTED = re.compile(r"([\"'])(?:\\.|(?!\1)[^\\\n])+(?:\1|$)")
 _OF_CODE = re.compile(r"""[\[({]*\s*(?:[A-Za-z]{,2}["']|[A-Za-z_][\w.]*\(.*["'])""")
 """A value that is a text in quotes, or a call or collection with some in it."""
@@ -161,7 +162,7 @@ def redacted(value: Any, name: str = "") -> Any:
 
 
 def redacted_text(text: str) -> str:
-    """A text without tokens that are known by their look, credentials in URLs, and secrets of the environment."""
+    """A text without tokens that are known by their look, credentials in URLs and options, and secrets of the environment."""
     for secret in _secrets_of_environment():
         text = text.replace(secret, REDACTED)
     return _without_shapes(text)
@@ -179,6 +180,8 @@ def _without_shapes(text: str) -> str:
             text = shape.sub(_as_many_lines, text)
     if "://" in text:
         text = _USERINFO.sub(rf"\1{REDACTED}@", text)
+    if "--" in text:
+        text = _OPTION.sub(_opted, text)
     return _QUERY.sub(_queried, text)
 
 
@@ -202,7 +205,7 @@ def redacted_words(words: Sequence[str]) -> list[str]:
         name, separator, value = word.partition("=")
         is_value = word.startswith("-") and not separator and is_secret(name)
         hidden = separator and value and is_secret(name)
-        found.append(f"{name}={REDACTED}" if hidden else redacted_text(word))
+        found.append(f"{name}={REDACTED}" if hidden else redacted_lines(word))
     return found
 
 
@@ -212,6 +215,12 @@ def _as_many_lines(found: re.Match[str]) -> str:
 
 def _queried(found: re.Match[str]) -> str:
     return f"{found[1]}{found[2]}={REDACTED}" if is_secret(found[2]) else found.group()
+
+
+def _opted(found: re.Match[str]) -> str:
+    name, separator, value = found.groups()
+    is_hidden = _says_secret(name) or (is_secret(name) and not value.isdecimal())
+    return f"--{name}{separator}{REDACTED}" if is_hidden else found.group()
 
 
 def _line(line: str) -> str:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from specplan.plan.canonical import write_plan
-from specplan.plan.compile import compile_mapping, compile_path
 from specplan.results.jobs import JobFailure, JobRecord, JobState
-from specplan.results.locate import runs_of
-from specplan.results.open import Run
-from specplan.results.status import read_run_file
-from specplan.spec.composition import Composition
-from specplan.spec.redaction import redacted
+from specplan.run.deadline import DEADLINE, GRACE
 from specplan.store.layout import experiment_folder
-from specplan.store.run_file import Status
+from specplan.track.job import CAUTION, Job, TransientMode, compiled_job, needed_by, with_folders
 from specplan.track.plain import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
-
-    from specplan.plan.model import Compiled
+    from pathlib import Path
 
 INSIDE = "SPECPLAN_JOB_OF"
 """The variable of the environment that a job's process has: the folder of its experiment."""
@@ -39,79 +30,14 @@ OUTPUT = "output.txt"
 PLAN = "job.plan.json"
 GRACE_SECONDS = 10.0
 """How long a process that is asked to end may take for it."""
-_SHOWN_DIGITS = 8
-
-
-ENDED = (JobState.DONE, JobState.ERROR)
-
-
-class Job:
-    """One unit of work. Its run is the newest one in its folder, `<workdir>/<experiment>/<name>-<id>`.
-
-    Attributes:
-        id: that of its plan: the same function with the same params has the same.
-        name: the function's, or that of the spec.
-        folder: where its runs are; as one of the params of another job it is given as text.
-        after: the jobs that have to be done before.
-        timeout: seconds that one attempt may take; None for any.
-        max_retries: how often it is begun again after a timeout.
-        state: how it stands; failure: why it is not done, once it is over.
-        attempts: how often it was begun.
-    """
-
-    def __init__(
-        self,
-        compiled: Compiled,
-        folder: Path,
-        *,
-        after: tuple[Job, ...],
-        timeout: float | None,
-        max_retries: int,
-    ) -> None:
-        self.compiled = compiled
-        self.id = compiled.plan.id
-        self.name = folder.name.rpartition("-")[0]
-        self.folder = folder
-        self.after = after
-        self.timeout = timeout
-        self.max_retries = max_retries
-        self.state = JobState.UNSCHEDULED
-        self.failure: JobFailure | None = None
-        self.attempts = 0
-        self._is_over = threading.Event()
-
-    @property
-    def run(self) -> Run:
-        """The run of the job, for reading.
-
-        Raises:
-            RuntimeError: it has not begun.
-        """
-        newest = self.newest()
-        if newest is None:
-            raise RuntimeError(f"job `{self.name}` has no run yet")
-        return newest
-
-    def newest(self) -> Run | None:
-        """Its newest run, if there is one."""
-        runs = [*runs_of(self.folder)]
-        return Run(runs[-1]) if runs else None
-
-    def wait(self) -> JobState:
-        """Wait until the job is over; returns how it stands."""
-        if self.state is not JobState.UNSCHEDULED:
-            self._is_over.wait()
-        return self.state
-
-    def become(self, state: JobState, failure: JobFailure | None = None) -> None:
-        """Change how it stands."""
-        self.state, self.failure = state, failure
-        if state in ENDED:
-            self._is_over.set()
-
-    def __repr__(self) -> str:
-        failure = "" if self.failure is None else f", {self.failure}"
-        return f"<job {self.folder.name}: {self.state}{failure}>"
+_LOOKED_EVERY = 0.1
+"""Seconds between two looks for the run that a process is to begin."""
+_REASONS = {
+    "GracefulTimeout": JobFailure.TIMEOUT,
+    "MemoryError": JobFailure.MEMORY,
+    "OutOfMemoryError": JobFailure.MEMORY,
+}
+"""What errors of a run say of the job; any other one is that it failed."""
 
 
 class Jobs:
@@ -148,39 +74,58 @@ class Jobs:
     def submit(
         self,
         work: Callable[[Any, Any], object] | str | os.PathLike[str],
-        params: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any],
         *,
-        after: Iterable[Job] = (),
-        tags: Mapping[str, str | None] = {},
-        timeout: float | None = None,
-        max_retries: int = 3,
+        after: Iterable[Job],
+        tags: Mapping[str, str | None],
+        timeout: float | None,
+        max_retries: int,
+        transient: TransientMode,
     ) -> Job:
         """See `experiment.submit`."""
-        params = params or {}
-        needed = tuple(dict.fromkeys([*after, *_jobs_in(params)]))
+        needed = needed_by(params, after)
         for each in needed:
             if self._jobs.get(each.id) is not each:
                 raise ValueError(f"{each!r} was not submitted to this experiment")
-        given = plain(_with_folders(params), "params")
-        compiled = _compiled(work, given, tags, inside=self._experiment)
+        given = plain(with_folders(params), "params")
+        compiled = compiled_job(work, given, tags, inside=self._experiment)
         with self._lock:
-            if compiled.plan.id in self._jobs:
-                return self._jobs[compiled.plan.id]
-            folder = experiment_folder(self._root.resolve(), compiled.plan.experiment.id)
-            job = Job(compiled, folder, after=needed, timeout=timeout, max_retries=max_retries)
-            self._jobs[job.id] = job
+            job = self._jobs.get(compiled.plan.id)
+            if job is None:
+                folder = experiment_folder(self._root.resolve(), compiled.plan.experiment.id)
+                job = Job(
+                    compiled,
+                    folder,
+                    after=needed,
+                    timeout=timeout,
+                    max_retries=max_retries,
+                    transient=transient,
+                )
+                self._jobs[job.id] = job
+            job.transient = min(job.transient, transient, key=CAUTION.index)
             if self._tell is not None:
-                self._begin(job)
+                self._begin(job, is_needed=job.transient is TransientMode.NONE)
         return job
 
-    def finish(self) -> list[Job]:
-        """Wait until all are over; returns those that are not done."""
-        for job in [*self._jobs.values()]:
+    def wait(self) -> list[Job]:
+        """Wait until all that were submitted are over; returns those that are not done."""
+        jobs = [*self._jobs.values()]
+        for job in jobs:
             job.wait()
+        return [job for job in jobs if job.state is JobState.ERROR]
+
+    def finish(self) -> list[Job]:
+        """Wait until all are over, remove what is to be removed; returns those that are not done."""
+        failed = self.wait()
         self._pool.shutdown()
         for future in self._futures:
             future.result()
-        return [job for job in self._jobs.values() if job.state is JobState.ERROR]
+        for job in self._jobs.values():
+            users = [each for each in self._jobs.values() if job in each.after]
+            is_used = any(each.state is not JobState.DONE for each in users)
+            if job.transient is TransientMode.REMOVE and job.state is JobState.DONE and not is_used:
+                shutil.rmtree(job.folder, ignore_errors=True)
+        return failed
 
     def cancel(self) -> None:
         """Begin no more, ask those that run to end, and wait for it."""
@@ -197,11 +142,18 @@ class Jobs:
             _wait(process)
         self._pool.shutdown()
 
-    def _begin(self, job: Job) -> None:
-        if _is_done(job):
+    def _begin(self, job: Job, *, is_needed: bool) -> None:
+        """Begin a job that has not begun, or let it wait for one that needs it."""
+        if job.state not in (JobState.UNSCHEDULED, JobState.TRANSIENT):
+            return
+        if job.is_done():
             self._change(job, JobState.DONE)
+        elif not is_needed:
+            self._change(job, JobState.TRANSIENT)
         else:
             self._change(job, JobState.WAITING)
+            for each in job.after:
+                self._begin(each, is_needed=True)
             self._go_on(job)
 
     def _go_on(self, job: Job) -> None:
@@ -220,7 +172,7 @@ class Jobs:
             job.become(state, failure)
             if self._tell is not None:
                 self._tell(JobRecord(job.id, job.name, job.folder.name, state, failure))
-            if state in ENDED:
+            if state.is_over:
                 for each in [*self._jobs.values()]:
                     if job in each.after:
                         self._go_on(each)
@@ -228,9 +180,14 @@ class Jobs:
     def _run(self, job: Job) -> None:
         if job.state is not JobState.READY:
             return
-        self._change(job, JobState.RUNNING)
+        self._change(job, JobState.SCHEDULED)
         failure: JobFailure | None = JobFailure.FAILED
         try:
+            while job.is_run_now() and not self._cancelled.wait(_LOOKED_EVERY):
+                pass
+            if job.is_done():
+                failure = None
+                return
             job.folder.mkdir(parents=True, exist_ok=True)
             write_plan(job.compiled, job.folder / PLAN)
             failure = JobFailure.TIMEOUT
@@ -242,6 +199,7 @@ class Jobs:
 
     def _attempt(self, job: Job) -> JobFailure | None:
         """Run the job's process once: a second time it goes on in the folder of its run."""
+        ends = None if job.timeout is None else time.time() + job.timeout
         with self._lock, (job.folder / OUTPUT).open("ab") as output:
             if self._cancelled.is_set():
                 return JobFailure.CANCELLED
@@ -250,30 +208,52 @@ class Jobs:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, INSIDE: str(self._root.resolve() / self._experiment)},
+                env=self._environment(ends),
+                # Ctrl-C on a terminal is for us: a second signal would end a run at once.
+                start_new_session=True,
             )
             self._processes.add(process)
         try:
-            code = process.wait(job.timeout)
+            self._see_begin(job, process, ends)
+            code = process.wait(None if ends is None else max(ends - time.time(), 0))
         except subprocess.TimeoutExpired:
-            _end(process)
+            process.send_signal(signal.SIGTERM)
+            _wait(process)
             return JobFailure.TIMEOUT
         finally:
             self._processes.discard(process)
-        if code == 0:
-            return None
-        return JobFailure.CANCELLED if self._cancelled.is_set() else JobFailure.FAILED
+        return None if code == 0 else self._reason(job)
+
+    def _see_begin(self, job: Job, process: subprocess.Popen[bytes], ends: float | None) -> None:
+        """Wait until the process has begun its run, or is over."""
+        while process.poll() is None and not job.is_run_now():
+            if ends is not None and time.time() >= ends:
+                return
+            time.sleep(_LOOKED_EVERY)
+        if job.state is JobState.SCHEDULED:
+            self._change(job, JobState.RUNNING)
+
+    def _reason(self, job: Job) -> JobFailure:
+        if self._cancelled.is_set():
+            return JobFailure.CANCELLED
+        newest = job.newest()
+        error = None if newest is None else newest.run_file.error
+        return JobFailure.FAILED if error is None else _REASONS.get(error.type, JobFailure.FAILED)
+
+    def _environment(self, ends: float | None) -> dict[str, str]:
+        limit = {} if ends is None else {DEADLINE: str(ends)}
+        return {
+            **os.environ,
+            INSIDE: str(self._root.resolve() / self._experiment),
+            GRACE: str(GRACE_SECONDS),
+            **limit,
+        }
 
     def _words(self, job: Job) -> list[str]:
         newest = job.newest() if job.attempts > 1 else None
         if newest is None:
             return ["run", str(job.folder / PLAN), "--trust", "--quiet", "--root", str(self._root)]
         return ["resume", str(newest.folder.path), "--trust", "--quiet"]
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    _wait(process)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:
@@ -283,93 +263,3 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _is_done(job: Job) -> bool:
-    """Whether a run of an earlier time has done what the job is to do."""
-    files = (read_run_file(folder) for folder in runs_of(job.folder))
-    return any(each.status is Status.COMPLETED and each.plan_id == job.id for each in files)
-
-
-def _compiled(
-    work: Any, params: dict[str, Any], tags: Mapping[str, str | None], *, inside: str
-) -> Compiled:
-    if callable(work):
-        compiled, name = _of_function(work, params), work.__name__
-    else:
-        overrides = tuple(
-            f"{key}={msgspec.json.encode(value).decode()}" for key, value in params.items()
-        )
-        compiled = compile_path(work, Composition(overrides=overrides))
-        name = compiled.plan.experiment.id
-    plan = compiled.plan
-    experiment = msgspec.structs.replace(
-        plan.experiment,
-        id=f"{inside}/{name}-{_digits(plan.id)}",
-        tags={**plan.experiment.tags, **redacted(tags)},
-    )
-    return msgspec.structs.replace(
-        compiled, plan=msgspec.structs.replace(plan, experiment=experiment)
-    )
-
-
-def _of_function(function: Callable[..., object], params: dict[str, Any]) -> Compiled:
-    """The plan of one call. The function is found again by its name in its file or module."""
-    if (
-        not inspect.isfunction(function)
-        or "<" in function.__qualname__
-        or "." in function.__qualname__
-    ):
-        raise ValueError(
-            f"{function!r} cannot be a job: it is a function `run(helper, configuration)` that a file "
-            "defines at its top"
-        )
-    file = Path(inspect.getfile(function)).resolve()
-    parts = function.__module__.split(".")
-    if len(parts) > 1:
-        folder, place = file.parents[len(parts) - 1], function.__module__
-        if file.name == "__init__.py":
-            folder = folder.parent
-    else:
-        folder, place = file.parent, f"./{file.name}"
-    return compile_mapping(
-        {
-            "specplan": 1,
-            "experiment": {"id": function.__name__},
-            "run": {"dirty_git": "ignore"},
-            "plan": [
-                {
-                    "phase": "call",
-                    "label": function.__name__,
-                    "use": f"{place}:{function.__name__}",
-                    "config": params,
-                }
-            ],
-        },
-        folder=folder,
-    )
-
-
-def _jobs_in(value: Any) -> list[Job]:
-    if isinstance(value, Job):
-        return [value]
-    if isinstance(value, Mapping):
-        value = [*value.values()]
-    if isinstance(value, list | tuple):
-        return [job for each in value for job in _jobs_in(each)]
-    return []
-
-
-def _with_folders(value: Any) -> Any:
-    """Params with the folder of a job where the job was."""
-    if isinstance(value, Job):
-        return str(value.folder)
-    if isinstance(value, Mapping):
-        return {key: _with_folders(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_folders(each) for each in value]
-    return value
-
-
-def _digits(plan_id: str) -> str:
-    return plan_id.rpartition(":")[2][:_SHOWN_DIGITS]

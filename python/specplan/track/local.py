@@ -14,7 +14,7 @@ import msgspec
 from specplan.errors import RunError
 from specplan.plan.canonical import write_atomically
 from specplan.track.names import check_parts
-from specplan.track.plain import decode, encode, number, plain
+from specplan.track.plain import decoded, encode, number, plain
 from specplan.track.run import TrackedRun
 from specplan.track.series import noted, restored
 from specplan.track.tracker import ExperimentTracker, artifact_name, ending, existing
@@ -131,7 +131,8 @@ class LocalExperimentTracker(ExperimentTracker):
             return
         ended = ending(status)
         self._run.end(ended)
-        metadata = msgspec.json.decode((self._folder() / "metadata.json").read_bytes())
+        file = self._folder() / "metadata.json"
+        metadata: dict[str, Any] = decoded(file, file.read_bytes(), dict[str, Any])
         self._write_metadata(
             {
                 **metadata,
@@ -183,7 +184,7 @@ def compare_experiments(
             continue
         params = path / "params.json"
         comparisons[path.name] = {
-            "params": _read(params, params.read_bytes()) if params.exists() else {},
+            "params": decoded(params, params.read_bytes()) if params.exists() else {},
             "final_metrics": _final(path / "metrics.jsonl", last_line=strict_last_line),
         }
     return comparisons
@@ -199,19 +200,12 @@ def _final(file: Path, *, last_line: bool) -> dict[str, float]:
     if not file.exists():
         return {}
     *lines, last = file.read_bytes().split(b"\n")
-    if _is_whole(last):
+    if _is_whole(file, last):
         lines.append(last)
-    rows = [restored(_read(file, line)) for line in lines if line.strip()]
+    rows = [restored(decoded(file, line)) for line in lines if line.strip()]
     if last_line:
         rows = rows[-1:]
     return {name: value for line in rows for name, value in line["metrics"].items()}
-
-
-def _read(file: Path, content: bytes) -> Any:
-    try:
-        return decode(content)
-    except ValueError as error:
-        raise RunError(f"{file} is damaged: {error}") from error
 
 
 def _new_folder(folder: Path, name: str) -> str:
@@ -235,18 +229,18 @@ def _append(file: Path, line: bytes) -> None:
         if opened.read() not in (b"", b"\n"):
             opened.seek(0)
             before, end, last = opened.read().rpartition(b"\n")
-            if _is_whole(last):
+            if _is_whole(file, last):
                 line = b"\n" + line
             else:
                 opened.truncate(len(before) + len(end))
         opened.write(line)
 
 
-def _is_whole(last: bytes) -> bool:
+def _is_whole(file: Path, last: bytes) -> bool:
     """Whether a last line without an end is one that was only not ended."""
     try:
-        decode(last)
-    except ValueError:
+        decoded(file, last)
+    except RunError:
         return False
     return True
 

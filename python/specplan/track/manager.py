@@ -18,7 +18,7 @@ from specplan.spec.redaction import redacted
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
 from specplan.track.names import check_parts
-from specplan.track.plain import decode, encode, plain
+from specplan.track.plain import decoded, encode, plain
 from specplan.track.run import TrackedRun
 from specplan.track.series import Curves, noted, restored
 
@@ -184,10 +184,9 @@ class ExperimentManager:
             content = path.read_bytes()
         except FileNotFoundError:
             return []
+        entries: list[dict[str, Any]] = decoded(path, content, list[dict[str, Any]])
         try:
-            entries = msgspec.convert(decode(content), list[dict[str, Any]])
-            for entry in entries:
-                msgspec.convert(entry, _Entry)
+            msgspec.convert(entries, list[_Entry])
         except ValueError as error:
             raise RunError(f"{path} is no history of an experiment: {error}") from error
         return entries

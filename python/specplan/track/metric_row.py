@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from specplan._native import StoreReader
 from specplan.spec.redaction import redacted
-from specplan.store.run_files import timestamp
 from specplan.track.plain import plain
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 FIELD = "metrics"
 """The field of the records that hold the rows, one JSON object each."""
 STAMP = "_ts"
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END_OF_TIME = 2**63
 _ODD = ("nan", "inf", "-inf")
 
@@ -55,18 +55,19 @@ class MetricRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
         return cls(
             index=index,
             data={**data, STAMP: stamp},
-            created_at=timestamp(),
+            created_at=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             not_finite=tuple(odd),
         )
 
     @property
     def created(self) -> int:
-        """When it was logged, in nanoseconds since 1970.
+        """When it was logged, in nanoseconds since 1970; its numbers are of that time, here and at a server.
 
         Raises:
             ValueError: `created_at` is no time that the records can have.
         """
-        nanoseconds = int(datetime.fromisoformat(self.created_at).timestamp() * 1000) * 1_000_000
+        moment = datetime.fromisoformat(self.created_at).astimezone(UTC)
+        nanoseconds = (moment - _BEGINNING) // timedelta(microseconds=1) * 1000
         if not 0 <= nanoseconds < _END_OF_TIME:
             raise ValueError(f"createdAt is {self.created_at}, which no record can have")
         return nanoseconds

@@ -7,9 +7,16 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+
+from specplan.errors import RunError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+T = TypeVar("T")
 
 
 def plain(value: object, what: str) -> Any:
@@ -36,18 +43,25 @@ def encode(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-def decode(content: bytes | str) -> Any:
-    """A JSON text. Bare NaN and Infinity, which other tools write, are numbers.
+def decoded(file: Path, content: bytes, kind: type[T] | Any = Any) -> T:
+    """What a file has in JSON. Bare NaN and Infinity, which other tools write, are numbers.
+
+    Args:
+        file: for errors.
+        content: of the file, or of a line of it.
+        kind: what it has to be.
 
     Raises:
-        ValueError: it is no JSON, or nested too deep.
+        RunError: it is no JSON, or of another kind.
     """
     try:
-        return msgspec.json.decode(content)
-    except ValueError:
-        return json.loads(content)
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
+        try:
+            found = msgspec.json.decode(content)
+        except ValueError:
+            found = json.loads(content)
+        return msgspec.convert(found, kind)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{file} is damaged: {error}") from error
 
 
 def number(name: str, value: object) -> float:

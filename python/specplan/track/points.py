@@ -12,6 +12,8 @@ from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.point import Series
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from specplan._native import StoreReader
 
 Place = tuple[float | str, int, int, int, int]
@@ -20,12 +22,22 @@ Place = tuple[float | str, int, int, int, int]
 
 def points_of(reader: StoreReader, first: int = 0) -> list[tuple[Series, *Place]]:
     """The values from row `first` of the table on, in their order, without those of rows of metrics."""
+    return points_in(point_table(reader, first))
+
+
+def point_table(reader: StoreReader, first: int = 0) -> pa.Table:
+    """As `points_of`, the rows of the table."""
     named = {
         channel.node or None
         for channel in reader.texts()
         if channel.field == METRICS and not channel.phase
     }
-    table = without_rows(read_metrics(reader, run_id="").slice(first), named)
+    metrics = read_metrics(reader, run_id="").drop_columns(["run_id", "session"])
+    return without_rows(metrics.slice(first), named)
+
+
+def points_in(table: pa.Table) -> list[tuple[Series, *Place]]:
+    """The values in rows of the table."""
     times = table.column("time").cast("int64").to_pylist()
     return [
         (

@@ -12,6 +12,7 @@ from specplan._native import StoreReader
 from specplan.errors import RemoteError
 from specplan.plan.canonical import read_plan
 from specplan.results.artifacts import artifact_rows
+from specplan.results.documents import texts_from
 from specplan.results.settings import settings
 from specplan.results.status import read_run_file, status_now
 from specplan.store.artifacts import FOLDER, file_digest, files_below, leaves
@@ -178,7 +179,7 @@ class Upload:
 
     def _send_texts(self, channel: TextReader) -> None:
         key = (channel.field, channel.node)
-        for texts in _in_requests(_texts_from(channel, self._texts.get(key, 0)), len):
+        for texts in _in_requests(texts_from(channel, self._texts.get(key, 0)), len):
             raw = [msgspec.Raw(text.encode()) for text in texts]
             route, body = _request_of(channel, raw)
             start = self._texts.get(key, 0)
@@ -266,15 +267,6 @@ def _documents(reader: StoreReader) -> list[TextReader]:
         for channel in reader.texts()
         if not channel.phase and channel.field != ARTIFACT and channel.batches
     ]
-
-
-def _texts_from(channel: TextReader, first: int) -> Iterator[str]:
-    starts = channel.index()["row_start"]
-    batch = int(starts.searchsorted(first, side="right")) - 1
-    skipped = first - int(starts[batch])
-    for at in range(batch, channel.batches):
-        yield from channel.at(at)[skipped:]
-        skipped = 0
 
 
 def _in_requests(items: Iterator[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:

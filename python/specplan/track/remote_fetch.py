@@ -83,7 +83,7 @@ class _Fetched:
     def _record(self, field: str, node: str, document: Any) -> None:
         if field == METRICS:
             row = msgspec.convert(document, MetricRow)
-            self._run.record_row(row, node=node, time=row.created)
+            self._run.record_row(row, node=node)
         else:
             self._run.record_document(field, document, node=node)
 

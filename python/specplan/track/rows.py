@@ -64,29 +64,33 @@ class MetricRows:
         Returns:
             `data`, the rows; `startIndex`, `endIndex` (exclusive), `total`, and `hasMore`.
         """
-        rows = self._rows(self._run())
-        chosen = rows[start_index : start_index + limit]
-        end = start_index + len(chosen)
+        run, node = self._run(), self.name or ""
+        total = run.count(FIELD, node=node)
+        texts = run.texts(FIELD, node=node, first=start_index, most=limit)
+        end = start_index + len(texts)
         return {
-            "data": chosen,
+            "data": [msgspec.json.decode(text) for text in texts],
             "startIndex": start_index,
             "endIndex": end,
-            "total": len(rows),
-            "hasMore": end < len(rows),
+            "total": total,
+            "hasMore": end < total,
         }
 
     def stats(self) -> dict[str, Any]:
         """How many rows there are, and when the first and last of them were logged."""
-        rows = self._rows(self._run())
+        total = self._run().count(FIELD, node=self.name or "")
         return {
             "name": self.name,
-            "totalDataPoints": len(rows),
-            "firstDataAt": rows[0]["createdAt"] if rows else None,
-            "lastDataAt": rows[-1]["createdAt"] if rows else None,
+            "totalDataPoints": total,
+            "firstDataAt": self._created(0),
+            "lastDataAt": self._created(max(0, total - 1)),
         }
 
-    def _rows(self, run: TrackedRun) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(text) for text in run.texts(FIELD, node=self.name or "")]
+    def _created(self, place: int) -> str | None:
+        """When a row was logged; None where there is none."""
+        for text in self._run().texts(FIELD, node=self.name or "", first=place, most=1):
+            return msgspec.json.decode(text, type=MetricRow).created_at
+        return None
 
 
 class Metrics:

@@ -3,45 +3,43 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan._native import StoreReader
-from specplan.errors import RunError
-from specplan.plan.canonical import canonical, write_atomically
-from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan, Results
+from specplan.errors import GracefulTimeout, RunError, StoreError
+from specplan.plan.canonical import write_atomically
+from specplan.plan.model import Results
 from specplan.results.artifacts import artifacts_of
+from specplan.results.progress import FIELD as PROGRESS
 from specplan.results.status import read_run_file, status_now
 from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import git_state
+from specplan.run.reported import Reporter
 from specplan.run.system_metrics import Sampling
-from specplan.spec.redaction import redacted, redacted_lines, redacted_text
+from specplan.spec.redaction import redacted
+from specplan.store.error_log import error_record, write_error_log
 from specplan.store.layout import RunFolder
-from specplan.store.recorder import WHOLE, Recorder
+from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run, next_session
+from specplan.track.columns import Columns
+from specplan.track.empty_plan import empty_plan
 from specplan.track.metric_row import FIELD as ROWS
 from specplan.track.metric_row import row_without_numbers
 from specplan.track.names import check_parts
-from specplan.track.plain import encode, number, plain
+from specplan.track.plain import decoded, encode, number, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from specplan._native import TextReader
     from specplan.results.artifacts import Artifacts
     from specplan.store.artifacts import ArtifactRow
     from specplan.store.run_file import RunFile
     from specplan.store.run_files import Journal
     from specplan.track.metric_row import MetricRow
     from specplan.track.point import Point, Series
-
-
-_LARGEST_STEP = 2**53
-_LARGEST_EPOCH = 2**31 - 1
 
 
 class TrackedRun:
@@ -60,14 +58,12 @@ class TrackedRun:
         self._journal = journal
         self._recorder = recorder
         self._params = dict(params)
-        self._series: dict[tuple[str, ...], Callable[..., int]] = {}
-        self._texts: dict[tuple[str, str], Callable[..., int]] = {}
-        self._counts: dict[tuple[str, ...], int] = {}
-        self._text_counts: dict[tuple[str, str], int] = {}
-        self._points: dict[Series, Callable[..., int]] = {}
+        self._columns = Columns(recorder, journal.folder)
         self._lock = threading.Lock()
         self._sampling: Sampling | None = None
         self._ended = False
+        self._reporter = Reporter(lambda text: self.record_text(PROGRESS, text))
+        self._reporter.open()
 
     @classmethod
     def start(
@@ -109,7 +105,7 @@ class TrackedRun:
             surroundings = redacted(surroundings)
         journal = create_run(
             root,
-            _compiled(experiment, description, tags or {}),
+            empty_plan(experiment, description, tags or {}),
             environment=surroundings,
             versions=found,
             changes=changes,
@@ -163,7 +159,7 @@ class TrackedRun:
         recorder = Recorder(folder, run_file.run_id, results=Results(), session=session)
         run = cls(journal, recorder, params)
         if cut is not None:
-            run._log_numbers(*cut)
+            run._columns.log_numbers(*cut)
         return run
 
     @property
@@ -197,7 +193,7 @@ class TrackedRun:
         return dict(self._params)
 
     def set_params(self, params: Mapping[str, Any]) -> None:
-        """Add params to those of the run; one that is there is replaced. They are on file afterwards.
+        """Add params to those of the run, on file; one that is there is replaced.
 
         Raises:
             TypeError: a value is none that JSON holds.
@@ -232,13 +228,14 @@ class TrackedRun:
             RunError: the run is over.
             StoreError: the records cannot be written.
         """
-        values = [number(name, value) for name, value in metrics.items()]
+        values = {name: number(name, value) for name, value in metrics.items()}
         if not values:
             return step or 0
         with self._lock:
-            return self._log(tuple(metrics), values, step=step, epoch=epoch, split=split, time=time)
+            self._check_open()
+            return self._columns.log(values, step=step, epoch=epoch, split=split, time=time)
 
-    def record_row(self, row: MetricRow, *, node: str, time: int | None = None) -> None:
+    def record_row(self, row: MetricRow, *, node: str) -> None:
         """Record a row of metrics under a name, and its numbers in the table of metrics with it as split.
 
         A process that is killed in between leaves a row without numbers; `go_on` adds them.
@@ -246,16 +243,17 @@ class TrackedRun:
         Args:
             row: what was logged at once.
             node: the name; empty for the rows without one.
-            time: when it was logged, in nanoseconds since 1970; by default now.
 
         Raises:
             RunError: the run is over.
             StoreError: the records cannot be written.
         """
         text, numbers = msgspec.json.encode(row.without_secrets()).decode(), row.numbers
+        created = row.created  # before anything is recorded: it may be no time
         with self._lock:
-            self._record_text(ROWS, node, text)
-            self._log_numbers(node, row.index, numbers, time)
+            self._check_open()
+            self._columns.log_text(ROWS, node, text)
+            self._columns.log_numbers(node, row.index, numbers, created)
 
     def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> ArtifactRow:
         """Keep a file, a folder or an object below `artifacts/`; returns what is recorded of it.
@@ -285,6 +283,15 @@ class TrackedRun:
             if self._sampling is None:
                 self._sampling = Sampling(self._recorder, self.folder.path, seconds)
 
+    def progress(self, value: float, level: int = 0, desc: str | None = None) -> None:
+        """Say how far the program is, from 0 to 1; `level` 1 and so on are loops inside.
+
+        Raises:
+            ValueError: the value is no number, or the level is negative.
+            RunError: the run is over.
+        """
+        self._reporter.report(value, level, desc)
+
     def record_document(self, field: str, document: Any, *, node: str = "") -> None:
         """Record what a program says, without secrets, under a field and a name below it.
 
@@ -302,16 +309,13 @@ class TrackedRun:
             StoreError: the records cannot be written.
         """
         with self._lock:
-            self._record_text(field, node, text)
+            self._check_open()
+            self._columns.log_text(field, node, text)
 
     def count(self, field: str, *, node: str = "") -> int:
         """How many documents were recorded under a field and a name below it, in all sessions."""
         with self._lock:
-            key = (field, node)
-            if key not in self._text_counts:
-                rows = (each.rows for each in self._text_channels(field) if each.node == node)
-                self._text_counts[key] = sum(rows)
-            return self._text_counts[key]
+            return self._columns.count(field, node)
 
     def record_points(self, series: Series, points: Sequence[Point]) -> None:
         """Record values of one series, each at its place.
@@ -322,34 +326,28 @@ class TrackedRun:
         """
         with self._lock:
             self._check_open()
-            if series not in self._points:
-                label = (series.node, series.split, series.name)
-                self._points[series] = self._recorder.series(series.phase, [label])
-            for point in points:
-                place = (point.epoch, point.batch, point.step, point.time)
-                self._points[series](point.value, *place)
+            self._columns.log_points(series, points)
 
-    def texts(self, field: str, *, node: str = "") -> list[str]:
-        """Everything that was recorded under a field, oldest first, of earlier sessions as well."""
-        for channel in self._text_channels(field):
-            if channel.node == node:
-                return [text for at in range(channel.batches) for text in channel.at(at)]
-        return []
+    def texts(
+        self, field: str, *, node: str = "", first: int = 0, most: int | None = None
+    ) -> list[str]:
+        """What was recorded under a field, oldest first, of earlier sessions as well.
+
+        Args:
+            field: name of the field.
+            node: name below it.
+            first: place of the first that is wanted.
+            most: how many are wanted; by default all.
+        """
+        return self._columns.texts(field, node, first=first, most=most)
 
     def text_nodes(self, field: str) -> list[str]:
         """The names under which something was recorded of a field, in the order of the first of each."""
-        return [channel.node for channel in self._text_channels(field)]
+        return self._columns.text_nodes(field)
 
     def artifacts(self) -> Artifacts:
         """The artifacts that were logged, of each name the newest."""
-        return artifacts_of(self.folder, self._reader())
-
-    def _text_channels(self, field: str) -> list[TextReader]:
-        return [channel for channel in self._reader().texts() if channel.field == field]
-
-    def _reader(self) -> StoreReader:
-        self._recorder.sync()
-        return StoreReader.open(str(self.folder.records))
+        return artifacts_of(self.folder, self._columns.reader())
 
     def sync(self) -> None:
         """Wait until everything that was recorded is on file."""
@@ -360,100 +358,52 @@ class TrackedRun:
         status: Status = Status.COMPLETED,
         error: BaseException | ErrorRecord | None = None,
     ) -> None:
-        """Close the records and say how the run ended. A second call does nothing."""
+        """Close the records and say how the run ended. A second call does nothing.
+
+        Raises:
+            StoreError: records could not be written, as where the disk is full; the run has failed.
+        """
+        broken = _failure_of(self._reporter.close)
         with self._lock:
             if self._ended:
                 return
             self._ended = True
-            if self._sampling is not None:
-                self._sampling.close()
-            self._recorder.close()
-            self._recorder.export_metrics()
-            said = None
-            if isinstance(error, ErrorRecord):
-                said = msgspec.structs.replace(error, message=redacted_lines(error.message))
+            broken = _failure_of(self._close_records) or broken
+            if broken is not None and error is None:
+                status, error = Status.FAILED, broken
+            said = None if error is None else error_record(error)
             if isinstance(error, BaseException):
-                said = ErrorRecord(
-                    type=type(error).__qualname__, message=redacted_lines(str(error))
-                )
-                self.folder.logs.mkdir(exist_ok=True)
-                text = redacted_lines("".join(traceback.format_exception(error)))
-                self.folder.error_log.write_text(text, "utf-8")
+                write_error_log(self._journal, error)
             self._journal.ended(status, error=said, statistics=self._recorder.statistics())
+        if broken is not None:
+            raise broken
 
-    def _log(
-        self,
-        names: tuple[str, ...],
-        values: list[float],
-        *,
-        step: int | None,
-        epoch: int | None,
-        split: str | None,
-        time: int | None,
-    ) -> int:
-        self._check_open()
-        key = (split or "", *names)
-        if key not in self._series:
-            series = [(None, split, name) for name in names]
-            self._series[key] = self._recorder.series("", series)
-        count = self._counts.get(key, 0)
-        self._counts[key] = count + 1
-        at = count if step is None else int(step)
-        self._series[key](values, WHOLE if epoch is None else int(epoch), WHOLE, at, time)
-        return at
-
-    def _log_numbers(
-        self, node: str, index: int, numbers: Mapping[str, float], time: int | None
-    ) -> None:
-        if numbers:
-            step = _whole(numbers.get("step"), _LARGEST_STEP)
-            self._log(
-                tuple(numbers),
-                list(numbers.values()),
-                step=index if step is None else step,
-                epoch=_whole(numbers.get("epoch"), _LARGEST_EPOCH),
-                split=node or None,
-                time=time,
-            )
-
-    def _record_text(self, field: str, node: str, text: str) -> None:
-        self._check_open()
-        key = (field, node)
-        if key not in self._texts:
-            self._texts[key] = self._recorder.texts("", node=node, field=field)
-        self._texts[key]([text], WHOLE, WHOLE)
-        if key in self._text_counts:
-            self._text_counts[key] += 1
+    def _close_records(self) -> None:
+        if self._sampling is not None:
+            self._sampling.close()
+        self._recorder.close()
+        self._recorder.export_metrics()
 
     def _check_open(self) -> None:
         if self._ended:
             raise RunError(f"run `{self.id}` is over: it is {self.status}")
 
 
-def _whole(value: float | None, largest: int) -> int | None:
-    """A place that the records can have; None for any other number."""
-    return None if value is None or not abs(value) <= largest else int(value)
+def ending_of(error: BaseException | None) -> Status:
+    """How a run ends that an exception leaves, or none."""
+    if error is None:
+        return Status.COMPLETED
+    is_asked = isinstance(error, KeyboardInterrupt | GracefulTimeout)
+    return Status.INTERRUPTED if is_asked else Status.FAILED
+
+
+def _failure_of(close: Callable[[], None]) -> Exception | None:
+    try:
+        close()
+    except (StoreError, OSError) as error:
+        return error
+    return None
 
 
 def _read_params(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}") from error
-
-
-def _compiled(experiment: str, description: str, tags: Mapping[str, str | None]) -> Compiled:
-    """A plan without phases: the program around it decides what is done."""
-    plan = Plan(
-        id="",
-        experiment=Experiment(
-            id=experiment, description=redacted_text(description), tags=redacted(tags)
-        ),
-        numerics=Numerics(seed=0, threads=None, deterministic=False),
-        data={},
-        graph=Graph(nodes={}, order=()),
-        phases=(),
-    )
-    return Compiled(plan=canonical(plan), folder=Path())
+    return decoded(path, path.read_bytes(), dict[str, Any]) if path.exists() else {}

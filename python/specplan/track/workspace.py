@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,18 +17,21 @@ from specplan.run.git import check_clean, git_state
 from specplan.spec.configuration import RunMode
 from specplan.spec.model import DirtyGitAction
 from specplan.spec.wording import quoted
-from specplan.store.run_file import Status
 from specplan.track.informations import write_informations
+from specplan.track.job import TransientMode
 from specplan.track.jobs import INSIDE, OUTPUT, Jobs
 from specplan.track.names import check_parts
-from specplan.track.run import TrackedRun
+from specplan.track.run import TrackedRun, ending_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from specplan.results.jobs import JobRecord
-    from specplan.track.jobs import Job
+    from specplan.track.job import Job
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
@@ -78,7 +83,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         self._jobs: Jobs | None = None
         self._system_metrics_seconds = system_metrics_seconds
         self._run: TrackedRun | None = None
-        self._lock: int | None = None
+        self._opened = ExitStack()
 
     @property
     def run(self) -> TrackedRun:
@@ -119,6 +124,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         tags: Mapping[str, str | None] = {},
         timeout: float | None = None,
         max_retries: int = 3,
+        transient: TransientMode | str = TransientMode.NONE,
     ) -> Job:
         """Run a function or a spec with params as a job, in a process of its own, once.
 
@@ -134,6 +140,8 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
             timeout: seconds that one attempt may take; after them the job is asked to end.
             max_retries: how often it is begun again after a timeout, in the folder of its run. Nothing else
                 is tried again.
+            transient: `transient` runs it only where a job that is not done needs it, and `remove` removes its
+                folder at the end, when those that need it are done. Submitted twice, it is the more cautious.
 
         Raises:
             RuntimeError: the experiment has not begun, or is over.
@@ -143,8 +151,31 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         if self._jobs is None:
             raise RuntimeError("jobs are submitted inside of `with experiment(...) as xp`")
         return self._jobs.submit(
-            work, params, after=after, tags=tags, timeout=timeout, max_retries=max_retries
+            work,
+            params or {},
+            after=after,
+            tags=tags,
+            timeout=timeout,
+            max_retries=max_retries,
+            transient=_member(TransientMode, transient, "transient"),
         )
+
+    def wait(self) -> None:
+        """Wait for the jobs that were submitted so far.
+
+        Raises:
+            RunError: some of them are not done.
+        """
+        if self._jobs is not None and (failed := self._jobs.wait()):
+            raise RunError(_told(failed, len(self.jobs)))
+
+    def progress(self, value: float, level: int = 0, desc: str | None = None) -> None:
+        """Say how far the experiment is, from 0 to 1; `level` 1 and so on are loops inside.
+
+        Raises:
+            ValueError: the value is no number, or the level is negative.
+        """
+        self.run.progress(value, level, desc)
 
     @property
     def jobs(self) -> list[Job]:
@@ -164,17 +195,10 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
                 'job\'s function begins it\nhint: begin it below `if __name__ == "__main__":`'
             )
         if normal:
-            (self.workdir / self.id).mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.workdir / self.id / "lock", os.O_CREAT | os.O_RDWR, 0o666)
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX)
-                self._run = TrackedRun.start(self.workdir, self.id, tags=self._tags)
-            except BaseException:
-                os.close(self._lock)
-                raise
-            if self._system_metrics_seconds is not None:
-                self._run.sample_system(self._system_metrics_seconds)
-            write_informations(self.workdir, self._run.run_file)
+            with ExitStack() as opened:
+                self._take_lock(opened)
+                self._begin(opened)
+                self._opened = opened.pop_all()
         tell = self._record if normal else None
         self._jobs = Jobs(self.workdir, self.id, most=self._max_jobs, tell=tell)
         return self
@@ -194,19 +218,31 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
                 raise RunError(_told(failed, len(self.jobs)))
         except BaseException as ending:
             self._jobs.cancel()
-            self._end(ending)
+            self._opened.__exit__(type(ending), ending, ending.__traceback__)
             raise
-        self._end(error)
+        self._opened.__exit__(kind, error, traceback)
 
-    def _end(self, error: BaseException | None) -> None:
-        status = Status.COMPLETED if error is None else Status.FAILED
+    def _take_lock(self, opened: ExitStack) -> None:
+        (self.workdir / self.id).mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.workdir / self.id / "lock", os.O_CREAT | os.O_RDWR, 0o666)
+        opened.callback(os.close, lock)
         try:
-            self.run.end(status, error)
-            write_informations(self.workdir, self.run.run_file)
-        finally:
-            self._run = None
-            if self._lock is not None:
-                os.close(self._lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _LOG.warning("experiment `%s` is run by another process; waiting for its end", self.id)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def _begin(self, opened: ExitStack) -> None:
+        run = self._run = TrackedRun.start(self.workdir, self.id, tags=self._tags)
+        opened.push(self._end)
+        if self._system_metrics_seconds is not None:
+            run.sample_system(self._system_metrics_seconds)
+        write_informations(self.workdir, run.run_file)
+
+    def _end(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        run, self._run = self.run, None
+        run.end(ending_of(error), error)
+        write_informations(self.workdir, run.run_file)
 
     def _record(self, change: JobRecord) -> None:
         self.run.record_text(FIELD, msgspec.json.encode(change).decode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from functools import partial
 from pathlib import Path
@@ -52,14 +53,40 @@ if TYPE_CHECKING:
 _JOB: msgspec.json.Decoder[AnyJob] = msgspec.json.Decoder(AnyJob)
 
 
-def main() -> None:
-    """Answer the jobs of stdin, one in each line, on stdout. What the code prints goes nowhere."""
+def main(memory: int) -> None:
+    """Answer the jobs of stdin, one in each line, on stdout. What the code prints goes nowhere.
+
+    The code gets no more than `memory` bytes, where the system can say how many a process has.
+    """
     answers = os.dup(sys.stdout.fileno())
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     torch.set_num_threads(1)
+    _limit(memory)
     for line in sys.stdin.buffer:
         os.write(answers, msgspec.json.encode(_answer(_JOB.decode(line))) + b"\n")
+
+
+def _limit(memory: int) -> None:
+    """Let the process have so much more memory for data than it has now, and no more than is free."""
+    held, free = (
+        _kilobytes("/proc/self/status", "VmData"),
+        _kilobytes("/proc/meminfo", "MemAvailable"),
+    )
+    if held is None or free is None:
+        return
+    limit = held * 1024 + min(memory, free * 1024)
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if most in (resource.RLIM_INFINITY, -1) or limit < most:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+
+
+def _kilobytes(file: str, name: str) -> int | None:
+    """What a file of Linux says under a name; None elsewhere."""
+    path = Path(file)
+    lines = path.read_text().splitlines() if path.is_file() else []
+    said = next((line for line in lines if line.startswith(f"{name}:")), None)
+    return None if said is None else int(said.split()[1])
 
 
 def _answer(job: AnyJob) -> AnyAnswer:

@@ -108,9 +108,10 @@ def _gave(
     job = Job(**to_run(context, model), kind=kind, input_shapes=shapes, rows=rows)
     known = remembered(job)
     always = context.code.imports == "always"
-    if known is not None and (known.read == job.read or not always):
-        return known
-    if not (always or (context.code.imports == "needed" and needed)):
+    # What was seen with rows of the data says more than random ones could.
+    new = always and job.read not in ("", known.read if known is not None else "")
+    runs = always or (context.code.imports == "needed" and needed)
+    if not runs or (known is not None and not new):
         return known
     context.prober = context.prober or Prober()
     return context.prober.probe(job)

@@ -1,0 +1,45 @@
+"""How far a program says that it is, level by level, as its run records it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from specplan.results.open import Run
+
+FIELD = "progress"
+"""The field of the records, of no node: each document is how far all levels were."""
+
+
+class Level(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far one loop is: the outermost is level 0, those inside of it follow.
+
+    Attributes:
+        value: from 0 to 1.
+        description: what is done; None where nobody said it.
+    """
+
+    value: float
+    description: str | None = None
+
+    def __str__(self) -> str:
+        percent = f"{100 * self.value:3.0f} %"
+        return percent if self.description is None else f"{percent} {self.description}"
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One document."""
+
+    levels: tuple[Level, ...]
+
+
+def progress_of(run: Run) -> tuple[Level, ...]:
+    """The levels of a run as they were told of last; none where nothing was.
+
+    Raises:
+        StoreError: the records of them are damaged.
+    """
+    last = run.documents(FIELD, most=1)
+    return msgspec.convert(last[-1], Told).levels if last else ()

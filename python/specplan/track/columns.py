@@ -1,0 +1,122 @@
+"""What calls of a program write into the records of a run: each column is opened with its first value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from specplan._native import StoreReader
+from specplan.results.documents import channel_of, texts_at
+from specplan.store.recorder import WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from specplan._native import TextReader
+    from specplan.store.layout import RunFolder
+    from specplan.store.recorder import Recorder
+    from specplan.track.point import Point, Series
+
+_LARGEST_STEP = 2**53
+_LARGEST_EPOCH = 2**31 - 1
+
+
+class Columns:
+    """The metrics and documents of one session. Not safe to call from several threads.
+
+    Args:
+        recorder: writes them.
+        folder: of the run, for reading what earlier sessions wrote as well.
+    """
+
+    def __init__(self, recorder: Recorder, folder: RunFolder) -> None:
+        self._recorder = recorder
+        self._folder = folder
+        self._text_counts: dict[tuple[str, str], int] = {}
+        self._series: dict[tuple[str, ...], Callable[..., int]] = {}
+        self._counts: dict[tuple[str, ...], int] = {}
+        self._points: dict[Series, Callable[..., int]] = {}
+        self._texts: dict[tuple[str, str], Callable[..., int]] = {}
+
+    def log(
+        self,
+        metrics: Mapping[str, float],
+        *,
+        step: int | None,
+        epoch: int | None,
+        split: str | None,
+        time: int | None,
+    ) -> int:
+        """Record a value of each metric; returns the step, by default how often they were logged together."""
+        key = (split or "", *metrics)
+        if key not in self._series:
+            self._series[key] = self._recorder.series("", [(None, split, name) for name in metrics])
+        count = self._counts.get(key, 0)
+        self._counts[key] = count + 1
+        at = count if step is None else int(step)
+        place = (WHOLE if epoch is None else int(epoch), WHOLE, at, time)
+        self._series[key]([*metrics.values()], *place)
+        return at
+
+    def log_numbers(
+        self, node: str, index: int, numbers: Mapping[str, float], time: int | None
+    ) -> None:
+        """Record the numbers of a row under a name: where it says no step, its index is that."""
+        if numbers:
+            step = _whole(numbers.get("step"), _LARGEST_STEP)
+            self.log(
+                numbers,
+                step=index if step is None else step,
+                epoch=_whole(numbers.get("epoch"), _LARGEST_EPOCH),
+                split=node or None,
+                time=time,
+            )
+
+    def log_points(self, series: Series, points: Sequence[Point]) -> None:
+        """Record values of one series, each at its place."""
+        if series not in self._points:
+            label = (series.node, series.split, series.name)
+            self._points[series] = self._recorder.series(series.phase, [label])
+        for point in points:
+            place = (point.epoch, point.batch, point.step, point.time)
+            self._points[series](point.value, *place)
+
+    def log_text(self, field: str, node: str, text: str) -> None:
+        """Record a JSON document under a field, and a name below it."""
+        key = (field, node)
+        if key not in self._texts:
+            self._texts[key] = self._recorder.texts("", node=node, field=field)
+        self._texts[key]([text], WHOLE, WHOLE)
+        if key in self._text_counts:
+            self._text_counts[key] += 1
+
+    def count(self, field: str, node: str) -> int:
+        """How many documents were recorded under a field and a name below it."""
+        key = (field, node)
+        if key not in self._text_counts:
+            rows = (each.rows for each in self._text_channels(field) if each.node == node)
+            self._text_counts[key] = sum(rows)
+        return self._text_counts[key]
+
+    def texts(self, field: str, node: str, *, first: int, most: int | None) -> list[str]:
+        """Those documents from place `first` on, oldest first; at most so many."""
+        channel = channel_of(self.reader(), field, node)
+        if channel is None:
+            return []
+        return texts_at(channel, first, channel.rows if most is None else most)
+
+    def text_nodes(self, field: str) -> list[str]:
+        """The names under which something was recorded of a field, in the order of the first of each."""
+        return [channel.node for channel in self._text_channels(field)]
+
+    def reader(self) -> StoreReader:
+        """Everything that was recorded so far."""
+        self._recorder.sync()
+        return StoreReader.open(str(self._folder.records))
+
+    def _text_channels(self, field: str) -> list[TextReader]:
+        return [channel for channel in self.reader().texts() if channel.field == field]
+
+
+def _whole(value: float | None, largest: int) -> int | None:
+    """A place that the records can have; None for any other number."""
+    return None if value is None or not abs(value) <= largest else int(value)

@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 from specplan.errors import StoreError
+from specplan.results.picture import Picture
 from specplan.spec.wording import choices
 from specplan.store.artifacts import (
     FOLDER,
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan._native import StoreReader, TextReader
-    from specplan.results.picture import Picture
-from specplan.results.table import Table
+    from specplan.results.table import Table
     from specplan.store.layout import RunFolder
 
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from specplan.plan.canonical import write_atomically
+from specplan.plan.passes.context import CodeUse
+from specplan.results.open import open_run
+from specplan.spec.composition import Composition
 from specplan.store.checked_json import encode_checked
+from specplan.store.run_file import Status
 from specplan.sweep.folder import SweepFolder
+from specplan.sweep.spec import read_sweep
+from specplan.sweep.study import Studied
 
 if TYPE_CHECKING:
     import subprocess
@@ -30,9 +37,9 @@ def write_sweep(folder: Path, spec: dict[str, Any], **sweep: Any) -> None:
     (folder / "sweep.json").write_text(json.dumps({**spec, "sweep": whole}))
 
 
-def sweep_of(mlx: Mlx, folder: Path) -> list[dict[str, Any]]:
+def sweep_of(mlx: Mlx, folder: Path, *options: str) -> list[dict[str, Any]]:
     """The points of the sweep, run to their end."""
-    result = mlx("sweep", "sweep.json", "--json", folder=folder)
+    result = mlx("sweep", "sweep.json", "--json", *options, folder=folder)
     assert result.returncode == 0, result.stderr
     points: list[dict[str, Any]] = json.loads(result.stdout)["points"]
     return points
@@ -118,7 +125,7 @@ def test_without_optuna(
     mlx: Mlx, project: Path, spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_sweep(project, spec, method={"use": "tpe"})
-    monkeypatch.setattr("specplan.sweep.search.find_spec", lambda _: None)
+    monkeypatch.setattr("specplan.sweep.by_optuna.find_spec", lambda _: None)
     result = mlx("sweep", "sweep.json", folder=project)
     assert result.returncode == 1
     assert "needs Optuna, which is not installed" in result.stderr
@@ -126,11 +133,65 @@ def test_without_optuna(
     assert not (project / "runs").exists()
 
 
-def test_seeds_with_tpe_are_refused(mlx: Mlx, project: Path, spec: dict[str, Any]) -> None:
-    write_sweep(project, spec, method={"use": "tpe"}, vary={"graph.optimizer.lr": [0.1, 0.2]})
+def test_a_sweep_that_varies_the_seed_takes_no_seeds(
+    mlx: Mlx, project: Path, spec: dict[str, Any]
+) -> None:
+    write_sweep(project, spec, method={"use": "tpe"})
     result = mlx("sweep", "sweep.json", "--seeds", "2", folder=project)
     assert result.returncode == 1
-    assert "`tpe` goes by one run of each point" in result.stderr
-    write_sweep(project, spec, method={"use": "random"})
-    result = mlx("sweep", "sweep.json", "--seeds", "2", folder=project)
     assert "the sweep has seeds of its own" in result.stderr
+
+
+@pytest.mark.slow
+def test_what_is_chosen_goes_by_the_mean_over_seeds(
+    mlx: Mlx, project: Path, spec: dict[str, Any]
+) -> None:
+    vary = {"graph.optimizer.lr": {"log_uniform": [1e-4, 0.5]}}
+    write_sweep(project, spec, vary=vary, runs=4, method={"use": "tpe", "n_startup_trials": 2})
+    whole = sweep_of(mlx, project, "--seeds", "2")
+    assert [point["values"]["run.seed"] for point in whole] == [0, 1] * 4
+    rates = [point["values"]["graph.optimizer.lr"] for point in whole]
+    assert rates[::2] == rates[1::2]
+    assert len({*rates}) == 4
+    means = [statistics.fmean(each["value"] for each in whole[at : at + 2]) for at in (0, 2, 4, 6)]
+
+    [folder] = (project / "runs/line").glob("sweep-*")
+    sweep = read_sweep(project / "sweep.json", Composition(), CodeUse(), seeds=2)
+    study = Studied(sweep, None, SweepFolder(folder))
+    for known in SweepFolder(folder).file.points:
+        study.begun(known)
+        study.over(known, Status.COMPLETED)
+    assert [trial.value for trial in study._study.trials] == means
+
+    shown = mlx("sweep", "sweep.json", "--seeds", "2", "--status", folder=project).stdout
+    best = min(range(4), key=means.__getitem__)
+    runs = f"{whole[2 * best]['run']}, {whole[2 * best + 1]['run']}"
+    assert f"best: {runs}, train/test_loss {means[best]:.6g}, the mean of 2 seeds\n" in shown
+
+    # As if it had been killed in the middle of the third point.
+    kept = SweepFolder(folder).file
+    write_atomically(
+        folder / "sweep.json", encode_checked(msgspec.structs.replace(kept, points=kept.points[:5]))
+    )
+    for point in whole[4:]:
+        shutil.rmtree(project / point["folder"])
+    assert told(sweep_of(mlx, project, "--seeds", "2")) == told(whole)
+
+
+@pytest.mark.slow
+def test_a_pruner_compares_means_over_seeds(mlx: Mlx, project: Path, spec: dict[str, Any]) -> None:
+    halving = {"use": "successive_halving", "min_resource": 1, "reduction_factor": 2}
+    write_sweep(project, spec, vary={"graph.optimizer.lr": [0.1, 1e-5]}, pruner=halving)
+    points = sweep_of(mlx, project, "--seeds", "2")
+    assert [point["status"] for point in points][2:] == ["stopped", "stopped"]
+    assert points[0]["status"] == "completed"
+
+    def after_epoch(point: dict[str, Any], epoch: int) -> float:
+        rows = open_run(project / point["folder"]).metrics("test_loss", "train").arrow.to_pylist()
+        (value,) = (row["value"] for row in rows if row["epoch"] == epoch and row["batch"] is None)
+        return float(value)
+
+    for point, compared in ((points[2], points[2:3]), (points[3], points[2:])):
+        epoch = int(point["message"].rpartition(" ")[2])
+        mean = statistics.fmean(after_epoch(each, epoch) for each in compared)
+        assert f"test_loss {mean:.4g} after epoch {epoch}" in point["message"]

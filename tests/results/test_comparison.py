@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from specplan.cli.compare import GROUP_KEYS
 from specplan.cli.main import group
 from specplan.errors import RunError
+from specplan.results.aligned import aligned
 from specplan.results.catalogue import find_runs
 from specplan.results.comparison import (
     Group,
@@ -193,15 +194,45 @@ def test_the_commands(root: Path) -> None:
     assert compared["metrics"]["loss"][0] == 1.1
     latex = mlx("compare", "alice/study", "--format", "latex", *place)
     assert latex.startswith("\\begin{tabular}{lrrrrrr}\n\\toprule\n")
-    assert "<th>alice/study/" in mlx("compare", "alice/study", "--format", "html", *place)
+    page = mlx("compare", "alice/study", "--format", "html", *place)
+    assert "<th>alice/study</th><th" in page
     ranked = json.loads(mlx("best", "loss", "--mode", "max", "--json", "--count", "2", *place))
     assert [row["value"] for row in ranked] == [2.3, 2.2]
     (answer,) = json.loads(
         mlx("query", "select count(*) n from metrics", "--format", "json", *place)
     )
     assert answer == {"n": 18}
-    wrong = CliRunner().invoke(group, ["best", "accuracy", *place])
-    assert (wrong.exit_code, "no run has a value of `accuracy`" in wrong.output) == (2, True)
+    named = json.loads(mlx("best", "loss", "alice/study", "--json", "--count", "9", *place))
+    assert named == json.loads(mlx("best", "loss", "--json", "--count", "9", *place))
+    assert [row["value"] for row in named] == [1.1, 1.2, 1.3, 2.1, 2.2, 2.3]
+    wrong = CliRunner().invoke(group, ["best", "los", *place])
+    said = "no run has a value of `los`; there: `loss`; did you mean `loss`?"
+    assert (wrong.exit_code, said in wrong.output) == (2, True)
+
+
+def test_the_greatest_accuracy_is_the_best(tmp_path: Path) -> None:
+    for value in (0.25, 0.75, 0.5):
+        run = TrackedRun.start(tmp_path, "study")
+        run.log_metrics({"val_accuracy": value, "val_error": value})
+        run.end()
+
+    def ranked(*words: str) -> list[float]:
+        rows = json.loads(mlx("best", *words, "--json", "--root", str(tmp_path)))
+        return [row["value"] for row in rows]
+
+    assert ranked("val_accuracy") == [0.75, 0.5, 0.25]
+    assert ranked("val_accuracy", "--mode", "min") == [0.25, 0.5, 0.75]
+    assert ranked("val_error") == [0.25, 0.5, 0.75]
+
+
+def test_where_there_are_no_runs(tmp_path: Path) -> None:
+    done = run_mlx("best", "loss", "--value", "best", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "error: there are no runs below `runs`\n")
+
+
+def test_columns_count_the_cells_of_letters() -> None:
+    lines = aligned(("name", "n"), [("größe", "1"), ("模型", "20"), ("e\u0301", "3")])
+    assert lines == ["name    n", "größe   1", "模型   20", "e\u0301       3"]
 
 
 def test_runs_are_compared_fold_by_fold(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,9 +11,13 @@ from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.tables import write_json, write_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from specplan.results.comparison import Value
+
+RISING = ("accuracy", "r2", "f1", "precision", "recall", "auc")
+"""How names end of metrics of which the greatest value is the best, where nobody says otherwise."""
 
 
 @click.command()
@@ -23,9 +27,8 @@ if TYPE_CHECKING:
 @click.option(
     "--mode",
     type=click.Choice(["min", "max"]),
-    default="min",
-    show_default=True,
-    help="Whether the least or the greatest value is the best.",
+    help="Whether the least or the greatest value is the best. [default: max for accuracy, r2, f1, precision, "
+    "recall and auc, else min]",
 )
 @click.option(
     "--value",
@@ -40,7 +43,7 @@ def command(
     metric: str,
     runs: tuple[str, ...],
     root: Path | None,
-    mode: str,
+    mode: str | None,
     value: str,
     count: int,
     as_json: bool,
@@ -52,37 +55,59 @@ def command(
     \b
     Example:
       mlx best val_loss
-      mlx best test/accuracy digits --mode max --count 1 --json
+      mlx best test/accuracy digits --count 1 --json
+      mlx best reward --mode max
     """
-    from specplan.results.catalogue import find_runs
-    from specplan.results.comparison import metrics_of
     from specplan.store.root import runs_root
 
+    mode = mode or ("max" if metric.endswith(RISING) else "min")
     taken: Value = "last" if value == "last" else "max" if mode == "max" else "min"
-    ranked = []
-    for run in find_runs(runs, runs_root(root)):
-        for name, number in metrics_of(run, taken).items():
-            if (name == metric or name.endswith(f"/{metric}")) and not math.isnan(number):
-                ranked.append((number, name, run))
-    if not ranked:
-        raise click.UsageError(f"no run has a value of `{metric}`")
-    ranked.sort(key=lambda each: each[0], reverse=mode == "max")
-    rows = [
-        {
-            "metric": name,
-            "value": number,
-            "experiment": run.experiment,
-            "run": run.id,
-            "status": str(run.status),
-            "folder": str(run.folder.place),
-        }
-        for number, name, run in ranked[:count]
+    found = [*_measured(runs, runs_root(root), taken)]
+    ranked: list[dict[str, Any]] = [
+        {"metric": name, "value": number, **facts}
+        for facts, metrics in found
+        for name, number in metrics.items()
+        if (name == metric or name.endswith(f"/{metric}")) and not math.isnan(number)
     ]
+    if not ranked:
+        raise click.UsageError(_unknown(metric, [metrics for _, metrics in found]))
+    ranked.sort(key=lambda row: row["value"], reverse=mode == "max")
     if as_json:
-        write_json(rows)
+        write_json(ranked[:count])
         return
     header = ("metric", "value", "experiment", "run", "status")
-    write_table(header, [[_cell(row[name]) for name in header] for row in rows])
+    write_table(header, [[_cell(row[name]) for name in header] for row in ranked[:count]])
+
+
+def _measured(
+    names: Sequence[str], root: Path, value: Value
+) -> Iterator[tuple[dict[str, str], dict[str, float]]]:
+    """Facts of each run, and its metrics: where all last values are asked for, as the index knows them."""
+    if names or value != "last":
+        from specplan.results.catalogue import find_runs
+        from specplan.results.comparison import metrics_of
+
+        for run in find_runs(names, root):
+            facts = {"experiment": run.experiment, "run": run.id, "status": str(run.status)}
+            yield {**facts, "folder": str(run.folder.place)}, metrics_of(run, value)
+        return
+    from specplan.results.index import Index
+
+    index = Index(root)
+    for each in index.runs(lambda _: True):
+        facts = {"experiment": each.entry.experiment, "run": each.entry.run_id}
+        yield {**facts, "status": str(each.status), "folder": str(each.folder.path)}, each.metrics
+    index.save()
+    for fault in index.faults:
+        click.echo(f"warning: {fault}", err=True)
+
+
+def _unknown(metric: str, found: Sequence[dict[str, float]]) -> str:
+    from specplan.spec.wording import choices
+
+    known = sorted({name.rpartition("/")[2] for metrics in found for name in metrics})
+    there = f"; there: {choices(metric, known)}" if known else ""
+    return f"no run has a value of `{metric}`{there}"
 
 
 def _cell(value: object) -> str:

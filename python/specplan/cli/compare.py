@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +144,7 @@ def _write_comparison(comparison: Comparison, table_format: str) -> None:
             }
         )
         return
-    header = ("", *comparison.runs)
+    header = _heads(comparison.runs, whole=table_format == "csv")
     cell = _whole if table_format == "csv" else _cell
     settings = [[row.name, *map(cell, row.values)] for row in comparison.settings]
     metrics = [[row.name, *map(cell, row.values)] for row in comparison.metrics]
@@ -155,6 +154,14 @@ def _write_comparison(comparison: Comparison, table_format: str) -> None:
     write_table(header, settings or metrics)
     if settings:
         write_section("metrics", header, metrics)
+
+
+def _heads(runs: Sequence[str], *, whole: bool) -> tuple[str, ...]:
+    """Names of columns: for people what all runs have in common, their experiment, stands only once."""
+    experiment, *others = {run.rpartition("/")[0] for run in runs}
+    if whole or others:
+        return ("", *runs)
+    return (experiment, *(run.rpartition("/")[2] for run in runs))
 
 
 def _write_groups(gathered: Mapping[str, Sequence[Group]], table_format: str) -> None:
@@ -230,12 +237,9 @@ def _latex(text: str) -> str:
 
 
 def _write_html(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n"
-        for row in rows
-    )
-    click.echo(f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>")
+    from specplan.results.html import html_table
+
+    click.echo(html_table("", header, rows))
 
 
 _WRITERS = {"csv": _write_csv, "latex": _write_latex, "html": _write_html}

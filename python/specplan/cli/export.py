@@ -9,6 +9,7 @@ import click
 from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.sync import TargetType, write_outcome
 from specplan.errors import RunError
+from specplan.spec.wording import choices
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
@@ -18,13 +19,21 @@ if TYPE_CHECKING:
     from specplan.results.open import Run
 
 
+FORMATS = ("parquet", "csv")
+
+
 class FormatType(TargetType):
     """A format of tables, or a place."""
 
     name = "format"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value if value in ("parquet", "csv") else super().convert(value, param, ctx)
+        if value in FORMATS:
+            return value
+        if isinstance(value, str) and ":" not in value:
+            known = f"{choices(value, FORMATS)}; or a place, such as `tensorboard:DIR`"
+            return self.fail(f"no format `{value}`; known: {known}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.command()

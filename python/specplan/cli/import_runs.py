@@ -38,6 +38,7 @@ def command(path: str, tool: str, root: Path | None, *, as_json: bool) -> None:
       mlx import --from tensorboard events --root runs
     """
     from specplan.cli.tables import write_json
+    from specplan.exchange.outcome import counted
     from specplan.exchange.sources import SOURCES
     from specplan.exchange.take import take
     from specplan.store.root import runs_root
@@ -52,8 +53,8 @@ def command(path: str, tool: str, root: Path | None, *, as_json: bool) -> None:
             click.echo(f"skipped {name}: it is there already", err=True)
             continue
         if not as_json:
-            values = sum(map(len, found.series.values()))
-            click.echo(f"{folder.path}  {values} values of metrics, {len(found.files)} artifacts")
+            values = counted(sum(map(len, found.series.values())), "value", " of metrics")
+            click.echo(f"{folder.path}  {values}, {counted(len(found.files), 'artifact')}")
         for remark in found.remarks:
             click.echo(f"not taken of {name}: {remark}", err=True)
     if as_json:

@@ -98,7 +98,9 @@ def command(
         _write(rows)
     else:
         of = f" of `{', '.join(names)}`" if names else ""
-        click.echo(f"no runs{of} below {place}{_why(known, chosen)}", err=True)
+        asked = bool(known) and chosen.asks
+        said = "no run{} below {} passes the filter" if asked else "no runs{} below {}"
+        click.echo(f"{said.format(of, place)}{_lacking(known, chosen)}", err=True)
 
 
 def _row(run: Listed, columns: Sequence[str]) -> dict[str, Any]:
@@ -142,12 +144,24 @@ def _cell(name: str, value: Any) -> str:
     return cell_text(value)
 
 
-def _why(known: Sequence[Listed], chosen: Filter) -> str:
-    """What is said of a filter that nothing passes: perhaps a name in it is wrong."""
+def _lacking(known: Sequence[Listed], chosen: Filter) -> str:
+    """What no run has that a filter asks for: perhaps its name is wrong."""
     from specplan.results.conditions import ABSENT
+    from specplan.spec.suggest import closest
+    from specplan.spec.wording import quoted
 
-    if not known or not chosen.asks:
-        return ""
     asked = () if chosen.where is None else chosen.where.names
     nowhere = [name for name in asked if all(run.value(name) is ABSENT for run in known)]
-    return " are so" + (f"; none has `{'`, `'.join(nowhere)}`" if nowhere else "")
+    if not known or not nowhere:
+        return ""
+    there = {
+        f"{kind}.{name}"
+        for run in known
+        for kind in ("params", "metrics", "tags")
+        for full in getattr(run, kind)
+        for name in (full, full.rpartition("/")[2].rpartition(".")[2])
+    }
+    hints = [
+        f"\nhint: did you mean `{near}`?" for each in nowhere if (near := closest(each, there))
+    ]
+    return f"; none has {quoted(nowhere)}{''.join(hints)}"

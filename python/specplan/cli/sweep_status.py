@@ -21,13 +21,15 @@ def write_status(folder: SweepFolder, *, as_json: bool) -> list[Status]:
     from specplan.sweep.status import best_of, point_statuses
 
     found = point_statuses(folder)
-    best = best_of(found, folder.file.mode)
+    best = best_of(found, folder.file)
     if as_json:
         head = msgspec.to_builtins(folder.file)
         del head["format"], head["key"], head["points"]
         points = [msgspec.to_builtins(each) for each in found]
-        number = None if best is None else best.index
-        write_json({**head, "folder": str(folder.path), "points": points, "best": number})
+        first = None if best is None else best.runs[0].index
+        value = None if best is None else best.value
+        outcome = {"points": points, "best": first, "best_value": value}
+        write_json({**head, "folder": str(folder.path), **outcome})
     elif found:
         metric = folder.file.metric
         columns = ["run", *found[0].values, "status", *([metric] if metric else [])]
@@ -36,7 +38,9 @@ def write_status(folder: SweepFolder, *, as_json: bool) -> list[Status]:
             if each.status is Status.FAILED:
                 click.echo(f"{each.run}: {each.status}: {each.message}", err=True)
         if best is not None:
-            click.echo(f"\nbest: {best.run}, {metric} {best.value:.6g}")
+            runs = ", ".join(each.run for each in best.runs)
+            of = f", the mean of {len(best.runs)} seeds" if len(best.runs) > 1 else ""
+            click.echo(f"\nbest: {runs}, {metric} {best.value:.6g}{of}")
         click.echo(f"\n{folder.path}/metrics/*.parquet has the metrics of all runs", err=True)
     return [each.status for each in found]
 

@@ -21,6 +21,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         counts = (
-            f"{self.params} params, {self.metrics} values of metrics, {self.artifacts} artifacts"
+            counted(self.params, "param"),
+            counted(self.metrics, "value", " of metrics"),
+            counted(self.artifacts, "artifact"),
         )
-        return f"{self.run}  {self.to}  {counts}"
+        return f"{self.run}  {self.to}  {', '.join(counts)}"
+
+
+def counted(count: int, noun: str, rest: str = "") -> str:
+    """A number and what it counts: `1 artifact`, `2 artifacts`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}{rest}"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
 
 _WILD = frozenset("*?[")
+_ALL = "*"
 
 
 def find_runs(names: Sequence[str], root: Path) -> list[Run]:
@@ -41,7 +42,7 @@ def find_folders(
         RunError: a name means no run, or a run cannot be read.
     """
     folders: dict[Path, RunFolder] = {}
-    for name in names or ("*",):
+    for name in names or (_ALL,):
         if is_archive(name) or (newest and not _WILD & set(name)):
             found = [find_run(name, root, archives=archives)]
         else:
@@ -58,6 +59,8 @@ def _meant(name: str, root: Path) -> list[RunFolder]:
             for folder in all_runs(root)
             if fnmatch.fnmatchcase(f"{experiment_of(folder, root)}/{folder.path.name}", name)
         ]
+        if not found and name == _ALL:
+            raise RunError(f"there are no runs below `{root}`")
         if not found:
             raise RunError(f"no run below `{root}` matches `{name}`")
         return found

@@ -435,17 +435,9 @@ def _end_early(context: Context, status: Status, exception: BaseException) -> No
     if not isinstance(exception, KeyboardInterrupt | SystemExit):
         error = error_record(exception)
     if status is Status.FAILED:
-        _write_log(context, exception)
+        write_error_log(context.journal, exception)
     context.journal.ended(status, error=error, statistics=statistics)
     context.display.run_ended(status, _message(context, exception))
-
-
-def _write_log(context: Context, exception: BaseException) -> None:
-    context.journal.make_room()
-    try:
-        write_error_log(context.journal.folder, exception)
-    except OSError as second:
-        exception.add_note(f"the traceback could not be written: {second}")
 
 
 def _message(context: Context, exception: BaseException) -> str:

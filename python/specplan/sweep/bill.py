@@ -50,7 +50,7 @@ def bill_of(sweep: Sweep) -> SweepCost:
     """
     known = planned(sweep)
     points = tuple(_cost(each) for each in (ends(sweep) if known is None else known))
-    runs = sweep.spec.runs if known is None else len(points)
+    runs = sweep.most_runs if known is None else len(points)
 
     def total(name: str) -> int:
         amounts = [getattr(point, name) for point in points]

@@ -88,10 +88,13 @@ def run_sweep(sweep: Sweep, root: Path, *, jobs: int, view: View, retry: bool = 
         RunError: another process works on this sweep, or Optuna is missing.
     """
     points = planned(sweep)
-    folder = open_sweep(root, _new_file(sweep))
+    made = _new_file(sweep)
+    folder = open_sweep(root, made)
     with Held(folder):
+        # A grid that was begun with fewer seeds goes on with more.
+        folder.file = msgspec.structs.replace(folder.file, seeds=made.seeds)
         engine = _Engine(sweep, points, folder, Pool(jobs, folder.logs), view, retry=retry)
-        engine.run(sweep.spec.runs if points is None else len(points))
+        engine.run(sweep.most_runs if points is None else len(points))
     return Swept(folder, engine.refused)
 
 
@@ -105,6 +108,7 @@ def _new_file(sweep: Sweep) -> SweepFile:
         method=sweep.method,
         metric=sweep.spec.metric,
         mode=sweep.spec.mode,
+        seeds=None if sweep.seeds is None else sweep.seeds.count,
     )
 
 
@@ -154,7 +158,7 @@ class _Engine:
     def _restored(self) -> Iterator[tuple[Point, Compiled]]:
         """The points that another process has chosen."""
         for point in self._folder.file.points:
-            yield point, compile_point(self._sweep, restored(self._sweep.axes, point.values))
+            yield point, compile_point(self._sweep, restored(self._sweep.columns, point.values))
 
     def _written_down(self, points: Sequence[Planned]) -> Iterator[tuple[Point, Compiled]]:
         known = {point.plan_id: point for point in self._folder.file.points}

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 PREFIX = "sweep-"
+SEED = "run.seed"
+"""What each point is given several values of, where it is to have several seeds."""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +55,7 @@ class SweepFile(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         key: what makes it the same sweep, see `specplan.sweep.spec`.
+        seeds: with how many each point is run; None where the spec says its seed.
         points: in the order in which they were chosen.
     """
 
@@ -65,6 +68,7 @@ class SweepFile(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     metric: str | None
     mode: Literal["min", "max"]
+    seeds: int | None = None
     points: tuple[Point, ...] = ()
 
 

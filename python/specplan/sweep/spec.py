@@ -17,6 +17,7 @@ from specplan.spec.diagnostics import Diagnostic, Label, Origin, in_text_order
 from specplan.spec.load import load
 from specplan.spec.model import SweepSpec
 from specplan.spec.wording import as_json
+from specplan.sweep.folder import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from specplan.spec.document import Document
     from specplan.sweep.points import Values
 
-SEED = "run.seed"
 THREADS = 1
 """Threads of a run where the spec says nothing: more of them, or fewer for more runs at a time, could change bits."""
 
@@ -58,6 +58,11 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         return self.axes if self.seeds is None else (*self.axes, self.seeds)
 
     @property
+    def most_runs(self) -> int:
+        """How many there are where the points are not known before: so many for each seed."""
+        return self.spec.runs * (1 if self.seeds is None else self.seeds.count)
+
+    @property
     def method(self) -> str:
         """Name of how points are chosen."""
         return str(self.spec.method["use"])
@@ -84,7 +89,9 @@ def read_sweep(
     written = base.spec["sweep"]
     spec = msgspec.convert(written, SweepSpec)
     chosen = {name: item for name, item in written.items() if name != "runs"}
-    key = blake3(as_json([base.plan.id, chosen, seeds is not None]).encode()).hexdigest()
+    # What is chosen by means over seeds is chosen otherwise with more of them.
+    with_seeds = seeds if spec.method["use"] == "tpe" and seeds else seeds is not None
+    key = blake3(as_json([base.plan.id, chosen, with_seeds]).encode()).hexdigest()
     return Sweep(
         path=path,
         composition=composition,
@@ -100,11 +107,6 @@ def read_sweep(
 def _seeds(spec: SweepSpec, count: int) -> Axis:
     if SEED in spec.vary:
         raise RunError(f"the sweep has seeds of its own: it varies `{SEED}`")
-    if spec.method["use"] == "tpe":
-        raise RunError(
-            "`tpe` goes by one run of each point, and cannot run it with several seeds\n"
-            "hint: run what it found best with `mlx sweep --seeds` and `-c sweep.method={use: grid}`"
-        )
     return Axis(address=SEED, path=("sweep",), values=range(count))
 
 

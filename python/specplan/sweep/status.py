@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+import statistics
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from specplan.results.status import read_run_file
+from specplan.spec.wording import as_json
 from specplan.store.run_file import CONCLUDED, Status
+from specplan.sweep.folder import SEED
 from specplan.sweep.measured import final_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from specplan.sweep.folder import Point, SweepFolder
+    from specplan.sweep.folder import Point, SweepFile, SweepFolder
 
 
 class PointStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,11 +59,31 @@ def _status(folder: SweepFolder, point: Point) -> PointStatus:
     )
 
 
-def best_of(points: Sequence[PointStatus], mode: Literal["min", "max"]) -> PointStatus | None:
-    """The complete run with the best value; None where no run has one."""
-    measured = [
-        (each.value if mode == "min" else -each.value, each.index, each)
-        for each in points
-        if each.status is Status.COMPLETED and each.value is not None and not math.isnan(each.value)
-    ]
-    return min(measured)[2] if measured else None
+class Best(msgspec.Struct, frozen=True, kw_only=True):
+    """The best of what was measured.
+
+    Attributes:
+        runs: one, or those of all seeds of a point.
+        value: of the metric; the mean over the seeds.
+    """
+
+    runs: tuple[PointStatus, ...]
+    value: float
+
+
+def best_of(points: Sequence[PointStatus], file: SweepFile) -> Best | None:
+    """The best of those of which every run is complete and has a value; None where there is none."""
+    alike: dict[object, dict[str, PointStatus]] = {}
+    for each in points:
+        own = {name: value for name, value in each.values.items() if name != SEED}
+        # A method may choose the same values twice: then they have the same runs.
+        key = each.index if file.seeds is None else as_json(own)
+        alike.setdefault(key, {}).setdefault(each.run, each)
+    found = []
+    for runs in ([*each.values()] for each in alike.values()):
+        values = [each.value for each in runs if each.status is Status.COMPLETED]
+        measured = [value for value in values if value is not None and not math.isnan(value)]
+        if len(measured) == len(runs) == (file.seeds or 1):
+            found.append(Best(runs=tuple(runs), value=statistics.fmean(measured)))
+    sign = 1 if file.mode == "min" else -1
+    return min(found, key=lambda each: sign * each.value, default=None)

@@ -68,6 +68,31 @@ def test_a_run_that_cannot_begin_holds_no_lock(tmp_path: Path) -> None:
     assert specplan.open("x", root=tmp_path).status == "completed"
 
 
+def test_a_run_whose_records_cannot_be_written_has_failed(tmp_path: Path) -> None:
+    program = (
+        "import resource, signal\n"
+        "from specplan.experiments import experiment\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "with experiment('work', 'x', dirty_git='ignore') as xp:\n"
+        "    xp.set_params({'kept': 1})\n"
+        "    xp.log_metrics({'kept': 1.0})\n"
+        "    xp.run.sync()\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))\n"
+        "    for step in range(100_000):\n"
+        "        xp.log_metrics({'loss': 1.0, 'time': float(step)})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    run = specplan.open("x", root=tmp_path / "work")
+    assert run.status == "failed"
+    assert run.run_file.error is not None
+    assert run.run_file.error.type == "StoreError"
+    assert "File too large" in run.folder.error_log.read_text("utf-8")
+    assert run.metrics("kept").arrow.column("value").to_pylist() == [1.0]
+
+
 @pytest.mark.parametrize("mode", ["DRY_RUN", "generate_only", RunMode.PREPARE])
 def test_other_modes_write_nothing(tmp_path: Path, mode: str) -> None:
     with (

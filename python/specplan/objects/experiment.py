@@ -16,6 +16,7 @@ from specplan.objects.call import (
     call_of_plan,
 )
 from specplan.objects.calls import Calls
+from specplan.objects.checkpoint_file import read_checkpoint
 from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
 from specplan.objects.drawing import draw_experiment
 from specplan.objects.experiment_config import (
@@ -37,13 +38,15 @@ from specplan.objects.experiment_file import (
 from specplan.objects.from_spec import fill_from, graph_from
 from specplan.objects.graph import ModelGraph
 from specplan.objects.history import ExperimentRun, History
+from specplan.objects.listed_file import fill_listed, is_listed
 from specplan.objects.node import nodes_of
 from specplan.objects.phase_group import PhaseGroup, entries_spec, with_groups
 from specplan.objects.results_config import ResultsConfig
-from specplan.objects.spec_file import read_spec, write_spec
+from specplan.objects.spec_file import checked_spec, write_spec
 from specplan.objects.state_entries import state_bytes, state_from_bytes
 from specplan.objects.storage import Storage
 from specplan.spec.arguments import checked_int, checked_list
+from specplan.spec.load import load
 from specplan.spec.wording import quoted
 from specplan.track.prefix import DEFAULT_ROOT, Prefix
 from specplan.track.tracked import Tracked, take_run_params, tracked_name
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
     from specplan.objects.phase_results import PhaseResults
     from specplan.objects.progress import DisplayOptions
     from specplan.run.state import Snapshot
+    from specplan.spec.document import Document
 
 
 class Experiment(Tracked):
@@ -326,6 +330,8 @@ class Experiment(Tracked):
     def restore_checkpoint(self, name: str | os.PathLike[str]) -> None:
         """Go back to a checkpoint, of a name or at a path; so does the history, as far as it is known.
 
+        One of the graph alone says nothing of the history.
+
         Raises:
             ValueError: there is no such checkpoint.
             ArchiveError, StoreError: it is damaged.
@@ -335,8 +341,9 @@ class Experiment(Tracked):
         calls.checkpoints.path_of(name)
         about, snapshot, states = calls.checkpoints.read(name, calls.built().state)
         calls.go_back(snapshot)
-        calls.take_up(states)
-        del calls.history[about.history :]
+        if about.graph is None:
+            calls.take_up(states)
+            del calls.history[about.history :]
 
     def disable_checkpointing(self) -> AbstractContextManager[None]:
         """Save nothing at boundaries meanwhile, those inside of phases included."""
@@ -386,9 +393,10 @@ class Experiment(Tracked):
         """The objects that mean the spec in a file, in a context of their own; see `from_spec`.
 
         Args:
-            path: what `to_yaml` wrote.
+            path: what `to_yaml` wrote, or a file that lists nodes and phases under `experiment:`.
             featuresets: those that the spec names; by default all of the active context.
-            live: objects of the program that the spec calls `live:NAME`, by name.
+            live: objects of the program that the spec calls `live:NAME`, by name; classes and functions
+                that a file of the second kind names, by their dotted paths.
 
         Raises:
             SpecError: the file is missing, or holds no spec; with the line of every fault.
@@ -396,13 +404,33 @@ class Experiment(Tracked):
                 what no object does.
         """
         known = active_context().members(FeatureSet) if featuresets is None else featuresets
+        document, before = load(path), active_context()
         try:
-            return cls.from_spec(read_spec(path), known, live=live)
+            if is_listed(document.value):
+                return cls._from_listed(document, known, live or {})
+            return cls.from_spec(checked_spec(document), known, live=live)
+        except ValueError:
+            before.activate()
+            raise
         except KeyError as error:
+            before.activate()
             raise ValueError(
                 f"`{path}` does not say {error}; an Experiment is made of a spec with every default "
                 "written out, as to_yaml gives it"
             ) from error
+
+    @classmethod
+    def _from_listed(
+        cls, document: Document, featuresets: Sequence[FeatureSet], live: Mapping[str, Any]
+    ) -> Experiment:
+        experiment = cls(
+            document.value["experiment"].get("label", "experiment"), ctx=ExperimentContext()
+        )
+        for each in featuresets:
+            experiment.ctx.register("node", each.label, each)
+        by_label = {each.label: each for each in featuresets}
+        fill_listed(experiment.execution_plan, document, by_label, live)
+        return experiment
 
     def to_yaml(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:  # noqa: FBT001, FBT002 -- as documented
         """Write the spec of `run` as YAML, without weights and rows; returns its path.
@@ -671,6 +699,15 @@ class Experiment(Tracked):
             ValueError: there is no graph.
         """
         return self._calls.built().state.capture()
+
+    def restore_graph(self, path: str | os.PathLike[str]) -> None:
+        """Go back to the state of the graph in a checkpoint; history and callbacks stay.
+
+        Raises:
+            FileNotFoundError, ArchiveError, StoreError, RunError: as `ModelGraph.restore_checkpoint` does.
+        """
+        _, snapshot, _ = read_checkpoint(Path(path), self._calls.built().state)
+        self._calls.go_back(snapshot)
 
     def __repr__(self) -> str:
         return (

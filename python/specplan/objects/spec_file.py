@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specplan.plan.canonical import write_atomically
-from specplan.spec.load import load
 from specplan.spec.validate import validate
 from specplan.spec.wording import in_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from specplan.spec.document import Document
 
 _LONGEST = 90
 """A mapping or list whose line would be longer has a line for each of its members."""
@@ -42,13 +43,12 @@ def _seen_from(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def read_spec(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The values of a spec in a file, with everything that it imports.
+def checked_spec(document: Document) -> dict[str, Any]:
+    """The values of a spec that was read, with everything that it imports.
 
     Raises:
-        SpecError: a file is missing or unreadable, or holds no spec.
+        SpecError: it is no spec.
     """
-    document = load(path)
     validate(document)
     value: dict[str, Any] = document.value
     return value

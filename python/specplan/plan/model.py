@@ -746,6 +746,8 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
         written_id: the id that the plan has in the file from which it was read, None without one. It is
             another than the plan's where an older program wrote the file.
         document: what the plan was compiled from; None for a plan that was read from a file.
+        takes_other_code: whether code of the user may be other than what was compiled, as a user can allow
+            for a run that goes on.
     """
 
     plan: Plan
@@ -758,6 +760,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     looked_at: frozenset[str] = frozenset()
     written_id: str | None = None
     document: Document | None = None
+    takes_other_code: bool = False
 
 
 def is_plan(value: Any) -> bool:

@@ -9,7 +9,7 @@ from specplan.spec.redaction import redacted_lines
 from specplan.store.run_file import ErrorRecord
 
 if TYPE_CHECKING:
-    from specplan.store.layout import RunFolder
+    from specplan.store.run_files import Journal
 
 
 def error_record(error: BaseException | ErrorRecord) -> ErrorRecord:
@@ -19,12 +19,16 @@ def error_record(error: BaseException | ErrorRecord) -> ErrorRecord:
     return ErrorRecord(type=type(error).__qualname__, message=redacted_lines(str(error)))
 
 
-def write_error_log(folder: RunFolder, error: BaseException) -> None:
-    """Write the traceback of an exception.
+def write_error_log(journal: Journal, error: BaseException) -> None:
+    """Write the traceback of an exception, in the room that was kept for the end of the run.
 
-    Raises:
-        OSError: it cannot be written.
+    Where it cannot be written, the exception has a note of that: it is still the one to report.
     """
-    folder.logs.mkdir(exist_ok=True)
-    text = redacted_lines("".join(traceback.format_exception(error)))
-    folder.error_log.write_text(text, "utf-8")
+    journal.make_room()
+    folder = journal.folder
+    try:
+        folder.logs.mkdir(exist_ok=True)
+        text = redacted_lines("".join(traceback.format_exception(error)))
+        folder.error_log.write_text(text, "utf-8")
+    except OSError as second:
+        error.add_note(f"the traceback could not be written: {second}")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from specplan._native import StoreReader
+from specplan.results.documents import channel_of, texts_at
 from specplan.store.recorder import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from specplan._native import TextReader
+    from specplan.store.layout import RunFolder
     from specplan.store.recorder import Recorder
     from specplan.track.point import Point, Series
 
@@ -21,10 +25,13 @@ class Columns:
 
     Args:
         recorder: writes them.
+        folder: of the run, for reading what earlier sessions wrote as well.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, folder: RunFolder) -> None:
         self._recorder = recorder
+        self._folder = folder
+        self._text_counts: dict[tuple[str, str], int] = {}
         self._series: dict[tuple[str, ...], Callable[..., int]] = {}
         self._counts: dict[tuple[str, ...], int] = {}
         self._points: dict[Series, Callable[..., int]] = {}
@@ -79,6 +86,35 @@ class Columns:
         if key not in self._texts:
             self._texts[key] = self._recorder.texts("", node=node, field=field)
         self._texts[key]([text], WHOLE, WHOLE)
+        if key in self._text_counts:
+            self._text_counts[key] += 1
+
+    def count(self, field: str, node: str) -> int:
+        """How many documents were recorded under a field and a name below it."""
+        key = (field, node)
+        if key not in self._text_counts:
+            rows = (each.rows for each in self._text_channels(field) if each.node == node)
+            self._text_counts[key] = sum(rows)
+        return self._text_counts[key]
+
+    def texts(self, field: str, node: str, *, first: int, most: int | None) -> list[str]:
+        """Those documents from place `first` on, oldest first; at most so many."""
+        channel = channel_of(self.reader(), field, node)
+        if channel is None:
+            return []
+        return texts_at(channel, first, channel.rows if most is None else most)
+
+    def text_nodes(self, field: str) -> list[str]:
+        """The names under which something was recorded of a field, in the order of the first of each."""
+        return [channel.node for channel in self._text_channels(field)]
+
+    def reader(self) -> StoreReader:
+        """Everything that was recorded so far."""
+        self._recorder.sync()
+        return StoreReader.open(str(self._folder.records))
+
+    def _text_channels(self, field: str) -> list[TextReader]:
+        return [channel for channel in self.reader().texts() if channel.field == field]
 
 
 def _whole(value: float | None, largest: int) -> int | None:

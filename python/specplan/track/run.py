@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan._native import StoreReader
-from specplan.errors import GracefulTimeout, RunError
+from specplan.errors import GracefulTimeout, RunError, StoreError
 from specplan.plan.canonical import write_atomically
 from specplan.plan.model import Results
 from specplan.results.artifacts import artifacts_of
-from specplan.results.documents import channel_of, texts_at
 from specplan.results.progress import FIELD as PROGRESS
 from specplan.results.status import read_run_file, status_now
 from specplan.run.environment import changes_of, environment, versions
@@ -23,6 +21,7 @@ from specplan.run.system_metrics import Sampling
 from specplan.spec.redaction import redacted
 from specplan.store.error_log import error_record, write_error_log
 from specplan.store.layout import RunFolder
+from specplan.store.number import number
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run, next_session
@@ -31,12 +30,11 @@ from specplan.track.empty_plan import empty_plan
 from specplan.track.metric_row import FIELD as ROWS
 from specplan.track.metric_row import row_without_numbers
 from specplan.track.names import check_parts
-from specplan.track.plain import decoded, encode, number, plain
+from specplan.track.plain import decoded, encode, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from specplan._native import TextReader
     from specplan.results.artifacts import Artifacts
     from specplan.store.artifacts import ArtifactRow
     from specplan.store.run_file import RunFile
@@ -61,8 +59,7 @@ class TrackedRun:
         self._journal = journal
         self._recorder = recorder
         self._params = dict(params)
-        self._columns = Columns(recorder)
-        self._text_counts: dict[tuple[str, str], int] = {}
+        self._columns = Columns(recorder, journal.folder)
         self._lock = threading.Lock()
         self._sampling: Sampling | None = None
         self._ended = False
@@ -255,7 +252,8 @@ class TrackedRun:
         text, numbers = msgspec.json.encode(row.without_secrets()).decode(), row.numbers
         created = row.created  # before anything is recorded: it may be no time
         with self._lock:
-            self._record_text(ROWS, node, text)
+            self._check_open()
+            self._columns.log_text(ROWS, node, text)
             self._columns.log_numbers(node, row.index, numbers, created)
 
     def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> ArtifactRow:
@@ -312,16 +310,13 @@ class TrackedRun:
             StoreError: the records cannot be written.
         """
         with self._lock:
-            self._record_text(field, node, text)
+            self._check_open()
+            self._columns.log_text(field, node, text)
 
     def count(self, field: str, *, node: str = "") -> int:
         """How many documents were recorded under a field and a name below it, in all sessions."""
         with self._lock:
-            key = (field, node)
-            if key not in self._text_counts:
-                rows = (each.rows for each in self._text_channels(field) if each.node == node)
-                self._text_counts[key] = sum(rows)
-            return self._text_counts[key]
+            return self._columns.count(field, node)
 
     def record_points(self, series: Series, points: Sequence[Point]) -> None:
         """Record values of one series, each at its place.
@@ -345,25 +340,15 @@ class TrackedRun:
             first: place of the first that is wanted.
             most: how many are wanted; by default all.
         """
-        channel = channel_of(self._reader(), field, node)
-        if channel is None:
-            return []
-        return texts_at(channel, first, channel.rows if most is None else most)
+        return self._columns.texts(field, node, first=first, most=most)
 
     def text_nodes(self, field: str) -> list[str]:
         """The names under which something was recorded of a field, in the order of the first of each."""
-        return [channel.node for channel in self._text_channels(field)]
+        return self._columns.text_nodes(field)
 
     def artifacts(self) -> Artifacts:
         """The artifacts that were logged, of each name the newest."""
-        return artifacts_of(self.folder, self._reader())
-
-    def _text_channels(self, field: str) -> list[TextReader]:
-        return [channel for channel in self._reader().texts() if channel.field == field]
-
-    def _reader(self) -> StoreReader:
-        self._recorder.sync()
-        return StoreReader.open(str(self.folder.records))
+        return artifacts_of(self.folder, self._columns.reader())
 
     def sync(self) -> None:
         """Wait until everything that was recorded is on file."""
@@ -374,27 +359,31 @@ class TrackedRun:
         status: Status = Status.COMPLETED,
         error: BaseException | ErrorRecord | None = None,
     ) -> None:
-        """Close the records and say how the run ended. A second call does nothing."""
-        self._reporter.close()
+        """Close the records and say how the run ended. A second call does nothing.
+
+        Raises:
+            StoreError: records could not be written, as where the disk is full; the run has failed.
+        """
+        broken = _failure_of(self._reporter.close)
         with self._lock:
             if self._ended:
                 return
             self._ended = True
-            if self._sampling is not None:
-                self._sampling.close()
-            self._recorder.close()
-            self._recorder.export_metrics()
+            broken = _failure_of(self._close_records) or broken
+            if broken is not None and error is None:
+                status, error = Status.FAILED, broken
             said = None if error is None else error_record(error)
             if isinstance(error, BaseException):
-                write_error_log(self.folder, error)
+                write_error_log(self._journal, error)
             self._journal.ended(status, error=said, statistics=self._recorder.statistics())
+        if broken is not None:
+            raise broken
 
-    def _record_text(self, field: str, node: str, text: str) -> None:
-        self._check_open()
-        self._columns.log_text(field, node, text)
-        key = (field, node)
-        if key in self._text_counts:
-            self._text_counts[key] += 1
+    def _close_records(self) -> None:
+        if self._sampling is not None:
+            self._sampling.close()
+        self._recorder.close()
+        self._recorder.export_metrics()
 
     def _check_open(self) -> None:
         if self._ended:
@@ -407,6 +396,14 @@ def ending_of(error: BaseException | None) -> Status:
         return Status.COMPLETED
     is_asked = isinstance(error, KeyboardInterrupt | GracefulTimeout)
     return Status.INTERRUPTED if is_asked else Status.FAILED
+
+
+def _failure_of(close: Callable[[], None]) -> Exception | None:
+    try:
+        close()
+    except (StoreError, OSError) as error:
+        return error
+    return None
 
 
 def _read_params(path: Path) -> dict[str, Any]:

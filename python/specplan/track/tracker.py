@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.run.git import git_state
 from specplan.spec.wording import choices, quoted
+from specplan.store.number import number
 from specplan.store.run_file import Status
-from specplan.track.plain import number
 
 if TYPE_CHECKING:
     import os

@@ -393,7 +393,8 @@ class PhaseScheduler:
         ]
         for label in nodes:
             if label in recorded:
-                for role in met.roles[label]:
+                # A node has no role where its input could not be read.
+                for role in met.roles.get(label, ()):
                     records += self._records_of(label, role)
         return tuple(records)
 

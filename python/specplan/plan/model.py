@@ -76,6 +76,11 @@ class Component(_Part, frozen=True, kw_only=True):
     code: Code | None = None
     live: Live | None = None
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the user's own: code, or an object of a program."""
+        return self.code is not None or self.live is not None
+
 
 class Experiment(_Part, frozen=True, kw_only=True):
     """Names. Never part of the id."""

@@ -179,3 +179,11 @@ def test_the_tree_of_errors_has_every_error() -> None:
     ours = {each.__name__ for each in below if each.__module__ == errors.__name__}
     assert set(drawn) == ours
     assert ours <= set(dir(specplan))
+
+
+def test_nothing_lies_at_the_top_but_what_the_project_is() -> None:
+    found = {path.relative_to(ROOT).parts[0] for path in tracked_files()}
+    folders = {"benches", "docs", "examples", "python", "rust", "schemas", "tests", "tools"}
+    files = "CHANGELOG.md CONTRIBUTING.md Cargo.lock Cargo.toml LICENSE Makefile README.md"
+    settings = ".ci .editorconfig .gitignore clippy.toml constraints.txt pyproject.toml"
+    assert found == folders | {*files.split(), *settings.split()}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from specplan.spec.grid_search import generate_grid
     from specplan.spec.model import DirtyGitAction
     from specplan.track.job import TransientMode
+    from specplan.track.services import Service, ServiceListener, ServiceState, WebService
     from specplan.track.workspace import experiment
 
 __all__ = [
@@ -28,8 +29,12 @@ __all__ = [
     "GridSearch",
     "JobFailure",
     "JobState",
+    "Service",
+    "ServiceListener",
+    "ServiceState",
     "TaskCancelled",
     "TransientMode",
+    "WebService",
     "configuration",
     "experiment",
     "generate_grid",
@@ -47,8 +52,12 @@ _MODULES = {
     "GridSearch": "spec.choices",
     "JobFailure": "results.jobs",
     "JobState": "results.jobs",
+    "Service": "track.services",
+    "ServiceListener": "track.services",
+    "ServiceState": "track.services",
     "TaskCancelled": "run.interruption",
     "TransientMode": "track.job",
+    "WebService": "track.services",
     "configuration": "spec.configuration",
     "experiment": "track.workspace",
     "generate_grid": "spec.grid_search",

@@ -16,6 +16,7 @@ from specplan import (
     FitPhase,
     ModelGraph,
     ModelNode,
+    SequentialMLP,
     SimpleSampler,
     TrainPhase,
 )
@@ -191,3 +192,45 @@ def test_a_second_experiment_on_a_context_starts_afresh(parts: Parts, tmp_path: 
     assert outputs(kept) != fresh
     again = Experiment.from_active_context("again", overwrite=True)
     assert outputs(again) == fresh
+
+
+def test_a_checkpoint_of_a_graph_leaves_the_history_alone(parts: Parts, tmp_path: Path) -> None:
+    experiment = trained(parts)
+    expected = outputs(experiment)
+    path = parts.graph.save_checkpoint(tmp_path / "epoch5", meta={"epoch": 5})
+    assert path == tmp_path / "epoch5.ckpt.mml"
+    with pytest.raises(FileExistsError):
+        parts.graph.save_checkpoint(tmp_path / "epoch5")
+    assert outputs(trained(parts)) != expected
+    runs = len(experiment.history)
+    parts.graph.restore_checkpoint(path)
+    assert parts.graph.is_built
+    assert outputs(experiment) == expected
+    trained(parts)
+    experiment.restore_checkpoint(path)
+    assert len(experiment.history) == runs + 2, "only a checkpoint of an experiment knows of it"
+    assert outputs(experiment) == expected
+    experiment.set_checkpoint_dir(tmp_path / "whole")
+    whole = experiment.save_checkpoint("whole")
+    trained(parts)
+    parts.graph.restore_checkpoint(whole)
+    assert outputs(experiment) == expected
+
+
+def test_a_graph_that_no_experiment_runs_has_checkpoints_too(tmp_path: Path) -> None:
+    ExperimentContext().activate()
+    node = ModelNode("MLP", SequentialMLP(output_shape=(1,)), sensor_data().reference())
+    graph = ModelGraph(nodes=[node])
+    path = graph.save_checkpoint(tmp_path / "begun")
+    experiment = Experiment.from_active_context("later", seed=7)
+    fresh = outputs(experiment)
+    graph.restore_checkpoint(path)
+    begun = outputs(experiment)
+    assert begun != fresh
+    context = ExperimentContext()
+    context.activate()
+    again = ModelGraph(
+        nodes=[ModelNode("MLP", SequentialMLP(output_shape=(1,)), sensor_data().reference())]
+    )
+    again.restore_checkpoint(path)
+    assert outputs(Experiment.from_active_context("last", seed=8)) == begun

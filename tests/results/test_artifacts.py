@@ -17,6 +17,7 @@ from specplan.errors import StoreError
 from specplan.plan.model import Results
 from specplan.results.artifacts import read_artifacts
 from specplan.results.open import Run
+from specplan.results.picture import Picture
 from specplan.results.table import Table
 from specplan.results.verify import verify_run
 from specplan.store.layout import RunFolder
@@ -212,3 +213,18 @@ def test_a_damaged_row(tmp_path: Path, row: str) -> None:
 def test_a_run_without_artifacts(run: Run) -> None:
     assert len(run.artifacts) == 0
     assert repr(run.artifacts) == "Artifacts()"
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "shown"),
+    [
+        (b"\x89PNG 1", "Picture(png, 6 bytes)", {"image/png": b"\x89PNG 1"}),
+        (b"<svg/>", "Picture(svg, 6 bytes)", {"image/svg+xml": "<svg/>"}),
+        (b"%PDF-1", "Picture(pdf, 6 bytes)", {}),
+    ],
+)
+def test_a_figure_shows_itself(content: bytes, said: str, shown: dict[str, bytes | str]) -> None:
+    picture = Picture(content)
+    assert picture == content
+    assert repr(picture) == said
+    assert picture._repr_mimebundle_() == {"text/plain": said, **shown}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+import specplan
 from specplan.errors import CodeError, PlanError, RunError, SpecError
 from specplan.plan.canonical import read_plan, write_plan
 from specplan.plan.compile import compile_mapping
@@ -54,6 +55,11 @@ def plain(helper, values: dict):
     helper.log_metrics({"drawn": len(values)})
 
 
+def worded(helper, values: dict):
+    helper.log_metrics({"kept": np.array([1.0])})
+    helper.log_metrics({"lost": 1.0, "text": "0.5"})
+
+
 def ending(helper, values: dict):
     raise SystemExit(0)
 
@@ -74,6 +80,13 @@ def compiled(folder: Path, *phases: dict[str, Any], **keys: Any) -> Compiled:
 
 def run(plan: Compiled, root: Path) -> Outcome:
     return run_plan(plan, root=root, display=Silent(), trust=True)
+
+
+def test_a_text_is_no_metric(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"code\.py:\d+: TypeError: Metric text must be numeric"):
+        run(compiled(tmp_path, call(name="worded")), tmp_path / "runs")
+    found = specplan.open("calls", root=tmp_path / "runs").metrics().arrow
+    assert found.column("name").to_pylist() == ["kept"]
 
 
 def test_functions_and_groups(tmp_path: Path) -> None:

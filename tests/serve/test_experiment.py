@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,14 +16,13 @@ import torch
 
 import specplan
 from specplan import Experiment
-from specplan.errors import RunError
+from specplan.errors import RemoteError, RunError
 from specplan.results.locate import all_runs
 from specplan.track import remote_background
+from specplan.track.remote_fetch import fetch_newest
 from tests.serve.conftest import TOKEN, Running, running
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from specplan.results.open import Run
 
 
@@ -160,6 +161,22 @@ def test_a_remote_run_goes_on_where_the_server_has_it(server: Running, tmp_path:
     assert len(there.run_file.sessions) == 2
 
 
+def test_a_run_that_cannot_be_taken_whole_leaves_nothing_open(
+    server: Running, tmp_path: Path
+) -> None:
+    with Experiment("alice/p/gone", dash_url=server.url, dash_root=None).run as exp:
+        exp.files("models").save({"w": 1}, to="model.json")
+    (there,) = all_runs(server.root / "alice/p")
+    (there.path / "artifacts/models/model.json").unlink()
+    client = server.client()
+    with pytest.raises(RemoteError, match="the file is gone"):
+        fetch_newest(client, "alice/p/gone", tmp_path / "spool")
+    gc.collect()  # the error knows the frames that it came through
+    opened = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    assert [each for each in opened if "spool" in each] == []
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
 def test_a_server_that_is_gone_stops_nothing_and_gets_everything_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -229,6 +246,7 @@ PROGRAM = """
 import os, signal, sys
 from specplan import Experiment
 from specplan.track import remote_background
+from specplan.track.remote_fetch import fetch_newest
 remote_background.PATIENCE = 120.0
 url, root, last = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
 with Experiment("alice/p/killed", dash_url=url, dash_root=root).run as exp:

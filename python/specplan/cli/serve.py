@@ -43,10 +43,10 @@ def command(
     allowed: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Take the runs of programs into the folder ROOT, until Ctrl-C.
+    """Take the runs of programs into the folder ROOT, and show them to browsers, until Ctrl-C.
 
     Experiments with `dash_url` and `mlx sync` send their runs here, and all commands read them below ROOT
-    ($SPECPLAN_HOME or ./runs where it is not given). Every request needs the token.
+    ($SPECPLAN_HOME or ./runs where it is not given). Every request needs the token; a browser asks for it once.
 
     \b
     Example:
@@ -58,6 +58,7 @@ def command(
 
     place = runs_root(root)
     token, origin = server_token(token_file)
+    place.mkdir(parents=True, exist_ok=True)
     listening = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listening.getsockname()[1]}"
@@ -67,6 +68,7 @@ def command(
     else:
         click.echo(f"taking runs into {place} at {url}")
         click.echo(f"token: {token}" if origin == "made" else f"token: that of {_of(origin)}")
+        click.echo("its pages are at that address, in a browser; Ctrl-C ends it")
     serve(place, listening, token, allowed)
 
 

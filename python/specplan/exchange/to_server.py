@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
 from specplan.exchange.outcome import Outcome
-from specplan.track.remote import upload
+from specplan.track.remote import lacking, upload
 
 if TYPE_CHECKING:
     from specplan.results.open import Run
@@ -16,12 +16,10 @@ def send_to_server(run: Run, url: str, *, dry_run: bool = False) -> Outcome:
     """Send a server what it lacks of a run.
 
     Raises:
-        RunError: the server does not answer or refuses, or only it could say what it lacks.
+        RunError: the server does not answer or refuses.
     """
-    if dry_run:
-        raise RunError(f"what {url} lacks of a run is known when it is sent, not before")
     try:
-        sent = upload(run.folder.path, url)
+        sent = (lacking if dry_run else upload)(run.folder.path, url)
     except ValueError as error:
         raise RunError(str(error)) from error
     gone = tuple(f"the file of the artifact `{name}` is gone" for name in sent.gone)

@@ -23,7 +23,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         name: under which it was saved.
-        experiment: label of the experiment.
+        experiment: label of the experiment; empty for a graph that has none.
+        graph: label of the graph, if only that was saved: history and callbacks are not of it.
         hook: the boundary that it was saved at; None where a program asked for it.
         at: what the boundary is of: `label`, or `phase`, `epoch` and `batch` as far as it has them.
         history: how many entries the history of the experiment had.
@@ -32,6 +33,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     name: str
     experiment: str
+    graph: str | None = None
     hook: str | None = None
     at: dict[str, str | int] = {}
     history: int = 0

@@ -16,6 +16,7 @@ from specplan.objects.call import (
     call_of_plan,
 )
 from specplan.objects.calls import Calls
+from specplan.objects.checkpoint_file import read_checkpoint
 from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
 from specplan.objects.drawing import draw_experiment
 from specplan.objects.experiment_config import (
@@ -329,6 +330,8 @@ class Experiment(Tracked):
     def restore_checkpoint(self, name: str | os.PathLike[str]) -> None:
         """Go back to a checkpoint, of a name or at a path; so does the history, as far as it is known.
 
+        One of the graph alone says nothing of the history.
+
         Raises:
             ValueError: there is no such checkpoint.
             ArchiveError, StoreError: it is damaged.
@@ -338,8 +341,9 @@ class Experiment(Tracked):
         calls.checkpoints.path_of(name)
         about, snapshot, states = calls.checkpoints.read(name, calls.built().state)
         calls.go_back(snapshot)
-        calls.take_up(states)
-        del calls.history[about.history :]
+        if about.graph is None:
+            calls.take_up(states)
+            del calls.history[about.history :]
 
     def disable_checkpointing(self) -> AbstractContextManager[None]:
         """Save nothing at boundaries meanwhile, those inside of phases included."""
@@ -695,6 +699,15 @@ class Experiment(Tracked):
             ValueError: there is no graph.
         """
         return self._calls.built().state.capture()
+
+    def restore_graph(self, path: str | os.PathLike[str]) -> None:
+        """Go back to the state of the graph in a checkpoint; history and callbacks stay.
+
+        Raises:
+            FileNotFoundError, ArchiveError, StoreError, RunError: as `ModelGraph.restore_checkpoint` does.
+        """
+        _, snapshot, _ = read_checkpoint(Path(path), self._calls.built().state)
+        self._calls.go_back(snapshot)
 
     def __repr__(self) -> str:
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specplan.data.context import active_context, checked_label
 from specplan.models import TorchModelWrapper
@@ -18,7 +18,7 @@ from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from specplan.data.drawing import Drawing
@@ -258,6 +258,41 @@ class ModelGraph:
         return load_graph(
             filepath, featuresets or (), allow_import=allow_packaged_code, overwrite=overwrite
         )
+
+    def save_checkpoint(
+        self,
+        filepath: str | os.PathLike[str],
+        overwrite: bool = False,  # noqa: FBT001, FBT002 -- as documented
+        meta: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write the state of the graph alone to `<filepath>.ckpt.mml`; returns its path.
+
+        That is weights, estimators, optimizer and generators of the experiment of its context.
+
+        Args:
+            filepath: where.
+            overwrite: whether a file that is there is replaced.
+            meta: plain values to keep with it.
+
+        Raises:
+            FileExistsError: it is there already, and is not to be overwritten.
+            RunError: a node or the optimizer holds what cannot be stored without pickle.
+        """
+        from specplan.objects.graph_file import save_graph_checkpoint
+
+        return save_graph_checkpoint(self, filepath, overwrite=overwrite, meta=meta)
+
+    def restore_checkpoint(self, filepath: str | os.PathLike[str]) -> None:
+        """Go back to a checkpoint of the graph, or of an experiment with such a graph; history and callbacks stay.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ArchiveError, StoreError: it is damaged, or no checkpoint.
+            RunError: its nodes are not those of the graph.
+        """
+        from specplan.objects.graph_file import restore_graph_checkpoint
+
+        restore_graph_checkpoint(self, filepath)
 
     def to_mermaid(self) -> str:
         """The graph as a Mermaid flowchart."""

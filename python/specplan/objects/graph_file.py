@@ -13,6 +13,8 @@ from specplan.data.feature_set import FeatureSet
 from specplan.data.feature_set_file import StoredColumn, missing_columns, stored_column
 from specplan.data.reference import FeatureSetReference
 from specplan.errors import ArchiveError
+from specplan.objects.checkpoint_file import About, read_checkpoint, write_checkpoint
+from specplan.objects.checkpointing import SUFFIX
 from specplan.objects.experiment import Experiment
 from specplan.objects.from_spec import graph_from
 from specplan.objects.live import live_of
@@ -112,6 +114,57 @@ def load_graph(
             return _restored(archive, about, known, objects)
 
 
+def save_graph_checkpoint(
+    graph: ModelGraph,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool,
+    meta: Mapping[str, Any] | None,
+) -> Path:
+    """Write `<path>.ckpt.mml` with weights, estimators, optimizer and generators; returns its path.
+
+    Raises:
+        FileExistsError: it is there already, and is not to be overwritten.
+        RunError: a node or the optimizer holds what cannot be stored without pickle.
+    """
+    target = archive_path(path, "ckpt")
+    experiment = _experiment_of(graph)
+    about = About(
+        name=target.name.removesuffix(SUFFIX),
+        experiment="" if experiment is None else experiment.label,
+        graph=graph.label,
+        meta=dict(meta or {}),
+    )
+    snapshot = _snapshot(graph)
+    if snapshot is None:
+        live = live_of(graph)
+        live.build(seed=0)
+        snapshot = live.state.capture()
+    write_checkpoint(target, about, snapshot, {}, overwrite=overwrite)
+    return target
+
+
+def restore_graph_checkpoint(graph: ModelGraph, path: str | os.PathLike[str]) -> None:
+    """Give a graph, and the experiment that runs it, the state of a checkpoint of either.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ArchiveError, StoreError: it is damaged.
+        RunError: its nodes are not those of the graph.
+    """
+    experiment = _experiment_of(graph)
+    if experiment is None:
+        live = live_of(graph)
+        live.build(seed=0)
+        _, snapshot, _ = read_checkpoint(Path(path), live.state)
+        graph.restored = state_bytes(snapshot)
+        live.go_back(snapshot)
+        live.give_back()
+    else:
+        experiment.restore_graph(path)
+    graph.build()
+
+
 def _restored(
     archive: Archive,
     about: StoredGraph,
@@ -136,10 +189,20 @@ def _restored(
     return graph
 
 
+def _experiment_of(graph: ModelGraph) -> Experiment | None:
+    """The experiment that runs a graph: that of its context, unless another graph took its place."""
+    experiment = graph.context.experiment
+    return (
+        experiment
+        if isinstance(experiment, Experiment) and experiment.model_graph is graph
+        else None
+    )
+
+
 def _snapshot(graph: ModelGraph) -> Snapshot | None:
     """The state that the experiment of its context has given a graph; None before there is one."""
-    experiment = graph.context.experiment
-    if isinstance(experiment, Experiment) and experiment.model_graph is graph:
+    experiment = _experiment_of(graph)
+    if experiment is not None:
         return experiment.capture()
     return None if graph.restored is None else live_of(graph).state.capture()
 

@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 from specplan.errors import StoreError
+from specplan.results.picture import Picture
 from specplan.spec.wording import choices
 from specplan.store.artifacts import (
     FOLDER,
@@ -65,7 +66,7 @@ class Artifact:
     def read(self) -> Any:
         """The value: arrays and tensors by name where there are several, a `Table` of a frame.
 
-        The bytes of a figure or file are given as they are; of a folder, its path. Tensors lie on a private
+        The bytes of a figure, which a notebook shows, or of a file are given as they are; of a folder, its path. Tensors lie on a private
         map of their file: a change of one changes no file.
 
         Raises:
@@ -234,6 +235,10 @@ def _read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def _read_picture(path: Path) -> Picture:
+    return Picture(path.read_bytes())
+
+
 def _path(path: Path) -> Path:
     return path
 
@@ -242,7 +247,7 @@ READERS: Mapping[str, Callable[[Path], Any]] = {
     "array": _read_array,
     "arrays": _read_arrays,
     "bytes": _read_bytes,
-    "figure": _read_bytes,
+    "figure": _read_picture,
     "file": _read_bytes,
     FOLDER: _path,
     "json": _read_json,

@@ -10,6 +10,7 @@ from specplan.results.progress import FIELD
 from specplan.run.deadline import remaining_time
 from specplan.run.reported import Reporter
 from specplan.spec.configuration import RunMode
+from specplan.store.number import number
 from specplan.store.recorder import WHOLE
 
 if TYPE_CHECKING:
@@ -66,11 +67,11 @@ class ExperimentHelper:
         Raises:
             TypeError: a value is no number.
         """
+        values = {name: number(name, value) for name, value in metrics.items()}
         key = (split, tuple(metrics))
         if key not in self._logs:
             series = [(None, split, name) for name in metrics]
             self._logs[key] = self._recorder.series(self._phase, series)
-        values = {name: _number(name, value) for name, value in metrics.items()}
         at = self._step if step is None else step
         self._logs[key](
             np.array([*values.values()]), _NO_EPOCH if epoch is None else epoch, WHOLE, at
@@ -111,11 +112,3 @@ class ExperimentHelper:
     def last_metrics(self) -> dict[str, float]:
         """The last value of each metric that was logged."""
         return dict(self._last)
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        kind = type(value).__name__
-        raise TypeError(f"metric `{name}` is a number, not {value!r} ({kind})") from error

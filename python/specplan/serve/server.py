@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHORTEST_TOKEN = 16
-MOST_CONNECTIONS = 256
+MOST_CONNECTIONS = 512
 """Of more than these at once, the next is told to come again later."""
 _WAITING = 128
 
@@ -35,7 +35,8 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listening.close()
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise RunError(f"cannot listen on {host} port {port}: {said}") from error
+        hint = "\nhint: --port 0 means any that is free" if port else ""
+        raise RunError(f"cannot listen on {host} port {port}: {said}{hint}") from error
     return listening
 
 

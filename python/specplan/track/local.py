@@ -13,8 +13,9 @@ import msgspec
 
 from specplan.errors import RunError
 from specplan.plan.canonical import write_atomically
+from specplan.store.number import number
 from specplan.track.names import check_parts
-from specplan.track.plain import decoded, encode, number, plain
+from specplan.track.plain import decoded, encode, plain
 from specplan.track.run import TrackedRun
 from specplan.track.series import noted, restored
 from specplan.track.tracker import ExperimentTracker, artifact_name, ending, existing

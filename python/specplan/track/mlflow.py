@@ -11,6 +11,7 @@ import msgspec
 
 from specplan.errors import RunError, SpecplanError
 from specplan.spec.redaction import redacted, redacted_text
+from specplan.store.number import number
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 from specplan.track.entries import Entry, File, Metric, Param
@@ -27,7 +28,7 @@ from specplan.track.mlflow_client import (
 )
 from specplan.track.names import as_part
 from specplan.track.parameters import flat
-from specplan.track.plain import number, plain
+from specplan.track.plain import plain
 from specplan.track.run import TrackedRun
 from specplan.track.sender import Sender
 from specplan.track.tracker import ExperimentTracker, artifact_name, ending, existing

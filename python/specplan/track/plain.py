@@ -64,20 +64,6 @@ def decoded(file: Path, content: bytes, kind: type[T] | Any = Any) -> T:
         raise RunError(f"{file} is damaged: {error}") from error
 
 
-def number(name: str, value: object) -> float:
-    """A metric's value as a float; numbers of numpy and torch count, texts do not.
-
-    Raises:
-        TypeError: it is no number.
-    """
-    if not isinstance(value, int | float):
-        item = getattr(value, "item", None)
-        value = item() if callable(item) and _is_single(value) else value
-    if not isinstance(value, int | float):
-        raise TypeError(f"Metric {name} must be numeric, got {type(value)}")
-    return float(value)
-
-
 def _plain(value: object, what: str) -> Any:
     if isinstance(value, enum.Enum):
         return _plain(value.value, what)
@@ -115,7 +101,3 @@ def _key(key: object, what: str) -> str:
     if isinstance(key, int | float) and not isinstance(key, bool):
         return str(key)
     raise TypeError(f"{what} has the key {key!r}; keys are texts")
-
-
-def _is_single(value: object) -> bool:
-    return getattr(value, "size", 1) == 1 or getattr(value, "numel", lambda: 0)() == 1

@@ -82,6 +82,23 @@ def upload(folder: str | os.PathLike[str], url: str, token: str | None = None) -
         server.close()
 
 
+def lacking(folder: str | os.PathLike[str], url: str, token: str | None = None) -> Sent:
+    """What `upload` would send now. Nothing is changed at the server.
+
+    Raises:
+        RunError: there is no run in the folder, or no token.
+        RemoteError: the server does not answer, or refuses.
+        ValueError: the address is none.
+    """
+    server = Server(url, client_token(token))
+    try:
+        sending = Upload(RunFolder(Path(folder)), server)
+        sending.look()
+        return sending.unsent()
+    finally:
+        server.close()
+
+
 class Upload:
     """Sends what is new of a run, each time that it is asked to. For one thread at a time.
 
@@ -132,16 +149,33 @@ class Upload:
         run_file = read_run_file(self._folder)
         self._tell("PATCH", "status", status=status_now(run_file), error=run_file.error)
 
-    def unsent(self) -> int:
-        """How many rows, values and artifacts the server is not known to have."""
+    def look(self) -> None:
+        """Ask what the server has of the run, which is nothing where it does not know it.
+
+        Raises:
+            RemoteError: the server does not answer, or refuses.
+        """
+        own = self._run_file
+        found = self._server.ask("", prefix=own.experiment)["experiments"]
+        ids = [each["id"] for each in found if each.get("run") == own.run_id]
+        nothing: dict[str, Any] = {"records": {}, "points": [], "files": []}
+        self._note(self._server.ask(experiment_path(ids[-1])) if ids else nothing)
+
+    def unsent(self) -> Sent:
+        """What the server is not known to have."""
         reader = self._reader()
         rows = sum(
             channel.rows - self._texts.get((channel.field, channel.node), 0)
             for channel in _documents(reader)
         )
-        points = sum(len(points) for points in self._new_points(reader)[0].values())
-        files = sum(row.file not in self._files for row in artifact_rows(reader))
-        return rows + points + files
+        points = sum(
+            max(0, len(points) - max(0, self._points[series] - self._points_seen[series]))
+            for series, points in self._new_points(reader)[0].items()
+        )
+        files = [row for row in artifact_rows(reader) if row.file not in self._files]
+        return Sent(
+            rows=rows, points=points, files=len(files), bytes=sum(row.bytes for row in files)
+        )
 
     def _begin(self) -> None:
         if self._id is not None:
@@ -160,6 +194,10 @@ class Upload:
             },
         )
         self._id = answer["id"]
+        self._note(answer)
+
+    def _note(self, answer: Mapping[str, Any]) -> None:
+        """Note how much the server has."""
         self._texts = {
             (field, node): count
             for field, nodes in answer["records"].items()

@@ -89,9 +89,10 @@ class Background:
 
     def _unsent(self) -> str:
         try:
-            count = self._upload.unsent()
+            lacking = self._upload.unsent()
         except StoreError as error:
             return f"what cannot be read ({error})"
+        count = lacking.rows + lacking.points + lacking.files
         return f"{count} records" if count else "the end"
 
     def _work(self) -> None:

@@ -48,7 +48,11 @@ def fetch_newest(server: Server, experiment: str, root: Path) -> bool:
             description=about["readme"],
             tags=about["tags"],
         )
-        _Fetched(server, experiment_path(about["id"]), run).fill(about["records"])
+        try:
+            _Fetched(server, experiment_path(about["id"]), run).fill(about["records"])
+        except BaseException:
+            run.end(Status.INTERRUPTED)  # its files are closed before their folder goes
+            raise
         run.end(Status(about["status"]) if about["status"] != Status.RUNNING else Status.STOPPED)
         target = root / experiment / about["run"]
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ from specplan.run.system_metrics import Sampling
 from specplan.spec.redaction import redacted
 from specplan.store.error_log import error_record, write_error_log
 from specplan.store.layout import RunFolder
+from specplan.store.number import number
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run, next_session
@@ -29,7 +30,7 @@ from specplan.track.empty_plan import empty_plan
 from specplan.track.metric_row import FIELD as ROWS
 from specplan.track.metric_row import row_without_numbers
 from specplan.track.names import check_parts
-from specplan.track.plain import decoded, encode, number, plain
+from specplan.track.plain import decoded, encode, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.run.git import git_state
 from specplan.spec.wording import choices, quoted
+from specplan.store.number import number
 from specplan.store.run_file import Status
-from specplan.track.plain import number
 
 if TYPE_CHECKING:
     import os
@@ -237,13 +237,17 @@ def run_sweep(
         For each run `run_id`, `params` and `metrics`.
 
     Raises:
+        TypeError: the values of a param are one text and not a list.
         ValueError: there are more than `MAX_RUNS` combinations.
     """
-    combinations = list(itertools.product(*param_grid.values()))
-    if len(combinations) > MAX_RUNS:
-        raise ValueError(f"Too many combinations: {len(combinations)}")
+    for name, values in param_grid.items():
+        if isinstance(values, str | bytes):
+            raise TypeError(f"the values of `{name}` are a list such as [{values!r}]")
+    count = math.prod(map(len, param_grid.values()))
+    if count > MAX_RUNS:
+        raise ValueError(f"Too many combinations: {count}")
     results = []
-    for index, values in enumerate(combinations):
+    for index, values in enumerate(itertools.product(*param_grid.values())):
         params = dict(zip(param_grid, values, strict=True))
         run_id = tracker.start_run(f"sweep-{index}")
         try:

@@ -7,7 +7,7 @@ import logging
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from specplan.results.jobs import JobRecord
     from specplan.track.job import Job
+    from specplan.track.services import Service
+
+    ServiceT = TypeVar("ServiceT", bound=Service)
 
 
 _LOG = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
 
     Attributes:
         workdir: the folder of work; id: the name; run_mode: the mode.
+        services: what `add_service` was given, by id.
     """
 
     def __init__(
@@ -84,6 +88,8 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         self._system_metrics_seconds = system_metrics_seconds
         self._run: TrackedRun | None = None
         self._opened = ExitStack()
+        self._is_open = False
+        self.services: dict[str, Service] = {}
 
     @property
     def run(self) -> TrackedRun:
@@ -148,7 +154,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
             ValueError: the function has no place in a file, or a job is of another experiment.
             SpecError: the spec is wrong, or the params are no configuration.
         """
-        if self._jobs is None:
+        if self._jobs is None or not self._is_open:
             raise RuntimeError("jobs are submitted inside of `with experiment(...) as xp`")
         return self._jobs.submit(
             work,
@@ -177,6 +183,22 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         """
         self.run.progress(value, level, desc)
 
+    def add_service(self, service: ServiceT) -> ServiceT:
+        """Let a service go on beside the experiment; returns it. It is closed at the end, in every mode.
+
+        Raises:
+            RuntimeError: the experiment has not begun, or is over.
+            ValueError: there is a service of that id.
+        """
+        if not self._is_open:
+            raise RuntimeError("services are added inside of `with experiment(...) as xp`")
+        if service.id in self.services:
+            raise ValueError(f"experiment `{self.id}` has a service `{service.id}` already")
+        self.services[service.id] = service
+        self._opened.callback(service.close)
+        service.set_experiment(self)
+        return service
+
     @property
     def jobs(self) -> list[Job]:
         """The jobs that were submitted, in order."""
@@ -201,6 +223,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
                 self._opened = opened.pop_all()
         tell = self._record if normal else None
         self._jobs = Jobs(self.workdir, self.id, most=self._max_jobs, tell=tell)
+        self._is_open = True
         return self
 
     def __exit__(
@@ -209,8 +232,9 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._run is None or self._jobs is None:
+        if self._jobs is None or not self._is_open:
             return
+        self._is_open = False
         try:
             if error is not None:
                 self._jobs.cancel()

@@ -93,16 +93,8 @@ def resume_run(
     compiled = msgspec.structs.replace(compiled, takes_other_code=allow_changes)
 
     def begin(columns: Mapping[str, Table]) -> Beginning:
-        found = _newest(folder, display)
-        if found is None and run_file.given_state:
-            raise RunError(
-                f"run `{folder.path}` has no checkpoint, and began with the weights of another run, "
-                "which are not stored"
-            )
-        checkpoint = None if found is None else found[1]
-        changes = (
-            () if checkpoint is None else _changes(checkpoint, columns, device_of(compiled.plan))
-        )
+        found = _begun_from(folder, run_file, display)
+        changes = () if found is None else _changes(found[1], columns, device_of(compiled.plan))
         if changes and not allow_changes:
             raise RunError(_refusal(folder, changes))
         return _begin(folder, run_file, compiled.plan, found, (*of_code, *changes))
@@ -156,6 +148,23 @@ def _compiled(
             f"run `{folder.path}` was written by a program, which can go on with it itself"
         )
     return msgspec.structs.replace(compiled, tables=tables, live=live)
+
+
+def _begun_from(
+    folder: RunFolder, run_file: RunFile, display: Display
+) -> tuple[int, Checkpoint] | None:
+    """The checkpoint to go on from; None for a run that can begin anew.
+
+    Raises:
+        RunError: it cannot, and has none.
+    """
+    found = _newest(folder, display)
+    if found is None and run_file.given_state:
+        raise RunError(
+            f"run `{folder.path}` has no checkpoint, and began with the weights of another run, "
+            "which are not stored"
+        )
+    return found
 
 
 def _newest(folder: RunFolder, display: Display) -> tuple[int, Checkpoint] | None:

@@ -57,7 +57,7 @@ PUBLIC = """
     ModelNode
     NSampler
     Optimizer
-    PairedSampler
+    OwnSampler PairedSampler
     PhaseGroup
     PhaseGroupResults
     PhaseResults
@@ -133,7 +133,7 @@ def test_documented_modules_have_their_names() -> None:
         ("core.experiment.experiment_context", "ExperimentContext"),
         ("core.models", "ScikitModelWrapper TorchModelWrapper wrap_model"),
         ("core.topology.merge_nodes.merge_strategy", "MergeStrategy"),
-        ("samplers", "NSampler PairedSampler SimpleSampler TripletSampler"),
+        ("samplers", "NSampler OwnSampler PairedSampler SimpleSampler TripletSampler"),
         ("utils.nn.accelerator", "Accelerator"),
     ],
 )

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from specplan.run.callback import Callback as Callback
     from specplan.run.callback import MetricResult as MetricResult
     from specplan.samplers import NSampler as NSampler
+    from specplan.samplers import OwnSampler as OwnSampler
     from specplan.samplers import PairedSampler as PairedSampler
     from specplan.samplers import SimilarityCondition as SimilarityCondition
     from specplan.samplers import SimpleSampler as SimpleSampler
@@ -142,6 +143,7 @@ _MODULES = {
     "ModelNode": "objects.node",
     "NSampler": "samplers",
     "Optimizer": "objects.optimizer",
+    "OwnSampler": "samplers",
     "PairedSampler": "samplers",
     "PhaseGroup": "objects.phase_group",
     "PhaseGroupResults": "objects.group_results",
@@ -234,6 +236,7 @@ __all__ = [
     "ModelNode",
     "NSampler",
     "Optimizer",
+    "OwnSampler",
     "PairedSampler",
     "PhaseGroup",
     "PhaseGroupResults",

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, Unpack
 
 import msgspec
 
 from specplan.components import COMPONENTS
-from specplan.components.reference import parse
+from specplan.components.reference import LABEL, live_name, parse
 from specplan.components.sampler import Condition
 from specplan.spec.arguments import checked_int, checked_list, written
 from specplan.spec.wording import choices
 
 __all__ = [
     "NSampler",
+    "OwnSampler",
     "PairedSampler",
     "SimilarityCondition",
     "SimpleSampler",
@@ -302,15 +303,66 @@ SAMPLERS: Mapping[str, type[Sampler]] = {
 }
 
 
-def sampler_of(component: Mapping[str, Any]) -> Sampler:
-    """The sampler that a spec writes as `component`.
+class OwnSampler(Sampler):
+    """A function of the program, or another object that can be called, which makes the batches of each epoch.
+
+    Args:
+        make: is called with the number of rows, the number of the epoch and a generator of numpy, and gives
+            lists of numbers of rows; every epoch has as many batches, and as many rows.
+        columns: columns whose values it is given as well, as `columns`, a mapping.
+        name: what a spec calls it; by default the name of the function or class.
+
+    Raises:
+        TypeError: it cannot be called.
+        ValueError: the name has characters that a label cannot have.
+    """
+
+    def __init__(
+        self, make: Callable[..., Any], columns: Columns | None = None, name: str | None = None
+    ) -> None:
+        if not callable(make):
+            raise TypeError(f"a sampler is a function or can be called, not {type(make).__name__}")
+        called = name or str(getattr(make, "__name__", type(make).__name__))
+        if LABEL.fullmatch(called) is None:
+            raise ValueError(f"{called!r} is no name of a sampler; give it one by `name`")
+        listed = _columns("columns", columns)
+        self.live = make
+        self.component = {"use": f"live:{called}", **({"columns": listed} if listed else {})}
+
+    @property
+    def live_name(self) -> str:
+        """The name under which a spec binds it."""
+        return str(self.component["use"]).partition(":")[2]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OwnSampler) and self.live is other.live and super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+    def _said(self, *, conditions: bool) -> str:
+        columns = self.component.get("columns") if conditions else None
+        return f"OwnSampler({self.live_name}{'' if columns is None else f', columns={columns}'})"
+
+
+def sampler_of(component: Mapping[str, Any], live: Mapping[str, Any] | None = None) -> Sampler:
+    """The sampler that a spec writes as `component`; `live` are the objects that it calls `live:NAME`.
 
     Raises:
         TypeError: it has no such argument.
         ValueError: there is no such sampler, or an argument has a value that is not allowed.
     """
+    name = live_name(str(component["use"]))
+    if name is not None:
+        if name not in (live or {}):
+            known = choices(name, live or {})
+            raise ValueError(f"the object `live:{name}` was not given; given: {known}")
+        return OwnSampler((live or {})[name], component.get("columns"), name)
     if parse(str(component["use"])) is not None:
-        message = f"the sampler `{component['use']}` is code of your own: run its spec by `mlx run`"
+        message = (
+            f"the sampler `{component['use']}` is code that a spec names: run the spec by `mlx run`, or bind the "
+            "object as `live:NAME`"
+        )
         raise ValueError(message)
     if component["use"] not in SAMPLERS:
         known = choices(str(component["use"]), SAMPLERS)

@@ -171,6 +171,26 @@ def test_only_new_rows_are_read(tmp_path: Path) -> None:
         assert course.rows_read == 5
 
 
+def test_of_very_many_rows_the_first_are_looked_at_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("specplan.results.course._MOST_ROWS", 6)
+    with experiment(tmp_path, "x", dirty_git="ignore") as xp:
+        for step in range(40):
+            xp.log_metrics({f"metric{step // 10}": float(step)})
+            xp.run.sync()  # names come one by one
+        course = Course(xp.run.folder.records)
+        course.refresh()
+    assert {name: values[-1] for name, values in course.metrics.items()}["metric3"] == 39.0
+    assert course.rows_read == 40
+
+
+def test_no_experiments_are_said_to_be_none(tmp_path: Path) -> None:
+    done = CliRunner().invoke(group, ["experiments", "--workdir", str(tmp_path / "no"), "list"])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == f"no experiments below {tmp_path / 'no'}\n"
+
+
 def test_a_damaged_run_is_left_out(root: Path) -> None:
     [folder] = (path for path in (root / "alpha").iterdir() if path.is_dir())
     (folder / "run.json").write_text("{", encoding="utf-8")

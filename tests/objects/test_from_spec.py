@@ -25,6 +25,7 @@ from specplan import (
     ModelGraph,
     ModelNode,
     Optimizer,
+    OwnSampler,
     PhaseGroup,
     SequentialMLP,
     SimpleSampler,
@@ -127,6 +128,65 @@ def test_scikit_learn_is_made_again() -> None:
     experiment.execution_plan.add_phase(fit)
     spec = experiment.to_spec()
     assert Experiment.from_spec(spec, [feature_set]).to_spec() == spec
+
+
+def by_size(rows: int, _epoch: int, generator: np.random.Generator, columns: Any) -> Any:
+    """Batches of rows of one size, which come in any order."""
+    batches = np.split(np.argsort(columns["x"][:, 0]), range(9, rows, 9))
+    return [batches[number] for number in generator.permutation(len(batches))]
+
+
+def test_a_function_of_the_program_makes_the_batches(tmp_path: Path) -> None:
+    experiment = Experiment("exp")
+    feature_set = sensor_data()
+    node = ModelNode("MLP", SequentialMLP(), feature_set.reference())
+    ModelGraph(nodes=[node], optimizer=Optimizer("sgd", backend="torch"))
+    sampler = OwnSampler(by_size, columns="features.x")
+    experiment.execution_plan.add_phase(
+        TrainPhase.from_split("train", "train", sampler, [mse(node)])
+    )
+    spec = experiment.to_spec()
+    assert spec["plan"][0]["sampler"] == {"use": "live:by_size", "columns": ["x"]}
+    results = experiment.run()
+    assert results is not None
+    with pytest.raises(ValueError, match="the object `live:by_size` was not given; given: none"):
+        Experiment.from_spec(spec, [feature_set])
+    again = Experiment.from_spec(spec, [feature_set], live={"by_size": by_size})
+    assert again.to_spec() == spec
+    own = {**spec["plan"][0], "sampler": {"use": "./draws.py:by_size"}}
+    with pytest.raises(ValueError, match="or bind the object as `live:NAME`"):
+        Experiment.from_spec({**spec, "plan": [own]}, [feature_set])
+    with pytest.raises(
+        ValueError,
+        match=r"`by_size` of Experiment `exp` cannot be saved: it is a function, which cannot be stored without pickle",
+    ):
+        experiment.save(tmp_path / "exp")
+
+
+def test_two_functions_of_one_name_are_told_apart() -> None:
+    def other() -> Any:
+        def by_size(rows: int, _epoch: int, _generator: Any) -> Any:
+            return [range(rows)]
+
+        return by_size
+
+    experiment = Experiment("exp")
+    node = ModelNode("MLP", SequentialMLP(), sensor_data().reference())
+    ModelGraph(nodes=[node], optimizer=Optimizer("sgd", backend="torch"))
+    first, second = OwnSampler(other()), OwnSampler(other())
+    assert first == OwnSampler(first.live) != second
+    assert (repr(first), first.describe()) == ("OwnSampler(by_size)", "OwnSampler(by_size)")
+    for label, sampler in (("a", first), ("b", second)):
+        phase = TrainPhase.from_split(label, "train", sampler, [mse(node)])
+        experiment.execution_plan.add_phase(phase)
+    with pytest.raises(ValueError, match="a sampler of phase `b` has the name `by_size`"):
+        experiment.run()
+    with pytest.raises(
+        ValueError, match=r"'<lambda>' is no name of a sampler; give it one by `name`"
+    ):
+        OwnSampler(lambda rows, _epoch, _generator: [range(rows)])
+    with pytest.raises(TypeError, match="a sampler is a function or can be called, not int"):
+        OwnSampler(3)  # type: ignore[arg-type]
 
 
 def test_what_is_missing_or_has_no_object_is_said() -> None:

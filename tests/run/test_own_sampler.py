@@ -331,6 +331,61 @@ def test_columns_cross_to_the_other_process_and_cannot_be_changed(values: NDArra
         seen[0][0] = 1
 
 
-def test_an_object_of_a_program_is_no_sampler() -> None:
-    with pytest.raises(SpecError, match="SP406.*a sampler is built in, or code"):
-        specs.compiled(specs.train(sampler={"use": "live:mine"}), live={"mine": min})
+def drawn(rows: int, _epoch: int, generator: np.random.Generator, columns: Any) -> Any:
+    """The rows of one kind first, in batches of 50."""
+    order = generator.permutation(rows)
+    order = order[np.argsort(columns["kind"][order] == "far", kind="stable")]
+    return np.split(order, range(50, rows, 50))
+
+
+def test_an_object_of_a_program_makes_the_batches(tmp_path: Path) -> None:
+    sampler = {"use": "live:drawn", "columns": ["kind"]}
+    plan = specs.compiled(
+        specs.train(sampler=sampler), columns=columns(), tags=["kind"], live={"drawn": drawn}
+    )
+    [phase] = plan.plan.phases
+    assert isinstance(phase, Train)
+    [feed] = phase.all_feeds
+    assert (feed.samples, feed.steps, feed.batch_size) == (400, 8, 50)
+    assert feed.sampler.component.live is not None
+    write_plan(plan, tmp_path / "plan.json")
+    assert read_plan(tmp_path / "plan.json").plan == plan.plan
+    rows = specs.rows_of(500, "train")
+    outcome = specs.run(plan, tmp_path)
+    seen = specs.recorded(outcome, "train", "sample_id")
+    kinds = {"kind": columns()["kind"][rows]}
+    expected = [
+        rows[batch]
+        for epoch in range(2)
+        for batch in drawn(400, epoch, np.random.default_rng([feed.sampler.seed, epoch]), kinds)
+    ]
+    for numbers, wanted in zip(seen, expected, strict=True):
+        np.testing.assert_array_equal(numbers, wanted)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "value", "message"),
+    [
+        ({}, 3, "SP406.*a sampler is called with rows, epoch and generator"),
+        ({}, min, "SP604.*`live:mine` failed with 400 rows, TypeError"),
+        ({}, lambda rows, _epoch, _generator: [[rows]], "SP604.*gave the row 400 in epoch 0"),
+        ({"batch_size": 3}, min, "SP403.*takes no argument `batch_size`"),
+        ({"columns": ["no"]}, min, "SP302.*has no column `no`"),
+    ],
+    ids=["number", "min", "beyond", "argument", "column"],
+)
+def test_what_is_wrong_with_an_object_is_told(sampler: Any, value: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        specs.compiled(specs.train(sampler={"use": "live:mine", **sampler}), live={"mine": value})
+
+
+@pytest.mark.parametrize("kind", ["scaler", "splitter", "merge"])
+def test_an_object_of_a_program_is_no_scaler_splitter_or_merge(kind: str) -> None:
+    live = {"use": "live:mine"}
+    changes: dict[str, dict[str, Any]] = {
+        "scaler": {"scale": [{**live, "columns": ["x"]}]},
+        "splitter": {"splits": live},
+        "merge": {"nodes": {"Net": {"merge": live, "input": ["Set.x"], "target": "Set.y"}}},
+    }
+    with pytest.raises(SpecError, match=f"SP406.*a {kind} is built in, or code"):
+        specs.compiled(specs.train(), live={"mine": min}, **changes[kind])

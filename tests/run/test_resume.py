@@ -191,7 +191,7 @@ def test_other_data_are_refused_as_by_a_run(tmp_path: Path) -> None:
     table = pa.table({"x": x, "y": columns["y"]})
     with pa.ipc.new_file(tmp_path / "set.arrow", table.schema) as writer:
         writer.write_table(table)
-    with pytest.raises(DataError, match="SP502"):
+    with pytest.raises(DataError, match="SP502(.|\n)*hint: put the data back; a run of the data"):
         resume_run(folder, display=Silent())
 
 

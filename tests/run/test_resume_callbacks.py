@@ -1,4 +1,4 @@
-"""Callbacks, estimators and evaluations of a run that goes on in another process."""
+"""Callbacks, estimators, evaluations and code of the user in a run that goes on in another process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from sklearn.linear_model import SGDRegressor
 
 from specplan import Callback, MetricResult
-from specplan.errors import RunError
+from specplan.code.trust import trust
+from specplan.errors import CodeError, RunError
 from specplan.plan.compile import compile_mapping
 from specplan.run.display import Silent
 from specplan.run.hooks import Hooks, PhaseHooks
@@ -75,11 +76,12 @@ def run(given: dict[str, Any], root: Path, hooks: Hooks = Hooks()) -> Outcome:  
     return run_plan(plan, root=root, display=Silent(), hooks=hooks)
 
 
-def resume(root: Path) -> Outcome:
+def resume(root: Path, *, allow_changes: bool = False) -> Outcome:
     [path] = (root / "tests").iterdir()
     outcome = resume_run(
         RunFolder(path),
         display=Silent(),
+        allow_changes=allow_changes,
         tables={"set": specs.regression()},
         live={"counting": Counting()},
     )
@@ -184,3 +186,39 @@ def test_what_a_killed_process_wrote_beside_run_json_goes(tmp_path: Path) -> Non
     unfinished.write_bytes(b"{")
     resume(tmp_path)
     assert not unfinished.exists()
+
+
+CODE = """\
+def square(outputs, targets):
+    return ((outputs - targets) ** 2).mean()
+
+
+def error(outputs, targets):
+    return float(abs(outputs - targets).mean())
+"""
+
+
+def test_other_code_is_told_and_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECPLAN_CONFIG", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "mine.py"
+    file.write_text(CODE)
+    trust(file)
+    given = spec(
+        specs.train(losses=["square"]),
+        specs.evaluation(losses=["square"], metrics=["error"]),
+        losses={"square": {"use": "./mine.py:square", "node": "Net"}},
+        metrics={"error": {"use": "./mine.py:error", "node": "Net"}},
+    )
+    stopped(given, tmp_path / "stopped", 7)
+    file.write_text(CODE.replace("** 2", "** 4"))
+    message = "SP805: .*\n  code `./mine.py`, of `square`, `error`: other code than when .*\nhint: .*--allow-changes"
+    with pytest.raises(RunError, match=message):
+        resume(tmp_path / "stopped")
+    with pytest.raises(CodeError, match="changed after it was trusted"):
+        resume(tmp_path / "stopped", allow_changes=True)
+    trust(file)
+    outcome = resume(tmp_path / "stopped", allow_changes=True)
+    [told] = outcome.run_file.sessions[-1].changes
+    assert told.startswith("code `./mine.py`, of ")
+    assert rows(outcome) != rows(run(given, tmp_path / "whole"))

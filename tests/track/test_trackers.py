@@ -273,6 +273,13 @@ def test_a_sweep_runs_every_combination(tracker: LocalExperimentTracker) -> None
     assert [result["run_id"] for result in results] == [f"sweep-{index}" for index in range(12)]
     with pytest.raises(ValueError, match="^Too many combinations: 101$"):
         run_sweep({"x": range(101)}, lambda **_: {}, tracker)
+    # So many that a list of them would fill the memory.
+    with pytest.raises(ValueError, match="^Too many combinations: 1000000000000$"):
+        run_sweep({name: range(1000) for name in "abcd"}, lambda **_: {}, tracker)
+    with pytest.raises(
+        TypeError, match=r"^the values of `optimizer` are a list such as \['adam'\]$"
+    ):
+        run_sweep({"optimizer": "adam"}, lambda **_: {}, tracker)
 
 
 @pytest.mark.parametrize(("value", "error"), [("1", TypeError), (math.nan, ValueError)])

@@ -71,6 +71,7 @@ def test_parts_of_a_track_in_other_forms(exp: Experiment) -> None:
     lines = exp.tracks("t").read(format="jsonl").splitlines()
     assert [json.loads(line)["timestamp"] for line in lines] == [0, 1, 2, 3]
     assert exp.tracks("t").read(format="parquet")[:4] == b"PAR1"
+    assert exp.tracks("t").read(format="mocap") == exp.tracks("t").read(format="json")
     with pytest.raises(ValueError, match="no format `csv`"):
         exp.tracks("t").read(format="csv")
 
@@ -84,7 +85,9 @@ def test_exports(exp: Experiment, tmp_path: Path) -> None:
     assert [json.loads(line) for line in lines] == entries
     table = pq.read_table(track.export(tmp_path / "t.parquet"))
     assert table.to_pydict() == {"_ts": [1.0, 2.0], "x": [1.5, None], "name": [None, "b"]}
-    with pytest.raises(ValueError, match="no format `csv`; known: `json`, `jsonl`, `parquet`"):
+    with pytest.raises(
+        ValueError, match="no format `csv`; known: `json`, `jsonl`, `parquet`, `mocap`"
+    ):
         track.export(tmp_path / "t.csv")
     track.append(_ts=3, x="text")
     with pytest.raises(ValueError, match="the entries fit no table"):

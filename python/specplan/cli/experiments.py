@@ -58,10 +58,13 @@ def list_(context: click.Context, workdir: Path | None, as_json: bool) -> None:
 
     from specplan.results.standing import standings
 
-    found = standings(_root(workdir or context.obj))
+    root = _root(workdir or context.obj)
+    found = standings(root)
     if as_json:
         write_json(msgspec.to_builtins(found))
         return
+    if not found:
+        click.echo(f"no experiments below {root}", err=True)
     for each in found:
         click.echo(f"{each.experiment} [{each.host}] ({each.done}/{each.total} jobs)")
 

@@ -38,9 +38,9 @@ def command(path: str, tool: str, root: Path | None, *, as_json: bool) -> None:
       mlx import --from tensorboard events --root runs
     """
     from specplan.cli.tables import write_json
-    from specplan.exchange.outcome import counted
     from specplan.exchange.sources import SOURCES
     from specplan.exchange.take import take
+    from specplan.plan.amounts import count
     from specplan.store.root import runs_root
 
     place = runs_root(root)
@@ -53,8 +53,8 @@ def command(path: str, tool: str, root: Path | None, *, as_json: bool) -> None:
             click.echo(f"skipped {name}: it is there already", err=True)
             continue
         if not as_json:
-            values = counted(sum(map(len, found.series.values())), "value", " of metrics")
-            click.echo(f"{folder.path}  {values}, {counted(len(found.files), 'artifact')}")
+            values = count(sum(map(len, found.series.values())), "value")
+            click.echo(f"{folder.path}  {values} of metrics, {count(len(found.files), 'artifact')}")
         for remark in found.remarks:
             click.echo(f"not taken of {name}: {remark}", err=True)
     if as_json:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-changes",
     is_flag=True,
-    help="Go on though versions, threads or values of the data are not what they were.",
+    help="Go on though versions, threads, code of yours or values of the data are not what they were.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")

@@ -11,6 +11,7 @@ import msgspec
 from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.tables import tags_text, write_fields, write_json, write_section
 from specplan.plan.model import Call, Train
+from specplan.spec.redaction import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +84,7 @@ def summary(run: Run) -> dict[str, Any]:
         "status": run.status.value,
         "error": msgspec.to_builtins(run_file.error),
         "plan": run_file.plan_id,
-        "description": run.plan.experiment.description,
+        "description": hidden("", run.plan.experiment.description),
         "tags": run.tags,
         "params": run.params,
         "environment": {name: environment.get(name) for name in ENVIRONMENT_SECTIONS},
@@ -164,7 +165,7 @@ def _write_head(run: Run) -> None:
             ("stalled", f"{times}, {seconds:.3f} s in all: the disk was slower than the run")
         )
     fields.append(("plan", run_file.plan_id))
-    if description := run.plan.experiment.description:
+    if description := hidden("", run.plan.experiment.description):
         fields.append(("about", description))
     if tags := run.tags:
         fields.append(("tags", tags_text(tags)))

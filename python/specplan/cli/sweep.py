@@ -19,7 +19,7 @@ from specplan.cli.sweep_display import cell
 from specplan.cli.sweep_status import write_status
 from specplan.cli.tables import write_json, write_table
 from specplan.errors import RunError, SpecError
-from specplan.plan.amounts import decimal, size
+from specplan.plan.amounts import count, decimal, size
 from specplan.store.run_file import CONCLUDED, Status
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _write_bill(sweep: Sweep, *, as_json: bool) -> None:
         )
     )
     click.echo(
-        f"\n{bill.runs} runs: {bill.steps:,} steps, {decimal(bill.flops)} FLOPs, "
+        f"\n{count(bill.runs, 'run')}: {count(bill.steps, 'step')}, {decimal(bill.flops)} FLOPs, "
         f"{size(bill.disk)} on the disk, {size(bill.peak_memory)} of memory for each at a time{more}"
     )
 

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from specplan.plan.amounts import count
 from specplan.spec.wording import as_json
 from specplan.sweep.messages import steps_of
 
@@ -65,7 +66,7 @@ class Lines(Quiet):
 
     def sweep_began(self, folder: SweepFolder, runs: int) -> None:
         self._runs, self._metric = runs, folder.file.metric
-        self._write(f"sweep {folder.path.parent.name}/{folder.path.name}: {runs} runs")
+        self._write(f"sweep {folder.path.parent.name}/{folder.path.name}: {count(runs, 'run')}")
 
     def run_known(self, point: Point, status: Status, value: float | None) -> None:
         self._write(self._line(point, f"is {status} already", value))

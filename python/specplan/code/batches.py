@@ -51,6 +51,16 @@ def maker(
     return batches
 
 
+def bound_maker(make: Callable[..., Any], columns: Mapping[str, NDArray[Any]]) -> MakeEpoch:
+    """What makes the batches of an epoch by calling an object that a program holds."""
+    arguments = {COLUMNS: guarded(columns)} if columns else {}
+
+    def batches(rows: int, epoch: int, generator: np.random.Generator) -> list[Any]:
+        return list(make(rows, epoch, generator, **arguments))
+
+    return batches
+
+
 class OwnBatches:
     """What a sampler of the user's makes of the rows of one split.
 

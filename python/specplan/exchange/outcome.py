@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from specplan.plan.amounts import count
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a place did not have of a run and got, or would get.
@@ -21,13 +23,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         counts = (
-            counted(self.params, "param"),
-            counted(self.metrics, "value", " of metrics"),
-            counted(self.artifacts, "artifact"),
+            count(self.params, "param"),
+            count(self.metrics, "value") + " of metrics",
+            count(self.artifacts, "artifact"),
         )
         return f"{self.run}  {self.to}  {', '.join(counts)}"
-
-
-def counted(count: int, noun: str, rest: str = "") -> str:
-    """A number and what it counts: `1 artifact`, `2 artifacts`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}{rest}"

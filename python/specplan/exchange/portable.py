@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.results.settings import settings
+from specplan.spec.redaction import hidden
 from specplan.store.artifacts import leaves
 from specplan.store.run_files import iso
 from specplan.track.entries import File
@@ -57,7 +58,7 @@ def portable(run: Run) -> Portable:
         status=run.status,
         started_at=nanoseconds(run.run_file.created_at),
         ended_at=None if last.ended_at is None else nanoseconds(last.ended_at),
-        description=experiment.description,
+        description=hidden("", experiment.description),
         params=settings(run.folder),
         tags=run.tags,
         series=_series(run),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from specplan.data.context import checked_label
@@ -9,7 +10,7 @@ from specplan.data.feature_set import FeatureSet
 from specplan.data.reference import FeatureSetReference
 from specplan.objects.loss import find_node
 from specplan.objects.node import label_of
-from specplan.samplers import Sampler
+from specplan.samplers import OwnSampler, Sampler
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class InputBinding:
     def for_training(
         cls,
         node: str | GraphNode,
-        sampler: Sampler,
+        sampler: Sampler | Callable[..., Any],
         upstream: Upstream | None = None,
         split: str | None = None,
         stream: str = DEFAULT_STREAM,
@@ -52,7 +53,7 @@ class InputBinding:
 
         Args:
             node: a node that reads a FeatureSet, or its label.
-            sampler: makes the batches.
+            sampler: makes the batches: one of the samplers, or a function of yours as `OwnSampler` takes it.
             upstream: the FeatureSet or its label; needed only where it is not the node's only one.
             split: label of a split; None for all rows.
             stream: bindings of one FeatureSet, split, sampler and stream are read together, in one order.
@@ -62,11 +63,12 @@ class InputBinding:
             ValueError: the node reads another node or another FeatureSet, also one of the same label,
                 or there is no such split.
         """
-        if not isinstance(sampler, Sampler):
+        if isinstance(sampler, type) or not isinstance(sampler, Sampler | Callable):
             raise TypeError(
-                f"sampler is a SimpleSampler or another sampler, not {type(sampler).__name__}"
+                f"sampler is a SimpleSampler or another sampler, or a function, not {type(sampler).__name__}"
             )
-        return cls._bound(node, upstream, split, sampler, checked_label(stream))
+        made = sampler if isinstance(sampler, Sampler) else OwnSampler(sampler)
+        return cls._bound(node, upstream, split, made, checked_label(stream))
 
     @classmethod
     def for_evaluation(

@@ -134,7 +134,7 @@ class _Phases:
     def _trained(self, entry: Section) -> list[InputBinding]:
         if "inputs" in entry:
             return [self._binding(each) for each in entry["inputs"]]
-        sampler = sampler_of(entry["sampler"])
+        sampler = sampler_of(entry["sampler"], self._live)
         return [
             InputBinding.for_training(node, sampler, split=entry.get("split"))
             for node in head_nodes(self._graph, entry.get("active"))
@@ -144,7 +144,7 @@ class _Phases:
         _check_keys("an input", section, ("node", "from", "split", "sampler", "stream"))
         return InputBinding.for_training(
             self._graph.nodes[section["node"]],
-            sampler_of(section["sampler"]),
+            sampler_of(section["sampler"], self._live),
             upstream=section["from"],
             split=section.get("split"),
             stream=section.get("stream", DEFAULT_STREAM),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.objects.accelerator import one_device
 from specplan.objects.train_phase import TrainPhase
+from specplan.samplers import OwnSampler
 from specplan.spec.model import SPEC_VERSION
 
 if TYPE_CHECKING:
@@ -103,6 +104,15 @@ def live_objects(graph: ModelGraph, phases: Sequence[Phase] = ()) -> dict[str, A
         for loss in losses_of(phase):
             if loss.loss.live is not None:
                 found[loss.live_name] = loss.loss.live
+        for binding in phase.input_sources:
+            if not isinstance(binding.sampler, OwnSampler):
+                continue
+            name, make = binding.sampler.live_name, binding.sampler.live
+            if found.setdefault(name, make) is not make:
+                raise ValueError(
+                    f"a sampler of phase `{phase.label}` has the name `{name}` of another object; give it "
+                    "another `name`"
+                )
         for name, callback in phase.live_callbacks.items():
             if found.setdefault(name, callback) is not callback:
                 raise ValueError(

@@ -18,7 +18,7 @@ from specplan.spec.model import BatchSchedule
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from specplan.objects.graph import ModelGraph
     from specplan.objects.loss import AppliedLoss
@@ -106,7 +106,7 @@ class TrainPhase(Phase):
         cls,
         label: str,
         split: str,
-        sampler: Sampler,
+        sampler: Sampler | Callable[..., Any],
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
         *,

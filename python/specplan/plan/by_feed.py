@@ -86,7 +86,7 @@ def has_one_table(phase: Phase) -> bool:
 def is_grouped(feed: Feed) -> bool:
     """Whether batches of a feed differ in rows from epoch to epoch."""
     component = feed.sampler.component
-    return component.code is not None or bool(component.args.get("group_by"))
+    return component.is_own or bool(component.args.get("group_by"))
 
 
 def unequal_step(feeds: Sequence[Feed], steps: int) -> int | None:

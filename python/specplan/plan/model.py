@@ -76,6 +76,11 @@ class Component(_Part, frozen=True, kw_only=True):
     code: Code | None = None
     live: Live | None = None
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the user's own: code, or an object of a program."""
+        return self.code is not None or self.live is not None
+
 
 class Experiment(_Part, frozen=True, kw_only=True):
     """Names. Never part of the id."""
@@ -746,6 +751,8 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
         written_id: the id that the plan has in the file from which it was read, None without one. It is
             another than the plan's where an older program wrote the file.
         document: what the plan was compiled from; None for a plan that was read from a file.
+        takes_other_code: whether code of the user may be other than what was compiled, as a user can allow
+            for a run that goes on.
     """
 
     plan: Plan
@@ -758,6 +765,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     looked_at: frozenset[str] = frozenset()
     written_id: str | None = None
     document: Document | None = None
+    takes_other_code: bool = False
 
 
 def is_plan(value: Any) -> bool:

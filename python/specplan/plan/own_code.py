@@ -78,8 +78,33 @@ def admit(compiled: Compiled, *, trust: bool) -> dict[tuple[Kind, str, str], Adm
     for kind, component, code in own_components(compiled.plan):
         key = (kind, component.use, code.digest)
         if key not in found:
-            found[key] = admitted(kind, component, code, compiled.folder, trust=trust)
+            found[key] = admitted(
+                kind,
+                component,
+                code,
+                compiled.folder,
+                trust=trust,
+                takes_other=compiled.takes_other_code,
+            )
     return found
+
+
+def changed_code(compiled: Compiled) -> tuple[str, ...]:
+    """The code of a plan that is not what was compiled, as the plan calls it. Imports nothing.
+
+    Raises:
+        CodeError: code is missing.
+    """
+    named = [component for _, component, _ in own_components(compiled.plan)]
+    named += [phase.function for phase in compiled.plan.phases if isinstance(phase, Call)]
+    return tuple(
+        dict.fromkeys(
+            each.use
+            for each in named
+            if each.code is not None
+            and _there(each, each.code, compiled.folder).digest != each.code.digest
+        )
+    )
 
 
 def admit_calls(compiled: Compiled, *, trust: bool) -> dict[str, Source]:
@@ -91,7 +116,12 @@ def admit_calls(compiled: Compiled, *, trust: bool) -> dict[str, Source]:
     found: dict[str, Source] = {}
     for phase in compiled.plan.phases:
         if isinstance(phase, Call) and phase.function.code is not None:
-            source = _source(phase.function, phase.function.code, compiled.folder)
+            source = _source(
+                phase.function,
+                phase.function.code,
+                compiled.folder,
+                takes_other=compiled.takes_other_code,
+            )
             _check_trust(source, trust=trust)
             found[phase.path] = source
     return found
@@ -113,14 +143,22 @@ def admit_pre_experiment(compiled: Compiled, *, trust: bool) -> Source | None:
 
 
 def admitted(
-    kind: Kind, component: Component, code: Code, folder: Path, *, trust: bool = False
+    kind: Kind,
+    component: Component,
+    code: Code,
+    folder: Path,
+    *,
+    trust: bool = False,
+    takes_other: bool = False,
 ) -> Admitted:
     """The code of one component of a plan, whose paths start from `folder`. Imports nothing.
+
+    `takes_other` is the word of the user that it may be other code than what was compiled.
 
     Raises:
         CodeError: it is missing, is not what was compiled, or is not trusted.
     """
-    source = _source(component, code, folder)
+    source = _source(component, code, folder, takes_other=takes_other)
     declared = signature(source, kind)
     # Packages are trusted with their components when they are installed.
     registered = not source.roots and source.reference in plugins(kind).values()
@@ -128,16 +166,21 @@ def admitted(
     return Admitted(kind, source, declared)
 
 
-def _source(component: Component, code: Code, folder: Path) -> Source:
+def _source(component: Component, code: Code, folder: Path, *, takes_other: bool) -> Source:
+    source = _there(component, code, folder)
+    if source.digest != code.digest and not takes_other:
+        message = f"`{component.use}` changed after the plan was compiled"
+        raise CodeError("SP405", message, "compile the spec again")
+    return source
+
+
+def _there(component: Component, code: Code, folder: Path) -> Source:
+    """What is there now under the name of a component."""
     reference = parse(component.use)
     if reference is None or (reference.is_file and not code.paths):
         raise PlanError(f"the plan names the impossible code `{component.use}`")
     paths = [below(folder, path) for path in code.paths]
-    source = find(reference, folder=paths[0] if paths else folder, pythonpath=paths)
-    if source.digest != code.digest:
-        message = f"`{component.use}` changed after the plan was compiled"
-        raise CodeError("SP405", message, "compile the spec again")
-    return source
+    return find(reference, folder=paths[0] if paths else folder, pythonpath=paths)
 
 
 def _check_trust(source: Source, *, trust: bool) -> None:

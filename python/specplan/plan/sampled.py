@@ -29,7 +29,7 @@ def declared_sampler(component: Component) -> AnySampler:
 
 def sampled_columns(component: Component) -> tuple[str, ...]:
     """The columns that the sampler of a plan looks at, each once."""
-    if component.code is None:
+    if not component.is_own:
         return columns_of(declared_sampler(component))
     return named_columns(component)
 

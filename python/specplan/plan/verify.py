@@ -125,9 +125,7 @@ def _check_component(kind: Kind, component: Component, place: str) -> Declared |
     return found
 
 
-_BOUND_KINDS = tuple(
-    kind for kind in OPEN_KINDS if kind not in ("sampler", "scaler", "split", "merge")
-)
+_BOUND_KINDS = tuple(kind for kind in OPEN_KINDS if kind not in ("scaler", "split", "merge"))
 """The kinds of component that can be an object of a Python program."""
 
 

@@ -57,18 +57,19 @@ def _check_feed(plan: Plan, phase: Train, feed: Feed, place: str) -> None:
     right = feed.rows == rows and feed.rows > 0 and set(feed.nodes) <= set(phase.nodes)
     expect(place, f"reads the wrong rows of {feed.data}", that=right)
     component = feed.sampler.component
-    is_own = component.code is not None
-    roles = (DEFAULT_ROLE,) if is_own else roles_of(declared_sampler(component))
+    roles = (DEFAULT_ROLE,) if component.is_own else roles_of(declared_sampler(component))
     known = feed.sampler.roles == (() if roles == (DEFAULT_ROLE,) else roles)
     expect(place, "has a sampler of other roles than it says", that=known)
     columns = data.columns.keys() if data is not None else set()
     looks = sampled_columns(component)
     held = columns >= set(looks)
     expect(place, f"samples by a column that {feed.data} does not have", that=held)
-    counted = (feed.sampler.samples is not None) == (is_own or bool(looks))
+    counted = (feed.sampler.samples is not None) == (component.is_own or bool(looks))
     expect(place, "does not say how many samples an epoch has", that=counted)
     expect(
-        place, "does not say its largest batch", that=(feed.sampler.largest or 0) > 0 or not is_own
+        place,
+        "does not say its largest batch",
+        that=(feed.sampler.largest or 0) > 0 or not component.is_own,
     )
     whole = -(-feed.samples // feed.batch_size)
     right = feed.steps >= max(whole, 1) if is_grouped(feed) else feed.steps == whole

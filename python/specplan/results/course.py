@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from specplan._native import StoreReader
@@ -15,8 +16,6 @@ from specplan.store.recorder import SYSTEM, WHOLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    import pyarrow as pa
 
 LONGEST = 128
 """Values of each series that are kept."""
@@ -109,8 +108,12 @@ def _parts(rows: pa.Table) -> list[pa.Table]:
     early = rows.num_rows - _MOST_ROWS
     if early <= 0:
         return [rows]
-    is_whole = pc.equal(rows.column("batch"), number(WHOLE, "int32")[0])
-    whole = rows.slice(0, early).filter(is_whole.slice(0, early))
+    first = rows.slice(0, early)
+    for name in ("phase", "name"):
+        # Arrow filters no column of the kind that names are recorded in.
+        at = first.schema.get_field_index(name)
+        first = first.set_column(at, name, first.column(name).cast(pa.string()))
+    whole = first.filter(pc.equal(first.column("batch"), number(WHOLE, "int32")[0]))
     return [whole.slice(max(0, whole.num_rows - _MOST_ROWS)), rows.slice(early)]
 
 

@@ -17,7 +17,7 @@ from specplan.plan.model import Call, Train
 from specplan.results.compare import environment_of
 from specplan.results.html import html_table
 from specplan.results.page import POLICY, badge, boxed, html_page, section
-from specplan.results.settings import leaves
+from specplan.results.settings import leaves, without_secrets
 from specplan.results.table import cell_text, plain_rows
 from specplan.store.run_file import Status
 
@@ -67,7 +67,7 @@ def report_sections(run: Run, *, files: str = "") -> list[str]:
         RunError: the plan or the environment is damaged.
         StoreError: the records are damaged.
     """
-    return [
+    sections = [
         _head(run),
         _graph(run),
         _phases(run),
@@ -81,6 +81,7 @@ def report_sections(run: Run, *, files: str = "") -> list[str]:
         _texts(run),
         _environment(run),
     ]
+    return [without_secrets(run.folder, each) for each in sections]
 
 
 def report_footer(run: Run) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from specplan.errors import RunError
-from specplan.spec.redaction import REDACTED, is_in_the_open
+from specplan.spec.redaction import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from specplan.store.layout import RunFolder
 
+_LONG = 8
+"""Characters of a text that means only one thing wherever it stands."""
 _NAMES = ("$schema", "experiment", "results", "specplan")
 """Parts of a spec that say nothing of what was run."""
 
@@ -30,12 +34,32 @@ def settings(folder: RunFolder) -> dict[str, Any]:
     found: dict[str, Any] = {}
     spec = _read(folder.spec_file)
     found |= leaves({key: value for key, value in spec.items() if key not in _NAMES})
-    hidden = {name: REDACTED for name, value in found.items() if _is_secret(name, value)}
-    return found | hidden | leaves(read_params(folder))
+    texts = {name: value for name, value in found.items() if isinstance(value, str)}
+    return (
+        found
+        | {name: _shown(name, text) for name, text in texts.items()}
+        | leaves(read_params(folder))
+    )
 
 
-def _is_secret(name: str, value: Any) -> bool:
-    return isinstance(value, str) and is_in_the_open(name.rpartition(".")[2], value)
+def without_secrets(folder: RunFolder, page: str) -> str:
+    """A page of a run without the secrets that its spec says: long ones anywhere, and short ones behind their names.
+
+    Raises:
+        RunError: the spec is damaged.
+    """
+    for name, value in leaves(_read(folder.spec_file)).items():
+        if not isinstance(value, str) or (shown := _shown(name, value)) == value:
+            continue
+        key, text, instead = (escape(each) for each in (name.rpartition(".")[2], value, shown))
+        before = "" if len(value) >= _LONG else rf"{re.escape(key)}(?:&quot;)?: (?:&quot;)?"
+        found = re.compile(rf"({before})(?<!\w){re.escape(text)}(?!\w)")
+        page = found.sub(lambda match, instead=instead: match[1] + instead, page)  # type: ignore[misc]
+    return page
+
+
+def _shown(name: str, text: str) -> str:
+    return hidden(name.rpartition(".")[2], text)
 
 
 def read_params(folder: RunFolder) -> dict[str, Any]:

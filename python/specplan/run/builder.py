@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from specplan.code.batches import OwnBatches, maker
+from specplan.code.batches import OwnBatches, bound_maker, maker
 from specplan.code.division import divided, divider
 from specplan.code.load import place_of
 from specplan.code.signature import called
@@ -217,6 +217,9 @@ class Builder:
         label: str,
     ) -> OwnBatches:
         """What a sampler of the user's makes of the rows of a split, for the phase `label`."""
+        if component.live is not None:
+            bound = bound_maker(self.bound(component), columns)
+            return OwnBatches(bound, f"sampler `{component.use}`", seed, rows)
         make, given = self._own("sampler", component)
         declared = self._admitted[_key("sampler", component)].signature
         make = self._guarded("sampler", component, maker(make, given, declared, columns), label)

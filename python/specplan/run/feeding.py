@@ -157,7 +157,7 @@ def _drawing(feed: Feed, phase: Train, context: Context) -> Drawing | OwnDrawing
     where = f"phase {phase.path}"
     found: Drawing | OwnDrawing
     try:
-        if component.code is not None:
+        if component.is_own:
             build = context.state.builder.batches
             found = OwnDrawing(build(component, seed, feed.rows, columns, phase.path))
         else:

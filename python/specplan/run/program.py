@@ -18,9 +18,9 @@ from torch import Tensor
 
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.data.table import cast
-from specplan.models.torch.padding import padded, padder
 from specplan.plan.model import Read
 from specplan.plan.passes.order import reachable
+from specplan.run.operations import calling, merging, taken, tensor_of, viewing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -143,7 +143,7 @@ class Program:
         first = self._readings_of(objective.arguments[0].node)[0]
         weights = self._readings[first].weights
         if weights is None:
-            return self._state.builder.loss(objective), _taken(registers)
+            return self._state.builder.loss(objective), taken(registers)
         registers.append(self._column_of(("weights", first), weights, Lane(first, "")))
         return self._state.builder.weighted_loss(objective), itemgetter(*registers)
 
@@ -230,7 +230,7 @@ class Program:
                     read.columns, split.positions, dtype=read.dtype, shape=read.shape
                 )
                 values = cast(rows, dtype, read.columns).reshape(-1, *shape)
-                self._rows[held] = _tensor(values).to(self._state.device)
+                self._rows[held] = tensor_of(values).to(self._state.device)
             self._column_of((lane, key), self._rows[held], lane)
         return self._known[lane, key]
 
@@ -243,7 +243,7 @@ class Program:
         key = "sample_id", number
         if key not in self._rows:
             split = self._readings[number].split
-            self._rows[key] = _tensor(
+            self._rows[key] = tensor_of(
                 np.arange(split.rows) if split.positions is None else split.positions
             ).to(self._state.device)
         return self._column_of((role, *key), self._rows[key], Lane(number, role))
@@ -260,7 +260,7 @@ class Program:
                 values = self.columns[source].to(torch_dtype).reshape(-1, *shape)
                 self._column_of(key, values, self.lanes[source])
             else:
-                view = _view(source, self._next_computed(), torch_dtype, shape)
+                view = viewing(source, self._next_computed(), torch_dtype, shape)
                 self._known[key] = -self._computed
                 self.operations.append(view)
         return self._known[key]
@@ -295,23 +295,25 @@ class Program:
         if label in self._learning:
             learn = self._learn(label, node)
             self.operations.append(
-                _call(learn, [*inputs, *self._targets(label, role)], self._next_computed())
+                calling(learn, [*inputs, *self._targets(label, role)], self._next_computed())
             )
             self._known[role, label] = -self._computed
             return
         if node.component.code is not None:
             # What it makes of a batch may be other than what it makes of each of its rows.
             join = self._state.builder.merge(label, node)
-            self.operations.append(_call(join, inputs, self._next_computed()))
+            self.operations.append(calling(join, inputs, self._next_computed()))
             self._known[role, label] = -self._computed
             return
         compute = (
-            self._sklearn(label, node, fitted=fitted) if node.backend == "sklearn" else _merge(node)
+            self._sklearn(label, node, fitted=fitted)
+            if node.backend == "sklearn"
+            else merging(node)
         )
         lanes = {self.lanes[register] if register >= 0 else None for register in inputs}
         lane = lanes.pop()
         if lane is None or lanes or label in self._changing:
-            self.operations.append(_call(compute, inputs, self._next_computed()))
+            self.operations.append(calling(compute, inputs, self._next_computed()))
             self._known[role, label] = -self._computed
             return
         held = (label, lane.reading)
@@ -378,64 +380,3 @@ class Program:
         return split.table.read(
             target.columns, split.positions, dtype=target.dtype, shape=target.shape
         )
-
-
-def _taken(registers: list[int]) -> Callable[[Registers], tuple[Tensor, ...]]:
-    """What stands in some registers, as a tuple whatever their number."""
-    if len(registers) > 1:
-        return itemgetter(*registers)
-    [register] = registers
-    return lambda values: (values[register],)
-
-
-def _tensor(rows: NDArray[Any]) -> Tensor:
-    # A tensor over read-only memory, as a mapped file is, could be written through by mistake.
-    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
-
-
-def _view(
-    source: int, destination: int, dtype: torch.dtype, shape: Shape
-) -> Callable[[Registers], None]:
-    def operate(registers: Registers) -> None:
-        registers[destination] = registers[source].to(dtype).reshape(-1, *shape)
-
-    return operate
-
-
-def _call(
-    compute: Callable[..., Tensor], sources: Sequence[int], destination: int
-) -> Callable[[Registers], None]:
-    def operate(registers: Registers) -> None:
-        registers[destination] = compute(*[registers[source] for source in sources])
-
-    return operate
-
-
-def _merge(node: Node) -> Callable[..., Tensor]:
-    args = node.component.args
-    axis = args["axis"]
-    batch_axis = axis + 1 if axis >= 0 else axis
-    shapes = [read.shape for read in node.inputs]
-    # A scalar counts as a row of one element where rows are joined.
-    scalars = any(not shape for shape in shapes)
-    paddings = padded(shapes, axis) if args.get("pad") else []
-
-    def join(*inputs: Tensor) -> Tensor:
-        return torch.cat(inputs, batch_axis)
-
-    def join_scalars(*inputs: Tensor) -> Tensor:
-        return torch.cat(
-            [value[:, None] if value.ndim == 1 else value for value in inputs], batch_axis
-        )
-
-    def join_padded(*inputs: Tensor) -> Tensor:
-        rows = [pad(value) for pad, value in zip(pads, inputs, strict=True)]
-        return torch.cat(rows, batch_axis)
-
-    if any(any(padding) for padding in paddings):
-        pads = [
-            padder(each, args.get("pad_mode", "constant"), args.get("pad_value", 0.0))
-            for each in paddings
-        ]
-        return join_padded
-    return join_scalars if scalars else join

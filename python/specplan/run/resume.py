@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan._native import StoreReader
-from specplan.errors import RunError, StoreError
+from specplan.data.table import COMPILE_AGAIN
+from specplan.errors import DataError, RunError, StoreError
 from specplan.plan.by_feed import tables_of
 from specplan.plan.canonical import read_plan
+from specplan.plan.own_code import changed_code
 from specplan.plan.verify import verify
 from specplan.results.status import read_run_file, status_now
 from specplan.run.checkpoints import digests_of
@@ -21,6 +23,7 @@ from specplan.run.located import UNKNOWN
 from specplan.run.run import NO_SUBJECTS, Beginning, execute
 from specplan.run.surroundings import differences, surroundings
 from specplan.spec.diagnostics import Diagnostic
+from specplan.spec.wording import quoted
 from specplan.store.checkpoints import Checkpoint, CheckpointFolder
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import Status
@@ -60,7 +63,7 @@ def resume_run(
         folder: of the run.
         display: told how the run goes.
         trust: the word of the user that the code which the plan names may run.
-        allow_changes: go on though versions, threads or values of the data are not what they were.
+        allow_changes: go on though versions, threads, code of the user or values of the data are not what they were.
         tables: columns of `memory` sources, by the name under which they are bound.
         live: objects that the plan calls `live:NAME`.
         hooks: what is called at the boundaries, as in the run that was stopped.
@@ -84,29 +87,45 @@ def resume_run(
     verify(compiled.plan)
     check_clean(git_state(compiled.folder, without=[folder.path]), compiled.plan.code.dirty_git)
 
+    of_code = _code_changes(compiled)
+    if of_code and not allow_changes:
+        raise RunError(_refusal(folder, of_code))
+    compiled = msgspec.structs.replace(compiled, takes_other_code=allow_changes)
+
     def begin(columns: Mapping[str, Table]) -> Beginning:
-        found = _newest(folder, display)
-        if found is None and run_file.given_state:
-            raise RunError(
-                f"run `{folder.path}` has no checkpoint, and began with the weights of another run, "
-                "which are not stored"
-            )
-        checkpoint = None if found is None else found[1]
-        changes = (
-            () if checkpoint is None else _changes(checkpoint, columns, device_of(compiled.plan))
-        )
+        found = _begun_from(folder, run_file, display)
+        changes = () if found is None else _changes(found[1], columns, device_of(compiled.plan))
         if changes and not allow_changes:
             raise RunError(_refusal(folder, changes))
-        return _begin(folder, run_file, compiled.plan, found, changes)
+        return _begin(folder, run_file, compiled.plan, found, (*of_code, *changes))
 
-    return execute(
-        compiled,
-        begin,
-        display=display,
-        state=None,
-        trust=trust,
-        hooks=hooks,
-        subjects=NO_SUBJECTS,
+    try:
+        return execute(
+            compiled,
+            begin,
+            display=display,
+            state=None,
+            trust=trust,
+            hooks=hooks,
+            subjects=NO_SUBJECTS,
+        )
+    except DataError as error:
+        if error.hint != COMPILE_AGAIN:
+            raise
+        raise _of_other_data(error) from error
+
+
+def _of_other_data(error: DataError) -> DataError:
+    """What a run says of data that are not those that were compiled, with what can be done where it goes on."""
+    hint = "put the data back; a run of the data that are there now is a new one: `mlx run` of the spec"
+    said = error.diagnostic
+    return DataError(
+        error.message,
+        code=error.code,
+        pointer=error.pointer,
+        column=error.column,
+        hint=hint,
+        diagnostic=None if said is None else msgspec.structs.replace(said, hint=hint),
     )
 
 
@@ -129,6 +148,23 @@ def _compiled(
             f"run `{folder.path}` was written by a program, which can go on with it itself"
         )
     return msgspec.structs.replace(compiled, tables=tables, live=live)
+
+
+def _begun_from(
+    folder: RunFolder, run_file: RunFile, display: Display
+) -> tuple[int, Checkpoint] | None:
+    """The checkpoint to go on from; None for a run that can begin anew.
+
+    Raises:
+        RunError: it cannot, and has none.
+    """
+    found = _newest(folder, display)
+    if found is None and run_file.given_state:
+        raise RunError(
+            f"run `{folder.path}` has no checkpoint, and began with the weights of another run, "
+            "which are not stored"
+        )
+    return found
 
 
 def _newest(folder: RunFolder, display: Display) -> tuple[int, Checkpoint] | None:
@@ -156,6 +192,18 @@ def _changes(checkpoint: Checkpoint, tables: Mapping[str, Table], device: str) -
         if now.get(name) != digest
     ]
     return (*differences(checkpoint.surroundings, surroundings(device)), *data)
+
+
+def _code_changes(compiled: Compiled) -> tuple[str, ...]:
+    """What changed of the code of the user, one line for each file or module."""
+    names: dict[str, list[str]] = {}
+    for use in changed_code(compiled):
+        place, _, name = use.rpartition(":")
+        names.setdefault(place, []).append(name)
+    return tuple(
+        f"code `{place}`, of {quoted(found)}: other code than when the plan was compiled"
+        for place, found in names.items()
+    )
 
 
 def _refusal(folder: RunFolder, changes: tuple[str, ...]) -> str:

@@ -22,6 +22,7 @@ from specplan.store.recorder import WHOLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
     from torch import nn
 
     from specplan.plan.model import Train
@@ -134,6 +135,22 @@ class _Turn:
         self.registers = program.registers()
         self.columns = slice(len(program.columns))
 
+    def learn(
+        self,
+        update: Callable[[torch.Tensor, int], None],
+        batch: int,
+        values: NDArray[np.float64],
+    ) -> None:
+        """Change the weights by the losses of the registers, and put what these are into `values`."""
+        terms = self.losses(self.registers)
+        loss = self.total(terms)
+        update(loss, batch)
+        # Losses of the feeds whose turn it is not are exactly 0.
+        values.fill(0.0)
+        values[0] = loss.item()
+        for place, term in zip(self.places, terms, strict=True):
+            values[place] = term.item()
+
 
 def _compile_epoch(
     phase: Train, feeding: Feeding, turns: Sequence[_Turn], context: Context
@@ -154,16 +171,6 @@ def _compile_epoch(
     every_epoch = phase.record == "all" or phase.early_stopping is not None
     values = np.zeros(len(names))
 
-    def measure(turn: _Turn, batch: int) -> None:
-        terms = turn.losses(turn.registers)
-        loss = turn.total(terms)
-        update(loss, batch)
-        # Losses of the feeds whose turn it is not are exactly 0.
-        values.fill(0.0)
-        values[0] = loss.item()
-        for place, term in zip(turn.places, terms, strict=True):
-            values[place] = term.item()
-
     def run_epoch(position: Position, between_steps: Callable[[], None]) -> dict[str, float]:
         epoch, first, sums = position.epoch, position.steps, position.sums
         recorded = every_epoch or epoch == phase.epochs - 1
@@ -181,7 +188,7 @@ def _compile_epoch(
                 update(loss, batch)
                 values.fill(loss.item())
             else:
-                measure(turn, batch)
+                turn.learn(update, batch, values)
             sums += values
             if recorded:
                 turn.record(registers, epoch, batch)

@@ -168,10 +168,13 @@ def redacted_text(text: str) -> str:
     return _without_shapes(text)
 
 
-def is_in_the_open(name: str, text: str) -> bool:
-    """Whether a text says a secret: by its name, unless that asks for the name of a variable, or by its look."""
-    named = is_secret(name) and not name.lower().endswith(_NAMES_A_VARIABLE)
-    return (named and bool(text)) or _without_shapes(text) != text
+def hidden(name: str, text: str) -> str:
+    """A text that somebody wrote into a spec, as it is shown: `***` where it is a secret by its name, and in place of what
+    looks like one. The name of a variable, `api_key_env`, is none. Whose environment this is makes no difference.
+    """
+    if text and is_secret(name) and not name.lower().endswith(_NAMES_A_VARIABLE):
+        return REDACTED
+    return _without_shapes(text)
 
 
 def _without_shapes(text: str) -> str:

@@ -30,7 +30,7 @@ from specplan.store.run_file import ErrorRecord, PhaseTiming, RunFile, Session, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from specplan.plan.model import Compiled
+    from specplan.plan.model import Compiled, Experiment
 
 
 RESERVE_BYTES = 64 << 10
@@ -155,19 +155,9 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
     Raises:
         RunError: it is a run.
     """
-    # It needs numpy, which those who only look at runs do not.
-    from specplan.store.artifacts import file_digest
-
     plan = compiled.plan
-    now = datetime.now(UTC)
-    name = plan.experiment.id
-    root.mkdir(parents=True, exist_ok=True)
-    if plan.experiment.add_timestamp:
-        with locked(root):
-            name = f"{name}-{_free_id(root, now, before=f'{name}-')}"
-            experiment_folder(root, name).mkdir()
+    name = _named_experiment(root, plan.experiment)
     experiments = experiment_folder(root, name)
-    experiments.mkdir(parents=True, exist_ok=True)
     with locked(experiments):
         now = datetime.now(UTC)
         if run_id is None:
@@ -175,30 +165,19 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
         elif RunFolder(experiments / run_id).run_file.exists():
             raise RunError(f"there is a run `{experiments / run_id}` already")
         created_at = iso(now)
-        version = _next_version(experiments) if version is None else version
         aside = RunFolder(in_the_making(experiments / run_id))
         aside.path.mkdir()
-        write_spec(compiled, aside.spec_file)
-        write_plan(compiled, aside.plan_file)
-        write_map(compiled, aside.plan_file)
-        _write_warnings(compiled, aside)
-        write_atomically(aside.environment_file, encode_checked(environment))
-        if changes is not None:
-            write_atomically(aside.changes_file, changes.encode())
-        if learned:
-            write_atomically(aside.scalers_file, msgspec.json.encode(learned))
+        digests = _write_constants(aside, compiled, environment, changes, learned)
         run_file = RunFile(
             run_id=run_id,
             experiment=name,
-            version=version,
+            version=_next_version(experiments) if version is None else version,
             plan_id=plan.id,
             status=Status.RUNNING,
             created_at=created_at,
             sessions=(_session(created_at),),
             versions=dict(versions),
-            digests={
-                path.name: file_digest(path) for path in aside.constant_files if path.exists()
-            },
+            digests=digests,
             given_state=given_state,
         )
         write_atomically(aside.run_file, encode_checked(run_file))
@@ -211,6 +190,41 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
         _put(aside, folder)
         sync_folder(experiments)
     return Journal(folder, run_file, drops=plan.results.on_error == "drop")
+
+
+def _named_experiment(root: Path, experiment: Experiment) -> str:
+    """The name of the folder of an experiment, which is there then."""
+    name = experiment.id
+    root.mkdir(parents=True, exist_ok=True)
+    if experiment.add_timestamp:
+        with locked(root):
+            name = f"{name}-{_free_id(root, datetime.now(UTC), before=f'{name}-')}"
+            experiment_folder(root, name).mkdir()
+    experiment_folder(root, name).mkdir(parents=True, exist_ok=True)
+    return name
+
+
+def _write_constants(
+    folder: RunFolder,
+    compiled: Compiled,
+    environment: Mapping[str, object],
+    changes: str | None,
+    learned: Mapping[str, object] | None,
+) -> dict[str, str]:
+    """Write what never changes; returns the digests by the names of the files."""
+    # It needs numpy, which those who only look at runs do not.
+    from specplan.store.artifacts import file_digest
+
+    write_spec(compiled, folder.spec_file)
+    write_plan(compiled, folder.plan_file)
+    write_map(compiled, folder.plan_file)
+    _write_warnings(compiled, folder)
+    write_atomically(folder.environment_file, encode_checked(environment))
+    if changes is not None:
+        write_atomically(folder.changes_file, changes.encode())
+    if learned:
+        write_atomically(folder.scalers_file, msgspec.json.encode(learned))
+    return {path.name: file_digest(path) for path in folder.constant_files if path.exists()}
 
 
 def next_session(folder: RunFolder, run_file: RunFile) -> int:

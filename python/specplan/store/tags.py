@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.errors import RunError
-from specplan.spec.redaction import redacted
+from specplan.spec.redaction import hidden, redacted
 from specplan.store.checked_json import encode_checked, matches_checksum
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def read_tags(folder: RunFolder) -> Tags:
     try:
         if changed:
             return msgspec.json.decode(content, type=_TagsFile).tags
-        return msgspec.json.decode(content, type=_OfPlan).experiment.tags
+        said = msgspec.json.decode(content, type=_OfPlan).experiment.tags
+        return {name: value and hidden(name, value) for name, value in said.items()}
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
 

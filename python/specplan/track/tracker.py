@@ -237,13 +237,17 @@ def run_sweep(
         For each run `run_id`, `params` and `metrics`.
 
     Raises:
+        TypeError: the values of a param are one text and not a list.
         ValueError: there are more than `MAX_RUNS` combinations.
     """
-    combinations = list(itertools.product(*param_grid.values()))
-    if len(combinations) > MAX_RUNS:
-        raise ValueError(f"Too many combinations: {len(combinations)}")
+    for name, values in param_grid.items():
+        if isinstance(values, str | bytes):
+            raise TypeError(f"the values of `{name}` are a list such as [{values!r}]")
+    count = math.prod(map(len, param_grid.values()))
+    if count > MAX_RUNS:
+        raise ValueError(f"Too many combinations: {count}")
     results = []
-    for index, values in enumerate(combinations):
+    for index, values in enumerate(itertools.product(*param_grid.values())):
         params = dict(zip(param_grid, values, strict=True))
         run_id = tracker.start_run(f"sweep-{index}")
         try:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 FIELD = "tracks"
 """The field of the records that hold the entries, one JSON object each."""
-FORMATS = ("json", "jsonl", "parquet")
+FORMATS = ("json", "jsonl", "parquet", "mocap")
+_JSON = ("json", "mocap")
+"""What captures of motion are read as is JSON."""
 
 
 class Entries:
@@ -63,7 +65,7 @@ class Entries:
         return Entries([{n: each[n] for n in each if n in kept} for each in self._entries])
 
     def encoded(self, format: str) -> Any:
-        """The entries as json, which is `{"entries": [...], "count": n}`, or the bytes of jsonl or parquet.
+        """The entries as json or mocap, `{"entries": [...], "count": n}`, or the bytes of jsonl or parquet.
 
         Raises:
             ValueError: there is no such format.
@@ -71,7 +73,7 @@ class Entries:
         _check_format(format)
         shown = list(self)
         return (
-            {"entries": shown, "count": len(shown)} if format == "json" else _encoded(shown, format)
+            {"entries": shown, "count": len(shown)} if format in _JSON else _encoded(shown, format)
         )
 
     @overload
@@ -99,8 +101,8 @@ class Entries:
 
         Args:
             path: of the file.
-            format: json (an array), jsonl (a line for each), or parquet (a column for each field); by
-                default what the suffix says.
+            format: json or mocap (an array), jsonl (a line for each), or parquet (a column for each
+                field); by default what the suffix says.
 
         Raises:
             ValueError: there is no such format.
@@ -152,7 +154,7 @@ class Track:
             start_timestamp: the entries from here on.
             end_timestamp: those before or at this.
             columns: the fields that are wanted; by default all.
-            format: json gives `{"entries": [...], "count": n}`; jsonl and parquet give bytes. By default, `Entries`.
+            format: json and mocap give `{"entries": [...], "count": n}`; jsonl and parquet give bytes. By default, `Entries`.
 
         Raises:
             ValueError: there is no such format.
@@ -213,7 +215,7 @@ def _check_format(name: str) -> None:
 def _encoded(entries: Sequence[dict[str, Any]], form: str) -> bytes:
     if form == "parquet":
         return _parquet(entries)
-    if form == "json":
+    if form in _JSON:
         return msgspec.json.encode(entries)
     return b"".join(msgspec.json.encode(each) + b"\n" for each in entries)
 

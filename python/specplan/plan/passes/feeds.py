@@ -19,7 +19,7 @@ from specplan.errors import DataError
 from specplan.plan.model import Feed, Sampler
 from specplan.plan.passes.components import as_plan
 from specplan.plan.passes.fold_keys import rows_in
-from specplan.plan.passes.own_component import OwnCode
+from specplan.plan.passes.own_component import LiveObject, OwnCode, UsersOwn
 from specplan.plan.sampled import read_keyed, sampled_columns
 from specplan.plan.streams import written_seed_of
 from specplan.spec.wording import did_you_mean, quoted
@@ -40,7 +40,7 @@ class _Input(msgspec.Struct, frozen=True, kw_only=True):
     data: str
     split: str | None
     stream: str
-    sampler: AnySampler | OwnCode
+    sampler: AnySampler | UsersOwn
     place: Path
     sampler_place: Path
 
@@ -125,9 +125,10 @@ class Feeds:
             if self._read_by(label)
         ]
 
-    def _sampler(self, place: Path) -> AnySampler | OwnCode | None:
+    def _sampler(self, place: Path) -> AnySampler | UsersOwn | None:
         found = self._phase.resolved.get(place)
-        return found if isinstance(found, Simple | Paired | Triplet | Roles | OwnCode) else None
+        known = Simple | Paired | Triplet | Roles | OwnCode | LiveObject
+        return found if isinstance(found, known) else None
 
     def _long(self) -> list[_Input] | None:
         assert self._spec.inputs is not None
@@ -248,13 +249,13 @@ class Feeds:
         if rows is None:
             return None
         sampler = first.sampler
-        seed = None if isinstance(sampler, OwnCode) else sampler.seed
+        seed = None if isinstance(sampler, OwnCode | LiveObject) else sampler.seed
         if seed is None:
             name = f"phase/{self._phase.label}/sampler"
             name += f"/{first.node}" if number else ""
             seed = written_seed_of(self._context.spec.run.seed, name)
         roles: tuple[str, ...] = (DEFAULT_ROLE,)
-        if isinstance(sampler, OwnCode):
+        if isinstance(sampler, OwnCode | LiveObject):
             counted = self._counted_by_code(first, sampler, seed, rows)
             component = sampler.component
         else:
@@ -279,14 +280,21 @@ class Feeds:
             steps=counted.steps,
         )
 
-    def _counted_by_code(self, read: _Input, own: OwnCode, seed: int, rows: int) -> _Counted | None:
+    def _counted_by_code(
+        self, read: _Input, own: UsersOwn, seed: int, rows: int
+    ) -> _Counted | None:
         columns = self._columns(read, sampled_columns(own.component))
         if columns is None:
             return None
         # Running code takes modules that most specs do without.
-        from specplan.plan.passes.own_sampler import own_sampler
+        from specplan.plan.passes.own_sampler import bound_sampler, own_sampler
 
-        drew = own_sampler(self._context, own, columns, read.sampler_place, seed=seed, rows=rows)
+        context, place = self._context, read.sampler_place
+        drew = (
+            own_sampler(context, own, columns, place, seed=seed, rows=rows)
+            if isinstance(own, OwnCode)
+            else bound_sampler(context, own, columns, place, seed=seed, rows=rows)
+        )
         if drew is None:
             return None
         return _Counted(samples=drew.samples, steps=drew.steps, largest=drew.largest)

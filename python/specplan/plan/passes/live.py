@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.code.fingerprint import digest_of, type_of
 from specplan.code.probe import Failed
-from specplan.components.reference import live_name
+from specplan.code.signature import called
+from specplan.components.reference import COLUMNS, live_name
 from specplan.models.torch.wrapper import TorchModelWrapper, is_module, is_module_class
 from specplan.plan.model import Component, Live
 from specplan.plan.passes.own_component import LiveObject, is_estimator
 from specplan.plan.passes.own_model import OwnModel
 from specplan.plan.shapes import show
-from specplan.spec.wording import did_you_mean, quoted
+from specplan.spec.wording import did_you_mean, quoted, with_article
 
 if TYPE_CHECKING:
     from specplan.components import Kind
@@ -35,7 +36,8 @@ def resolve_live(
         hint = hint or "name code that every program finds, `module:Class` or `./file.py:Class`"
         context.error("SP407", message, (*path, "use"), hint=hint)
         return None
-    extra = [key for key in written if key != "use"]
+    read = {key: written[key] for key in (COLUMNS,) if kind == "sampler" and key in written}
+    extra = [key for key in written if key not in ("use", *read)]
     if extra:
         message = f"`{use}` takes no argument {quoted(extra)}: the object is made already"
         context.error("SP403", message, (*path, extra[0]), key=True)
@@ -46,7 +48,7 @@ def resolve_live(
         message = f"`{use}` is {type_of(value)}; {wanted}"
         context.error("SP406", message, (*path, "use"))
         return None
-    return LiveObject(value=value, component=Component(use=use, live=fingerprint(value)))
+    return LiveObject(value=value, component=Component(use=use, args=read, live=fingerprint(value)))
 
 
 def fingerprint(value: Any) -> Live:
@@ -112,5 +114,8 @@ def _refused(kind: Kind, value: Any) -> str | None:
             )
             return None if right else "a callback is an instance of specplan.Callback"
         case "sampler":
-            return "a sampler is built in, or code that a spec names by its file or module"
+            right = callable(value)
+            return None if right else "a sampler is called with rows, epoch and generator"
+        case "scaler" | "split" | "merge":
+            return f"{with_article(called(kind))} is built in, or code that a spec names by its file or module"
     return None

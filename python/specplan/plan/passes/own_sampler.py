@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from specplan.code.batches import packed
+from specplan.code.batches import OwnBatches, bound_maker, packed
 from specplan.code.probe import Draw, Drew, Failed, Prober, drawn
+from specplan.errors import RunError
 from specplan.plan.passes.own_code import to_run
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specplan.plan.passes.context import Context
-    from specplan.plan.passes.own_component import OwnCode
+    from specplan.plan.passes.own_component import LiveObject, OwnCode
     from specplan.spec.diagnostics import Path
 
 
@@ -45,4 +46,25 @@ def own_sampler(
         context.error("SP605", message, (*place, "use"), hint="use --check-imports")
     else:
         context.error(found.code, found.message, (*place, "use"))
+    return None
+
+
+def bound_sampler(
+    context: Context,
+    sampler: LiveObject,
+    columns: Mapping[str, NDArray[Any]],
+    place: Path,
+    *,
+    seed: int,
+    rows: int,
+) -> OwnBatches | None:
+    """What an epoch of an object of the program has, which is called here; None where a fault was reported."""
+    use = sampler.component.use
+    try:
+        return OwnBatches(bound_maker(sampler.value, columns), f"`{use}`", seed, rows)
+    except RunError as error:
+        message = str(error)
+    except Exception as error:  # noqa: BLE001 -- whatever the program's own object raises is what is wrong
+        message = f"`{use}` failed with {rows} rows, {type(error).__name__}: {error}"
+    context.error("SP604", message, (*place, "use"))
     return None

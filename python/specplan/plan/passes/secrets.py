@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from specplan.spec.redaction import is_in_the_open
+from specplan.spec.redaction import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,5 +27,5 @@ def _secrets(value: Any, path: Path) -> Iterator[Path]:
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _secrets(item, (*path, key))
-    elif isinstance(value, str) and is_in_the_open(str(path[-1]), value):
+    elif isinstance(value, str) and hidden(str(path[-1]), value) != value:
         yield path

@@ -59,6 +59,10 @@ def missing_keys(fault: Fault, misspelt: set[tuple[Path, str | None]]) -> Iterat
         for key in fault.expected
         if key not in fault.value and (fault.path, key) not in misspelt
     ]
+    # Where one of two keys is needed, either may be the one that is misspelt.
+    either = re.findall(r"`(\w+)`", fault.schema.get("errorMessage", ""))
+    if any((fault.path, key) in misspelt for key in either):
+        return
     around = [
         key
         for key, nested in _nested(fault.value, fault.schema).items()

@@ -71,6 +71,7 @@ SYNONYMS = {
     "seed": "random_state rng random_seed",
     "random_state": "seed",
     "freeze_after_fit": "freeze frozen",
+    "frozen": "freeze locked non_trainable",
     # arguments of components
     "lr": "learning_rate step_size eta rate",
     "betas": "beta beta1 beta2 beta_1 beta_2",

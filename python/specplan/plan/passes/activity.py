@@ -84,10 +84,13 @@ class Activity:
         active: tuple[str, ...] | None,
         path: Path,
         learning: Collection[str] = (),
+        *,
+        complete: bool = True,
     ) -> tuple[str, ...]:
         """The torch nodes that a train phase changes: those of `active` that its losses reach.
 
-        `learning` are the scikit-learn nodes that learn from its batches.
+        `learning` are the scikit-learn nodes that learn from its batches; the losses are not `complete`
+        where a fault hides some.
         """
         reached = self.reached(losses)
         ordered = tuple(label for label in self._wired.order if label in reached)
@@ -95,7 +98,7 @@ class Activity:
         if active is None:
             nodes = self._context.spec.graph.nodes
             left = tuple(label for label in trained if not nodes[label].frozen)
-            if trained and not left:
+            if trained and not left and not self.models("unknown", ordered):
                 verb = "are" if len(trained) > 1 else "is"
                 message = f"{quoted(trained)} {verb} frozen: there is nothing to train"
                 hint = "remove `frozen`, or list what is to be trained here in `active`"
@@ -111,7 +114,7 @@ class Activity:
                 if self._learns_in_batches(label):
                     message = f"{label} is fitted at once (`training_mode: batch_fit`)"
                 self._context.error("SP606", message, place, hint="fit it in a fit phase")
-            elif self._backends[label] == "torch" and label not in reached:
+            elif self._backends[label] == "torch" and label not in reached and complete:
                 self._refuse_unreached(label, losses, place)
         return tuple(label for label in trained if label in active)
 

@@ -217,6 +217,8 @@ class Cutter:
         if folds.data in self._data:
             return folds.data
         known = quoted(self._data)
+        if not self._data:
+            return None
         if folds.data is None:
             message = f"there are several FeatureSets, so folds need `data`: one of {known}"
             self._context.error("SP204", message, place)

@@ -235,6 +235,8 @@ class _Checker:
                 named.append((text, "column"))
                 roles.append(DEFAULT_ROLE)
                 continue
+            if node and self.context.lost(("graph", "nodes", node)):
+                return None
             if field is None or (node and node not in nodes):
                 message = (
                     f"{self.title}: `{text}` is not an argument; "

@@ -327,7 +327,9 @@ class PhaseScheduler:
     ) -> Phase | None:
         nodes = self.activity.needed({*losses.reads, *(active or ())})
         fits = self.activity.learning_in_batches(losses.outputs, active)
-        trainable = self.activity.trainable(losses.outputs, active, self.path, fits)
+        trainable = self.activity.trainable(
+            losses.outputs, active, self.path, fits, complete=losses.complete
+        )
         self._check_active((*trainable, *fits), "to train")
         self._check_weights(losses)
         self.activity.check_fitted(nodes, fits, self.path, self.step.guards)

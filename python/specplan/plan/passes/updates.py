@@ -96,7 +96,8 @@ def _optimizer(phase: PhaseScheduler) -> Component | TorchUse | UsersOwn | None:
     if phase.context.spec.graph.optimizer is None and not phase.context.lost(place):
         message = "a train phase needs an optimizer: `graph` has none"
         hint = "such as `optimizer: {use: adam, lr: 1e-3}` in `graph`"
-        phase.context.error("SP204", message, phase.path, hint=hint)
+        # One optimizer is missing, however many phases train by it.
+        phase.context.error_once("SP204", message, phase.path, hint=hint)
         return None
     optimizer = phase.resolved.get(place)
     return optimizer if isinstance(optimizer, Component | TorchUse | UsersOwn) else None

@@ -381,8 +381,12 @@ def test_a_split_inside_folds_is_scaled_anew(tmp_path: Path) -> None:
     listed = "  - group: cv\n    for_each: {use: folds, n: 2}\n    do:\n" + "".join(
         f"    {line}\n" for line in train.rstrip().splitlines()
     )
+    assert "val: 30}" in head
+    head = head.replace("val: 30}", "val: 30, leaks: allow}")
     Path("spec.yaml").write_text(f"{head}plan:\n{listed}  - {{phase: eval{evaluation}")
     plan = compile_path("spec.yaml", code=ALWAYS)
+    assert plan.plan.data["Set"].splitter is not None
+    assert plan.plan.data["Set"].splitter.args["leaks"] == "allow"
     outcome = specs.run(plan, tmp_path)
     by_fold = msgspec.json.decode(outcome.folder.scalers_file.read_bytes())["Set"]
     learned = [json.dumps(entries[0]["state"]) for entries in by_fold.values()]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from specplan.results.walk import Found
 
-FORMAT = 2
+FORMAT = 3
 WORTH_WRITING = 32
 """New findings from which on the file is written: fewer are found again in no time."""
 SETTLED_NS = 2_000_000_000

@@ -177,7 +177,7 @@ class _Builder:
         if isinstance(self.merge, Concat):
             return self._concat(self.merge, reads, outputs)
         if isinstance(self.merge, OwnCode):
-            return self._joined(self.merge, reads, outputs)
+            return self._own("merge", self.merge, reads, outputs)
         if len(reads) != 1 or outputs[0] is None:
             return None
         match self.model:
@@ -186,7 +186,7 @@ class _Builder:
             case SklearnModel():
                 return self._sklearn(self.model, reads[0], outputs[0])
             case OwnCode():
-                return self._own(self.model, reads[0], outputs[0])
+                return self._own("model", self.model, reads, outputs)
             case LiveObject() if is_estimator(self.model.value):
                 return self._live_estimator(self.model, reads[0], outputs[0])
             case LiveObject():
@@ -297,38 +297,25 @@ class _Builder:
             place = (*self.path, "model", error.argument)
         self.context.error("SP602", f"{self.label}: {error}", place, also=also)
 
-    def _own(self, model: OwnCode, read: Reference, output: Output) -> Node | None:
-        from specplan.plan.passes.own_model import own_model
-
-        inputs = [self._tried(read, output.shape)]
-        found = own_model(self.context, self.label, "model", model, inputs, self._like())
-        if found is None:
-            return None
-        return Node(
-            backend="torch",
-            component=found.component,
-            inputs=(self._read(read, TORCH_DTYPE, output.shape),),
-            target=self._target_read(found.shape, classes=self.classifies),
-            dtype=TORCH_DTYPE,
-            shape=found.shape,
-            parameters=found.parameters,
-        )
-
-    def _joined(
-        self, merge: OwnCode, reads: tuple[Reference, ...], outputs: list[Output | None]
+    def _own(
+        self,
+        kind: Literal["model", "merge"],
+        own: OwnCode,
+        reads: tuple[Reference, ...],
+        outputs: list[Output | None],
     ) -> Node | None:
         from specplan.plan.passes.own_model import own_model
 
         known = [output for output in outputs if output is not None]
         if len(known) < len(outputs):
             return None
-        shapes = [as_row(output.shape) for output in known]
+        shapes = [each.shape if kind == "model" else as_row(each.shape) for each in known]
         inputs = [self._tried(read, shape) for read, shape in zip(reads, shapes, strict=True)]
-        found = own_model(self.context, self.label, "merge", merge, inputs, self._like())
+        found = own_model(self.context, self.label, kind, own, inputs, self._like())
         if found is None:
             return None
         # A class is a module, which may have weights; a function has none.
-        module = merge.signature.form == "class"
+        module = own.signature.form == "class"
         return Node(
             backend="torch" if module else "merge",
             component=found.component,
@@ -340,7 +327,7 @@ class _Builder:
             dtype=TORCH_DTYPE,
             shape=found.shape,
             parameters=found.parameters if module else 0,
-            joins=module,
+            joins=kind == "merge" and module,
         )
 
     def _like(self) -> Shape | None:

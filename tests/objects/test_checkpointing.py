@@ -267,6 +267,7 @@ def test_the_state_of_an_epoch_is_restored_by_name(parts: Parts, tmp_path: Path)
     assert about == {
         "name": "train_epoch3",
         "experiment": "again",
+        "graph": None,
         "hook": "epoch_end",
         "at": {"phase": "train", "epoch": 3},
         "history": 0,

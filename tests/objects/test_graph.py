@@ -89,7 +89,7 @@ def test_features_have_the_shape_that_they_have() -> None:
 def test_shapes_that_do_not_fit_are_reported_by_the_compiler() -> None:
     Experiment("exp")
     node = ModelNode("CNN", SequentialCNN(kernel_size=9), sensor_data().reference())
-    with pytest.raises(SpecError, match=r"^graph.nodes.CNN.input: error"):
+    with pytest.raises(SpecError, match=r"^graph.nodes.CNN.model.kernel_size: error"):
         ModelGraph(nodes=[node]).build()
 
 

@@ -234,3 +234,19 @@ def test_a_graph_that_no_experiment_runs_has_checkpoints_too(tmp_path: Path) -> 
     )
     again.restore_checkpoint(path)
     assert outputs(Experiment.from_active_context("last", seed=8)) == begun
+
+
+def test_structure_and_state_of_a_graph_are_plain_values(parts: Parts) -> None:
+    parts.graph.build()
+    experiment = trained(parts)
+    expected, state = outputs(experiment), parts.graph.get_state()
+    assert state["is_built"]
+    assert list(state["nodes"]) == ["MLP"]
+    config = parts.graph.get_config()
+    assert (config["label"], list(config["nodes"])) == (parts.graph.label, ["MLP"])
+    assert {"nodes": config["nodes"], "optimizer": config["optimizer"]} == (
+        experiment.get_config()["spec"]["graph"]
+    )
+    assert outputs(trained(parts)) != expected
+    parts.graph.set_state(state)
+    assert outputs(experiment) == expected

@@ -166,8 +166,8 @@ def test_a_run_that_cannot_be_taken_whole_leaves_nothing_open(
 ) -> None:
     with Experiment("alice/p/gone", dash_url=server.url, dash_root=None).run as exp:
         exp.files("models").save({"w": 1}, to="model.json")
-    (there,) = all_runs(server.root / "alice/p")
-    (there.path / "artifacts/models/model.json").unlink()
+    there = only(server.root, "alice/p/gone")
+    (there.folder.artifacts / "models/model.json").unlink()
     client = server.client()
     with pytest.raises(RemoteError, match="the file is gone"):
         fetch_newest(client, "alice/p/gone", tmp_path / "spool")

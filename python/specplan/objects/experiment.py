@@ -16,7 +16,6 @@ from specplan.objects.call import (
     call_of_plan,
 )
 from specplan.objects.calls import Calls
-from specplan.objects.checkpoint_file import read_checkpoint
 from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
 from specplan.objects.drawing import draw_experiment
 from specplan.objects.experiment_config import (
@@ -53,7 +52,7 @@ from specplan.track.tracked import Tracked, take_run_params, tracked_name
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from specplan.data.drawing import Drawing
@@ -64,7 +63,7 @@ if TYPE_CHECKING:
     from specplan.objects.phase import Phase
     from specplan.objects.phase_results import PhaseResults
     from specplan.objects.progress import DisplayOptions
-    from specplan.run.state import Snapshot
+    from specplan.run.state import Snapshot, State
     from specplan.spec.document import Document
 
 
@@ -700,14 +699,13 @@ class Experiment(Tracked):
         """
         return self._calls.built().state.capture()
 
-    def restore_graph(self, path: str | os.PathLike[str]) -> None:
-        """Go back to the state of the graph in a checkpoint; history and callbacks stay.
+    def restore_graph(self, read: Callable[[State], Snapshot]) -> None:
+        """Make what `read` gives, for the state that the graph has, its state; history and callbacks stay.
 
         Raises:
-            FileNotFoundError, ArchiveError, StoreError, RunError: as `ModelGraph.restore_checkpoint` does.
+            ValueError: there is no graph.
         """
-        _, snapshot, _ = read_checkpoint(Path(path), self._calls.built().state)
-        self._calls.go_back(snapshot)
+        self._calls.go_back(read(self._calls.built().state))
 
     def __repr__(self) -> str:
         return (

@@ -103,9 +103,11 @@ def objects_of(config: Mapping[str, Any], *, allow_import: bool) -> dict[str, An
         for name, each in stored.items()
         if "same" not in each
     }
-    for name in sorted(stored.keys() - found.keys()):
-        same = stored[name]["same"]
-        if same not in list(found):
+    for name, each in stored.items():
+        if "same" not in each:
+            continue
+        same = each["same"]
+        if same not in found:
             raise ArchiveError(f"`{name}` is to be the same object as `{same}`, which is not there")
         found[name] = found[same]
     return found

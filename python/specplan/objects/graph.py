@@ -294,6 +294,32 @@ class ModelGraph:
 
         restore_graph_checkpoint(self, filepath)
 
+    def get_config(self) -> dict[str, Any]:
+        """The structure as plain values: `label`, and `nodes` and `optimizer` (or None) as a spec has them."""
+        from specplan.objects.mapping import graph_section
+
+        return {"label": self.label, "optimizer": None, **graph_section(self)}
+
+    def get_state(self) -> dict[str, Any]:
+        """What calls have changed: `model` (a checkpoint), ids of `nodes` by label, and `is_built`.
+
+        Raises:
+            RunError: a node or the optimizer holds what cannot be stored without pickle.
+        """
+        from specplan.objects.graph_file import state_of
+
+        return state_of(self)
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Bring back what `get_state` gave, of this graph or one of the same nodes.
+
+        Raises:
+            RunError: its nodes are not those of the graph.
+        """
+        from specplan.objects.graph_file import restore_state
+
+        restore_state(self, state)
+
     def to_mermaid(self) -> str:
         """The graph as a Mermaid flowchart."""
         return draw_graph(self).to_mermaid()

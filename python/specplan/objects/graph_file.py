@@ -19,18 +19,24 @@ from specplan.objects.experiment import Experiment
 from specplan.objects.from_spec import graph_from
 from specplan.objects.live import live_of
 from specplan.objects.mapping import graph_section, live_objects
-from specplan.objects.state_entries import FOLDER, add_snapshot, read_snapshot, state_bytes
+from specplan.objects.state_entries import (
+    FOLDER,
+    add_snapshot,
+    read_snapshot,
+    state_bytes,
+    state_from_bytes,
+)
 from specplan.objects.stored_object import object_from, stored_object
 from specplan.spec.model import GraphSpec
 from specplan.spec.wording import choices, quoted
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from specplan.data.context import ExperimentContext
     from specplan.objects.graph import ModelGraph
-    from specplan.run.state import Snapshot
+    from specplan.run.state import Snapshot, State
 
 ABOUT = "graph.json"
 
@@ -135,12 +141,7 @@ def save_graph_checkpoint(
         graph=graph.label,
         meta=dict(meta or {}),
     )
-    snapshot = _snapshot(graph)
-    if snapshot is None:
-        live = live_of(graph)
-        live.build(seed=0)
-        snapshot = live.state.capture()
-    write_checkpoint(target, about, snapshot, {}, overwrite=overwrite)
+    write_checkpoint(target, about, _built_snapshot(graph), {}, overwrite=overwrite)
     return target
 
 
@@ -152,17 +153,55 @@ def restore_graph_checkpoint(graph: ModelGraph, path: str | os.PathLike[str]) ->
         ArchiveError, StoreError: it is damaged.
         RunError: its nodes are not those of the graph.
     """
+    _restore(graph, lambda state: read_checkpoint(Path(path), state)[1])
+
+
+def state_of(graph: ModelGraph) -> dict[str, Any]:
+    """What calls have changed of a graph: `model` (a checkpoint), and ids of `nodes` by label.
+
+    Raises:
+        RunError: a node or the optimizer holds what cannot be stored without pickle.
+    """
+    return {
+        "is_built": graph.is_built,
+        "nodes": {label: node.id for label, node in graph.nodes.items()},
+        "model": state_bytes(_built_snapshot(graph)),
+    }
+
+
+def restore_state(graph: ModelGraph, state: Mapping[str, Any]) -> None:
+    """Bring back what `state_of` gave, of a graph of the same nodes.
+
+    Raises:
+        RunError: its nodes are not those of the graph.
+    """
+    _restore(graph, lambda own: state_from_bytes(state["model"], own))
+    for label, node in graph.nodes.items():
+        node.id = state["nodes"][label]
+
+
+def _restore(graph: ModelGraph, read: Callable[[State], Snapshot]) -> None:
     experiment = _experiment_of(graph)
-    if experiment is None:
+    if experiment is not None:
+        experiment.restore_graph(read)
+    else:
         live = live_of(graph)
         live.build(seed=0)
-        _, snapshot, _ = read_checkpoint(Path(path), live.state)
+        snapshot = read(live.state)
         graph.restored = state_bytes(snapshot)
         live.go_back(snapshot)
         live.give_back()
-    else:
-        experiment.restore_graph(path)
     graph.build()
+
+
+def _built_snapshot(graph: ModelGraph) -> Snapshot:
+    """The state of a graph, which is a fresh one where nothing has run it."""
+    snapshot = _snapshot(graph)
+    if snapshot is not None:
+        return snapshot
+    live = live_of(graph)
+    live.build(seed=0)
+    return live.state.capture()
 
 
 def _restored(

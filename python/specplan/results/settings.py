@@ -95,11 +95,15 @@ def _read(path: Path, *, is_checked: bool = False) -> dict[str, Any]:
 
 
 def resolve(values: Mapping[str, Any], name: str) -> str | None:
-    """The key that `name` means: itself, or the last one that ends in it behind a `.` or `/`."""
+    """The key that `name` means: itself, or the last one that ends in it."""
     if name in values:
         return name
-    ends = (f".{name}", f"/{name}")
-    return next((key for key in reversed(list(values)) if key.endswith(ends)), None)
+    return next((key for key in reversed(list(values)) if ends_in(key, name)), None)
+
+
+def ends_in(name: str, end: str) -> bool:
+    """Whether a setting or metric is meant by its name, or by the end of it behind a `.` or `/`."""
+    return name == end or name.endswith((f".{end}", f"/{end}"))
 
 
 def leaves(value: Mapping[str, Any] | list[Any], before: str = "") -> dict[str, Any]:

@@ -26,7 +26,6 @@ from specplan import (
     FitPhase,
     ModelGraph,
     ModelNode,
-    Phase,
     ml_dash_experiment,
 )
 from specplan.errors import RunError
@@ -41,6 +40,7 @@ from tests.objects.parts import sensor_data
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from specplan.objects.phase import Phase
     from specplan.results.open import Run
 
 PREFIX = "alice/project/my-experiment"

@@ -71,6 +71,15 @@ def _resolved(
             context.error("SP206", f"`lr` is {rate:g}, must be at least 0", (*path, "lr"))
             return None
         return _torch_use(context, kind, written, path)
+    if use.startswith("torch.") and ":" in use:
+        # Its hundreds of files are nobody's own code.
+        message = f"`{use}` is not {with_article(kind)} that a spec can name"
+        named = (
+            f"those of torch are written `{_OF_TORCH[kind]}CLASS`" if kind in _OF_TORCH else None
+        )
+        own = "a module of torch is part of code of your own, such as `./nets.py:Net`"
+        context.error("SP401", message, (*path, "use"), hint=named or own)
+        return None
     if live_name(use) is not None:
         from specplan.plan.passes.live import resolve_live
 

@@ -15,7 +15,7 @@ from specplan.errors import RemoteError
 
 if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
-    from specplan.track.remote_background import Background
+    from specplan.track.background import Background
 
 _LOG = logging.getLogger(__name__)
 URL = "DASH_URL"
@@ -85,10 +85,11 @@ class Destination(msgspec.Struct, frozen=True):
         """Begin to send a run, if runs go to a server."""
         if self.url is None:
             return None
-        from specplan.track.remote_background import Background
+        from specplan.track.background import Background
+        from specplan.track.remote import Upload
         from specplan.track.remote_client import Server, client_token
 
-        return Background(folder, Server(self.url, client_token()))
+        return Background(folder, Upload(folder, Server(self.url, client_token())))
 
     def settle(self, folder: RunFolder, background: Background | None) -> bool:
         """Send the rest of a run that is over; says whether its folder is to go: the server has all that it is for."""

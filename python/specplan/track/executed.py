@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from specplan.run.context import Context
+    from specplan.track.background import Background
     from specplan.track.destination import Destination
-    from specplan.track.remote_background import Background
 
 ABOUT = "about"
 """The field of the records that hold what the experiment was given beside its name."""

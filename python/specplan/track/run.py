@@ -13,6 +13,7 @@ from specplan.plan.canonical import write_atomically
 from specplan.plan.model import Results
 from specplan.results.artifacts import artifacts_of
 from specplan.results.progress import FIELD as PROGRESS
+from specplan.results.settings import read_params
 from specplan.results.status import read_run_file, status_now
 from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import git_state
@@ -30,7 +31,7 @@ from specplan.track.empty_plan import empty_plan
 from specplan.track.metric_row import FIELD as ROWS
 from specplan.track.metric_row import row_without_numbers
 from specplan.track.names import check_parts
-from specplan.track.plain import decoded, encode, plain
+from specplan.track.plain import encode, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,8 +47,9 @@ if TYPE_CHECKING:
 class TrackedRun:
     """A run folder that is written to call by call. Safe to call from several threads.
 
-    Its plan has no phases: what is done, and in which order, only the program knows. Metrics, params
-    and artifacts are where those of every run are, so the same commands read them.
+    The plan of one that `start` or `go_on` begins has no phases: what is done, and in which order, only the
+    program knows. Metrics, params and artifacts are where those of every run are, so the same commands
+    read them.
 
     Args:
         journal: of the run, which has begun.
@@ -64,7 +66,6 @@ class TrackedRun:
         self._sampling: Sampling | None = None
         self._ended = False
         self._reporter = Reporter(lambda text: self.record_text(PROGRESS, text))
-        self._reporter.open()
 
     @classmethod
     def start(
@@ -114,7 +115,9 @@ class TrackedRun:
             version=version,
         )
         recorder = Recorder(journal.folder, journal.run_file.run_id, results=Results())
-        return cls(journal, recorder, _read_params(journal.folder.params_file))
+        run = cls(journal, recorder, read_params(journal.folder))
+        run._reporter.open()
+        return run
 
     @classmethod
     def start_in(
@@ -153,7 +156,7 @@ class TrackedRun:
         if status_now(run_file) is Status.RUNNING:
             pid = run_file.sessions[-1].pid
             raise RunError(f"run `{folder.path}` is written by process {pid}")
-        params = _read_params(folder.params_file)
+        params = read_params(folder)
         cut = row_without_numbers(folder)
         session = next_session(folder, run_file)
         journal = continue_run(folder, run_file, session=session, versions=versions())
@@ -161,6 +164,7 @@ class TrackedRun:
         run = cls(journal, recorder, params)
         if cut is not None:
             run._columns.log_numbers(*cut)
+        run._reporter.open()
         return run
 
     @property
@@ -379,6 +383,11 @@ class TrackedRun:
         if broken is not None:
             raise broken
 
+    def leave(self) -> None:
+        """Take nothing more: the run is of somebody else, who ends it."""
+        with self._lock:
+            self._ended = True
+
     def _close_records(self) -> None:
         if self._sampling is not None:
             self._sampling.close()
@@ -404,7 +413,3 @@ def _failure_of(close: Callable[[], None]) -> Exception | None:
     except (StoreError, OSError) as error:
         return error
     return None
-
-
-def _read_params(path: Path) -> dict[str, Any]:
-    return decoded(path, path.read_bytes(), dict[str, Any]) if path.exists() else {}

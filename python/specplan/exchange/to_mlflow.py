@@ -10,11 +10,10 @@ import msgspec
 from specplan.errors import RunError
 from specplan.exchange.outcome import Outcome
 from specplan.exchange.portable import portable
-from specplan.results.texts import Texts
+from specplan.store.fields import MLFLOW
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
 from specplan.track.entries import Entry, File, Metric, Param
-from specplan.track.mlflow import NOTE
 from specplan.track.mlflow_client import (
     RUN_TAG,
     STATUSES,
@@ -53,6 +52,10 @@ def send_to_mlflow(run: Run, uri: str, *, dry_run: bool = False) -> Outcome:
         raise
     except Exception as error:
         raise RunError(refusal(uri, error)) from error
+
+
+class _Note(msgspec.Struct):
+    run_id: str
 
 
 class _Sending:
@@ -191,14 +194,7 @@ class _Sending:
 
 def _notes(run: Run) -> list[str]:
     """The runs in MLflow that a tracker noted while it wrote this one."""
-    texts = [
-        text
-        for channel in run.channels()
-        if isinstance(channel, Texts) and channel.phase == "" and channel.field == NOTE
-        for batch in channel.in_order()
-        for text in batch
-    ]
-    return [msgspec.json.decode(text)["run_id"] for text in texts]
+    return [note.run_id for note in run.documents(MLFLOW, kind=_Note)]
 
 
 def _has_metric(counts: Counter[tuple[str, int, str]], metric: Metric) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 
 from specplan.errors import RunError, SpecplanError
 from specplan.spec.redaction import redacted, redacted_text
+from specplan.store.fields import MISSED, MLFLOW
 from specplan.store.number import number
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NO_RUN = "No active run"
-NOTE = "mlflow"
-"""The field of the records that says where a run is in MLflow."""
-MISSED = "missed"
-"""The field of the records that says what MLflow did not get."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -237,7 +234,7 @@ class MLflowTracker(ExperimentTracker):
             tags=self._tags,
         )
         note = {"uri": without_password(self._uri), "run_id": run_id}
-        run.record_text(NOTE, msgspec.json.encode(note).decode())
+        run.record_text(MLFLOW, msgspec.json.encode(note).decode())
         return run
 
     def _active(self) -> TrackedRun:

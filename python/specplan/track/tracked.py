@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from specplan.spec.wording import did_you_mean
+from specplan.store.fields import ABOUT
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 from specplan.track.destination import Destination
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from specplan.track.rows import Metrics
     from specplan.track.run import TrackedRun
     from specplan.track.tracks import Tracks
-
-ABOUT = "about"
-"""The field of the records that hold what the experiment was given beside its name."""
 
 
 class Tracked:

@@ -92,7 +92,7 @@ def lacking(folder: str | os.PathLike[str], url: str, token: str | None = None) 
     try:
         sending = Upload(RunFolder(Path(folder)), server)
         sending.look()
-        return sending.unsent()
+        return sending.lacking()
     finally:
         server.close()
 
@@ -159,7 +159,21 @@ class Upload:
         nothing: dict[str, Any] = {"records": {}, "points": [], "files": []}
         self._note(self._server.ask(experiment_path(ids[-1])) if ids else nothing)
 
-    def unsent(self) -> Sent:
+    @property
+    def place(self) -> str:
+        """Where it goes, as `mlx sync --to` takes it."""
+        return self._server.url
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._server.close()
+
+    def unsent(self) -> int:
+        """How many records the server is not known to have."""
+        found = self.lacking()
+        return found.rows + found.points + found.files
+
+    def lacking(self) -> Sent:
         """What the server is not known to have."""
         reader = self._reader()
         rows = sum(

@@ -9,9 +9,9 @@ import pytest
 
 import specplan
 from specplan.cli.main import main
-from specplan.exchange.portable import portable
 from specplan.results.report import report_html
 from specplan.track.files import Files
+from specplan.track.portable import portable
 from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:

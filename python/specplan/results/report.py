@@ -15,6 +15,7 @@ from specplan.plan.drawing import draw_plan_graph
 from specplan.plan.explain import explain
 from specplan.results.compare import environment_of
 from specplan.results.html import Html, html_table
+from specplan.results.messages import messages_of
 from specplan.results.page import POLICY, badge, boxed, html_page, section
 from specplan.results.settings import without_secrets
 from specplan.results.summary import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from specplan.results.artifacts import Artifact
+    from specplan.results.messages import Message
     from specplan.results.open import Run
     from specplan.store.run_file import PhaseTiming
 
@@ -191,18 +193,16 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 
 def _log(run: Run) -> str:
-    entries = run.documents("log", most=MOST_MESSAGES)[-MOST_MESSAGES:]
-    lines = "".join(map(_message, entries))
+    lines = "".join(map(_message, messages_of(run, MOST_MESSAGES)))
     return section("Log", f'<pre class="log">{lines}</pre>' if lines else "")
 
 
-def _message(entry: dict[str, Any]) -> str:
-    level, beside = str(entry.get("level", "")), entry.get("metadata") or {}
-    said = " ".join(f"{name}={cell_text(value)}" for name, value in beside.items())
-    when = str(entry.get("timestamp", ""))[:19].replace("T", " ")
-    text = f"{entry.get('message', '')}{f'  {said}' if said else ''}"
-    kind = level if level in LOUD else "dim"
-    return f'<span class="dim">{escape(when)}</span> <b class="{kind}">{escape(level)}</b> {escape(text)}\n'
+def _message(entry: Message) -> str:
+    said = " ".join(f"{name}={cell_text(value)}" for name, value in (entry.metadata or {}).items())
+    when = entry.timestamp[:19].replace("T", " ")
+    text = f"{entry.message}{f'  {said}' if said else ''}"
+    kind = entry.level if entry.level in LOUD else "dim"
+    return f'<span class="dim">{escape(when)}</span> <b class="{kind}">{escape(entry.level)}</b> {escape(text)}\n'
 
 
 def _artifacts(run: Run, told: Summary) -> str:

@@ -114,11 +114,11 @@ def test_wrong_usage(mlx: Mlx, root: Path, arguments: tuple[str, ...], message: 
 def test_nothing_is_so(mlx: Mlx, root: Path) -> None:
     result = mlx("list", "--where", "params.rate < 1", folder=root)
     assert (result.returncode, result.stdout) == (0, "")
-    assert result.stderr == "no run below runs passes the filter; none has `params.rate`\n"
+    assert result.stderr == "no run below `runs` passes the filter; none has `params.rate`\n"
     result = mlx("list", "--where", "metrics.losss < 1", folder=root)
     assert result.stderr.endswith("none has `metrics.losss`\nhint: did you mean `metrics.loss`?\n")
     result = mlx("list", "bob", "--status", "failed", folder=root)
-    assert result.stderr == "no run of `bob` below runs passes the filter\n"
+    assert result.stderr == "no run of `bob` below `runs` passes the filter\n"
 
 
 def test_what_a_run_says_of_itself_does_not_move_the_cursor(mlx: Mlx, tmp_path: Path) -> None:

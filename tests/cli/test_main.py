@@ -251,4 +251,4 @@ def test_an_interrupt_after_that_is_left_to_the_verb() -> None:
         text=True,
         check=False,
     )
-    assert result.stderr == "no runs below no\nTrue\n"
+    assert result.stderr == "there are no runs below `no`\nTrue\n"

@@ -233,7 +233,11 @@ def test_a_damaged_run_does_not_hide_the_others(
 
 def test_no_runs(mlx: Mlx, tmp_path: Path) -> None:
     result = mlx("list", folder=tmp_path)
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "no runs below runs\n")
+    assert (result.returncode, result.stdout, result.stderr) == (
+        0,
+        "",
+        "there are no runs below `runs`\n",
+    )
 
 
 def test_records_that_are_gone(mlx: Mlx, killed: RunFolder, tmp_path: Path) -> None:

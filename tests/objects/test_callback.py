@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -170,6 +170,22 @@ def test_early_stopping_can_monitor_what_a_callback_returns(parts: Parts) -> Non
     stop = EarlyStopping(monitor="score", patience=2)
     results = parts.experiment.run_phase(train(parts, stop, Score(), n_epochs=5))
     assert [each.value for each in results.metrics(name="score").values()] == [3, 2, 4, 5]
+
+
+@pytest.mark.parametrize(("mode", "best"), [("min", (0, 5.0)), ("max", (1, 6.0))])
+def test_what_early_stopping_decided_is_read_and_not_decided_again(
+    parts: Parts, mode: Literal["min", "max"], best: tuple[int, float]
+) -> None:
+    class Scores(Callback):
+        def on_batch_end(self, exec_ctx: Any) -> MetricResult:  # type: ignore[override]
+            of_batches = [[1.0, 9.0], [4.0, 8.0], [2.0, 8.5]][exec_ctx.epoch_idx]
+            return MetricResult("score", of_batches[exec_ctx.batch_idx])
+
+    stop = EarlyStopping("score", mode=mode, patience=9, reducer="mean", restore_best=True)
+    results = parts.experiment.run_phase(train(parts, stop, Scores(), n_epochs=3))
+    stopped = results.callbacks(kind="early_stopping").one()
+    assert (stopped.best_epoch, stopped.best_value) == best
+    assert stopped.restored
 
 
 def test_nodes_and_modes_are_put_back_after_each_hook(parts: Parts) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -27,6 +28,7 @@ from specplan import (
 )
 from specplan.objects.group_results import group_results_of
 from specplan.objects.phase_results import EvalResults, TrainResults, results_of
+from specplan.store.checked_json import encode_checked
 from specplan.store.run_file import Status
 from tests.objects.parts import mse
 
@@ -51,6 +53,16 @@ def evaluated(parts: Parts) -> EvalResults:
     results = parts.experiment.run_phase(phase)
     assert isinstance(results, EvalResults)
     return results
+
+
+def forget_best_epochs(results: TrainResults) -> None:
+    """Make run.json what early versions have written."""
+    path = results.run.folder.run_file
+    written = msgspec.json.decode(path.read_bytes())
+    del written["crc32"]
+    assert written["phases"][0].pop("best") is not None
+    path.write_bytes(encode_checked(written))
+    results.run.refresh()
 
 
 def test_metrics_are_found_by_name_epoch_and_batch(trained: TrainResults) -> None:
@@ -274,6 +286,8 @@ def test_what_callbacks_returned_is_found_by_kind_and_place(parts: Parts) -> Non
     assert (stopped.best_epoch, stopped.restored) == (results.last_epoch, True)
     assert stopped.stopped_epoch == results.n_epochs - 1
     assert stopped.best_value == max(entry.value for entry in results.metrics("val_loss").values())
+    forget_best_epochs(results)
+    assert results.callbacks(kind="early_stopping").one() == stopped
     evaluated = results.callbacks(kind="evaluation").where(epoch=0).one()
     assert evaluated.aggregated_losses("MLP") == {
         "mse": results.metrics("val_mse").where(epoch=0).one().value

@@ -225,6 +225,26 @@ def test_the_greatest_accuracy_is_the_best(tmp_path: Path) -> None:
     assert ranked("val_error") == [0.25, 0.5, 0.75]
 
 
+def test_a_metric_is_meant_by_its_name_or_the_end_of_it(tmp_path: Path) -> None:
+    run = TrackedRun.start(tmp_path, "study")
+    run.log_metrics({"train/accuracy": 0.9, "test/accuracy": 0.5, "test_accuracy": 0.1})
+    run.end()
+
+    def compared(metric: str) -> list[str]:
+        asked = ("compare", "study", "--metric", metric, "--json", "--root", str(tmp_path))
+        return list(json.loads(mlx(*asked))["metrics"])
+
+    assert compared("test/accuracy") == ["test/accuracy"]
+    assert compared("accuracy") == ["train/accuracy", "test/accuracy"]
+    asked = ("compare", "study", "--metric", "test_acuracy", "--root", str(tmp_path))
+    done = run_mlx(*asked, folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        "no run has a metric `test_acuracy`; there: `train/accuracy`, `test/accuracy`, "
+        "`test_accuracy`; did you mean `test_accuracy`?\n"
+    )
+
+
 def test_where_there_are_no_runs(tmp_path: Path) -> None:
     done = run_mlx("best", "loss", "--value", "best", folder=tmp_path)
     assert (done.returncode, done.stderr) == (1, "error: there are no runs below `runs`\n")

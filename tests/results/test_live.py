@@ -15,6 +15,8 @@ import polars
 import pytest
 
 import specplan
+from specplan.errors import StoreError
+from specplan.results.course import Course
 from specplan.results.open import Run, open_run
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import Session, Status
@@ -145,3 +147,17 @@ def test_a_killed_run_keeps_what_was_committed(live: Run, writer: subprocess.Pop
     assert live.status is Status.INTERRUPTED
     assert check(live) >= before
     assert check(open_run(live.folder.path)) >= before
+
+
+def test_a_store_that_is_being_made_holds_nothing_yet(
+    folder: RunFolder, write_run_file: Callable[..., None]
+) -> None:
+    folder.records_description.unlink()
+    write_run_file(folder, Status.RUNNING)
+    assert open_run(folder.path).metrics().num_rows == 0
+    course = Course(folder)
+    course.refresh()
+    assert course.metrics == {}
+    write_run_file(folder, Status.COMPLETED)
+    with pytest.raises(StoreError, match=r"no `store\.json`"):
+        open_run(folder.path).metrics()

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from specplan.errors import RunError
+from specplan.results.catalogue import find_folders, meant
 from specplan.results.locate import all_runs, find_run
+from specplan.results.walk import walk
 from specplan.store.layout import RunFolder
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ def root(tmp_path: Path, write_run_file: Callable[..., None]) -> Path:
     for run_id in IDS:
         write_run_file(RunFolder(root / "digits" / run_id))
     write_run_file(RunFolder(root / "diabetes" / "20261120-100000"))
+    write_run_file(RunFolder(root / "alice" / "a" / "20261121-120000"))
+    write_run_file(RunFolder(root / "alice" / "b" / "20261122-100000"))
     return root
 
 
@@ -32,6 +36,7 @@ def root(tmp_path: Path, write_run_file: Callable[..., None]) -> Path:
         ("digits", "digits/20261121-100000.10"),
         ("digits/20261121-100000.9", "digits/20261121-100000.9"),
         ("20261120-100000", "diabetes/20261120-100000"),
+        ("alice", "alice/b/20261122-100000"),
     ],
 )
 def test_a_run_below_the_root(root: Path, name: str, found: str) -> None:
@@ -46,14 +51,50 @@ def test_a_run_by_its_path(root: Path, tmp_path: Path) -> None:
 
 def test_runs_are_listed_oldest_first(root: Path) -> None:
     runs = [folder.path.name for folder in all_runs(root)]
-    assert runs == ["20261120-100000", *IDS]
+    assert runs == ["20261121-120000", "20261122-100000", "20261120-100000", *IDS]
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("digits", 3),
+        ("digits/", 3),
+        ("alice", 2),
+        ("alice/a", 1),
+        ("runs/alice", 2),
+        ("runs", 6),
+        (f"digits/{IDS[1]}", 1),
+        (f"runs/digits/{IDS[1]}", 1),
+        (IDS[1], 1),
+        ("di*", 4),
+        ("alice/[ab]", 2),
+        ("*/20261121-*", 4),
+    ],
+)
+def test_a_name_means_the_same_for_a_list_and_for_a_command(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str, count: int
+) -> None:
+    monkeypatch.chdir(root.parent)
+    meaning = meant([name], root)
+    listed = [found.key for found in walk(root) if meaning(found)]
+    assert len(listed) == count
+    found = find_folders([name], root)
+    assert [folder.path.relative_to(root).as_posix() for folder in found] == listed
+
+
+def test_runs_outside_of_the_root_are_found_by_their_path(root: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    assert len(find_folders([str(root / "digits")], elsewhere)) == 3
+    assert len(find_folders([str(root / "digits" / IDS[0])], elsewhere)) == 1
+    with pytest.raises(RunError, match="no run"):
+        find_folders([str(root)], elsewhere)
 
 
 def test_an_unknown_name_lists_experiments(root: Path) -> None:
     with pytest.raises(RunError) as error:
         find_run("digit", root)
     assert str(error.value) == (
-        f"no run `digit`; experiments below `{root}`: `diabetes`, `digits`\n"
+        f"no run `digit`; experiments below `{root}`: `alice/a`, `alice/b`, `diabetes`, `digits`\n"
         "hint: did you mean `digits`?"
     )
 

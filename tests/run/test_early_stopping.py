@@ -7,6 +7,7 @@ import pytest
 from specplan.plan.model import EarlyStopping
 from specplan.run.early_stopping import Stopper
 from specplan.run.state import State
+from specplan.store.run_file import BestEpoch
 
 
 def stopper_after(values: list[float | None], **changes: object) -> Stopper:
@@ -63,3 +64,22 @@ def test_when_it_stops_and_what_it_keeps(
 def test_what_it_says(values: list[float | None], changes: dict[str, object], said: str) -> None:
     ending = stopper_after(values, **changes).finish(planned_epochs=len(values))
     assert str(ending) == said
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "best"),
+    [
+        ([3, 1, 2, 4], "min", BestEpoch(epoch=1, value=1)),
+        ([1, 3, 2, None], "max", BestEpoch(epoch=1, value=3)),
+        ([3, -math.inf, 2], "min", BestEpoch(epoch=1)),
+        ([math.nan, None], "min", BestEpoch()),
+    ],
+)
+def test_where_the_metric_was_best(values: list[float | None], mode: str, best: BestEpoch) -> None:
+    assert stopper_after(values, mode=mode).best == best
+
+
+def test_a_phase_without_early_stopping_has_no_best_epoch() -> None:
+    stopper = Stopper(None, State())
+    stopper.saw(0, {"loss": 1.0})
+    assert stopper.best is None

@@ -18,7 +18,7 @@ import specplan
 from specplan import Experiment
 from specplan.errors import RemoteError, RunError
 from specplan.results.locate import all_runs
-from specplan.track import remote_background
+from specplan.track import background
 from specplan.track.remote_fetch import fetch_newest
 from tests.serve.conftest import TOKEN, Running, running
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECPLAN_TOKEN", TOKEN)
-    monkeypatch.setattr(remote_background, "PATIENCE", 120.0)  # the machine may be slow
+    monkeypatch.setattr(background, "PATIENCE", 120.0)  # the machine may be slow
 
 
 def send_all(exp: Experiment) -> None:
@@ -77,7 +77,7 @@ def test_no_server_changes_a_bit_of_what_is_trained(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Parameters, and the random numbers after them, with a server, with one that is dead, and without."""
-    monkeypatch.setattr(remote_background, "PATIENCE", 0.5)
+    monkeypatch.setattr(background, "PATIENCE", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         dead = f"http://127.0.0.1:{taken.getsockname()[1]}"
 
@@ -180,7 +180,7 @@ def test_a_run_that_cannot_be_taken_whole_leaves_nothing_open(
 def test_a_server_that_is_gone_stops_nothing_and_gets_everything_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(remote_background, "PATIENCE", 0.1)
+    monkeypatch.setattr(background, "PATIENCE", 0.1)
     with running(tmp_path / "server") as server:
         server.end()
         exp = Experiment("alice/p/later", dash_url=server.url, dash_root=None)
@@ -214,7 +214,7 @@ def test_a_server_that_refuses_stops_nothing(
         monkeypatch.setenv("SPECPLAN_TOKEN", "another-token-than-that")
     else:
         url = url.replace("127.0.0.1", "127.0.0.2")
-        monkeypatch.setattr(remote_background, "PATIENCE", 0.1)
+        monkeypatch.setattr(background, "PATIENCE", 0.1)
     with Experiment("alice/p/refused", dash_url=url, dash_root=tmp_path).run as exp:
         exp.metrics("train").log(step=0)
     assert (
@@ -245,9 +245,9 @@ def test_what_is_said_before_anything_is_written(
 PROGRAM = """
 import os, signal, sys
 from specplan import Experiment
-from specplan.track import remote_background
+from specplan.track import background
 from specplan.track.remote_fetch import fetch_newest
-remote_background.PATIENCE = 120.0
+background.PATIENCE = 120.0
 url, root, last = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
 with Experiment("alice/p/killed", dash_url=url, dash_root=root).run as exp:
     done = exp.metrics("train").stats()["totalDataPoints"]

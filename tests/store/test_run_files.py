@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from specplan.store.checked_json import matches_checksum
-from specplan.store.run_file import RunFile, Status
+from specplan.store.run_file import BestEpoch, RunFile, Status
 from specplan.store.run_files import Journal, create_run
 from tests.run import specs
 
@@ -57,10 +57,11 @@ def test_run_json_is_whole_at_every_change(tmp_path: Path) -> None:
 
     assert on_file() == journal.run_file
     journal.phase_started("train")
-    journal.epoch_kept("train", 3)
+    journal.epoch_kept(3, BestEpoch(epoch=3, value=0.5))
     journal.phase_ended(Status.COMPLETED)
     assert on_file() == journal.run_file
     assert journal.run_file.kept_epochs == {"train": 3}
+    assert journal.run_file.phases[0].best == BestEpoch(epoch=3, value=0.5)
     assert journal.folder.reserve.stat().st_size == 65536
     journal.phase_started("eval")
     journal.ended(Status.INTERRUPTED, error=None, statistics={"records": 1})

@@ -58,6 +58,7 @@ def command(
       mlx best test/accuracy digits --count 1 --json
       mlx best reward --mode max
     """
+    from specplan.results.settings import ends_in
     from specplan.store.root import runs_root
 
     mode = mode or ("max" if metric.endswith(RISING) else "min")
@@ -67,7 +68,7 @@ def command(
         {"metric": name, "value": number, **facts}
         for facts, metrics in found
         for name, number in metrics.items()
-        if (name == metric or name.endswith(f"/{metric}")) and not math.isnan(number)
+        if ends_in(name, metric) and not math.isnan(number)
     ]
     if not ranked:
         raise click.UsageError(_unknown(metric, [metrics for _, metrics in found]))

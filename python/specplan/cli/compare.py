@@ -123,14 +123,15 @@ def _gathered(
 def _chosen(comparison: Comparison, metric: str | None) -> Comparison:
     import msgspec
 
+    from specplan.results.settings import ends_in
+    from specplan.spec.wording import choices
+
     if metric is None:
         return comparison
-    rows = tuple(
-        row for row in comparison.metrics if row.name.split("/")[-1] == metric.split("/")[-1]
-    )
+    rows = tuple(row for row in comparison.metrics if ends_in(row.name, metric))
     if not rows:
-        known = ", ".join(row.name for row in comparison.metrics)
-        raise click.UsageError(f"no run has a metric `{metric}`; there: {known or 'none'}")
+        known = choices(metric, [row.name for row in comparison.metrics])
+        raise click.UsageError(f"no run has a metric `{metric}`; there: {known}")
     return msgspec.structs.replace(comparison, metrics=rows)
 
 

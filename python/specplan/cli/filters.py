@@ -11,11 +11,10 @@ import click
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from specplan.results.conditions import Condition
     from specplan.results.index import Listed
-    from specplan.results.walk import Found
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -152,21 +151,6 @@ def filter_options(function: F) -> F:
         return function(*arguments, chosen=chosen, **options)
 
     return cast("F", filtered)
-
-
-def named(names: Sequence[str]) -> Callable[[Found], bool]:
-    """Whether a run is meant by one of the names: an experiment, the beginning of several, a run, or a pattern."""
-    import fnmatch
-
-    def means(name: str, found: Found) -> bool:
-        if set(name) & set("*?["):
-            return fnmatch.fnmatchcase(found.key, name) or fnmatch.fnmatchcase(
-                found.experiment, name
-            )
-        name = name.rstrip("/")
-        return found.key == name or f"{found.experiment}/".startswith(f"{name}/")
-
-    return lambda found: not names or any(means(name, found) for name in names)
 
 
 def _has(run: Listed, tag: str) -> bool:

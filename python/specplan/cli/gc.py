@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import complete_runs, root_option
-from specplan.cli.filters import filter_options, named
+from specplan.cli.filters import filter_options
 from specplan.cli.rm import carry_out, removal_options, write_removal
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def command(
       mlx gc --status failed --older-than 30d --perform
       mlx gc digits --keep-last 5 --checkpoints
     """
+    from specplan.results.catalogue import meant
     from specplan.results.index import Index
     from specplan.results.leftovers import leftovers, spent_checkpoints
     from specplan.results.removal import reason_to_stay
@@ -57,7 +58,7 @@ def command(
 
     place = runs_root(root)
     index = Index(place)
-    runs = list(index.runs(named(names)))
+    runs = list(index.runs(meant(names, place)))
     by_policy = chosen.asks or keep_last is not None
     unwanted = _unwanted(runs, chosen, keep_last or 0) if by_policy else []
     found = [_run(run) for run in unwanted if reason_to_stay(run.folder, place) is None]

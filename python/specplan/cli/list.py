@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specplan.cli.arguments import complete_runs, root_option
-from specplan.cli.filters import filter_options, named
+from specplan.cli.filters import filter_options
 from specplan.cli.tables import write_json, write_table
 
 if TYPE_CHECKING:
@@ -77,12 +77,13 @@ def command(
       mlx list digits --status failed --since 7d --sort -started --limit 10
       mlx list --where "params.lr < 0.01 and metrics.loss < 0.5" --columns run,params.lr,metrics.loss
     """
+    from specplan.results.catalogue import meant
     from specplan.results.index import Index
     from specplan.store.root import runs_root
 
     place = runs_root(root)
     index = Index(place)
-    known = list(index.runs(named(names)))
+    known = list(index.runs(meant(names, place)))
     runs = [run for run in known if chosen.admits(run)]
     for name in reversed(sort or ()):
         runs = _sorted(runs, name)
@@ -97,10 +98,7 @@ def command(
     elif rows:
         _write(rows)
     else:
-        of = f" of `{', '.join(names)}`" if names else ""
-        asked = bool(known) and chosen.asks
-        said = "no run{} below {} passes the filter" if asked else "no runs{} below {}"
-        click.echo(f"{said.format(of, place)}{_lacking(known, chosen)}", err=True)
+        click.echo(_nothing(names, place, known, chosen), err=True)
 
 
 def _row(run: Listed, columns: Sequence[str]) -> dict[str, Any]:
@@ -142,6 +140,18 @@ def _cell(name: str, value: Any) -> str:
             key if item is None else f"{key}={cell_text(item)}" for key, item in value.items()
         )
     return cell_text(value)
+
+
+def _nothing(names: Sequence[str], root: Path, known: Sequence[Listed], chosen: Filter) -> str:
+    """Why there is nothing to list."""
+    from specplan.results.locate import not_found
+    from specplan.spec.wording import quoted
+
+    if not known:
+        lines = [not_found(name, root) for name in names]
+        return "\n".join(lines) or f"there are no runs below `{root}`"
+    of = f" of {quoted(names)}" if names else ""
+    return f"no run{of} below `{root}` passes the filter{_lacking(known, chosen)}"
 
 
 def _lacking(known: Sequence[Listed], chosen: Filter) -> str:

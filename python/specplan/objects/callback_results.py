@@ -16,6 +16,7 @@ from specplan.results.scalar_series import LossRecord, LossSeries
 from specplan.results.texts import Texts
 from specplan.spec.wording import choices
 from specplan.store.recorder import RETURNED, WHOLE, beside
+from specplan.store.run_file import BestEpoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,18 +211,28 @@ def _epochs_of(phase: PhaseResults, evaluation: Evaluation) -> list[int | None]:
 
 
 def _stopped(phase: PhaseResults, rule: EarlyStopping, planned: int) -> EarlyStoppingResult:
-    values = phase.metrics(rule.monitor).where(batch=None)
-    sign = -1.0 if rule.mode == "max" else 1.0
-    best_epoch, best = None, math.inf
-    for (_, epoch, _), entry in values.items():
-        if sign * entry.value < best - rule.min_delta:
-            best_epoch, best = epoch, sign * entry.value
+    decided = [each.best for each in phase.run.run_file.phases if each.path == phase.path]
+    best = next(filter(None, decided), None) or _replayed(phase, rule)
+    value = best.value
+    if value is None and best.epoch is not None:
+        value = math.inf if rule.mode == "max" else -math.inf
     last = max(epoch for epoch in phase.metrics().axis_values("epoch") if epoch is not None)
     kept = phase.run.run_file.kept_epochs.get(phase.path, last)
     return EarlyStoppingResult(
         callback_label=rule.monitor,
-        best_epoch=best_epoch,
-        best_value=None if best_epoch is None else sign * best,
+        best_epoch=best.epoch,
+        best_value=value,
         stopped_epoch=last if last + 1 < planned else None,
         restored=rule.restore_best and kept != last,
     )
+
+
+def _replayed(phase: PhaseResults, rule: EarlyStopping) -> BestEpoch:
+    """What early stopping has decided in a run that does not say so, as far as its metrics tell."""
+    sign = -1.0 if rule.mode == "max" else 1.0
+    found, best = BestEpoch(), math.inf
+    for (_, epoch, _), entry in phase.metrics(rule.monitor).where(batch=None).items():
+        if sign * entry.value < best - rule.min_delta:
+            best = sign * entry.value
+            found = BestEpoch(epoch=epoch, value=entry.value)
+    return found

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
-from specplan.results.locate import all_runs, experiment_of, find_run, is_archive, runs_of
+from specplan.results.locate import below, find_run, is_archive, not_found, place_below, runs_at
+from specplan.results.walk import walk
+from specplan.store.layout import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from specplan.results.open import Run
-    from specplan.store.layout import RunFolder
+    from specplan.results.walk import Found
 
 _WILD = frozenset("*?[")
 _ALL = "*"
@@ -31,8 +33,7 @@ def find_folders(
 ) -> list[RunFolder]:
     """The runs that names mean, each once, in the order of the names and then of age.
 
-    A name is that of one run, as for `find_run`; an experiment means all of its runs, and a pattern
-    with `*`, `?` or `[` every run whose `<experiment>/<run>` it matches. No name means all runs.
+    A name is one for `meant`, or the path of a run or an experiment outside of the root. No name means all runs.
 
     Args:
         newest: an experiment means only its newest run.
@@ -43,28 +44,49 @@ def find_folders(
     """
     folders: dict[Path, RunFolder] = {}
     for name in names or (_ALL,):
-        if is_archive(name) or (newest and not _WILD & set(name)):
+        if is_archive(name) or (newest and not _is_pattern(name)):
             found = [find_run(name, root, archives=archives)]
         else:
-            found = _meant(name, root)
+            found = _found(name, root)
         for folder in found:
             folders.setdefault(folder.path.resolve(), folder)
     return list(folders.values())
 
 
-def _meant(name: str, root: Path) -> list[RunFolder]:
-    if _WILD & set(name):
-        found = [
-            folder
-            for folder in all_runs(root)
-            if fnmatch.fnmatchcase(f"{experiment_of(folder, root)}/{folder.path.name}", name)
-        ]
-        if not found and name == _ALL:
-            raise RunError(f"there are no runs below `{root}`")
-        if not found:
-            raise RunError(f"no run below `{root}` matches `{name}`")
+def meant(names: Sequence[str], root: Path) -> Callable[[Found], bool]:
+    """Whether a run below the root is meant by one of the names; all are where there is no name.
+
+    A name is the folder of a run, of an experiment or of several, from here or below the root, and means every run in
+    it; or it is a run id. A pattern with `*`, `?` or `[` means each run whose `<experiment>/<run>`, or experiment, it
+    matches.
+    """
+    means = [_meaning(name, root) for name in names]
+    return lambda found: not means or any(mean(found) for mean in means)
+
+
+def _meaning(name: str, root: Path) -> Callable[[Found], bool]:
+    if _is_pattern(name):
+        return lambda found: (
+            fnmatch.fnmatchcase(found.key, name) or fnmatch.fnmatchcase(found.experiment, name)
+        )
+    place = place_below(name, root)
+    if place is None:
+        return lambda found: found.name == name
+    return lambda found: not place or f"{found.key}/".startswith(f"{place}/")
+
+
+def _found(name: str, root: Path) -> list[RunFolder]:
+    if not _is_pattern(name):
+        place = place_below(name, root)
+        if inside := runs_at(Path(name)) if place is None else below(root / place):
+            return inside
+    means = _meaning(name, root)
+    if found := [RunFolder(root / each.key) for each in walk(root) if means(each)]:
         return found
-    for path in (Path(name), root / name):
-        if runs := list(runs_of(path)):
-            return runs
-    return [find_run(name, root)]
+    if name == _ALL:
+        raise RunError(f"there are no runs below `{root}`")
+    raise RunError(not_found(name, root))
+
+
+def _is_pattern(name: str) -> bool:
+    return not _WILD.isdisjoint(name)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.errors import RunError
 from specplan.plan.diff import Change, fields
-from specplan.store.checked_json import matches_checksum
+from specplan.results.settings import read_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,14 +57,9 @@ def environment_of(run: Run) -> dict[str, Any]:
     Raises:
         RunError: environment.json is damaged.
     """
-    path = run.folder.environment_file
-    if not path.is_file():
+    found = read_environment(run.folder)
+    if not found:
         return {}
-    content = path.read_bytes()
-    if not matches_checksum(content):
-        raise RunError(f"{path} is damaged: it does not match its checksum")
-    found: dict[str, Any] = msgspec.json.decode(content)
-    del found["crc32"]
     host = {"name": run.run_file.sessions[-1].host, **_as_section(found.get("host"))}
     return {**found, "host": host}
 

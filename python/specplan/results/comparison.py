@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from specplan.results.metrics import last_values
-from specplan.results.settings import settings
+from specplan.results.settings import ends_in, settings
 from specplan.results.table import plain_rows
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def folds(runs: Sequence[Run], metric: str) -> list[Group]:
         values = {
             f"{spread.phase} {label}": value
             for spread in run.spreads()
-            if _ends(f"{spread.phase}/{spread.name}", metric)
+            if ends_in(f"{spread.phase}/{spread.name}", metric)
             for label, value in zip(spread.passes, spread.values, strict=True)
         }
         if values:
@@ -121,7 +121,7 @@ def folds(runs: Sequence[Run], metric: str) -> list[Group]:
 
 def is_setting(runs: Sequence[Run], name: str) -> bool:
     """Whether a run has a setting of this name, or whose name ends so."""
-    return any(_ends(each, name) for run in runs for each in settings(run.folder))
+    return any(ends_in(each, name) for run in runs for each in settings(run.folder))
 
 
 def groups(runs: Sequence[Run], over: str, metric: str, value: Value = "last") -> list[Group]:
@@ -137,11 +137,11 @@ def groups(runs: Sequence[Run], over: str, metric: str, value: Value = "last") -
     differ = {row.name for row in _rows(found) if len({*map(_key, row.values)}) > 1}
     gathered: dict[str, tuple[dict[str, Any], dict[str, float]]] = {}
     for run, own in zip(runs, found, strict=True):
-        told = {name: own[name] for name in differ if name in own and not _ends(name, over)}
-        varied = next((own[name] for name in own if _ends(name, over)), run.id)
+        told = {name: own[name] for name in differ if name in own and not ends_in(name, over)}
+        varied = next((own[name] for name in own if ends_in(name, over)), run.id)
         _, values = gathered.setdefault(_key(sorted(told.items())), (told, {}))
         for name, number in metrics_of(run, value).items():
-            if _ends(name, metric):
+            if ends_in(name, metric):
                 values[f"{varied}" if f"{varied}" not in values else f"{varied} ({run.id})"] = (
                     number
                 )
@@ -196,10 +196,6 @@ def _rows(found: Sequence[dict[str, Any]]) -> list[Row]:
 
 def _key(value: object) -> str:
     return "" if value is ABSENT else repr(value)
-
-
-def _ends(name: str, end: str) -> bool:
-    return name == end or name.endswith((f".{end}", f"/{end}"))
 
 
 def _series(row: dict[str, Any]) -> tuple[str, ...]:

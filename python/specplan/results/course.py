@@ -15,7 +15,8 @@ from specplan.store.recorder import SYSTEM, WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from specplan.store.layout import RunFolder
 
 LONGEST = 128
 """Values of each series that are kept."""
@@ -34,8 +35,8 @@ class Course:
         rows_read: how many rows were read so far.
     """
 
-    def __init__(self, records: Path) -> None:
-        self._records = records
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
         self._store: StoreReader | None = None
         self._sessions = 0
         self.rows_read = 0
@@ -58,9 +59,9 @@ class Course:
             StoreError: the records are damaged.
         """
         if self._store is None:
-            if not self._records.is_dir():
+            if not self._folder.records_description.is_file():
                 return
-            self._store = StoreReader.open(str(self._records))
+            self._store = StoreReader.open(str(self._folder.records))
         self._store.refresh()
         files, sessions = self._store.metric_files(), len(self._store.sessions)
         if sessions != self._sessions or sum(rows for *_, rows in files) < self._seen:

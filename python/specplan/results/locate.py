@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
-from specplan.results.walk import runs_in, walk
+from specplan.results.walk import age, runs_in, walk
 from specplan.spec.suggest import closest
 from specplan.store.layout import RunFolder
 
@@ -22,8 +23,9 @@ ARCHIVE = ".run.mml"
 def find_run(name: str | Path, root: Path, *, archives: bool = False) -> RunFolder:
     """The run that `name` means.
 
-    A run folder or an experiment's folder by its path; or, below `root`, `<experiment>/<run>`,
-    `<experiment>` or a run id that occurs once. An experiment means its newest run.
+    A run folder or an experiment's folder by its path; or, below `root`, `<experiment>/<run>`, `<experiment>`, the
+    beginning of several, or a run id that occurs once. An experiment means its newest run, and so does what holds
+    experiments, but no run of its own.
 
     Args:
         archives: whether the path of an archive means the run in it, for reading.
@@ -35,17 +37,18 @@ def find_run(name: str | Path, root: Path, *, archives: bool = False) -> RunFold
     if is_archive(name):
         return _in_archive(Path(name), root, allowed=archives)
     for path in (Path(name), root / name):
-        if RunFolder(path).run_file.is_file():
-            return RunFolder(path)
-        if runs := list(runs_of(path)):
+        if runs := runs_at(path):
             return runs[-1]
+    place = place_below(str(name), root)
+    if place is not None and (inside := below(root / place)):
+        return max(inside, key=lambda folder: age(folder.path.name))
     matches = [folder for folder in all_runs(root) if folder.path.name == str(name)]
     if len(matches) == 1:
         return matches[0]
     if matches:
         places = ", ".join(f"`{_short(folder, root)}`" for folder in matches)
         raise RunError(f"several runs are called `{name}`: {places}")
-    raise RunError(_not_found(str(name), root))
+    raise RunError(not_found(str(name), root))
 
 
 def is_archive(name: str | Path) -> bool:
@@ -83,6 +86,27 @@ def runs_of(experiment: Path) -> Iterator[RunFolder]:
         yield RunFolder(experiment / found.name)
 
 
+def runs_at(place: Path) -> list[RunFolder]:
+    """The run that a folder is, or the runs of the experiment that it is, oldest first."""
+    own = RunFolder(place)
+    return [own] if own.run_file.is_file() else list(runs_of(place))
+
+
+def below(place: Path) -> list[RunFolder]:
+    """The run that a folder is, or the runs in it at any depth: experiments by name, runs oldest first."""
+    own = RunFolder(place)
+    return [own] if own.run_file.is_file() else list(all_runs(place))
+
+
+def place_below(name: str, root: Path) -> str | None:
+    """The path below the root of the folder that a name is the path of, from here or there; None where there is none."""
+    for path in (Path(name), root / name):
+        inside = os.path.relpath(path, root)  # links stay: one to a run is listed by its own name
+        if path.is_dir() and Path(inside).parts[:1] != (os.pardir,):
+            return "" if inside == os.curdir else inside
+    return None
+
+
 def all_runs(root: Path, *tell: Tell) -> Iterator[RunFolder]:
     """The runs of every experiment below `root`: experiments by name, runs oldest first; `tell` as for `walk`."""
     for found in walk(root, *tell):
@@ -98,7 +122,8 @@ def _short(folder: RunFolder, root: Path) -> str:
     return f"{experiment_of(folder, root)}/{folder.path.name}"
 
 
-def _not_found(name: str, root: Path) -> str:
+def not_found(name: str, root: Path) -> str:
+    """That a name means no run, and what there is."""
     found = list(all_runs(root))
     runs = [_short(folder, root) for folder in found]
     if not runs:

@@ -21,6 +21,7 @@ from specplan.results.tensors import Tensors
 from specplan.results.texts import Texts
 from specplan.spec.wording import choices, quoted
 from specplan.store.root import runs_root
+from specplan.store.run_file import Status
 from specplan.store.tags import read_tags
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from specplan.plan.model import Plan
     from specplan.results.passes import Spread
     from specplan.store.layout import RunFolder
-    from specplan.store.run_file import PhaseTiming, RunFile, Status
+    from specplan.store.run_file import PhaseTiming, RunFile
 
 
 def open_run(path: str | Path, *, root: str | Path | None = None) -> Run:
@@ -347,7 +348,12 @@ class Run:
         return self._store
 
     def _has_records(self) -> bool:
-        return self._store is not None or self._folder.records.is_dir()
+        if self._store is not None:
+            return True
+        # A run that goes on may be making its store just now; of any other, what is missing is lost.
+        is_made = self._run_file.status is not Status.RUNNING
+        there = self._folder.records if is_made else self._folder.records_description
+        return there.exists()
 
     def _metrics_of_phase(self, metrics: pa.Table, phase: str) -> pa.Table:
         from specplan.results.metrics import select

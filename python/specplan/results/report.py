@@ -102,7 +102,7 @@ def _head(run: Run) -> str:
         "seed": str(run.plan.numerics.seed),
         "host": run_file.sessions[-1].host,
         "tags": ", ".join(
-            key if value is None else f"{key}={value}" for key, value in experiment.tags.items()
+            key if value is None else f"{key}={value}" for key, value in run.tags.items()
         ),
         "plan": run_file.plan_id[:19],
         "lost": _lost(run.statistics),

@@ -10,6 +10,7 @@ import msgspec
 
 from specplan.errors import RunError
 from specplan.spec.redaction import hidden
+from specplan.store.checked_json import matches_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,9 +72,22 @@ def read_params(folder: RunFolder) -> dict[str, Any]:
     return _read(folder.params_file)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_environment(folder: RunFolder) -> dict[str, Any]:
+    """What the run ran in, as environment.json has it; `{}` where there is none.
+
+    Raises:
+        RunError: the file of it is damaged.
+    """
+    found = _read(folder.environment_file, is_checked=True)
+    return {name: value for name, value in found.items() if name != "crc32"}
+
+
+def _read(path: Path, *, is_checked: bool = False) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        content = path.read_bytes()
+        if is_checked and not matches_checksum(content):
+            raise RunError(f"{path} is damaged: it does not match its checksum")
+        return msgspec.json.decode(content, type=dict[str, Any])
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError) as error:
@@ -81,11 +95,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def resolve(values: Mapping[str, Any], name: str) -> str | None:
-    """The key that `name` means: itself, or the last one that ends in it behind a `.` or `/`."""
+    """The key that `name` means: itself, or the last one that ends in it."""
     if name in values:
         return name
-    ends = (f".{name}", f"/{name}")
-    return next((key for key in reversed(list(values)) if key.endswith(ends)), None)
+    return next((key for key in reversed(list(values)) if ends_in(key, name)), None)
+
+
+def ends_in(name: str, end: str) -> bool:
+    """Whether a setting or metric is meant by its name, or by the end of it behind a `.` or `/`."""
+    return name == end or name.endswith((f".{end}", f"/{end}"))
 
 
 def leaves(value: Mapping[str, Any] | list[Any], before: str = "") -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Watch:
 class _Watched:
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.course = Course(run.folder.records)
+        self.course = Course(run.folder)
 
     def standing(self, name: str, *, with_metrics: bool) -> Standing:
         run = self.run.refresh()

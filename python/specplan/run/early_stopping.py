@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.store.run_file import BestEpoch
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -81,6 +83,18 @@ class Stopper:
         if improved or self.snapshot is None:
             self.kept_epoch = epoch
         return self._waited >= rule.patience
+
+    @property
+    def best(self) -> BestEpoch | None:
+        """Where the metric was best so far; None without a rule."""
+        if self._rule is None:
+            return None
+        if math.isinf(self._best) and self._best > 0:
+            return BestEpoch()
+        value = -self._best if self._rule.mode == "max" else self._best
+        return BestEpoch(
+            epoch=self.epochs - 1 - self._waited, value=value if math.isfinite(value) else None
+        )
 
     def values(self) -> dict[str, Any]:
         """All of it but the snapshot, for a checkpoint."""

@@ -58,7 +58,7 @@ def train(phase: Train, context: Context) -> dict[str, float]:
             position.measured |= values
             if stopper.kept_epoch == epoch:
                 position.kept = dict(position.measured)
-            context.journal.epoch_kept(phase.path, stopper.kept_epoch)
+            context.journal.epoch_kept(stopper.kept_epoch, stopper.best)
             if stop:
                 break
             position.next_epoch()

@@ -113,7 +113,7 @@ def _answered(runs: Workspace, kind: Any, handle: Callable[..., Any]) -> Endpoin
                 asked = content if kind is bytes else msgspec.json.decode(content, type=kind)
             return handle(runs, request, asked)
 
-        return await _in_thread(lambda: _json(200, answer()))
+        return await _in_thread(lambda: _json(200, answer()), reads=request.method == "GET")
 
     return endpoint
 
@@ -148,12 +148,12 @@ def _download(runs: Workspace) -> Endpoint:
                 headers=SAFE,
             )
 
-        return await _in_thread(answer)
+        return await _in_thread(answer, reads=True)
 
     return endpoint
 
 
-async def _in_thread(answer: Callable[[], Response]) -> Response:
+async def _in_thread(answer: Callable[[], Response], *, reads: bool) -> Response:
     try:
         return await run_in_threadpool(answer)
     except Fault as fault:
@@ -161,11 +161,11 @@ async def _in_thread(answer: Callable[[], Response]) -> Response:
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         return _json(400, {"error": str(error) or "the request is nested too deep"})
     except StoreError as error:
-        return _json(507, {"error": str(error)})
+        return _json(500 if reads else 507, {"error": str(error)})
     except OSError as error:
         return _json(507, {"error": f"the server could not write or read it: {error.strerror}"})
     except RunError as error:
-        return _json(409, {"error": str(error)})
+        return _json(500 if reads else 409, {"error": str(error)})
 
 
 def _json(status: int, value: Any) -> Response:

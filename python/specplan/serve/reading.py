@@ -10,9 +10,11 @@ from specplan.errors import RunError
 from specplan.plan.canonical import read_plan
 from specplan.results.artifacts import artifact_rows, artifacts_of
 from specplan.results.documents import channel_of, texts_at, texts_from
+from specplan.results.settings import read_params
 from specplan.results.status import read_run_file, status_now
 from specplan.serve.faults import Fault
 from specplan.store.artifacts import FOLDER, files_below
+from specplan.store.tags import read_tags
 from specplan.track.files import DELETED
 from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.metric_row import MetricRow
@@ -57,7 +59,7 @@ def show(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     return {
         **_described(runs, request.path_params["id"]),
         "readme": about.description,
-        "tags": about.tags,
+        "tags": read_tags(folder),
         **counts(runs.records(folder)),
     }
 
@@ -83,8 +85,7 @@ def points(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
 
 def parameters(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """The parameters of a run."""
-    file = _folder(runs, request).params_file
-    return {"data": msgspec.json.decode(file.read_bytes()) if file.is_file() else {}}
+    return {"data": read_params(_folder(runs, request))}
 
 
 def logs(runs: Workspace, request: Request, _: None) -> dict[str, Any]:

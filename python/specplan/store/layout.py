@@ -107,6 +107,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "records"
 
     @property
+    def records_description(self) -> Path:
+        """Who wrote the records. It is written last: a store that has it has everything."""
+        return self.records / "store.json"
+
+    @property
     def records_lock(self) -> Path:
         """Held by the process that writes the records."""
         return self.records / ".lock"

@@ -75,10 +75,24 @@ class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class BestEpoch(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the metric that early stopping watches was best, as it decided.
+
+    Attributes:
+        epoch: None where it was never measured, or was no number.
+        value: None there as well, and where it is infinite.
+    """
+
+    epoch: int | None = None
+    value: float | None = None
+
+
 class PhaseTiming(msgspec.Struct, frozen=True, kw_only=True):
     """When a phase ran.
 
     Attributes:
+        best: of a train phase with early stopping, after its last whole epoch; None for every other,
+            and for runs of versions that did not record it.
         ending: how early stopping ended a train phase, in words; None where every epoch was run and the
             last one's weights stay.
         reason: which condition kept a phase from being run; such a phase began and ended in one moment.
@@ -88,6 +102,7 @@ class PhaseTiming(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str
     ended_at: str | None = None
     status: Status = Status.RUNNING
+    best: BestEpoch | None = None
     ending: str | None = None
     reason: str | None = None
 

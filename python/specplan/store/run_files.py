@@ -25,7 +25,7 @@ from specplan.plan.canonical import (
 )
 from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder, experiment_folder, removed_file
-from specplan.store.run_file import ErrorRecord, PhaseTiming, RunFile, Session, Status
+from specplan.store.run_file import BestEpoch, ErrorRecord, PhaseTiming, RunFile, Session, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,15 +79,19 @@ class Journal:
         timings = self.run_file.phases
         return any(each.path == path and each.status is Status.INTERRUPTED for each in timings)
 
-    def epoch_kept(self, path: str, epoch: int) -> None:
-        """A train phase would leave behind the weights of `epoch`. Written with the next change."""
-        kept = {**self.run_file.kept_epochs, path: epoch}
+    def epoch_kept(self, epoch: int, best: BestEpoch | None) -> None:
+        """The train phase that began last would leave the weights of `epoch`. Written with the next change."""
+        kept = {**self.run_file.kept_epochs, self.run_file.phases[-1].path: epoch}
         self.run_file = msgspec.structs.replace(self.run_file, kept_epochs=kept)
+        self._tell_last(best=best)
 
     def training_stopped(self, ending: str) -> None:
         """Early stopping ended the phase that began last. Written with the next change."""
+        self._tell_last(ending=ending)
+
+    def _tell_last(self, **changes: object) -> None:
         *earlier, last = self.run_file.phases
-        phases = (*earlier, msgspec.structs.replace(last, ending=ending))
+        phases = (*earlier, msgspec.structs.replace(last, **changes))
         self.run_file = msgspec.structs.replace(self.run_file, phases=phases)
 
     def ended(

@@ -15,7 +15,7 @@ from specplan.code.probe import cache_folder
 from specplan.errors import RemoteError
 
 if TYPE_CHECKING:
-    from specplan.track.remote_background import Background
+    from specplan.track.background import Background
     from specplan.track.run import TrackedRun
 
 _LOG = logging.getLogger(__name__)
@@ -86,10 +86,11 @@ class Destination(msgspec.Struct, frozen=True):
         """Begin to send a run, if runs go to a server."""
         if self.url is None:
             return None
-        from specplan.track.remote_background import Background
+        from specplan.track.background import Background
+        from specplan.track.remote import Upload
         from specplan.track.remote_client import Server, client_token
 
-        return Background(run.folder, Server(self.url, client_token()))
+        return Background(run.folder, Upload(run.folder, Server(self.url, client_token())))
 
     def settle(self, run: TrackedRun, background: Background | None) -> None:
         """Send the rest of a run that is over; its folder goes where the server has all that it is for."""

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from specplan.store.layout import RunFolder
+    from specplan.track.background import Background
     from specplan.track.destination import Destination
-    from specplan.track.remote_background import Background
 
 DEFAULT_ROOT = ".dash"
 VARIABLES = ("DASH_PREFIX", "ML_DASH_PREFIX")

@@ -13,11 +13,12 @@ from specplan.errors import RemoteError
 from specplan.plan.canonical import read_plan
 from specplan.results.artifacts import artifact_rows
 from specplan.results.documents import texts_from
-from specplan.results.settings import settings
+from specplan.results.settings import read_environment, settings
 from specplan.results.status import read_run_file, status_now
 from specplan.store.artifacts import FOLDER, file_digest, files_below, leaves
 from specplan.store.layout import RunFolder
 from specplan.store.recorder import ARTIFACT
+from specplan.store.tags import read_tags
 from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.notes import FIELD as LOG
 from specplan.track.point import Series
@@ -94,7 +95,7 @@ def lacking(folder: str | os.PathLike[str], url: str, token: str | None = None) 
     try:
         sending = Upload(RunFolder(Path(folder)), server)
         sending.look()
-        return sending.unsent()
+        return sending.lacking()
     finally:
         server.close()
 
@@ -161,7 +162,21 @@ class Upload:
         nothing: dict[str, Any] = {"records": {}, "points": [], "files": []}
         self._note(self._server.ask(experiment_path(ids[-1])) if ids else nothing)
 
-    def unsent(self) -> Sent:
+    @property
+    def place(self) -> str:
+        """Where it goes, as `mlx sync --to` takes it."""
+        return self._server.url
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._server.close()
+
+    def unsent(self) -> int:
+        """How many records the server is not known to have."""
+        found = self.lacking()
+        return found.rows + found.points + found.files
+
+    def lacking(self) -> Sent:
         """What the server is not known to have."""
         reader = self._reader()
         rows = sum(
@@ -181,7 +196,6 @@ class Upload:
         if self._id is not None:
             return
         experiment = read_plan(self._folder.plan_file).plan.experiment
-        environment = msgspec.json.decode(self._folder.environment_file.read_bytes())
         answer = self._server.tell(
             "POST",
             "",
@@ -189,8 +203,8 @@ class Upload:
                 "prefix": self._run_file.experiment,
                 "run": self._run_file.run_id,
                 "readme": experiment.description,
-                "tags": experiment.tags,
-                "environment": {name: environment[name] for name in environment if name != "crc32"},
+                "tags": read_tags(self._folder),
+                "environment": read_environment(self._folder),
             },
         )
         self._id = answer["id"]

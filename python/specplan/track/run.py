@@ -13,6 +13,7 @@ from specplan.plan.canonical import write_atomically
 from specplan.plan.model import Results
 from specplan.results.artifacts import artifacts_of
 from specplan.results.progress import FIELD as PROGRESS
+from specplan.results.settings import read_params
 from specplan.results.status import read_run_file, status_now
 from specplan.run.environment import changes_of, environment, versions
 from specplan.run.git import git_state
@@ -30,7 +31,7 @@ from specplan.track.empty_plan import empty_plan
 from specplan.track.metric_row import FIELD as ROWS
 from specplan.track.metric_row import row_without_numbers
 from specplan.track.names import check_parts
-from specplan.track.plain import decoded, encode, plain
+from specplan.track.plain import encode, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -114,7 +115,7 @@ class TrackedRun:
             version=version,
         )
         recorder = Recorder(journal.folder, journal.run_file.run_id, results=Results())
-        return cls(journal, recorder, _read_params(journal.folder.params_file))
+        return cls(journal, recorder, read_params(journal.folder))
 
     @classmethod
     def start_in(
@@ -153,7 +154,7 @@ class TrackedRun:
         if status_now(run_file) is Status.RUNNING:
             pid = run_file.sessions[-1].pid
             raise RunError(f"run `{folder.path}` is written by process {pid}")
-        params = _read_params(folder.params_file)
+        params = read_params(folder)
         cut = row_without_numbers(folder)
         session = next_session(folder, run_file)
         journal = continue_run(folder, run_file, session=session, versions=versions())
@@ -404,7 +405,3 @@ def _failure_of(close: Callable[[], None]) -> Exception | None:
     except (StoreError, OSError) as error:
         return error
     return None
-
-
-def _read_params(path: Path) -> dict[str, Any]:
-    return decoded(path, path.read_bytes(), dict[str, Any]) if path.exists() else {}

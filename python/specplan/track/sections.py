@@ -1,80 +1,27 @@
-"""The YAML file of an experiment that is tracked: its sections, and what they may say."""
+"""The YAML file of an experiment that is tracked: the fields of its configuration, in sections."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from specplan.errors import SpecError
-from specplan.spec.decode import Decoder
+from specplan.spec.decode import Decoder, fields_of
 from specplan.spec.diagnostics import in_text_order
 from specplan.spec.load import load_configuration
+from specplan.track.tracker import ExperimentConfig, check_fields
 
 if TYPE_CHECKING:
     import os
 
-
-@dataclasses.dataclass(kw_only=True)
-class Experiment:
-    """The section `experiment`."""
-
-    name: str
-    project: str = "codex-ml"
-    description: str = ""
-    tags: dict[str, str] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(kw_only=True)
-class Tracking:
-    """The section `tracking`."""
-
-    backend: Literal["mlflow", "local"] = "mlflow"
-    tracking_uri: str = ""
-    artifact_location: str | None = None
-
-
-@dataclasses.dataclass(kw_only=True)
-class Logging:
-    """The section `logging`."""
-
-    log_frequency: int = 1
-    log_system_metrics: bool = False
-
-    def __post_init__(self) -> None:
-        if self.log_frequency < 1:
-            raise ValueError(f"log_frequency is {self.log_frequency}, and has to be at least 1")
-
-
-@dataclasses.dataclass(kw_only=True)
-class Artifacts:
-    """The section `artifacts`."""
-
-    save_model: bool = True
-    save_plots: bool = True
-    save_config: bool = True
-
-
-@dataclasses.dataclass(kw_only=True)
-class Reproducibility:
-    """The section `reproducibility`."""
-
-    random_seed: int = 42
-    log_git_hash: bool = True
-    log_environment: bool = False
-
-
-@dataclasses.dataclass(kw_only=True)
-class Sections:
-    """The whole file."""
-
-    experiment: Experiment
-    tracking: Tracking = dataclasses.field(default_factory=Tracking)
-    logging: Logging = dataclasses.field(default_factory=Logging)
-    artifacts: Artifacts = dataclasses.field(default_factory=Artifacts)
-    reproducibility: Reproducibility = dataclasses.field(default_factory=Reproducibility)
-
-
-DEFAULT_PLACES = {"mlflow": "mlruns", "local": "experiments"}
+SECTIONS = {
+    "experiment": ("name", "project", "description", "tags"),
+    "tracking": ("backend", "tracking_uri", "artifact_location"),
+    "logging": ("log_frequency", "log_system_metrics"),
+    "artifacts": ("save_model", "save_plots", "save_config"),
+    "reproducibility": ("random_seed", "log_git_hash", "log_environment"),
+}
+"""Which fields of an `ExperimentConfig` stand in which section."""
 
 
 def read_sections(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -85,14 +32,32 @@ def read_sections(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     document = load_configuration(path)
     decoder = Decoder(document)
-    sections = decoder.instance(Sections, document.value, ())
+    file = decoder.instance(_file_type(), document.value, ())
     problems = [*document.problems, *document.slips, *decoder.problems]
     if problems:
         raise SpecError(in_text_order(problems, document.sources[0].name))
-    found = {
-        name: value
-        for section in dataclasses.asdict(sections).values()
-        for name, value in section.items()
-    }
-    found["tracking_uri"] = found["tracking_uri"] or DEFAULT_PLACES[found["backend"]]
-    return found
+    return {name: value for section in vars(file).values() for name, value in vars(section).items()}
+
+
+def _file_type() -> type[Any]:
+    """A class of the whole file; only the section `experiment` is required."""
+    types = {name: _section_type(name, fields) for name, fields in SECTIONS.items()}
+    return dataclasses.make_dataclass(
+        "Sections",
+        [
+            (name, kind, dataclasses.field(default_factory=kind))
+            if name != "experiment"
+            else (name, kind)
+            for name, kind in types.items()
+        ],
+    )
+
+
+def _section_type(name: str, fields: tuple[str, ...]) -> type[Any]:
+    kinds = fields_of(ExperimentConfig)
+    defaults = {field.name: field.default for field in dataclasses.fields(ExperimentConfig)}
+    return dataclasses.make_dataclass(
+        name.capitalize(),
+        [(each, kinds[each], dataclasses.field(default=defaults[each])) for each in fields],
+        namespace={"__post_init__": lambda self: check_fields(vars(self))},
+    )

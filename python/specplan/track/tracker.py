@@ -11,7 +11,7 @@ import sys
 from abc import ABC, abstractmethod
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from specplan.run.git import git_state
 from specplan.spec.wording import choices, quoted
@@ -29,7 +29,10 @@ MAX_RUNS = 100
 
 
 ENDINGS = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
-BACKENDS = ("mlflow", "local")
+Backend = Literal["mlflow", "local"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+DEFAULT_PLACES: dict[Backend, str] = {"mlflow": "mlruns", "local": "experiments"}
+"""Where each backend keeps its runs when nothing is said."""
 
 
 @dataclasses.dataclass
@@ -37,7 +40,8 @@ class ExperimentConfig:
     """What an experiment is called, where it is tracked, and what is logged of it.
 
     Attributes:
-        tracking_uri: where MLflow keeps its runs; of a local tracker, the folder of the experiments.
+        tracking_uri: where MLflow keeps its runs, by default `mlruns`; of a local tracker, the folder of
+            the experiments, by default `experiments`.
         random_seed: logged as param; seeding is the program's.
         backend: mlflow or local.
         log_frequency: metrics are kept of the steps that it divides, and where no step is said.
@@ -54,12 +58,12 @@ class ExperimentConfig:
 
     name: str
     project: str = "codex-ml"
-    tracking_uri: str = "mlruns"
+    tracking_uri: str = ""
     artifact_location: str | None = None
     tags: dict[str, str] = None  # type: ignore[assignment]  # the documented default; see __post_init__
     description: str = ""
     random_seed: int = 42
-    backend: str = "mlflow"
+    backend: Backend = "mlflow"
     log_frequency: int = 1
     log_system_metrics: bool = False
     save_model: bool = True
@@ -70,16 +74,10 @@ class ExperimentConfig:
     file: Path | None = None
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ValueError("Experiment name is required")
+        check_fields(vars(self))
         if self.tags is None:
             self.tags = {}
-        if self.backend not in BACKENDS:
-            raise ValueError(
-                f"no backend `{self.backend}`; known: {choices(self.backend, BACKENDS)}"
-            )
-        if self.log_frequency < 1:
-            raise ValueError(f"log_frequency is {self.log_frequency}, and has to be at least 1")
+        self.tracking_uri = self.tracking_uri or DEFAULT_PLACES[self.backend]
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> ExperimentConfig:
@@ -103,6 +101,21 @@ class ExperimentConfig:
         from specplan.track.configured import ConfiguredTracker
 
         return ConfiguredTracker(self)
+
+
+def check_fields(values: Mapping[str, Any]) -> None:
+    """Check those fields of a configuration that are given.
+
+    Raises:
+        ValueError: one is none that is known.
+    """
+    if not values.get("name", True):
+        raise ValueError("Experiment name is required")
+    backend, log_frequency = values.get("backend", BACKENDS[0]), values.get("log_frequency", 1)
+    if backend not in BACKENDS:
+        raise ValueError(f"no backend `{backend}`; known: {choices(backend, BACKENDS)}")
+    if log_frequency < 1:
+        raise ValueError(f"log_frequency is {log_frequency}, and has to be at least 1")
 
 
 class ExperimentTracker(ABC):

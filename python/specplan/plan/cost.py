@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.amounts import size
 from specplan.plan.by_feed import by_feed
 from specplan.plan.flops import Flops, flops, known
-from specplan.plan.model import DEFAULT_ROLE, Train
+from specplan.plan.model import Train
 from specplan.plan.peak_memory import Memory, computed_once, peak_memory
 from specplan.plan.recorded_bytes import (
     STORE_FILES,

@@ -19,9 +19,18 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 import specplan
-from specplan import RUN, Experiment, FitPhase, ModelGraph, ModelNode, ml_dash_experiment
+from specplan import (
+    RUN,
+    Experiment,
+    ExperimentCallback,
+    FitPhase,
+    ModelGraph,
+    ModelNode,
+    ml_dash_experiment,
+)
 from specplan.errors import RunError
 from specplan.results.locate import all_runs
+from specplan.results.settings import settings
 from specplan.track.metric_row import MetricRow
 from specplan.track.parameters import nested
 from specplan.track.prefix import Prefix
@@ -31,6 +40,7 @@ from tests.objects.parts import sensor_data
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from specplan.objects.phase import Phase
     from specplan.results.open import Run
 
 PREFIX = "alice/project/my-experiment"
@@ -298,6 +308,81 @@ def test_a_plan_that_is_executed_has_a_run_of_its_own_below_the_prefix() -> None
     with experiment.run as exp:
         assert exp.params.get() == {"a": 1}
     assert len(list(all_runs(Path(".dash")))) == 2
+
+
+class Saying(ExperimentCallback):
+    """Says something of the experiment at each boundary of its run."""
+
+    def on_experiment_start(self, *, experiment: Experiment) -> None:
+        experiment.log("begins")
+        experiment.params.set(batch={"size": 8})
+
+    def on_phase_end(self, *, experiment: Experiment, phase: Phase) -> None:
+        for value in (0.5, 0.25):
+            experiment.metrics("val").log(loss=value)
+        experiment.files("notes").save({"phase": phase.label}, to="phase.json")
+        experiment.flush()
+        assert experiment.metrics("val").stats()["totalDataPoints"] == 2
+        assert experiment.run.status == "running"
+
+
+def with_a_plan(experiment: Experiment) -> Experiment:
+    feature_set = sensor_data()
+    ModelGraph(nodes=[ModelNode("Sum", LinearRegression(), feature_set.reference())])
+    experiment.execution_plan.add_phase(FitPhase.from_split("fit", split="train"))
+    return experiment
+
+
+def test_what_an_experiment_is_given_reaches_the_runs_of_its_plan() -> None:
+    given: dict[str, Any] = {"readme": "of it", "tags": {"team": "blue", "api_key": "s3cret"}}
+    about: dict[str, Any] = {"bindrs": ["thesis"], "metadata": {"room": 4}}
+    experiment = with_a_plan(Experiment("alice/project/2024-run", **given, **about, rate=0.1))
+    run = experiment.run()["fit"].run
+    assert run.experiment == run.plan.experiment.id == "alice/project/2024-run"
+    assert run.folder.path.parent == Path(".dash/alice/project/2024-run")
+    assert run.tags == {"team": "blue", "api_key": "***"}
+    assert run.plan.experiment.description == "of it"
+    assert settings(run.folder)["rate"] == 0.1
+    assert run.documents("about") == [about]
+    assert b"s3cret" not in b"".join(f.read_bytes() for f in run.folder.path.glob("*.json"))
+    assert run.plan.id == with_a_plan(Experiment("other")).run()["fit"].run.plan.id
+
+
+@pytest.mark.parametrize("name", [PREFIX, "label"])
+def test_what_callbacks_say_of_an_experiment_is_in_the_run_that_is_executed(name: str) -> None:
+    experiment = with_a_plan(Experiment(name))
+    experiment.add_callback(Saying())
+    for _ in range(2):  # each run counts from 0
+        run = experiment.run()["fit"].run
+        assert [each["message"] for each in run.documents("log")] == ["begins"]
+        assert settings(run.folder)["batch.size"] == 8
+        losses = run.metrics("loss").arrow.select(["split", "step", "value"]).to_pylist()
+        assert [(each["split"], each["step"], each["value"]) for each in losses] == [
+            ("val", 0, 0.5),
+            ("val", 1, 0.25),
+        ]
+        assert run.artifacts["notes/phase.json"].read() == {"phase": "fit"}
+    assert experiment.run.status == "completed"
+    with pytest.raises(RuntimeError, match="has not started"):
+        experiment.log("over")
+
+
+def test_a_run_that_was_begun_is_the_one_that_callbacks_write_to() -> None:
+    experiment = with_a_plan(Experiment(PREFIX))
+    experiment.add_callback(Saying())
+    with experiment.run as exp:
+        of_plan = exp.run()["fit"].run
+        begun = exp.run_folder
+    assert begun is not None
+    assert [each["message"] for each in specplan.open(begun).documents("log")] == ["begins"]
+    assert of_plan.documents("log") == []
+
+
+def test_a_preview_says_nothing_of_the_experiment() -> None:
+    experiment = with_a_plan(Experiment(PREFIX))
+    experiment.preview_run()
+    assert experiment.run.status == "created"
+    assert not list(all_runs(Path(".dash")))
 
 
 def test_files(tmp_path: Path) -> None:

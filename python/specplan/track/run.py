@@ -47,8 +47,9 @@ if TYPE_CHECKING:
 class TrackedRun:
     """A run folder that is written to call by call. Safe to call from several threads.
 
-    Its plan has no phases: what is done, and in which order, only the program knows. Metrics, params
-    and artifacts are where those of every run are, so the same commands read them.
+    The plan of one that `start` or `go_on` begins has no phases: what is done, and in which order, only the
+    program knows. Metrics, params and artifacts are where those of every run are, so the same commands
+    read them.
 
     Args:
         journal: of the run, which has begun.
@@ -65,7 +66,6 @@ class TrackedRun:
         self._sampling: Sampling | None = None
         self._ended = False
         self._reporter = Reporter(lambda text: self.record_text(PROGRESS, text))
-        self._reporter.open()
 
     @classmethod
     def start(
@@ -115,7 +115,9 @@ class TrackedRun:
             version=version,
         )
         recorder = Recorder(journal.folder, journal.run_file.run_id, results=Results())
-        return cls(journal, recorder, read_params(journal.folder))
+        run = cls(journal, recorder, read_params(journal.folder))
+        run._reporter.open()
+        return run
 
     @classmethod
     def start_in(
@@ -162,6 +164,7 @@ class TrackedRun:
         run = cls(journal, recorder, params)
         if cut is not None:
             run._columns.log_numbers(*cut)
+        run._reporter.open()
         return run
 
     @property
@@ -379,6 +382,11 @@ class TrackedRun:
             self._journal.ended(status, error=said, statistics=self._recorder.statistics())
         if broken is not None:
             raise broken
+
+    def leave(self) -> None:
+        """Take nothing more: the run is of somebody else, who ends it."""
+        with self._lock:
+            self._ended = True
 
     def _close_records(self) -> None:
         if self._sampling is not None:

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from specplan.track.background import Background
     from specplan.track.destination import Destination
 
-ABOUT = "about"
-"""The field of the records that hold what the experiment was given beside its name."""
 PLAN = "plan"
-"""What a document of that field calls the id of the plan of a run that was sent: no program goes on with that run."""
+"""What a document of the field `about` calls the id of the plan of a run that was sent: no program goes on with that run."""
 
 
 class Executed:

@@ -10,10 +10,9 @@ from urllib.parse import quote
 import msgspec
 
 from specplan.store.artifacts import FOLDER, ArtifactRow, check_name
-from specplan.store.recorder import ARTIFACT
+from specplan.store.fields import ABOUT, ARTIFACT, METRICS
 from specplan.store.run_file import Status
-from specplan.track.executed import ABOUT, PLAN
-from specplan.track.metric_row import FIELD as METRICS
+from specplan.track.executed import PLAN
 from specplan.track.metric_row import MetricRow
 from specplan.track.point import Point, Series
 from specplan.track.remote_client import experiment_path

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from specplan.spec.redaction import redacted, redacted_text
 from specplan.spec.wording import did_you_mean
+from specplan.store.fields import ABOUT
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 from specplan.track.destination import Destination
-from specplan.track.executed import ABOUT, PLAN
+from specplan.track.executed import PLAN
 from specplan.track.lifecycle import RunController
 from specplan.track.parameters import Parameters
 from specplan.track.prefix import (

@@ -10,14 +10,15 @@ from urllib.parse import quote, urlencode
 from specplan.results.conditions import ConditionError, parse_condition
 from specplan.results.index import Index
 from specplan.results.page import badge, boxed, html_page, section
-from specplan.results.report import duration_text, report_footer, report_sections, time_text
+from specplan.results.report import report_footer, report_sections
 from specplan.results.side_by_side import comparison_sections
 from specplan.results.status import UNFINISHED
+from specplan.results.summary import duration_text, time_text
 from specplan.results.table import cell_text
 from specplan.serve.faults import Fault
-from specplan.serve.reading import parts_of, present_artifacts
+from specplan.serve.reading import parts_of
 from specplan.store.artifacts import FOLDER
-from specplan.store.run_file import Status
+from specplan.store.run_file import Status, seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,7 +71,7 @@ def run_page(runs: Workspace, request: Request) -> str:
     run = runs.opened(id_)
     links = "".join(
         f'<li><a href="{escape(target)}" download>{escape(name)}</a> <span class="dim">{size}</span></li>'
-        for name, target, size in _links(runs, id_, run)
+        for name, target, size in _links(id_, run)
     )
     return _page(
         f"{run.experiment} {run.id}",
@@ -81,9 +82,9 @@ def run_page(runs: Workspace, request: Request) -> str:
     )
 
 
-def _links(runs: Workspace, id_: str, run: Run) -> Iterator[tuple[str, str, str]]:
+def _links(id_: str, run: Run) -> Iterator[tuple[str, str, str]]:
     """Name, address and size of each file; of a folder, of each file in it."""
-    for name, artifact in present_artifacts(run.folder, runs.records(run.folder)).items():
+    for name, artifact in run.artifacts.items():
         target = f"{id_}/files/{quote(name, safe='/', errors='replace')}"
         if artifact.kind == FOLDER:
             for part in parts_of(artifact):
@@ -182,7 +183,11 @@ def _table(runs: Workspace, shown: Sequence[Listed]) -> str:
 def _row(id_: str, run: Listed) -> str:
     entry, name = run.entry, f"{run.entry.experiment}/{run.entry.run_id}"
     session = entry.session
-    took = "" if session.ended_at is None else duration_text(session.started_at, session.ended_at)
+    took = (
+        ""
+        if session.ended_at is None
+        else duration_text(seconds_between(session.started_at, session.ended_at))
+    )
     own = [
         (key, value)
         for key, value in run.metrics.items()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan import Experiment
-from specplan.track import remote_background
+from specplan.track import background
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     os.environ["SPECPLAN_TOKEN"] = secrets.token_urlsafe(16)
     logging.disable()  # that the server lacks something is known here
-    remote_background.PATIENCE = 0.0
+    background.PATIENCE = 0.0
     print(
         f"{rows} rows of four fields, median of {REPEATS} runs; microseconds a row, and seconds to end the run"
     )

@@ -16,13 +16,13 @@ import pytest
 import specplan
 from specplan.errors import RunError
 from specplan.exchange.from_jsonl import runs_of_jsonl
-from specplan.exchange.portable import Portable
 from specplan.exchange.sources import SOURCES
 from specplan.exchange.take import take
 from specplan.exchange.targets import Target
 from specplan.exchange.written import meant
 from specplan.store.run_file import Status
 from specplan.track.entries import File
+from specplan.track.portable import Portable
 from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,15 +110,13 @@ def test_a_server_that_hangs_changes_no_training_and_gets_the_rest_later(
         tracker.log_params({"rate": 0.5})
         folder = tracker.run_dir
         tracker.end_run()
-        assert tracker.missed > 0
+        assert tracker.missed in (50, 51)  # the first value may have come before
     finally:
         os.killpg(mlflow_server_group, signal.SIGCONT)
     assert folder is not None
     assert f"`mlx sync {folder} --to mlflow:{mlflow_server}` sends them" in caplog.text
     run = specplan.open(folder)
     assert run.status == "completed"
-    (missed,) = run.texts("", "missed").in_order()
-    assert json.loads(missed[0])["entries"] > 0
 
     target = Target.of(f"mlflow:{mlflow_server}")
     target.send(run)
@@ -155,6 +154,56 @@ def test_a_sync_that_is_killed_goes_on(mlflow_server: str, tmp_path: Path) -> No
     assert there.info.status == "FINISHED"
     found = history(mlflow_server, there.info.run_id, "train/loss")
     assert found == [(step, 1 / (step + 1)) for step in range(5_000)]
+
+
+KILLED = """
+import os, signal, sys, time
+import specplan
+
+tracker = specplan.MLflowTracker(sys.argv[1], "killed", root="runs")
+tracker.start_run("r")
+for step in range(300):
+    tracker.log_metrics({"loss": 1 / (step + 1)}, step=step)
+print(tracker.run_dir, flush=True)
+while specplan.open(tracker.run_dir).metrics().arrow.num_rows < 300:
+    time.sleep(0.05)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_tracker_that_is_killed_loses_nothing(mlflow_database: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", KILLED, mlflow_database]
+    killed = subprocess.run(words, stdout=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    run = specplan.open(tmp_path / killed.stdout.strip())
+    target = Target.of(f"mlflow:{mlflow_database}")
+    target.send(run)
+    (there,) = in_mlflow(mlflow_database, "killed")
+    assert (there.info.run_name, there.info.status) == ("r", "KILLED")
+    assert "mlflow.note.content" not in there.data.tags
+    found = history(mlflow_database, there.info.run_id, "loss")
+    assert found == [(step, 1 / (step + 1)) for step in range(300)]
+    assert target.send(run).metrics == 0
+
+
+def test_a_run_of_a_tracker_is_sent_to_another_mlflow_too(
+    mlflow_database: str, tmp_path: Path
+) -> None:
+    shutil.copyfile(tmp_path / "mlflow.db", tmp_path / "other.db")
+    (tmp_path / "notes.txt").write_text("x")
+    tracker = MLflowTracker(mlflow_database, "moved", root=tmp_path / "runs", patience=60)
+    tracker.start_run("r")
+    tracker.log_metrics({"loss": 0.5}, step=0)
+    tracker.log_artifact(tmp_path / "notes.txt")
+    folder = tracker.run_dir
+    tracker.end_run()
+    assert folder is not None
+    (folder / "artifacts/notes.txt").unlink()
+    outcome = Target.of(f"mlflow:sqlite:///{tmp_path / 'other.db'}").send(specplan.open(folder))
+    assert (outcome.metrics, outcome.artifacts) == (1, 0)
+    assert outcome.refused == ("the file of the artifact `notes.txt` is gone",)
+    again = Target.of(f"mlflow:{mlflow_database}").send(specplan.open(folder))
+    assert (again.metrics, len(in_mlflow(mlflow_database, "moved"))) == (0, 1)
 
 
 def test_tensorboard_reads_what_it_gets(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from specplan.exchange.portable import portable
 from specplan.results.open import Run, open_run
 from specplan.results.report import report_html
 from specplan.results.settings import settings
+from specplan.track.portable import portable
 from tests.cli.conftest import run_mlx
 
 if TYPE_CHECKING:

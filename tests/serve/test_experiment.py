@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from sklearn.linear_model import LinearRegression
 
 import specplan
-from specplan import Experiment
+from specplan import Experiment, ExperimentContext, FitPhase, ModelGraph, ModelNode
 from specplan.errors import RemoteError, RunError
 from specplan.results.locate import all_runs
-from specplan.track import remote_background
+from specplan.track import background
 from specplan.track.remote_fetch import fetch_newest
+from tests.objects.parts import sensor_data
 from tests.serve.conftest import TOKEN, Running, running
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECPLAN_TOKEN", TOKEN)
-    monkeypatch.setattr(remote_background, "PATIENCE", 120.0)  # the machine may be slow
+    monkeypatch.setattr(background, "PATIENCE", 120.0)  # the machine may be slow
 
 
 def send_all(exp: Experiment) -> None:
@@ -77,7 +79,7 @@ def test_no_server_changes_a_bit_of_what_is_trained(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Parameters, and the random numbers after them, with a server, with one that is dead, and without."""
-    monkeypatch.setattr(remote_background, "PATIENCE", 0.5)
+    monkeypatch.setattr(background, "PATIENCE", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         dead = f"http://127.0.0.1:{taken.getsockname()[1]}"
 
@@ -115,6 +117,40 @@ def test_an_exception_is_told_to_the_server(server: Running, tmp_path: Path) -> 
     assert there.status == "failed"
     assert there.run_file.error is not None
     assert there.run_file.error.type == "ZeroDivisionError"
+
+
+def planned(prefix: str, url: str, root: Path | None) -> Experiment:
+    experiment = Experiment(prefix, dash_url=url, dash_root=root, readme="of it", tags=["first"])
+    ModelGraph(nodes=[ModelNode("Sum", LinearRegression(), sensor_data().reference())])
+    experiment.execution_plan.add_phase(FitPhase.from_split("fit", split="train"))
+    return experiment
+
+
+def test_the_run_of_a_plan_is_sent(server: Running, tmp_path: Path) -> None:
+    here = planned("alice/p/plan", server.url, tmp_path).run()["fit"].run
+    there = only(server.root, "alice/p/plan")
+    assert (there.id, there.status, there.tags) == (here.id, "completed", {"first": None})
+    assert there.plan.experiment.description == "of it"
+    assert here.folder.path.parent == tmp_path / "alice/p/plan"
+
+
+def test_the_run_of_a_plan_that_the_server_keeps_leaves_nothing_here(server: Running) -> None:
+    experiment = planned("alice/p/remote-plan", server.url, None)
+    results = experiment.run()
+    folder = results["fit"].run.folder.path
+    assert folder.is_dir(), "results are read from it"
+    # A program goes on with its own runs only, not with that of the plan.
+    with Experiment("alice/p/remote-plan", dash_url=server.url, dash_root=None).run as exp:
+        exp.log("another run")
+        assert exp.run_folder is not None
+        assert exp.run_folder.name != folder.name
+    del experiment, results, exp
+    ExperimentContext().activate()
+    gc.collect()
+    assert not folder.exists()
+    ids = {each.path.name for each in all_runs(server.root) if "remote-plan" in str(each.path)}
+    assert folder.name in ids
+    assert len(ids) == 2
 
 
 def test_a_remote_run_leaves_nothing_here(server: Running) -> None:
@@ -180,7 +216,7 @@ def test_a_run_that_cannot_be_taken_whole_leaves_nothing_open(
 def test_a_server_that_is_gone_stops_nothing_and_gets_everything_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(remote_background, "PATIENCE", 0.1)
+    monkeypatch.setattr(background, "PATIENCE", 0.1)
     with running(tmp_path / "server") as server:
         server.end()
         exp = Experiment("alice/p/later", dash_url=server.url, dash_root=None)
@@ -214,7 +250,7 @@ def test_a_server_that_refuses_stops_nothing(
         monkeypatch.setenv("SPECPLAN_TOKEN", "another-token-than-that")
     else:
         url = url.replace("127.0.0.1", "127.0.0.2")
-        monkeypatch.setattr(remote_background, "PATIENCE", 0.1)
+        monkeypatch.setattr(background, "PATIENCE", 0.1)
     with Experiment("alice/p/refused", dash_url=url, dash_root=tmp_path).run as exp:
         exp.metrics("train").log(step=0)
     assert (
@@ -245,9 +281,9 @@ def test_what_is_said_before_anything_is_written(
 PROGRAM = """
 import os, signal, sys
 from specplan import Experiment
-from specplan.track import remote_background
+from specplan.track import background
 from specplan.track.remote_fetch import fetch_newest
-remote_background.PATIENCE = 120.0
+background.PATIENCE = 120.0
 url, root, last = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
 with Experiment("alice/p/killed", dash_url=url, dash_root=root).run as exp:
     done = exp.metrics("train").stats()["totalDataPoints"]

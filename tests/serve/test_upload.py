@@ -10,7 +10,7 @@ import pytest
 import specplan
 from specplan import Experiment
 from specplan._native import StoreReader
-from specplan.exchange.portable import portable
+from specplan.track.portable import portable
 from specplan.track.remote import upload
 from specplan.track.run import TrackedRun
 from tests.serve.conftest import TOKEN

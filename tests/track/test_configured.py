@@ -216,5 +216,6 @@ def test_mlflow_gets_what_the_file_says(mlflow_database: str, tmp_path: Path) ->
     assert there.data.tags["team"] == "blue"
     assert there.data.params["random_seed"] == "42"
     assert "platform" in there.data.params
+    assert [name for name in there.data.metrics if name.startswith("system/")] != []
     assert [each.step for each in client.get_metric_history(run_id, "loss")] == [0, 100, 200]
     assert (tmp_path / "elsewhere" / run_id / "artifacts/experiment.yaml").read_text() == text

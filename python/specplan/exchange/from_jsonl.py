@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specplan.errors import RunError
-from specplan.exchange.portable import Portable, nanoseconds
 from specplan.spec.wording import choices
 from specplan.store.run_file import Status
 from specplan.track.point import Point, Series
+from specplan.track.portable import Portable, nanoseconds
 from specplan.track.series import restored
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from specplan.errors import RunError
-from specplan.exchange.portable import Portable
 from specplan.exchange.written import dated_name, files_below, meant
 from specplan.store.run_file import Status
 from specplan.track.mlflow_client import LARGEST, STATUSES, connected, refusal
 from specplan.track.point import Point, Series
+from specplan.track.portable import Portable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specplan.errors import RunError
-from specplan.exchange.portable import Portable
 from specplan.exchange.to_tensorboard import HPARAMS, imported
 from specplan.store.run_file import Status
 from specplan.track.point import Point, Series
+from specplan.track.portable import Portable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specplan.errors import RunError
-from specplan.exchange.portable import Portable
 from specplan.exchange.written import dated_name, files_below
 from specplan.store.run_file import Status
 from specplan.track.point import Point, Series
+from specplan.track.portable import Portable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ from specplan.exchange.from_wandb import runs_of_wandb
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from specplan.exchange.portable import Portable
+    from specplan.track.portable import Portable
 
 SOURCES: Mapping[str, Callable[[str], Iterator[Portable]]] = {
     "mlflow": runs_of_mlflow,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.exchange.portable import moment_of
 from specplan.plan.canonical import this_host, write_atomically
 from specplan.results.locate import runs_of
 from specplan.results.status import read_run_file
@@ -18,10 +17,11 @@ from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
 from specplan.track.names import as_part
+from specplan.track.portable import moment_of
 from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
-    from specplan.exchange.portable import Portable
+    from specplan.track.portable import Portable
 
 
 def take(found: Portable, root: Path, *, source: str) -> RunFolder | None:

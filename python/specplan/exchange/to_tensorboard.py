@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.errors import RunError
 from specplan.exchange.outcome import Outcome
-from specplan.exchange.portable import Portable, portable
+from specplan.track.portable import Portable, portable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -31,10 +31,15 @@ class Param(msgspec.Struct, frozen=True):
 
 
 class File(msgspec.Struct, frozen=True):
-    """One file among the artifacts, or a folder of them: `path` here, `name` there."""
+    """One file among the artifacts, or a folder of them: `path` here, `name` there.
+
+    Attributes:
+        version: 1 for the first of its name, and so on.
+    """
 
     name: str
     path: Path
+    version: int = 1
 
 
 Entry = Metric | Param | File

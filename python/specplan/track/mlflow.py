@@ -1,20 +1,20 @@
-"""MLflowTracker: the same calls, kept in a run folder and sent to MLflow."""
+"""MLflowTracker: the same calls, kept in a run folder that is sent to MLflow."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from specplan.errors import RunError, SpecplanError
-from specplan.spec.redaction import redacted, redacted_text
-from specplan.store.number import number
+from specplan.spec.redaction import redacted_text
+from specplan.store.fields import MLFLOW
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
-from specplan.track.entries import Entry, File, Metric, Param
+from specplan.track.background import Background
 from specplan.track.mlflow_client import (
     STATUSES,
     allow_folder,
@@ -22,15 +22,13 @@ from specplan.track.mlflow_client import (
     impatient,
     imported,
     refusal,
-    send,
-    why_not,
     without_password,
 )
+from specplan.track.mlflow_sending import MlflowSending
 from specplan.track.names import as_part
 from specplan.track.parameters import flat
 from specplan.track.plain import plain
 from specplan.track.run import TrackedRun
-from specplan.track.sender import Sender
 from specplan.track.tracker import ExperimentTracker, artifact_name, ending, existing
 
 if TYPE_CHECKING:
@@ -38,19 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NO_RUN = "No active run"
-NOTE = "mlflow"
-"""The field of the records that says where a run is in MLflow."""
-MISSED = "missed"
-"""The field of the records that says what MLflow did not get."""
 _LOG = logging.getLogger(__name__)
 
 
 class MLflowTracker(ExperimentTracker):
     """Tracks runs in MLflow, and in a run folder as every other run.
 
-    The folder has everything. MLflow gets it from a thread, so nothing that happens to MLflow after
-    `start_run` changes the program: what MLflow missed is counted, said when the run ends, and sent by
-    `mlx sync`.
+    The folder has everything. A thread sends it to MLflow, every second what is new, so nothing that happens
+    to MLflow after `start_run` changes the program: what MLflow missed is counted, said when the run ends,
+    and sent by `mlx sync`.
 
     Args:
         tracking_uri: where MLflow keeps its runs: a URL of a server, `sqlite:///FILE`, or a folder.
@@ -85,8 +79,8 @@ class MLflowTracker(ExperimentTracker):
         self._patience = patience
         self._tags, self._description = dict(tags or {}), description
         self._run: TrackedRun | None = None
-        self._sender: Sender[Entry] | None = None
-        self._params: dict[str, str] = {}
+        self._sending: MlflowSending | None = None
+        self._background: Background | None = None
         try:
             self._mlflow = imported()
             allow_folder(tracking_uri)
@@ -103,7 +97,7 @@ class MLflowTracker(ExperimentTracker):
 
     @property
     def missed(self) -> int:
-        return 0 if self._sender is None else self._sender.missed
+        return 0 if self._sending is None else self._sending.unsent()
 
     def start_run(self, run_name: str | None = None) -> str:
         """Start a run and return MLflow's id of it. A run that is active ends first.
@@ -124,35 +118,22 @@ class MLflowTracker(ExperimentTracker):
             raise RuntimeError(f"Failed to start MLflow run: {said}") from error
         run_id = str(active.info.run_id)
         try:
-            self._run = self._started(run_id, active.info.run_name)
+            self._begin(run_id, active.info.run_name)
         except (SpecplanError, OSError) as error:
             self._mlflow.end_run(STATUSES[Status.FAILED])
             raise RuntimeError(f"Failed to start MLflow run: {error}") from error
-        client = self._mlflow.MlflowClient(tracking_uri=self._uri)
-        self._params = {}
-        self._sender = Sender(lambda entries: send(client, run_id, entries), "mlflow")
         return run_id
 
     def log_params(self, params: dict[str, Any]) -> None:
         """Log params, those of nested mappings by names with dots.
 
-        MLflow keeps the first value of a param; the run folder has the last one.
+        MLflow keeps the value of a param that it got first; the run folder has the last one.
 
         Raises:
             RuntimeError: no run is active.
             TypeError: a value is none that JSON holds.
         """
-        run = self._active()
-        named = flat(plain(params, "params"))
-        run.set_params(named)
-        for name, value in redacted(named).items():
-            entry = Param(name, str(value))
-            before = self._params.get(name)
-            if before is None:
-                self._params[name] = entry.value
-                self._put(entry)
-            elif before != entry.value:
-                _LOG.warning("MLflow keeps the first value of the param `%s`, %s", name, before)
+        self._active().set_params(flat(plain(params, "params")))
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Log a value of each metric.
@@ -165,10 +146,7 @@ class MLflowTracker(ExperimentTracker):
             RuntimeError: no run is active.
             TypeError: a value is no number; then nothing is logged.
         """
-        now = time.time_ns()
-        at = self._active().log_metrics(metrics, step=step, time=now)
-        for name, value in metrics.items():
-            self._put(Metric(name, number(name, value), at, now // 1_000_000))
+        self._active().log_metrics(metrics, step=step)
 
     def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
         """Keep a copy of a file, or of a folder with all that is in it.
@@ -185,11 +163,10 @@ class MLflowTracker(ExperimentTracker):
         """
         run = self._active()
         source = existing(path)
-        row = run.log_artifact(artifact_name(source, artifact_path, run.folder.artifacts), source)
-        self._put(File(row.name, run.folder.artifacts / row.file))
+        run.log_artifact(artifact_name(source, artifact_path, run.folder.artifacts), source)
 
     def sample_system(self, seconds: float) -> None:
-        """Sample the system into the run folder every `seconds`; `mlx sync` sends it to MLflow.
+        """Sample the system every `seconds`, as metrics with names `system/...`.
 
         Raises:
             RuntimeError: no run is active.
@@ -202,20 +179,17 @@ class MLflowTracker(ExperimentTracker):
         Args:
             status: completed, failed or cancelled.
         """
-        if self._run is None or self._sender is None:
+        if self._run is None or self._background is None:
             return
         ended = ending(status)
         run, self._run = self._run, None
-        error: Exception | None = None
-        missed = self._sender.close(self._patience)
         try:
-            with impatient(2 if missed else 10):
-                self._mlflow.end_run(STATUSES.get(ended, "KILLED"))
-        except Exception as failure:  # noqa: BLE001 -- whatever MLflow raises, the run is over
-            error = failure
-        if missed or error is not None:
-            self._say_missed(run, missed, self._sender.error or error)
-        run.end(ended)
+            run.end(ended)
+        finally:
+            has_all = self._background.close()
+            # MLflow forgets which run is active, whatever comes of telling its server so. What that lacks is said.
+            with impatient(10 if has_all else 2), contextlib.suppress(Exception):
+                self._mlflow.end_run(STATUSES.get(run.status, "KILLED"))
 
     def fail_run(self) -> None:
         """End the active run as failed; without one nothing is done."""
@@ -229,7 +203,8 @@ class MLflowTracker(ExperimentTracker):
                 client.create_experiment(self._experiment, artifact_location=artifact_location)
         self._mlflow.set_experiment(self._experiment)
 
-    def _started(self, run_id: str, name: str) -> TrackedRun:
+    def _begin(self, run_id: str, name: str) -> None:
+        """Begin the run folder, and to send what comes into it."""
         run = TrackedRun.start(
             self._root,
             as_part(self._experiment),
@@ -237,28 +212,17 @@ class MLflowTracker(ExperimentTracker):
             tags=self._tags,
         )
         note = {"uri": without_password(self._uri), "run_id": run_id}
-        run.record_text(NOTE, msgspec.json.encode(note).decode())
-        return run
+        run.record_text(MLFLOW, msgspec.json.encode(note).decode())
+        run.sync()  # whatever sends the run goes on with the one in MLflow
+        self._sending = MlflowSending(run.folder, self._uri, _warn)
+        self._background = Background(run.folder, self._sending, patience=self._patience)
+        self._run = run
 
     def _active(self) -> TrackedRun:
         if self._run is None:
             raise RuntimeError(NO_RUN)
         return self._run
 
-    def _put(self, entry: Entry) -> None:
-        assert self._sender is not None, "a run is active"
-        reason = None if isinstance(entry, File) else why_not(entry)
-        if reason is None:
-            self._sender.put(entry)
-        else:
-            _LOG.warning("only the run folder has it: %s", reason)
 
-    def _say_missed(self, run: TrackedRun, missed: int, error: Exception | None) -> None:
-        reason = redacted_text(str(error or f"it took longer than {self._patience} s"))
-        note = {"uri": without_password(self._uri), "entries": missed, "reason": reason}
-        run.record_text(MISSED, msgspec.json.encode(note).decode())
-        _LOG.warning(
-            "MLflow did not get %d entries of the run, nor perhaps its end: %s\n"
-            "hint: `mlx sync %s --to mlflow:%s` sends them",
-            *(missed, reason, run.folder.path, without_password(self._uri)),
-        )
+def _warn(reason: str) -> None:
+    _LOG.warning("only the run folder has it: %s", reason)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from specplan.errors import RunError
 from specplan.spec.redaction import redacted_text
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from specplan.track.entries import Entry
 
+Item = TypeVar("Item")
 RUN_TAG = "specplan.run"
 """The tag of a run in MLflow that says which run folder it is of."""
 STATUSES = {
@@ -127,30 +128,31 @@ def stored(value: float) -> float:
     return math.copysign(LARGEST, value) if math.isinf(value) else value
 
 
-def send(client: Any, run_id: str, entries: Sequence[Entry]) -> None:
-    """Log entries to a run of MLflow, in as few requests as it takes."""
+def send(client: Any, run_id: str, entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """Log entries to a run of MLflow, in as few requests as it takes; gives what each of them has sent."""
     from mlflow import entities
 
-    params = [entities.Param(item.name, item.value) for item in entries if isinstance(item, Param)]
-    metrics = [
-        entities.Metric(item.name, item.value, item.time, item.step)
-        for item in entries
-        if isinstance(item, Metric)
-    ]
-    for first in range(0, len(params), _PARAMS):
-        client.log_batch(run_id, params=params[first : first + _PARAMS])
-    for first in range(0, len(metrics), _METRICS):
-        client.log_batch(run_id, metrics=metrics[first : first + _METRICS])
+    params = [item for item in entries if isinstance(item, Param)]
+    for some in _parts(params, _PARAMS):
+        client.log_batch(run_id, params=[entities.Param(item.name, item.value) for item in some])
+        yield some
+    metrics = [item for item in entries if isinstance(item, Metric)]
+    for each in _parts(metrics, _METRICS):
+        values = [entities.Metric(item.name, item.value, item.time, item.step) for item in each]
+        client.log_batch(run_id, metrics=values)
+        yield each
     for item in entries:
         if isinstance(item, File):
             _send_file(client, run_id, item)
+            yield [item]
+
+
+def _parts(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[first : first + size] for first in range(0, len(items), size))
 
 
 def _send_file(client: Any, run_id: str, file: File) -> None:
     folder, _, name = file.name.rpartition("/")
-    if file.path.is_dir():
-        client.log_artifacts(run_id, str(file.path), file.name)
-        return
     # MLflow names a file as it is named here, where a second version has another name.
     with tempfile.TemporaryDirectory() as aside:
         link = Path(aside) / name

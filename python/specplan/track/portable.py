@@ -45,8 +45,8 @@ class Portable(msgspec.Struct, kw_only=True):
     remarks: tuple[str, ...] = ()
 
 
-def portable(run: Run) -> Portable:
-    """What other tools can have of a run, as it is now."""
+def portable(run: Run, first: int = 0) -> Portable:
+    """What other tools can have of a run, as it is now; of its metrics, what stands from row `first` on."""
     last = run.run_file.sessions[-1]
     experiment = run.plan.experiment
     outside = [
@@ -61,9 +61,9 @@ def portable(run: Run) -> Portable:
         description=hidden("", experiment.description),
         params=settings(run.folder),
         tags=run.tags,
-        series=_series(run),
+        series=_series(run, first),
         files=tuple(
-            File(name, artifact.path)
+            File(name, artifact.path, artifact.version)
             for name, artifact in run.artifacts.items()
             if name not in outside
         ),
@@ -86,11 +86,11 @@ def moment_of(time: int) -> str:
     return iso(moment.replace(microsecond=time % 1_000_000_000 // 1000))
 
 
-def _series(run: Run) -> dict[Series, list[Point]]:
+def _series(run: Run, first: int) -> dict[Series, list[Point]]:
     """Phase, node and split are parts of the names; values of single batches end in `/batch`."""
     import pyarrow as pa
 
-    table = run.metrics().arrow
+    table = run.metrics().arrow.slice(first)
     names = ("phase", "node", "split", "name", "batch", "step", "value")
     columns = [table.column(name).to_pylist() for name in names]
     times = table.column("time").cast(pa.int64()).to_pylist()

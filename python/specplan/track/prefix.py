@@ -20,7 +20,7 @@ from specplan.store.layout import experiment_folder
 from specplan.store.run_file import Status
 from specplan.track.executed import Executed
 from specplan.track.files import Files
-from specplan.track.names import check_parts
+from specplan.track.names import check_experiment
 from specplan.track.notes import Logs
 from specplan.track.parameters import Parameters
 from specplan.track.rows import Metrics
@@ -83,7 +83,7 @@ class Prefix(msgspec.Struct, frozen=True):
         if not isinstance(text, str):
             raise TypeError(f"a prefix is a str, not {type(text).__name__}")
         filled = _filled(text, name).strip("/")
-        check_parts("an experiment", filled)
+        check_experiment(filled)
         parts = filled.split("/")
         owner = parts[0] if len(parts) > 1 else None
         project = parts[1] if len(parts) > 1 else None

@@ -286,8 +286,10 @@ def _record_text(value: object) -> str:
 def _tables(run: Run) -> list[tuple[Path, int]]:
     from specplan._native import read_table_header
 
+    planned = [run.folder.execution_table(name) for name in run.execution_tables()]
+    places = {path: place for place, path in enumerate([run.folder.metrics_table, *planned])}
     tables = [path for path in run.folder.tables.glob("*.parquet") if path.is_file()]
-    paths = sorted(tables, key=lambda path: path != run.folder.metrics_table)
+    paths = sorted(tables, key=lambda path: (places.get(path, len(places)), path.name))
     return [(path, read_table_header(str(path), "parquet").rows) for path in paths]
 
 

@@ -61,7 +61,7 @@ def calling(lines: list[str], label: str, order: int = 0, **hooks: Any) -> Callb
     return made(label=label, execution_order=order)
 
 
-def returned(results: PhaseResults) -> list[dict[str, Any]]:
+def returned(results: PhaseResults) -> list[Any]:
     """What callbacks returned, in the order in which they did."""
     return results.run.returned(results.path)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from specplan._native import Store
 from specplan.store.artifacts import ArtifactFolder
-from specplan.store.recorder import ARTIFACT
+from specplan.store.fields import ARTIFACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,6 +6,7 @@ import shutil
 import threading
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import polars
 import pyarrow as pa
@@ -15,13 +16,14 @@ from blake3 import blake3
 
 from specplan.errors import StoreError
 from specplan.plan.model import Results
-from specplan.results.artifacts import read_artifacts
+from specplan.results.artifacts import Artifact
 from specplan.results.open import Run
 from specplan.results.picture import Picture
 from specplan.results.table import Table
 from specplan.results.verify import verify_run
+from specplan.store.fields import ARTIFACT
 from specplan.store.layout import RunFolder
-from specplan.store.recorder import Recorder
+from specplan.store.recorder import WHOLE, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,13 +101,16 @@ def test_a_changed_tensor_changes_no_file(recorder: Recorder, fresh: RunFolder) 
     assert artifact.read()["a"].tolist() == [0, 0, 0]
 
 
-def test_a_file_that_is_not_of_its_kind(tmp_path: Path) -> None:
-    (tmp_path / "a.safetensors").write_bytes(b"12")
+def test_a_file_that_is_not_of_its_kind(recorder: Recorder, fresh: RunFolder) -> None:
+    row = recorder.artifact("a", STATE)
+    assert row is not None
+    recorder.close()
+    (fresh.artifacts / row.file).write_bytes(b"12")
     digest = blake3(b"12").hexdigest()
-    row = '{"name": "a", "file": "a.safetensors", "kind": "tensors", "media_type": "", "bytes": 2, '
-    artifacts = read_artifacts(tmp_path, [f'{row}"blake3": "{digest}"}}'])
+    told = msgspec.structs.replace(row, bytes=2, blake3=digest)
+    artifact = Artifact(fresh.artifacts, told, 1)
     with pytest.raises(StoreError, match=r"a\.safetensors is damaged: Error while deserializing"):
-        artifacts["a"].read()
+        artifact.read()
 
 
 def test_a_frame(recorder: Recorder, fresh: RunFolder) -> None:
@@ -205,9 +210,11 @@ def test_damage_is_named(recorder: Recorder, fresh: RunFolder, tmp_path: Path) -
         '{"name": "a", "file": "/a", "kind": "text", "media_type": "", "bytes": 0, "blake3": ""}',
     ],
 )
-def test_a_damaged_row(tmp_path: Path, row: str) -> None:
-    with pytest.raises(StoreError, match="a row of the artifacts is damaged: "):
-        read_artifacts(tmp_path, [row])
+def test_a_damaged_row(recorder: Recorder, fresh: RunFolder, row: str) -> None:
+    recorder.texts("", node="", field=ARTIFACT)([row], WHOLE, WHOLE)
+    recorder.sync()
+    with pytest.raises(StoreError, match="a document of .*artifact.* is damaged: "):
+        _ = Run(fresh).artifacts
 
 
 def test_a_run_without_artifacts(run: Run) -> None:

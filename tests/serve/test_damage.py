@@ -7,19 +7,30 @@ from typing import TYPE_CHECKING
 import pytest
 
 import specplan
-from specplan.errors import RemoteError, RunError
+from specplan._native import Store
+from specplan.errors import RemoteError, RunError, StoreError
 from specplan.results.compare import environment_of
+from specplan.results.jobs import jobs_of
+from specplan.results.messages import messages_of
+from specplan.results.progress import progress_of
 from specplan.results.report import report_html
+from specplan.store import fields
 from specplan.store.run_file import Status
 from specplan.store.tags import change_tags
+from specplan.track.files import Files
+from specplan.track.notes import Logs
 from specplan.track.remote import upload
 from specplan.track.remote_client import experiment_path
+from specplan.track.rows import Metrics
 from specplan.track.run import TrackedRun
+from specplan.track.tracks import Tracks
 from tests.serve.conftest import TOKEN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from specplan.results.open import Run
     from specplan.store.layout import RunFolder
     from tests.serve.conftest import Running
 
@@ -76,3 +87,83 @@ def test_a_damaged_environment(server: Running, tmp_path: Path, content: bytes) 
         environment_of(specplan.open(folder.path))
     with pytest.raises(RunError, match=damage):
         upload(folder.path, server.url, TOKEN)
+
+
+def record(folder: RunFolder, field: str, text: str, *, phase: str = "") -> None:
+    store = Store.open(str(folder.records), session=2)
+    store.text(phase=phase, node="", role="default", field=field, json=True).record([text], -1, -1)
+    store.close()
+
+
+DAMAGES: list[tuple[str, str, Callable[[Run], object]]] = [
+    (fields.ARTIFACT, "7", lambda run: run.artifacts),
+    (fields.ARTIFACT, '{"name": "a"}', lambda run: run.artifacts),
+    (fields.DELETED, '["a"]', lambda run: run.artifacts),
+    (fields.LOG, "[]", lambda run: messages_of(run, 5)),
+    (fields.LOG, '{"level": "info"}', lambda run: messages_of(run, 5)),
+    (fields.LOG, "7", report_html),
+    (fields.JOB, '{"id": "a"}', jobs_of),
+    (fields.JOB, "null", jobs_of),
+    (fields.PROGRESS, '{"levels": 1}', progress_of),
+    (fields.RETURNED, '{"label": "a"}', lambda run: run.returned("train")),
+    ("own", "[]", lambda run: run.documents("own")),
+]
+
+
+@pytest.mark.parametrize(("field", "text", "read"), DAMAGES)
+def test_a_damaged_document_is_named_by_its_reader(
+    tmp_path: Path, field: str, text: str, read: Callable[[Run], object]
+) -> None:
+    folder = ended(tmp_path, "documents")
+    record(folder, field, text, phase="train@callbacks" if field == fields.RETURNED else "")
+    with pytest.raises(StoreError, match=rf"a document of `.*{field}` is damaged: "):
+        read(specplan.open(folder.path))
+
+
+def test_a_flipped_bit_is_no_other_document(tmp_path: Path) -> None:
+    folder = ended(tmp_path, "documents")
+    record(folder, "own", '{"loss": 1.25}')
+    (chunk,) = folder.records.glob("*own/chunk-*.arrow")
+    chunk.write_bytes(chunk.read_bytes().replace(b"1.25", b"1.35"))
+    with pytest.raises(StoreError, match="checksum"):
+        specplan.open(folder.path).documents("own")
+
+
+GOING_ON: list[tuple[str, str, Callable[[TrackedRun], object]]] = [
+    (fields.LOG, "[]", lambda run: Logs(lambda: run).read()),
+    (fields.TRACKS, '{"x": 1}', lambda run: Tracks(lambda: run)("t").read()),
+    (fields.METRICS, "[]", lambda run: Metrics(lambda: run)().read()),
+    (fields.METRICS, "{}", lambda run: Metrics(lambda: run)().stats()),
+    (fields.FILE_NOTES, "[]", lambda run: Files("", lambda: run).list()),
+    (fields.DELETED, "{}", lambda run: Files("", lambda: run).list()),
+]
+
+
+@pytest.mark.parametrize(("field", "text", "read"), GOING_ON)
+def test_a_damaged_document_is_named_to_a_program(
+    tmp_path: Path, field: str, text: str, read: Callable[[TrackedRun], object]
+) -> None:
+    run = TrackedRun.start(tmp_path, "documents")
+    run.log_artifact("a", "text")
+    run.record_text(field, text, node="t" if field == fields.TRACKS else "")
+    with pytest.raises(StoreError, match=rf"a document of `.*{field}.*` is damaged: "):
+        read(run)
+    run.end(Status.COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("field", "route"),
+    [
+        (fields.ARTIFACT, ""),
+        (fields.ARTIFACT, "/files"),
+        (fields.DELETED, "/files"),
+        (fields.METRICS, "/metrics/stats"),
+        (fields.TRACKS, "/tracks/data"),
+    ],
+)
+def test_a_server_answers_with_what_is_damaged(server: Running, field: str, route: str) -> None:
+    name = f"{field}{route.replace('/', '-')}"
+    record(ended(server.root, name), field, "7")
+    with pytest.raises(RemoteError, match="a document of .* is damaged: ") as refused:
+        server.client().ask(experiment_path(id_of(server, name)) + route)
+    assert refused.value.status == 500

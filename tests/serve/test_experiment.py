@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from sklearn.linear_model import LinearRegression
 
 import specplan
-from specplan import Experiment
+from specplan import Experiment, ExperimentContext, FitPhase, ModelGraph, ModelNode
 from specplan.errors import RemoteError, RunError
 from specplan.results.locate import all_runs
 from specplan.track import background
 from specplan.track.remote_fetch import fetch_newest
+from tests.objects.parts import sensor_data
 from tests.serve.conftest import TOKEN, Running, running
 
 if TYPE_CHECKING:
@@ -115,6 +117,40 @@ def test_an_exception_is_told_to_the_server(server: Running, tmp_path: Path) -> 
     assert there.status == "failed"
     assert there.run_file.error is not None
     assert there.run_file.error.type == "ZeroDivisionError"
+
+
+def planned(prefix: str, url: str, root: Path | None) -> Experiment:
+    experiment = Experiment(prefix, dash_url=url, dash_root=root, readme="of it", tags=["first"])
+    ModelGraph(nodes=[ModelNode("Sum", LinearRegression(), sensor_data().reference())])
+    experiment.execution_plan.add_phase(FitPhase.from_split("fit", split="train"))
+    return experiment
+
+
+def test_the_run_of_a_plan_is_sent(server: Running, tmp_path: Path) -> None:
+    here = planned("alice/p/plan", server.url, tmp_path).run()["fit"].run
+    there = only(server.root, "alice/p/plan")
+    assert (there.id, there.status, there.tags) == (here.id, "completed", {"first": None})
+    assert there.plan.experiment.description == "of it"
+    assert here.folder.path.parent == tmp_path / "alice/p/plan"
+
+
+def test_the_run_of_a_plan_that_the_server_keeps_leaves_nothing_here(server: Running) -> None:
+    experiment = planned("alice/p/remote-plan", server.url, None)
+    results = experiment.run()
+    folder = results["fit"].run.folder.path
+    assert folder.is_dir(), "results are read from it"
+    # A program goes on with its own runs only, not with that of the plan.
+    with Experiment("alice/p/remote-plan", dash_url=server.url, dash_root=None).run as exp:
+        exp.log("another run")
+        assert exp.run_folder is not None
+        assert exp.run_folder.name != folder.name
+    del experiment, results, exp
+    ExperimentContext().activate()
+    gc.collect()
+    assert not folder.exists()
+    ids = {each.path.name for each in all_runs(server.root) if "remote-plan" in str(each.path)}
+    assert folder.name in ids
+    assert len(ids) == 2
 
 
 def test_a_remote_run_leaves_nothing_here(server: Running) -> None:

@@ -19,18 +19,31 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 import specplan
-from specplan import RUN, Experiment, FitPhase, ModelGraph, ModelNode, ml_dash_experiment
+from specplan import (
+    RUN,
+    Experiment,
+    ExperimentCallback,
+    FitPhase,
+    ModelGraph,
+    ModelNode,
+    ml_dash_experiment,
+)
 from specplan.errors import RunError
 from specplan.results.locate import all_runs
+from specplan.results.run_archive import extract_run
+from specplan.results.settings import settings
 from specplan.track.metric_row import MetricRow
 from specplan.track.parameters import nested
+from specplan.track.portable import portable
 from specplan.track.prefix import Prefix
 from specplan.track.summary import summary
+from tests.cli.conftest import run_mlx
 from tests.objects.parts import sensor_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from specplan.objects.phase import Phase
     from specplan.results.open import Run
 
 PREFIX = "alice/project/my-experiment"
@@ -44,6 +57,12 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     yield
     RUN.prefix = None
     RUN.params.clear()
+
+
+def mlx(*arguments: str) -> str:
+    done = run_mlx(*arguments, "--root", ".dash")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def newest() -> Run:
@@ -298,6 +317,112 @@ def test_a_plan_that_is_executed_has_a_run_of_its_own_below_the_prefix() -> None
     with experiment.run as exp:
         assert exp.params.get() == {"a": 1}
     assert len(list(all_runs(Path(".dash")))) == 2
+
+
+class Saying(ExperimentCallback):
+    """Says something of the experiment at each boundary of its run."""
+
+    def on_experiment_start(self, *, experiment: Experiment) -> None:
+        experiment.log("begins")
+        experiment.params.set(batch={"size": 8})
+
+    def on_phase_end(self, *, experiment: Experiment, phase: Phase) -> None:
+        for value in (0.5, 0.25):
+            experiment.metrics("val").log(loss=value)
+        experiment.files("notes").save({"phase": phase.label}, to="phase.json")
+        experiment.flush()
+        assert experiment.metrics("val").stats()["totalDataPoints"] == 2
+        assert experiment.run.status == "running"
+
+
+def with_a_plan(experiment: Experiment) -> Experiment:
+    feature_set = sensor_data()
+    ModelGraph(nodes=[ModelNode("Sum", LinearRegression(), feature_set.reference())])
+    experiment.execution_plan.add_phase(FitPhase.from_split("fit", split="train"))
+    return experiment
+
+
+def test_what_an_experiment_is_given_reaches_the_runs_of_its_plan() -> None:
+    given: dict[str, Any] = {"readme": "of it", "tags": {"team": "blue", "api_key": "s3cret"}}
+    about: dict[str, Any] = {"bindrs": ["thesis"], "metadata": {"room": 4}}
+    experiment = with_a_plan(Experiment("alice/project/2024-run", **given, **about, rate=0.1))
+    run = experiment.run()["fit"].run
+    assert run.experiment == run.plan.experiment.id == "alice/project/2024-run"
+    assert run.folder.path.parent == Path(".dash/alice/project/2024-run")
+    assert run.tags == {"team": "blue", "api_key": "***"}
+    assert run.plan.experiment.description == "of it"
+    assert settings(run.folder)["rate"] == 0.1
+    assert run.documents("about") == [about]
+    assert b"s3cret" not in b"".join(f.read_bytes() for f in run.folder.path.glob("*.json"))
+    assert run.plan.id == with_a_plan(Experiment("other")).run()["fit"].run.plan.id
+
+
+@pytest.mark.parametrize("name", [PREFIX, "label"])
+def test_what_callbacks_say_of_an_experiment_is_in_the_run_that_is_executed(name: str) -> None:
+    experiment = with_a_plan(Experiment(name))
+    experiment.add_callback(Saying())
+    for _ in range(2):  # each run counts from 0
+        run = experiment.run()["fit"].run
+        assert [each["message"] for each in run.documents("log")] == ["begins"]
+        assert settings(run.folder)["batch.size"] == 8
+        losses = run.metrics("loss").arrow.select(["split", "step", "value"]).to_pylist()
+        assert [(each["split"], each["step"], each["value"]) for each in losses] == [
+            ("val", 0, 0.5),
+            ("val", 1, 0.25),
+        ]
+        assert run.artifacts["notes/phase.json"].read() == {"phase": "fit"}
+    assert experiment.run.status == "completed"
+    with pytest.raises(RuntimeError, match="has not started"):
+        experiment.log("over")
+
+
+def test_a_run_that_was_begun_is_the_one_that_callbacks_write_to() -> None:
+    experiment = with_a_plan(Experiment(PREFIX))
+    experiment.add_callback(Saying())
+    with experiment.run as exp:
+        of_plan = exp.run()["fit"].run
+        begun = exp.run_folder
+    assert begun is not None
+    assert [each["message"] for each in specplan.open(begun).documents("log")] == ["begins"]
+    assert of_plan.documents("log") == []
+
+
+def test_what_a_command_prints_of_a_run_of_a_prefix_every_other_takes(tmp_path: Path) -> None:
+    experiment = with_a_plan(Experiment("alice/project/2024-run"))
+    run = experiment.run()["fit"].run
+    with experiment.run as exp:
+        exp.log("of the program")
+    key = f"alice/project/2024-run/{run.id}"
+    listed = json.loads(mlx("list", "--json"))
+    assert {each["experiment"] for each in listed} == {"alice/project/2024-run"}
+    assert mlx("show", key, "--json") == mlx("show", f"2024-run/{run.id}", "--json")
+    assert key in mlx("show", key)
+    assert key in mlx("compare", key, "alice/project/2024-run", "--json")
+    assert portable(run).experiment == "alice/project/2024-run"
+    mlx("archive", key, "--to", str(tmp_path / "kept"))
+    there = extract_run(tmp_path / "kept.run.mml", tmp_path / "other")
+    assert there.path.relative_to(tmp_path / "other").as_posix() == key
+    file = experiment.save(tmp_path / "all")
+    again = Experiment.load(file, results_dir=tmp_path / "results")
+    assert (tmp_path / "results" / key).is_dir()
+    assert again.run()["fit"].run.folder.path.parent == (tmp_path / "results" / key).parent
+
+
+def test_a_run_of_an_earlier_version_is_found_by_what_is_printed_of_it() -> None:
+    """It was in the folder of the prefix, and its run.json had the label."""
+    run = with_a_plan(Experiment("label")).run()["fit"].run
+    old = Path(".dash/alice/project/label") / run.id
+    old.parent.mkdir(parents=True)
+    run.folder.path.rename(old)
+    assert f"label/{run.id}" in mlx("show", "alice/project/label")
+    assert f"label/{run.id}" in mlx("show", f"label/{run.id}")
+
+
+def test_a_preview_says_nothing_of_the_experiment() -> None:
+    experiment = with_a_plan(Experiment(PREFIX))
+    experiment.preview_run()
+    assert experiment.run.status == "created"
+    assert not list(all_runs(Path(".dash")))
 
 
 def test_files(tmp_path: Path) -> None:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from specplan.errors import RunError
 from specplan.objects.phase_results import OnePassResults
 from specplan.plan.model import Train
 from specplan.results.axis_series import AxisSeries, Key
 from specplan.results.execution_store import ExecutionStore
 from specplan.results.scalar_series import LossRecord, LossSeries
-from specplan.results.texts import Texts
 from specplan.spec.wording import choices
-from specplan.store.recorder import RETURNED, WHOLE, beside
+from specplan.store.recorder import WHOLE
 from specplan.store.run_file import BestEpoch
 
 if TYPE_CHECKING:
@@ -177,18 +175,8 @@ def callbacks_of(phase: PhaseResults, kind: str | None) -> CallbackSeries:
 
 
 def _returned(phase: PhaseResults) -> Iterator[CallbackResult]:
-    where = beside(phase.path, "callbacks")
-    for column in phase.run.channels():
-        if isinstance(column, Texts) and (column.phase, column.field) == (where, RETURNED):
-            for texts in column.in_order():
-                for text in texts:
-                    yield _decoded(text, phase)
-
-
-def _decoded(text: str, phase: PhaseResults) -> CallbackResult:
-    try:
-        row = msgspec.json.decode(text)
-        return CallbackResult(
+    for row in phase.run.returned(phase.path):
+        yield CallbackResult(
             kind=row["kind"],
             callback_label=row["label"],
             epoch_idx=row["epoch"],
@@ -198,8 +186,6 @@ def _decoded(text: str, phase: PhaseResults) -> CallbackResult:
             recorded=row["value"],
             phase=phase,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"a row of the callbacks of `{phase.path}` is damaged: {error}") from error
 
 
 def _epochs_of(phase: PhaseResults, evaluation: Evaluation) -> list[int | None]:

@@ -25,7 +25,7 @@ from specplan.objects.group_results import group_results_of
 from specplan.objects.history import ExperimentRun
 from specplan.objects.history_entries import run_from
 from specplan.objects.live import Live, live_of
-from specplan.objects.mapping import compile_objects, spec_of
+from specplan.objects.mapping import compile_objects, named, spec_of
 from specplan.objects.phase_group import PhaseGroup, entries_by_path
 from specplan.objects.phase_results import results_of
 from specplan.objects.state_entries import read_snapshot
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from specplan.objects.storage import Storage
     from specplan.run.context import Context
     from specplan.run.state import Snapshot
+    from specplan.track.executed import Executed
 
 
 class Calls:
@@ -83,7 +84,8 @@ class Calls:
             raise ValueError(f"Experiment `{self._experiment.label}`: there is no phase to run")
         for phase in phases:
             phase.check_graph(graph)
-        return spec_of(self._experiment.label, graph, phases, entries, seed=self._experiment.seed)
+        own = self._experiment
+        return spec_of(own.label, graph, phases, entries, seed=own.seed, about=own.about)
 
     def recorded(self, call: Call[Results], options: DisplayOptions) -> Results:
         """Run what is called, and add to the history however that ends."""
@@ -99,13 +101,16 @@ class Calls:
         callbacks = ExperimentCallbacks(self.callbacks, subjects, whole=call.whole)
         started = datetime.now(UTC)
         error: BaseException | None = None
+        executed = self._experiment.executed(is_kept=not self._previewing)
         try:
-            self._execute(call, watched, callbacks)
+            self._execute(call, watched, callbacks, executed)
         except BaseException as raised:
             error = raised
             raise
         finally:
             run = None if watched.folder is None else self.storage.opened(watched.folder)
+            if run is not None and executed.is_kept_elsewhere:
+                self.storage.forget(run)
             results = None if run is None else call.results_of(run)
             self.history.append(
                 ExperimentRun(
@@ -216,7 +221,9 @@ class Calls:
             self.live = live_of(graph, seed=self._experiment.seed)
         return self.live
 
-    def _execute(self, call: Call[Any], watched: Watched, callbacks: ExperimentCallbacks) -> None:
+    def _execute(
+        self, call: Call[Any], watched: Watched, callbacks: ExperimentCallbacks, executed: Executed
+    ) -> None:
         from specplan.run.run import run_plan
 
         spec = self.spec(call.phases, call.entries)
@@ -226,15 +233,16 @@ class Calls:
         saving = self.checkpoints.hooks(call.by_path, whole=call.whole)
         try:
             run_plan(
-                compiled,
+                named(compiled, self._experiment.prefix or self._experiment.label),
                 root=self.storage.root(),
                 display=watched,
                 state=live.state,
-                hooks=joined([callbacks.hooks(), saving]),
+                hooks=joined([executed.hooks, callbacks.hooks(), saving]),
                 subjects=callbacks.subjects,
                 elsewhere=self.storage.elsewhere(),
             )
         finally:
+            executed.close()
             if not self._previewing:
                 live.give_back()
 

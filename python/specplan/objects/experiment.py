@@ -160,8 +160,8 @@ class Experiment(Tracked):
         self._calls.storage = self._stored(self._calls.storage.config)
 
     def _stored(self, config: ResultsConfig | None) -> Storage:
-        home = self._tracking.root / Path(self.prefix).parent if self.prefix is not None else None
-        return Storage(self.label, config, home=home)
+        home = None if self.prefix is None else self._tracking.root
+        return Storage(self.prefix or self.label, config, home=home)
 
     @classmethod
     def from_active_context(
@@ -373,7 +373,14 @@ class Experiment(Tracked):
             ValueError: a FeatureSet or an object is missing, or the spec says what no object does.
         """
         context = ExperimentContext()
-        experiment = cls(spec["experiment"]["id"], ctx=context, seed=spec["run"]["seed"])
+        about = spec["experiment"]
+        experiment = cls(
+            about["id"],
+            ctx=context,
+            seed=spec["run"]["seed"],
+            readme=about.get("description") or None,
+            tags=about.get("tags"),
+        )
         for each in featuresets:
             context.register("node", each.label, each)
         by_label = {each.label: each for each in featuresets}

@@ -133,13 +133,14 @@ def read_history(archive: Archive) -> list[StoredRun]:
 
 
 def extract_run(archive: Archive, run: str, root: Path) -> Path:
-    """The folder of a run, `<experiment>/<run id>`, below `root`; one that is there is taken as it is.
+    """The folder of a run, `<experiment>/<run id>`, below `root`; one that is there is taken as it is. A prefix has
+    several parts.
 
     Raises:
         FileExistsError: another run of that id is there.
         ArchiveError: the archive has no such run.
     """
-    if name_fault(run) or run.count("/") != 1:
+    if name_fault(run) or "/" not in run or any(part.startswith(".") for part in run.split("/")):
         raise ArchiveError(f"`{archive.path}`: {run!r} cannot be the name of a run")
     folder = root / run
     if not folder.exists():

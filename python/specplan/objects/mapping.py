@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from specplan.objects.accelerator import one_device
 from specplan.objects.train_phase import TrainPhase
 from specplan.samplers import OwnSampler
@@ -32,8 +34,9 @@ def spec_of(
     entries: list[dict[str, Any]],
     *,
     seed: int,
+    about: Mapping[str, Any] = {},
 ) -> dict[str, Any]:
-    """The spec of an experiment that runs `entries`, which name `phases`.
+    """The spec of an experiment that runs `entries`, which name `phases`; `about` is what it says beside its label.
 
     Raises:
         ValueError: two different losses have one label, or phases and nodes name several devices.
@@ -42,7 +45,7 @@ def spec_of(
     device = one_device([*(phase.accelerator for phase in phases), *of_nodes])
     return {
         "specplan": SPEC_VERSION,
-        "experiment": {"id": label},
+        "experiment": {"id": label, **about},
         "run": {"seed": seed, "dirty_git": "ignore"}
         | ({} if device is None else {"device": device}),
         "data": {name: feature_set.section() for name, feature_set in _feature_sets(graph).items()},
@@ -50,6 +53,13 @@ def spec_of(
         "losses": _losses(phases),
         "plan": entries,
     }
+
+
+def named(compiled: Compiled, experiment: str) -> Compiled:
+    """The plan under the name that its runs have: a label, or a prefix, which no spec can say."""
+    about = msgspec.structs.replace(compiled.plan.experiment, id=experiment)
+    plan = msgspec.structs.replace(compiled.plan, experiment=about)
+    return msgspec.structs.replace(compiled, plan=plan)
 
 
 def graph_section(graph: ModelGraph) -> dict[str, Any]:

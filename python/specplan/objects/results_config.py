@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from specplan.results.locate import runs_of
+from specplan.results.locate import all_runs, runs_of
 from specplan.spec.wording import quoted
 
 IN_MEMORY = "in-memory"
@@ -102,7 +103,7 @@ class ResultsConfig:
         )
 
     def check(self, experiment: str | None) -> None:
-        """Check that `results_dir` holds nothing but runs; of one experiment, where that is named.
+        """Check that `results_dir` holds nothing but runs; of one experiment, where its label or prefix is named.
 
         Raises:
             ValueError: it holds something else.
@@ -177,4 +178,9 @@ def _checked_flag(name: str, flag: object) -> bool:
 def _is_ours(path: Path, experiment: str | None) -> bool:
     if path.name.startswith("."):
         return True
-    return experiment in (None, path.name) and any(True for _ in runs_of(path))
+    # Runs of a prefix are below its first part; earlier versions had them below its last one.
+    is_named = experiment is None or path.name in (
+        *experiment.split("/")[:1],
+        Path(experiment).name,
+    )
+    return is_named and any(True for _ in chain(runs_of(path), all_runs(path)))

@@ -92,6 +92,10 @@ class Storage:
             _TEMPORARY[run] = self._temporary
         return run
 
+    def forget(self, run: Run) -> None:
+        """Remove the folder of a run when nobody holds it, and at the end of the program."""
+        weakref.finalize(run, shutil.rmtree, run.folder.path, ignore_errors=True)
+
     def _home(self) -> Path | None:
         if self._only_memory:
             return None

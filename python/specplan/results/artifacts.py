@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 from safetensors import SafetensorError
 
@@ -22,7 +21,8 @@ from specplan.store.artifacts import (
     files_below,
     folder_digest,
 )
-from specplan.store.recorder import ARTIFACT
+from specplan.store.documents import channel_of, decoded, documents
+from specplan.store.fields import ARTIFACT, DELETED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,14 +130,18 @@ class Artifacts(Mapping[str, Artifact]):
 
 
 def artifacts_of(folder: RunFolder, records: StoreReader) -> Artifacts:
-    """The artifacts of a run.
+    """The artifacts of a run. Where a version was deleted, only later ones of its name are left.
 
     Raises:
         StoreError: the records of them are damaged.
     """
-    batches = artifact_batches(records)
-    rows = [text for channel, position, _ in batches for text in channel.at(position)]
-    return read_artifacts(folder.artifacts, rows)
+    deleted = dict(documents(channel_of(records, DELETED), tuple[str, int]))
+    versions: dict[str, list[Artifact]] = {}
+    for row in artifact_rows(records):
+        found = versions.setdefault(row.name, [])
+        found.append(Artifact(folder.artifacts, row, len(found) + 1))
+    left = {name: found[deleted.get(name, 0) :] for name, found in versions.items()}
+    return Artifacts({name: found for name, found in left.items() if found})
 
 
 def artifact_rows(records: StoreReader) -> list[ArtifactRow]:
@@ -146,16 +150,18 @@ def artifact_rows(records: StoreReader) -> list[ArtifactRow]:
     Raises:
         StoreError: one is damaged.
     """
-    batches = artifact_batches(records)
-    return [read_row(text) for channel, position, _ in batches for text in channel.at(position)]
+    rows: list[ArtifactRow] = documents(channel_of(records, ARTIFACT), ArtifactRow)
+    for row in rows:
+        _check_file(row)
+    return rows
 
 
 def artifact_batches(records: StoreReader) -> Iterator[tuple[TextReader, int, int]]:
     """Channel, position and number of each record that tells of artifacts."""
-    for channel in records.texts():
-        if tells_of_artifacts(channel):
-            for position, sequence in enumerate(channel.index()["sequence"]):
-                yield channel, position, int(sequence)
+    channel = channel_of(records, ARTIFACT)
+    if channel is not None:
+        for position, sequence in enumerate(channel.index()["sequence"]):
+            yield channel, position, int(sequence)
 
 
 def read_row(text: str) -> ArtifactRow:
@@ -164,31 +170,16 @@ def read_row(text: str) -> ArtifactRow:
     Raises:
         StoreError: it is damaged.
     """
-    try:
-        row = msgspec.json.decode(text, type=ArtifactRow)
-        check_name(row.file)
-    except ValueError as error:
-        raise StoreError(f"a row of the artifacts is damaged: {error}") from error
+    row: ArtifactRow = decoded(text, ArtifactRow, ARTIFACT)
+    _check_file(row)
     return row
 
 
-def tells_of_artifacts(channel: TextReader) -> bool:
-    """Whether a channel has the rows of the artifacts."""
-    return channel.field == ARTIFACT and channel.phase == ""
-
-
-def read_artifacts(folder: Path, rows: Sequence[str]) -> Artifacts:
-    """The artifacts below `folder` of which the records tell, each row as JSON.
-
-    Raises:
-        StoreError: a row is damaged.
-    """
-    versions: dict[str, list[Artifact]] = {}
-    for text in rows:
-        row = read_row(text)
-        found = versions.setdefault(row.name, [])
-        found.append(Artifact(folder, row, len(found) + 1))
-    return Artifacts(versions)
+def _check_file(row: ArtifactRow) -> None:
+    try:
+        check_name(row.file)
+    except ValueError as error:
+        raise StoreError(f"a document of `{ARTIFACT}` is damaged: {error}") from error
 
 
 def _read_array(path: Path) -> NDArray[Any]:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.store.fields import JOB
+
 if TYPE_CHECKING:
     from specplan.results.open import Run
-
-FIELD = "job"
-"""The field of the records, of no node."""
 
 
 class JobState(enum.StrEnum):
@@ -67,5 +66,5 @@ def jobs_of(run: Run) -> list[JobRecord]:
     Raises:
         StoreError: the records of them are damaged.
     """
-    changes = (msgspec.convert(each, JobRecord) for each in run.documents(FIELD))
+    changes: list[JobRecord] = run.documents(JOB, kind=JobRecord)
     return [*{change.id: change for change in changes}.values()]

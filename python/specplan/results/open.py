@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from specplan._native import StoreReader
 from specplan.errors import RunError
-from specplan.results.artifacts import Artifacts, artifacts_of, tells_of_artifacts
+from specplan.results.artifacts import Artifacts, artifacts_of
 from specplan.results.columns import find_column
 from specplan.results.locate import find_run
 from specplan.results.ragged import Ragged
@@ -20,6 +18,8 @@ from specplan.results.table import Table
 from specplan.results.tensors import Tensors
 from specplan.results.texts import Texts
 from specplan.spec.wording import choices, quoted
+from specplan.store.documents import OBJECT, documents
+from specplan.store.fields import ARTIFACT
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 from specplan.store.tags import read_tags
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Plan
     from specplan.results.passes import Spread
+    from specplan.results.returned import Returned
     from specplan.store.layout import RunFolder
     from specplan.store.run_file import PhaseTiming, RunFile
 
@@ -264,7 +265,7 @@ class Run:
         """As `tensors`, of a column of texts: a list of strings by (epoch, batch)."""
         return find_column(self.channels(), Texts, node=node, field=field, phase=phase, role=role)
 
-    def returned(self, phase: str) -> list[dict[str, Any]]:
+    def returned(self, phase: str) -> list[Returned]:
         """What callbacks returned in a phase: label, kind, epoch, batch, edge, and name and value of each.
 
         Raises:
@@ -272,12 +273,13 @@ class Run:
         """
         return returned(self._records(), phase) if self._has_records() else []
 
-    def documents(self, field: str, *, most: int | None = None) -> list[dict[str, Any]]:
+    def documents(self, field: str, *, most: int | None = None, kind: Any = OBJECT) -> list[Any]:
         """What a program recorded under a field of no node, as `log` or `job`, oldest first.
 
         Args:
             field: name of the field.
             most: only so many of the last ones.
+            kind: what each of them is, by default an object of JSON.
 
         Raises:
             StoreError: the records of them are damaged.
@@ -285,16 +287,17 @@ class Run:
         if not self._has_records():
             return []
         return [
-            msgspec.json.decode(text)
+            document
             for channel in self._records().texts()
             if channel.field == field and not channel.node
-            for position in range(channel.batches)[-(most or channel.batches) :]
-            for text in channel.at(position)
+            for document in documents(
+                channel, kind, first=max(0, channel.batches - (most or channel.batches))
+            )
         ]
 
     @property
     def artifacts(self) -> Artifacts:
-        """Figures, frames, files and other objects by name, of each name the newest.
+        """Figures, frames, files and other objects by name, of each name the newest; none that a program deleted.
 
         Raises:
             StoreError: the records of them are damaged.
@@ -314,7 +317,7 @@ class Run:
             *(
                 Texts(reader, kept(reader.phase))
                 for reader in records.texts()
-                if not tells_of_artifacts(reader)
+                if (reader.phase, reader.field) != ("", ARTIFACT)
             ),
         ]
 

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.store.fields import PROGRESS
+
 if TYPE_CHECKING:
     from specplan.results.open import Run
-
-FIELD = "progress"
-"""The field of the records, of no node: each document is how far all levels were."""
 
 
 class Level(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,5 +40,5 @@ def progress_of(run: Run) -> tuple[Level, ...]:
     Raises:
         StoreError: the records of them are damaged.
     """
-    last = run.documents(FIELD, most=1)
-    return msgspec.convert(last[-1], Told).levels if last else ()
+    last: list[Told] = run.documents(PROGRESS, most=1, kind=Told)
+    return last[-1].levels if last else ()

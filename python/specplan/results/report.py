@@ -16,6 +16,7 @@ from specplan.plan.explain import explain
 from specplan.plan.model import Call, Train
 from specplan.results.compare import environment_of
 from specplan.results.html import html_table
+from specplan.results.messages import messages_of
 from specplan.results.page import POLICY, badge, boxed, html_page, section
 from specplan.results.settings import leaves, without_secrets
 from specplan.results.table import cell_text, plain_rows
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Phase
     from specplan.results.artifacts import Artifact
+    from specplan.results.messages import Message
     from specplan.results.open import Run
     from specplan.store.run_file import PhaseTiming
 
@@ -232,18 +234,16 @@ def _params(run: Run) -> str:
 
 
 def _log(run: Run) -> str:
-    entries = run.documents("log", most=MOST_MESSAGES)[-MOST_MESSAGES:]
-    lines = "".join(map(_message, entries))
+    lines = "".join(map(_message, messages_of(run, MOST_MESSAGES)))
     return section("Log", f'<pre class="log">{lines}</pre>' if lines else "")
 
 
-def _message(entry: dict[str, Any]) -> str:
-    level, beside = str(entry.get("level", "")), entry.get("metadata") or {}
-    said = " ".join(f"{name}={cell_text(value)}" for name, value in beside.items())
-    when = str(entry.get("timestamp", ""))[:19].replace("T", " ")
-    text = f"{entry.get('message', '')}{f'  {said}' if said else ''}"
-    kind = level if level in LOUD else "dim"
-    return f'<span class="dim">{escape(when)}</span> <b class="{kind}">{escape(level)}</b> {escape(text)}\n'
+def _message(entry: Message) -> str:
+    said = " ".join(f"{name}={cell_text(value)}" for name, value in (entry.metadata or {}).items())
+    when = entry.timestamp[:19].replace("T", " ")
+    text = f"{entry.message}{f'  {said}' if said else ''}"
+    kind = entry.level if entry.level in LOUD else "dim"
+    return f'<span class="dim">{escape(when)}</span> <b class="{kind}">{escape(entry.level)}</b> {escape(text)}\n'
 
 
 def _artifacts(run: Run) -> str:

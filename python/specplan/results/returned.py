@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
-import msgspec
-
-from specplan.errors import StoreError
-from specplan.store.recorder import RETURNED, beside
+from specplan.store.documents import channel_of, documents
+from specplan.store.fields import RETURNED
+from specplan.store.recorder import beside
 
 if TYPE_CHECKING:
     from specplan._native import StoreReader
 
 
-def returned(records: StoreReader, phase: str) -> list[dict[str, Any]]:
-    """One row for each value that a hook returned in a phase, in the order in which they came (docs/format.md).
+class Returned(TypedDict):
+    """One value that a hook returned (docs/format.md)."""
+
+    label: str
+    kind: Literal["metric", "artifact", "payload"]
+    epoch: int | None
+    batch: int | None
+    edge: str
+    name: NotRequired[str]
+    value: Any
+
+
+def returned(records: StoreReader, phase: str) -> list[Returned]:
+    """The values that hooks returned in a phase, in the order in which they came.
 
     Raises:
         StoreError: the records of them are damaged.
     """
-    place = beside(phase, "callbacks")
-    channels = [each for each in records.texts() if (each.phase, each.field) == (place, RETURNED)]
-    texts = [
-        text
-        for channel in channels
-        for position in range(len(channel.index()["sequence"]))
-        for text in channel.at(position)
-    ]
-    try:
-        return [msgspec.json.decode(text, type=dict[str, Any]) for text in texts]
-    except msgspec.MsgspecError as error:
-        raise StoreError(f"what a callback returned in `{phase}` is damaged: {error}") from error
+    channel = channel_of(records, RETURNED, phase=beside(phase, "callbacks"))
+    return documents(channel, Returned)

@@ -12,6 +12,7 @@ from specplan.plan.model import Train
 from specplan.results.course import Course
 from specplan.results.jobs import JobState, jobs_of
 from specplan.results.locate import all_runs, experiment_of
+from specplan.results.messages import messages_of
 from specplan.results.open import Run
 from specplan.results.progress import Level, progress_of
 from specplan.store.run_file import Status
@@ -146,8 +147,8 @@ class _Watched:
     def log(self) -> list[str]:
         folder = self.run.folder
         messages = [
-            f"[{entry['level'].upper()}] {entry['message']}"
-            for entry in self.run.documents("log", most=_MOST_MESSAGES)
+            f"[{entry.level.upper()}] {entry.message}"
+            for entry in messages_of(self.run, _MOST_MESSAGES)
         ]
         for path in (folder.warnings_log, folder.error_log):
             if path.is_file():

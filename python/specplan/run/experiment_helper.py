@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specplan.results.progress import FIELD
 from specplan.run.deadline import remaining_time
 from specplan.run.reported import Reporter
 from specplan.spec.configuration import RunMode
+from specplan.store.fields import PROGRESS
 from specplan.store.number import number
 from specplan.store.recorder import WHOLE
 
@@ -105,7 +105,7 @@ class ExperimentHelper:
 
     def _record_progress(self, text: str) -> None:
         if self._progress is None:
-            self._progress = self._recorder.texts(self._phase, node="", field=FIELD)
+            self._progress = self._recorder.texts(self._phase, node="", field=PROGRESS)
         self._progress([text], WHOLE, WHOLE)
 
     @property

@@ -15,7 +15,7 @@ from specplan.results.side_by_side import comparison_sections
 from specplan.results.status import UNFINISHED
 from specplan.results.table import cell_text
 from specplan.serve.faults import Fault
-from specplan.serve.reading import parts_of, present_artifacts
+from specplan.serve.reading import parts_of
 from specplan.store.artifacts import FOLDER
 from specplan.store.run_file import Status
 
@@ -70,7 +70,7 @@ def run_page(runs: Workspace, request: Request) -> str:
     run = runs.opened(id_)
     links = "".join(
         f'<li><a href="{escape(target)}" download>{escape(name)}</a> <span class="dim">{size}</span></li>'
-        for name, target, size in _links(runs, id_, run)
+        for name, target, size in _links(id_, run)
     )
     return _page(
         f"{run.experiment} {run.id}",
@@ -81,9 +81,9 @@ def run_page(runs: Workspace, request: Request) -> str:
     )
 
 
-def _links(runs: Workspace, id_: str, run: Run) -> Iterator[tuple[str, str, str]]:
+def _links(id_: str, run: Run) -> Iterator[tuple[str, str, str]]:
     """Name, address and size of each file; of a folder, of each file in it."""
-    for name, artifact in present_artifacts(run.folder, runs.records(run.folder)).items():
+    for name, artifact in run.artifacts.items():
         target = f"{id_}/files/{quote(name, safe='/', errors='replace')}"
         if artifact.kind == FOLDER:
             for part in parts_of(artifact):

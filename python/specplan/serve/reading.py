@@ -9,18 +9,15 @@ import msgspec
 from specplan.errors import RunError
 from specplan.plan.canonical import read_plan
 from specplan.results.artifacts import artifact_rows, artifacts_of
-from specplan.results.documents import channel_of, texts_at, texts_from
 from specplan.results.settings import read_params
 from specplan.results.status import read_run_file, status_now
 from specplan.serve.faults import Fault
 from specplan.store.artifacts import FOLDER, files_below
+from specplan.store.documents import channel_of, channels_of, documents, texts
+from specplan.store.fields import LOG, METRICS, TRACKS
 from specplan.store.tags import read_tags
-from specplan.track.files import DELETED
-from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.metric_row import MetricRow
-from specplan.track.notes import FIELD as LOG
 from specplan.track.points import point_counts, point_table, points_in
-from specplan.track.tracks import FIELD as TRACKS
 from specplan.track.tracks import merged
 
 if TYPE_CHECKING:
@@ -66,12 +63,12 @@ def show(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
 
 def counts(reader: StoreReader) -> dict[str, Any]:
     """How much a run has of everything that can be appended to."""
-    texts: dict[str, dict[str, int]] = {}
+    records: dict[str, dict[str, int]] = {}
     for channel in reader.texts():
         if not channel.phase:
-            texts.setdefault(channel.field, {})[channel.node] = channel.rows
+            records.setdefault(channel.field, {})[channel.node] = channel.rows
     return {
-        "records": texts,
+        "records": records,
         "points": list(point_counts(reader).items()),
         "files": sorted(row.file for row in artifact_rows(reader)),
     }
@@ -108,8 +105,8 @@ def metric_stats(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """How many rows there are of each name, and when the first and last of them were logged."""
     asked = request.query_params.get("name")
     found = []
-    for channel in runs.records(_folder(runs, request)).texts():
-        if channel.field == METRICS and asked in (None, channel.node):
+    for channel in channels_of(runs.records(_folder(runs, request)), METRICS):
+        if channel.rows and asked in (None, channel.node):
             first, last = (_row(channel, place) for place in (0, channel.rows - 1))
             found.append(
                 {
@@ -123,8 +120,9 @@ def metric_stats(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
 
 
 def _row(channel: TextReader, place: int) -> MetricRow:
-    (text,) = texts_at(channel, place, 1)
-    return msgspec.json.decode(text, type=MetricRow)
+    row: MetricRow
+    (row,) = documents(channel, MetricRow, first=place, most=1)
+    return row
 
 
 def track_data(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
@@ -133,15 +131,14 @@ def track_data(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     start, end = (float(query[name]) if name in query else None for name in ("from", "to"))
     records = runs.records(_folder(runs, request))
     channel = channel_of(records, TRACKS, query.get("topic", ""))
-    texts = () if channel is None else texts_from(channel)
-    entries = [*merged(map(msgspec.json.decode, texts)).slice(start, end)]
+    entries = [*merged(documents(channel)).slice(start, end)]
     return _page(request, len(entries), lambda at, count: entries[at : at + count], most=None)
 
 
 def files(runs: Workspace, request: Request, _: None) -> dict[str, Any]:
     """The newest file of each name."""
     folder = _folder(runs, request)
-    found = present_artifacts(folder, runs.records(folder))
+    found = artifacts_of(folder, runs.records(folder))
     return {
         "files": [
             {
@@ -167,7 +164,7 @@ def file(runs: Workspace, request: Request) -> tuple[Path, str]:
         Fault: there is none, or its path is not that of a file of the run.
     """
     folder = _folder(runs, request)
-    artifact = present_artifacts(folder, runs.records(folder)).get(request.path_params["name"])
+    artifact = artifacts_of(folder, runs.records(folder)).get(request.path_params["name"])
     part = request.query_params.get("part")
     if artifact is None or (artifact.kind == FOLDER) != (part is not None):
         raise Fault(404, "there is no file of this name")
@@ -215,7 +212,7 @@ def _documents(runs: Workspace, request: Request, field: str, node: str) -> dict
     return _page(
         request,
         channel.rows,
-        lambda *part: [msgspec.Raw(text.encode()) for text in texts_at(channel, *part)],
+        lambda *part: [msgspec.Raw(text.encode()) for text in texts(channel, *part)],
     )
 
 
@@ -244,15 +241,4 @@ def _page(
         "start": start,
         "next": after if after < total else None,
         "total": total,
-    }
-
-
-def present_artifacts(folder: RunFolder, reader: StoreReader) -> dict[str, Artifact]:
-    """The newest artifact of each name, without those that were deleted."""
-    channel = channel_of(reader, DELETED, "")
-    deleted = [] if channel is None else [*map(msgspec.json.decode, texts_from(channel))]
-    return {
-        name: artifact
-        for name, artifact in artifacts_of(folder, reader).items()
-        if [name, artifact.version] not in deleted
     }

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from specplan._native import StoreReader
 from specplan.results.artifacts import artifact_rows
 from specplan.serve.faults import Fault
-from specplan.store.recorder import ARTIFACT
+from specplan.store.fields import ARTIFACT, LOG, METRICS, TRACKS
 from specplan.store.run_files import timestamp
-from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.metric_row import STAMP, MetricRow
-from specplan.track.notes import FIELD as LOG
 from specplan.track.point import Series
 from specplan.track.points import point_counts
-from specplan.track.tracks import FIELD as TRACKS
 
 if TYPE_CHECKING:
     from collections import Counter

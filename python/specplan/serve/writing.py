@@ -10,9 +10,9 @@ from specplan.serve.blobs import FOLDER_NAME, Blobs
 from specplan.serve.faults import Fault
 from specplan.serve.reading import counts
 from specplan.serve.received import OWN_ROUTES
+from specplan.store.fields import TRACKS
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.track.files import Files
-from specplan.track.tracks import FIELD as TRACKS
 from specplan.track.tracks import check_stamp
 
 if TYPE_CHECKING:

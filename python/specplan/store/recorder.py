@@ -12,6 +12,8 @@ import msgspec
 from specplan._native import Store, StoreReader, export_execution, export_metrics
 from specplan.errors import StoreError
 from specplan.store.artifacts import ArtifactFolder, ArtifactRow
+from specplan.store.documents import channel_of, documents
+from specplan.store.fields import ARTIFACT, RETURNED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,10 +27,6 @@ WHOLE = -1
 """The batch of a metric that counts for a whole epoch or phase."""
 SYSTEM = "system/"
 """What the names of metrics of the machine begin with."""
-ARTIFACT = "artifact"
-"""The field of the rows that tell of artifacts, in no phase and of no node."""
-RETURNED = "callback"
-"""The field of the rows that tell what callbacks returned in a phase, of no node."""
 
 
 def beside(phase: str, name: str) -> str:
@@ -273,14 +271,10 @@ class Recorder:
 
 def _artifact_files(folder: RunFolder) -> set[str]:
     """The files of all artifacts that the records tell of."""
-    found: set[str] = set()
     if not folder.records.exists():
-        return found
-    for channel in StoreReader.open(str(folder.records)).texts():
-        if channel.field == ARTIFACT and not channel.phase and not channel.node:
-            texts = [text for position in range(channel.batches) for text in channel.at(position)]
-            found |= {msgspec.json.decode(text, type=ArtifactRow).file for text in texts}
-    return found
+        return set()
+    channel = channel_of(StoreReader.open(str(folder.records)), ARTIFACT)
+    return {row.file for row in documents(channel, ArtifactRow)}
 
 
 class Unopened:

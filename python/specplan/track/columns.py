@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from specplan._native import StoreReader
-from specplan.results.documents import channel_of, texts_at
+from specplan.store.documents import channel_of
 from specplan.store.recorder import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from specplan._native import TextReader
     from specplan.store.layout import RunFolder
     from specplan.store.recorder import Recorder
     from specplan.track.point import Point, Series
@@ -93,28 +92,14 @@ class Columns:
         """How many documents were recorded under a field and a name below it."""
         key = (field, node)
         if key not in self._text_counts:
-            rows = (each.rows for each in self._text_channels(field) if each.node == node)
-            self._text_counts[key] = sum(rows)
+            channel = channel_of(self.reader(), field, node)
+            self._text_counts[key] = 0 if channel is None else channel.rows
         return self._text_counts[key]
-
-    def texts(self, field: str, node: str, *, first: int, most: int | None) -> list[str]:
-        """Those documents from place `first` on, oldest first; at most so many."""
-        channel = channel_of(self.reader(), field, node)
-        if channel is None:
-            return []
-        return texts_at(channel, first, channel.rows if most is None else most)
-
-    def text_nodes(self, field: str) -> list[str]:
-        """The names under which something was recorded of a field, in the order of the first of each."""
-        return [channel.node for channel in self._text_channels(field)]
 
     def reader(self) -> StoreReader:
         """Everything that was recorded so far."""
         self._recorder.sync()
         return StoreReader.open(str(self._folder.records))
-
-    def _text_channels(self, field: str) -> list[TextReader]:
-        return [channel for channel in self.reader().texts() if channel.field == field]
 
 
 def _whole(value: float | None, largest: int) -> int | None:

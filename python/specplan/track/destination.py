@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,8 @@ from specplan.code.probe import cache_folder
 from specplan.errors import RemoteError
 
 if TYPE_CHECKING:
+    from specplan.store.layout import RunFolder
     from specplan.track.background import Background
-    from specplan.track.run import TrackedRun
 
 _LOG = logging.getLogger(__name__)
 URL = "DASH_URL"
@@ -82,7 +81,7 @@ class Destination(msgspec.Struct, frozen=True):
         finally:
             server.close()
 
-    def follow(self, run: TrackedRun) -> Background | None:
+    def follow(self, folder: RunFolder) -> Background | None:
         """Begin to send a run, if runs go to a server."""
         if self.url is None:
             return None
@@ -90,10 +89,9 @@ class Destination(msgspec.Struct, frozen=True):
         from specplan.track.remote import Upload
         from specplan.track.remote_client import Server, client_token
 
-        return Background(run.folder, Upload(run.folder, Server(self.url, client_token())))
+        return Background(folder, Upload(folder, Server(self.url, client_token())))
 
-    def settle(self, run: TrackedRun, background: Background | None) -> None:
-        """Send the rest of a run that is over; its folder goes where the server has all that it is for."""
-        if background is not None and background.close() and self.is_spool:
-            # What cannot be removed is only found again, and the server has it.
-            shutil.rmtree(run.folder.path, ignore_errors=True)
+    def settle(self, folder: RunFolder, background: Background | None) -> bool:
+        """Send the rest of a run that is over; says whether its folder is to go: the server has all that it is for."""
+        is_sent = background is not None and background.close()
+        return is_sent and self.is_spool and folder.path.is_relative_to(self.root)

@@ -13,6 +13,7 @@ import msgspec
 from specplan.errors import RunError
 from specplan.spec.redaction import redacted
 from specplan.spec.wording import choices
+from specplan.store.fields import DELETED, FILE_NOTES
 from specplan.track.file_formats import figure_format, image_format, video_format
 from specplan.track.plain import plain
 
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from specplan.results.artifacts import Artifact
     from specplan.track.run import TrackedRun
 
-DELETED = "deleted_files"
-"""The field of the records that tell which version of which file was deleted."""
-NOTES = "file_notes"
-"""The field of the records that tell what was said of which version of which file."""
 _WILD = frozenset("*?[")
 
 
@@ -296,7 +293,7 @@ class Files:
 
     def _note(self, file: str) -> None:
         said = redacted(msgspec.to_builtins(self._notes))
-        self._run().record_text(NOTES, msgspec.json.encode([file, said]).decode())
+        self._run().record_text(FILE_NOTES, msgspec.json.encode([file, said]).decode())
 
     def _described(self, artifact: Artifact) -> dict[str, Any]:
         file = self._id(artifact)
@@ -310,8 +307,7 @@ class Files:
     def _said(self, file: str) -> dict[str, Any]:
         """What was said of a file, the last of each kind."""
         said: dict[str, Any] = {}
-        for text in self._run().texts(NOTES):
-            noted, fields = msgspec.json.decode(text)
+        for noted, fields in self._run().documents(FILE_NOTES, tuple[str, dict[str, Any]]):
             said |= fields if noted == file else {}
         return said
 
@@ -320,21 +316,12 @@ class Files:
         wanted = {"tags": self._notes.tags, "bindrs": self._notes.bindrs}
         return all(set(each or ()) <= set(described.get(key, ())) for key, each in wanted.items())
 
-    def _everything(self) -> dict[str, Artifact]:
-        run = self._run()
-        deleted = [msgspec.json.decode(text) for text in run.texts(DELETED)]
-        return {
-            name: artifact
-            for name, artifact in run.artifacts().items()
-            if [name, artifact.version] not in deleted
-        }
-
     def _present(self) -> dict[str, Artifact]:
         """The files below this folder, and that of its own name."""
         below = f"{self.folder}/" if self.folder else ""
         return {
             name: artifact
-            for name, artifact in self._everything().items()
+            for name, artifact in self._run().artifacts().items()
             if name.startswith(below) or name == self.folder
         }
 
@@ -344,7 +331,7 @@ class Files:
 
     def _artifact(self, name: str | None) -> Artifact:
         """The file of a name or id; without either, that which the folder is the name of."""
-        everything = self._everything()
+        everything = self._run().artifacts()
         wanted = self.folder if name is None else self._long(name.lstrip("/"))
         if wanted in everything and self._file_id is None:
             return everything[wanted]

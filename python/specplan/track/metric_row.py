@@ -9,6 +9,8 @@ import msgspec
 
 from specplan._native import StoreReader
 from specplan.spec.redaction import redacted
+from specplan.store.documents import channels_of, documents
+from specplan.store.fields import METRICS
 from specplan.track.plain import plain
 
 if TYPE_CHECKING:
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 
     from specplan.store.layout import RunFolder
 
-FIELD = "metrics"
-"""The field of the records that hold the rows, one JSON object each."""
 STAMP = "_ts"
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END_OF_TIME = 2**63
@@ -98,10 +98,10 @@ def row_without_numbers(folder: RunFolder) -> tuple[str, int, dict[str, float], 
     from specplan.results.metrics import last_metric
 
     reader = StoreReader.open(str(folder.records))
-    rows = [each for each in reader.texts() if each.field == FIELD and not each.phase]
+    rows = channels_of(reader, METRICS)
     ends = {int(each.index()["sequence"][-1]): each for each in rows if each.batches}
     if not ends or max(ends) <= last_metric(reader):
         return None
     channel = ends[max(ends)]
-    row = msgspec.json.decode(channel.at(channel.batches - 1)[-1], type=MetricRow)
+    (row,) = documents(channel, MetricRow, first=channel.batches - 1)
     return channel.node, row.index, row.numbers, row.created

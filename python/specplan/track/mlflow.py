@@ -11,6 +11,7 @@ import msgspec
 
 from specplan.errors import RunError, SpecplanError
 from specplan.spec.redaction import redacted_text
+from specplan.store.fields import MLFLOW
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 from specplan.track.background import Background
@@ -23,7 +24,7 @@ from specplan.track.mlflow_client import (
     refusal,
     without_password,
 )
-from specplan.track.mlflow_sending import NOTE, MlflowSending
+from specplan.track.mlflow_sending import MlflowSending
 from specplan.track.names import as_part
 from specplan.track.parameters import flat
 from specplan.track.plain import plain
@@ -211,7 +212,7 @@ class MLflowTracker(ExperimentTracker):
             tags=self._tags,
         )
         note = {"uri": without_password(self._uri), "run_id": run_id}
-        run.record_text(NOTE, msgspec.json.encode(note).decode())
+        run.record_text(MLFLOW, msgspec.json.encode(note).decode())
         run.sync()  # whatever sends the run goes on with the one in MLflow
         self._sending = MlflowSending(run.folder, self._uri, _warn)
         self._background = Background(run.folder, self._sending, patience=self._patience)

@@ -10,6 +10,7 @@ import msgspec
 
 from specplan.errors import RemoteError, SpecplanError
 from specplan.results.open import open_run
+from specplan.store.fields import MLFLOW
 from specplan.store.run_file import Status
 from specplan.track.entries import Entry, File, Metric, Param
 from specplan.track.mlflow_client import (
@@ -32,12 +33,16 @@ if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
     from specplan.track.portable import Portable
 
-NOTE = "mlflow"
-"""The field of the records that says where a run is in MLflow."""
 _DESCRIPTION = "mlflow.note.content"
 _MILLISECOND = 1_000_000
 Value = tuple[str, int, str]
 """Name, step and value of a metric; NaN is the same as itself where it is a text."""
+
+
+class _Note(msgspec.Struct):
+    """Where a run is in MLflow."""
+
+    run_id: str
 
 
 class There(msgspec.Struct, kw_only=True):
@@ -201,9 +206,9 @@ class MlflowSending:
         """The run in MLflow; None where there is none."""
         import mlflow
 
-        for note in open_run(self._folder.path).documents(NOTE):
+        for note in open_run(self._folder.path).documents(MLFLOW, kind=_Note):
             try:
-                return self._client.get_run(note["run_id"])
+                return self._client.get_run(note.run_id)
             except mlflow.MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise

@@ -7,9 +7,8 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from specplan.spec.wording import choices
+from specplan.store.fields import LOG
 from specplan.track.plain import plain
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
     from specplan.track.run import TrackedRun
 
-FIELD = "log"
-"""The field of the records that hold the messages, one JSON object each."""
 LEVELS = ("info", "warn", "error", "debug", "fatal")
 _LOUD = ("error", "fatal")
 
@@ -60,7 +57,7 @@ class Logs:
             "metadata": beside or None,
         }
         with self._lock:
-            run.record_document(FIELD, {"sequenceNumber": run.count(FIELD), **entry})
+            run.record_document(LOG, {"sequenceNumber": run.count(LOG), **entry})
         said = " ".join(f"{name}={value}" for name, value in beside.items())
         line = f"[{level.upper()}] {message}" + (f" [{said}]" if said else "")
         print(line, file=sys.stderr if level in _LOUD else sys.stdout)
@@ -89,4 +86,4 @@ class Logs:
 
     def read(self) -> list[dict[str, Any]]:
         """All messages of the run, oldest first."""
-        return [msgspec.json.decode(text) for text in self._run().texts(FIELD)]
+        return self._run().documents(LOG)

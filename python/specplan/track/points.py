@@ -7,8 +7,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from specplan.results.metrics import SERIES, read_metrics, without_rows
+from specplan.store.documents import channels_of
+from specplan.store.fields import METRICS
 from specplan.store.recorder import WHOLE
-from specplan.track.metric_row import FIELD as METRICS
 from specplan.track.point import Series
 
 if TYPE_CHECKING:
@@ -27,11 +28,7 @@ def points_of(reader: StoreReader, first: int = 0) -> list[tuple[Series, *Place]
 
 def point_table(reader: StoreReader, first: int = 0) -> pa.Table:
     """As `points_of`, the rows of the table."""
-    named = {
-        channel.node or None
-        for channel in reader.texts()
-        if channel.field == METRICS and not channel.phase
-    }
+    named = {channel.node or None for channel in channels_of(reader, METRICS)}
     metrics = read_metrics(reader, run_id="").drop_columns(["run_id", "session"])
     return without_rows(metrics.slice(first), named)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import shutil
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from specplan.results.status import read_run_file
 from specplan.spec.wording import choices
 from specplan.store.layout import experiment_folder
 from specplan.store.run_file import Status
+from specplan.track.executed import Executed
 from specplan.track.files import Files
 from specplan.track.names import check_parts
 from specplan.track.notes import Logs
@@ -26,7 +28,7 @@ from specplan.track.run import TrackedRun
 from specplan.track.tracks import Tracks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from specplan.store.layout import RunFolder
     from specplan.track.background import Background
@@ -116,7 +118,8 @@ class Tracking:
         self._readme = readme or ""
         self._tags = dict(tags or {})
         self._run: TrackedRun | None = None
-        self._ended: Status | None = None
+        self._executed: list[Executed] = []
+        self._newest: TrackedRun | None = None
         self._lock = threading.Lock()
         self.logs = Logs(self.active)
         self.params = Parameters(self.active)
@@ -134,21 +137,23 @@ class Tracking:
         Raises:
             RuntimeError: none is.
         """
-        if self._run is None:
+        if (run := self.run) is None:
             raise RuntimeError(NOT_STARTED)
-        return self._run
+        return run
 
     @property
     def run(self) -> TrackedRun | None:
-        """The run that is open; None before its start and after its end."""
-        return self._run
+        """The run that was begun and not ended; else the one of the plan that is executed. None where none is."""
+        if self._run is not None:
+            return self._run
+        executed = self._executed[-1:]  # another thread may close it
+        return executed[0].run if executed else None
 
     @property
     def status(self) -> Status:
         """How the newest run stands; created before the first."""
-        if self._run is not None:
-            return self._run.status
-        return self._ended or Status.CREATED
+        run = self.run or self._newest
+        return Status.CREATED if run is None else run.status
 
     def begin(self) -> TrackedRun:
         """Begin the next session of the newest run of this name, or the first run.
@@ -157,34 +162,51 @@ class Tracking:
             RunError: the run is damaged, or another process writes it.
         """
         with self._lock:
-            newest = self._newest()
+            newest = self._newest_folder()
             if newest is None and self._destination.fetch(self.experiment):
-                newest = self._newest()
+                newest = self._newest_folder()
             if newest is not None:
                 self._run = TrackedRun.go_on(newest)
             else:
                 self._run = TrackedRun.start(
                     self.root, self.experiment, description=self._readme, tags=self._tags
                 )
-            self._background = self._destination.follow(self._run)
+            self._newest = self._run
+            self._background = self._destination.follow(self._run.folder)
             return self._run
+
+    def executed(
+        self, begun: Callable[[TrackedRun, str | None], None], *, is_kept: bool
+    ) -> Executed:
+        """The run of a plan that is about to be executed; see `Executed`. One that is not kept leaves no trace."""
+
+        def kept(run: TrackedRun, plan: str | None) -> None:
+            self._newest = run
+            begun(run, plan)
+
+        destination = self._destination if is_kept else None
+        return Executed(kept if is_kept else begun, self._executed, destination)
 
     def flush(self) -> None:
         """Wait until everything that was logged is on file, and at the server if that answers."""
         self.active().sync()
-        if self._background is not None:
-            self._background.flush()
+        sent = [self._background, *(each.background for each in self._executed)]
+        for background in sent:
+            if background is not None:
+                background.flush()
 
     def end(self, status: Status, error: BaseException | None = None) -> None:
         """End the open run; what was gathered is on file, and at the server if that answers."""
         with self._lock:
             run, self._run = self._run, None
             if run is not None:
-                self._ended = status
                 run.end(status, error)
-                self._destination.settle(run, self._background)
+                background, self._background = self._background, None
+                if self._destination.settle(run.folder, background):
+                    # What cannot be removed is only found again, and the server has it.
+                    shutil.rmtree(run.folder.path, ignore_errors=True)
 
-    def _newest(self) -> RunFolder | None:
+    def _newest_folder(self) -> RunFolder | None:
         """The newest run of this name that has no phases: those of plans are over when they end."""
         for folder in reversed(list(runs_of(experiment_folder(self.root, self.experiment)))):
             if not read_run_file(folder).phases and _has_no_phases(folder):

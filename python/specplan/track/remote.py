@@ -12,19 +12,16 @@ from specplan._native import StoreReader
 from specplan.errors import RemoteError
 from specplan.plan.canonical import read_plan
 from specplan.results.artifacts import artifact_rows
-from specplan.results.documents import texts_from
 from specplan.results.settings import read_environment, settings
 from specplan.results.status import read_run_file, status_now
 from specplan.store.artifacts import FOLDER, file_digest, files_below, leaves
+from specplan.store.documents import texts
+from specplan.store.fields import ARTIFACT, LOG, METRICS, TRACKS
 from specplan.store.layout import RunFolder
-from specplan.store.recorder import ARTIFACT
 from specplan.store.tags import read_tags
-from specplan.track.metric_row import FIELD as METRICS
-from specplan.track.notes import FIELD as LOG
 from specplan.track.point import Series
 from specplan.track.points import points_of
 from specplan.track.remote_client import PIECE, Server, client_token, experiment_path
-from specplan.track.tracks import FIELD as TRACKS
 
 if TYPE_CHECKING:
     import os
@@ -231,12 +228,12 @@ class Upload:
 
     def _send_texts(self, channel: TextReader) -> None:
         key = (channel.field, channel.node)
-        for texts in _in_requests(texts_from(channel, self._texts.get(key, 0)), len):
-            raw = [msgspec.Raw(text.encode()) for text in texts]
+        for part in _in_requests(texts(channel, self._texts.get(key, 0)), len):
+            raw = [msgspec.Raw(text.encode()) for text in part]
             route, body = _request_of(channel, raw)
             start = self._texts.get(key, 0)
             self._texts[key] = self._tell("POST", route, **body, start=start)["have"]
-            self.sent.rows += len(texts)
+            self.sent.rows += len(part)
 
     def _send_points(self, reader: StoreReader) -> None:
         new, read = self._new_points(reader)

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import msgspec
 
 from specplan.store.artifacts import FOLDER, ArtifactRow, check_name
-from specplan.store.recorder import ARTIFACT
+from specplan.store.fields import ABOUT, ARTIFACT, METRICS
 from specplan.store.run_file import Status
-from specplan.track.metric_row import FIELD as METRICS
+from specplan.track.executed import PLAN
 from specplan.track.metric_row import MetricRow
 from specplan.track.point import Point, Series
 from specplan.track.remote_client import experiment_path
@@ -29,15 +29,14 @@ ROWS_AT_ONCE = 5000
 def fetch_newest(server: Server, experiment: str, root: Path) -> bool:
     """Take the newest run of an experiment below `root`, where it appears whole; says whether there is one.
 
-    Of an artifact that was saved again or deleted only the record is taken, and an empty file.
+    Runs of plans are passed over: a program does not go on with them. Of an artifact that was saved again or deleted only the record is taken, and an empty file.
 
     Raises:
         RemoteError: the server does not answer, or ends in the middle.
     """
-    found = server.ask("", prefix=experiment)["experiments"]
-    if not found:
+    about = _newest(server, experiment)
+    if about is None:
         return False
-    about = server.ask(experiment_path(found[-1]["id"]))
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetched-") as aside:
         run = TrackedRun.start(
@@ -58,6 +57,16 @@ def fetch_newest(server: Server, experiment: str, root: Path) -> bool:
         target.parent.mkdir(parents=True, exist_ok=True)
         run.folder.path.rename(target)
     return True
+
+
+def _newest(server: Server, experiment: str) -> dict[str, Any] | None:
+    for found in reversed(server.ask("", prefix=experiment)["experiments"]):
+        path = experiment_path(found["id"])
+        about: dict[str, Any] = server.ask(path)
+        said = ABOUT in about["records"] and server.ask(f"{path}/records", field=ABOUT)["data"]
+        if not said or PLAN not in said[-1]:
+            return about
+    return None
 
 
 class _Fetched:

@@ -6,9 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from specplan.track.metric_row import FIELD, STAMP, MetricRow
+from specplan.store.fields import METRICS
+from specplan.track.metric_row import STAMP, MetricRow
 from specplan.track.stamps import stamp_of
 from specplan.track.summary import check_aggregations, summary
 
@@ -49,7 +48,7 @@ class MetricRows:
         stamp = stamp_of(fields.pop(STAMP, None))
         with self._lock:
             node = self.name or ""
-            row = MetricRow.of(fields, index=run.count(FIELD, node=node), stamp=stamp)
+            row = MetricRow.of(fields, index=run.count(METRICS, node=node), stamp=stamp)
             run.record_row(row, node=node)
         return self
 
@@ -65,11 +64,11 @@ class MetricRows:
             `data`, the rows; `startIndex`, `endIndex` (exclusive), `total`, and `hasMore`.
         """
         run, node = self._run(), self.name or ""
-        total = run.count(FIELD, node=node)
-        texts = run.texts(FIELD, node=node, first=start_index, most=limit)
-        end = start_index + len(texts)
+        total = run.count(METRICS, node=node)
+        rows = run.documents(METRICS, node=node, first=start_index, most=limit)
+        end = start_index + len(rows)
         return {
-            "data": [msgspec.json.decode(text) for text in texts],
+            "data": rows,
             "startIndex": start_index,
             "endIndex": end,
             "total": total,
@@ -78,7 +77,7 @@ class MetricRows:
 
     def stats(self) -> dict[str, Any]:
         """How many rows there are, and when the first and last of them were logged."""
-        total = self._run().count(FIELD, node=self.name or "")
+        total = self._run().count(METRICS, node=self.name or "")
         return {
             "name": self.name,
             "totalDataPoints": total,
@@ -88,9 +87,9 @@ class MetricRows:
 
     def _created(self, place: int) -> str | None:
         """When a row was logged; None where there is none."""
-        for text in self._run().texts(FIELD, node=self.name or "", first=place, most=1):
-            return msgspec.json.decode(text, type=MetricRow).created_at
-        return None
+        run, node = self._run(), self.name or ""
+        rows = run.documents(METRICS, MetricRow, node=node, first=place, most=1)
+        return rows[0].created_at if rows else None
 
 
 class Metrics:
@@ -143,7 +142,7 @@ class Metrics:
     def list_all(self) -> list[dict[str, Any]]:
         """`stats` of every name that has rows, in the order in which they were first logged."""
         run = self._run()
-        return [self(node or None).stats() for node in run.text_nodes(FIELD)]
+        return [self(node or None).stats() for node in run.text_nodes(METRICS)]
 
 
 class _Gathered:

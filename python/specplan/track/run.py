@@ -12,7 +12,6 @@ from specplan.errors import GracefulTimeout, RunError, StoreError
 from specplan.plan.canonical import write_atomically
 from specplan.plan.model import Results
 from specplan.results.artifacts import artifacts_of
-from specplan.results.progress import FIELD as PROGRESS
 from specplan.results.settings import read_params
 from specplan.results.status import read_run_file, status_now
 from specplan.run.environment import changes_of, environment, versions
@@ -20,7 +19,9 @@ from specplan.run.git import git_state
 from specplan.run.reported import Reporter
 from specplan.run.system_metrics import Sampling
 from specplan.spec.redaction import redacted
+from specplan.store.documents import OBJECT, channel_of, channels_of, documents
 from specplan.store.error_log import error_record, write_error_log
+from specplan.store.fields import METRICS, PROGRESS
 from specplan.store.layout import RunFolder
 from specplan.store.number import number
 from specplan.store.recorder import Recorder
@@ -28,7 +29,6 @@ from specplan.store.run_file import ErrorRecord, Status
 from specplan.store.run_files import continue_run, create_run, next_session
 from specplan.track.columns import Columns
 from specplan.track.empty_plan import empty_plan
-from specplan.track.metric_row import FIELD as ROWS
 from specplan.track.metric_row import row_without_numbers
 from specplan.track.names import check_parts
 from specplan.track.plain import encode, plain
@@ -47,8 +47,9 @@ if TYPE_CHECKING:
 class TrackedRun:
     """A run folder that is written to call by call. Safe to call from several threads.
 
-    Its plan has no phases: what is done, and in which order, only the program knows. Metrics, params
-    and artifacts are where those of every run are, so the same commands read them.
+    The plan of one that `start` or `go_on` begins has no phases: what is done, and in which order, only the
+    program knows. Metrics, params and artifacts are where those of every run are, so the same commands
+    read them.
 
     Args:
         journal: of the run, which has begun.
@@ -65,7 +66,6 @@ class TrackedRun:
         self._sampling: Sampling | None = None
         self._ended = False
         self._reporter = Reporter(lambda text: self.record_text(PROGRESS, text))
-        self._reporter.open()
 
     @classmethod
     def start(
@@ -115,7 +115,9 @@ class TrackedRun:
             version=version,
         )
         recorder = Recorder(journal.folder, journal.run_file.run_id, results=Results())
-        return cls(journal, recorder, read_params(journal.folder))
+        run = cls(journal, recorder, read_params(journal.folder))
+        run._reporter.open()
+        return run
 
     @classmethod
     def start_in(
@@ -162,6 +164,7 @@ class TrackedRun:
         run = cls(journal, recorder, params)
         if cut is not None:
             run._columns.log_numbers(*cut)
+        run._reporter.open()
         return run
 
     @property
@@ -254,7 +257,7 @@ class TrackedRun:
         created = row.created  # before anything is recorded: it may be no time
         with self._lock:
             self._check_open()
-            self._columns.log_text(ROWS, node, text)
+            self._columns.log_text(METRICS, node, text)
             self._columns.log_numbers(node, row.index, numbers, created)
 
     def log_artifact(self, name: str, value: Any, *, step: int | None = None) -> ArtifactRow:
@@ -330,22 +333,33 @@ class TrackedRun:
             self._check_open()
             self._columns.log_points(series, points)
 
-    def texts(
-        self, field: str, *, node: str = "", first: int = 0, most: int | None = None
-    ) -> list[str]:
+    def documents(
+        self,
+        field: str,
+        kind: Any = OBJECT,
+        *,
+        node: str = "",
+        first: int = 0,
+        most: int | None = None,
+    ) -> list[Any]:
         """What was recorded under a field, oldest first, of earlier sessions as well.
 
         Args:
             field: name of the field.
+            kind: what each document is.
             node: name below it.
             first: place of the first that is wanted.
             most: how many are wanted; by default all.
+
+        Raises:
+            StoreError: a document is damaged, or of another kind.
         """
-        return self._columns.texts(field, node, first=first, most=most)
+        channel = channel_of(self._columns.reader(), field, node)
+        return documents(channel, kind, first=first, most=most)
 
     def text_nodes(self, field: str) -> list[str]:
         """The names under which something was recorded of a field, in the order of the first of each."""
-        return self._columns.text_nodes(field)
+        return [channel.node for channel in channels_of(self._columns.reader(), field)]
 
     def artifacts(self) -> Artifacts:
         """The artifacts that were logged, of each name the newest."""
@@ -379,6 +393,11 @@ class TrackedRun:
             self._journal.ended(status, error=said, statistics=self._recorder.statistics())
         if broken is not None:
             raise broken
+
+    def leave(self) -> None:
+        """Take nothing more: the run is of somebody else, who ends it."""
+        with self._lock:
+            self._ended = True
 
     def _close_records(self) -> None:
         if self._sampling is not None:

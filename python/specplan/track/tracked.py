@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from specplan.spec.redaction import redacted, redacted_text
 from specplan.spec.wording import did_you_mean
+from specplan.store.fields import ABOUT
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 from specplan.track.destination import Destination
+from specplan.track.executed import PLAN
 from specplan.track.lifecycle import RunController
+from specplan.track.parameters import Parameters
 from specplan.track.prefix import (
     RUN,
     Prefix,
@@ -22,15 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from specplan.track.executed import Executed
     from specplan.track.files import Files
     from specplan.track.notes import Logs
-    from specplan.track.parameters import Parameters
     from specplan.track.rows import Metrics
     from specplan.track.run import TrackedRun
     from specplan.track.tracks import Tracks
-
-ABOUT = "about"
-"""The field of the records that hold what the experiment was given beside its name."""
 
 
 class Tracked:
@@ -150,25 +151,39 @@ class Tracked:
         """How the run stands that `run` began last; created before the first."""
         return self._tracking.status
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the spec of its plan says of it beside its name, without secrets."""
+        said = {"description": redacted_text(self.readme or ""), "tags": redacted(self.tags)}
+        return {name: value for name, value in said.items() if value}
+
+    def executed(self, *, is_kept: bool) -> Executed:
+        """The run of a plan that is about to be executed: what is said of the experiment meanwhile goes into it.
+
+        Args:
+            is_kept: whether it is one of the runs of the experiment, and goes where they go.
+        """
+        return self._tracking.executed(self._begun, is_kept=is_kept)
+
     def flush(self) -> None:
         """Wait until everything that was logged is on file, and at the server if that answers."""
         self._tracking.flush()
 
     def begin_run(self) -> None:
         """Begin the next session of the newest run of this name, or the first run."""
-        run = self._tracking.begin()
-        self._note_about(run)
-        if RUN.params:
-            self.params.set(RUN.params)
+        self._begun(self._tracking.begin())
 
     def end_run(self, status: Status, error: BaseException | None = None) -> None:
         """End the run that is open."""
         self._tracking.end(status, error)
 
-    def _note_about(self, run: TrackedRun) -> None:
+    def _begun(self, run: TrackedRun, plan: str | None = None) -> None:
         about = {"bindrs": self.bindrs, "metadata": self.metadata}
-        if any(about.values()):
-            run.record_document(ABOUT, about)
+        said = about if plan is None else {**about, PLAN: plan}
+        if any(said.values()):
+            run.record_document(ABOUT, said)
+        if RUN.params:
+            Parameters(lambda: run).set(RUN.params)
 
 
 def tracked_name(label: str | None, prefix: str | None) -> Prefix | str:

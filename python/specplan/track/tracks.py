@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 
+from specplan.errors import StoreError
 from specplan.plan.canonical import write_atomically
 from specplan.spec.wording import choices
+from specplan.store.fields import TRACKS
 from specplan.track.metric_row import STAMP
 from specplan.track.plain import plain
 from specplan.track.stamps import stamp_of
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
     from specplan.track.run import TrackedRun
 
-FIELD = "tracks"
-"""The field of the records that hold the entries, one JSON object each."""
 FORMATS = ("json", "jsonl", "parquet", "mocap")
 _JSON = ("json", "mocap")
 """What captures of motion are read as is JSON."""
@@ -137,7 +137,7 @@ class Track:
         stamp = float(stamp_of(_ts))
         check_stamp(stamp)
         entry = {STAMP: stamp, **plain(fields, f"track {self.topic}")}
-        self._run().record_document(FIELD, entry, node=self.topic)
+        self._run().record_document(TRACKS, entry, node=self.topic)
         return self
 
     def read(
@@ -159,8 +159,8 @@ class Track:
         Raises:
             ValueError: there is no such format.
         """
-        texts = self._run().texts(FIELD, node=self.topic)
-        entries = merged(map(msgspec.json.decode, texts)).slice(start_timestamp, end_timestamp)
+        found = merged(self._run().documents(TRACKS, node=self.topic))
+        entries = found.slice(start_timestamp, end_timestamp)
         if columns is not None:
             entries = entries.of(columns)
         return entries if format is None else entries.encoded(format)
@@ -204,7 +204,7 @@ class Tracks:
 
     def list_all(self) -> list[str]:
         """The topics that have entries, in the order of the first of each."""
-        return self._run().text_nodes(FIELD)
+        return self._run().text_nodes(TRACKS)
 
 
 def _check_format(name: str) -> None:
@@ -242,8 +242,15 @@ def check_stamp(stamp: float) -> None:
 
 
 def merged(entries: Iterable[dict[str, Any]]) -> Entries:
-    """Entries in the order of their times, those of one time as one."""
+    """Entries in the order of their times, those of one time as one.
+
+    Raises:
+        StoreError: one is damaged: it has no time.
+    """
     found: dict[float, dict[str, Any]] = {}
     for entry in entries:
-        found.setdefault(entry[STAMP], {}).update(entry)
+        stamp = entry.get(STAMP)
+        if not isinstance(stamp, int | float):
+            raise StoreError(f"a document of `{TRACKS}` is damaged: it has no time `{STAMP}`")
+        found.setdefault(stamp, {}).update(entry)
     return Entries([found[stamp] for stamp in sorted(found)])

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import msgspec
 
 from specplan.errors import RunError
-from specplan.results.jobs import FIELD
 from specplan.run.git import check_clean, git_state
 from specplan.spec.configuration import RunMode
 from specplan.spec.model import DirtyGitAction
 from specplan.spec.wording import quoted
+from specplan.store.fields import JOB
 from specplan.track.informations import write_informations
 from specplan.track.job import TransientMode
 from specplan.track.jobs import INSIDE, OUTPUT, Jobs
@@ -269,7 +269,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         write_informations(self.workdir, run.run_file)
 
     def _record(self, change: JobRecord) -> None:
-        self.run.record_text(FIELD, msgspec.json.encode(change).decode())
+        self.run.record_text(JOB, msgspec.json.encode(change).decode())
 
 
 def _told(failed: list[Job], count: int) -> str:

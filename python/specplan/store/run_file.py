@@ -75,6 +75,11 @@ class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+def seconds_between(start: str, end: str) -> float:
+    """From one time to another, both as ISO 8601."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
 class BestEpoch(msgspec.Struct, frozen=True, kw_only=True):
     """Where the metric that early stopping watches was best, as it decided.
 
@@ -111,8 +116,7 @@ class PhaseTiming(msgspec.Struct, frozen=True, kw_only=True):
         """How long it took; None where it did not end."""
         if self.ended_at is None:
             return None
-        start, end = map(datetime.fromisoformat, (self.started_at, self.ended_at))
-        return (end - start).total_seconds()
+        return seconds_between(self.started_at, self.ended_at)
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):

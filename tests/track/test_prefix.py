@@ -30,11 +30,14 @@ from specplan import (
 )
 from specplan.errors import RunError
 from specplan.results.locate import all_runs
+from specplan.results.run_archive import extract_run
 from specplan.results.settings import settings
 from specplan.track.metric_row import MetricRow
 from specplan.track.parameters import nested
+from specplan.track.portable import portable
 from specplan.track.prefix import Prefix
 from specplan.track.summary import summary
+from tests.cli.conftest import run_mlx
 from tests.objects.parts import sensor_data
 
 if TYPE_CHECKING:
@@ -54,6 +57,12 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     yield
     RUN.prefix = None
     RUN.params.clear()
+
+
+def mlx(*arguments: str) -> str:
+    done = run_mlx(*arguments, "--root", ".dash")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def newest() -> Run:
@@ -376,6 +385,37 @@ def test_a_run_that_was_begun_is_the_one_that_callbacks_write_to() -> None:
     assert begun is not None
     assert [each["message"] for each in specplan.open(begun).documents("log")] == ["begins"]
     assert of_plan.documents("log") == []
+
+
+def test_what_a_command_prints_of_a_run_of_a_prefix_every_other_takes(tmp_path: Path) -> None:
+    experiment = with_a_plan(Experiment("alice/project/2024-run"))
+    run = experiment.run()["fit"].run
+    with experiment.run as exp:
+        exp.log("of the program")
+    key = f"alice/project/2024-run/{run.id}"
+    listed = json.loads(mlx("list", "--json"))
+    assert {each["experiment"] for each in listed} == {"alice/project/2024-run"}
+    assert mlx("show", key, "--json") == mlx("show", f"2024-run/{run.id}", "--json")
+    assert key in mlx("show", key)
+    assert key in mlx("compare", key, "alice/project/2024-run", "--json")
+    assert portable(run).experiment == "alice/project/2024-run"
+    mlx("archive", key, "--to", str(tmp_path / "kept"))
+    there = extract_run(tmp_path / "kept.run.mml", tmp_path / "other")
+    assert there.path.relative_to(tmp_path / "other").as_posix() == key
+    file = experiment.save(tmp_path / "all")
+    again = Experiment.load(file, results_dir=tmp_path / "results")
+    assert (tmp_path / "results" / key).is_dir()
+    assert again.run()["fit"].run.folder.path.parent == (tmp_path / "results" / key).parent
+
+
+def test_a_run_of_an_earlier_version_is_found_by_what_is_printed_of_it() -> None:
+    """It was in the folder of the prefix, and its run.json had the label."""
+    run = with_a_plan(Experiment("label")).run()["fit"].run
+    old = Path(".dash/alice/project/label") / run.id
+    old.parent.mkdir(parents=True)
+    run.folder.path.rename(old)
+    assert f"label/{run.id}" in mlx("show", "alice/project/label")
+    assert f"label/{run.id}" in mlx("show", f"label/{run.id}")
 
 
 def test_a_preview_says_nothing_of_the_experiment() -> None:

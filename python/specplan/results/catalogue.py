@@ -57,7 +57,7 @@ def meant(names: Sequence[str], root: Path) -> Callable[[Found], bool]:
     """Whether a run below the root is meant by one of the names; all are where there is no name.
 
     A name is the folder of a run, of an experiment or of several, from here or below the root, and means every run in
-    it; or it is a run id. A pattern with `*`, `?` or `[` means each run whose `<experiment>/<run>`, or experiment, it
+    it; or it is a run id, alone or behind the last parts of its experiment. A pattern with `*`, `?` or `[` means each run whose `<experiment>/<run>`, or experiment, it
     matches.
     """
     means = [_meaning(name, root) for name in names]
@@ -71,7 +71,7 @@ def _meaning(name: str, root: Path) -> Callable[[Found], bool]:
         )
     place = place_below(name, root)
     if place is None:
-        return lambda found: found.name == name
+        return lambda found: found.ends_in(name)
     return lambda found: not place or f"{found.key}/".startswith(f"{place}/")
 
 

@@ -24,8 +24,8 @@ def find_run(name: str | Path, root: Path, *, archives: bool = False) -> RunFold
     """The run that `name` means.
 
     A run folder or an experiment's folder by its path; or, below `root`, `<experiment>/<run>`, `<experiment>`, the
-    beginning of several, or a run id that occurs once. An experiment means its newest run, and so does what holds
-    experiments, but no run of its own.
+    beginning of several, or a run id that occurs once, with any last parts of its experiment. An experiment means its
+    newest run, and so does what holds experiments, but no run of its own.
 
     Args:
         archives: whether the path of an archive means the run in it, for reading.
@@ -42,7 +42,7 @@ def find_run(name: str | Path, root: Path, *, archives: bool = False) -> RunFold
     place = place_below(str(name), root)
     if place is not None and (inside := below(root / place)):
         return max(inside, key=lambda folder: age(folder.path.name))
-    matches = [folder for folder in all_runs(root) if folder.path.name == str(name)]
+    matches = [RunFolder(root / found.key) for found in walk(root) if found.ends_in(str(name))]
     if len(matches) == 1:
         return matches[0]
     if matches:

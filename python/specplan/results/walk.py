@@ -37,6 +37,10 @@ class Found(msgspec.Struct, frozen=True):
         """`<experiment>/<run>`."""
         return f"{self.experiment}/{self.name}"
 
+    def ends_in(self, name: str) -> bool:
+        """Whether a name is the run's id, or that behind the last parts of its experiment."""
+        return f"/{self.key}".endswith(f"/{name}")
+
 
 def _nobody(_: RunError) -> None: ...
 

@@ -90,7 +90,7 @@ def test_damaged_tags_are_told(mlx: Mlx, root: Path) -> None:
 def test_show_a_run_of_a_program(mlx: Mlx, root: Path) -> None:
     mlx("tag", "study", "fold=3", folder=root)
     shown = mlx("show", "study", folder=root).stdout
-    assert "\nabout    Does it help?\ntags     fold=3 phase\nwith     python 3." in shown
+    assert "\nabout    Does it help?\ntags     fold=3 phase\nhost     " in shown
     assert "\nparams\nparam      value\nlr           0.1\nnet.width      8\n" in shown
     assert re.search(r"^with .*specplan \S+, torch \S+, \w+ \w+", shown, re.M)
     summary = json.loads(mlx("show", "study", "--json", folder=root).stdout)

@@ -51,24 +51,34 @@ def train(losses: list[str], *, batch: int = 32, **changes: Any) -> dict[str, An
 
 
 def compiled_of(
-    nodes: dict[str, Any], losses: dict[str, Any], *phases: Any, **changes: Any
+    nodes: dict[str, Any],
+    losses: dict[str, Any],
+    *phases: Any,
+    more: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> Compiled:
     features = ["curve", "series", "image"]
     targets = ["target", "wide", "kind"]
     splits = {"use": "random", "ratios": {"train": 0.75, "test": 0.25}}
-    source = {"use": "memory", "name": "S"}
+    tables = {"S": TABLE, **(more or {})}
     spec: dict[str, Any] = {
         "experiment": {"id": "cost"},
         "run": {"threads": 1},
         "data": {
-            "S": {"source": source, "features": features, "targets": targets, "splits": splits}
+            label: {
+                "source": {"use": "memory", "name": label},
+                "features": features,
+                "targets": targets,
+                "splits": splits,
+            }
+            for label in tables
         },
         "graph": {"nodes": nodes, "optimizer": {"use": "adam"}},
         "losses": losses,
         "plan": list(phases),
         **changes,
     }
-    return compile_mapping(spec, tables={"S": TABLE})
+    return compile_mapping(spec, tables=tables)
 
 
 MSE = {"use": "mse", "node": "Net"}
@@ -130,7 +140,82 @@ def several() -> Compiled:
     )
 
 
-SPECS = [mlp, drop_last, convolutions, several]
+def accumulating() -> Compiled:
+    """Gradients of several batches, limited; rates in one cycle; recorded outputs of every node; two evaluations."""
+    nodes = {
+        "Encoder": node("temporal_cnn", "S.series", output_shape=[3]),
+        "Net": node("mlp", "Encoder", "target"),
+    }
+    again = {**EVALUATION, "as": "again", "split": "train", "run_on_start": True, "batch_size": 70}
+    callbacks = [EVALUATION, again, {"use": "learning_rate", "schedule": "one_cycle"}]
+    phase = train(["mse"], epochs=3, accumulate=4, record_nodes="all", callbacks=callbacks)
+    graph = {"nodes": nodes, "optimizer": {"use": "adamw"}, "clip": {"norm": 1.0}}
+    return compiled_of(nodes, {"mse": MSE}, phase, TEST, graph=graph)
+
+
+def apart() -> Compiled:
+    """Nodes with optimizers of their own, between which no gradient passes."""
+    nodes = {
+        "Early": {**node("mlp", "S.curve", "target"), "optimizer": {"use": "adam"}},
+        "Net": {**node("mlp", "Early", "target"), "optimizer": {"use": "sgd"}},
+    }
+    losses = {"mse": MSE, "early": {"use": "mse", "node": "Early"}}
+    return compiled_of(nodes, losses, train(["mse", "early"]), TEST, graph={"nodes": nodes})
+
+
+def roles() -> Compiled:
+    """Tuples of rows, once with a loss that looks at one row of each, and a loss of two nodes."""
+    nodes = {
+        "Encoder": node("cnn", "S.series", output_shape=[3]),
+        "Net": node("mlp", "S.curve", "target"),
+        "Other": node("mlp", "S.curve", "target", hidden_dim=9),
+    }
+    arguments = ["outputs.anchor", "outputs.positive", "outputs.negative"]
+    losses = {
+        "near": {"use": "triplet_margin", "node": "Encoder", "args": arguments},
+        "one": {**MSE, "args": ["outputs.anchor", "targets.anchor"]},
+        "alike": {**MSE, "args": ["outputs.anchor", "Other.outputs.positive"]},
+    }
+    sampler = {
+        "use": "triplet",
+        "batch_size": 96,
+        "pos_conditions": {"kind": {"mode": "similar", "weight_mode": "linear"}},
+        "neg_conditions": {"kind": {"mode": "dissimilar"}},
+        "max_samples_per_anchor": 2,
+    }
+    phases = [train([label], label=label, sampler=sampler, accumulate=3) for label in losses]
+    return compiled_of(nodes, losses, *phases)
+
+
+def feeds() -> Compiled:
+    """Two FeatureSets of other sizes, in batches of other sizes, in folds of both, again and again."""
+    nodes = {
+        "Net": node("mlp", "S.curve", "target"),
+        "Other": {**node("mlp", "T.curve", hidden_dim=7), "target": "T.target"},
+    }
+    inputs = [
+        {"node": label, "split": "train", "sampler": {"use": "simple", "batch_size": size}}
+        for label, size in (("Net", 32), ("Other", 20))
+    ]
+    phases: list[Any] = [
+        {"phase": "train", "label": schedule, "inputs": inputs, "batch_schedule": schedule}
+        | {"losses": ["mse", "other"], "epochs": 1}
+        for schedule in ("zip_strict", "zip_cycle", "alternate_strict", "alternate_cycle")
+    ]
+    judge = {"phase": "eval", "label": "judge", "split": "val", "losses": ["other"]}
+    also = {"T": {"of": ["train", "test"]}}
+    folds = {"use": "folds", "data": "S", "n": 2, "of": ["train", "test"], "also": also}
+    return compiled_of(
+        nodes,
+        {"mse": MSE, "other": {"use": "mse", "node": "Other"}},
+        {"group": "folds", "for_each": folds, "do": [*phases[1:3], judge]},
+        {"group": "seeds", "for_each": {"use": "seeds", "n": 2}, "do": phases[::3]},
+        {"group": "twice", "repeat": {"max": 2}, "do": [phases[0], TEST]},
+        more={"T": {name: column[:233] for name, column in TABLE.items()}},
+    )
+
+
+SPECS = [mlp, drop_last, convolutions, several, accumulating, apart, roles, feeds]
 
 
 @pytest.fixture(scope="module", params=SPECS, ids=[spec.__name__ for spec in SPECS])

@@ -228,6 +228,14 @@ def test_a_model_that_gives_another_shape_than_was_said_is_stopped(tmp_path: Pat
     )
 
 
+def test_layers_without_sizes_are_refused(code: Path, tmp_path: Path) -> None:
+    lazy = "class Lazy(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    code.write_text(f"{CODE}\n\n{lazy}        self.layer = nn.LazyLinear(1)\n")
+    trust(code)
+    with pytest.raises(RunError, match=r"^`./mine.py:Lazy` has lazy layers"):
+        run(evaluated({"use": "./mine.py:Lazy"}), tmp_path)
+
+
 def test_an_exception_names_the_line(tmp_path: Path) -> None:
     with pytest.raises(RunError) as failed:
         run(evaluated({"use": "mine:Failing"}), tmp_path)

@@ -50,6 +50,7 @@ def command(
     """
     from specplan.results.metrics import labels_of, last_values
     from specplan.results.open import open_run
+    from specplan.results.summary import Summary
     from specplan.results.table import Table
 
     opened = open_run(run, root=root)
@@ -61,7 +62,7 @@ def command(
         table = Table(last_values(table.arrow, opened.run_file.kept_epochs))
     WRITERS[table_format](table)
     if table_format == "table" and not everything and (name, phase, split) == (None, None, None):
-        write_spreads(opened)
+        write_spreads(Summary(opened))
 
 
 def _write_table(table: Table) -> None:

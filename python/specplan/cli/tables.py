@@ -10,7 +10,7 @@ import msgspec
 from specplan.results.aligned import aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -65,11 +65,6 @@ def write_fields(fields: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         click.echo(f"{click.style(name.ljust(width), dim=True)}  {value}")
-
-
-def tags_text(tags: Mapping[str, str | None]) -> str:
-    """Tags on one line."""
-    return " ".join(name if value is None else f"{name}={value}" for name, value in tags.items())
 
 
 def _printable(cell: str) -> str:

@@ -115,7 +115,7 @@ class Calls:
             self.history.append(
                 ExperimentRun(
                     label=call.label,
-                    status=_status(error),
+                    status=Status.after(error),
                     started_at=started,
                     ended_at=datetime.now(UTC),
                     results=results,
@@ -253,9 +253,3 @@ class Calls:
         if isinstance(entry, PhaseGroup):
             return group_results_of(run, entry.label, f"{path}.")
         return results_of(run, path)
-
-
-def _status(error: BaseException | None) -> Status:
-    if error is None:
-        return Status.COMPLETED
-    return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED

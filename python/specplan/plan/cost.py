@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.amounts import size
 from specplan.plan.by_feed import by_feed
-from specplan.plan.flops import flops, known
+from specplan.plan.flops import Flops, flops, known
 from specplan.plan.model import Train
 from specplan.plan.peak_memory import Memory, computed_once, peak_memory
 from specplan.plan.recorded_bytes import (
@@ -136,8 +137,7 @@ def _of_phase(plan: Plan, phase: Phase, memory: Memory, recorded: RecordedBytes)
 def _with_training(found: PhaseCost, plan: Plan, phase: Train) -> PhaseCost:
     total = 0
     for part in by_feed(plan.graph, phase):
-        each = flops(plan.graph, part.nodes, trainable=part.trainable, losses=part.losses)
-        total += phase.epochs * _computed(part) * (each.forward + each.backward)
+        total += phase.epochs * epoch_rows(part) * _of_row(plan, part)
     for evaluation in phase.evaluations:
         passes = phase.epochs // evaluation.every_n_epochs + evaluation.run_on_start
         total += passes * evaluation.rows * flops(plan.graph, evaluation.nodes).forward
@@ -156,6 +156,26 @@ def _with_training(found: PhaseCost, plan: Plan, phase: Train) -> PhaseCost:
         uncounted=tuple(label for label in computing if not known(plan.graph.nodes[label])),
         computed_once=computed_once(plan, phase) if steps > 1 else (),
     )
+
+
+def _of_row(plan: Plan, phase: Train) -> int:
+    """Operations of both passes for one row, or one tuple: a gradient goes through the roles that losses name."""
+    total = Flops()
+    for role in phase.sampler.roles or (DEFAULT_ROLE,):
+        judged = {
+            argument.node
+            for loss in phase.losses
+            for argument in loss.arguments
+            if argument.field == "outputs" and argument.role == role
+        }
+        total += flops(
+            plan.graph,
+            phase.nodes,
+            trainable=phase.trainable,
+            judged=judged,
+            apart=phase.optimizers,
+        )
+    return total.forward + total.backward
 
 
 def _computed(phase: Phase) -> int:

@@ -16,10 +16,10 @@ from specplan.components.model import Cnn, Mlp, TemporalCnn
 from specplan.plan.shapes import as_channels, cnn_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from specplan.components.model import Convolutional
-    from specplan.plan.model import Graph, Node, Objective
+    from specplan.plan.model import Graph, Node
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -63,15 +63,21 @@ def flops(
     nodes: Sequence[str],
     *,
     trainable: Sequence[str] = (),
-    losses: Sequence[Objective] = (),
+    judged: Collection[str] = (),
+    apart: Collection[str] = (),
 ) -> Flops:
-    """Of the nodes that are known, with the backward pass through those that lead to a loss."""
-    reached = _leading_to(graph, nodes, {loss.node for loss in losses}) if trainable else set()
+    """Of the nodes that are known, with the backward pass through those that lead to nodes that losses judge.
+
+    No gradient passes to what nodes read that are `apart`.
+    """
+    reached = _leading_to(graph, nodes, judged, apart) if trainable else set()
     carrying: set[str] = set()
     total = Flops()
     for label in nodes:
         node = graph.nodes[label]
-        from_inputs = any(read.value in carrying for read in node.inputs if not read.columns)
+        from_inputs = label not in apart and any(
+            read.value in carrying for read in node.inputs if not read.columns
+        )
         trained = label in trainable
         if node.backend != "sklearn" and (trained or from_inputs):
             carrying.add(label)
@@ -86,12 +92,14 @@ def flops(
     return total
 
 
-def _leading_to(graph: Graph, nodes: Sequence[str], ends: set[str]) -> set[str]:
+def _leading_to(
+    graph: Graph, nodes: Sequence[str], ends: Collection[str], apart: Collection[str]
+) -> set[str]:
     """The nodes through which a gradient flows back from `ends`; none through scikit-learn."""
     reached = set(ends)
     for label in reversed(nodes):
         node = graph.nodes[label]
-        if label in reached and node.backend != "sklearn":
+        if label in reached and label not in apart and node.backend != "sklearn":
             reached |= {read.value for read in node.inputs if not read.columns}
     return reached
 

@@ -80,6 +80,12 @@ class Builder:
             )
         make, given = self._own(node.kind, component)
         module: nn.Module = self._guarded(node.kind, component, lambda: make(**given))()
+        if own.has_lazy_layers(module):
+            msg = (
+                f"`{component.use}` has lazy layers, whose sizes are not known before its first rows\n"
+                "hint: take `input_shape`, and say their sizes"
+            )
+            raise RunError(msg)
         return module
 
     def estimator(self, node: Node) -> Any:

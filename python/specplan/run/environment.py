@@ -14,6 +14,7 @@ from specplan.run.git import DIFF_BYTES, DIFF_SECONDS, diff, remotes
 from specplan.run.hardware import host, threads, torch_build
 from specplan.run.packages import origins, packages
 from specplan.spec.redaction import redacted, redacted_lines, redacted_text, redacted_words
+from specplan.store.run_files import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,6 +66,14 @@ def environment(git: GitState | None, found_versions: Mapping[str, str]) -> dict
         "packages": packages(),
         "origins": origins(),
     }
+
+
+def surroundings_of(git: GitState | None) -> Surroundings:
+    """Where a run begins now, in this process, with a repository around it or none."""
+    found = versions()
+    return Surroundings(
+        environment=environment(git, found), versions=found, changes=changes_of(git)
+    )
 
 
 def variables() -> dict[str, str]:

@@ -16,6 +16,7 @@ from torch.nn.parameter import UninitializedParameter
 from specplan.code.fingerprint import digest_of, meaning, type_of
 from specplan.code.probe import Failed, Gave, failed
 from specplan.errors import CodeError, RunError
+from specplan.models.torch.own import has_lazy_layers
 from specplan.models.torch.probe import row_shape
 from specplan.models.torch.wrapper import TorchModelWrapper
 
@@ -104,7 +105,7 @@ def probed(value: Any, input_shape: Shape, output_shape: Shape | None) -> tuple[
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             module = made(value, input_shape, output_shape)
-            if any(isinstance(each, UninitializedParameter) for each in module.parameters()):
+            if has_lazy_layers(module):
                 return failed(name, "has lazy layers; give them their sizes")
             stage, dtype = "forward", dtype_of(module)
             shapes = {

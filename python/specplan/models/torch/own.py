@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from specplan.errors import RunError
 from specplan.models import own
@@ -38,6 +39,11 @@ def imported(source: Source, kind: Kind) -> Make:
         CodeError: it is none that a component of this kind can be.
     """
     return own.imported(source, kind, _BASES.get(kind))
+
+
+def has_lazy_layers(module: nn.Module) -> bool:
+    """Whether the sizes of some weights are known only after a first batch: an optimizer cannot have them before."""
+    return any(isinstance(each, UninitializedParameter) for each in module.parameters())
 
 
 def own_loss(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
 
 from specplan.code.batches import OwnBatches, maker, unpacked
 from specplan.code.division import digest_of_rows, divided, divider
@@ -178,7 +177,7 @@ def _tried(source: Source, make: own.Make, given: dict[str, Any], job: Job) -> G
     try:
         made = make(**given) if isinstance(make, type) else partial(make, **given)
         module = made if isinstance(made, nn.Module) else _Function(made)
-        if any(isinstance(each, UninitializedParameter) for each in module.parameters()):
+        if own.has_lazy_layers(module):
             return failed(name, "has lazy layers; take `input_shape` and say their sizes")
         doing = "failed in forward" if module is made else "failed"
         shapes = {

@@ -150,8 +150,12 @@ def test_sql_over_runs(root: Path) -> None:
     )
     assert best.arrow.to_pylist() == [{"rate": 0.1, "loss": 1.1}, {"rate": 0.2, "loss": 2.1}]
     assert query(runs, "select count(*) as n from runs").arrow.to_pylist() == [{"n": 6}]
-    with pytest.raises(RunError, match="nothing"):
-        query(runs, "select * from nothing")
+    with pytest.raises(RunError) as raised:
+        query(runs, "select * from metric")
+    assert str(raised.value) == (
+        "Catalog Error: Table with name metric does not exist!\n"
+        "hint: tables of these runs: `runs`, `params`, `metrics`"
+    )
 
 
 def test_sql_over_a_run_that_goes_on(tmp_path: Path) -> None:
@@ -202,6 +206,8 @@ def test_the_commands(root: Path) -> None:
         mlx("query", "select count(*) n from metrics", "--format", "json", *place)
     )
     assert answer == {"n": 18}
+    empty = CliRunner().invoke(group, ["query", "select name from metrics where step > 99", *place])
+    assert (empty.exit_code, empty.stdout, empty.stderr) == (0, "", "no rows of name\n")
     named = json.loads(mlx("best", "loss", "alice/study", "--json", "--count", "9", *place))
     assert named == json.loads(mlx("best", "loss", "--json", "--count", "9", *place))
     assert [row["value"] for row in named] == [1.1, 1.2, 1.3, 2.1, 2.2, 2.3]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.errors import GracefulTimeout, PrunedError
+
 if TYPE_CHECKING:
     from specplan.plan.model import Phase
 
@@ -44,6 +46,18 @@ class Status(enum.StrEnum):
         return not self == other
 
     __hash__ = str.__hash__
+
+    @classmethod
+    def after(cls, error: BaseException | None) -> Status:
+        """How a run ends that an exception leaves, or none."""
+        match error:
+            case None:
+                return cls.COMPLETED
+            case KeyboardInterrupt() | SystemExit() | GracefulTimeout():
+                return cls.INTERRUPTED
+            case PrunedError():
+                return cls.STOPPED
+        return cls.FAILED
 
 
 CONCLUDED = (Status.COMPLETED, Status.STOPPED)

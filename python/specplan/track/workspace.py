@@ -17,11 +17,12 @@ from specplan.spec.configuration import RunMode
 from specplan.spec.model import DirtyGitAction
 from specplan.spec.wording import quoted
 from specplan.store.fields import JOB
+from specplan.store.run_file import Status
 from specplan.track.informations import write_informations
 from specplan.track.job import TransientMode
 from specplan.track.jobs import INSIDE, OUTPUT, Jobs
 from specplan.track.names import check_parts
-from specplan.track.run import TrackedRun, ending_of
+from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -265,7 +266,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
 
     def _end(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         run, self._run = self.run, None
-        run.end(ending_of(error), error)
+        run.end(Status.after(error), error)
         write_informations(self.workdir, run.run_file)
 
     def _record(self, change: JobRecord) -> None:

@@ -59,8 +59,8 @@ test   test         eval_loss       0  VALUE
 tables
 file                                           rows
 runs/line/RUN/tables/metrics.parquet             33
-runs/line/RUN/tables/execution-test.parquet      10
 runs/line/RUN/tables/execution-train.parquet     30
+runs/line/RUN/tables/execution-test.parquet      10
 
 results  runs/line/RUN
 query    polars.scan_parquet("runs/line/RUN/tables/metrics.parquet").collect()
@@ -105,7 +105,7 @@ def test_show_as_json(mlx: Mlx, finished: Path) -> None:
     summary: dict[str, Any] = json.loads(mlx("show", "line", "--json", folder=finished).stdout)
     assert summary["status"] == "completed"
     assert summary["kept_epochs"] == {"train": 2}
-    assert [table["rows"] for table in summary["tables"]] == [33, 10, 30]
+    assert [table["rows"] for table in summary["tables"]] == [33, 30, 10]
     assert summary["records"][1] == {
         "phase": "train",
         "node": "MLP",

@@ -621,7 +621,7 @@ def test_a_row_that_was_cut_from_its_numbers_gets_them_in_the_next_session() -> 
         exp.metrics("train").log(loss=0.5, epoch=0)
         row = MetricRow.of({"loss": math.nan, "epoch": 1}, index=1, stamp=1.0)
         text = msgspec.json.encode(row).decode()
-        exp._tracking.active().record_text("metrics", text, node="train")
+        exp.run.active().record_text("metrics", text, node="train")
     for _ in range(2):
         with Experiment(PREFIX).run as exp:
             assert exp.metrics("train").stats()["totalDataPoints"] == 2

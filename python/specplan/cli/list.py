@@ -85,7 +85,7 @@ def command(
     index = Index(place)
     known = list(index.runs(meant(names, place)))
     runs = [run for run in known if chosen.admits(run)]
-    for name in reversed(sort or ()):
+    for name in reversed(sort or ("started",)):
         runs = _sorted(runs, name)
     runs = runs[:limit]
     rows = [_row(run, columns or (*HEADER, *(("folder",) if as_json else ()))) for run in runs]

@@ -101,7 +101,7 @@ class Calls:
         callbacks = ExperimentCallbacks(self.callbacks, subjects, whole=call.whole)
         started = datetime.now(UTC)
         error: BaseException | None = None
-        executed = self._experiment.executed(is_kept=not self._previewing)
+        executed = self._experiment.run.executed(is_kept=not self._previewing)
         try:
             self._execute(call, watched, callbacks, executed)
         except BaseException as raised:
@@ -233,7 +233,7 @@ class Calls:
         saving = self.checkpoints.hooks(call.by_path, whole=call.whole)
         try:
             run_plan(
-                named(compiled, self._experiment.prefix or self._experiment.label),
+                named(compiled, self._experiment.full_name),
                 root=self.storage.root(),
                 display=watched,
                 state=live.state,

@@ -190,12 +190,14 @@ class Summary:
 
     @cached_property
     def tables(self) -> list[tuple[Path, int]]:
-        """The tables that were written, and their rows; the metrics first."""
+        """The tables that were written, and their rows: the metrics, then those of phases in the order of the plan."""
         from specplan._native import read_table_header
 
         folder = self._run.folder
         tables = [path for path in folder.tables.glob("*.parquet") if path.is_file()]
-        paths = sorted(tables, key=lambda path: path != folder.metrics_table)
+        planned = [folder.execution_table(name) for name in self._run.execution_tables()]
+        places = {path: place for place, path in enumerate([folder.metrics_table, *planned])}
+        paths = sorted(tables, key=lambda path: (places.get(path, len(places)), path.name))
         return [(path, read_table_header(str(path), "parquet").rows) for path in paths]
 
 

@@ -27,6 +27,8 @@ DECIDING_VARIABLES = (
     *("ATEN_*", "CUBLAS_*", "CUDNN_*", "NVIDIA_TF32_OVERRIDE", "PYTHONHASHSEED"),
 )
 """The variables of the environment that may decide results."""
+SET_BY_IMPORTS = frozenset({"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"})
+"""Those among them that importing scikit-learn sets where nobody did; they say how OpenMP starts, and decide nothing."""
 VARIABLES = (
     *DECIDING_VARIABLES,
     *("CUDA_*", "NVIDIA_*", "NCCL_*", "ROCR_*", "HIP_*", "TORCH_*", "PYTORCH_*"),

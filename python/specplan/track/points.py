@@ -29,8 +29,8 @@ def points_of(reader: StoreReader, first: int = 0) -> list[tuple[Series, *Place]
 def point_table(reader: StoreReader, first: int = 0) -> pa.Table:
     """As `points_of`, the rows of the table."""
     named = {channel.node or None for channel in channels_of(reader, METRICS)}
-    metrics = read_metrics(reader, run_id="").drop_columns(["run_id", "session"])
-    return without_rows(metrics.slice(first), named)
+    metrics = read_metrics(reader, run_id="", first=first).drop_columns(["run_id", "session"])
+    return without_rows(metrics, named)
 
 
 def points_in(table: pa.Table) -> list[tuple[Series, *Place]]:

@@ -62,7 +62,7 @@ def test_tags_are_added_and_taken_away(mlx: Mlx, root: Path) -> None:
         (("+",), 2, "'+' has no name of a tag, or cannot be printed"),
         (("=3",), 2, "'=3' has no name of a tag, or cannot be printed"),
         (("+a\x1bb",), 2, "cannot be printed"),
-        (("--frist",), 2, "No such option"),
+        (("--frist",), 2, "no option `--frist`; there: `--root`, `--json`, `--debug`"),
         (("-other",), 1, "error: run `runs/study/second` has no tag `other`; it has `phase`\n"),
     ],
 )

@@ -251,6 +251,23 @@ def test_a_metric_is_meant_by_its_name_or_the_end_of_it(tmp_path: Path) -> None:
     )
 
 
+def test_more_runs_than_fit_a_terminal_stand_below_each_other(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [run.id for run in find_runs(["alice/study"], root)]
+    asked = ("compare", "alice/study", "--root", str(root))
+    whole = mlx(*asked)
+    monkeypatch.setattr("specplan.cli.tables.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = mlx(*asked).splitlines()
+    assert max(map(len, lines)) <= 50
+    heads = [line.split() for line in lines if line.startswith("alice/study")]
+    assert [name for head in heads[::2] for name in head[1:]] == ids
+    assert heads[::2] == heads[1::2]  # of the settings, and of the metrics
+    monkeypatch.setenv("COLUMNS", "200")
+    assert mlx(*asked) == whole
+
+
 def test_where_there_are_no_runs(tmp_path: Path) -> None:
     done = run_mlx("best", "loss", "--value", "best", folder=tmp_path)
     assert (done.returncode, done.stderr) == (1, "error: there are no runs below `runs`\n")

@@ -14,7 +14,7 @@ import msgspec
 from specplan.errors import RunError
 from specplan.plan.canonical import write_atomically
 from specplan.store.number import number
-from specplan.track.names import check_parts
+from specplan.track.names import check_experiment
 from specplan.track.plain import decoded, encode, plain
 from specplan.track.run import TrackedRun
 from specplan.track.series import noted, restored
@@ -66,7 +66,7 @@ class LocalExperimentTracker(ExperimentTracker):
         """
         timestamp = f"{datetime.now().astimezone():%Y%m%d_%H%M%S}"
         if run_name:
-            check_parts("a run", run_name)
+            check_experiment(run_name, "a run")
         self.end_run()
         name = run_name or _new_folder(self.base_dir, f"run_{timestamp}")
         folder = self.base_dir / name

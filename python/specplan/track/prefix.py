@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.spec.wording import choices
-from specplan.track.names import check_parts
+from specplan.track.names import check_experiment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ class Prefix(msgspec.Struct, frozen=True):
         if not isinstance(text, str):
             raise TypeError(f"a prefix is a str, not {type(text).__name__}")
         filled = _filled(text, name).strip("/")
-        check_parts("an experiment", filled)
+        check_experiment(filled)
         parts = filled.split("/")
         owner = parts[0] if len(parts) > 1 else None
         project = parts[1] if len(parts) > 1 else None

@@ -30,7 +30,7 @@ from specplan.store.run_files import Surroundings, continue_run, create_run, nex
 from specplan.track.columns import Columns
 from specplan.track.empty_plan import empty_plan
 from specplan.track.metric_row import row_without_numbers
-from specplan.track.names import check_parts
+from specplan.track.names import check_experiment, check_run
 from specplan.track.plain import encode, plain
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ class TrackedRun:
             RunError: there is a run of that id.
             StoreError: the records cannot be written.
         """
-        check_parts("an experiment", experiment)
+        check_experiment(experiment)
         if run_id is not None:
-            check_parts("a run", run_id)
+            check_run(run_id)
         journal = create_run(
             root,
             empty_plan(experiment, description, tags or {}),

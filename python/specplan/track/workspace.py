@@ -21,7 +21,7 @@ from specplan.store.run_file import Status
 from specplan.track.informations import write_informations
 from specplan.track.job import TransientMode
 from specplan.track.jobs import INSIDE, OUTPUT, Jobs
-from specplan.track.names import check_parts
+from specplan.track.names import check_experiment
 from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         max_jobs: int = 1,
         system_metrics_seconds: float | None = None,
     ) -> None:
-        check_parts("an experiment", id)
+        check_experiment(id)
         self.workdir = Path(workdir)
         self.id = id
         self.run_mode = _member(RunMode, run_mode, "run_mode")

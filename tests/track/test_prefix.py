@@ -145,7 +145,7 @@ def test_nothing_is_logged_before_the_start_and_after_the_end(use: Any) -> None:
         use(exp)
     with exp.run:
         use(exp)
-    with pytest.raises(RuntimeError, match="has not started"):
+    with pytest.raises(RuntimeError, match="the last is completed"):
         use(exp)
 
 
@@ -372,7 +372,7 @@ def test_what_callbacks_say_of_an_experiment_is_in_the_run_that_is_executed(name
         ]
         assert run.artifacts["notes/phase.json"].read() == {"phase": "fit"}
     assert experiment.run.status == "completed"
-    with pytest.raises(RuntimeError, match="has not started"):
+    with pytest.raises(RuntimeError, match="the last is completed"):
         experiment.log("over")
 
 

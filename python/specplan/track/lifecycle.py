@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from specplan.track.destination import Destination
     from specplan.track.tracked import Tracked
 
-NOT_STARTED = "the experiment has not started: use `with experiment.run as exp:`, or call `experiment.run.start()`"
+_BEGIN = "use `with experiment.run as exp:`, or call `experiment.run.start()`"
 
 
 class RunController:
@@ -110,7 +110,13 @@ class RunController:
             RuntimeError: there is none.
         """
         if (run := self.current) is None:
-            raise RuntimeError(NOT_STARTED)
+            is_new = self._ended is None
+            standing = (
+                "has not started"
+                if is_new
+                else f"has no run that goes on, the last is {self._ended}"
+            )
+            raise RuntimeError(f"the experiment {standing}: {_BEGIN}")
         return run
 
     def start(self) -> Any:

@@ -89,7 +89,7 @@ class LocalExperimentTracker(ExperimentTracker):
 
         Args:
             metrics: numbers by name, those of numpy and torch as well; NaN and infinity count.
-            step: by default how often these metrics were logged together before.
+            step: by default the one after the greatest of these metrics so far; the first is 0.
 
         Raises:
             RuntimeError: no run is active.

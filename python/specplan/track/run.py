@@ -23,7 +23,6 @@ from specplan.spec.redaction import redacted
 from specplan.store.documents import OBJECT, channel_of, channels_of, documents
 from specplan.store.fields import METRICS, PROGRESS
 from specplan.store.layout import RunFolder
-from specplan.store.number import number
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import Status
 from specplan.store.run_files import Surroundings, continue_run, create_run, next_session
@@ -61,7 +60,9 @@ class TrackedRun:
         self._journal = journal
         self._recorder = recorder
         self._params = dict(params)
-        self._columns = Columns(recorder, journal.folder)
+        self._columns = Columns(
+            recorder, journal.folder, goes_on=len(journal.run_file.sessions) > 1
+        )
         self._lock = threading.Lock()
         self._ending = threading.Lock()
         self._sampling: Sampling | None = None
@@ -217,7 +218,7 @@ class TrackedRun:
 
         Args:
             metrics: numbers by name.
-            step: by default how often these metrics were logged together before.
+            step: by default the one after the greatest of these metrics so far; the first is 0.
             epoch: the epoch that they belong to, if any.
             split: the rows that they were measured on, if any.
             time: when that was, in nanoseconds since 1970; by default now.
@@ -227,12 +228,11 @@ class TrackedRun:
             RunError: the run is over.
             StoreError: the records cannot be written.
         """
-        values = {name: number(name, value) for name, value in metrics.items()}
-        if not values:
-            return step or 0
         with self._lock:
             self._check_open()
-            return self._columns.log(values, step=step, epoch=epoch, split=split, time=time)
+            return self._columns.metrics.log(
+                metrics, step=step, epoch=epoch, split=split, time=time
+            )
 
     def record_row(self, row: MetricRow, *, node: str) -> None:
         """Record a row of metrics under a name, and its numbers in the table of metrics with it as split.

@@ -111,7 +111,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         return self.run.folder.path
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Record one value of each metric. Without `step`, calls are counted from 0."""
+        """Record one value of each metric. Without `step`, it is the one after the greatest so far."""
         self.run.log_metrics(metrics, step=step)
 
     def set_params(self, params: Mapping[str, Any]) -> None:

@@ -68,6 +68,7 @@ def test_the_columns_of_a_file(
     assert node.shape == ((3,) if loss == "cross_entropy" else (1,))
     assert compiled.plan.data["TwoWords"].source.path == "../data/two words.parquet"
     assert compiled.plan.phases[0].losses[0].label == loss
+    assert "left out, as they are not numbers of one shape: `name`\n" in result.stderr
 
 
 def test_files_that_are_there_stay(mlx: Mlx, tmp_path: Path) -> None:
@@ -91,3 +92,13 @@ def test_data_that_gives_no_example(mlx: Mlx, tmp_path: Path) -> None:
     result = mlx("init", "--data", "one.parquet", "--target", "nam", folder=tmp_path)
     assert result.returncode == 2
     assert "no column of numbers `nam`; known: `x`" in result.stderr
+
+
+def test_a_csv_file_is_told_how_it_becomes_a_table(mlx: Mlx, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("x,y\n1,2\n")
+    result = mlx("init", "--data", "rows.csv", folder=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(
+        "error: rows.csv is no table of Parquet or Arrow\nhint: it looks like CSV"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]

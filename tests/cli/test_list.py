@@ -48,19 +48,19 @@ def names(mlx: Mlx, root: Path, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ((), "2 0 1 3"),
-        (("alice",), "2 0 1"),
+        ((), "0 1 2 3"),
+        (("alice",), "0 1 2"),
         (("alice/study/",), "0 1"),
-        (("alice/*", "bob"), "2 0 1 3"),
+        (("alice/*", "bob"), "0 1 2 3"),
         (("*/run-1",), "1"),
         (("bob/run-3", "alice/other"), "2 3"),
         (("ali",), ""),
         (("--status", "FAILED"), "2"),
-        (("--status", "done", "--status", "error"), "2 0 1 3"),
+        (("--status", "done", "--status", "error"), "0 1 2 3"),
         (("--tag", "good"), "1"),
         (("--tag", "fold=1"), "0"),
         (("--tag", "fold", "--tag", "good"), "1"),
-        (("--since", "1h"), "2 0 1 3"),
+        (("--since", "1h"), "0 1 2 3"),
         (("--until", "1h"), ""),
         (("--since", "2020-01-01", "--until", "2020-01-02T10:00"), ""),
         (("--where", "params.lr < 0.1 and metrics.loss < 0.5"), "1 3"),
@@ -80,9 +80,9 @@ def test_columns(mlx: Mlx, root: Path) -> None:
     result = mlx("list", "alice", "--columns", columns, folder=root)
     assert result.stdout == (
         "run    status     params.lr  metrics.loss  tags\n"
-        "run-2  failed         0.001\n"
         "run-0  completed        0.1           0.9  fold=1\n"
         "run-1  completed       0.01           0.3  fold=2 good\n"
+        "run-2  failed         0.001\n"
     )
     (row,) = json.loads(
         mlx("list", "bob", "--json", "--columns", "run,params,metrics", folder=root).stdout

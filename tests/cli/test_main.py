@@ -101,6 +101,35 @@ def test_an_unknown_verb_is_wrong_usage(mlx: Mlx) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("report", "line", "--output", "x"),
+            "`--root`, `--to`, `--debug`\nhint: did you mean `--to`?",
+        ),
+        (("tag", "line", "--jsno"), "`--root`, `--json`, `--debug`\nhint: did you mean `--json`?"),
+        (("show", "line", "--quick"), "`--root`, `--json`, `--debug`"),
+        (("--verion",), "`--version`, `--debug`\nhint: did you mean `--version`?"),
+    ],
+)
+def test_an_unknown_option_is_wrong_usage(
+    mlx: Mlx, arguments: tuple[str, ...], message: str
+) -> None:
+    unknown = next(each for each in arguments if each.startswith("--"))
+    result = mlx(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.endswith(f"Error: no option `{unknown}`; there: {message}\n")
+
+
+def test_a_metric_is_asked_for_by_an_option(mlx: Mlx) -> None:
+    result = mlx("metrics", "line", "mse")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.endswith(
+        "Error: one RUN, not also `mse`\nhint: did you mean `--name mse`?\n"
+    )
+
+
 def test_an_unknown_file_is_wrong_usage(mlx: Mlx, project: Path) -> None:
     result = mlx("compile", "lime.json", folder=project)
     assert (result.returncode, result.stdout) == (2, "")

@@ -26,17 +26,19 @@ if TYPE_CHECKING:
     Mlx = Callable[..., subprocess.CompletedProcess[str]]
 
 SHOWN = """\
-run      line/RUN  version 1
+run      line/RUN, version 1
 status   completed
 started  TIME
-ended    TIME  (SECONDS s)
+ended    TIME, after SECONDS s
 plan     b3:HASH
+seed     1
+host     HOST
 with     python VERSION, specplan VERSION, torch VERSION, SYSTEM
 
 phases
-phase  kind   split  rows  steps  epoch  kept  status
-train  train  train    30  3 x 4      2     2  completed
-test   eval   test     10  1                   completed
+phase  kind   split  rows  steps  epoch  kept  status     took
+train  train  train    30  3 x 4      2     2  completed  SECONDS s
+test   eval   test     10  1                   completed  SECONDS s
 
 records
 phase  node  role     field      dtype    shape   batches  rows
@@ -57,8 +59,8 @@ test   test         eval_loss       0  VALUE
 tables
 file                                           rows
 runs/line/RUN/tables/metrics.parquet             33
-runs/line/RUN/tables/execution-test.parquet      10
 runs/line/RUN/tables/execution-train.parquet     30
+runs/line/RUN/tables/execution-test.parquet      10
 
 results  runs/line/RUN
 query    polars.scan_parquet("runs/line/RUN/tables/metrics.parquet").collect()
@@ -89,10 +91,11 @@ def test_show(mlx: Mlx, finished: Path) -> None:
     (run,) = (finished / "runs/line").iterdir()
     text = result.stdout.replace(run.name, "RUN")
     text = re.sub(r"b3:[0-9a-f]{64}", "b3:HASH", text)
-    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d [\d:]+ UTC", "TIME", text)
     text = re.sub(r"(python|specplan|torch) \d\S*?(?=,)", r"\1 VERSION", text)
+    text = re.sub(r"^host .*$", "host     HOST", text, flags=re.M)
     text = re.sub(r"VERSION, \w+ \w+$", "VERSION, SYSTEM", text, flags=re.M)
-    text = re.sub(r"\(\d+\.\d s\)", "(SECONDS s)", text)
+    text = re.sub(r"\d+\.\d\d s$", "SECONDS s", text, flags=re.M)
     text = re.sub(r"\d\.\d{4,}", "VALUE", text)
     squeezed = re.sub(r" +", " ", text), re.sub(r" +", " ", SHOWN)
     assert squeezed[0].splitlines() == squeezed[1].splitlines()
@@ -102,7 +105,7 @@ def test_show_as_json(mlx: Mlx, finished: Path) -> None:
     summary: dict[str, Any] = json.loads(mlx("show", "line", "--json", folder=finished).stdout)
     assert summary["status"] == "completed"
     assert summary["kept_epochs"] == {"train": 2}
-    assert [table["rows"] for table in summary["tables"]] == [33, 10, 30]
+    assert [table["rows"] for table in summary["tables"]] == [33, 30, 10]
     assert summary["records"][1] == {
         "phase": "train",
         "node": "MLP",
@@ -118,7 +121,7 @@ def test_show_as_json(mlx: Mlx, finished: Path) -> None:
 def test_a_killed_run(mlx: Mlx, killed: RunFolder, tmp_path: Path) -> None:
     shown = mlx("show", "line", folder=tmp_path)
     assert "status   interrupted" in shown.stdout
-    assert re.search(r"train .* 2  completed\ntest .* interrupted\n", shown.stdout)
+    assert re.search(r"train .* 2  completed +[\d.]+ s\ntest .* interrupted\n", shown.stdout)
     assert "running" not in shown.stdout
     assert "tables" not in shown.stdout
     assert f'specplan.open("runs/line/{killed.path.name}").metrics()' in shown.stdout
@@ -181,9 +184,9 @@ def test_artifacts_are_shown(mlx: Mlx, killed: RunFolder, tmp_path: Path) -> Non
     run = f"runs/line/{killed.path.name}"
     assert (
         "\nartifacts\n"
-        "artifact   kind  epoch  versions  bytes  file\n"
-        f"notes/day  text      1         2      2  {run}/artifacts/notes/day.2.txt\n"
-        f"config     json                1      3  {run}/artifacts/config.json\n"
+        "artifact   kind  phase  epoch  versions  bytes  file\n"
+        f"notes/day  text             1         2      2  {run}/artifacts/notes/day.2.txt\n"
+        f"config     json                       1      3  {run}/artifacts/config.json\n"
     ) in shown
     summary = json.loads(mlx("show", "line", "--json", folder=tmp_path).stdout)
     assert [artifact["artifact"] for artifact in summary["artifacts"]] == ["notes/day", "config"]

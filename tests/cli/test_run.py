@@ -58,7 +58,9 @@ def test_early_stopping_is_told(mlx: Mlx, project: Path, spec: dict[str, Any]) -
     assert re.search(r"^train +train +MLP +mse +0 ", result.stdout, re.MULTILINE)
     assert re.search(r"execution-train\.parquet +30$", result.stdout, re.MULTILINE)
     shown = mlx("show", "line", folder=project).stdout
-    assert re.search(r"^train +train +train +30 +9 x 4 +2 +0 +completed$", shown, re.MULTILINE)
+    assert re.search(
+        r"^train +train +train +30 +9 x 4 +2 +0 +completed +[\d.]+ s$", shown, re.MULTILINE
+    )
     assert re.search(r"^train: stopped early after 3 epochs, best epoch 0", shown, re.MULTILINE)
 
 

@@ -19,7 +19,7 @@ from specplan.results.status import read_run_file, status_now
 from specplan.spec.composition import Composition
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import Status
-from specplan.sweep.engine import run_sweep
+from specplan.sweep.engine import sweep_through
 from specplan.sweep.spec import read_sweep
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Signalled(Quiet):
 def test_a_signal_reaches_a_run_that_is_beginning_and_breaks_no_line(sweep: Path) -> None:
     view = Signalled()
     found = read_sweep(sweep / "sweep.json", Composition(), READ_ONLY)
-    folder = run_sweep(found, sweep / "runs", jobs=1, view=view).folder
+    folder = sweep_through(found, sweep / "runs", jobs=1, view=view).folder
     assert view.told == 1
     assert Status.COMPLETED not in {folder.status_of(point) for point in folder.file.points}
 

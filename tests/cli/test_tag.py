@@ -62,7 +62,7 @@ def test_tags_are_added_and_taken_away(mlx: Mlx, root: Path) -> None:
         (("+",), 2, "'+' has no name of a tag, or cannot be printed"),
         (("=3",), 2, "'=3' has no name of a tag, or cannot be printed"),
         (("+a\x1bb",), 2, "cannot be printed"),
-        (("--frist",), 2, "No such option"),
+        (("--frist",), 2, "no option `--frist`; there: `--root`, `--json`, `--debug`"),
         (("-other",), 1, "error: run `runs/study/second` has no tag `other`; it has `phase`\n"),
     ],
 )
@@ -90,7 +90,7 @@ def test_damaged_tags_are_told(mlx: Mlx, root: Path) -> None:
 def test_show_a_run_of_a_program(mlx: Mlx, root: Path) -> None:
     mlx("tag", "study", "fold=3", folder=root)
     shown = mlx("show", "study", folder=root).stdout
-    assert "\nabout    Does it help?\ntags     fold=3 phase\nwith     python 3." in shown
+    assert "\nabout    Does it help?\ntags     fold=3 phase\nhost     " in shown
     assert "\nparams\nparam      value\nlr           0.1\nnet.width      8\n" in shown
     assert re.search(r"^with .*specplan \S+, torch \S+, \w+ \w+", shown, re.M)
     summary = json.loads(mlx("show", "study", "--json", folder=root).stdout)

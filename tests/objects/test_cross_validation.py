@@ -68,7 +68,8 @@ def test_each_fold_leaves_another_part_out_and_nothing_changes(parts: Parts) -> 
     experiment, fs = parts.experiment, parts.fs
     experiment.run_phase(experiment.execution_plan.get_train_phase("train"))
     before, splits = parts.weights(), {name: len(fs[name]) for name in fs.available_splits}
-    results = CrossValidation(CVBinding(fs, ["train", "val"]), n_folds=4).run()
+    with pytest.warns(UserWarning, match="begins with weights that 6 steps have trained already"):
+        results = CrossValidation(CVBinding(fs, ["train", "val"]), n_folds=4).run()
     assert (len(results), results.label, results.n_folds) == (4, "CV", 4)
     held = [ids(fold, "held") for fold in results]
     assert [len(rows) for rows in held] == [12] * 4

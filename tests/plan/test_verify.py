@@ -23,7 +23,9 @@ def _node(value: dict[str, Any], label: str) -> dict[str, Any]:
 
 
 FAULTS: dict[str, Callable[[dict[str, Any]], object]] = {
-    "experiment.id is no name": lambda v: v["experiment"].update(id="../up"),
+    "experiment.id is no name: it has to be a relative path without `.`, `..` and empty parts": lambda v: (
+        v["experiment"].update(id="../up")
+    ),
     "data.Cells has other splits": lambda v: v["data"]["Cells"]["splits"][0].update(rows=1),
     "data.Cells has no rows": lambda v: v["data"]["Cells"].update(rows=0),
     "data.Cells.curve has the impossible shape (0,)": lambda v: v["data"]["Cells"]["columns"][

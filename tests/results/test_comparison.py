@@ -150,8 +150,12 @@ def test_sql_over_runs(root: Path) -> None:
     )
     assert best.arrow.to_pylist() == [{"rate": 0.1, "loss": 1.1}, {"rate": 0.2, "loss": 2.1}]
     assert query(runs, "select count(*) as n from runs").arrow.to_pylist() == [{"n": 6}]
-    with pytest.raises(RunError, match="nothing"):
-        query(runs, "select * from nothing")
+    with pytest.raises(RunError) as raised:
+        query(runs, "select * from metric")
+    assert str(raised.value) == (
+        "Catalog Error: Table with name metric does not exist!\n"
+        "hint: tables of these runs: `runs`, `params`, `metrics`"
+    )
 
 
 def test_sql_over_a_run_that_goes_on(tmp_path: Path) -> None:
@@ -202,6 +206,8 @@ def test_the_commands(root: Path) -> None:
         mlx("query", "select count(*) n from metrics", "--format", "json", *place)
     )
     assert answer == {"n": 18}
+    empty = CliRunner().invoke(group, ["query", "select name from metrics where step > 99", *place])
+    assert (empty.exit_code, empty.stdout, empty.stderr) == (0, "", "no rows of name\n")
     named = json.loads(mlx("best", "loss", "alice/study", "--json", "--count", "9", *place))
     assert named == json.loads(mlx("best", "loss", "--json", "--count", "9", *place))
     assert [row["value"] for row in named] == [1.1, 1.2, 1.3, 2.1, 2.2, 2.3]
@@ -243,6 +249,23 @@ def test_a_metric_is_meant_by_its_name_or_the_end_of_it(tmp_path: Path) -> None:
         "no run has a metric `test_acuracy`; there: `train/accuracy`, `test/accuracy`, "
         "`test_accuracy`; did you mean `test_accuracy`?\n"
     )
+
+
+def test_more_runs_than_fit_a_terminal_stand_below_each_other(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [run.id for run in find_runs(["alice/study"], root)]
+    asked = ("compare", "alice/study", "--root", str(root))
+    whole = mlx(*asked)
+    monkeypatch.setattr("specplan.cli.tables.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = mlx(*asked).splitlines()
+    assert max(map(len, lines)) <= 50
+    heads = [line.split() for line in lines if line.startswith("alice/study")]
+    assert [name for head in heads[::2] for name in head[1:]] == ids
+    assert heads[::2] == heads[1::2]  # of the settings, and of the metrics
+    monkeypatch.setenv("COLUMNS", "200")
+    assert mlx(*asked) == whole
 
 
 def test_where_there_are_no_runs(tmp_path: Path) -> None:

@@ -127,6 +127,12 @@ def documented_lines() -> list[str]:
 def test_the_documented_queries_read_a_running_run(live: Run, line: str) -> None:
     path = live.folder.path
     line = line.replace("runs/digits/RUN", str(path)).replace('"digits"', f"{str(path)!r}")
+    for documented, here in (
+        ('execution("test")', 'execution("train")'),
+        ("CNN.targets", "MLP.targets"),
+        ("train_loss", "mse"),
+    ):
+        line = line.replace(documented, here)
     for _ in range(20):
         found = eval(line, {"duckdb": duckdb, "polars": polars, "specplan": specplan})
         rows = found.fetchall() if isinstance(found, duckdb.DuckDBPyRelation) else found.rows()

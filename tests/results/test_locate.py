@@ -118,3 +118,11 @@ def test_an_empty_root_says_so(tmp_path: Path) -> None:
     with pytest.raises(RunError) as error:
         find_run("digits", tmp_path / "none")
     assert str(error.value) == f"no run `digits`: there are no runs below `{tmp_path / 'none'}`"
+
+
+def test_a_root_that_is_an_experiment_says_so(root: Path) -> None:
+    with pytest.raises(RunError) as error:
+        find_folders([], root / "digits")
+    assert str(error.value) == (
+        f"there are no runs below `{root / 'digits'}`, which is an experiment itself\nhint: --root {root}"
+    )

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import specplan
 from specplan._native import Store
+from specplan.cli.main import group
 from specplan.plan.canonical import plan_bytes, plan_id, read_plan
 from specplan.results.open import open_run
 from specplan.results.report import report_html
@@ -21,6 +23,7 @@ from specplan.results.status import read_run_file
 from specplan.store.checked_json import encode_checked
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import ErrorRecord, PhaseTiming, Status
+from specplan.store.tags import change_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,8 +99,31 @@ def test_a_real_run_has_every_section(recorded_run: RunFolder, tmp_path: Path) -
     ]
     assert 'class="badge completed"' in page
     assert page.count('class="chart"') >= 1
-    assert run.run_file.plan_id[:19] in parsed.texts
+    assert run.run_file.plan_id in parsed.texts
     assert any('"specplan": 1' in text for text in parsed.texts)
+
+
+def test_a_page_and_a_command_tell_the_same(
+    folder: RunFolder, write_run_file: Callable[..., None]
+) -> None:
+    timing = PhaseTiming(path="train", started_at="2026-11-21T10:00:00Z", ending="stopped early")
+    write_run_file(folder, statistics={"dropped": 1, "dropped_tables": 2}, phases=(timing,))
+    folder.params_file.write_bytes(msgspec.json.encode({"net": {"width": 8}}))
+    change_plan(folder, title="Digits again", subtitle="once more", description="Does it help?")
+    change_tags(folder, {"fold": "3"}, [])
+    run = open_run(folder.path)
+    parts = check(report_html(run)).texts
+    told = {part.strip(" :") for part in parts} | {
+        "".join(parts[at : at + 2]) for at in range(len(parts))
+    }
+    shown = CliRunner().invoke(group, ["show", str(folder.path)]).stdout
+    cells = {cell for line in shown.splitlines() for cell in line.split("  ") if cell}
+    lacking = {cell.strip() for cell in cells} - told
+    assert {cell for cell in lacking if str(folder.path) not in cell} == {
+        *("title", "subtitle", "about"),  # the page shows these without their names
+        *("params", "phases", "records", "metrics", "results", "query"),
+    }
+    assert {"1 record, 2 tables", "fold=3", "net.width", "Digits again", "Does it help?"} <= told
 
 
 def test_what_surrounded_a_run_reads_as_text(

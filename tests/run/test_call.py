@@ -53,6 +53,8 @@ def run(helper: Own, settings: Settings) -> None:
 def plain(helper, values: dict):
     helper.log_metrics({"drawn": random.random(), "drawn_too": np.random.random()})
     helper.log_metrics({"drawn": len(values)})
+    helper.log_metrics({"placed": 1.0}, 5)
+    helper.log_metrics({"placed": 1.0, "drawn_last": 0.0})
 
 
 def worded(helper, values: dict):
@@ -98,7 +100,7 @@ def test_functions_and_groups(tmp_path: Path) -> None:
     kept = [(row["phase"], row["name"], row["value"], row["epoch"], row["split"]) for row in rows]
     assert kept[:2] == [("call", "value", 3, 1, "test"), ("call", "twice", 6, 1, "test")]
     assert kept[-2:] == [("again", "value", 5, 1, "test"), ("again", "twice", 10, 1, "test")]
-    assert [row["step"] for row in rows] == [0, 0, 0, 0, 1, 0, 0]
+    assert [row["step"] for row in rows] == [0, 0, 0, 0, 1, 5, 6, 6, 0, 0]
     seen = json.loads((outcome.folder.artifacts / "seen.json").read_text(encoding="utf-8"))
     assert seen == ["none", ["a"], "normal"]
 

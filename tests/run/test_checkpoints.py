@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from specplan.cli.show import losses
 from specplan.errors import RunError, StoreError
 from specplan.plan.model import Checkpoints, Results
 from specplan.results.status import read_run_file
+from specplan.results.summary import losses
 from specplan.results.verify import verify_run
 from specplan.run.callback import Callback
 from specplan.run.display import Silent

@@ -193,6 +193,13 @@ def test_changes_of_an_environment() -> None:
     assert not environment_changes(then, then)
 
 
+def test_what_an_import_of_scikit_learn_sets_is_no_change() -> None:
+    then = of({"name": "a"}, packages={}, variables={"KMP_INIT_AT_FORK": "FALSE"})
+    assert not environment_changes(then, of({"name": "a"}, packages={}, variables={}))
+    other = of({"name": "a"}, packages={}, variables={"KMP_AFFINITY": "compact"})
+    assert [*environment_changes(then, other).other] == ["KMP_AFFINITY"]
+
+
 def test_of_an_old_run_only_what_it_told_is_compared() -> None:
     old = {"versions": {"python": "3.11.1", "torch": "2.0"}, "host": {"name": "a", "machine": "x"}}
     changes = environment_changes(old, environment(None, {"python": "3.11.1"}))

@@ -35,7 +35,7 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def send_all(exp: Experiment) -> None:
-    background = exp._tracking._background
+    background = exp.run._background
     assert background is not None
     while not background.flush():
         time.sleep(0.1)
@@ -173,7 +173,7 @@ def test_a_remote_run_goes_on_where_the_server_has_it(server: Running, tmp_path:
         exp.params.set(rate=0.1)
         exp.metrics("train").log(step=0, bad=float("inf"))
         exp.tracks("robot").append(_ts=1, x=1)
-        exp._tracking.active().log_metrics({"cpu": 0.5}, split="system")
+        exp.run.active().log_metrics({"cpu": 0.5}, split="system")
         for value in (1, 2):
             exp.files("models").save({"w": value}, to="model.json")
         exp.files("models").save(tmp_path / "folder")
@@ -183,7 +183,7 @@ def test_a_remote_run_goes_on_where_the_server_has_it(server: Running, tmp_path:
         assert '"w": 2' in exp.files("models").read_text("model.json")
         exp.files("models").download("folder", tmp_path / "copy")
         exp.metrics("train").log(step=1)
-        exp._tracking.active().log_metrics({"cpu": 0.75}, split="system", step=1)
+        exp.run.active().log_metrics({"cpu": 0.75}, split="system", step=1)
         exp.files("models").save({"w": 3}, to="model.json")
         folder = exp.run_folder
     assert folder is not None
@@ -253,9 +253,7 @@ def test_a_server_that_refuses_stops_nothing(
         monkeypatch.setattr(background, "PATIENCE", 0.1)
     with Experiment("alice/p/refused", dash_url=url, dash_root=tmp_path).run as exp:
         exp.metrics("train").log(step=0)
-    assert (
-        specplan.open(exp._tracking.root / "alice/p/refused", root=tmp_path).status == "completed"
-    )
+    assert specplan.open(exp.run.root / "alice/p/refused", root=tmp_path).status == "completed"
     assert "could not be sent" in caplog.text
 
 

@@ -222,7 +222,7 @@ def test_the_list_shows_runs_and_finds_them(visitor: Visitor) -> None:
 def test_a_run_is_shown_whole_and_its_files_come_down(visitor: Visitor, server: Running) -> None:
     id_ = fill(server, "alice/p/whole", 2)
     seen = visitor.see(f"/runs/{id_}")
-    headings = {"Parameters", "Curves", "Metrics", "Log", "Files", "Environment"}
+    headings = {"Params", "Curves", "Metrics", "Log", "Files", "Environment"}
     assert headings <= set(seen.texts)
     assert f"ValueError: {HOSTILE}" in seen.texts
     assert any(HOSTILE in text and "=" in text for text in seen.texts)

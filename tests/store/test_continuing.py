@@ -112,7 +112,10 @@ def test_killed_and_rewound_again_and_again(tmp_path: Path, seed: int) -> None:
     assert [session["session"] for session in live.sessions] == list(range(1, 8))
     table = tmp_path / "metrics.parquet"
     export_metrics(str(path), str(table), run_id="r")
-    assert pl.read_parquet(table).equals(pl.DataFrame(read_metrics(live, run_id="r")))
+    metrics = read_metrics(live, run_id="r")
+    assert pl.read_parquet(table).equals(pl.DataFrame(metrics))
+    for first in range(0, metrics.num_rows + 2, 1 + metrics.num_rows // 50):
+        assert read_metrics(live, run_id="r", first=first).equals(metrics.slice(first))
     export_execution(str(path), "train", str(table), run_id="r")
     exported = pl.read_parquet(table)["M.outputs"].arr.first().to_list()
     assert exported == [1000 * s + n for n, s in enumerate(writers) for _ in range(n % 7)]

@@ -25,7 +25,7 @@ import numpy as np
 from specplan._native import Store
 from specplan.errors import StoreError
 from specplan.store.run_file import Status
-from specplan.store.run_files import create_run
+from specplan.store.run_files import Surroundings, create_run
 from tests.run import specs
 
 root, lanes, runs, batches = Path(sys.argv[1]), *map(int, sys.argv[2:])
@@ -44,7 +44,7 @@ def refused(folder):
 def run(lane, number):
     generator = random.Random(f"{lane} {number}")
     death = generator.randrange(batches) if (lane + number) % 4 == 0 else None
-    journal = create_run(root, compiled, environment={}, versions={})
+    journal = create_run(root, compiled, Surroundings())
     folder = str(journal.folder.records)
     store = Store.create(folder, run_id=journal.run_file.run_id, flush_milliseconds=2)
     values = store.tensor(phase="train", node="M", role="default", field="outputs", dtype="float32", shape=[8])

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from specplan.store.checked_json import matches_checksum
 from specplan.store.run_file import BestEpoch, RunFile, Status
-from specplan.store.run_files import Journal, create_run
+from specplan.store.run_files import Journal, Surroundings, create_run
 from tests.run import specs
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def create(root: Path) -> Journal:
     return create_run(
-        root, specs.compiled(specs.train()), environment={"git": None}, versions={"a": "1"}
+        root,
+        specs.compiled(specs.train()),
+        Surroundings(environment={"git": None}, versions={"a": "1"}),
     )
 
 
@@ -38,7 +40,7 @@ def test_a_timestamp_gives_each_run_an_experiment_of_its_own(tmp_path: Path) -> 
     compiled = specs.compiled(specs.train())
     names = replace(compiled.plan.experiment, add_timestamp=True)
     stamped = replace(compiled, plan=replace(compiled.plan, experiment=names))
-    journals = [create_run(tmp_path, stamped, environment={}, versions={}) for _ in range(3)]
+    journals = [create_run(tmp_path, stamped, Surroundings()) for _ in range(3)]
     experiments = [journal.run_file.experiment for journal in journals]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(experiments)
     assert len(set(experiments)) == 3

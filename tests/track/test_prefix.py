@@ -145,7 +145,7 @@ def test_nothing_is_logged_before_the_start_and_after_the_end(use: Any) -> None:
         use(exp)
     with exp.run:
         use(exp)
-    with pytest.raises(RuntimeError, match="has not started"):
+    with pytest.raises(RuntimeError, match="the last is completed"):
         use(exp)
 
 
@@ -372,7 +372,7 @@ def test_what_callbacks_say_of_an_experiment_is_in_the_run_that_is_executed(name
         ]
         assert run.artifacts["notes/phase.json"].read() == {"phase": "fit"}
     assert experiment.run.status == "completed"
-    with pytest.raises(RuntimeError, match="has not started"):
+    with pytest.raises(RuntimeError, match="the last is completed"):
         experiment.log("over")
 
 
@@ -621,7 +621,7 @@ def test_a_row_that_was_cut_from_its_numbers_gets_them_in_the_next_session() -> 
         exp.metrics("train").log(loss=0.5, epoch=0)
         row = MetricRow.of({"loss": math.nan, "epoch": 1}, index=1, stamp=1.0)
         text = msgspec.json.encode(row).decode()
-        exp._tracking.active().record_text("metrics", text, node="train")
+        exp.run.active().record_text("metrics", text, node="train")
     for _ in range(2):
         with Experiment(PREFIX).run as exp:
             assert exp.metrics("train").stats()["totalDataPoints"] == 2

@@ -243,6 +243,30 @@ def test_mlflow_that_does_not_answer_is_said_as_documented(
     assert not (tmp_path / "x").exists()
 
 
+def test_artifacts_that_cannot_be_sent_hold_up_nothing_else(
+    mlflow_database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = "nowhere://bucket"
+    tracker = MLflowTracker(
+        mlflow_database, "x", artifact_location=place, root=tmp_path, patience=1
+    )
+    run_id = tracker.start_run()
+    (tmp_path / "notes.txt").write_text("x")
+    tracker.log_artifact(tmp_path / "notes.txt")
+    tracker.log_params({"rate": 0.5})
+    tracker.log_metrics({"loss": 1.0})
+    from mlflow import MlflowClient
+
+    client = MlflowClient(mlflow_database)
+    while client.get_run(run_id).data.metrics != {"loss": 1.0}:
+        time.sleep(0.05)
+    tracker.end_run()
+    assert tracker.missed == 1
+    assert "1 records of run" in caplog.text
+    there = client.get_run(run_id)
+    assert (there.info.status, there.data.params) == ("FINISHED", {"rate": "0.5"})
+
+
 def test_a_database_opens_no_connection(
     mlflow_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

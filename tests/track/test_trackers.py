@@ -308,3 +308,21 @@ def test_large_files_are_no_artifacts(tracker: LocalExperimentTracker, tmp_path:
     safe_log_artifact(tracker, str(small))
     tracker.end_run()
     assert (tracker.base_dir / "r/artifacts/small").read_text() == "x"
+
+
+def test_steps_go_on_in_the_next_session(tracker: LocalExperimentTracker) -> None:
+    tracker.start_run("same")
+    for _ in range(2):
+        tracker.log_metrics({"loss": 1.0, "rate": 0.1})
+    tracker.start_run("same")
+    tracker.log_metrics({"loss": 0.5})
+    tracker.log_metrics({"loss": 0.5}, step=9)
+    tracker.log_metrics({"rate": 0.1, "loss": 0.5})
+    tracker.log_metrics({"other": 1.0})
+    tracker.end_run()
+    run = specplan.open(tracker.base_dir / "same")
+    steps = {
+        name: run.metrics(name).arrow.column("step").to_pylist()
+        for name in ("loss", "rate", "other")
+    }
+    assert steps == {"loss": [0, 1, 2, 9, 10], "rate": [0, 1, 10], "other": [0]}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specplan.cli.arguments import complete_runs, root_option
-from specplan.cli.tables import format_option, write_json, write_section, write_table
+from specplan.cli.tables import fitting, format_option, write_json, write_section, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,9 +152,12 @@ def _write_comparison(comparison: Comparison, table_format: str) -> None:
     if table_format != "table":
         _WRITERS[table_format](header, [*settings, *metrics])
         return
-    write_table(header, settings or metrics)
-    if settings:
-        write_section("metrics", header, metrics)
+    for number, (names, rows) in enumerate(fitting(header, [*settings, *metrics])):
+        if number:
+            click.echo()
+        write_table(names, rows[: len(settings)] or rows)
+        if settings:
+            write_section("metrics", names, rows[len(settings) :])
 
 
 def _heads(runs: Sequence[str], *, whole: bool) -> tuple[str, ...]:

@@ -131,6 +131,7 @@ def write_diagnostics(diagnostics: Sequence[Diagnostic], path: Path, error_forma
 
 def _write_for_programs(diagnostics: Sequence[Diagnostic], error_format: str) -> None:
     from specplan._native import __version__
+    from specplan.cli.tables import write_json
     from specplan.spec.formats import as_github, as_json, as_sarif
 
     if error_format == "github":
@@ -140,7 +141,7 @@ def _write_for_programs(diagnostics: Sequence[Diagnostic], error_format: str) ->
     written: object = as_json(diagnostics)
     if error_format == "sarif":
         written = as_sarif(diagnostics, version=__version__)
-    click.echo(msgspec.json.format(msgspec.json.encode(written), indent=2))
+    write_json(written)
 
 
 def _has_colours(stream: TextIO) -> bool:

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from specplan._native import parse_text, read_table_header
+from specplan.data.beside import looks_like
 from specplan.errors import DataError
 from specplan.spec.wording import choices
 
@@ -81,6 +82,7 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path: relative to the folder of the spec.
         classes: of the target; None where it is a quantity.
+        left_out: columns of which no numbers can be read.
     """
 
     path: str
@@ -88,6 +90,7 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[str, ...]
     target: str
     classes: int | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -115,7 +118,12 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
             click.UsageError: it has no column `target`.
         """
         source: Literal["parquet", "arrow"] = "parquet" if _is_parquet(file) else "arrow"
-        header = read_table_header(str(file), source)
+        try:
+            header = read_table_header(str(file), source)
+        except DataError as error:
+            if hint := looks_like(file, source):
+                raise DataError(f"{file} is no table of Parquet or Arrow\nhint: {hint}") from error
+            raise
         numbers = [column for column in header.columns if _is_readable(column)]
         names = [column.name for column in numbers]
         if target is not None and target not in names:
@@ -133,6 +141,7 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
             features=tuple(name for name in names if name != chosen.name),
             target=chosen.name,
             classes=_classes(file, source, chosen),
+            left_out=tuple(each.name for each in header.columns if each.name not in names),
         )
 
 

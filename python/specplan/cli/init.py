@@ -59,4 +59,7 @@ def command(spec: Path, data: Path | None, target: str | None, force: bool) -> N
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path)
         click.echo(f"wrote {path}", err=True)
+    if table is not None and table.left_out:
+        names = ", ".join(f"`{name}`" for name in table.left_out)
+        click.echo(f"left out, as they are not numbers of one shape: {names}", err=True)
     click.echo(f"next: mlx run {json.dumps(str(spec)) if ' ' in str(spec) else spec}", err=True)

@@ -85,7 +85,7 @@ def command(
     index = Index(place)
     known = list(index.runs(meant(names, place)))
     runs = [run for run in known if chosen.admits(run)]
-    for name in reversed(sort or ()):
+    for name in reversed(sort or ("started",)):
         runs = _sorted(runs, name)
     runs = runs[:limit]
     rows = [_row(run, columns or (*HEADER, *(("folder",) if as_json else ()))) for run in runs]
@@ -144,12 +144,12 @@ def _cell(name: str, value: Any) -> str:
 
 def _nothing(names: Sequence[str], root: Path, known: Sequence[Listed], chosen: Filter) -> str:
     """Why there is nothing to list."""
-    from specplan.results.locate import not_found
+    from specplan.results.locate import no_runs, not_found
     from specplan.spec.wording import quoted
 
     if not known:
         lines = [not_found(name, root) for name in names]
-        return "\n".join(lines) or f"there are no runs below `{root}`"
+        return "\n".join(lines) or no_runs(root)
     of = f" of {quoted(names)}" if names else ""
     return f"no run{of} below `{root}` passes the filter{_lacking(known, chosen)}"
 

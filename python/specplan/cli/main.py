@@ -62,6 +62,17 @@ MODULES = {"import": "import_runs"}
 _READING = ("compile", "diff", "explain", "plan", "schema", "validate")
 """Verbs that read and write texts: nothing that they make is large, and little of it is garbage."""
 
+OTHER_WORDS = {
+    "--output": ("--to", "-o"),
+    "--out": ("--to", "-o"),
+    "--filter": ("--where",),
+    "--order": ("--sort",),
+    "--yes": ("--perform",),
+    "--force": ("--perform",),
+    "--dir": ("--root",),
+}
+"""What options are called elsewhere, and here."""
+
 COMPLETE = "_MLX_COMPLETE"
 """The variable by which the script of a shell asks for words."""
 
@@ -203,7 +214,7 @@ def _invoke(arguments: list[str]) -> int:
     except click.exceptions.Exit as request:
         return request.exit_code
     except click.ClickException as error:
-        error.show()
+        _with_options(error).show()
         return error.exit_code
     except RunStopped:
         click.echo(err=True)
@@ -237,6 +248,21 @@ def _invoke(arguments: list[str]) -> int:
         traceback.print_exception(cause)
     click.echo(message, err=True)
     return 1
+
+
+def _with_options(error: click.ClickException) -> click.ClickException:
+    """Where an option is unknown: with those that there are, and the one that was meant."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return error
+    from specplan.spec.suggest import closest
+    from specplan.spec.wording import quoted
+
+    name, command = error.option_name, error.ctx.command
+    options = [each for option in command.params for each in option.opts if each.startswith("-")]
+    near = next((each for each in OTHER_WORDS.get(name, ()) if each in options), None)
+    near = near or closest(name, options)
+    hint = f"\nhint: did you mean `{near}`?" if near else ""
+    return click.UsageError(f"no option `{name}`; there: {quoted(options)}{hint}", error.ctx)
 
 
 def _data_fault(error: DataError) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN = ("phase", "node", "split", "name", "epoch", "batch", "step", "value")
 
 
-@click.command()
+@click.command(context_settings={"allow_extra_args": True})
 @click.argument("run", shell_complete=complete_runs)
 @root_option
 @click.option("--name", metavar="NAME", help="Only this metric.")
@@ -27,7 +27,9 @@ SHOWN = ("phase", "node", "split", "name", "epoch", "batch", "step", "value")
 @click.option("--split", metavar="SPLIT", help="Only values of this split.")
 @click.option("--all", "everything", is_flag=True, help="Every value, not only the last ones.")
 @format_option("json", "csv")
+@click.pass_context
 def command(
+    context: click.Context,
     run: str,
     root: Path | None,
     name: str | None,
@@ -48,8 +50,12 @@ def command(
       mlx metrics digits
       mlx metrics digits --name train_loss --all --format csv
     """
+    if context.args:
+        name_hint = f"hint: did you mean `--name {context.args[0]}`?"
+        raise click.UsageError(f"one RUN, not also `{' '.join(context.args)}`\n{name_hint}")
     from specplan.results.metrics import labels_of, last_values
     from specplan.results.open import open_run
+    from specplan.results.summary import Summary
     from specplan.results.table import Table
 
     opened = open_run(run, root=root)
@@ -61,7 +67,7 @@ def command(
         table = Table(last_values(table.arrow, opened.run_file.kept_epochs))
     WRITERS[table_format](table)
     if table_format == "table" and not everything and (name, phase, split) == (None, None, None):
-        write_spreads(opened)
+        write_spreads(Summary(opened))
 
 
 def _write_table(table: Table) -> None:

@@ -49,3 +49,5 @@ def _write(table: Table) -> None:
 
     rows = [[cell_text(value) for value in row.values()] for row in plain_rows(table.arrow)]
     write_table(table.column_names, rows)
+    if not rows:
+        click.echo(f"no rows of {', '.join(table.column_names)}", err=True)

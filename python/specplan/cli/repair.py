@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
 from specplan.cli.arguments import complete_runs, root_option
+from specplan.cli.tables import write_json
 
 
 @click.command()
@@ -37,7 +37,7 @@ def command(run: str, root: Path | None, copy: Path, as_json: bool) -> None:
 
     repair = repair_run(find_folder(run, runs_root(root)), copy)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(repair), indent=2))
+        write_json(repair)
         return
     for line in repair.left_out:
         click.echo(f"left out  {line}")

@@ -15,13 +15,7 @@ from specplan.cli.arguments import (
 )
 from specplan.cli.diagnose import read_or_compile, warn_of_space, write_diagnostics
 from specplan.cli.display import choose_display
-from specplan.cli.show import (
-    losses,
-    summary,
-    write_last_metrics,
-    write_places,
-    write_spreads,
-)
+from specplan.cli.show import as_object, write_end
 from specplan.cli.tables import write_json
 from specplan.errors import SpecError
 
@@ -82,13 +76,12 @@ def command(
 def write_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """The last metrics and where the results are, to stdout; what was lost, to stderr."""
     from specplan.results.open import open_run
+    from specplan.results.summary import losses
 
     run = open_run(outcome.folder.path)
     if as_json:
-        write_json(summary(run))
+        write_json(as_object(run))
     else:
-        write_last_metrics(run)
-        write_spreads(run)
-        write_places(run)
+        write_end(run)
     if (lost := losses(outcome.run_file.statistics)) is not None:
         click.echo(f"warning: the run is complete, but {lost} could not be written", err=True)

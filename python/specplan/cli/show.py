@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from specplan.cli.arguments import complete_runs, root_option
-from specplan.cli.tables import tags_text, write_fields, write_json, write_section
-from specplan.plan.model import Call, Train
+from specplan.cli.tables import write_fields, write_json, write_section
 from specplan.spec.redaction import hidden
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from specplan.plan.model import Phase
     from specplan.results.open import Run
+    from specplan.results.summary import Summary
 
-RECORD_COLUMNS = ("phase", "node", "role", "field", "dtype", "shape", "batches", "rows")
-PHASE_COLUMNS = ("phase", "kind", "split", "rows", "steps", "epoch", "kept", "status")
-ARTIFACT_COLUMNS = ("artifact", "kind", "epoch", "versions", "bytes", "file")
+ARTIFACT_COLUMNS = ("artifact", "kind", "phase", "epoch", "versions", "bytes", "file")
 ENVIRONMENT_SECTIONS = ("versions", "host", "git")
 """The rest is for `mlx env`."""
-SHOWN_VERSIONS = ("python", "specplan", "torch")
-METRIC_COLUMNS = ("phase", "split", "node", "name", "epoch", "value")
 
 
 @click.command()
@@ -57,25 +50,17 @@ def command(run: str, root: Path | None, as_json: bool) -> None:
         return
     opened = open_run(run, root=root)
     if as_json:
-        write_json(summary(opened))
+        write_json(as_object(opened))
     else:
-        _write_head(opened)
-        _write_params(opened)
-        _write_plan(opened)
-        _write_records(opened)
-        write_last_metrics(opened)
-        write_spreads(opened)
-        _write_artifacts(opened)
-        write_places(opened)
+        _write(opened)
 
 
-def summary(run: Run) -> dict[str, Any]:
+def as_object(run: Run) -> dict[str, Any]:
     """What is known of a run, as plain values. NaN and infinity become null in JSON."""
     from specplan.results.compare import environment_of
-    from specplan.results.metrics import last_values
-    from specplan.results.table import plain_rows
+    from specplan.results.summary import Summary
 
-    run_file = run.run_file
+    run_file, told = run.run_file, Summary(run)
     environment = environment_of(run)
     return {
         "run": run.id,
@@ -94,210 +79,75 @@ def summary(run: Run) -> dict[str, Any]:
         "phases": msgspec.to_builtins(run.phases),
         "kept_epochs": run_file.kept_epochs,
         "statistics": run.statistics,
-        "metrics": plain_rows(last_values(run.metrics().arrow, run_file.kept_epochs)),
+        "metrics": told.metrics,
         "spreads": [
             {
                 **msgspec.structs.asdict(spread),
                 "mean": spread.mean,
                 "deviation": spread.deviation,
             }
-            for spread in run.spreads()
+            for spread in told.spreads
         ],
-        "records": _records(run),
-        "artifacts": _artifacts(run),
-        "tables": [{"path": run.folder.shown(path), "rows": rows} for path, rows in _tables(run)],
+        "records": told.records,
+        "artifacts": told.artifacts,
+        "tables": [{"path": run.folder.shown(path), "rows": rows} for path, rows in told.tables],
     }
 
 
-def write_last_metrics(run: Run) -> None:
-    """The last value of every series, or that of the epoch that was restored, to stdout."""
-    from specplan.results.metrics import last_values
-    from specplan.results.table import cell_text, plain_rows
+def write_end(run: Run) -> None:
+    """What a run came to and where that is, to stdout."""
+    from specplan.results.summary import Summary
 
-    last = last_values(run.metrics().arrow, run.run_file.kept_epochs)
-    rows = plain_rows(last.select(METRIC_COLUMNS))
-    write_section("metrics", METRIC_COLUMNS, [[*map(cell_text, row.values())] for row in rows])
+    told = Summary(run)
+    _write_measured(told)
+    _write_places(run, told)
 
 
-def write_spreads(run: Run) -> None:
+def write_spreads(told: Summary) -> None:
     """Mean and deviation of the metrics over folds and seeds, one line each, to stdout."""
-    lines = [str(spread) for spread in run.spreads()]
+    lines = [str(spread) for spread in told.spreads]
     if lines:
         click.echo()
         click.secho("over passes", bold=True)
         click.echo("\n".join(lines))
 
 
-def write_places(run: Run) -> None:
-    """Where the results are, and a line that reads them, to stdout."""
-    tables = _tables(run)
-    write_section(
-        "tables", ("file", "rows"), [[run.folder.shown(path), str(rows)] for path, rows in tables]
+def _write(run: Run) -> None:
+    from specplan.results.summary import (
+        PARAM_COLUMNS,
+        PHASE_COLUMNS,
+        RECORD_COLUMNS,
+        Summary,
+        cells,
     )
+
+    told = Summary(run)
+    write_fields([*told.facts.items()])
+    write_section("params", PARAM_COLUMNS, told.params)
+    write_section("phases", PHASE_COLUMNS, [line.texts() for line in told.phases])
+    for path, ending in told.endings:
+        click.echo(f"{path}: {ending}")
+    write_section("records", RECORD_COLUMNS, cells(told.records, RECORD_COLUMNS))
+    _write_measured(told)
+    write_section("artifacts", ARTIFACT_COLUMNS, cells(told.artifacts, ARTIFACT_COLUMNS))
+    _write_places(run, told)
+
+
+def _write_measured(told: Summary) -> None:
+    from specplan.results.summary import METRIC_COLUMNS, cells
+
+    write_section("metrics", METRIC_COLUMNS, cells(told.metrics, METRIC_COLUMNS))
+    write_spreads(told)
+
+
+def _write_places(run: Run, told: Summary) -> None:
+    """Where the results are, and a line that reads them."""
+    rows = [[run.folder.shown(path), str(rows)] for path, rows in told.tables]
+    write_section("tables", ("file", "rows"), rows)
     query = (
-        f'polars.scan_parquet("{tables[0][0]}").collect()'
-        if tables and run.folder.archive is None
+        f'polars.scan_parquet("{told.tables[0][0]}").collect()'
+        if told.tables and run.folder.archive is None
         else f'specplan.open("{run.folder.place}").metrics()'
     )
     click.echo()
     write_fields([("results", str(run.folder.place)), ("query", query)])
-
-
-def _write_head(run: Run) -> None:
-    run_file = run.run_file
-    fields = [
-        ("run", f"{run.experiment}/{run.id}  version {run.version}"),
-        ("status", run.status.value),
-    ]
-    if run_file.error is not None:
-        fields.append(("error", f"{run_file.error.type}: {run_file.error.message}"))
-        fields.append(("", run.folder.shown(run.folder.error_log)))
-    fields.append(("started", run_file.created_at))
-    if (ended := run_file.sessions[-1].ended_at) is not None:
-        seconds = _seconds_between(run_file.created_at, ended)
-        fields.append(("ended", f"{ended}  ({seconds:.1f} s)"))
-    if (lost := losses(run.statistics)) is not None:
-        fields.append(("lost", lost))
-    if stalls := run.statistics.get("stalls"):
-        seconds = run.statistics["stall_nanoseconds"] / 1e9
-        times = "once" if stalls == 1 else f"{stalls} times"
-        fields.append(
-            ("stalled", f"{times}, {seconds:.3f} s in all: the disk was slower than the run")
-        )
-    fields.append(("plan", run_file.plan_id))
-    if description := hidden("", run.plan.experiment.description):
-        fields.append(("about", description))
-    if tags := run.tags:
-        fields.append(("tags", tags_text(tags)))
-    if environment := _environment(run):
-        fields.append(("with", environment))
-    write_fields(fields)
-
-
-def _environment(run: Run) -> str:
-    """What it ran with, in short."""
-    from specplan.results.compare import environment_of
-
-    found = environment_of(run)
-    versions, host, git = (found.get(name) or {} for name in ENVIRONMENT_SECTIONS)
-    parts = [f"{name} {versions[name]}" for name in SHOWN_VERSIONS if name in versions]
-    if host.get("system"):
-        parts.append(f"{host['system']} {host.get('machine', '')}".rstrip())
-    if commit := git.get("commit"):
-        changed = any(git.get(name) for name in ("modified", "staged"))
-        parts.append(f"commit {commit[:12]}{' with changes' if changed else ''}")
-    return ", ".join(parts)
-
-
-def _write_params(run: Run) -> None:
-    from specplan.results.settings import leaves
-    from specplan.results.table import cell_text
-
-    rows = [[name, cell_text(value)] for name, value in leaves(run.params).items()]
-    write_section("params", ("param", "value"), rows)
-
-
-def losses(statistics: Mapping[str, int]) -> str | None:
-    """What could not be written, in words; None where nothing was lost."""
-    nouns = {
-        "dropped": "record",
-        "dropped_artifacts": "artifact",
-        "dropped_tables": "table",
-        "dropped_checkpoints": "checkpoint",
-    }
-    lost = [
-        f"{count} {noun}{'' if count == 1 else 's'}"
-        for name, noun in nouns.items()
-        if (count := statistics.get(name, 0))
-    ]
-    return ", ".join(lost) or None
-
-
-def _write_plan(run: Run) -> None:
-    from specplan.results.metrics import last_epochs
-
-    timings = {timing.path: timing for timing in run.phases}
-    epochs = last_epochs(run.metrics().arrow)
-    rows = []
-    for phase in run.plan.phases:
-        timing = timings.get(phase.path)
-        status = "" if timing is None else timing.status.value
-        epoch = str(epochs.get(phase.path, "")) if isinstance(phase, Train) else ""
-        kept = str(run.run_file.kept_epochs.get(phase.path, ""))
-        numbers = (str(phase.rows), _steps(phase), epoch, kept)
-        if isinstance(phase, Call):
-            numbers = ("", "", "", "")
-        rows.append([phase.path, _kind(phase), phase.split or "", *numbers, status])
-    write_section("phases", PHASE_COLUMNS, rows)
-    for timing in run.phases:
-        if timing.ending is not None:
-            click.echo(f"{timing.path}: {timing.ending}")
-        if timing.reason is not None:
-            click.echo(f"{timing.path}: skipped, {timing.reason}")
-
-
-def _write_records(run: Run) -> None:
-    rows = [[_record_text(record[name]) for name in RECORD_COLUMNS] for record in _records(run)]
-    write_section("records", RECORD_COLUMNS, rows)
-
-
-def _write_artifacts(run: Run) -> None:
-    rows = [["" if cell is None else str(cell) for cell in row.values()] for row in _artifacts(run)]
-    write_section("artifacts", ARTIFACT_COLUMNS, rows)
-
-
-def _artifacts(run: Run) -> list[dict[str, Any]]:
-    artifacts = run.artifacts
-    return [
-        {
-            "artifact": name,
-            "kind": artifact.kind,
-            "epoch": artifact.epoch,
-            "versions": artifact.version,
-            "bytes": artifact.bytes,
-            "file": run.folder.shown(artifact.path),
-        }
-        for name, artifact in artifacts.items()
-    ]
-
-
-def _records(run: Run) -> list[dict[str, Any]]:
-    return [
-        {
-            "phase": tensors.phase,
-            "node": tensors.node,
-            "role": tensors.role,
-            "field": tensors.field,
-            "dtype": tensors.dtype,
-            "shape": list(tensors.shape),
-            "batches": len(tensors),
-            "rows": tensors.rows,
-        }
-        for tensors in run.channels()
-    ]
-
-
-def _record_text(value: object) -> str:
-    if isinstance(value, list):
-        return "x".join("?" if n is None else str(n) for n in value) or "scalar"
-    return str(value)
-
-
-def _tables(run: Run) -> list[tuple[Path, int]]:
-    from specplan._native import read_table_header
-
-    tables = [path for path in run.folder.tables.glob("*.parquet") if path.is_file()]
-    paths = sorted(tables, key=lambda path: path != run.folder.metrics_table)
-    return [(path, read_table_header(str(path), "parquet").rows) for path in paths]
-
-
-def _kind(phase: Phase) -> str:
-    return str(phase.__struct_config__.tag)
-
-
-def _steps(phase: Phase) -> str:
-    return f"{phase.epochs} x {phase.steps}" if isinstance(phase, Train) else str(phase.steps)
-
-
-def _seconds_between(start: str, end: str) -> float:
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

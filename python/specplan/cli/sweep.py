@@ -139,10 +139,10 @@ def _begun(sweep: Sweep, root: Path) -> SweepFolder:
 
 def _run(sweep: Sweep, root: Path, jobs: int, *, retry: bool, quiet: bool, as_json: bool) -> None:
     from specplan.cli.sweep_display import choose_view
-    from specplan.sweep.engine import run_sweep
+    from specplan.sweep.engine import sweep_through
 
     _warn_of_threads(sweep, jobs)
-    swept = run_sweep(sweep, root, jobs=jobs, view=choose_view(quiet=quiet), retry=retry)
+    swept = sweep_through(sweep, root, jobs=jobs, view=choose_view(quiet=quiet), retry=retry)
     states = write_status(swept.folder, as_json=as_json)
     for run, message in swept.refused.items():
         click.echo(f"{run}: did not begin: {message}", err=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
-from specplan.results.aligned import aligned
+from specplan.results.aligned import GAP, aligned, cells_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -36,6 +37,44 @@ def format_option(*formats: str) -> Callable[[F], F]:
         )(function)
 
     return add
+
+
+def fitting(
+    header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """A table, or several that are as wide as the terminal at most, each with the first column; whole where there is none."""
+    if not is_terminal():
+        yield [*header], [[*row] for row in rows]
+        return
+    import shutil
+
+    most = shutil.get_terminal_size().columns
+    first, *widths = (
+        max(map(cells_of, column)) + len(GAP) for column in zip(header, *rows, strict=True)
+    )
+    chosen: list[int] = []
+    taken = first
+    for index, width in enumerate(widths, 1):
+        if chosen and taken + width - len(GAP) > most:
+            yield _columns(header, rows, chosen)
+            chosen, taken = [], first
+        chosen.append(index)
+        taken += width
+    yield _columns(header, rows, chosen)
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at stdout."""
+    return sys.stdout.isatty()
+
+
+def _columns(
+    header: Sequence[str], rows: Sequence[Sequence[str]], chosen: Sequence[int]
+) -> tuple[list[str], list[list[str]]]:
+    """The first column, and some."""
+    return [header[0], *(header[at] for at in chosen)], [
+        [row[0], *(row[at] for at in chosen)] for row in rows
+    ]
 
 
 def write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -65,11 +104,6 @@ def write_fields(fields: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in fields)
     for name, value in fields:
         click.echo(f"{click.style(name.ljust(width), dim=True)}  {value}")
-
-
-def tags_text(tags: Mapping[str, str | None]) -> str:
-    """Tags on one line."""
-    return " ".join(name if value is None else f"{name}={value}" for name, value in tags.items())
 
 
 def _printable(cell: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import complete_runs, root_option
-from specplan.cli.tables import tags_text, write_json
+from specplan.cli.tables import write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,7 @@ def command(run: str, changes: tuple[str, ...], root: Path | None, as_json: bool
       mlx list --tag baseline
     """
     from specplan.results.catalogue import find_folders
+    from specplan.results.summary import tags_text
     from specplan.store.root import runs_root
     from specplan.store.tags import change_tags, read_tags
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from specplan.cli.arguments import complete_runs, root_option
+from specplan.cli.tables import write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def command(context: click.Context, run: str, root: Path | None, as_json: bool) 
 
     found = verify_run(find_folder(run, runs_root(root)))
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+        write_json(found)
     else:
         for damage in found.damages:
             click.echo(str(damage))

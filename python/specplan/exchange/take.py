@@ -16,7 +16,7 @@ from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
-from specplan.track.names import as_part
+from specplan.track.names import as_experiment, as_part
 from specplan.track.portable import moment_of
 from specplan.track.run import TrackedRun
 
@@ -35,7 +35,7 @@ def take(found: Portable, root: Path, *, source: str) -> RunFolder | None:
     Raises:
         RunError, StoreError, OSError: it cannot be written.
     """
-    experiment = "/".join(as_part(part) for part in found.experiment.split("/"))
+    experiment = as_experiment(found.experiment)
     name = as_part(found.name)
     experiments = experiment_folder(root, experiment)
     if (experiments / name).exists():

@@ -101,7 +101,7 @@ class Calls:
         callbacks = ExperimentCallbacks(self.callbacks, subjects, whole=call.whole)
         started = datetime.now(UTC)
         error: BaseException | None = None
-        executed = self._experiment.executed(is_kept=not self._previewing)
+        executed = self._experiment.run.executed(is_kept=not self._previewing)
         try:
             self._execute(call, watched, callbacks, executed)
         except BaseException as raised:
@@ -115,7 +115,7 @@ class Calls:
             self.history.append(
                 ExperimentRun(
                     label=call.label,
-                    status=_status(error),
+                    status=Status.after(error),
                     started_at=started,
                     ended_at=datetime.now(UTC),
                     results=results,
@@ -233,7 +233,7 @@ class Calls:
         saving = self.checkpoints.hooks(call.by_path, whole=call.whole)
         try:
             run_plan(
-                named(compiled, self._experiment.prefix or self._experiment.label),
+                named(compiled, self._experiment.full_name),
                 root=self.storage.root(),
                 display=watched,
                 state=live.state,
@@ -253,9 +253,3 @@ class Calls:
         if isinstance(entry, PhaseGroup):
             return group_results_of(run, entry.label, f"{path}.")
         return results_of(run, path)
-
-
-def _status(error: BaseException | None) -> Status:
-    if error is None:
-        return Status.COMPLETED
-    return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from specplan.data.context import active_context, checked_label
@@ -147,12 +148,19 @@ class CrossValidation:
         return PhaseGroup(self.label, whole.all)
 
     def run(self, **display: Unpack[DisplayOptions]) -> CVResults:
-        """Run every fold.
+        """Run every fold. Warns where the weights that they begin with were trained before.
 
         Raises:
             SpecError: what was built does not fit together, or the rows cannot be cut into so many folds.
             RunError: an exception ended the run; it is the cause.
         """
+        if steps := self.experiment.capture().steps:
+            warnings.warn(
+                f"each fold of `{self.label}` begins with weights that {steps:,} steps have trained already; where "
+                "these read rows that a fold leaves out, its results are too good: cross-validate before `run()`, "
+                "or with a new ModelGraph",
+                stacklevel=2,
+            )
         found = self.experiment.preview_folds(self.phase_template, self._folds(), **display)
         return CVResults(found)
 

@@ -134,8 +134,9 @@ class Experiment(Tracked):
             metadata=metadata,
             dash_url=dash_url,
             dash_root=dash_root,
+            execute=self.execute,
         )
-        self._calls = Calls(self, self._stored(results_config))
+        self._calls = Calls(self, Storage(self, results_config))
         self.seed = checked_int("the seed of an experiment", seed)
         self.set_checkpointing(checkpointing)
         self._ctx = ExperimentContext() if ctx is None else ctx
@@ -146,22 +147,6 @@ class Experiment(Tracked):
         self._execution_plan = PhaseGroup(self.label)
         for callback in checked_list(f"Experiment `{label}`: callbacks", callbacks or ()):
             self.add_callback(callback)
-
-    def rename(self, prefix: str) -> None:
-        """Take another prefix before the first run; the label stays.
-
-        Raises:
-            RuntimeError: a run has begun.
-            ValueError: it cannot be a prefix.
-        """
-        if self._calls.history:
-            raise RuntimeError("Cannot change the prefix of an experiment that has runs")
-        super().rename(prefix)
-        self._calls.storage = self._stored(self._calls.storage.config)
-
-    def _stored(self, config: ResultsConfig | None) -> Storage:
-        home = None if self.prefix is None else self._tracking.root
-        return Storage(self.prefix or self.label, config, home=home)
 
     @classmethod
     def from_active_context(

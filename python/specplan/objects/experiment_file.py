@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.archive.archive import Archive, archive_path, writing
-from specplan.archive.names import name_fault
+from specplan.archive.names import experiment_fault, run_fault
 from specplan.data.feature_set import FeatureSet
 from specplan.data.feature_set_file import (
     ROWS,
@@ -140,8 +140,9 @@ def extract_run(archive: Archive, run: str, root: Path) -> Path:
         FileExistsError: another run of that id is there.
         ArchiveError: the archive has no such run.
     """
-    if name_fault(run) or "/" not in run or any(part.startswith(".") for part in run.split("/")):
-        raise ArchiveError(f"`{archive.path}`: {run!r} cannot be the name of a run")
+    experiment, _, run_id = run.rpartition("/")
+    if fault := experiment_fault(experiment) or run_fault(run_id):
+        raise ArchiveError(f"`{archive.path}`: {run!r} cannot be the name of a run: {fault}")
     folder = root / run
     if not folder.exists():
         archive.extract(f"{RUNS}/{run}", folder)

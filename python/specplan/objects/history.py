@@ -26,7 +26,7 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True):
         label: label of the experiment, phase or group that ran.
         started_at: when the call began, in UTC.
         ended_at: when it ended, in UTC.
-        status: completed, failed or interrupted.
+        status: completed, failed, interrupted, or stopped by a callback.
         results: what it recorded; None where it failed before it could record anything.
         execution_meta: when each phase ran and how it ended, in order.
         metadata: id of the run and of its plan, where there is a run.

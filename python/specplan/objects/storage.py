@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import weakref
@@ -13,9 +12,12 @@ from typing import TYPE_CHECKING
 from specplan.objects.results_config import ResultsConfig
 from specplan.results.open import Run, open_run
 from specplan.store.layout import EXECUTION_TABLES
+from specplan.store.root import home_of_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from specplan.track.tracked import Tracked
 
 _FOLDERS: Mapping[str, str] = {
     "execution": "records",
@@ -29,23 +31,20 @@ class Storage:
     """Finds a place for each run of an experiment.
 
     Attributes:
-        config: what was asked for; None for `home`, $SPECPLAN_HOME, or memory where neither is set.
+        config: what was asked for; None for the folder of the prefix, $SPECPLAN_HOME, or memory where there is neither.
 
     Raises:
         TypeError: `config` is no ResultsConfig.
         ValueError: its folder holds something else than runs of the experiment.
     """
 
-    def __init__(
-        self, experiment: str, config: ResultsConfig | None, *, home: Path | None = None
-    ) -> None:
+    def __init__(self, experiment: Tracked, config: ResultsConfig | None) -> None:
         if config is not None:
             if not isinstance(config, ResultsConfig):
                 raise TypeError(f"results_config is a ResultsConfig, not {type(config).__name__}")
-            config.check(experiment)
+            config.check(experiment.full_name)
         self.config = config
         self._experiment = experiment
-        self._default = home
         self._temporary: _TemporaryRoot | None = None
         self._only_memory = False
 
@@ -101,10 +100,9 @@ class Storage:
             return None
         if self.config is not None:
             return self.config.home
-        if self._default is not None:
-            return self._default
-        home = os.environ.get("SPECPLAN_HOME")
-        return Path(home) if home else None
+        return (
+            home_of_environment() if self._experiment.prefix is None else self._experiment.run.root
+        )
 
     def _temporary_root(self) -> Path:
         if self._temporary is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.archive.names import name_fault
+from specplan.archive.names import experiment_fault
 from specplan.components import COMPONENTS
 from specplan.components.merge import Concat
 from specplan.components.model import Cnn, Network, TemporalCnn
@@ -62,9 +62,8 @@ def verify(plan: Plan) -> None:
         PlanError: naming the first part of the plan that does not hold.
     """
     # A spec says a label. A job has that of its experiment before it, and an experiment may have a prefix.
-    name = plan.experiment.id
-    hidden = any(part.startswith(".") for part in name.split("/"))
-    expect("experiment.id", "is no name", that=name_fault(name) is None and not hidden)
+    fault = experiment_fault(plan.experiment.id)
+    expect("experiment.id", f"is no name: {fault}", that=fault is None)
     threads = plan.numerics.threads
     expect(
         "numerics",

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
-from specplan.results.locate import below, find_run, is_archive, not_found, place_below, runs_at
+from specplan.results.locate import (
+    below,
+    find_run,
+    is_archive,
+    no_runs,
+    not_found,
+    place_below,
+    runs_at,
+)
 from specplan.results.walk import walk
 from specplan.store.layout import RunFolder
 
@@ -84,7 +92,7 @@ def _found(name: str, root: Path) -> list[RunFolder]:
     if found := [RunFolder(root / each.key) for each in walk(root) if means(each)]:
         return found
     if name == _ALL:
-        raise RunError(f"there are no runs below `{root}`")
+        raise RunError(no_runs(root))
     raise RunError(not_found(name, root))
 
 

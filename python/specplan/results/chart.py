@@ -182,11 +182,12 @@ def _axes(place: _Scale, level: _Scale, x_name: str) -> str:
 
 
 def _mark(mark: tuple[float, str], place: _Scale) -> str:
+    """The line, and its name above where any curve comes."""
     x = float(_across(place.of(np.array([mark[0]])))[0])
     side = "end" if x > WIDTH / 2 else "start"
     return (
-        f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-        f'<text x="{x + (-4 if side == "end" else 4):.1f}" y="{TOP + 10}" text-anchor="{side}">'
+        f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="2" y2="{HEIGHT - BOTTOM}"/>'
+        f'<text x="{x + (-4 if side == "end" else 4):.1f}" y="{TOP - 3}" text-anchor="{side}">'
         f"{escape(mark[1])}</text>"
     )
 

@@ -11,8 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+class Html(str):
+    """A cell that is HTML already."""
+
+    __slots__ = ()
+
+
 def html_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of texts, every one escaped; columns of numbers are set flush right.
+    """A table of texts, each escaped unless it is `Html`; columns of numbers are set flush right.
 
     Without a caption or names of columns it has none.
     """
@@ -23,10 +29,14 @@ def html_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]
     )
     body = "".join(
         "<tr>"
-        + "".join(f"<td{each}>{escape(cell)}</td>" for each, cell in zip(style, row, strict=True))
+        + "".join(f"<td{each}>{_inside(cell)}</td>" for each, cell in zip(style, row, strict=True))
         + "</tr>"
         for row in rows
     )
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     names = f"<thead><tr>{head}</tr></thead>" if any(header) else ""
     return f"<table>{title}{names}<tbody>{body}</tbody></table>"
+
+
+def _inside(cell: str) -> str:
+    return cell if isinstance(cell, Html) else escape(cell)

@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from specplan.archive.names import DEEPEST
 from specplan.errors import RunError
 from specplan.plan.canonical import this_host
 from specplan.results.removal import GONE, Candidate, candidate, goes_on
 from specplan.results.status import lives
-from specplan.results.walk import DEEPEST, walk
+from specplan.results.walk import walk
 from specplan.store.layout import SWEEP_FILE, RunFolder, index_file, removed_file
 from specplan.store.run_file import Status
 

@@ -127,7 +127,7 @@ def not_found(name: str, root: Path) -> str:
     found = list(all_runs(root))
     runs = [_short(folder, root) for folder in found]
     if not runs:
-        return f"no run `{name}`: there are no runs below `{root}`"
+        return f"no run `{name}`: {no_runs(root)}"
     experiments = sorted({experiment_of(folder, root) for folder in found})
     experiment = name if name in experiments else name.rpartition("/")[0]
     if experiment in experiments:
@@ -138,6 +138,14 @@ def not_found(name: str, root: Path) -> str:
         message = f"no run `{name}`; experiments below `{root}`: {_newest(experiments)}"
     near = closest(name, known)
     return message + (f"\nhint: did you mean `{near}`?" if near else "")
+
+
+def no_runs(root: Path) -> str:
+    """That there are no runs below the root, which may be the folder of an experiment itself."""
+    message = f"there are no runs below `{root}`"
+    if not runs_at(root):
+        return message
+    return f"{message}, which is an experiment itself\nhint: --root {root.absolute().parent}"
 
 
 def _newest(names: list[str]) -> str:

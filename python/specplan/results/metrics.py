@@ -37,9 +37,9 @@ SERIES = ["phase", "node", "split", "name"]
 PLACES = ["epoch", "batch", "step", "value"]
 
 
-def read_metrics(store: StoreReader, *, run_id: str) -> pa.Table:
-    """The metrics of a store, as `export_metrics` would write them."""
-    stored = read_rows(store.metric_files())
+def read_metrics(store: StoreReader, *, run_id: str, first: int = 0) -> pa.Table:
+    """The metrics of a store from row `first` on, as `export_metrics` would write them."""
+    stored = read_rows(store.metric_files(), first)
     if stored is None:
         return SCHEMA.empty_table()
     derived = {

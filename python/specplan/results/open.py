@@ -154,7 +154,7 @@ class Run:
         """
         from specplan.results.metrics import labels_of, select
 
-        metrics = self._all_metrics()
+        metrics = self.metric_rows()
         if phase is not None:
             metrics = self._metrics_of_phase(metrics, phase)
         where = "" if phase is None else f" in phase `{phase}`"
@@ -171,6 +171,18 @@ class Run:
             where += f" on split `{label}`" if column == "split" else ""
         return Table(metrics)
 
+    def metric_rows(self, first: int = 0) -> pa.Table:
+        """The rows of `metrics()` from row `first` on: of a run that goes on, what has come since that many."""
+        from specplan.results.metrics import SCHEMA, read_metrics
+
+        if self._has_records():
+            return read_metrics(self._records(), run_id=self.id, first=first)
+        if self._folder.metrics_table.is_file():
+            from specplan.results.arrow_files import read_written
+
+            return read_written(self._folder.metrics_table).cast(SCHEMA).slice(first)
+        return SCHEMA.empty_table()
+
     def spreads(self) -> list[Spread]:
         """Mean and deviation of each last metric over the folds or seeds of its phase.
 
@@ -181,7 +193,7 @@ class Run:
 
         if not any(phase.passes for phase in self.plan.phases):
             return []
-        last = last_values(self._all_metrics(), self._run_file.kept_epochs)
+        last = last_values(self.metric_rows(), self._run_file.kept_epochs)
         return spreads(self.plan.phases, last)
 
     def execution_tables(self) -> dict[str, tuple[str, tuple[str, ...] | None]]:
@@ -367,14 +379,3 @@ class Run:
             if phase not in planned:
                 raise RunError(f"the run has no phase `{phase}`; it has {choices(phase, planned)}")
         return chosen
-
-    def _all_metrics(self) -> pa.Table:
-        from specplan.results.metrics import SCHEMA, read_metrics
-
-        if self._has_records():
-            return read_metrics(self._records(), run_id=self.id)
-        if self._folder.metrics_table.is_file():
-            from specplan.results.arrow_files import read_written
-
-            return read_written(self._folder.metrics_table).cast(SCHEMA)
-        return SCHEMA.empty_table()

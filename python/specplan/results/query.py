@@ -14,6 +14,7 @@ from specplan.plan.by_feed import tables_of
 from specplan.results.metrics import SCHEMA
 from specplan.results.settings import settings
 from specplan.results.table import Table
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,12 +37,17 @@ def query(runs: Sequence[Run], sql: str) -> Table:
         import duckdb
     except ImportError as error:
         raise ImportError("SQL needs duckdb: pip install 'specplan[duckdb]'") from error
+    tables = _tables(runs)
     connection = duckdb.connect()
     try:
-        for name, make in _tables(runs).items():
+        for name, make in tables.items():
             if re.search(rf"\b{re.escape(name)}\b", sql, re.IGNORECASE):
                 connection.register(name, make())
         return Table(connection.sql(sql).to_arrow_table())
+    except duckdb.CatalogException as error:
+        # DuckDB's own guess is among tables of its own, as those of runs are made only where they are asked for.
+        said = str(error).partition("\nDid you mean")[0]
+        raise RunError(f"{said}\nhint: tables of these runs: {quoted(tables)}") from error
     except duckdb.Error as error:
         raise RunError(str(error)) from error
     finally:

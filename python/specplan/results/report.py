@@ -13,21 +13,25 @@ import msgspec
 from specplan.errors import StoreError
 from specplan.plan.drawing import draw_plan_graph
 from specplan.plan.explain import explain
-from specplan.plan.model import Call, Train
 from specplan.results.compare import environment_of
-from specplan.results.html import html_table
+from specplan.results.html import Html, html_table
 from specplan.results.messages import messages_of
 from specplan.results.page import POLICY, badge, boxed, html_page, section
-from specplan.results.settings import leaves, without_secrets
-from specplan.results.table import cell_text, plain_rows
-from specplan.store.run_file import Status
+from specplan.results.settings import without_secrets
+from specplan.results.summary import (
+    METRIC_COLUMNS,
+    PARAM_COLUMNS,
+    PHASE_COLUMNS,
+    RECORD_COLUMNS,
+    Summary,
+    cells,
+)
+from specplan.results.table import cell_text
+from specplan.store.run_file import Status, seconds_between
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
-    import pyarrow as pa
-
-    from specplan.plan.model import Phase
     from specplan.results.artifacts import Artifact
     from specplan.results.messages import Message
     from specplan.results.open import Run
@@ -42,7 +46,9 @@ MOST_MESSAGES = 500
 """Of the log, so many of the last."""
 MOST_ROWS_AT_A_GLANCE = 30
 """A section of the environment with more, such as all packages, is closed at first."""
-METRIC_COLUMNS = ["phase", "split", "node", "name", "epoch", "value"]
+ARTIFACT_COLUMNS = ("artifact", "kind", "phase", "epoch", "versions", "bytes", "blake3")
+BESIDE_FACTS = {"status", "error", "log", "title", "subtitle", "about"}
+"""Facts that the head shows in places of their own; the log is a part of the page."""
 
 
 def report_html(run: Run) -> str:
@@ -69,17 +75,18 @@ def report_sections(run: Run, *, files: str = "") -> list[str]:
         RunError: the plan or the environment is damaged.
         StoreError: the records are damaged.
     """
+    told = Summary(run)
     sections = [
-        _head(run),
+        _head(run, told),
         _graph(run),
-        _phases(run),
-        _params(run),
+        _phases(run, told),
+        _table("Params", PARAM_COLUMNS, told.params),
         _curves(run),
-        _metrics(run),
+        _metrics(told),
         _log(run),
-        _artifacts(run),
+        _artifacts(run, told),
         files,
-        _records(run),
+        _table("Records", RECORD_COLUMNS, cells(told.records, RECORD_COLUMNS)),
         _texts(run),
         _environment(run),
     ]
@@ -92,40 +99,20 @@ def report_footer(run: Run) -> str:
     return f"specplan {version}, {run.folder.path.name}, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _head(run: Run) -> str:
-    run_file, experiment = run.run_file, run.plan.experiment
-    ended = run_file.sessions[-1].ended_at
-    facts = {
-        "experiment": run.experiment,
-        "run": f"{run.id}, version {run.version}",
-        "started": time_text(run_file.created_at),
-        "took": "" if ended is None else duration_text(run_file.created_at, ended),
-        "sessions": "" if len(run_file.sessions) == 1 else str(len(run_file.sessions)),
-        "seed": str(run.plan.numerics.seed),
-        "host": run_file.sessions[-1].host,
-        "tags": ", ".join(
-            key if value is None else f"{key}={value}" for key, value in run.tags.items()
-        ),
-        "plan": run_file.plan_id[:19],
-        "lost": _lost(run.statistics),
-    }
+def _head(run: Run, told: Summary) -> str:
+    facts = told.facts
     shown = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>"
         for name, text in facts.items()
-        if text
+        if name not in BESIDE_FACTS
     )
     lines = [
-        f"<h1>{escape(experiment.title or run.experiment)}</h1>",
-        *(
-            f"<p>{escape(text)}</p>"
-            for text in (experiment.subtitle, experiment.description)
-            if text
-        ),
-        f'<p class="status">{badge(run.status.value)}{_going_on(run)}</p>',
+        f"<h1>{escape(facts.get('title', run.experiment))}</h1>",
+        *(f"<p>{escape(facts[name])}</p>" for name in ("subtitle", "about") if name in facts),
+        f'<p class="status">{badge(facts["status"])}{_going_on(run)}</p>',
         f'<dl class="facts">{shown}</dl>',
     ]
-    if run_file.error is not None:
-        error = f"{run_file.error.type}: {run_file.error.message}"
+    if error := facts.get("error"):
         lines.append(f'<p class="error">{escape(error)}</p>')
     return f"<header>{''.join(lines)}</header>"
 
@@ -136,18 +123,6 @@ def _going_on(run: Run) -> str:
     return ' <span class="dim">still going on: this is what was recorded when the page was written</span>'
 
 
-def _lost(statistics: Mapping[str, int]) -> str:
-    names = {
-        "dropped": "records",
-        "dropped_artifacts": "artifacts",
-        "dropped_tables": "tables",
-        "dropped_checkpoints": "checkpoints",
-    }
-    return ", ".join(
-        f"{statistics[key]} {name}" for key, name in names.items() if statistics.get(key)
-    )
-
-
 def _graph(run: Run) -> str:
     if not run.plan.graph.nodes:
         return ""
@@ -155,40 +130,31 @@ def _graph(run: Run) -> str:
     return section("Graph", boxed(picture))
 
 
-def _phases(run: Run) -> str:
-    if not run.plan.phases:
+def _phases(run: Run, told: Summary) -> str:
+    if not told.phases:
         return ""
-    timings = {timing.path: timing for timing in run.phases}
     ends = [each.ended_at or each.started_at for each in run.phases]
     first = min((each.started_at for each in run.phases), default="")
-    span = _seconds(first, max(ends)) if ends else 0.0
-    header = ("phase", "kind", "split", "rows", "steps", "status", "took", "when")
-    rows = [_phase_row(phase, timings.get(phase.path), first, span) for phase in run.plan.phases]
-    notes = [
-        f"<p><code>{escape(each.path)}</code>: {escape(text)}</p>"
-        for each in run.phases
-        for text in (each.ending, each.reason and f"skipped, {each.reason}")
-        if text
-    ]
-    head = "".join(f"<th>{name}</th>" for name in header)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return section("Phases", boxed(table + "".join(notes)))
+    span = seconds_between(first, max(ends)) if ends else 0.0
+    status = PHASE_COLUMNS.index("status")
+    rows = []
+    for line in told.phases:
+        cells = line.texts()
+        cells[status] = Html(f'<span class="{cells[status]}">{cells[status]}</span>')
+        rows.append([*cells, _bar(line.timing, first, span)])
+    notes = "".join(
+        f"<p><code>{escape(path)}</code>: {escape(text)}</p>" for path, text in told.endings
+    )
+    return section("Phases", boxed(html_table("", (*PHASE_COLUMNS, "when"), rows) + notes))
 
 
-def _phase_row(phase: Phase, timing: PhaseTiming | None, first: str, span: float) -> str:
-    steps = f"{phase.epochs} x {phase.steps}" if isinstance(phase, Train) else str(phase.steps)
-    numbers = ("", "") if isinstance(phase, Call) else (str(phase.rows), steps)
-    texts = (phase.path, str(phase.__struct_config__.tag), phase.split or "", *numbers)
-    status = took = bar = ""
-    if timing is not None:
-        status = f'<span class="{timing.status.value}">{timing.status.value}</span>'
-        took = "" if timing.seconds is None else _duration(timing.seconds)
-        if span > 0:
-            left = 100 * _seconds(first, timing.started_at) / span
-            width = 100 * (timing.seconds or 0.0) / span
-            bar = f'<div class="bar"><i style="left:{left:.2f}%;width:{width:.2f}%"></i></div>'
-    cells = [*map(escape, texts), status, took, bar]
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+def _bar(timing: PhaseTiming | None, first: str, span: float) -> Html:
+    """When it ran, of the time of all."""
+    if timing is None or span <= 0:
+        return Html("")
+    left = 100 * seconds_between(first, timing.started_at) / span
+    width = 100 * (timing.seconds or 0.0) / span
+    return Html(f'<div class="bar"><i style="left:{left:.2f}%;width:{width:.2f}%"></i></div>')
 
 
 def _curves(run: Run) -> str:
@@ -213,24 +179,17 @@ def _curves(run: Run) -> str:
     return section("Curves", "".join(parts))
 
 
-def _metrics(run: Run) -> str:
-    from specplan.results.metrics import last_values
-
-    metrics = run.metrics().arrow
-    last: pa.Table = last_values(metrics, run.run_file.kept_epochs).select(METRIC_COLUMNS)
-    rows = [[*map(cell_text, row.values())] for row in plain_rows(last)]
+def _metrics(told: Summary) -> str:
+    rows = cells(told.metrics, METRIC_COLUMNS)
     if not rows:
         return section("Metrics", '<p class="dim">nothing was measured</p>')
-    spreads = "".join(f"<p>{escape(str(spread))}</p>" for spread in run.spreads())
+    spreads = "".join(f"<p>{escape(str(spread))}</p>" for spread in told.spreads)
     caption = "the last value of each; of a phase that went back to an earlier epoch, that epoch's"
     return section("Metrics", boxed(html_table(caption, METRIC_COLUMNS, rows) + spreads))
 
 
-def _params(run: Run) -> str:
-    rows = [[name, cell_text(value)] for name, value in leaves(run.params).items()]
-    return section(
-        "Parameters", boxed(html_table("", ("parameter", "value"), rows)) if rows else ""
-    )
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return section(title, boxed(html_table("", columns, rows)) if rows else "")
 
 
 def _log(run: Run) -> str:
@@ -246,26 +205,13 @@ def _message(entry: Message) -> str:
     return f'<span class="dim">{escape(when)}</span> <b class="{kind}">{escape(entry.level)}</b> {escape(text)}\n'
 
 
-def _artifacts(run: Run) -> str:
-    artifacts = list(run.artifacts.values())
-    header = ("artifact", "kind", "phase", "epoch", "versions", "bytes", "blake3")
-    rows = [
-        [
-            each.name,
-            each.kind,
-            each.phase or "",
-            cell_text(each.epoch),
-            str(each.version),
-            str(each.bytes),
-            each.digest[:16],
-        ]
-        for each in artifacts
-    ]
-    if not rows:
+def _artifacts(run: Run, told: Summary) -> str:
+    if not told.artifacts:
         return ""
-    shown = "".join(filter(None, (_shown(each) for each in artifacts)))
+    rows = [[*row, digest[:16]] for *row, digest in cells(told.artifacts, ARTIFACT_COLUMNS)]
+    shown = "".join(map(_shown, run.artifacts.values()))
     pictures = f'<div class="charts">{shown}</div>' if shown else ""
-    return section("Artifacts", boxed(html_table("", header, rows)) + pictures)
+    return section("Artifacts", boxed(html_table("", ARTIFACT_COLUMNS, rows)) + pictures)
 
 
 def _shown(artifact: Artifact) -> str:
@@ -286,22 +232,6 @@ def _shown(artifact: Artifact) -> str:
         source = f"data:{artifact.media_type};base64,{data}"
         return f'<figure>{caption}<img src="{source}" alt="{escape(artifact.name)}"></figure>'
     return f"<figure>{caption}<pre>{escape(content.decode('utf-8', 'replace'))}</pre></figure>"
-
-
-def _records(run: Run) -> str:
-    header = ("phase", "value", "type", "shape", "batches", "rows")
-    rows = [
-        [
-            column.phase,
-            f"{column.node}.{column.field}",
-            column.dtype,
-            " x ".join("?" if size is None else str(size) for size in column.shape) or "number",
-            str(len(column)),
-            str(column.rows),
-        ]
-        for column in run.channels()
-    ]
-    return section("Records", boxed(html_table("", header, rows)) if rows else "")
 
 
 def _texts(run: Run) -> str:
@@ -354,25 +284,3 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
         yield key, ", ".join(cell_text(each) for each in value) or "none"
     else:
         yield key, cell_text(value)
-
-
-def _seconds(start: str, end: str) -> float:
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
-
-
-def time_text(text: str) -> str:
-    """A time of run.json, to be read."""
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def duration_text(start: str, end: str) -> str:
-    """From one time of run.json to another, to be read."""
-    return _duration(_seconds(start, end))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.2f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

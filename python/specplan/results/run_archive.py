@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.archive.archive import Archive, archive_path, writing
-from specplan.archive.names import name_fault
+from specplan.archive.names import experiment_fault, run_fault
 from specplan.errors import ArchiveError, RunError
 from specplan.results.removal import goes_on
 from specplan.results.status import read_run_file
@@ -83,10 +83,9 @@ def place_of(archive: Archive, root: Path) -> Path:
     name = f"{FOLDER}/{RunFolder(root).run_file.name}"
     content = archive.read(name)
     said = archive.read_json(name, _Named)
-    place = f"{said.experiment}/{said.run_id}"
     if not matches_checksum(content):
         raise ArchiveError(f"`{archive.path}`: `{name}` does not match its checksum")
-    hidden = any(part.startswith(".") for part in place.split("/"))
-    if hidden or "/" in said.run_id or name_fault(place) is not None:
-        raise ArchiveError(f"`{archive.path}`: {place!r} cannot be the name of a run")
+    if fault := experiment_fault(said.experiment) or run_fault(said.run_id):
+        place = f"{said.experiment}/{said.run_id}"
+        raise ArchiveError(f"`{archive.path}`: {place!r} cannot be the name of a run: {fault}")
     return experiment_folder(root, said.experiment) / said.run_id

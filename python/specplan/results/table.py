@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 from specplan.results.aligned import aligned
+from specplan.results.html import html_table
 
 if TYPE_CHECKING:
     import pandas
@@ -65,16 +65,7 @@ class Table:
         return "\n".join([f"Table: {self._size()}", *lines, *self._more()])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.column_names)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self._rows()
-        )
-        note = "".join(self._more())
-        return (
-            f"<table><caption>{self._size()}</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>{note}"
-        )
+        return html_table(self._size(), self.column_names, self._rows()) + "".join(self._more())
 
     def _size(self) -> str:
         rows, columns = self.arrow.shape

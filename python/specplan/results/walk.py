@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.archive.names import DEEPEST
 from specplan.errors import RunError
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Tell = Callable[[RunError], object]
-
-DEEPEST = 8
-"""Folders between the root and a run; deeper ones are not looked at."""
 
 
 class Found(msgspec.Struct, frozen=True):

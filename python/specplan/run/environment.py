@@ -14,6 +14,7 @@ from specplan.run.git import DIFF_BYTES, DIFF_SECONDS, diff, remotes
 from specplan.run.hardware import host, threads, torch_build
 from specplan.run.packages import origins, packages
 from specplan.spec.redaction import redacted, redacted_lines, redacted_text, redacted_words
+from specplan.store.run_files import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +27,8 @@ DECIDING_VARIABLES = (
     *("ATEN_*", "CUBLAS_*", "CUDNN_*", "NVIDIA_TF32_OVERRIDE", "PYTHONHASHSEED"),
 )
 """The variables of the environment that may decide results."""
+SET_BY_IMPORTS = frozenset({"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"})
+"""Those among them that importing scikit-learn sets where nobody did; they say how OpenMP starts, and decide nothing."""
 VARIABLES = (
     *DECIDING_VARIABLES,
     *("CUDA_*", "NVIDIA_*", "NCCL_*", "ROCR_*", "HIP_*", "TORCH_*", "PYTORCH_*"),
@@ -65,6 +68,14 @@ def environment(git: GitState | None, found_versions: Mapping[str, str]) -> dict
         "packages": packages(),
         "origins": origins(),
     }
+
+
+def surroundings_of(git: GitState | None) -> Surroundings:
+    """Where a run begins now, in this process, with a repository around it or none."""
+    found = versions()
+    return Surroundings(
+        environment=environment(git, found), versions=found, changes=changes_of(git)
+    )
 
 
 def variables() -> dict[str, str]:

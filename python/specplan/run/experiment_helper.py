@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from specplan.run.deadline import remaining_time
 from specplan.run.reported import Reporter
 from specplan.spec.configuration import RunMode
 from specplan.store.fields import PROGRESS
-from specplan.store.number import number
+from specplan.store.metric_log import MetricLog
 from specplan.store.recorder import WHOLE
 
 if TYPE_CHECKING:
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.store.recorder import Recorder
-
-_NO_EPOCH = -1
 
 
 class ExperimentHelper:
@@ -48,10 +44,8 @@ class ExperimentHelper:
         self.run_mode = RunMode.NORMAL
         self._recorder = recorder
         self._phase = phase
-        self._logs: dict[tuple[str | None, tuple[str, ...]], Callable[..., int]] = {}
+        self._metrics = MetricLog(recorder, phase)
         self._progress: Callable[..., int] | None = None
-        self._step = 0
-        self._last: dict[str, float] = {}
         self.reporter = Reporter(self._record_progress)
 
     def log_metrics(
@@ -62,22 +56,14 @@ class ExperimentHelper:
         epoch: int | None = None,
         split: str | None = None,
     ) -> None:
-        """Record a value for each of some metrics. Without `step`, calls are counted from 0.
+        """Record a value for each of some metrics.
+
+        Without `step`, it is the one after the greatest of these metrics so far; the first is 0.
 
         Raises:
             TypeError: a value is no number.
         """
-        values = {name: number(name, value) for name, value in metrics.items()}
-        key = (split, tuple(metrics))
-        if key not in self._logs:
-            series = [(None, split, name) for name in metrics]
-            self._logs[key] = self._recorder.series(self._phase, series)
-        at = self._step if step is None else step
-        self._logs[key](
-            np.array([*values.values()]), _NO_EPOCH if epoch is None else epoch, WHOLE, at
-        )
-        self._step = at + 1
-        self._last |= values
+        self._metrics.log(metrics, step=step, epoch=epoch, split=split)
 
     def log_artifact(
         self, name: str, value: Any, *, step: int | None = None, epoch: int | None = None
@@ -111,4 +97,4 @@ class ExperimentHelper:
     @property
     def last_metrics(self) -> dict[str, float]:
         """The last value of each metric that was logged."""
-        return dict(self._last)
+        return dict(self._metrics.last)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.errors import (
-    DataError,
-    GracefulTimeout,
-    PrunedError,
-    RunError,
-    SpecplanError,
-    StoreError,
-)
+from specplan.errors import DataError, RunError, SpecplanError, StoreError
 from specplan.plan.model import Call
 from specplan.plan.own_code import admit, admit_live, live_components
 from specplan.plan.verify import verify
@@ -22,15 +16,15 @@ from specplan.run.checkpoints import Checkpoints
 from specplan.run.context import Context
 from specplan.run.course import Course
 from specplan.run.device import device_of
-from specplan.run.ending import end_early, told
-from specplan.run.environment import changes_of, environment, versions
+from specplan.run.environment import surroundings_of
 from specplan.run.git import check_clean, git_state
 from specplan.run.hooks import Hooks, Subjects
 from specplan.run.interruption import interruptible
+from specplan.run.lifetime import end_run, first_recorder
 from specplan.run.located import located, written_at
 from specplan.run.numerics import in_force
 from specplan.run.outcome import Outcome
-from specplan.run.phases import run_phases
+from specplan.run.phases import export, run_phases
 from specplan.run.rows import check_rows
 from specplan.run.scaling import learned_of
 from specplan.run.state import State
@@ -38,8 +32,7 @@ from specplan.run.system_metrics import sampled
 from specplan.run.tables import read_tables
 from specplan.run.targets import check_targets
 from specplan.spec.model import DirtyGitAction
-from specplan.store.recorder import Recorder
-from specplan.store.run_file import ErrorRecord, Status
+from specplan.store.run_file import Status
 from specplan.store.run_files import create_run
 
 if TYPE_CHECKING:
@@ -52,6 +45,7 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Diagnostic
     from specplan.store.checkpoints import Checkpoint
     from specplan.store.layout import RunFolder
+    from specplan.store.recorder import Recorder
     from specplan.store.run_files import Journal
 
 NO_HOOKS = Hooks()
@@ -102,19 +96,16 @@ def run_plan(  # noqa: PLR0913 -- what a caller can say of a run
     has_state = state is not None and bool(state.nodes)
 
     def begin(tables: Mapping[str, Table]) -> Beginning:
-        found = versions()
         journal = create_run(
             root,
             compiled,
-            environment=environment(git, found),
-            versions=found,
+            surroundings_of(git),
             run_id=run_id,
-            changes=changes_of(git),
             given_state=has_state,
             learned=learned_of(tables),
             elsewhere=elsewhere,
         )
-        return Beginning(journal, _recorder(journal, compiled.plan, device))
+        return Beginning(journal, first_recorder(journal, compiled.plan.results, device))
 
     return execute(
         compiled,
@@ -234,66 +225,74 @@ def prepare_run(compiled: Compiled, *, root: Path, trust: bool = False) -> RunFo
     check_clean(git, compiled.plan.code.dirty_git)
     with prepared(compiled, trust=trust):
         pass
-    found = versions()
-    journal = create_run(
-        root,
-        compiled,
-        environment=environment(git, found),
-        versions=found,
-        changes=changes_of(git),
-    )
-    journal.ended(Status.CREATED, error=None, statistics={})
+    journal = create_run(root, compiled, surroundings_of(git))
+    end_run(journal, Status.CREATED)
     return journal.folder
-
-
-def _recorder(journal: Journal, plan: Plan, device: str) -> Recorder:
-    run_id = journal.run_file.run_id
-    try:
-        return Recorder(journal.folder, run_id, results=plan.results, device=device)
-    except StoreError as exception:
-        error = ErrorRecord(type="StoreError", message=str(exception))
-        journal.ended(Status.FAILED, error=error, statistics={})
-        raise
 
 
 def _run_to_end(context: Context, beginning: Beginning) -> None:
     """Run the phases; whatever happens, close the records and say in run.json how it ended."""
     try:
-        first, is_open = 0, False
-        if beginning.resumed is not None:
-            checkpoint, folder = beginning.resumed
-            context.checkpoints.resume(checkpoint, folder)
-            first, is_open = checkpoint.phase, checkpoint.is_open
-        seconds = context.plan.results.system_metrics_seconds
-        with sampled(context.recorder, context.journal.folder.path, seconds):
-            for run_started in context.hooks.run_started:
-                run_started(context)
-            run_phases(context, first, is_open=is_open)
-            context.recorder.sync()
-            for run_ended in context.hooks.run_ended:
-                run_ended(context)
-        context.recorder.close()
-        context.recorder.export_metrics()
-    except (KeyboardInterrupt, SystemExit) as exception:
-        end_early(context, Status.INTERRUPTED, exception)
-        if context.interruption.requested is not None and _can_be_resumed(context):
+        _go_through(context, beginning)
+    except BaseException as exception:
+        _end(context, exception)
+        is_asked = isinstance(exception, KeyboardInterrupt | SystemExit)
+        if is_asked and context.interruption.requested is not None and _can_be_resumed(context):
             raise context.interruption.stopped() from exception
+        if isinstance(exception, Exception) and not isinstance(exception, SpecplanError):
+            raise RunError(_told(context, exception)) from exception
         raise
-    except PrunedError as exception:
-        end_early(context, Status.STOPPED, exception)
+    _end(context, None)
+
+
+def _go_through(context: Context, beginning: Beginning) -> None:
+    first, is_open = 0, False
+    if beginning.resumed is not None:
+        checkpoint, folder = beginning.resumed
+        context.checkpoints.resume(checkpoint, folder)
+        first, is_open = checkpoint.phase, checkpoint.is_open
+    seconds = context.plan.results.system_metrics_seconds
+    with sampled(context.recorder, context.journal.folder.path, seconds):
+        for run_started in context.hooks.run_started:
+            run_started(context)
+        run_phases(context, first, is_open=is_open)
+        context.recorder.sync()
+        for run_ended in context.hooks.run_ended:
+            run_ended(context)
+
+
+def _end(context: Context, error: BaseException | None) -> None:
+    """Close the records, write the tables of what is recorded, and say how the run ended."""
+    journal, recorder = context.journal, context.recorder
+    open_phases = (phase for phase in context.plan.phases if journal.is_open(phase.path))
+    status = Status.after(error)
+    try:
+        end_run(
+            journal,
+            status,
+            error,
+            writes=[
+                recorder.close,
+                recorder.export_metrics,
+                *(partial(export, phase, context) for phase in open_phases),
+            ],
+            statistics=lambda: recorder.statistics() | context.checkpoints.statistics(),
+        )
+    except StoreError as broken:
+        context.display.run_ended(Status.FAILED, str(broken))
         raise
-    except GracefulTimeout as exception:
-        end_early(context, Status.INTERRUPTED, exception)
-        raise
-    except SpecplanError as exception:
-        end_early(context, Status.FAILED, exception)
-        raise
-    except Exception as exception:
-        end_early(context, Status.FAILED, exception)
-        raise RunError(told(context, exception)) from exception
-    statistics = context.recorder.statistics() | context.checkpoints.statistics()
-    context.journal.ended(Status.COMPLETED, error=None, statistics=statistics)
-    context.display.run_ended(Status.COMPLETED, None)
+    context.display.run_ended(status, None if error is None else _told(context, error))
+
+
+def _told(context: Context, error: BaseException) -> str:
+    """What ended a run, and in which phase."""
+    phases = context.journal.run_file.phases
+    where = f"phase `{phases[-1].path}`: " if phases else ""
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return f"{where}interrupted"
+    if isinstance(error, SpecplanError):
+        return str(error)
+    return f"{where}{type(error).__name__}: {error}"
 
 
 def _can_be_resumed(context: Context) -> bool:

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.run.device import CPU
-from specplan.run.environment import DECIDING_VARIABLES, chosen, versions
+from specplan.run.environment import (
+    DECIDING_VARIABLES,
+    SET_BY_IMPORTS,
+    chosen,
+    versions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,15 +85,18 @@ def environment_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Envi
     changed = _changed(before, after)
     known = [key for key in _OF_MACHINE if key in then.get("host", {})]
     machines = [{key: environment["host"].get(key) for key in known} for environment in (then, now)]
-    variables = [
-        chosen(environment.get("variables", {}), DECIDING_VARIABLES) for environment in (then, now)
-    ]
+    variables = [_deciding(environment) for environment in (then, now)]
     return EnvironmentChanges(
         version_changes={name: each for name, each in changed.items() if each.then and each.now},
         missing={name: each.then for name, each in changed.items() if each.now is None},
         extra={name: each.now for name, each in changed.items() if each.then is None},
         other=_changed(*machines) | (_changed(*variables) if "variables" in then else {}),
     )
+
+
+def _deciding(environment: Mapping[str, Any]) -> dict[str, str]:
+    found = chosen(environment.get("variables", {}), DECIDING_VARIABLES)
+    return {name: value for name, value in found.items() if name not in SET_BY_IMPORTS}
 
 
 def _packages(environment: Mapping[str, Any]) -> dict[str, str]:

@@ -10,14 +10,15 @@ from urllib.parse import quote, urlencode
 from specplan.results.conditions import ConditionError, parse_condition
 from specplan.results.index import Index
 from specplan.results.page import badge, boxed, html_page, section
-from specplan.results.report import duration_text, report_footer, report_sections, time_text
+from specplan.results.report import report_footer, report_sections
 from specplan.results.side_by_side import comparison_sections
 from specplan.results.status import UNFINISHED
+from specplan.results.summary import duration_text, time_text
 from specplan.results.table import cell_text
 from specplan.serve.faults import Fault
 from specplan.serve.reading import parts_of
 from specplan.store.artifacts import FOLDER
-from specplan.store.run_file import Status
+from specplan.store.run_file import Status, seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -182,7 +183,11 @@ def _table(runs: Workspace, shown: Sequence[Listed]) -> str:
 def _row(id_: str, run: Listed) -> str:
     entry, name = run.entry, f"{run.entry.experiment}/{run.entry.run_id}"
     session = entry.session
-    took = "" if session.ended_at is None else duration_text(session.started_at, session.ended_at)
+    took = (
+        ""
+        if session.ended_at is None
+        else duration_text(seconds_between(session.started_at, session.ended_at))
+    )
     own = [
         (key, value)
         for key, value in run.metrics.items()

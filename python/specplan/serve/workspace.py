@@ -15,16 +15,15 @@ from specplan.errors import RunError, SpecplanError, StoreError
 from specplan.results.locate import all_runs, runs_of
 from specplan.results.open import Run
 from specplan.results.status import read_run_file, status_now
-from specplan.results.walk import DEEPEST
 from specplan.serve.faults import Fault
 from specplan.serve.received import Received
 from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_file import Status
-from specplan.track.names import check_parts
+from specplan.track.names import check_experiment, check_run
 from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from specplan.results.index import Index
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 QUIET_SECONDS = 600.0
 """After this long without a request a run counts as interrupted; the next request goes on with it."""
-LONGEST_NAME = 200
 MOST_READERS = 32
 _LOG = logging.getLogger(__name__)
 
@@ -106,9 +104,7 @@ class Workspace:
         """Go on with a run, or create it; returns its id, and whether it is new."""
         experiment = self._experiment(asked.prefix)
         if asked.run is not None:
-            _check_name(asked.run, "a run")
-            if "/" in asked.run:
-                raise Fault(400, f"{asked.run!r} cannot be the name of a run: it has one part")
+            _check(check_run, asked.run)
         with self._locked(asked.prefix):
             runs = list(runs_of(experiment))
             if asked.run is not None:
@@ -175,7 +171,8 @@ class Workspace:
         try:
             name = base64.urlsafe_b64decode(id_.encode() + b"==").decode()
             experiment, _, run = name.rpartition("/")
-            check_parts("a run", name)
+            check_experiment(experiment)
+            check_run(run)
             folder = RunFolder(self._experiment(experiment) / run)
         except (binascii.Error, ValueError):
             raise Fault(404, "there is no run of this id") from None
@@ -204,14 +201,11 @@ class Workspace:
         Raises:
             Fault: it cannot have that name.
         """
-        _check_name(prefix, "an experiment")
-        parts = prefix.split("/")
-        if len(parts) > DEEPEST:
-            raise Fault(400, f"{prefix!r} has more than {DEEPEST} parts")
+        _check(check_experiment, prefix)
         folder = experiment_folder(self.root, prefix)
         if not self._is_inside(folder):
             raise Fault(400, f"{prefix!r} leaves the folder of the server")
-        around = [folder, *folder.parents][: len(parts)]
+        around = [folder, *folder.parents][: prefix.count("/") + 1]
         if any(RunFolder(each).run_file.exists() for each in around):
             raise Fault(400, f"{prefix!r} is in the folder of a run")
         return folder
@@ -236,10 +230,8 @@ class Workspace:
             yield
 
 
-def _check_name(name: str, what: str) -> None:
+def _check(check: Callable[[str], None], name: str) -> None:
     try:
-        check_parts(what, name)
+        check(name)
     except ValueError as error:
         raise Fault(400, str(error)) from error
-    if any(len(part.encode()) > LONGEST_NAME for part in name.split("/")):
-        raise Fault(400, f"a part of the name of {what} has more than {LONGEST_NAME} bytes")

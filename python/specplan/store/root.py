@@ -25,11 +25,17 @@ def runs_root(
     """
     if root is not None:
         return Path(root)
-    if home := os.environ.get("SPECPLAN_HOME"):
-        return Path(home)
+    if (found := home_of_environment()) is not None:
+        return found
     if results is not None:
         return _below(folder or Path(), results)
     return Path(DEFAULT)
+
+
+def home_of_environment() -> Path | None:
+    """The folder that $SPECPLAN_HOME names; None where it names none."""
+    named = os.environ.get("SPECPLAN_HOME")
+    return Path(named) if named else None
 
 
 def _below(folder: Path, results: str) -> Path:

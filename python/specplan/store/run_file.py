@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.errors import GracefulTimeout, PrunedError
+
 if TYPE_CHECKING:
     from specplan.plan.model import Phase
 
@@ -45,6 +47,18 @@ class Status(enum.StrEnum):
 
     __hash__ = str.__hash__
 
+    @classmethod
+    def after(cls, error: BaseException | None) -> Status:
+        """How a run ends that an exception leaves, or none."""
+        match error:
+            case None:
+                return cls.COMPLETED
+            case KeyboardInterrupt() | SystemExit() | GracefulTimeout():
+                return cls.INTERRUPTED
+            case PrunedError():
+                return cls.STOPPED
+        return cls.FAILED
+
 
 CONCLUDED = (Status.COMPLETED, Status.STOPPED)
 """How a run stands that is brought to its end: nothing is left to do."""
@@ -73,6 +87,11 @@ class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     message: str
+
+
+def seconds_between(start: str, end: str) -> float:
+    """From one time to another, both as ISO 8601."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
 class BestEpoch(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,8 +130,7 @@ class PhaseTiming(msgspec.Struct, frozen=True, kw_only=True):
         """How long it took; None where it did not end."""
         if self.ended_at is None:
             return None
-        start, end = map(datetime.fromisoformat, (self.started_at, self.ended_at))
-        return (end - start).total_seconds()
+        return seconds_between(self.started_at, self.ended_at)
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):

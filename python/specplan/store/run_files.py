@@ -98,9 +98,9 @@ class Journal:
         self, status: Status, *, error: ErrorRecord | None, statistics: Mapping[str, int]
     ) -> None:
         """The run is over and its records are closed."""
+        self.make_room()
         if self.run_file.phases and self.run_file.phases[-1].ended_at is None:
             self.phase_ended(status)
-        self.make_room()
         *earlier, last = self.run_file.sessions
         self._replace(
             status=status,
@@ -131,13 +131,25 @@ class Journal:
                 raise
 
 
-def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run begins.
+
+    Attributes:
+        environment: contents of environment.json.
+        versions: those of the packages that decide results, and of Python.
+        changes: what differs from the commit of the repository, if something does.
+    """
+
+    environment: Mapping[str, object] = {}
+    versions: dict[str, str] = {}
+    changes: str | None = None
+
+
+def create_run(
     root: Path,
     compiled: Compiled,
+    surroundings: Surroundings,
     *,
-    environment: Mapping[str, object],
-    versions: Mapping[str, str],
-    changes: str | None = None,
     run_id: str | None = None,
     version: int | None = None,
     given_state: bool = False,
@@ -146,8 +158,7 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
 ) -> Journal:
     """Create the folder of a new run. It appears whole: with run.json, plan and environment.
 
-    `changes` is what differs from the commit of the repository, if something does. `learned` is what the
-    scalers of the plan learned from the rows, if there are some.
+    `learned` is what the scalers of the plan learned from the rows, if there are some.
 
     The run's id is the time in UTC, with a suffix where another run began in the same second; its
     version counts the runs of the experiment; both can be given. With `add_timestamp` the experiment
@@ -171,7 +182,7 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
         created_at = iso(now)
         aside = RunFolder(in_the_making(experiments / run_id))
         aside.path.mkdir()
-        digests = _write_constants(aside, compiled, environment, changes, learned)
+        digests = _write_constants(aside, compiled, surroundings, learned)
         run_file = RunFile(
             run_id=run_id,
             experiment=name,
@@ -180,7 +191,7 @@ def create_run(  # noqa: PLR0913 -- all that a folder has when it appears
             status=Status.RUNNING,
             created_at=created_at,
             sessions=(_session(created_at),),
-            versions=dict(versions),
+            versions=surroundings.versions,
             digests=digests,
             given_state=given_state,
         )
@@ -211,8 +222,7 @@ def _named_experiment(root: Path, experiment: Experiment) -> str:
 def _write_constants(
     folder: RunFolder,
     compiled: Compiled,
-    environment: Mapping[str, object],
-    changes: str | None,
+    surroundings: Surroundings,
     learned: Mapping[str, object] | None,
 ) -> dict[str, str]:
     """Write what never changes; returns the digests by the names of the files."""
@@ -223,9 +233,9 @@ def _write_constants(
     write_plan(compiled, folder.plan_file)
     write_map(compiled, folder.plan_file)
     _write_warnings(compiled, folder)
-    write_atomically(folder.environment_file, encode_checked(environment))
-    if changes is not None:
-        write_atomically(folder.changes_file, changes.encode())
+    write_atomically(folder.environment_file, encode_checked(surroundings.environment))
+    if surroundings.changes is not None:
+        write_atomically(folder.changes_file, surroundings.changes.encode())
     if learned:
         write_atomically(folder.scalers_file, msgspec.json.encode(learned))
     return {path.name: file_digest(path) for path in folder.constant_files if path.exists()}

@@ -73,7 +73,7 @@ class View(Protocol):
         """Nothing more is shown."""
 
 
-def run_sweep(sweep: Sweep, root: Path, *, jobs: int, view: View, retry: bool = False) -> Swept:
+def sweep_through(sweep: Sweep, root: Path, *, jobs: int, view: View, retry: bool = False) -> Swept:
     """Run every point of a sweep that has no run yet, `jobs` at a time, each in a process of its own.
 
     A sweep that was begun below the same root goes on: runs that are over stay, those that were stopped

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from specplan._native import StoreReader
 from specplan.store.documents import channel_of
+from specplan.store.metric_log import MetricLog
 from specplan.store.recorder import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from specplan.store.layout import RunFolder
+    from specplan.store.metric_log import Metric
     from specplan.store.recorder import Recorder
     from specplan.track.point import Point, Series
 
@@ -25,36 +27,19 @@ class Columns:
     Args:
         recorder: writes them.
         folder: of the run, for reading what earlier sessions wrote as well.
+        goes_on: whether there are some.
+
+    Attributes:
+        metrics: records metrics.
     """
 
-    def __init__(self, recorder: Recorder, folder: RunFolder) -> None:
+    def __init__(self, recorder: Recorder, folder: RunFolder, *, goes_on: bool) -> None:
         self._recorder = recorder
         self._folder = folder
         self._text_counts: dict[tuple[str, str], int] = {}
-        self._series: dict[tuple[str, ...], Callable[..., int]] = {}
-        self._counts: dict[tuple[str, ...], int] = {}
+        self.metrics = MetricLog(recorder, "", self._steps_before if goes_on else dict)
         self._points: dict[Series, Callable[..., int]] = {}
         self._texts: dict[tuple[str, str], Callable[..., int]] = {}
-
-    def log(
-        self,
-        metrics: Mapping[str, float],
-        *,
-        step: int | None,
-        epoch: int | None,
-        split: str | None,
-        time: int | None,
-    ) -> int:
-        """Record a value of each metric; returns the step, by default how often they were logged together."""
-        key = (split or "", *metrics)
-        if key not in self._series:
-            self._series[key] = self._recorder.series("", [(None, split, name) for name in metrics])
-        count = self._counts.get(key, 0)
-        self._counts[key] = count + 1
-        at = count if step is None else int(step)
-        place = (WHOLE if epoch is None else int(epoch), WHOLE, at, time)
-        self._series[key]([*metrics.values()], *place)
-        return at
 
     def log_numbers(
         self, node: str, index: int, numbers: Mapping[str, float], time: int | None
@@ -62,7 +47,7 @@ class Columns:
         """Record the numbers of a row under a name: where it says no step, its index is that."""
         if numbers:
             step = _whole(numbers.get("step"), _LARGEST_STEP)
-            self.log(
+            self.metrics.log(
                 numbers,
                 step=index if step is None else step,
                 epoch=_whole(numbers.get("epoch"), _LARGEST_EPOCH),
@@ -100,6 +85,12 @@ class Columns:
         """Everything that was recorded so far."""
         self._recorder.sync()
         return StoreReader.open(str(self._folder.records))
+
+    def _steps_before(self) -> dict[Metric, int]:
+        # It needs pyarrow, which a run that begins does not.
+        from specplan.track.points import greatest_steps
+
+        return greatest_steps(self.reader())
 
 
 def _whole(value: float | None, largest: int) -> int | None:

@@ -22,8 +22,8 @@ class Executed:
     """The run of a plan, which takes what is said of its experiment meanwhile. It begins and ends as its plan does.
 
     Args:
-        begun: called with it as it begins, and with the id of the plan where it is sent.
-        among: those that go on, where it is while it does.
+        begun: called with what takes it as it begins, and with the id of the plan where it is sent.
+        ended: called when it takes no more.
         destination: where the run is sent; None for nowhere.
 
     Attributes:
@@ -34,15 +34,15 @@ class Executed:
 
     def __init__(
         self,
-        begun: Callable[[TrackedRun, str | None], None],
-        among: list[Executed],
+        begun: Callable[[Executed, TrackedRun, str | None], None],
+        ended: Callable[[Executed, TrackedRun], None],
         destination: Destination | None,
     ) -> None:
         self.run: TrackedRun | None = None
         self.background: Background | None = None
         self.is_kept_elsewhere = False
         self._begun = begun
-        self._among = among
+        self._ended = ended
         self._destination = destination
 
     @property
@@ -54,7 +54,7 @@ class Executed:
         """Take no more, and send the rest of it: the plan is over."""
         if self.run is None:
             return
-        self._among.remove(self)
+        self._ended(self, self.run)
         self.run.leave()
         if self._destination is not None:
             self.is_kept_elsewhere = self._destination.settle(self.run.folder, self.background)
@@ -63,5 +63,4 @@ class Executed:
         self.run = TrackedRun(context.journal, context.recorder, {})
         if self._destination is not None:
             self.background = self._destination.follow(self.run.folder)
-        self._among.append(self)
-        self._begun(self.run, None if self.background is None else context.plan.id)
+        self._begun(self, self.run, None if self.background is None else context.plan.id)

@@ -14,7 +14,7 @@ import msgspec
 from specplan.errors import RunError
 from specplan.plan.canonical import write_atomically
 from specplan.store.number import number
-from specplan.track.names import check_parts
+from specplan.track.names import check_experiment
 from specplan.track.plain import decoded, encode, plain
 from specplan.track.run import TrackedRun
 from specplan.track.series import noted, restored
@@ -66,7 +66,7 @@ class LocalExperimentTracker(ExperimentTracker):
         """
         timestamp = f"{datetime.now().astimezone():%Y%m%d_%H%M%S}"
         if run_name:
-            check_parts("a run", run_name)
+            check_experiment(run_name, "a run")
         self.end_run()
         name = run_name or _new_folder(self.base_dir, f"run_{timestamp}")
         folder = self.base_dir / name
@@ -89,7 +89,7 @@ class LocalExperimentTracker(ExperimentTracker):
 
         Args:
             metrics: numbers by name, those of numpy and torch as well; NaN and infinity count.
-            step: by default how often these metrics were logged together before.
+            step: by default the one after the greatest of these metrics so far; the first is 0.
 
         Raises:
             RuntimeError: no run is active.

@@ -17,7 +17,7 @@ from specplan.plan.canonical import write_atomically
 from specplan.spec.redaction import redacted
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
-from specplan.track.names import check_parts
+from specplan.track.names import check_experiment
 from specplan.track.plain import decoded, encode, plain
 from specplan.track.run import TrackedRun
 from specplan.track.series import Curves, noted, restored
@@ -255,7 +255,7 @@ def _id_of(config_name: str) -> str:
 
 
 def _check_id(experiment_id: str) -> None:
-    check_parts("an experiment", experiment_id)
+    check_experiment(experiment_id)
     if "/" in experiment_id:
         raise ValueError(
             f"{experiment_id!r} cannot be an experiment_id: it names a file, so no `/`"

@@ -140,7 +140,7 @@ class MLflowTracker(ExperimentTracker):
 
         Args:
             metrics: numbers by name; NaN and infinity count.
-            step: by default how often these metrics were logged together before.
+            step: by default the one after the greatest of these metrics so far; the first is 0.
 
         Raises:
             RuntimeError: no run is active.

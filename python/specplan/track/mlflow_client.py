@@ -128,7 +128,7 @@ def stored(value: float) -> float:
     return math.copysign(LARGEST, value) if math.isinf(value) else value
 
 
-def send(client: Any, run_id: str, entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def send(client: Any, run_id: str | None, entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
     """Log entries to a run of MLflow, in as few requests as it takes; gives what each of them has sent."""
     from mlflow import entities
 
@@ -151,7 +151,7 @@ def _parts(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     return (items[first : first + size] for first in range(0, len(items), size))
 
 
-def _send_file(client: Any, run_id: str, file: File) -> None:
+def _send_file(client: Any, run_id: str | None, file: File) -> None:
     folder, _, name = file.name.rpartition("/")
     # MLflow names a file as it is named here, where a second version has another name.
     with tempfile.TemporaryDirectory() as aside:

@@ -51,7 +51,7 @@ class There(msgspec.Struct, kw_only=True):
     Attributes:
         run_id: MLflow's; None where it does not know the run.
         rows: of the table of metrics, which it has all; metrics: how often it has each value of the others.
-        sizes: of the artifacts that it had when it was asked; files: those that were sent.
+        sizes: of the artifacts that it had when it was asked; None where it was not. files: those that were sent.
     """
 
     run_id: str | None = None
@@ -61,7 +61,7 @@ class There(msgspec.Struct, kw_only=True):
     params: dict[str, str] = {}
     metrics: Counter[Value] = msgspec.field(default_factory=Counter)
     rows: int = 0
-    sizes: dict[str, int] = {}
+    sizes: dict[str, int] | None = None
     files: set[Path] = set()
 
 
@@ -116,14 +116,17 @@ class MlflowSending:
         with self._refusals():
             self._ask()
             found = self._found()
-            there = self._there
-            run_id = there.run_id or self._create(found)
-            for entries in send(self._client, run_id, self._lacking(found)):
-                _add(there, entries)
-                self.sent.update(type(entry) for entry in entries)
-            there.files.update(file.path for file in found.files)
-            rows = there.rows + sum(map(len, found.series.values()))
-            self._there = msgspec.structs.replace(there, rows=rows, metrics=Counter())
+            if self._there.run_id is None:
+                self._create(found)
+            self._is_asked = False  # where something fails, nobody knows how far it got
+            self._send(self._lacking_values(found))
+            self._is_asked = True
+            rows = self._there.rows + sum(map(len, found.series.values()))
+            self._there = msgspec.structs.replace(self._there, rows=rows, metrics=Counter())
+            # They come last and alone: artifacts may be at a place that does not answer where MLflow does.
+            self._ask_files(found)
+            self._send(self._lacking_files(found))
+            self._there.files.update(file.path for file in found.files)
 
     def send_status(self) -> None:
         """Say how the run stands, with its tags. It comes last: a run that was cut off is one that goes on.
@@ -134,20 +137,21 @@ class MlflowSending:
         with self._refusals():
             self._ask()
             found, there = self._found(), self._there
-            run_id = there.run_id or self._create(found)
+            if there.run_id is None:
+                self._create(found)
             for name, value in self._tags(found).items():
                 if there.tags.get(name) != value:
-                    self._client.set_tag(run_id, name, value)
+                    self._client.set_tag(there.run_id, name, value)
                     there.tags[name] = value
             status = STATUSES.get(found.status, "KILLED")
             if there.status == status:
                 return
             if found.status in (Status.CREATED, Status.RUNNING):
-                self._client.update_run(run_id, status=status)
+                self._client.update_run(there.run_id, status=status)
             else:
                 ended = found.ended_at
                 moment = None if ended is None else ended // _MILLISECOND
-                self._client.set_terminated(run_id, status, moment)
+                self._client.set_terminated(there.run_id, status, moment)
             there.status = status
 
     def look(self) -> Counter[type[Entry]]:
@@ -158,11 +162,13 @@ class MlflowSending:
         """
         with self._refusals():
             self._ask()
-            return Counter(type(entry) for entry in self._lacking(self._found()))
+            found = self._found()
+            self._ask_files(found)
+            return self._count(found)
 
     def unsent(self) -> int:
         """How many entries MLflow is not known to have; any thread may ask."""
-        return len(self._lacking(self._found()))
+        return self._count(self._found()).total()
 
     def close(self) -> None:
         """Nothing is open."""
@@ -174,7 +180,6 @@ class MlflowSending:
         except SpecplanError:
             raise
         except Exception as error:
-            self._is_asked = False
             raise RemoteError(refusal(self._uri, error)) from error
 
     def _found(self) -> Portable:
@@ -198,9 +203,19 @@ class MlflowSending:
                     for name in run.data.metrics
                     for each in self._client.get_metric_history(run_id, name)
                 ),
-                sizes=dict(_sizes(self._client, run_id)),
             )
         self._is_asked = True
+
+    def _ask_files(self, found: Portable) -> None:
+        """Ask which artifacts MLflow has, where there are some and that is not known."""
+        there = self._there
+        if found.files and there.run_id is not None and there.sizes is None:
+            there.sizes = dict(_sizes(self._client, there.run_id))
+
+    def _send(self, lacking: Sequence[Entry]) -> None:
+        for entries in send(self._client, self._there.run_id, lacking):
+            _add(self._there, entries)
+            self.sent.update(type(entry) for entry in entries)
 
     def _run_there(self) -> Any:
         """The run in MLflow; None where there is none."""
@@ -222,7 +237,7 @@ class MlflowSending:
         )
         return found[0] if found else None
 
-    def _create(self, found: Portable) -> str:
+    def _create(self, found: Portable) -> None:
         experiment = self._client.get_experiment_by_name(found.experiment)
         experiment_id = (
             self._client.create_experiment(found.experiment)
@@ -236,9 +251,7 @@ class MlflowSending:
             tags=tags,
             run_name=found.name,
         )
-        there = self._there
-        there.run_id, there.status, there.tags = str(run.info.run_id), run.info.status, tags
-        return there.run_id
+        self._there = There(run_id=run.info.run_id, status=run.info.status, tags=tags)
 
     def _tags(self, found: Portable) -> dict[str, str]:
         tags: dict[str, str | None] = {RUN_TAG: self._key, **found.tags}
@@ -249,13 +262,15 @@ class MlflowSending:
         self._remark(*refused)
         return fitting
 
-    def _lacking(self, found: Portable) -> list[Entry]:
-        """What MLflow is not known to have, and could hold."""
-        self._tags(found)
-        self._remark(*found.remarks)
-        there = self._there
+    def _count(self, found: Portable) -> Counter[type[Entry]]:
+        """How many entries of each kind MLflow is not known to have."""
+        self._tags(found)  # which tells what of them it cannot hold
+        lacking = [*self._lacking_values(found), *self._lacking_files(found)]
+        return Counter(type(entry) for entry in lacking)
+
+    def _lacking_values(self, found: Portable) -> list[Param | Metric]:
         params = [Param(name, str(value)) for name, value in found.params.items()]
-        counts = Counter(there.metrics)
+        counts = Counter(self._there.metrics)
         return [
             *(each for each in params if self._is_held(each) and not self._has_param(each)),
             *(
@@ -263,13 +278,17 @@ class MlflowSending:
                 for each in _metrics_of(found)
                 if self._is_held(each) and not _has_metric(counts, each)
             ),
-            *(
-                each
-                for file in found.files
-                if file.path not in there.files
-                for each in self._files_of(file)
-                if not _has_file(there, each)
-            ),
+        ]
+
+    def _lacking_files(self, found: Portable) -> list[File]:
+        self._remark(*found.remarks)
+        there = self._there
+        return [
+            each
+            for file in found.files
+            if file.path not in there.files
+            for each in self._files_of(file)
+            if not _has_file(there, each)
         ]
 
     def _is_held(self, entry: Metric | Param) -> bool:
@@ -338,7 +357,8 @@ def _has_file(there: There, file: File) -> bool:
     """A name that was saved again has another file than the one that is there, perhaps of its size."""
     if file.path in there.files:
         return True
-    return file.version == 1 and there.sizes.get(file.name) == file.path.stat().st_size
+    size = (there.sizes or {}).get(file.name)
+    return file.version == 1 and size == file.path.stat().st_size
 
 
 def _sizes(client: Any, run_id: str, folder: str | None = None) -> Iterator[tuple[str, int]]:

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-import os
 import re
 
-_MOST_BYTES = 240
-"""Of a part: file systems take 255, and files beside it have longer names."""
+from blake3 import blake3
+
+from specplan.archive.names import DEEPEST, experiment_fault, run_fault
+from specplan.spec.model import LONGEST_NAME
+
+_SHOWN = 80
+_DIGITS = 16
 
 
-def check_parts(what: str, name: str) -> None:
-    """Raise ValueError where `name` is no relative path of parts that a folder may have."""
-    if any(not _is_part(part) for part in name.split("/")):
-        raise ValueError(
-            f"{name!r} cannot be the name of {what}: it is a text of one or more parts divided by `/`, "
-            "and no part is empty, begins with a dot or holds a backslash, a colon or a control character"
-        )
-    if any(len(os.fsencode(part)) > _MOST_BYTES for part in name.split("/")):
-        raise ValueError(
-            f"{name[:40]!r}... cannot be the name of {what}: a part of it has more than {_MOST_BYTES} bytes"
-        )
+def check_experiment(name: str, what: str = "an experiment") -> None:
+    """Raise ValueError where no experiment can have the name."""
+    _refuse(name, what, experiment_fault(name))
+
+
+def check_run(name: str) -> None:
+    """Raise ValueError where no run can have the name."""
+    _refuse(name, "a run", run_fault(name))
+
+
+def as_experiment(name: str) -> str:
+    """A name of another tool as an experiment may have it."""
+    return "/".join(as_part(part) for part in name.split("/", DEEPEST - 1))
 
 
 def as_part(name: str) -> str:
-    """A name of another tool as a folder may have it."""
-    return re.sub(r"[^\w. -]|^\.", "_", name) or "_"
+    """A name of another tool as a folder may have it. Of a long one the end is a digest of all of it."""
+    part = re.sub(r"[^\w. -]|^\.", "_", name) or "_"
+    content = part.encode()
+    if len(content) <= LONGEST_NAME:
+        return part
+    begin = content[: LONGEST_NAME - _DIGITS - 1].decode(errors="ignore")
+    return f"{begin}-{blake3(name.encode(errors='surrogatepass')).hexdigest()[:_DIGITS]}"
 
 
-def _is_part(part: str) -> bool:
-    return bool(part) and part[0] != "." and part.isprintable() and not set(part) & set("\\:")
+def _refuse(name: str, what: str, fault: str | None) -> None:
+    if fault is not None:
+        shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+        raise ValueError(f"{shown!r} cannot be the name of {what}: {fault}")

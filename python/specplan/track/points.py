@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from specplan._native import StoreReader
+    from specplan.store.metric_log import Metric
 
 Place = tuple[float | str, int, int, int, int]
 """Value, step, epoch, batch and time; a value that JSON has not is a text."""
@@ -29,8 +30,8 @@ def points_of(reader: StoreReader, first: int = 0) -> list[tuple[Series, *Place]
 def point_table(reader: StoreReader, first: int = 0) -> pa.Table:
     """As `points_of`, the rows of the table."""
     named = {channel.node or None for channel in channels_of(reader, METRICS)}
-    metrics = read_metrics(reader, run_id="").drop_columns(["run_id", "session"])
-    return without_rows(metrics.slice(first), named)
+    metrics = read_metrics(reader, run_id="", first=first).drop_columns(["run_id", "session"])
+    return without_rows(metrics, named)
 
 
 def points_in(table: pa.Table) -> list[tuple[Series, *Place]]:
@@ -54,3 +55,13 @@ def point_counts(reader: StoreReader) -> Counter[Series]:
     table = read_metrics(reader, run_id="").group_by(SERIES, use_threads=False)
     rows = table.aggregate([([], "count_all")]).to_pylist()
     return Counter({Series(**{key: row[key] for key in SERIES}): row["count_all"] for row in rows})
+
+
+def greatest_steps(reader: StoreReader) -> dict[Metric, int]:
+    """The greatest step of each metric of a store, without those of phases and nodes."""
+    table = read_metrics(reader, run_id="").group_by(SERIES).aggregate([("step", "max")])
+    return {
+        (row["split"], row["name"]): row["step_max"]
+        for row in table.to_pylist()
+        if not row["phase"] and row["node"] is None
+    }

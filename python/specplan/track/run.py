@@ -8,37 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.errors import GracefulTimeout, RunError, StoreError
+from specplan.errors import RunError
 from specplan.plan.canonical import write_atomically
 from specplan.plan.model import Results
 from specplan.results.artifacts import artifacts_of
 from specplan.results.settings import read_params
 from specplan.results.status import read_run_file, status_now
-from specplan.run.environment import changes_of, environment, versions
+from specplan.run.environment import surroundings_of, versions
 from specplan.run.git import git_state
+from specplan.run.lifetime import end_run, first_recorder
 from specplan.run.reported import Reporter
 from specplan.run.system_metrics import Sampling
 from specplan.spec.redaction import redacted
 from specplan.store.documents import OBJECT, channel_of, channels_of, documents
-from specplan.store.error_log import error_record, write_error_log
 from specplan.store.fields import METRICS, PROGRESS
 from specplan.store.layout import RunFolder
-from specplan.store.number import number
 from specplan.store.recorder import Recorder
-from specplan.store.run_file import ErrorRecord, Status
-from specplan.store.run_files import continue_run, create_run, next_session
+from specplan.store.run_file import Status
+from specplan.store.run_files import Surroundings, continue_run, create_run, next_session
 from specplan.track.columns import Columns
 from specplan.track.empty_plan import empty_plan
 from specplan.track.metric_row import row_without_numbers
-from specplan.track.names import check_parts
+from specplan.track.names import check_experiment, check_run
 from specplan.track.plain import encode, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from specplan.results.artifacts import Artifacts
     from specplan.store.artifacts import ArtifactRow
-    from specplan.store.run_file import RunFile
+    from specplan.store.run_file import ErrorRecord, RunFile
     from specplan.store.run_files import Journal
     from specplan.track.metric_row import MetricRow
     from specplan.track.point import Point, Series
@@ -61,8 +60,11 @@ class TrackedRun:
         self._journal = journal
         self._recorder = recorder
         self._params = dict(params)
-        self._columns = Columns(recorder, journal.folder)
+        self._columns = Columns(
+            recorder, journal.folder, goes_on=len(journal.run_file.sessions) > 1
+        )
         self._lock = threading.Lock()
+        self._ending = threading.Lock()
         self._sampling: Sampling | None = None
         self._ended = False
         self._reporter = Reporter(lambda text: self.record_text(PROGRESS, text))
@@ -95,26 +97,19 @@ class TrackedRun:
             RunError: there is a run of that id.
             StoreError: the records cannot be written.
         """
-        check_parts("an experiment", experiment)
+        check_experiment(experiment)
         if run_id is not None:
-            check_parts("a run", run_id)
-        found = versions()
-        changes = None
-        if surroundings is None:
-            git = git_state(Path(), without=[root])
-            surroundings, changes = environment(git, found), changes_of(git)
-        else:
-            surroundings = redacted(surroundings)
+            check_run(run_id)
         journal = create_run(
             root,
             empty_plan(experiment, description, tags or {}),
-            environment=surroundings,
-            versions=found,
-            changes=changes,
+            surroundings_of(git_state(Path(), without=[root]))
+            if surroundings is None
+            else Surroundings(environment=redacted(surroundings), versions=versions()),
             run_id=run_id,
             version=version,
         )
-        recorder = Recorder(journal.folder, journal.run_file.run_id, results=Results())
+        recorder = first_recorder(journal, Results())
         run = cls(journal, recorder, read_params(journal.folder))
         run._reporter.open()
         return run
@@ -159,8 +154,8 @@ class TrackedRun:
         params = read_params(folder)
         cut = row_without_numbers(folder)
         session = next_session(folder, run_file)
-        journal = continue_run(folder, run_file, session=session, versions=versions())
         recorder = Recorder(folder, run_file.run_id, results=Results(), session=session)
+        journal = continue_run(folder, run_file, session=session, versions=versions())
         run = cls(journal, recorder, params)
         if cut is not None:
             run._columns.log_numbers(*cut)
@@ -223,7 +218,7 @@ class TrackedRun:
 
         Args:
             metrics: numbers by name.
-            step: by default how often these metrics were logged together before.
+            step: by default the one after the greatest of these metrics so far; the first is 0.
             epoch: the epoch that they belong to, if any.
             split: the rows that they were measured on, if any.
             time: when that was, in nanoseconds since 1970; by default now.
@@ -233,12 +228,11 @@ class TrackedRun:
             RunError: the run is over.
             StoreError: the records cannot be written.
         """
-        values = {name: number(name, value) for name, value in metrics.items()}
-        if not values:
-            return step or 0
         with self._lock:
             self._check_open()
-            return self._columns.log(values, step=step, epoch=epoch, split=split, time=time)
+            return self._columns.metrics.log(
+                metrics, step=step, epoch=epoch, split=split, time=time
+            )
 
     def record_row(self, row: MetricRow, *, node: str) -> None:
         """Record a row of metrics under a name, and its numbers in the table of metrics with it as split.
@@ -377,50 +371,30 @@ class TrackedRun:
         """Close the records and say how the run ended. A second call does nothing.
 
         Raises:
-            StoreError: records could not be written, as where the disk is full; the run has failed.
+            StoreError: records could not be written, as where the disk is full, and there is no exception
+                that could tell of it; the run has failed.
         """
-        broken = _failure_of(self._reporter.close)
-        with self._lock:
-            if self._ended:
-                return
-            self._ended = True
-            broken = _failure_of(self._close_records) or broken
-            if broken is not None and error is None:
-                status, error = Status.FAILED, broken
-            said = None if error is None else error_record(error)
-            if isinstance(error, BaseException):
-                write_error_log(self._journal, error)
-            self._journal.ended(status, error=said, statistics=self._recorder.statistics())
-        if broken is not None:
-            raise broken
+        recorder = self._recorder
+        with self._ending:
+            if not self._ended:
+                writes = [
+                    self._reporter.close,
+                    self._close,
+                    recorder.close,
+                    recorder.export_metrics,
+                ]
+                end_run(self._journal, status, error, writes=writes, statistics=recorder.statistics)
 
     def leave(self) -> None:
         """Take nothing more: the run is of somebody else, who ends it."""
         with self._lock:
             self._ended = True
 
-    def _close_records(self) -> None:
+    def _close(self) -> None:
+        self.leave()
         if self._sampling is not None:
             self._sampling.close()
-        self._recorder.close()
-        self._recorder.export_metrics()
 
     def _check_open(self) -> None:
         if self._ended:
             raise RunError(f"run `{self.id}` is over: it is {self.status}")
-
-
-def ending_of(error: BaseException | None) -> Status:
-    """How a run ends that an exception leaves, or none."""
-    if error is None:
-        return Status.COMPLETED
-    is_asked = isinstance(error, KeyboardInterrupt | GracefulTimeout)
-    return Status.INTERRUPTED if is_asked else Status.FAILED
-
-
-def _failure_of(close: Callable[[], None]) -> Exception | None:
-    try:
-        close()
-    except (StoreError, OSError) as error:
-        return error
-    return None

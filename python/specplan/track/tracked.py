@@ -6,17 +6,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from specplan.spec.redaction import redacted, redacted_text
 from specplan.spec.wording import did_you_mean
-from specplan.store.fields import ABOUT
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
 from specplan.track.destination import Destination
-from specplan.track.executed import PLAN
 from specplan.track.lifecycle import RunController
-from specplan.track.parameters import Parameters
 from specplan.track.prefix import (
     RUN,
     Prefix,
-    Tracking,
     as_tags,
     prefix_of_environment,
 )
@@ -26,18 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from specplan.track.executed import Executed
     from specplan.track.files import Files
     from specplan.track.notes import Logs
+    from specplan.track.parameters import Parameters
     from specplan.track.rows import Metrics
-    from specplan.track.run import TrackedRun
     from specplan.track.tracks import Tracks
 
 
 class Tracked:
     """An experiment with a run of its own, which a program begins, writes to and ends.
-
-    A subclass has the method `execute`.
 
     Attributes:
         run: begins and ends it; called, it executes the execution plan.
@@ -47,7 +40,7 @@ class Tracked:
         metadata: values beside it.
     """
 
-    run: RunController[Any]
+    run: RunController
 
     def _track(
         self,
@@ -59,6 +52,7 @@ class Tracked:
         metadata: Mapping[str, Any] | None,
         dash_url: str | bool | None,
         dash_root: str | os.PathLike[str] | None,
+        execute: Callable[..., Any],
     ) -> None:
         is_prefix = isinstance(name, Prefix)
         self._name = name
@@ -71,8 +65,7 @@ class Tracked:
             if is_prefix
             else Destination(runs_root())
         )
-        self._tracking = Tracking(place, self.prefix or str(name), readme=readme, tags=self.tags)
-        self.run = RunController(self)
+        self.run = RunController(self, place, execute)
 
     @property
     def prefix(self) -> str | None:
@@ -94,6 +87,11 @@ class Tracked:
         """The last part of the prefix, or the label."""
         return self._name.name if isinstance(self._name, Prefix) else self._name
 
+    @property
+    def full_name(self) -> str:
+        """What its runs are called: the prefix, or the label."""
+        return self._name.text if isinstance(self._name, Prefix) else self._name
+
     def rename(self, prefix: str) -> None:
         """Take another prefix before the first run.
 
@@ -101,55 +99,49 @@ class Tracked:
             RuntimeError: a run has begun.
             ValueError: it cannot be a prefix.
         """
-        if self.run_status is not Status.CREATED:
+        if self.run.status is not Status.CREATED:
             raise RuntimeError("Cannot change the prefix of an experiment whose run has started")
         self._name = Prefix.of(prefix, name=self.name)
-        self._tracking = self._tracking.renamed(self._name.text)
 
     @property
     def id(self) -> str | None:
         """The id of the run that is open; None where none is."""
-        return None if self._tracking.run is None else self._tracking.run.id
+        return None if self.run.current is None else self.run.current.id
 
     @property
     def log(self) -> Callable[..., None]:
         """`log(message, level="info", metadata=None, **fields)`: keep and print a message."""
-        return self._tracking.logs.log
+        return self.run.logs.log
 
     @property
     def logs(self) -> Logs:
         """The log of the run, with a method for each level."""
-        return self._tracking.logs
+        return self.run.logs
 
     @property
     def params(self) -> Parameters:
         """The parameters of the run."""
-        return self._tracking.params
+        return self.run.params
 
     @property
     def metrics(self) -> Metrics:
         """The metrics of the run, by name."""
-        return self._tracking.metrics
+        return self.run.metrics
 
     @property
     def files(self) -> Files:
         """The files of the run, by folder."""
-        return self._tracking.files
+        return self.run.files
 
     @property
     def tracks(self) -> Tracks:
         """The tracks of the run, by topic."""
-        return self._tracking.tracks
+        return self.run.tracks
 
     @property
     def run_folder(self) -> Path | None:
         """The folder of the run that is open; None where none is."""
-        return None if self._tracking.run is None else self._tracking.run.folder.path
-
-    @property
-    def run_status(self) -> Status:
-        """How the run stands that `run` began last; created before the first."""
-        return self._tracking.status
+        return None if self.run.current is None else self.run.current.folder.path
 
     @property
     def about(self) -> dict[str, Any]:
@@ -157,33 +149,9 @@ class Tracked:
         said = {"description": redacted_text(self.readme or ""), "tags": redacted(self.tags)}
         return {name: value for name, value in said.items() if value}
 
-    def executed(self, *, is_kept: bool) -> Executed:
-        """The run of a plan that is about to be executed: what is said of the experiment meanwhile goes into it.
-
-        Args:
-            is_kept: whether it is one of the runs of the experiment, and goes where they go.
-        """
-        return self._tracking.executed(self._begun, is_kept=is_kept)
-
     def flush(self) -> None:
         """Wait until everything that was logged is on file, and at the server if that answers."""
-        self._tracking.flush()
-
-    def begin_run(self) -> None:
-        """Begin the next session of the newest run of this name, or the first run."""
-        self._begun(self._tracking.begin())
-
-    def end_run(self, status: Status, error: BaseException | None = None) -> None:
-        """End the run that is open."""
-        self._tracking.end(status, error)
-
-    def _begun(self, run: TrackedRun, plan: str | None = None) -> None:
-        about = {"bindrs": self.bindrs, "metadata": self.metadata}
-        said = about if plan is None else {**about, PLAN: plan}
-        if any(said.values()):
-            run.record_document(ABOUT, said)
-        if RUN.params:
-            Parameters(lambda: run).set(RUN.params)
+        self.run.flush()
 
 
 def tracked_name(label: str | None, prefix: str | None) -> Prefix | str:

@@ -17,11 +17,12 @@ from specplan.spec.configuration import RunMode
 from specplan.spec.model import DirtyGitAction
 from specplan.spec.wording import quoted
 from specplan.store.fields import JOB
+from specplan.store.run_file import Status
 from specplan.track.informations import write_informations
 from specplan.track.job import TransientMode
 from specplan.track.jobs import INSIDE, OUTPUT, Jobs
-from specplan.track.names import check_parts
-from specplan.track.run import TrackedRun, ending_of
+from specplan.track.names import check_experiment
+from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -76,7 +77,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         max_jobs: int = 1,
         system_metrics_seconds: float | None = None,
     ) -> None:
-        check_parts("an experiment", id)
+        check_experiment(id)
         self.workdir = Path(workdir)
         self.id = id
         self.run_mode = _member(RunMode, run_mode, "run_mode")
@@ -110,7 +111,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         return self.run.folder.path
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Record one value of each metric. Without `step`, calls are counted from 0."""
+        """Record one value of each metric. Without `step`, it is the one after the greatest so far."""
         self.run.log_metrics(metrics, step=step)
 
     def set_params(self, params: Mapping[str, Any]) -> None:
@@ -265,7 +266,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
 
     def _end(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         run, self._run = self.run, None
-        run.end(ending_of(error), error)
+        run.end(Status.after(error), error)
         write_informations(self.workdir, run.run_file)
 
     def _record(self, change: JobRecord) -> None:

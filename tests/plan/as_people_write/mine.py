@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -24,7 +25,8 @@ class Gated(nn.Module):
         self.after = nn.Tanh() if act == "tanh" else nn.ReLU()
 
     def forward(self, rows: Tensor) -> Tensor:
-        return self.after(self.layers(rows))
+        outputs: Tensor = self.after(self.layers(rows))
+        return outputs
 
 
 def pinball(outputs: Tensor, targets: Tensor, quantile: float = 0.5) -> Tensor:
@@ -32,5 +34,5 @@ def pinball(outputs: Tensor, targets: Tensor, quantile: float = 0.5) -> Tensor:
     return (rest * quantile).maximum(rest * (quantile - 1)).mean()
 
 
-def share_below(outputs, targets) -> float:
+def share_below(outputs: NDArray[Any], targets: NDArray[Any]) -> float:
     return float((targets < outputs).mean())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import zlib
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,7 +26,6 @@ from specplan.store.tags import Tags, read_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from specplan.results.walk import Found
 
@@ -65,9 +65,14 @@ class _File(msgspec.Struct, array_like=True):
 class Listed(msgspec.Struct):
     """A run in the list: what is asked of it is read when it is asked."""
 
-    folder: RunFolder
     entry: Entry
+    _path: str
     _index: Index
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it is; most of a long list are never asked."""
+        return RunFolder(Path(self._path))
 
     @property
     def status(self) -> Status:
@@ -156,12 +161,11 @@ class Index:
                 if entry is not None:
                     self.found[found.key] = entry
                 continue
-            folder = RunFolder(self._root / found.key)
             if entry is None:
-                entry = self.learned(partial(_entry, folder, found), None)
+                entry = self.learned(partial(_entry, found), None)
             if entry is not None:
                 self.found[found.key] = entry
-                yield Listed(folder, entry, self)
+                yield Listed(entry, found.path, self)
 
     def learned(self, read: Callable[[], Any], otherwise: Any) -> Any:
         """What `read` gives, which was not known; `otherwise` where it finds damage."""
@@ -216,8 +220,8 @@ def _lasting(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     }
 
 
-def _entry(folder: RunFolder, found: Found) -> Entry:
-    run_file = read_run_file(folder)
+def _entry(found: Found) -> Entry:
+    run_file = read_run_file(RunFolder(Path(found.path)))
     return Entry(
         stamp=found.stamp,
         experiment=found.experiment,

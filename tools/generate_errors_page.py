@@ -50,6 +50,12 @@ def _section(item: Code) -> str:
         if item.script:
             parts.append(f"```sh\n{item.wrong}```\n")
         parts += [f"```text\n{golden}```\n", f"Right:\n\n```{language}\n{right}```\n"]
+        read = [name for name in item.files if item.script and name in item.right]
+        parts += [
+            f"with `{name}`:\n\n```yaml\n{item.files[name]}```\n"
+            for name in read
+            if name.endswith(".yaml")
+        ]
     return "\n".join(parts)
 
 

@@ -29,14 +29,25 @@ FILES = {
     "diabetes": ("diabetes.yaml",),
     "digits": ("digits.json",),
     "stacking": ("stacking.yaml",),
+    "graph": ("graph.yaml",),
+    "course": ("course.yaml",),
+    "roles": ("roles.yaml",),
+    "swept": ("swept.yaml",),
+    "own": ("own.yaml", "mine.py"),
+    "laid_over": ("laid_over.yaml", "under.yaml"),
+    "two_sets": ("two_sets.yaml",),
 }
-WRONG: list[dict[str, Any]] = parse_text((HERE / "wrong.yaml").read_text("utf-8"), "yaml").value
+WRONG: list[dict[str, Any]] = [
+    entry
+    for name in ("wrong.yaml", "wrong_parts.yaml")
+    for entry in parse_text((HERE / name).read_text("utf-8"), "yaml").value
+]
 RIGHT: list[dict[str, Any]] = parse_text((HERE / "right.yaml").read_text("utf-8"), "yaml").value
 OPTIONS = {"-c": "overrides", "--pre-yaml": "pre", "--post-yaml": "post"}
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory, table: pa.Table) -> Path:
     """A folder with data of the shape of the examples'."""
     folder = tmp_path_factory.mktemp("as_people_write")
     (folder / "data").mkdir()
@@ -48,8 +59,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pq.write_table(pa.table(columns), folder / "data/diabetes.parquet")
     images = generator.random((360, 64)).astype("float32")
     rows = pa.FixedSizeListArray.from_arrays(pa.array(images.ravel()), 64)
-    table = pa.table({"image": rows, "digit": np.arange(360) % 10})
-    pq.write_table(table, folder / "data/digits.parquet")
+    digits = pa.table({"image": rows, "digit": np.arange(360) % 10})
+    pq.write_table(digits, folder / "data/digits.parquet")
+    pq.write_table(table, folder / "data/cells.parquet")
     return folder
 
 

@@ -112,12 +112,28 @@ def _conversion(fault: Fault, expected: set[str]) -> str | None:
             kind="callback" if fault.path[-1:] == ("callbacks",) else None,
         )
     if "object" in expected:
-        return hints.for_mapping(fault.path[-1] if fault.path else "spec", value)
+        said = hints.for_mapping(fault.path[-1] if fault.path else "spec", value)
+        return said or _as_mapping(fault)
     if isinstance(value, list) and isinstance(fault.path[-1], int):
         return hints.for_nested_list(value)
     if isinstance(value, dict) and (section := _labelled(fault.path[:-1])):
         return hints.for_label_of(section, value)
     return hints.for_scalar(value, expected, fault.written) or _meaning(fault)
+
+
+def _as_mapping(fault: Fault) -> str | None:
+    """The hint where a mapping is wanted, and the value of one of its keys stands there."""
+    number = isinstance(fault.value, int | float) and not isinstance(fault.value, bool)
+    fitting = [
+        fault.written({key: fault.value})
+        for key, schema in fault.schema.get("properties", {}).items()
+        for written in [schema.get("else", schema)]
+        if fault.value in written.get("enum", ())
+        or (number and "number" in written.get("type", ()))
+    ]
+    if len(fitting) == 1:
+        return Suggestion(f"write `{fitting[0]}`", text=fitting[0])
+    return "such as " + " or ".join(f"`{each}`" for each in fitting) if fitting else None
 
 
 def _labelled(path: Path) -> str | None:

@@ -255,7 +255,19 @@ def _meaning_of_key(fault: Fault, key: str) -> str | None:
         hint = belongs(spec_schema(), key, fault.schema)
         if hint is not None:
             return hint
+    if (lacking := _lacking(fault, key)) is not None and closest(key, fault.free_keys) is None:
+        return Suggestion(f"`{lacking}` is missing: did you mean it?", text=lacking, replaces=key)
     return did_you_mean(key, fault.free_keys) or _there_already(fault, key)
+
+
+def _lacking(fault: Fault, key: str) -> str | None:
+    """The only key that is missing, where `key` is the only unknown one and holds what could stand there."""
+    missing = [name for name in fault.schema.get("required", ()) if name not in fault.value]
+    if len(missing) != 1 or fault.unknown_keys != [key] or missing[0] in ("use", "phase"):
+        return None
+    wanted = fault.schema["properties"][missing[0]]
+    found = {dict: "object", list: "array", int: "integer"}.get(type(fault.value[key]))
+    return missing[0] if found == wanted.get("else", wanted).get("type", "") else None
 
 
 def _kind_of(component: str | None) -> str | None:
@@ -287,7 +299,7 @@ def meant_key(fault: Fault, key: str) -> str | None:
         return next(iter(_labels_below(fault)), None)
     if fault.value[key] is None and ":" in key:
         return key.partition(":")[0]
-    return closest(key, fault.free_keys) or _part_with(fault, key)
+    return closest(key, fault.free_keys) or _lacking(fault, key) or _part_with(fault, key)
 
 
 def _part_with(fault: Fault, key: str) -> str | None:

@@ -321,7 +321,8 @@ def _shape(
             f"`shapes` gives column `{header.name}` the shape {show(declared)}, "
             f"but its rows are {show(header.shape)}"
         )
-        context.error("SP507", message, place)
+        said = (*place[:2], "source", "shapes", header.name)
+        context.error("SP507", message, said, also=[(place, "the column")])
         return None
     return declared
 
@@ -333,4 +334,4 @@ def _check_shapes(
         if name not in columns:
             message = f"`shapes` names `{name}`, which is no column here; known: {quoted(columns)}"
             place = (*path, "source", "shapes", name)
-            context.error("SP302", message, place, hint=did_you_mean(name, columns))
+            context.error("SP302", message, place, hint=did_you_mean(name, columns), key=True)

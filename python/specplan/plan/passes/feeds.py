@@ -233,7 +233,9 @@ class Feeds:
         right = True
         for label in self._nodes:
             for data in self._read_by(label):
-                if (label, data) not in bound and not self._context.damaged(
+                if self._context.reported(("graph", "nodes", label, "input")):
+                    right = False
+                elif (label, data) not in bound and not self._context.damaged(
                     (*self._phase.path, "inputs")
                 ):
                     message = f"no input says which rows of {data} {label} reads"
@@ -346,16 +348,20 @@ class Feeds:
             place = (*read.sampler_place, "stratify_by")
             self._context.error("SP510", message, place, also=also)
             return None
+
+        def place_of(column: str) -> Path:
+            return (*read.sampler_place, *_path_to_key(msgspec.to_builtins(sampler), column))
+
         for name in names:
             if name not in known.columns:
                 message = f"FeatureSet `{read.data}` has no column `{name}`; it has {quoted(known.columns)}"
                 hint = did_you_mean(name, known.columns)
-                self._context.error("SP302", message, read.sampler_place, hint=hint)
+                self._context.error("SP302", message, place_of(name), hint=hint, key=True)
                 return None
             if known.data is not None and name in known.data.scaled:
                 message = f"`{name}` is scaled, and samplers look at columns as they are stored"
                 hint = f"name `{known.data.scaled[name]}`"
-                self._context.error("SP302", message, read.sampler_place, hint=hint)
+                self._context.error("SP302", message, place_of(name), hint=hint, key=True)
                 return None
         if not names:
             return {}
@@ -390,3 +396,13 @@ def _simple_steps(sampler: Simple, rows: int) -> int:
     """Batches of an epoch of a sampler that looks at no column."""
     kept = rows - rows % sampler.batch_size if sampler.drop_last else rows
     return -(-kept // sampler.batch_size)
+
+
+def _path_to_key(value: object, key: str) -> Path:
+    """Where a mapping below `value` has a key; the empty path where none has."""
+    if not isinstance(value, dict):
+        return ()
+    if key in value:
+        return (key,)
+    paths = ((name, *below) for name, item in value.items() if (below := _path_to_key(item, key)))
+    return next(paths, ())

@@ -9,6 +9,7 @@ import msgspec
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.plan.by_feed import batch_rows, is_grouped, unequal_step
 from specplan.plan.passes.order import reachable
+from specplan.spec.suggest import closest
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _check_roles(
     roles: dict[str, tuple[str, ...]],
     place: Path | None = None,
 ) -> None:
-    for argument in objective.arguments:
+    for number, argument in enumerate(objective.arguments):
         known = roles.get(argument.node, (DEFAULT_ROLE,))
         if argument.role in known:
             continue
@@ -88,7 +89,15 @@ def _check_roles(
         else:
             message += f"which has the roles {quoted(known)} here"
             hint = f"say which one, such as `{argument.field}.{known[0]}`"
-        phase.context.error("SP724", message, place or (*phase.path, "losses"), hint=hint)
+        chosen = place or (*phase.path, "losses")
+        if role and known != (DEFAULT_ROLE,):
+            # No phase with these roles can have it, so the loss is wrong and not the choice of it.
+            nearest = closest(argument.role, known)
+            hint = hint if nearest is None else f"did you mean `{argument.field}.{nearest}`?"
+            written = ("losses", objective.label, "args", number)
+            phase.context.error("SP724", message, written, hint=hint, also=[(chosen, "the phase")])
+        else:
+            phase.context.error("SP724", message, chosen, hint=hint)
         return
 
 

@@ -10,7 +10,7 @@ import msgspec
 from specplan.components.component import Component
 from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy, TripletMargin
 from specplan.components.metric import Accuracy
-from specplan.components.sampler import DEFAULT_ROLE
+from specplan.components.sampler import ANCHOR, DEFAULT_ROLE
 from specplan.plan.dtypes import is_class, is_float
 from specplan.plan.model import Argument, Objective
 from specplan.plan.passes.components import TorchUse, as_plan
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from specplan.spec.model import LossSpec, MetricSpec
 
 Field = Literal["outputs", "targets", "column"]
+_PARTNERS = ("positive", "negative")
 _FIELDS: tuple[Field, ...] = ("outputs", "targets")
 _CLASS_DTYPE = "int64"
 _METRIC_DTYPE = "float64"
@@ -245,6 +246,8 @@ class _Checker:
                 hint = (
                     did_you_mean(written, _FIELDS) if field is None else did_you_mean(node, nodes)
                 )
+                if text in (ANCHOR, *_PARTNERS):
+                    hint = f"a role is written behind what is read: `outputs.{text}`"
                 self.context.error("SP301", message, (*self.path, "args", index), hint=hint)
                 return None
             named.append((node or self.spec.node, field))

@@ -109,7 +109,8 @@ def _joined(
     names = list(dict.fromkeys(read.feature_set for read in columns))
     if len(names) > 1:
         message = f"{label} reads columns of several FeatureSets: {quoted(names)}"
-        context.error("SP307", message, path)
+        hint = "a node for each FeatureSet, which a node with `merge` joins where their rows meet"
+        context.error("SP307", message, path, hint=hint)
         return None
     together = tuple(name for read in columns for name in read.columns)
     whole = together == _features(data[names[0]]) and _ALL_FEATURES not in data[names[0]].columns

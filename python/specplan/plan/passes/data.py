@@ -250,7 +250,8 @@ def _columns(
             comma = f"a comma is missing: `{', '.join(words)}`"
             hint = comma if unparted else did_you_mean(name, headers)
             context.error("SP302", message, place, hint=hint)
-            meant += words if unparted else [closest(name, headers) or name]
+            near = closest(name, headers)
+            meant += words if unparted else [near] if near else headers
             continue
         columns[name] = _column(context, domain, headers[name], table, place)
     # What refers to the column by the name that it has in the file says nothing that is wrong.

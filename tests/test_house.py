@@ -38,6 +38,7 @@ LAYERS = (
     "code",
     "spec",
     "components",
+    "base",
     "errors",
 )
 """A layer may import those after it. Documented module names outside them belong to `experiment`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from specplan.plan.canonical import write_atomically
+from specplan.base.files import write_atomically
 from specplan.plan.passes.context import CodeUse
 from specplan.results.open import open_run
 from specplan.spec.composition import Composition

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
-from specplan.plan.amounts import count, decimal, size
+from specplan.base.amounts import count, decimal, size
 from specplan.plan.compile import compile_mapping, compile_path
 from specplan.plan.cost import Cost, cost, space_warning
 from specplan.plan.cost_text import cost_text

@@ -27,6 +27,7 @@ from specplan.archive.zip_layout import (
     local_header,
     read_entries,
 )
+from specplan.base.files import sync_folder
 from specplan.errors import ArchiveError
 from specplan.spec.wording import quoted
 
@@ -162,7 +163,7 @@ def writing(path: Path, kind: Kind, *, overwrite: bool) -> Iterator[ArchiveWrite
             os.close(descriptor)
         _check_free(path, overwrite=overwrite)
         beside.replace(path)
-        _sync_names(path.parent)
+        sync_folder(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -328,11 +329,3 @@ def _blocks_of(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             yield block
-
-
-def _sync_names(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -37,10 +37,10 @@ def command(path: str, tool: str, root: Path | None, *, as_json: bool) -> None:
       mlx import --from mlflow mlflow.db
       mlx import --from tensorboard events --root runs
     """
+    from specplan.base.amounts import count
     from specplan.cli.tables import write_json
     from specplan.exchange.sources import SOURCES
     from specplan.exchange.take import take
-    from specplan.plan.amounts import count
     from specplan.store.root import runs_root
 
     place = runs_root(root)

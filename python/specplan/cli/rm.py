@@ -78,7 +78,7 @@ def write_removal(
     found: Sequence[Candidate], kept: Mapping[Path, str], *, perform: bool, as_json: bool
 ) -> None:
     """Say what is free now, or would be; what had to stay, and why, on stderr."""
-    from specplan.plan.amounts import size
+    from specplan.base.amounts import size
 
     done = [item for item in found if item.path not in kept]
     total = sum(item.bytes for item in done)

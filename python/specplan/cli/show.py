@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from specplan.base.redaction import hidden
 from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.tables import write_fields, write_json, write_section
-from specplan.spec.redaction import hidden
 
 if TYPE_CHECKING:
     from pathlib import Path

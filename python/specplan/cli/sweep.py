@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from specplan.base.amounts import count, decimal, size
 from specplan.cli.arguments import (
     composition_options,
     root_option,
@@ -19,7 +20,6 @@ from specplan.cli.sweep_display import cell
 from specplan.cli.sweep_status import write_status
 from specplan.cli.tables import write_json, write_table
 from specplan.errors import RunError, SpecError
-from specplan.plan.amounts import count, decimal, size
 from specplan.store.run_file import CONCLUDED, Status
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from specplan.plan.amounts import count
+from specplan.base.amounts import count
 from specplan.spec.wording import as_json
 from specplan.sweep.messages import steps_of
 

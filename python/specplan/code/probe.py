@@ -13,13 +13,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import msgspec
 from blake3 import blake3
 
-CACHE = "SPECPLAN_CACHE"
+from specplan.base.cache import cache_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SECONDS = 120.0
 """Time to import torch and the code, and to run the model."""
 
@@ -296,13 +299,6 @@ def _remember(job: AnyJob, gave: _Known) -> None:
     beside = file.with_suffix(f".{os.getpid()}")
     beside.write_bytes(msgspec.json.encode(gave))
     beside.replace(file)
-
-
-def cache_folder() -> Path:
-    """The folder of what was found out and can be found out again, or is kept for a while."""
-    own = os.environ.get(CACHE)
-    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return (Path(own) if own else Path(caches) / "specplan").expanduser()
 
 
 def _file(job: AnyJob) -> Path:

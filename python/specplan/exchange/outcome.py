@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from specplan.plan.amounts import count
+from specplan.base.amounts import count
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from specplan.plan.canonical import this_host, write_atomically
+from specplan.base.files import this_host, write_atomically
 from specplan.results.locate import runs_of
 from specplan.results.status import read_run_file
 from specplan.store.checked_json import encode_checked

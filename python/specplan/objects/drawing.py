@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from specplan.data.drawing import Box, Drawing, Edge, Form
+from specplan.base.drawing import Box, Drawing, Edge, Form
 from specplan.data.reference import FeatureSetReference
 from specplan.objects.node import ModelNode
 

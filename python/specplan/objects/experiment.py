@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from specplan.data.drawing import Drawing
+    from specplan.base.drawing import Drawing
     from specplan.objects.experiment_callback import (
         ExperimentCallback,
     )

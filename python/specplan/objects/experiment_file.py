@@ -9,6 +9,7 @@ import msgspec
 
 from specplan.archive.archive import Archive, archive_path, writing
 from specplan.archive.names import experiment_fault, run_fault
+from specplan.base.files import write_atomically
 from specplan.data.feature_set import FeatureSet
 from specplan.data.feature_set_file import (
     ROWS,
@@ -22,7 +23,6 @@ from specplan.errors import ArchiveError
 from specplan.objects.callback_states import States, add_states
 from specplan.objects.history_entries import StoredRun, stored_run
 from specplan.objects.state_entries import add_snapshot
-from specplan.plan.canonical import write_atomically
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:

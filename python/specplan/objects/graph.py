@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from specplan.data.drawing import Drawing
+    from specplan.base.drawing import Drawing
     from specplan.data.feature_set import FeatureSet
     from specplan.plan.model import Graph
 

@@ -19,7 +19,7 @@ from specplan.spec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from specplan.data.drawing import Drawing
+    from specplan.base.drawing import Drawing
     from specplan.data.feature_set import FeatureSet
     from specplan.objects.accelerator import Accelerator
     from specplan.objects.node import GraphNode

@@ -18,7 +18,7 @@ from specplan.spec.wording import with_article
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from specplan.data.drawing import Drawing
+    from specplan.base.drawing import Drawing
 
 Key = int | str
 OfKind = TypeVar("OfKind", bound=Phase)

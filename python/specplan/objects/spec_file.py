@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specplan.plan.canonical import write_atomically
+from specplan.base.files import write_atomically
 from specplan.spec.validate import validate
 from specplan.spec.wording import in_yaml
 

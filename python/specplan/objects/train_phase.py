@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
+from specplan.base.amounts import count
 from specplan.components.callback import EarlyStopping, LearningRate, ReduceOnPlateau
 from specplan.objects.accelerator import Accelerator, accelerator_of
 from specplan.objects.binding import InputBinding
@@ -12,7 +13,6 @@ from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
 from specplan.objects.evaluation import Evaluation
 from specplan.objects.node import ModelNode, learns_in_batches
 from specplan.objects.phase import Phase, checked_record_nodes, split_heads
-from specplan.plan.amounts import count
 from specplan.spec.arguments import checked_int
 from specplan.spec.model import BatchSchedule
 from specplan.spec.wording import quoted

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.base.amounts import size
 from specplan.components.sampler import DEFAULT_ROLE
-from specplan.plan.amounts import size
 from specplan.plan.by_feed import by_feed
 from specplan.plan.flops import Flops, flops, known
 from specplan.plan.model import Train

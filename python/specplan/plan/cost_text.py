@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specplan.plan.amounts import count, decimal, size
+from specplan.base.amounts import count, decimal, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

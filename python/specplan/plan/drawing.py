@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specplan.data.drawing import Box, Drawing, Edge
+from specplan.base.drawing import Box, Drawing, Edge
 from specplan.plan.shapes import show
 
 if TYPE_CHECKING:

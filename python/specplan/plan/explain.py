@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from specplan.base.amounts import count, size
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.models.sklearn.table import estimators
-from specplan.plan.amounts import count, size
 from specplan.plan.by_feed import by_feed
 from specplan.plan.dtypes import item_size
 from specplan.plan.model import Call, Eval, Fit, Train

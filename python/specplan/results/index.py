@@ -183,7 +183,7 @@ class Index:
         forgotten = len(self._known.keys() - self.found.keys())
         if self._learned + forgotten < WORTH_WRITING:
             return
-        from specplan.plan.canonical import write_atomically
+        from specplan.base.files import write_atomically
 
         settled = time.time_ns() - SETTLED_NS
         kept = {

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan.archive.names import DEEPEST
+from specplan.base.files import this_host
 from specplan.errors import RunError
-from specplan.plan.canonical import this_host
 from specplan.results.removal import GONE, Candidate, candidate, goes_on
 from specplan.results.status import lives
 from specplan.results.walk import walk

@@ -340,7 +340,7 @@ class Run:
             OSError: the file cannot be written.
             RunError, StoreError: the run is damaged.
         """
-        from specplan.plan.canonical import write_atomically
+        from specplan.base.files import write_atomically
         from specplan.results.report import report_html
 
         target = Path(path)

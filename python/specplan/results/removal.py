@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from specplan.base.files import in_the_making
 from specplan.errors import RunError
-from specplan.plan.canonical import in_the_making
 from specplan.results.status import UNFINISHED, read_run_file, status_now
 from specplan.store.layout import RunFolder
 from specplan.store.run_files import count_removed, locked

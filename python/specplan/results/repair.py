@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan._native import StoreReader, export_execution, export_metrics, repair_store
+from specplan.base.files import in_the_making, write_atomically
 from specplan.errors import PlanError, RunError, StoreError
 from specplan.plan.by_feed import tables_of
-from specplan.plan.canonical import in_the_making, read_plan, write_atomically
+from specplan.plan.canonical import read_plan
 from specplan.results.artifacts import Artifact, artifact_batches, read_row
 from specplan.results.status import read_run_file
 from specplan.results.verify import Damage, recorded_phases, verify_run

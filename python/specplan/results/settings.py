@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.base.redaction import hidden
 from specplan.errors import RunError
-from specplan.spec.redaction import hidden
 from specplan.store.checked_json import matches_checksum
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.base.redaction import hidden
 from specplan.plan.model import Call, Train
 from specplan.results.compare import environment_of
 from specplan.results.settings import leaves
 from specplan.results.table import cell_text, plain_rows
-from specplan.spec.redaction import hidden
 from specplan.store.run_file import seconds_between
 
 if TYPE_CHECKING:

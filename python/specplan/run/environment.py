@@ -10,10 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specplan.base.redaction import redacted, redacted_lines, redacted_text, redacted_words
 from specplan.run.git import DIFF_BYTES, DIFF_SECONDS, diff, remotes
 from specplan.run.hardware import host, threads, torch_build
 from specplan.run.packages import origins, packages
-from specplan.spec.redaction import redacted, redacted_lines, redacted_text, redacted_words
 from specplan.store.run_files import Surroundings
 
 if TYPE_CHECKING:

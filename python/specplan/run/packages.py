@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 import msgspec
 
+from specplan.base.redaction import redacted_text
 from specplan.run.git import commit_of
-from specplan.spec.redaction import redacted_text
 
 _INSTALLED = re.compile(r"(.+?)-([^-]+)(?:-py[\d.]+[^/]*)?\.(?:dist|egg)-info")
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Generic, TextIO, TypeVar
 
 import msgspec
 
+from specplan.base.redaction import redacted_text
 from specplan.results.progress import Level, Told
-from specplan.spec.redaction import redacted_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

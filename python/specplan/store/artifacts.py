@@ -12,8 +12,8 @@ import msgspec
 from blake3 import blake3
 
 from specplan.archive.names import name_fault
+from specplan.base.files import in_the_making, sync_folder
 from specplan.errors import StoreError
-from specplan.plan.canonical import in_the_making, sync_folder
 from specplan.store.artifact_formats import Format, format_of
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.base.files import in_the_making, sync_folder
 from specplan.errors import StoreError
-from specplan.plan.canonical import in_the_making, sync_folder
 from specplan.store.artifacts import file_digest, files_below
 from specplan.store.checked_json import encode_checked, matches_checksum
 from specplan.store.run_file import PhaseTiming  # noqa: TC001 -- msgspec reads the annotation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
-from specplan.spec.redaction import redacted_lines
+from specplan.base.redaction import redacted_lines
 from specplan.store.run_file import ErrorRecord
 
 if TYPE_CHECKING:

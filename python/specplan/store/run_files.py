@@ -14,15 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan._native import StoreReader
+from specplan.base.files import in_the_making, sync_folder, write_atomically
 from specplan.errors import RunError
-from specplan.plan.canonical import (
-    in_the_making,
-    sync_folder,
-    write_atomically,
-    write_map,
-    write_plan,
-    write_spec,
-)
+from specplan.plan.canonical import write_map, write_plan, write_spec
 from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder, experiment_folder, removed_file
 from specplan.store.run_file import BestEpoch, ErrorRecord, PhaseTiming, RunFile, Session, Status

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.base.redaction import hidden, redacted
 from specplan.errors import RunError
-from specplan.spec.redaction import hidden, redacted
 from specplan.store.checked_json import encode_checked, matches_checksum
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def change_tags(folder: RunFolder, added: Mapping[str, str | None], removed: Seq
         RunError: tags.json or the plan is damaged; or the run has none of a name to remove.
     """
     # A list of runs reads thousands of tags and changes none: it is not to wait for these.
-    from specplan.plan.canonical import write_atomically
+    from specplan.base.files import write_atomically
     from specplan.store.run_files import locked
 
     with locked(folder.path):

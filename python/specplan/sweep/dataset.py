@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from specplan.plan.canonical import in_the_making
+from specplan.base.files import in_the_making
 from specplan.results.open import Run
 from specplan.spec.wording import as_json
 from specplan.store.run_file import CONCLUDED

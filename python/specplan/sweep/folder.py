@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from specplan.base.files import write_atomically
 from specplan.errors import RunError
-from specplan.plan.canonical import write_atomically
 from specplan.results.locate import all_runs
 from specplan.results.status import read_run_file, status_now
 from specplan.store.checked_json import encode_checked, matches_checksum

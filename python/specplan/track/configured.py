@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specplan.spec.redaction import redacted_lines
+from specplan.base.redaction import redacted_lines
 from specplan.track.local import LocalExperimentTracker
 from specplan.track.tracker import ExperimentTracker, git_params, log_environment
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from blake3 import blake3
 
-from specplan.code.probe import cache_folder
+from specplan.base.cache import cache_folder
 from specplan.errors import RemoteError
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from specplan.base.redaction import redacted, redacted_text
 from specplan.plan.canonical import canonical
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan
-from specplan.spec.redaction import redacted, redacted_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.base.redaction import redacted
 from specplan.errors import RunError
-from specplan.spec.redaction import redacted
 from specplan.spec.wording import choices
 from specplan.store.fields import DELETED, FILE_NOTES
 from specplan.track.file_formats import figure_format, image_format, video_format

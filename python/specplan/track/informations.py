@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specplan.plan.canonical import write_atomically
+from specplan.base.files import write_atomically
 from specplan.track.plain import encode
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.base.redaction import redacted
 from specplan.plan.compile import compile_mapping, compile_path
 from specplan.results.jobs import JobState
 from specplan.results.locate import runs_of
 from specplan.results.open import Run
 from specplan.results.status import read_run_file, status_now
 from specplan.spec.composition import Composition
-from specplan.spec.redaction import redacted
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:

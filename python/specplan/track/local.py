@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.base.files import write_atomically
 from specplan.errors import RunError
-from specplan.plan.canonical import write_atomically
 from specplan.store.number import number
 from specplan.track.names import check_experiment
 from specplan.track.plain import decoded, encode, plain

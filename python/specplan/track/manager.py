@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.base.files import write_atomically
+from specplan.base.redaction import redacted
 from specplan.errors import RunError
-from specplan.plan.canonical import write_atomically
-from specplan.spec.redaction import redacted
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
 from specplan.track.names import check_experiment

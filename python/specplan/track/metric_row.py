@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan._native import StoreReader
-from specplan.spec.redaction import redacted
+from specplan.base.redaction import redacted
 from specplan.store.documents import channels_of, documents
 from specplan.store.fields import METRICS
 from specplan.track.plain import plain

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.base.redaction import redacted_text
 from specplan.errors import RunError, SpecplanError
-from specplan.spec.redaction import redacted_text
 from specplan.store.fields import MLFLOW
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from specplan.base.redaction import redacted_text
 from specplan.errors import RunError
-from specplan.spec.redaction import redacted_text
 from specplan.store.run_file import Status
 from specplan.track.entries import File, Metric, Param
 

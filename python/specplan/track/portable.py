@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.base.redaction import hidden
 from specplan.results.settings import settings
-from specplan.spec.redaction import hidden
 from specplan.store.artifacts import leaves
 from specplan.store.run_files import iso
 from specplan.track.entries import File

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from specplan.base.files import write_atomically
+from specplan.base.redaction import redacted
 from specplan.errors import RunError
-from specplan.plan.canonical import write_atomically
 from specplan.plan.model import Results
 from specplan.results.artifacts import artifacts_of
 from specplan.results.settings import read_params
@@ -19,7 +20,6 @@ from specplan.run.git import git_state
 from specplan.run.lifetime import end_run, first_recorder
 from specplan.run.reported import Reporter
 from specplan.run.system_metrics import Sampling
-from specplan.spec.redaction import redacted
 from specplan.store.documents import OBJECT, channel_of, channels_of, documents
 from specplan.store.fields import METRICS, PROGRESS
 from specplan.store.layout import RunFolder

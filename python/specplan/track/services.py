@@ -8,7 +8,7 @@ import threading
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from specplan.spec.redaction import redacted_text
+from specplan.base.redaction import redacted_text
 
 if TYPE_CHECKING:
     from specplan.track.workspace import experiment

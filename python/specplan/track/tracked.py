@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from specplan.spec.redaction import redacted, redacted_text
+from specplan.base.redaction import redacted, redacted_text
 from specplan.spec.wording import did_you_mean
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 
+from specplan.base.files import write_atomically
 from specplan.errors import StoreError
-from specplan.plan.canonical import write_atomically
 from specplan.spec.wording import choices
 from specplan.store.fields import TRACKS
 from specplan.track.metric_row import STAMP

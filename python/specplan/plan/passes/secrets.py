@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from specplan.spec.redaction import hidden
+from specplan.base.redaction import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specplan.spec.redaction import (
+from specplan.base.redaction import (
     is_secret,
     redacted,
     redacted_lines,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from specplan.data.svg import svg
+from specplan.base.svg import svg
 
 Form = Literal["data", "node", "merge", "loss", "outputs", "phase"]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from specplan.data.drawing import Box, Drawing, Edge
+from specplan.base.drawing import Box, Drawing, Edge
 
 SVG = "{http://www.w3.org/2000/svg}"
 

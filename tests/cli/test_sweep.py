@@ -172,6 +172,31 @@ def test_every_point_is_compiled_before_the_first_run(
     assert not (project / "runs").exists()
 
 
+def test_values_that_do_not_fit_are_found_without_a_run(
+    mlx: Mlx, project: Path, spec: dict[str, Any]
+) -> None:
+    right = {"graph.optimizer.lr": {"uniform": [0.1, 0.2]}, "plan.train.epochs": [1, 2]}
+    method = {"use": "random"}
+    write_sweep(project, spec, vary=right, method=method)
+    assert mlx("validate", "sweep.json", folder=project).returncode == 0
+    wrong = {
+        "graph.optimizer.lr": {"uniform": [-1.0, 0.2]},
+        "graph.nodes.MLP.model.activation": ["relu", "tanhh"],
+        "plan.train.epoch": {"integers": [1, 9]},
+    }
+    write_sweep(project, spec, vary=wrong, method=method)
+    result = mlx("validate", "sweep.json", "--format", "json", folder=project)
+    assert result.returncode == 1
+    lines = (project / "sweep.json").read_text().splitlines()
+    assert [
+        (found["code"], lines[found["line"] - 1].strip()) for found in json.loads(result.stdout)
+    ] == [
+        ("SP206", '"uniform": ['),
+        ("SP203", '"tanhh"'),
+        ("SP201", '"plan.train.epoch": {'),
+    ]
+
+
 def test_a_plan_is_executed_once_however_often_it_is_asked_for(project: Path) -> None:
     compiled = compile_path(project / "line.json")
     folder = RunFolder(project / "runs/line/mine")

@@ -87,7 +87,13 @@ def _check(
         document = load(spec, composition)
         if read is not None:
             read.update(source.file for source in document.sources if source.file is not None)
-        analysis = analyse(document, needs_data=rows, check_data=rows, strict=strict)
+        check = partial(analyse, needs_data=rows, check_data=rows, strict=strict)
+        analysis = check(document)
+        sweep = analysis.context.spec.sweep
+        if sweep is not None:
+            from specplan.sweep.check import check_values
+
+            check_values(spec, composition, sweep.vary, check)
     except SpecError as error:
         write_diagnostics(error.diagnostics, spec, error_format)
         if read is not None:

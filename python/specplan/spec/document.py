@@ -117,7 +117,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         option = _OPTIONS.get(trace.cause)
         if option is None or not trace.replaced:
             return None
-        if trace.cause == "post" and holds(self.value, path) and isinstance(self._at(path), dict):
+        if trace.cause == "post" and isinstance(self.value_at(path), dict):
             # A mapping is laid over the other, key by key.
             return None
         before = trace.replaced[-1]
@@ -130,7 +130,10 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         last = [path for path, rank in zip(paths, ranks, strict=True) if rank == max(ranks)]
         return last[0] if len(last) == 1 else None
 
-    def _at(self, path: Path) -> object:
+    def value_at(self, path: Path) -> Any:
+        """What is written at `path`; None where nothing is."""
+        if not holds(self.value, path):
+            return None
         value = self.value
         for part in path:
             value = value[part]
@@ -149,7 +152,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         line = self.source_line(origin)
         if line is None or origin.end_line != origin.line:
             return origin
-        text: Any = self._at(path)
+        text = self.value_at(path)
         offset = line[origin.column - 1 : origin.end_column - 1].find(text)
         if offset < 0:
             return origin

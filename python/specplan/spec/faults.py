@@ -293,6 +293,9 @@ def _out_of_bounds(words: str) -> Callable[[Fault], Iterator[Diagnostic]]:
 
 def _wrong_length(words: str, one: str, many: str) -> Callable[[Fault], Iterator[Diagnostic]]:
     def translated(fault: Fault) -> Iterator[Diagnostic]:
+        known = fault.schema.get("properties", {})
+        if known and isinstance(fault.value, dict) and fault.value.keys() - known.keys():
+            return  # the keys that are not known are told by themselves
         size = len(fault.value)
         has = f"has {size} {one if size == 1 else many}" if size else "is empty"
         yield fault.diagnostic("SP206", f"{fault.name} {has}, must have {words} {fault.expected}")

@@ -13,10 +13,11 @@ from specplan.plan.compile import compile_document
 from specplan.plan.passes.sweep import NOT_RUN
 from specplan.spec.axes import Axis, axes_of
 from specplan.spec.composition import Setting
-from specplan.spec.diagnostics import Diagnostic, Label, Origin, in_text_order
+from specplan.spec.diagnostics import Diagnostic, Origin
 from specplan.spec.load import load
 from specplan.spec.model import SweepSpec
 from specplan.spec.wording import as_json
+from specplan.sweep.check import each_once, with_values
 from specplan.sweep.folder import SEED
 
 if TYPE_CHECKING:
@@ -121,9 +122,8 @@ def compile_point(sweep: Sweep, point: Values) -> Compiled:
     try:
         return compile_document(load(sweep.path, composition), code=sweep.code)
     except SpecError as error:
-        raise SpecError(
-            [_with_values(fault, sweep, point) for fault in error.diagnostics]
-        ) from error
+        faults = [with_values(fault, _document(sweep), point) for fault in error.diagnostics]
+        raise SpecError(faults) from error
 
 
 def compile_points(sweep: Sweep, points: Iterable[Values]) -> list[tuple[Values, Compiled]]:
@@ -133,15 +133,14 @@ def compile_points(sweep: Sweep, points: Iterable[Values]) -> list[tuple[Values,
         SpecError: with everything that is wrong with any of them, each fault once.
     """
     compiled: list[tuple[Values, Compiled]] = []
-    faults: dict[tuple[str, str, Origin], Diagnostic] = {}
+    faults: list[Diagnostic] = []
     for point in points:
         try:
             compiled.append((point, compile_point(sweep, point)))
         except SpecError as error:
-            for fault in error.diagnostics:
-                faults.setdefault((fault.code, fault.message, fault.origin), fault)
+            faults += error.diagnostics
     if faults:
-        raise SpecError(in_text_order(list(faults.values()), _name(sweep.base.document)))
+        raise SpecError(each_once(faults, _document(sweep)))
     first: dict[str, tuple[Values, Compiled]] = {}
     for point, plan in compiled:
         first.setdefault(plan.plan.id, (point, plan))
@@ -162,37 +161,15 @@ def _for_all(sweep: Sweep) -> tuple[Setting, ...]:
     )
 
 
-def _with_values(fault: Diagnostic, sweep: Sweep, point: Values) -> Diagnostic:
-    """The fault with the values of the point, where it does not stand at one of them."""
-    document = sweep.base.document
-    assert document is not None, "a spec was compiled"
-    places = [
-        Label(
-            origin=document.origin(choice.setting.place),
-            text=f"with `{choice.axis.address}: {as_json(choice.value)}`",
-        )
-        for choice in point
-    ]
-    keys = [document.origin(choice.setting.key, key=True) for choice in point]
-    here = {_place(origin) for origin in (*(label.origin for label in places), *keys)}
-    if _place(fault.origin) in here or fault.severity != "error":
-        return fault
-    return replace(fault, labels=(*fault.labels, *places))
-
-
-def _place(origin: Origin) -> tuple[str | None, int, int]:
-    return origin.file, origin.line, origin.column
-
-
 def _without_sweep(document: Document) -> Diagnostic:
     return Diagnostic(
         code="SP755",
         message="the spec has no sweep, so there is nothing to vary",
-        origin=Origin(file=_name(document)),
+        origin=Origin(file=document.sources[0].name),
         hint="`sweep: {vary: {run.seed: {range: [0, 5]}}}` runs it with five seeds, and so does `--seeds 5`",
     )
 
 
-def _name(document: Document | None) -> str | None:
-    assert document is not None, "a spec was compiled"
-    return document.sources[0].name
+def _document(sweep: Sweep) -> Document:
+    assert sweep.base.document is not None, "a spec was compiled"
+    return sweep.base.document

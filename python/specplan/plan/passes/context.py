@@ -117,6 +117,10 @@ class Context:
         """Where the value at `path` of the spec is written, or the key that it stands under."""
         return self._document.origin(self._mended.original(path), key=key)
 
+    def written(self, path: Path) -> Any:
+        """What the text says at a path; None where it says nothing."""
+        return self._document.value_at(self._mended.original(path))
+
     def latest(self, paths: Sequence[Path]) -> Path | None:
         """The value that was laid over the others last; None where several were."""
         return self._document.latest([self._mended.original(path) for path in paths])

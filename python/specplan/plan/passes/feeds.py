@@ -350,7 +350,8 @@ class Feeds:
             return None
 
         def place_of(column: str) -> Path:
-            return (*read.sampler_place, *_path_to_key(msgspec.to_builtins(sampler), column))
+            written = self._context.written(read.sampler_place)
+            return (*read.sampler_place, *_path_to_key(written, column))
 
         for name in names:
             if name not in known.columns:

@@ -349,20 +349,21 @@ class Feeds:
             self._context.error("SP510", message, place, also=also)
             return None
 
-        def place_of(column: str) -> Path:
-            written = self._context.written(read.sampler_place)
-            return (*read.sampler_place, *_path_to_key(written, column))
-
+        written = self._context.written(read.sampler_place)
         for name in names:
             if name not in known.columns:
                 message = f"FeatureSet `{read.data}` has no column `{name}`; it has {quoted(known.columns)}"
                 hint = did_you_mean(name, known.columns)
-                self._context.error("SP302", message, place_of(name), hint=hint, key=True)
+                key = _path_to_key(written, name)
+                place = (*read.sampler_place, *(key or _path_to_text(written, name)))
+                self._context.error("SP302", message, place, hint=hint, key=bool(key))
                 return None
             if known.data is not None and name in known.data.scaled:
                 message = f"`{name}` is scaled, and samplers look at columns as they are stored"
                 hint = f"name `{known.data.scaled[name]}`"
-                self._context.error("SP302", message, place_of(name), hint=hint, key=True)
+                key = _path_to_key(written, name)
+                place = (*read.sampler_place, *(key or _path_to_text(written, name)))
+                self._context.error("SP302", message, place, hint=hint, key=bool(key))
                 return None
         if not names:
             return {}
@@ -407,3 +408,10 @@ def _path_to_key(value: object, key: str) -> Path:
         return (key,)
     paths = ((name, *below) for name, item in value.items() if (below := _path_to_key(item, key)))
     return next(paths, ())
+
+
+def _path_to_text(value: object, text: str) -> Path:
+    """Where a value of a mapping is a text; the empty path where none is."""
+    if not isinstance(value, dict):
+        return ()
+    return next(((name,) for name, item in value.items() if item == text), ())

@@ -19,6 +19,7 @@ import msgspec
 from blake3 import blake3
 
 from specplan.base.cache import cache_folder
+from specplan.base.flops import ModelFlops  # noqa: TC001 -- msgspec resolves it
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,11 +120,13 @@ class Gave(msgspec.Struct, frozen=True, kw_only=True, tag="gave"):
 
     Attributes:
         read: what tells the rows of the data that it read from others; empty where they were random.
+        flops: None where they could not be counted.
     """
 
     shape: tuple[int, ...]
     parameters: int
     read: str = ""
+    flops: ModelFlops | None = None
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True, tag="judged"):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from specplan.base.flops import ModelFlops
     from specplan.plan.model import Component, Shape
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.own_component import OwnCode
@@ -25,11 +26,12 @@ _OUTPUT = "output_shape"
 
 
 class OwnModel(msgspec.Struct, frozen=True):
-    """A model whose shape is known; how many parameters it has only where it was run."""
+    """A model whose shape is known; how many parameters it has, and operations, only where it was run."""
 
     component: Component
     shape: Shape
     parameters: int | None
+    flops: ModelFlops | None = None
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -78,7 +80,9 @@ def own_model(
         *(context, job, Gave, (*path, kind)),
         runs=runs,
         # What was seen with rows of the data says more than random ones could.
-        enough=lambda known: not always or job.read in ("", known.read),
+        enough=lambda known: (
+            not always or (job.read in ("", known.read) and known.flops is not None)
+        ),
     )
     if isinstance(gave, Failed):
         return None
@@ -97,7 +101,9 @@ def own_model(
         )
         context.error("SP604", message, (*path, "output_shape") if beside else place)
         return None
-    return OwnModel(component, shape, None if gave is None else gave.parameters)
+    if gave is None:
+        return OwnModel(component, shape, None)
+    return OwnModel(component, shape, gave.parameters, gave.flops)
 
 
 def _job(

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from specplan.base.flops import ModelFlops
 from specplan.code.probe import Failed, Gave, Job, Prober, remembered
 from specplan.code.source import find
 from specplan.code.trust import trust
@@ -342,7 +343,8 @@ def test_a_model_that_takes_too_long_is_ended_and_the_next_one_runs(folder: Path
         code="SP604", message="`Slow` took longer than 1 seconds"
     )
     prober._seconds = 60.0
-    assert prober.run(job(folder, "Net", width=2), Gave) == Gave(shape=(2,), parameters=24)
+    gave = Gave(shape=(2,), parameters=24, flops=ModelFlops(44, weights=44, inputs=44, both=88))
+    assert prober.run(job(folder, "Net", width=2), Gave) == gave
     prober.close()
-    assert remembered(job(folder, "Net", width=2), Gave) == Gave(shape=(2,), parameters=24)
+    assert remembered(job(folder, "Net", width=2), Gave) == gave
     assert remembered(job(folder, "Net", width=4), Gave) is None

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.spec.wording import as_json
-from specplan.store.run_file import CONCLUDED, Status
-from specplan.sweep.by_optuna import choice, declared, distribution, pruner, quietly, seed_of
+from specplan.store.run_file import Status
+from specplan.sweep.by_optuna import (
+    choice,
+    declared,
+    distribution,
+    pruner,
+    quietly,
+    sampler,
+    seed_of,
+)
 from specplan.sweep.folder import SEED
 from specplan.sweep.measured import epoch_values, final_value
 from specplan.sweep.points import Choice, restored
@@ -108,10 +116,10 @@ class Studied:
         return f"{use}: {self._metric} {run.told[epoch]:.4g} after epoch {epoch}" if prune else None
 
     def over(self, point: Point, status: Status) -> None:
-        if status not in CONCLUDED and status is not Status.FAILED:
+        if not status.is_concluded and status is not Status.FAILED:
             return
         run, value = self._runs[point.index], None
-        if status in CONCLUDED:
+        if status.is_concluded:
             folder = self._folder.run_of(point)
             if self._sweep.spec.pruner is not None:
                 self._report(point, epoch_values(folder, self._metric))
@@ -170,13 +178,11 @@ class Studied:
             )
 
     def _ask(self) -> Any:
-        from optuna.samplers import TPESampler
-
         seed = seed_of(self._sweep.spec.seed, self._asked)
         options = msgspec.structs.asdict(declared("method", self._sweep.spec.method))
         self._asked += 1
         with quietly():
-            self._study.sampler = TPESampler(seed=seed, **options)
+            self._study.sampler = sampler(self._sweep.method, seed, options)
             return self._study.ask(self._distributions)
 
     def _seed_of(self, place: int) -> Values:

@@ -29,7 +29,7 @@ from specplan.objects.mapping import compile_objects, named, spec_of
 from specplan.objects.phase_group import PhaseGroup, entries_by_path
 from specplan.objects.phase_results import results_of
 from specplan.objects.state_entries import read_snapshot
-from specplan.objects.stopped_run import Stopped, needs_weights, stopped_run
+from specplan.objects.stopped_run import Stopped, begins_again, stopped_run
 from specplan.run.hooks import Subjects, joined
 from specplan.store.run_file import Status
 
@@ -141,8 +141,9 @@ class Calls:
         graph, root = self._graph(), self.storage.root()
         spec = self.spec(call.phases, call.entries)
         plan = compile_objects(spec, graph, call.phases, fitted=graph.nodes).plan
+        has_weights = bool(self._live_of(graph).state.nodes)
         folder = stopped_run(root / self._experiment.full_name, plan.id)
-        if folder is None or (needs_weights(folder) and self._live_of(graph).state.nodes):
+        if folder is None or begins_again(folder, has_weights=has_weights):
             return self.recorded(call, options)
         before, self.live = self.live, fresh(graph)
         try:

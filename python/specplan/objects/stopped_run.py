@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from specplan.errors import RunError
 from specplan.plan.canonical import read_plan
 from specplan.results.locate import runs_at
 from specplan.results.status import read_run_file, status_now
 from specplan.store.checkpoints import CheckpointFolder
-from specplan.store.run_file import CONCLUDED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,10 +26,16 @@ class Stopped(NamedTuple):
     allow_changes: bool
 
 
-def needs_weights(folder: RunFolder) -> bool:
-    """Whether a run can only begin again, with weights that it was given and did not store."""
+def begins_again(folder: RunFolder, *, has_weights: bool) -> bool:
+    """Whether a run cannot go on, but can be made anew with the weights that there are.
+
+    Its records were in memory, or it has no checkpoint and began with weights that it did not store.
+    """
+    given = read_run_file(folder).given_state
+    if given and not has_weights:
+        return False
     has_checkpoint = bool(CheckpointFolder(folder.checkpoints).numbers())
-    return read_run_file(folder).given_state and not has_checkpoint
+    return not folder.records.exists() or (given and not has_checkpoint)
 
 
 def stopped_run(experiment: Path, plan_id: str) -> RunFolder | None:
@@ -44,11 +48,5 @@ def stopped_run(experiment: Path, plan_id: str) -> RunFolder | None:
     for folder in reversed(runs_at(experiment)):
         # Runs of programs have plans too, and those of older versions other ids in run.json than now.
         if folder.plan_file.is_file() and read_plan(folder.plan_file).plan.id == plan_id:
-            run_file = read_run_file(folder)
-            if not folder.records.exists():
-                raise RunError(
-                    f"run `{folder.path}` kept its records in memory, and they are gone\n"
-                    "hint: run it anew, or keep them: `ResultsConfig(save_execution=True)`"
-                )
-            return None if status_now(run_file) in CONCLUDED else folder
+            return None if status_now(read_run_file(folder)).is_concluded else folder
     return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from specplan.errors import DataError, GracefulTimeout, RunStopped, SpecplanError
+from specplan.errors import CAN_BE_RESUMED, DataError, GracefulTimeout, RunStopped, SpecplanError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +53,7 @@ VERBS = {
     "gc": "Remove what nobody needs.",
     "archive": "Write a run as one file, or put it back.",
     "repair": "Save what is whole of a damaged run into a copy.",
+    "doctor": "Say what specplan finds here, and what is wrong with it.",
     "completion": "Print the script by which a shell completes.",
 }
 """Each verb is the `command` of the module with its name, imported when it is called."""
@@ -76,7 +77,6 @@ OTHER_WORDS = {
 COMPLETE = "_MLX_COMPLETE"
 """The variable by which the script of a shell asks for words."""
 
-CAN_BE_RESUMED = 75
 BROKEN_PIPE = 128 + 13
 
 

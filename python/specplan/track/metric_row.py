@@ -11,6 +11,7 @@ from specplan._native import StoreReader
 from specplan.base.redaction import redacted
 from specplan.store.documents import channels_of, documents
 from specplan.store.fields import METRICS
+from specplan.store.run_files import timestamp
 from specplan.track.plain import plain
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class MetricRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
         return cls(
             index=index,
             data={**data, STAMP: stamp},
-            created_at=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            created_at=timestamp("microseconds"),
             not_finite=tuple(odd),
         )
 
@@ -95,12 +96,10 @@ def row_without_numbers(folder: RunFolder) -> tuple[str, int, dict[str, float], 
     """Name, index, numbers and time of the last row of metrics, if a kill came before its numbers: they are recorded next."""
     if not folder.records.exists():
         return None
-    from specplan.results.metrics import last_metric
-
     reader = StoreReader.open(str(folder.records))
     rows = channels_of(reader, METRICS)
     ends = {int(each.index()["sequence"][-1]): each for each in rows if each.batches}
-    if not ends or max(ends) <= last_metric(reader):
+    if not ends or max(ends) <= reader.last_metric:
         return None
     channel = ends[max(ends)]
     (row,) = documents(channel, MetricRow, first=channel.batches - 1)

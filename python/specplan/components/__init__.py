@@ -25,7 +25,7 @@ from specplan.components.loss import (
     TripletMargin,
 )
 from specplan.components.merge import Concat
-from specplan.components.method import Grid, Qmc, Random, Tpe
+from specplan.components.method import CmaEs, Grid, Qmc, Random, Tpe
 from specplan.components.metric import (
     R2,
     Accuracy,
@@ -123,6 +123,6 @@ COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
     ),
     "callback": _by_name(Evaluation, EarlyStopping, LearningRate, ReduceOnPlateau),
     "repetition": _by_name(Folds, Seeds),
-    "method": _by_name(Grid, Random, Qmc, Tpe),
+    "method": _by_name(Grid, Random, Qmc, Tpe, CmaEs),
     "pruner": _by_name(Median, SuccessiveHalving, Hyperband),
 }

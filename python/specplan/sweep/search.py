@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from specplan.sweep.by_optuna import declared, optuna_for, quietly
+from specplan.sweep.by_optuna import PACKAGES, declared, optuna_for, quietly
 from specplan.sweep.points import Choice, at, drawn, grid, seeded
 from specplan.sweep.spec import compile_points
 from specplan.sweep.study import Studied
@@ -43,7 +43,7 @@ def planned(sweep: Sweep) -> list[Planned] | None:
         case "qmc":
             points = evenly(sweep)
         case _:
-            optuna_for(f"method `{sweep.method}`")
+            optuna_for(f"method `{sweep.method}`", *PACKAGES.get(sweep.method, ()))
             ends(sweep)  # a fault in one of the values is told before the first run all the same
             return None
     return compile_points(sweep, seeded(points, sweep.seeds))

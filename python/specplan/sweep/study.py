@@ -10,7 +10,15 @@ import msgspec
 
 from specplan.spec.wording import as_json
 from specplan.store.run_file import CONCLUDED, Status
-from specplan.sweep.by_optuna import choice, declared, distribution, pruner, quietly, seed_of
+from specplan.sweep.by_optuna import (
+    choice,
+    declared,
+    distribution,
+    pruner,
+    quietly,
+    sampler,
+    seed_of,
+)
 from specplan.sweep.folder import SEED
 from specplan.sweep.measured import epoch_values, final_value
 from specplan.sweep.points import Choice, restored
@@ -170,13 +178,11 @@ class Studied:
             )
 
     def _ask(self) -> Any:
-        from optuna.samplers import TPESampler
-
         seed = seed_of(self._sweep.spec.seed, self._asked)
         options = msgspec.structs.asdict(declared("method", self._sweep.spec.method))
         self._asked += 1
         with quietly():
-            self._study.sampler = TPESampler(seed=seed, **options)
+            self._study.sampler = sampler(self._sweep.method, seed, options)
             return self._study.ask(self._distributions)
 
     def _seed_of(self, place: int) -> Values:

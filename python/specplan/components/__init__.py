@@ -27,10 +27,16 @@ from specplan.components.loss import (
 from specplan.components.merge import Concat
 from specplan.components.method import CmaEs, Grid, Qmc, Random, Tpe
 from specplan.components.metric import (
+    F1,
     R2,
     Accuracy,
+    BalancedAccuracy,
+    BinaryAccuracy,
     MeanAbsoluteError,
     MeanSquaredErrorMetric,
+    Precision,
+    Recall,
+    RocAuc,
     RootMeanSquaredError,
 )
 from specplan.components.model import Cnn, Mlp, TemporalCnn
@@ -119,7 +125,17 @@ COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
     ),
     "optimizer": _by_name(SGD, Adam, AdamW, RMSprop),
     "metric": _by_name(
-        Accuracy, MeanAbsoluteError, MeanSquaredErrorMetric, RootMeanSquaredError, R2
+        Accuracy,
+        BalancedAccuracy,
+        Precision,
+        Recall,
+        F1,
+        BinaryAccuracy,
+        RocAuc,
+        MeanAbsoluteError,
+        MeanSquaredErrorMetric,
+        RootMeanSquaredError,
+        R2,
     ),
     "callback": _by_name(Evaluation, EarlyStopping, LearningRate, ReduceOnPlateau),
     "repetition": _by_name(Folds, Seeds),

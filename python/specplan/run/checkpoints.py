@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from specplan.run.state_values import pack, unpack
 from specplan.run.surroundings import surroundings
 from specplan.spec.diagnostics import Diagnostic
 from specplan.store.checkpoints import Checkpoint, CheckpointFolder, write_index
+from specplan.store.run_files import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -208,7 +208,7 @@ class Checkpoints:
         return Checkpoint(
             plan_id=run_file.plan_id,
             session=run_file.sessions[-1].session,
-            created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            created_at=timestamp(),
             commit=commit,
             phase=self._phase,
             is_open=self._training is not None,

@@ -75,6 +75,9 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         return joined_inside([make(phase, context) for make in self.inside])
 
 
+NO_HOOKS = Hooks()
+
+
 class Subjects(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What callbacks are given of the program that runs the plan; a plan alone has no experiment.
 

@@ -18,7 +18,7 @@ from specplan.run.checkpoints import digests_of
 from specplan.run.device import device_of
 from specplan.run.environment import versions
 from specplan.run.git import check_clean, git_state
-from specplan.run.hooks import Hooks
+from specplan.run.hooks import NO_HOOKS, Hooks
 from specplan.run.located import UNKNOWN
 from specplan.run.run import NO_SUBJECTS, Beginning, execute
 from specplan.run.surroundings import differences, surroundings
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from specplan.run.outcome import Outcome
     from specplan.store.layout import RunFolder
     from specplan.store.run_file import RunFile
-
-NO_HOOKS = Hooks()
 
 
 def resume_run(

@@ -18,7 +18,7 @@ from specplan.run.course import Course
 from specplan.run.device import device_of
 from specplan.run.environment import surroundings_of
 from specplan.run.git import check_clean, git_state
-from specplan.run.hooks import Hooks, Subjects
+from specplan.run.hooks import NO_HOOKS, Hooks, Subjects
 from specplan.run.interruption import interruptible
 from specplan.run.lifetime import end_run, first_recorder
 from specplan.run.located import located, written_at
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from specplan.store.recorder import Recorder
     from specplan.store.run_files import Journal
 
-NO_HOOKS = Hooks()
 NO_SUBJECTS = Subjects()
 
 

@@ -65,6 +65,12 @@ class SetStatus(Body, frozen=True):
         return found
 
 
+class SetTags(Body, frozen=True):
+    """Values by tag, all that the run is to have."""
+
+    tags: dict[str, str | None]
+
+
 class SetParameters(Body, frozen=True):
     """Values by name; they are added to those of the run."""
 

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 from specplan.base.files import in_the_making
 from specplan.results.open import Run
 from specplan.spec.wording import as_json
-from specplan.store.run_file import CONCLUDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +29,7 @@ def write_missing(folder: SweepFolder, axes: Sequence[Axis], *, only: Point | No
     """Write the table of each run that is over and has none yet, or only that of one point."""
     for point in folder.file.points if only is None else (only,):
         path = folder.metrics / f"{point.run}.parquet"
-        if not path.is_file() and folder.status_of(point) in CONCLUDED:
+        if not path.is_file() and folder.status_of(point).is_concluded:
             folder.metrics.mkdir(exist_ok=True)
             # Readers take everything in the folder of tables, also what is not finished.
             beside = in_the_making(folder.path / path.name, ".tmp")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from specplan.store.run_file import CONCLUDED, Status
+from specplan.store.run_file import Status
 from specplan.store.run_files import timestamp
 from specplan.sweep.dataset import write_missing
-from specplan.sweep.folder import Held, SweepFile, SweepFolder, open_sweep
+from specplan.sweep.folder import SweepFile, SweepFolder, open_sweep
 from specplan.sweep.measured import final_value
 from specplan.sweep.messages import Ended, Measured, Progressed, Verdict, Watch, job_of
 from specplan.sweep.points import restored, values_of
@@ -90,7 +90,7 @@ def sweep_through(sweep: Sweep, root: Path, *, jobs: int, view: View, retry: boo
     points = planned(sweep)
     made = _new_file(sweep)
     folder = open_sweep(root, made)
-    with Held(folder):
+    with folder.held():
         # A grid that was begun with fewer seeds goes on with more.
         folder.file = msgspec.structs.replace(folder.file, seeds=made.seeds)
         engine = _Engine(sweep, points, folder, Pool(jobs, folder.logs), view, retry=retry)
@@ -196,7 +196,7 @@ class _Engine:
     def _begin(self, point: Point, compiled: Compiled) -> None:
         self._search.begun(point)
         status = self._folder.status_of(point)
-        if status in CONCLUDED or (status is Status.FAILED and not self._retry):
+        if status.is_concluded or (status is Status.FAILED and not self._retry):
             self._search.over(point, status)
             self._view.run_known(point, status, self._value(point, status))
         elif any(
@@ -238,11 +238,11 @@ class _Engine:
             self._view.run_ended(each, ended.status, value, None if asked else ended.message)
         if ended.status is Status.FAILED and not self._folder.run_of(point).run_file.is_file():
             self.refused[point.run] = ended.message or ""
-        if ended.status in CONCLUDED:
+        if ended.status.is_concluded:
             write_missing(self._folder, self._sweep.columns, only=point)
 
     def _value(self, point: Point, status: Status) -> float | None:
-        if self._sweep.spec.metric is None or status not in CONCLUDED:
+        if self._sweep.spec.metric is None or not status.is_concluded:
             return None
         return final_value(self._folder.run_of(point), self._sweep.spec.metric)
 

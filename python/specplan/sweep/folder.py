@@ -10,10 +10,8 @@ How a run stands is nowhere but in the run itself.
 
 from __future__ import annotations
 
-import fcntl
-import os
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +24,7 @@ from specplan.results.status import read_run_file, status_now
 from specplan.store.checked_json import encode_checked, matches_checksum
 from specplan.store.layout import SWEEP_FILE, RunFolder, experiment_folder
 from specplan.store.run_file import Status
-from specplan.store.run_files import locked
+from specplan.store.run_files import free_id, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,6 +111,20 @@ class SweepFolder:
         self.file = msgspec.structs.replace(self.file, points=(*self.file.points, point))
         return point
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process from working on it.
+
+        Raises:
+            RunError: one does.
+        """
+        refused = (
+            f"another process works on sweep `{self.path}`\n"
+            "hint: `mlx sweep SPEC --status` shows how it stands"
+        )
+        with locked(self.path, refused=refused):
+            yield
+
     def save(self) -> None:
         """Write the points down."""
         write_atomically(self.path / SWEEP_FILE, encode_checked(self.file))
@@ -128,29 +140,6 @@ class SweepFolder:
         return next(found, None)
 
 
-class Held:
-    """A sweep that no other process works on, as long as the block goes on."""
-
-    def __init__(self, folder: SweepFolder) -> None:
-        self._folder = folder
-        self._descriptor = -1
-
-    def __enter__(self) -> SweepFolder:
-        self._descriptor = os.open(self._folder.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._descriptor)
-            raise RunError(
-                f"another process works on sweep `{self._folder.path}`\n"
-                "hint: `mlx sweep SPEC --status` shows how it stands"
-            ) from error
-        return self._folder
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
-
-
 def open_sweep(root: Path, made: SweepFile) -> SweepFolder:
     """The folder of a sweep that was begun, or else a new one, by its `key`. `made` has no id yet."""
     experiments = experiment_folder(root, made.experiment)
@@ -159,7 +148,7 @@ def open_sweep(root: Path, made: SweepFile) -> SweepFolder:
         found = find_sweep(experiments, made.key)
         if found is not None:
             return found
-        name = _free_name(experiments)
+        name = PREFIX + free_id(experiments, datetime.now(UTC), before=PREFIX)
         # A folder without its file is no sweep, so that one that was made and not begun is in no way.
         (experiments / name).mkdir()
         write_atomically(
@@ -206,15 +195,6 @@ def _sweep_files(experiments: Path) -> list[Path]:
 def _runs_by_plan(file: SweepFile) -> dict[str, str]:
     """The run of each plan: that of its first point."""
     return {point.plan_id: point.run for point in reversed(file.points)}
-
-
-def _free_name(experiments: Path) -> str:
-    second = f"{PREFIX}{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    return next(
-        name
-        for number in count()
-        if not (experiments / (name := f"{second}-{number}" if number else second)).exists()
-    )
 
 
 def _read(path: Path) -> SweepFile:

@@ -10,7 +10,7 @@ import msgspec
 
 from specplan.results.status import read_run_file
 from specplan.spec.wording import as_json
-from specplan.store.run_file import CONCLUDED, Status
+from specplan.store.run_file import Status
 from specplan.sweep.folder import SEED
 from specplan.sweep.measured import final_value
 
@@ -54,7 +54,7 @@ def _status(folder: SweepFolder, point: Point) -> PointStatus:
         plan_id=point.plan_id,
         values=point.values,
         status=status,
-        value=final_value(run, metric) if metric is not None and status in CONCLUDED else None,
+        value=final_value(run, metric) if metric is not None and status.is_concluded else None,
         message=None if error is None else error.message,
     )
 

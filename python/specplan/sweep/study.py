@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.spec.wording import as_json
-from specplan.store.run_file import CONCLUDED, Status
+from specplan.store.run_file import Status
 from specplan.sweep.by_optuna import (
     choice,
     declared,
@@ -116,10 +116,10 @@ class Studied:
         return f"{use}: {self._metric} {run.told[epoch]:.4g} after epoch {epoch}" if prune else None
 
     def over(self, point: Point, status: Status) -> None:
-        if status not in CONCLUDED and status is not Status.FAILED:
+        if not status.is_concluded and status is not Status.FAILED:
             return
         run, value = self._runs[point.index], None
-        if status in CONCLUDED:
+        if status.is_concluded:
             folder = self._folder.run_of(point)
             if self._sweep.spec.pruner is not None:
                 self._report(point, epoch_values(folder, self._metric))

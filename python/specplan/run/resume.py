@@ -18,7 +18,7 @@ from specplan.run.checkpoints import digests_of
 from specplan.run.device import device_of
 from specplan.run.environment import versions
 from specplan.run.git import check_clean, git_state
-from specplan.run.hooks import NO_HOOKS, Hooks
+from specplan.run.hooks import NO_HOOKS, Hooks, Subjects
 from specplan.run.located import UNKNOWN
 from specplan.run.run import NO_SUBJECTS, Beginning, execute
 from specplan.run.surroundings import differences, surroundings
@@ -51,6 +51,7 @@ def resume_run(
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     live: Mapping[str, Any] | None = None,
     hooks: Hooks = NO_HOOKS,
+    subjects: Subjects = NO_SUBJECTS,
 ) -> Outcome | None:
     """Go on with a run from its newest whole checkpoint, or from its beginning where it has none.
 
@@ -65,6 +66,7 @@ def resume_run(
         tables: columns of `memory` sources, by the name under which they are bound.
         live: objects that the plan calls `live:NAME`.
         hooks: what is called at the boundaries, as in the run that was stopped.
+        subjects: what callbacks and functions are given of the program.
 
     Returns:
         None for a run that is complete: nothing is done.
@@ -105,7 +107,7 @@ def resume_run(
             state=None,
             trust=trust,
             hooks=hooks,
-            subjects=NO_SUBJECTS,
+            subjects=subjects,
         )
     except DataError as error:
         if error.hint != COMPILE_AGAIN:

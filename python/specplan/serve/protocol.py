@@ -8,7 +8,7 @@ import msgspec
 
 from specplan.spec.wording import choices
 from specplan.store.run_file import Status
-from specplan.track.notes import LEVELS
+from specplan.track.logs import LEVELS
 from specplan.track.point import Point
 
 Short = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]

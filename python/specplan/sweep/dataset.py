@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from specplan.spec.axes import Axis
-    from specplan.sweep.folder import Point, SweepFolder
+    from specplan.sweep.folder import SweepFolder, SweepPoint
 
 _TYPES: tuple[tuple[tuple[type, ...], pa.DataType], ...] = (
     ((bool,), pa.bool_()),
@@ -25,7 +25,9 @@ _TYPES: tuple[tuple[tuple[type, ...], pa.DataType], ...] = (
 )
 
 
-def write_missing(folder: SweepFolder, axes: Sequence[Axis], *, only: Point | None = None) -> None:
+def write_missing(
+    folder: SweepFolder, axes: Sequence[Axis], *, only: SweepPoint | None = None
+) -> None:
     """Write the table of each run that is over and has none yet, or only that of one point."""
     for point in folder.file.points if only is None else (only,):
         path = folder.metrics / f"{point.run}.parquet"
@@ -47,7 +49,7 @@ def _kind_of(axis: Axis) -> pa.DataType:
     return next((kind for types, kind in _TYPES if found <= set(types)), pa.string())
 
 
-def _table(folder: SweepFolder, point: Point, axes: Sequence[Axis]) -> pa.Table:
+def _table(folder: SweepFolder, point: SweepPoint, axes: Sequence[Axis]) -> pa.Table:
     table = Run(folder.run_of(point)).metrics().arrow
     for axis in reversed(axes):
         kind, value = _kind_of(axis), point.values[axis.address]

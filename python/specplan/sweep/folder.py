@@ -35,7 +35,7 @@ SEED = "run.seed"
 """What each point is given several values of, where it is to have several seeds."""
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class SweepPoint(msgspec.Struct, frozen=True, kw_only=True):
     """One point of a sweep: what was set, and the run of its plan.
 
     Attributes:
@@ -67,7 +67,7 @@ class SweepFile(msgspec.Struct, frozen=True, kw_only=True):
     metric: str | None
     mode: Literal["min", "max"]
     seeds: int | None = None
-    points: tuple[Point, ...] = ()
+    points: tuple[SweepPoint, ...] = ()
 
 
 class SweepFolder:
@@ -89,16 +89,16 @@ class SweepFolder:
         """What the processes printed."""
         return self.path / "logs"
 
-    def run_of(self, point: Point) -> RunFolder:
+    def run_of(self, point: SweepPoint) -> RunFolder:
         """The run folder of a point, whether or not it is there yet."""
         return RunFolder(self.path.parent / point.run)
 
-    def status_of(self, point: Point) -> Status:
+    def status_of(self, point: SweepPoint) -> Status:
         """How the run of a point stands; `created` where it has not begun."""
         folder = self.run_of(point)
         return status_now(read_run_file(folder)) if folder.run_file.is_file() else Status.CREATED
 
-    def add(self, values: dict[str, Any], plan_id: str) -> Point:
+    def add(self, values: dict[str, Any], plan_id: str) -> SweepPoint:
         """Add a point; `save` writes it down, before its run begins.
 
         The run of a plan that is run already, here or in another sweep of the experiment, is its run.
@@ -106,7 +106,7 @@ class SweepFolder:
         known = self._runs.get(plan_id) or self._run_elsewhere(plan_id)
         stamp, index = self.file.id.removeprefix(PREFIX), len(self.file.points)
         run = f"{stamp}-{index:03}" if known is None else known
-        point = Point(index=index, run=run, plan_id=plan_id, values=values)
+        point = SweepPoint(index=index, run=run, plan_id=plan_id, values=values)
         self._runs[plan_id] = run
         self.file = msgspec.structs.replace(self.file, points=(*self.file.points, point))
         return point

@@ -17,7 +17,7 @@ from specplan.sweep.measured import final_value
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from specplan.sweep.folder import Point, SweepFile, SweepFolder
+    from specplan.sweep.folder import SweepFile, SweepFolder, SweepPoint
 
 
 class PointStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ def point_statuses(folder: SweepFolder) -> list[PointStatus]:
     return [_status(folder, point) for point in folder.file.points]
 
 
-def _status(folder: SweepFolder, point: Point) -> PointStatus:
+def _status(folder: SweepFolder, point: SweepPoint) -> PointStatus:
     run, status, metric = folder.run_of(point), folder.status_of(point), folder.file.metric
     error = read_run_file(run).error if run.run_file.is_file() else None
     return PointStatus(

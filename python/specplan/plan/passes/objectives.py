@@ -182,8 +182,8 @@ class _Checker:
         if self.context.code.imports != "always":
             return False
         # Few specs name code, and what reads it takes long to import.
-        from specplan.code.probe import Values
-        from specplan.plan.passes.own_code import judged
+        from specplan.code.probe import Failed, Judged, Judgement, Values
+        from specplan.plan.passes.own_code import answered, to_run
 
         backends = {label: node.backend for label, node in self.wired.nodes.items()}
         values = tuple(
@@ -197,10 +197,10 @@ class _Checker:
             for argument in arguments
         )
         kind: Literal["loss", "metric"] = "loss" if self.path[0] == "losses" else "metric"
-        failed = judged(self.context, kind, own, values)
-        if failed is not None:
-            self.context.error(failed.code, f"{self.title}: {failed.message}", (*self.path, "use"))
-        return failed is not None
+        job = Judgement(**to_run(self.context, own), kind=kind, values=values)
+        title = f"{self.title}: "
+        answer = answered(self.context, job, Judged, self.path, runs=True, title=title)
+        return isinstance(answer, Failed)
 
     def _error(self, code: str, message: str, *, key: str = "", hint: str | None = None) -> None:
         path = (*self.path, key) if key else self.path

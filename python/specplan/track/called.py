@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from specplan.results.settings import read_params
 from specplan.spec.model import DirtyGitAction
+from specplan.track.experiment_block import experiment
 from specplan.track.run import TrackedRun
-from specplan.track.workspace import experiment
 
 if TYPE_CHECKING:
     from contextlib import ExitStack

@@ -29,11 +29,12 @@ class MetricStore:
         return labels_of(self._rows().arrow, "name")
 
     def entries(self, name: str | None = None) -> MetricSeries:
-        """All values, or those of one metric, by (name, epoch, batch)."""
-        from specplan.results.metrics import select
+        """All values, or those of one metric, by (name, epoch, batch).
 
-        rows = self._rows().arrow
-        return _entries(rows if name is None else select(rows, "name", name))
+        Raises:
+            RunError: the phase is over and has no such metric.
+        """
+        return _entries(self._run.metrics(name, phase=self._path).arrow)
 
     def losses(self, phase: Phase, node: str | None) -> LossSeries:
         """The losses of a phase in each batch, by (epoch, batch, label); of one node or of all."""

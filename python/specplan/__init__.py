@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from specplan.samplers import SimpleSampler as SimpleSampler
     from specplan.samplers import TripletSampler as TripletSampler
     from specplan.spec.model import DirtyGitAction as DirtyGitAction
+    from specplan.track.experiment_block import experiment as experiment
     from specplan.track.local import LocalExperimentTracker as LocalExperimentTracker
     from specplan.track.local import compare_experiments as compare_experiments
     from specplan.track.manager import ExperimentManager as ExperimentManager
@@ -93,7 +94,6 @@ if TYPE_CHECKING:
     from specplan.track.tracker import run_sweep as run_sweep
     from specplan.track.tracker import safe_log_artifact as safe_log_artifact
     from specplan.track.tracker import validate_metric as validate_metric
-    from specplan.track.workspace import experiment as experiment
 
 _MODULES = {
     "Accelerator": "objects.accelerator",
@@ -174,7 +174,7 @@ _MODULES = {
     "TripletSampler": "samplers",
     "compare_experiments": "track.local",
     "compile": "objects.plan",
-    "experiment": "track.workspace",
+    "experiment": "track.experiment_block",
     "log_environment": "track.tracker",
     "ml_dash_experiment": "objects.decorator",
     "open": "objects.plan",

@@ -136,6 +136,10 @@ class RunStopped(KeyboardInterrupt):
     """Ctrl-C ended a run between two steps, and `specplan.resume` goes on with it."""
 
 
+CAN_BE_RESUMED = 75
+"""Exit code of a process whose run a signal ended and `mlx resume` goes on with."""
+
+
 class StoreError(SpecplanError):
     """Records are damaged, or could not be written."""
 

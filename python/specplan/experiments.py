@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from specplan.spec.configuration import ConfigurationBase, configuration
     from specplan.spec.grid_search import generate_grid
     from specplan.spec.model import DirtyGitAction
+    from specplan.track.experiment_block import experiment
     from specplan.track.job import TransientMode
     from specplan.track.services import Service, ServiceListener, ServiceState, WebService
-    from specplan.track.workspace import experiment
 
 __all__ = [
     "ConfigurationBase",
@@ -59,7 +59,7 @@ _MODULES = {
     "TransientMode": "track.job",
     "WebService": "track.services",
     "configuration": "spec.configuration",
-    "experiment": "track.workspace",
+    "experiment": "track.experiment_block",
     "generate_grid": "spec.grid_search",
     "mock_modules": "run.mocks",
     "progress": "run.reported",

@@ -17,7 +17,7 @@ from specplan.cli import experiments
 from specplan.cli.console import Console
 from specplan.cli.main import group
 from specplan.experiments import experiment, progress
-from specplan.results.course import Course
+from specplan.results.course import MetricCourse
 from specplan.results.standing import Watch
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def test_nothing_is_there_yet(tmp_path: Path) -> None:
 
 def test_only_new_rows_are_read(tmp_path: Path) -> None:
     with experiment(tmp_path, "x", dirty_git="ignore") as xp:
-        course = Course(xp.run.folder)
+        course = MetricCourse(xp.run.folder)
         for step in range(5):
             xp.log_metrics({"loss": float(step)})
             xp.run.sync()
@@ -179,7 +179,7 @@ def test_of_very_many_rows_the_first_are_looked_at_in_part(
         for step in range(40):
             xp.log_metrics({f"metric{step // 10}": float(step)})
             xp.run.sync()  # names come one by one
-        course = Course(xp.run.folder)
+        course = MetricCourse(xp.run.folder)
         course.refresh()
     assert {name: values[-1] for name, values in course.metrics.items()}["metric3"] == 39.0
     assert course.rows_read == 40

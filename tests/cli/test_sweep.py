@@ -316,3 +316,22 @@ def test_a_fault_beside_the_sweep_is_told_alone(
     result = mlx("sweep", "sweep.json", folder=project)
     assert result.returncode == 1
     assert result.stderr.endswith("1 error in sweep.json\n")
+
+
+def test_a_run_that_has_no_time_left_goes_on_another_time(mlx: Mlx, tmp_path: Path) -> None:
+    (tmp_path / "work.py").write_text(
+        "from specplan.experiments import GracefulTimeout\n"
+        "def work(helper, cfg: dict) -> None:\n"
+        '    told = helper.folder / "told.txt"\n'
+        "    if not told.exists():\n"
+        "        told.touch()\n"
+        '        raise GracefulTimeout("no time for another epoch")\n'
+    )
+    call = {"phase": "call", "label": "work", "use": "./work.py:work", "config": {"n": 1}}
+    spec = {"specplan": 1, "experiment": {"id": "short"}, "plan": [call]}
+    write_sweep(tmp_path, spec, vary={"plan.work.config.n": [1]}, metric=None)
+    for code, status in ((75, "interrupted"), (0, "completed")):
+        swept = mlx("sweep", "sweep.json", "--trust", folder=tmp_path)
+        [point] = status_of(mlx, tmp_path)["points"]
+        assert (swept.returncode, point["status"]) == (code, status)
+        assert ("no time for another epoch" in swept.stderr) == (code == 75)

@@ -51,13 +51,16 @@ def told(points: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method", ["tpe", "cmaes"])
 def test_a_study_is_the_same_again_also_in_two_parts(
-    mlx: Mlx, project: Path, spec: dict[str, Any]
+    mlx: Mlx, project: Path, spec: dict[str, Any], method: str
 ) -> None:
+    momentum = {"graph.optimizer.momentum": {"uniform": [0.0, 0.9]}} if method == "cmaes" else {}
     write_sweep(
         project,
         spec,
-        method={"use": "tpe", "n_startup_trials": 3},
+        vary={"graph.optimizer.lr": {"log_uniform": [1e-5, 0.5]}, "run.seed": [1, 2]} | momentum,
+        method={"use": method, "n_startup_trials": 3},
         pruner={"use": "median", "n_startup_trials": 2},
     )
     whole = sweep_of(mlx, project)
@@ -119,6 +122,17 @@ def test_what_needs_a_metric_says_so(mlx: Mlx, project: Path, spec: dict[str, An
     )
     result = mlx("sweep", "sweep.json", folder=project)
     assert "error[SP754]: a pruner looks at the epochs of one train phase" in result.stderr
+
+
+def test_cmaes_needs_two_ranges(mlx: Mlx, project: Path, spec: dict[str, Any]) -> None:
+    write_sweep(project, spec, method={"use": "cmaes"})
+    result = mlx("sweep", "sweep.json", folder=project)
+    assert result.returncode == 1
+    assert (
+        "error[SP753]: `cmaes` moves in two or more ranges of numbers, and here is 1"
+        in result.stderr
+    )
+    assert "hint: `uniform`, `log_uniform` and `integers` are ranges" in result.stderr
 
 
 def test_without_optuna(

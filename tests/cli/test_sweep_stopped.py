@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.plan.model import Compiled
-    from specplan.sweep.folder import Point
+    from specplan.sweep.folder import SweepPoint
 
     Mlx = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -77,7 +77,7 @@ class Signalled(Quiet):
         self.is_showing = False
         self.told = 0
 
-    def run_began(self, point: Point, compiled: Compiled, *, goes_on: bool) -> None:
+    def run_began(self, point: SweepPoint, compiled: Compiled, *, goes_on: bool) -> None:
         del point, compiled, goes_on
         self.is_showing = True
         os.kill(os.getpid(), signal.SIGTERM)

@@ -25,7 +25,7 @@ class Watching:
 
     def wait_for(self, text: str) -> None:
         """Read on until a line has `text`."""
-        while text not in self._lines.get(timeout=50):
+        while text not in self._lines.get(timeout=240):
             pass
 
     def end(self) -> int:

@@ -6,6 +6,8 @@ import random
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas
+import polars
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -165,7 +167,6 @@ def test_no_rows(rows: int, table_format: Format, tmp_path: Path) -> None:
 
 
 def test_files_of_pandas(tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"curve": [[1.0, 2.0]] * 3, "row": range(3)})
     frame.to_parquet(tmp_path / "table.parquet")
     frame.to_feather(tmp_path / "table.feather")
@@ -179,7 +180,6 @@ def test_files_of_pandas(tmp_path: Path) -> None:
 
 
 def test_files_of_polars(tmp_path: Path) -> None:
-    polars = pytest.importorskip("polars")
     frame = polars.DataFrame(
         {"list": [[1.0, 2.0]] * 3, "array": np.ones((3, 2, 3), np.float32), "text": ["a"] * 3}
     )

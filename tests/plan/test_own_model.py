@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from specplan.base.flops import ModelFlops
 from specplan.code.probe import Failed, Gave, Job, Prober, remembered
 from specplan.code.source import find
 from specplan.code.trust import trust
@@ -305,7 +306,7 @@ def test_a_model_is_tried_with_rows_of_the_data(folder: Path, spec_text: str, co
 @pytest.mark.timeout(300)
 def test_a_model_that_takes_too_much_memory_is_refused(folder: Path) -> None:
     prober = Prober(memory=1 << 28)
-    answer = prober.probe(job(folder, "Huge", input_shape=None))
+    answer = prober.run(job(folder, "Huge", input_shape=None), Gave)
     prober.close()
     assert isinstance(answer, Failed)
     assert "mine.py" in answer.message
@@ -335,12 +336,15 @@ def test_a_model_that_asks_for_shapes_gets_them(folder: Path, spec_text: str) ->
 @pytest.mark.timeout(300)
 def test_a_model_that_takes_too_long_is_ended_and_the_next_one_runs(folder: Path) -> None:
     prober = Prober(seconds=60)
-    assert isinstance(prober.probe(job(folder, "Net")), Gave)
+    assert isinstance(prober.run(job(folder, "Net"), Gave), Gave)
     prober._seconds = 1.0
     slow = msgspec.structs.replace(job(folder, "Slow"), args={})
-    assert prober.probe(slow) == Failed(code="SP604", message="`Slow` took longer than 1 seconds")
+    assert prober.run(slow, Gave) == Failed(
+        code="SP604", message="`Slow` took longer than 1 seconds"
+    )
     prober._seconds = 60.0
-    assert prober.probe(job(folder, "Net", width=2)) == Gave(shape=(2,), parameters=24)
+    gave = Gave(shape=(2,), parameters=24, flops=ModelFlops(44, weights=44, inputs=44, both=88))
+    assert prober.run(job(folder, "Net", width=2), Gave) == gave
     prober.close()
-    assert remembered(job(folder, "Net", width=2)) == Gave(shape=(2,), parameters=24)
-    assert remembered(job(folder, "Net", width=4)) is None
+    assert remembered(job(folder, "Net", width=2), Gave) == gave
+    assert remembered(job(folder, "Net", width=4), Gave) is None

@@ -229,6 +229,9 @@ ONE_FAULT: dict[str, Edits] = {
         ("sklearn.ensemble:RandomForestRegressor", "sklearn.ensemble:RandomForestClassifier"),
     ),
     "SP654_logits_of_sklearn": (("ce: {use: cross_entropy, node: Classes,", "ce: {use: cross_entropy, node: Forest,"), ("losses: [mse, ce]\n", "losses: [mse]\n")),
+    "SP654_area_of_sklearn": (("  rmse: {", "  area: {use: roc_auc, node: Forest}\n  rmse: {"),),
+    "SP652_f1_of_amounts": (("  rmse: {", "  f1: {use: f1, node: Head}\n  rmse: {"),),
+    "SP203_average": (("  rmse: {", "  f1: {use: f1, node: Classes, average: makro}\n  rmse: {"),),
     "SP654_labels": (
         ("  optimizer", "    Tree: {model: {use: \"sklearn.tree:DecisionTreeClassifier\"}, input: Cells.curve, target: Cells.kind}\n  optimizer"),
         ("ce: {use: cross_entropy, node: Classes,", "ce: {use: bce_with_logits, node: Tree,"),

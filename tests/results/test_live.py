@@ -16,7 +16,7 @@ import pytest
 
 import specplan
 from specplan.errors import StoreError
-from specplan.results.course import Course
+from specplan.results.course import MetricCourse
 from specplan.results.open import Run, open_run
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import Session, Status
@@ -161,7 +161,7 @@ def test_a_store_that_is_being_made_holds_nothing_yet(
     folder.records_description.unlink()
     write_run_file(folder, Status.RUNNING)
     assert open_run(folder.path).metrics().num_rows == 0
-    course = Course(folder)
+    course = MetricCourse(folder)
     course.refresh()
     assert course.metrics == {}
     write_run_file(folder, Status.COMPLETED)

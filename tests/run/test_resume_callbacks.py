@@ -12,11 +12,10 @@ from sklearn.linear_model import SGDRegressor
 
 from specplan import Callback, MetricResult
 from specplan.code.trust import trust
-from specplan.errors import CodeError, RunError
+from specplan.errors import CAN_BE_RESUMED, CodeError, RunError
 from specplan.plan.compile import compile_mapping
 from specplan.run.display import Silent
 from specplan.run.hooks import Hooks, PhaseHooks
-from specplan.run.interruption import CAN_BE_RESUMED
 from specplan.run.resume import resume_run
 from specplan.run.run import run_plan
 from specplan.store.layout import RunFolder

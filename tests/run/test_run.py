@@ -197,7 +197,7 @@ def recorded_batches(folder: RunFolder) -> int:
 def test_a_signal_ends_a_run_between_steps(tmp_path: Path, number: int, code: int) -> None:
     child, folder = start_long_run(tmp_path)
     child.send_signal(number)
-    child.wait(timeout=50)
+    child.wait(timeout=240)
     assert child.returncode == code
     run_file = read_run_file(folder)
     assert run_file.status == run_file.phases[0].status == Status.INTERRUPTED
@@ -213,7 +213,7 @@ def test_a_signal_ends_a_run_between_steps(tmp_path: Path, number: int, code: in
 def test_records_are_readable_after_a_kill(tmp_path: Path) -> None:
     child, folder = start_long_run(tmp_path)
     child.kill()
-    child.wait(timeout=50)
+    child.wait(timeout=240)
     run_file = read_run_file(folder)
     assert run_file.status == Status.RUNNING
     assert run_file.sessions[0].pid == child.pid

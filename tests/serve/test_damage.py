@@ -18,10 +18,10 @@ from specplan.store import fields
 from specplan.store.run_file import Status
 from specplan.store.tags import change_tags
 from specplan.track.files import Files
-from specplan.track.notes import Logs
+from specplan.track.logs import Logs
+from specplan.track.metrics import Metrics
 from specplan.track.remote import upload
 from specplan.track.remote_client import experiment_path
-from specplan.track.rows import Metrics
 from specplan.track.run import TrackedRun
 from specplan.track.tracks import Tracks
 from tests.serve.conftest import TOKEN

@@ -19,6 +19,8 @@ import specplan
 from specplan import Experiment, ExperimentContext, FitPhase, ModelGraph, ModelNode
 from specplan.errors import RemoteError, RunError
 from specplan.results.locate import all_runs
+from specplan.store.layout import RunFolder
+from specplan.store.tags import change_tags, read_tags
 from specplan.track import background
 from specplan.track.remote_fetch import fetch_newest
 from tests.objects.parts import sensor_data
@@ -49,6 +51,17 @@ def steps(run: Run) -> list[float]:
 def only(root: Path, prefix: str) -> Run:
     (folder,) = [each for each in all_runs(root) if f"/{prefix}/" in str(each.path)]
     return specplan.open(folder.path)
+
+
+def test_tags_of_a_run_that_goes_on_reach_the_server(server: Running, tmp_path: Path) -> None:
+    exp = Experiment("bob/p/live", dash_root=tmp_path, dash_url=server.url, tags=["draft"])
+    with exp.run:
+        send_all(exp)
+        here = exp.run_folder
+        assert here is not None
+        change_tags(RunFolder(here), {"kept": "yes"}, ["draft"])
+        send_all(exp)
+        assert read_tags(RunFolder(server.root / "bob/p/live" / here.name)) == {"kept": "yes"}
 
 
 def test_a_hybrid_run_is_in_both_places(server: Running, tmp_path: Path) -> None:

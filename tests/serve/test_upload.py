@@ -10,6 +10,9 @@ import pytest
 import specplan
 from specplan import Experiment
 from specplan._native import StoreReader
+from specplan.base.redaction import REDACTED
+from specplan.store.layout import RunFolder
+from specplan.store.tags import change_tags, read_tags
 from specplan.track.portable import portable
 from specplan.track.remote import upload
 from specplan.track.run import TrackedRun
@@ -95,3 +98,19 @@ def test_nothing_outside_of_a_run_is_sent(server: Running, tmp_path: Path, is_fo
     found = portable(specplan.open(run.folder.path))
     assert name not in [each.name for each in found.files]
     assert found.remarks == (f"the artifact `{name}` is a link out of its folder",)
+
+
+def test_tags_that_are_changed_are_sent_again(server: Running, tmp_path: Path) -> None:
+    run = TrackedRun.start(tmp_path, "bob/tagged", tags={"team": "blue", "draft": None})
+    run.end()
+    here, there = run.folder, RunFolder(server.root / "bob/tagged" / run.id)
+    upload(here.path, server.url, TOKEN)
+    change_tags(there, {"seen": "there"}, [])
+    upload(here.path, server.url, TOKEN)
+    assert read_tags(there) == {"team": "blue", "draft": None, "seen": "there"}
+    change_tags(here, {"team": "red", "token": "hf_0123456789abcdefghijABCDEFGHIJ"}, ["draft"])
+    upload(here.path, server.url, TOKEN)
+    assert read_tags(there) == read_tags(here) == {"team": "red", "token": REDACTED}
+    written = there.tags_file.stat().st_mtime_ns
+    upload(here.path, server.url, TOKEN)
+    assert there.tags_file.stat().st_mtime_ns == written

@@ -349,7 +349,7 @@ def read_all(folder: Path) -> tuple[str | None, float, int]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=240,
     )
     assert finished.returncode == 0, f"{finished.returncode}: {finished.stderr[-2000:]}"
     error, seconds, extra = json.loads(finished.stdout)

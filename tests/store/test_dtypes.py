@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from specplan._native import StoreReader, export_execution
 from tests.store.records import channel, create, only_tensor, same_bits
@@ -49,7 +50,6 @@ def test_times(tmp_path: Path, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2"])
 def test_float8(tmp_path: Path, dtype: str) -> None:
-    torch = pytest.importorskip("torch")
     store = create(tmp_path)
     values = channel(store, dtype=dtype, shape=(3,))
     numbers = torch.tensor([[1.5, -2.0, 0.25], [448.0, 0.0, -0.5]]).to(getattr(torch, dtype))
@@ -75,7 +75,6 @@ def test_float8(tmp_path: Path, dtype: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 def test_complex32(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
     store = create(tmp_path)
     values = channel(store, dtype="complex32", shape=(2,))
     halves = torch.tensor([[[1.5, -2.0], [0.25, 3.0]], [[0.0, 1.0], [5.0, 6.0]]], dtype=torch.half)

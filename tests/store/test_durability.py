@@ -55,7 +55,7 @@ def test_periodic_syncs_without_being_asked(tmp_path: Path) -> None:
     store = Store.create(str(tmp_path), run_id="r", durability="periodic")
     channel(store).record(ROWS, 0, 0)
     store.sync()
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 240
     while store.durable == 0:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -42,7 +42,7 @@ def run_program(program: str, *arguments: object) -> subprocess.CompletedProcess
         check=False,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=240,
     )
 
 
@@ -66,7 +66,7 @@ def test_a_signal_at_any_moment(tmp_path: Path, number: signal.Signals) -> None:
         time.sleep(generator.uniform(0, 0.2))
         writer.send_signal(number)
         try:
-            assert writer.wait(timeout=20) == -number
+            assert writer.wait(timeout=240) == -number
         finally:
             writer.kill()
         check_prefix(path, SIZES)

@@ -103,7 +103,7 @@ def run(path: Path, on_error: str, code: str) -> dict[str, Any]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=240,
     )
     assert result.returncode == 0, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)

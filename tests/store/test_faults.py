@@ -57,7 +57,7 @@ def run_program(program: str, *arguments: object) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=240,
     )
 
 

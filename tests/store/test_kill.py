@@ -101,7 +101,7 @@ values.record(np.arange(7), 0, 1)
 store.sync()
 os.kill(os.getpid(), 9)
 """
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=50)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=240)
     assert only_tensor(tmp_path).batches == 2
     # The sleeping grandchild lives on; the lock went with its owner.
     with pytest.raises(StoreError, match="holds records already"):
@@ -140,7 +140,7 @@ print(len(errors))
         check=False,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=240,
     )
     assert result.returncode == 0, result.stderr
     tensor = only_tensor(tmp_path)

@@ -28,7 +28,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, ({descriptors}, {descriptors}))
         check=False,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=240,
     )
 
 

@@ -96,7 +96,7 @@ def test_runs_do_not_harm_each_other(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=50 + 10 * RUNS,
+        timeout=240 + 10 * RUNS,
     )
     assert finished.returncode == 0, finished.stderr
     folders = sorted(tmp_path.glob("*/[!.]*"))

@@ -8,10 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,7 +95,6 @@ def test_other_tools_read_every_state_of_the_file(tmp_path: Path) -> None:
 
 
 def check_with_others(path: Path, expected: list[np.ndarray]) -> None:
-    pd = pytest.importorskip("pandas")
     (file,) = map(str, path.rglob("chunk-*.arrow"))
     visible = [(file, 0, len(expected))] if expected else []
     assert only_ragged(path).files() == visible
@@ -155,7 +157,6 @@ def test_chunks_roll_by_rows_and_by_numbers(tmp_path: Path) -> None:
 
 
 def test_arrays_that_are_not_contiguous(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
     store = create(tmp_path)
     values = ragged_channel(store)
     array = np.arange(24, dtype=np.float32).reshape(4, 6)
@@ -179,7 +180,6 @@ def test_arrays_that_are_not_contiguous(tmp_path: Path) -> None:
     [("bfloat16", "uint16"), ("float8_e4m3fn", "uint8"), ("complex32", "float16")],
 )
 def test_types_that_numpy_does_not_have(tmp_path: Path, dtype: str, stored: str) -> None:
-    torch = pytest.importorskip("torch")
     store = create(tmp_path)
     values = ragged_channel(store, dtype=dtype)
     parts = (2,) if dtype == "complex32" else ()
@@ -283,8 +283,6 @@ def record_phase(store: Store) -> list[list[np.ndarray]]:
 
 
 def test_execution_table(tmp_path: Path) -> None:
-    duckdb = pytest.importorskip("duckdb")
-    pd = pytest.importorskip("pandas")
     store = create(tmp_path / "records")
     expected = [array for arrays in record_phase(store) for array in arrays]
     store.close()

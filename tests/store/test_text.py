@@ -6,7 +6,9 @@ import json
 import tempfile
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -56,7 +58,6 @@ def test_other_tools_read_every_state_of_the_file(tmp_path: Path) -> None:
 
 
 def check_with_others(path: Path, expected: list[str]) -> None:
-    pd = pytest.importorskip("pandas")
     (file,) = map(str, path.rglob("chunk-*.arrow"))
     visible = [(file, 0, len(expected))] if expected else []
     assert only_text(path).files() == visible
@@ -95,7 +96,6 @@ def test_chunks_roll_by_rows_and_by_bytes(tmp_path: Path) -> None:
 
 
 def test_what_may_be_a_sequence_of_texts(tmp_path: Path) -> None:
-    pd = pytest.importorskip("pandas")
     store = create(tmp_path)
     values = text_channel(store)
     expected = ["a", "bü", ""]
@@ -166,8 +166,6 @@ def test_refusals_name_the_position(tmp_path: Path) -> None:
 
 
 def test_execution_table(tmp_path: Path) -> None:
-    duckdb = pytest.importorskip("duckdb")
-    pd = pytest.importorskip("pandas")
     store = create(tmp_path / "records")
     ids = channel(store, "sample_id", "int64", ())
     names, documents = text_channel(store), text_channel(store, "documents", json=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Layout = Callable[[Any], list[Any]]
-
-torch = pytest.importorskip("torch")
 
 SMALL_ROWS = 12
 WIDTH = 12

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from specplan._native import StoreReader
 from tests.store.records import channel, create, only_tensor, random_rows, same_bits
@@ -74,7 +75,6 @@ def test_arrays_that_are_not_contiguous(tmp_path: Path) -> None:
 
 
 def test_torch_tensors(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
     store = create(tmp_path)
     values = channel(store)
     leaf = torch.arange(12, dtype=torch.float32).reshape(3, 4).requires_grad_()

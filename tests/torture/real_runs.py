@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.torture.tools import Tools
 
 TRIALS = {Size.QUICK: 2, Size.LONG: 100}
-TIMEOUT = 120.0
+TIMEOUT = 240.0
 MLX = (sys.executable, "-m", "specplan.cli.main")
 EPOCHS = 60
 

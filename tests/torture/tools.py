@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-TIMEOUT = 30.0
+TIMEOUT = 240.0
 """Seconds after which a writer or a check hangs."""
 
 

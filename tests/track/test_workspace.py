@@ -16,6 +16,7 @@ import specplan
 from specplan.cli.main import group
 from specplan.errors import DirtyGitError
 from specplan.experiments import DirtyGitAction, experiment
+from specplan.results.locate import runs_of
 from specplan.results.standing import sparkline
 from specplan.spec.configuration import RunMode
 
@@ -66,6 +67,23 @@ def test_a_run_that_cannot_begin_holds_no_lock(tmp_path: Path) -> None:
     with experiment(tmp_path, "x", dirty_git="ignore"):
         pass
     assert specplan.open("x", root=tmp_path).status == "completed"
+
+
+def test_a_second_process_waits_for_the_end_of_the_first(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def run() -> None:
+        with experiment(tmp_path, "x", dirty_git="ignore"):
+            pass
+
+    second = threading.Thread(target=run)
+    with experiment(tmp_path, "x", dirty_git="ignore"):
+        second.start()
+        while "`x` is run by another process; waiting for its end" not in caplog.text:
+            time.sleep(0.01)
+        assert len([*runs_of(tmp_path / "x")]) == 1
+    second.join()
+    assert len([*runs_of(tmp_path / "x")]) == 2
 
 
 def test_a_run_whose_records_cannot_be_written_has_failed(tmp_path: Path) -> None:

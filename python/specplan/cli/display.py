@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from specplan.plan.model import Call, Train
-from specplan.run.display import Display, Silent
+from specplan.run.display import Display, Silent, values_text
 from specplan.spec.render import render
 from specplan.store.run_file import Status
 
@@ -131,8 +131,3 @@ def epoch_line(phase: Phase, epoch: int, values: Mapping[str, float]) -> str:
     return "  ".join(
         [f"{phase.path}: epoch {epoch}, {epoch + 1}{planned} done", *values_text(values)]
     )
-
-
-def values_text(values: Mapping[str, float]) -> list[str]:
-    """Each metric with four significant digits."""
-    return [f"{name} {value:.4g}" for name, value in values.items()]

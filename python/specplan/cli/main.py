@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from specplan.errors import DataError, GracefulTimeout, RunStopped, SpecplanError
+from specplan.errors import CAN_BE_RESUMED, DataError, GracefulTimeout, RunStopped, SpecplanError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,6 @@ OTHER_WORDS = {
 COMPLETE = "_MLX_COMPLETE"
 """The variable by which the script of a shell asks for words."""
 
-CAN_BE_RESUMED = 75
 BROKEN_PIPE = 128 + 13
 
 

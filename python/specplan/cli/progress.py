@@ -5,33 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
-from rich.table import Column
 from rich.text import Text
 
-from specplan.cli.display import end_line, phase_line, skipped_line, values_text
+from specplan.cli.display import end_line, phase_line, skipped_line
+from specplan.objects.progress import rich_bars
 from specplan.plan.model import Train
+from specplan.run.display import values_text
 from specplan.spec.render import render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rich.progress import TaskID
+
     from specplan.plan.model import Phase, Plan
     from specplan.run.early_stopping import Ending
     from specplan.spec.diagnostics import Diagnostic
     from specplan.store.run_file import Status
-
-# Metrics are cut to what is left of a line. Otherwise they take the room of the bar and the counts.
-REST = Column(ratio=1, no_wrap=True, overflow="ellipsis")
 
 
 class Progress:
@@ -40,17 +31,7 @@ class Progress:
     def __init__(self) -> None:
         # rich looks at NO_COLOR and TERM itself.
         self._console = Console(stderr=True, highlight=False)
-        self._bars = Bars(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[values]}", markup=False, table_column=REST),
-            console=self._console,
-            expand=True,
-            refresh_per_second=8,
-        )
+        self._bars = rich_bars(self._console)
         self._task: TaskID | None = None
         self._folder: Path | None = None
 
@@ -69,7 +50,7 @@ class Progress:
     def phase_started(self, phase: Phase) -> None:
         self._print(phase_line(phase))
         epochs = phase.epochs if isinstance(phase, Train) else 1
-        self._task = self._bars.add_task(phase.path, total=epochs * phase.steps, values="")
+        self._task = self._bars.add_task(phase.path, total=epochs * phase.steps, said="")
 
     def progressed(self, phase: Phase, epoch: int, step: int) -> None:
         if self._task is not None:
@@ -80,7 +61,7 @@ class Progress:
             self._bars.update(
                 self._task,
                 completed=(epoch + 1) * phase.steps,
-                values="  ".join([f"epoch {epoch}", *values_text(values)]),
+                said="  ".join([f"epoch {epoch}", *values_text(values)]),
             )
 
     def training_stopped(self, phase: Phase, ending: Ending) -> None:
@@ -95,7 +76,7 @@ class Progress:
             return
         if not isinstance(phase, Train):
             self._bars.update(
-                self._task, completed=phase.steps, values="  ".join(values_text(values))
+                self._task, completed=phase.steps, said="  ".join(values_text(values))
             )
         # An early stop leaves steps undone; the bar ends where the phase did.
         self._bars.update(self._task, total=self._bars.tasks[self._task].completed)

@@ -19,8 +19,8 @@ from specplan.cli.diagnose import refuse_plan, write_diagnostics
 from specplan.cli.sweep_display import cell
 from specplan.cli.sweep_status import write_status
 from specplan.cli.tables import write_json, write_table
-from specplan.errors import RunError, SpecError
-from specplan.store.run_file import CONCLUDED, Status
+from specplan.errors import CAN_BE_RESUMED, RunError, SpecError
+from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from specplan.sweep.bill import PointCost
     from specplan.sweep.folder import SweepFolder
     from specplan.sweep.spec import Sweep
-
-CAN_BE_RESUMED = 75
 
 
 @click.command()
@@ -150,7 +148,7 @@ def _run(sweep: Sweep, root: Path, jobs: int, *, retry: bool, quiet: bool, as_js
         click.echo("hint: `--retry-failed` tries it again", err=True)
     if swept.refused or Status.FAILED in states:
         raise click.exceptions.Exit(1)
-    if set(states) - set(CONCLUDED):
+    if not all(status.is_concluded for status in states):
         click.echo("the same command goes on with it", err=True)
         raise click.exceptions.Exit(CAN_BE_RESUMED)
 

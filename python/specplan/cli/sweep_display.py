@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from specplan.plan.model import Compiled
     from specplan.store.run_file import Status
     from specplan.sweep.engine import View
-    from specplan.sweep.folder import Point, SweepFolder
+    from specplan.sweep.folder import SweepFolder, SweepPoint
 
 
 def choose_view(*, quiet: bool) -> View:
@@ -33,7 +33,7 @@ def cell(value: Any) -> str:
     return value if isinstance(value, str) else as_json(value)
 
 
-def point_text(point: Point) -> str:
+def point_text(point: SweepPoint) -> str:
     """The values of a point, by the last part of each place where that tells them apart."""
     names = [address.rpartition(".")[2] for address in point.values]
     short = names if len(set(names)) == len(names) else list(point.values)
@@ -45,11 +45,11 @@ class Quiet:
     """Shows nothing."""
 
     def sweep_began(self, folder: SweepFolder, runs: int) -> None: ...
-    def run_known(self, point: Point, status: Status, value: float | None) -> None: ...
-    def run_began(self, point: Point, compiled: Compiled, *, goes_on: bool) -> None: ...
-    def run_progressed(self, point: Point, done: int, text: str) -> None: ...
+    def run_known(self, point: SweepPoint, status: Status, value: float | None) -> None: ...
+    def run_began(self, point: SweepPoint, compiled: Compiled, *, goes_on: bool) -> None: ...
+    def run_progressed(self, point: SweepPoint, done: int, text: str) -> None: ...
     def run_ended(
-        self, point: Point, status: Status, value: float | None, message: str | None
+        self, point: SweepPoint, status: Status, value: float | None, message: str | None
     ) -> None: ...
     def stopping(self) -> None: ...
     def close(self) -> None: ...
@@ -68,15 +68,15 @@ class Lines(Quiet):
         self._runs, self._metric = runs, folder.file.metric
         self._write(f"sweep {folder.path.parent.name}/{folder.path.name}: {count(runs, 'run')}")
 
-    def run_known(self, point: Point, status: Status, value: float | None) -> None:
+    def run_known(self, point: SweepPoint, status: Status, value: float | None) -> None:
         self._write(self._line(point, f"is {status} already", value))
 
-    def run_began(self, point: Point, compiled: Compiled, *, goes_on: bool) -> None:
+    def run_began(self, point: SweepPoint, compiled: Compiled, *, goes_on: bool) -> None:
         del compiled
         self._write(self._line(point, "goes on" if goes_on else "began"))
 
     def run_ended(
-        self, point: Point, status: Status, value: float | None, message: str | None
+        self, point: SweepPoint, status: Status, value: float | None, message: str | None
     ) -> None:
         said = f"{status}: {message}" if message else str(status)
         self._write(self._line(point, said, value))
@@ -84,7 +84,7 @@ class Lines(Quiet):
     def stopping(self) -> None:
         self._write("the runs end where they can be gone on with; once more ends them at once")
 
-    def _line(self, point: Point, said: str, value: float | None = None) -> str:
+    def _line(self, point: SweepPoint, said: str, value: float | None = None) -> str:
         measured = "" if value is None else f"  {self._metric} {value:.4g}"
         return (
             f"[{point.index + 1}/{self._runs}] {point.run}  {point_text(point)}: {said}{measured}"
@@ -102,25 +102,12 @@ class Bars(Lines):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
+
+        from specplan.objects.progress import rich_bars
 
         super().__init__(sys.stderr)
         self._console = Console(stderr=True, highlight=False)
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[said]}", markup=False),
-            console=self._console,
-            refresh_per_second=8,
-        )
+        self._bars = rich_bars(self._console)
         self._all: TaskID | None = None
         self._tasks: dict[int, TaskID] = {}
 
@@ -129,21 +116,21 @@ class Bars(Lines):
         self._all = self._bars.add_task("runs", total=runs, said="")
         self._bars.start()
 
-    def run_known(self, point: Point, status: Status, value: float | None) -> None:
+    def run_known(self, point: SweepPoint, status: Status, value: float | None) -> None:
         super().run_known(point, status, value)
         self._one_more()
 
-    def run_began(self, point: Point, compiled: Compiled, *, goes_on: bool) -> None:
+    def run_began(self, point: SweepPoint, compiled: Compiled, *, goes_on: bool) -> None:
         del goes_on
         total = sum(steps_of(phase) for phase in compiled.plan.phases)
         self._tasks[point.index] = self._bars.add_task(point_text(point), total=total, said="")
 
-    def run_progressed(self, point: Point, done: int, text: str) -> None:
+    def run_progressed(self, point: SweepPoint, done: int, text: str) -> None:
         if point.index in self._tasks:
             self._bars.update(self._tasks[point.index], completed=done, said=text)
 
     def run_ended(
-        self, point: Point, status: Status, value: float | None, message: str | None
+        self, point: SweepPoint, status: Status, value: float | None, message: str | None
     ) -> None:
         super().run_ended(point, status, value, message)
         if point.index in self._tasks:

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 from blake3 import blake3
 
 from specplan.base.cache import cache_folder
+from specplan.base.flops import ModelFlops  # noqa: TC001 -- msgspec resolves it
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,11 +120,13 @@ class Gave(msgspec.Struct, frozen=True, kw_only=True, tag="gave"):
 
     Attributes:
         read: what tells the rows of the data that it read from others; empty where they were random.
+        flops: None where they could not be counted.
     """
 
     shape: tuple[int, ...]
     parameters: int
     read: str = ""
+    flops: ModelFlops | None = None
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True, tag="judged"):
@@ -153,9 +156,10 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
 
 
 AnyJob = Job | Judgement | Draw | Divide | Fitting
-_Known = Gave | Judged | Drew | Parts
-AnyAnswer = _Known | Failed
-_KNOWN: msgspec.json.Decoder[_Known] = msgspec.json.Decoder(_Known)
+AnyKnown = Gave | Judged | Drew | Parts
+AnyAnswer = AnyKnown | Failed
+Known = TypeVar("Known", Gave, Judged, Drew, Parts)
+_KNOWN: msgspec.json.Decoder[AnyKnown] = msgspec.json.Decoder(AnyKnown)
 _ANSWER: msgspec.json.Decoder[AnyAnswer] = msgspec.json.Decoder(AnyAnswer)
 
 
@@ -168,27 +172,12 @@ class Prober:
         self._child: subprocess.Popen[bytes] | None = None
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as this
 
-    def probe(self, job: Job) -> Gave | Failed:
-        """Run a model on 2 and 3 rows."""
+    def run(self, job: AnyJob, kind: type[Known]) -> Known | Failed:
+        """Do a job, which is answered by a `kind` where that goes well."""
         answer = self._answer(job)
-        assert isinstance(answer, Gave | Failed)
-        return answer
-
-    def judge(self, job: Judgement | Fitting) -> Failed | None:
-        """Compute a loss or a metric of 2 and 3 rows, or fit a scaler; None where that went well."""
-        answer = self._answer(job)
-        return answer if isinstance(answer, Failed) else None
-
-    def draw(self, job: Draw) -> Drew | Failed:
-        """Let a sampler make the batches of a few epochs."""
-        answer = self._answer(job)
-        assert isinstance(answer, Drew | Failed)
-        return answer
-
-    def divide(self, job: Divide) -> Parts | Failed:
-        """Let a splitter divide all rows."""
-        answer = self._answer(job)
-        assert isinstance(answer, Parts | Failed)
+        if isinstance(answer, Failed):
+            return answer
+        assert isinstance(answer, kind)
         return answer
 
     def _answer(self, job: AnyJob) -> AnyAnswer:
@@ -236,34 +225,16 @@ def failed(name: str, what: str, hint: str | None = None) -> Failed:
     return Failed(code="SP604", message=f"`{name}` {what}", hint=hint)
 
 
-def remembered(job: Job) -> Gave | None:
-    """What this model gave when it was run last, with the same code and arguments on rows of the same shape."""
-    found = _remembered(job)
-    return found if isinstance(found, Gave) else None
+def remembered(job: AnyJob, kind: type[Known]) -> Known | None:
+    """What this code gave when it was run last, with the same arguments and seed on the same rows.
 
-
-def is_known(job: Judgement | Fitting) -> bool:
-    """Whether this loss, metric or scaler did what it should when it was run last, with the same code and arguments."""
-    return isinstance(_remembered(job), Judged)
-
-
-def drawn(job: Draw) -> Drew | None:
-    """What this sampler gave when it was run last, with the same code, arguments, rows and seed."""
-    found = _remembered(job)
-    return found if isinstance(found, Drew) else None
-
-
-def parted(job: Divide) -> Parts | None:
-    """What this splitter gave when it was run last, with the same code, arguments, rows and seed."""
-    found = _remembered(job)
-    return found if isinstance(found, Parts) else None
-
-
-def _remembered(job: AnyJob) -> _Known | None:
+    Of a model, rows of the same shape are the same rows.
+    """
     try:
-        return _KNOWN.decode(_file(job).read_bytes())
+        found = _KNOWN.decode(_file(job).read_bytes())
     except (FileNotFoundError, msgspec.DecodeError):
         return None  # it is run again, and written anew
+    return found if isinstance(found, kind) else None
 
 
 def _started(said: IO[bytes], memory: int) -> subprocess.Popen[bytes]:
@@ -293,7 +264,7 @@ def _line(child: subprocess.Popen[bytes], until: float) -> bytes | None:
     return read
 
 
-def _remember(job: AnyJob, gave: _Known) -> None:
+def _remember(job: AnyJob, gave: AnyKnown) -> None:
     file = _file(job)
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_suffix(f".{os.getpid()}")

@@ -25,12 +25,18 @@ from specplan.components.loss import (
     TripletMargin,
 )
 from specplan.components.merge import Concat
-from specplan.components.method import Grid, Qmc, Random, Tpe
+from specplan.components.method import CmaEs, Grid, Qmc, Random, Tpe
 from specplan.components.metric import (
+    F1,
     R2,
     Accuracy,
+    BalancedAccuracy,
+    BinaryAccuracy,
     MeanAbsoluteError,
     MeanSquaredErrorMetric,
+    Precision,
+    Recall,
+    RocAuc,
     RootMeanSquaredError,
 )
 from specplan.components.model import Cnn, Mlp, TemporalCnn
@@ -119,10 +125,20 @@ COMPONENTS: Mapping[Kind, Mapping[str, type[Component]]] = {
     ),
     "optimizer": _by_name(SGD, Adam, AdamW, RMSprop),
     "metric": _by_name(
-        Accuracy, MeanAbsoluteError, MeanSquaredErrorMetric, RootMeanSquaredError, R2
+        Accuracy,
+        BalancedAccuracy,
+        Precision,
+        Recall,
+        F1,
+        BinaryAccuracy,
+        RocAuc,
+        MeanAbsoluteError,
+        MeanSquaredErrorMetric,
+        RootMeanSquaredError,
+        R2,
     ),
     "callback": _by_name(Evaluation, EarlyStopping, LearningRate, ReduceOnPlateau),
     "repetition": _by_name(Folds, Seeds),
-    "method": _by_name(Grid, Random, Qmc, Tpe),
+    "method": _by_name(Grid, Random, Qmc, Tpe, CmaEs),
     "pruner": _by_name(Median, SuccessiveHalving, Hyperband),
 }

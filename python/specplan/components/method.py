@@ -51,3 +51,29 @@ class Tpe(Component, frozen=True, tag="tpe"):
             description="Whether runs that go on count as bad ones, so that several at a time keep apart."
         ),
     ] = False
+
+
+class CmaEs(Component, frozen=True, tag="cmaes"):
+    """Numbers from a normal distribution that moves to the best runs so far. Needs Optuna and cmaes.
+
+    It needs two or more ranges of numbers; values of a list are drawn.
+    """
+
+    n_startup_trials: Annotated[
+        Positive,
+        Meta(
+            description="Runs whose values are drawn, before there is something to go by.",
+            examples=[5],
+        ),
+    ] = 1
+    popsize: Annotated[
+        Annotated[int, Meta(ge=2)] | None,
+        Meta(
+            description="Runs after which the distribution moves; null is 4 + floor(3 ln(axes)).",
+            examples=[8],
+        ),
+    ] = None
+
+
+BY_RUNS = frozenset({"tpe", "cmaes"})
+"""Methods that choose by what the runs so far have measured."""

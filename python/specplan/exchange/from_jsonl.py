@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from specplan.errors import RunError
 from specplan.spec.wording import choices
 from specplan.store.run_file import Status
+from specplan.track.curves import restored
 from specplan.track.point import Point, Series
 from specplan.track.portable import Portable, nanoseconds
-from specplan.track.series import restored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

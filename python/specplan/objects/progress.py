@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.table import Column
 
 from specplan.plan.model import Train
+from specplan.run.display import values_text
 from specplan.spec.wording import choices
 
 if TYPE_CHECKING:
@@ -33,8 +34,23 @@ if TYPE_CHECKING:
     from specplan.spec.diagnostics import Diagnostic
     from specplan.store.run_file import Status
 
-# Metrics are cut to what is left of a line. Otherwise they take the room of the bars and the counts.
-_REST = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+
+def rich_bars(console: Console, *, transient: bool = False) -> Progress:
+    """Bars with how much is done, the time, and what is `said` of each."""
+    # What is said is cut to what is left of a line. Otherwise it takes the room of the bars and the counts.
+    rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[said]}", markup=False, table_column=rest),
+        console=console,
+        expand=True,
+        refresh_per_second=8,
+        transient=transient,
+    )
 
 
 class DisplayOptions(TypedDict, total=False):
@@ -152,7 +168,7 @@ class Bars:
     def begin(self, phase: Phase) -> None:
         """A phase begins."""
         if self._bars is None:
-            self._bars = self._made()
+            self._bars = rich_bars(self._console, transient=not self._persist)
             self._bars.start()
         around = self._around(phase)
         for depth, group in enumerate(around):
@@ -217,22 +233,9 @@ class Bars:
         """Paths of the groups around a phase that have several, from the outside in."""
         return [group for group in _groups(phase) if self._totals[group] > 1]
 
-    def _made(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}", markup=False, table_column=_REST),
-            console=self._console,
-            expand=True,
-            transient=not self._persist,
-        )
-
     def _add(self, depth: int, name: str, total: int) -> TaskID:
         assert self._bars is not None, "bars are put up with the first phase"
-        return self._bars.add_task("  " * depth + name, total=total, values="")
+        return self._bars.add_task("  " * depth + name, total=total, said="")
 
     def _move(
         self, task: TaskID | None, done: int, values: Mapping[str, float] | None = None
@@ -240,7 +243,7 @@ class Bars:
         if self._bars is not None and task is not None:
             self._bars.update(task, completed=done)
             if values is not None:
-                self._bars.update(task, values=_said(values))
+                self._bars.update(task, said=_said(values))
 
     def _remove(self, task: TaskID | None) -> None:
         if self._bars is not None and task is not None:
@@ -256,7 +259,7 @@ def _groups(phase: Phase) -> list[str]:
 def _said(values: Mapping[str, float]) -> str:
     """The metrics, sums of losses first: the end of a narrow line is cut off."""
     ordered = sorted(values.items(), key=lambda item: not item[0].endswith("_loss"))
-    return "  ".join(f"{name} {value:.4g}" for name, value in ordered)
+    return "  ".join(values_text(dict(ordered)))
 
 
 if TYPE_CHECKING:

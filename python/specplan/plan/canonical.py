@@ -85,6 +85,7 @@ def _without_places(value: Any) -> Any:
     component = rest.get("component")
     if isinstance(component, dict) and "code" in component:
         rest.pop("parameters", None)
+        rest.pop("flops", None)
     return rest
 
 

@@ -39,8 +39,8 @@ class PhaseCost(msgspec.Struct, frozen=True, kw_only=True):
         trained: parameters that the optimizer changes; parameters: of all nodes that compute.
         flops_forward: floating-point operations of one forward pass over all rows.
         flops: of the whole phase, backward passes and evaluations between epochs among them.
-        uncounted: nodes whose operations are not known: those of scikit-learn, and models that are not
-            built in.
+        uncounted: nodes whose operations are not known: those of scikit-learn, and code of the user that was
+            not tried.
         memory: at the peak. recorded: on the disk, when the run is over.
         computed_once: nodes that are computed for all rows before the first step.
     """
@@ -70,6 +70,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
         id, experiment: of the plan.
         parameters: of all nodes of the graph, without those in `unknown_parameters`.
         unknown_parameters: models of the user's whose code was not run.
+        countable: nodes of code that counts what is not known of them when it is tried.
         steps, flops: of all phases.
         peak_memory: bytes of the phase that takes most, beside what Python and its libraries take.
         records: bytes on the disk of all records; tables: at most, of the Parquet tables beside them.
@@ -80,6 +81,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[PhaseCost, ...]
     parameters: int
     unknown_parameters: tuple[str, ...]
+    countable: tuple[str, ...] = ()
     steps: int
     flops: int
     peak_memory: int
@@ -101,6 +103,12 @@ def cost(plan: Plan) -> Cost:
         parameters=sum(node.parameters or 0 for node in plan.graph.nodes.values()),
         unknown_parameters=tuple(
             label for label, node in plan.graph.nodes.items() if node.parameters is None
+        ),
+        countable=tuple(
+            label
+            for label in plan.graph.order
+            if plan.graph.nodes[label].component.code is not None
+            and not known(plan.graph.nodes[label])
         ),
         steps=sum(phase.steps for phase in phases),
         flops=sum(phase.flops for phase in phases),

@@ -74,6 +74,8 @@ def _notes(bill: Cost) -> Iterator[str]:
     unknown = dict.fromkeys(label for phase in bill.phases for label in phase.uncounted)
     if unknown:
         yield f"FLOPs of {', '.join(unknown)} are not known"
+    if bill.countable:
+        yield f"`mlx compile --check-imports` runs {', '.join(bill.countable)} on a few rows and counts"
     if bill.unknown_parameters:
         yield f"parameters of {', '.join(bill.unknown_parameters)} are not known: their code was not run"
     yield "FLOPs once: of one forward pass over all rows"

@@ -184,7 +184,7 @@ def _columns(place: str, old: Value, new: Value) -> Iterator[Change]:
 
 def _node(place: str, old: Value, new: Value) -> Iterator[Change]:
     changes = [
-        *fields(place, old, new, but=("component", "inputs", "target", "parameters")),
+        *fields(place, old, new, but=("component", "inputs", "target", "parameters", "flops")),
         *_component(place, old["component"], new["component"]),
     ]
     reads = [[_read(read) for read in value["inputs"]] for value in (old, new)]

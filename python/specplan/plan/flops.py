@@ -1,4 +1,4 @@
-"""Floating-point operations of the nodes of a phase, in closed form.
+"""Floating-point operations of the nodes of a phase: in closed form, or as they were counted for code of the user.
 
 Counted as torch's `FlopCounterMode` does: two for each multiplication and addition of a matrix product or
 convolution, nothing for all else, losses and optimizers among it.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from specplan.base.flops import ModelFlops
 from specplan.components.model import Cnn, Mlp, TemporalCnn
 from specplan.plan.shapes import as_channels, cnn_sizes
 
@@ -52,10 +53,19 @@ class Flops(msgspec.Struct, frozen=True):
 
 
 def known(node: Node) -> bool:
-    """Whether the operations of a node can be told from its arguments."""
-    if node.backend == "merge":
-        return node.component.code is None
-    return node.backend == "torch" and node.component.use in _LAYERS
+    """Whether the operations of a node can be told from its arguments, or were counted."""
+    return _of_node(node) is not None
+
+
+def _of_node(node: Node) -> ModelFlops | None:
+    if node.component.code is not None:
+        return node.flops
+    if node.backend != "merge" and (node.backend == "sklearn" or node.component.use not in _LAYERS):
+        return None
+    each = [layer.flops for layer in layers(node)]
+    # The weights of each layer, and the inputs of each but those of the first.
+    total, first = sum(each), sum(each[:1])
+    return ModelFlops(forward=total, weights=2 * total - first, inputs=total, both=2 * total)
 
 
 def flops(
@@ -81,14 +91,13 @@ def flops(
         trained = label in trainable
         if node.backend != "sklearn" and (trained or from_inputs):
             carrying.add(label)
-        if not known(node):
+        of_node = _of_node(node)
+        if of_node is None:
             continue
-        each = [layer.flops for layer in layers(node)]
         backward = 0
         if label in reached and label in carrying:
-            # The weights of each layer, and the inputs of each but those that nobody asks for.
-            backward = sum(each) * (trained + 1) - (0 if from_inputs else sum(each[:1]))
-        total += Flops(sum(each), backward)
+            backward = of_node.backward(weights=trained, inputs=from_inputs)
+        total += Flops(of_node.forward, backward)
     return total
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from specplan.base.flops import ModelFlops  # noqa: TC001 -- msgspec resolves it
 from specplan.components.sampler import DEFAULT_ROLE
 from specplan.spec.model import BatchSchedule, DirtyGitAction
 
@@ -302,6 +303,9 @@ class Node(_Part, frozen=True, kw_only=True):
     parameters: int | None = 0
     """Number of parameters; 0 for nodes that are fitted or that merge, None for a model of the user's that was
     not built. Never part of the id of a plan where the node has code."""
+    flops: ModelFlops | None = None
+    """Operations of a model or merge of the user's, as they were counted; None where they were not, and for what
+    is built in. Never part of the id of a plan."""
     joins: bool = False
     """Whether a module of the user's is a merge: it is given its inputs as a list."""
 

@@ -52,7 +52,7 @@ def find_folders(
     """
     folders: dict[Path, RunFolder] = {}
     for name in names or (_ALL,):
-        if is_archive(name) or (newest and not _is_pattern(name)):
+        if is_archive(name) or (newest and not is_pattern(name)):
             found = [find_run(name, root, archives=archives)]
         else:
             found = _found(name, root)
@@ -73,7 +73,7 @@ def meant(names: Sequence[str], root: Path) -> Callable[[Found], bool]:
 
 
 def _meaning(name: str, root: Path) -> Callable[[Found], bool]:
-    if _is_pattern(name):
+    if is_pattern(name):
         return lambda found: (
             fnmatch.fnmatchcase(found.key, name) or fnmatch.fnmatchcase(found.experiment, name)
         )
@@ -84,7 +84,7 @@ def _meaning(name: str, root: Path) -> Callable[[Found], bool]:
 
 
 def _found(name: str, root: Path) -> list[RunFolder]:
-    if not _is_pattern(name):
+    if not is_pattern(name):
         place = place_below(name, root)
         if inside := runs_at(Path(name)) if place is None else below(root / place):
             return inside
@@ -96,5 +96,6 @@ def _found(name: str, root: Path) -> list[RunFolder]:
     raise RunError(not_found(name, root))
 
 
-def _is_pattern(name: str) -> bool:
+def is_pattern(name: str) -> bool:
+    """Whether a name may mean several."""
     return not _WILD.isdisjoint(name)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from specplan.results.open import Run
 
-_SERIES = ("phase", "split", "node", "name")
+
+SERIES = ("phase", "split", "node", "name")
+"""The columns that tell one metric from another, in the order in which it is named."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +47,7 @@ def compare_metrics(before: Run, after: Run) -> list[Measured]:
     old, new = _last_values(before), _last_values(after)
     return [
         Measured(
-            **dict(zip(_SERIES, series, strict=True)), before=old.get(series), after=new.get(series)
+            **dict(zip(SERIES, series, strict=True)), before=old.get(series), after=new.get(series)
         )
         for series in dict.fromkeys((*old, *new))
     ]
@@ -74,6 +76,6 @@ def _last_values(run: Run) -> dict[tuple[Any, ...], float]:
 
     last = last_values(run.metrics().arrow, run.run_file.kept_epochs)
     return {
-        tuple(row[column] for column in _SERIES): row["value"]
-        for row in plain_rows(last.select([*_SERIES, "value"]))
+        tuple(row[column] for column in SERIES): row["value"]
+        for row in plain_rows(last.select([*SERIES, "value"]))
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from specplan.results.compare import SERIES
 from specplan.results.metrics import last_values
 from specplan.results.settings import ends_in, settings
 from specplan.results.table import plain_rows
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from specplan.results.open import Run
 
 Value = Literal["last", "min", "max", "mean"]
-SERIES = ("phase", "split", "node", "name")
 CONFIDENCE = 0.95
 ABSENT = object()
 """What a run has of a setting or metric that it has not."""

@@ -25,7 +25,7 @@ _MOST_ROWS = 20_000
 """Rows of which every one is looked at: the course is told by the last ones."""
 
 
-class Course:
+class MetricCourse:
     """The last values of each metric of the newest phase, from the records of one run.
 
     A metric has those of whole epochs and phases where there are some, else those of all steps.

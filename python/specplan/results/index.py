@@ -18,7 +18,7 @@ import msgspec
 from specplan.errors import RunError, StoreError
 from specplan.results.conditions import ABSENT
 from specplan.results.settings import resolve, settings
-from specplan.results.status import UNFINISHED, present_status, read_run_file
+from specplan.results.status import present_status, read_run_file
 from specplan.results.walk import walk
 from specplan.store.layout import RunFolder, index_file
 from specplan.store.run_file import Session, Status  # noqa: TC001 -- msgspec reads the annotation
@@ -214,7 +214,7 @@ def _lasting(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     """What stays true of runs: of one that goes on, not its metrics."""
     return {
         key: msgspec.structs.replace(entry, metrics=None)
-        if present_status(entry.written, entry.session) in UNFINISHED
+        if present_status(entry.written, entry.session).is_unfinished
         else entry
         for key, entry in dict(entries).items()
     }

@@ -13,7 +13,7 @@ from specplan.results.locate import find_run
 from specplan.results.ragged import Ragged
 from specplan.results.returned import returned
 from specplan.results.settings import read_params
-from specplan.results.status import UNFINISHED, phases_now, read_run_file, status_now
+from specplan.results.status import phases_now, read_run_file, status_now
 from specplan.results.table import Table
 from specplan.results.tensors import Tensors
 from specplan.results.texts import Texts
@@ -163,7 +163,7 @@ class Run:
                 continue
             chosen = select(metrics, column, label)
             # What a run that goes on does not have it may have a moment later.
-            if not chosen.num_rows and self.status not in UNFINISHED:
+            if not chosen.num_rows and not self.status.is_unfinished:
                 kind = "metric" if column == "name" else column
                 known = choices(label, labels_of(metrics, column))
                 raise RunError(f"no {kind} `{label}` was logged{where}; there: {known}")
@@ -226,7 +226,7 @@ class Run:
             RunError: the phase recorded nothing, or has several tables.
         """
         written = self._folder.execution_table(phase)
-        if self.status not in UNFINISHED and written.is_file():
+        if not self.status.is_unfinished and written.is_file():
             from specplan.results.arrow_files import read_written
 
             return Table(read_written(written))

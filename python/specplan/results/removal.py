@@ -6,17 +6,16 @@ all, and a removal that was killed half way is found by the next one. Links are 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from specplan.base.files import in_the_making
 from specplan.errors import RunError
-from specplan.results.status import UNFINISHED, read_run_file, status_now
+from specplan.results.status import read_run_file, status_now
 from specplan.store.layout import RunFolder
 from specplan.store.run_files import count_removed, locked
 
@@ -83,7 +82,7 @@ def reason_to_stay(folder: RunFolder, root: Path) -> str | None:
 def goes_on(folder: RunFolder) -> bool:
     """Whether a process writes a run, as far as run.json tells. One that is prepared only does not go on."""
     run_file = read_run_file(folder)
-    return status_now(run_file) in UNFINISHED and run_file.sessions[-1].ended_at is None
+    return status_now(run_file).is_unfinished and run_file.sessions[-1].ended_at is None
 
 
 def _remove_run(folder: RunFolder) -> None:
@@ -105,22 +104,19 @@ def _check_inside(path: Path, root: Path) -> None:
 @contextmanager
 def _held(folder: RunFolder) -> Iterator[None]:
     """Keep everybody from writing a run, or raise RunError where somebody does."""
-    try:
-        lock = os.open(folder.records_lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        lock = None  # it has no records that a process could write
-    try:
-        if lock is not None:
-            _take(lock, folder)
+    lock = folder.records_lock
+    with ExitStack() as opened:
+        if (
+            lock.is_file() and not lock.is_symlink()
+        ):  # else it has no records that a process could write
+            refused = f"run `{folder.path}` goes on: a process writes its records"
+            opened.enter_context(locked(lock, refused=refused))
         if _says_that_it_goes_on(folder):
             session = read_run_file(folder).sessions[-1]
             raise RunError(
                 f"run `{folder.path}` goes on: process {session.pid} on {session.host} writes it"
             )
         yield
-    finally:
-        if lock is not None:
-            os.close(lock)
 
 
 def _says_that_it_goes_on(folder: RunFolder) -> bool:
@@ -128,13 +124,6 @@ def _says_that_it_goes_on(folder: RunFolder) -> bool:
         return folder.run_file.is_file() and goes_on(folder)
     except RunError:
         return False  # run.json is damaged, and nobody holds the lock of the records
-
-
-def _take(lock: int, folder: RunFolder) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RunError(f"run `{folder.path}` goes on: a process writes its records") from error
 
 
 def _put_aside(path: Path) -> Path:

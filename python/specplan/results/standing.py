@@ -9,7 +9,7 @@ import msgspec
 
 from specplan.errors import RunError, StoreError
 from specplan.plan.model import Train
-from specplan.results.course import Course
+from specplan.results.course import MetricCourse
 from specplan.results.jobs import JobState, jobs_of
 from specplan.results.locate import all_runs, experiment_of
 from specplan.results.messages import messages_of
@@ -91,7 +91,7 @@ class Watch:
 class _Watched:
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.course = Course(run.folder)
+        self.course = MetricCourse(run.folder)
 
     def standing(self, name: str, *, with_metrics: bool) -> Standing:
         run = self.run.refresh()

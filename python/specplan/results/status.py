@@ -12,14 +12,12 @@ import msgspec
 
 from specplan.errors import RunError
 from specplan.store.checked_json import matches_checksum
-from specplan.store.run_file import PhaseTiming, RunFile, Session, Status
+from specplan.store.run_file import PhaseTiming, RunFile, Session, Status, boot_id
 
 if TYPE_CHECKING:
     from specplan.store.layout import RunFolder
 
 FORMAT = 1
-UNFINISHED = (Status.CREATED, Status.RUNNING)
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def read_run_file(folder: RunFolder) -> RunFile:
@@ -75,7 +73,7 @@ def status_now(run_file: RunFile) -> Status:
 
 def present_status(written: Status, session: Session) -> Status:
     """As `status_now`, of the status that was written and the newest session."""
-    if written in UNFINISHED:
+    if written.is_unfinished:
         if session.ended_at is not None:
             return written  # prepared, and nothing more
         if session.host == socket.gethostname() and not _is_alive(session):
@@ -96,7 +94,8 @@ def phases_now(run_file: RunFile) -> tuple[PhaseTiming, ...]:
 
 
 def _is_alive(session: Session) -> bool:
-    if BOOT_ID.is_file() and session.boot_id not in ("", BOOT_ID.read_text().strip()):
+    here = boot_id()
+    if here and session.boot_id not in ("", here):
         return False
     return lives(session.pid) and not _started_later(session)
 

@@ -18,7 +18,7 @@ from specplan.models.torch.build import build_module
 from specplan.models.torch.losses import build_loss, weighted_loss
 from specplan.models.torch.optimizers import build_optimizer
 from specplan.run.callback import Callback
-from specplan.run.metrics import METRICS
+from specplan.run.metrics import build_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -191,7 +191,7 @@ class Builder:
         if component.live is not None:
             return own.own_metric(self.bound(component), {}, f"metric `{objective.label}`")
         if component.code is None:
-            return METRICS[component.use]
+            return build_metric(component.use, component.args)
         make, given = self._own("metric", component)
         label = objective.label
         name = f"{self._place('metric', label)}metric `{label}`"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.plan.fold_rows import FoldRows
-from specplan.run.hooks import Hooks, PhaseHooks, Subjects
+from specplan.run.hooks import NO_HOOKS, Hooks, PhaseHooks, Subjects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,10 +36,15 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     interruption: Interruption
     checkpoints: Checkpoints
     calls: Mapping[str, Prepared] = {}
-    hooks: Hooks = Hooks()
+    hooks: Hooks = NO_HOOKS
     subjects: Subjects = Subjects()
     inside: PhaseHooks = PhaseHooks()
     """What is called inside the phase that is run."""
+
+    @property
+    def begins(self) -> bool:
+        """Whether the run begins, and does not go on from a checkpoint."""
+        return self.journal.run_file.sessions[-1].checkpoint is None
 
     def split(self, phase: Phase, name: str | None, data: str | None = None) -> Split:
         """The rows that a phase reads under the name of a split, or all rows for None.

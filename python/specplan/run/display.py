@@ -48,6 +48,11 @@ class Display(Protocol):
         """The run is over and everything is on disk; `message` says why it did not complete."""
 
 
+def values_text(values: Mapping[str, float]) -> list[str]:
+    """Each metric with four significant digits."""
+    return [f"{name} {value:.4g}" for name, value in values.items()]
+
+
 class Silent:
     """Shows nothing."""
 

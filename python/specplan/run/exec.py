@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
 from specplan.results.status import read_run_file, status_now
-from specplan.run.hooks import Hooks
+from specplan.run.hooks import NO_HOOKS, Hooks
 from specplan.run.resume import resume_run
 from specplan.run.run import run_plan
 from specplan.store.layout import experiment_folder
-from specplan.store.run_file import CONCLUDED, Status
+from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
     from specplan.plan.model import Compiled
     from specplan.run.display import Display
     from specplan.store.layout import RunFolder
-
-NO_HOOKS = Hooks()
 
 
 def exec_plan(
@@ -54,7 +52,7 @@ def exec_plan(
             f"`{folder.path}` is a run of another plan: {run_file.plan_id}, not {compiled.plan.id}"
         )
     status = status_now(run_file)
-    if status in CONCLUDED:
+    if status.is_concluded:
         return status
     resume_run(folder, display=display, trust=trust, hooks=hooks)
     return Status.COMPLETED

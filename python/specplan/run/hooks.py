@@ -60,6 +60,8 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         phase_started: a phase begins. It is not called for one that is skipped.
         phase_ended: a phase is over, and its table is written.
         inside: makes what is called inside a phase.
+        states: what has to be kept to go on in another process, by name.
+        resumed: with what `states` gave in the process before, ahead of `run_started`.
     """
 
     run_started: tuple[Callable[[Context], None], ...] = ()
@@ -69,10 +71,15 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     phase_started: tuple[Callable[[Phase, Context], None], ...] = ()
     phase_ended: tuple[Callable[[Phase, Context], None], ...] = ()
     inside: tuple[Callable[[Phase, Context], PhaseHooks], ...] = ()
+    states: tuple[Callable[[], Mapping[str, dict[str, Any]]], ...] = ()
+    resumed: tuple[Callable[[Mapping[str, dict[str, Any]]], None], ...] = ()
 
     def of(self, phase: Phase, context: Context) -> PhaseHooks:
         """What is called inside a phase."""
         return joined_inside([make(phase, context) for make in self.inside])
+
+
+NO_HOOKS = Hooks()
 
 
 class Subjects(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -7,15 +7,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from specplan.errors import RunStopped
+from specplan.errors import CAN_BE_RESUMED, RunStopped
 from specplan.run.deadline import grace_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-CAN_BE_RESUMED = 75
-"""Exit code of a run that a signal ended and `mlx resume` goes on with."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -18,7 +18,7 @@ from specplan.run.course import Course
 from specplan.run.device import device_of
 from specplan.run.environment import surroundings_of
 from specplan.run.git import check_clean, git_state
-from specplan.run.hooks import Hooks, Subjects
+from specplan.run.hooks import NO_HOOKS, Hooks, Subjects
 from specplan.run.interruption import interruptible
 from specplan.run.lifetime import end_run, first_recorder
 from specplan.run.located import located, written_at
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from specplan.store.recorder import Recorder
     from specplan.store.run_files import Journal
 
-NO_HOOKS = Hooks()
 NO_SUBJECTS = Subjects()
 
 
@@ -115,6 +114,7 @@ def run_plan(  # noqa: PLR0913 -- what a caller can say of a run
         trust=trust,
         hooks=hooks,
         subjects=subjects,
+        fresh=state is None,
     )
 
 
@@ -141,15 +141,18 @@ def execute(
     trust: bool,
     hooks: Hooks,
     subjects: Subjects,
+    fresh: bool,
 ) -> Outcome:
     """Read and check the data of a plan, then `begin`, which makes or opens the folder, then run the phases.
+
+    Objects of the program have to be as they were compiled where the state is `fresh`.
 
     Raises:
         The errors of `run_plan`, and those of `begin`.
     """
     plan = compiled.plan
     admitted = admit(compiled, trust=trust)
-    admit_live(compiled, fresh=state is None)
+    admit_live(compiled, fresh=fresh)
     live = State() if state is None else state
     if plan.graph.nodes:
         from specplan.run.builder import Builder
@@ -173,11 +176,10 @@ def execute(
             "journal": journal,
             "display": display,
             "interruption": interruption,
+            "hooks": hooks,
         }
         checkpoints = Checkpoints(**shared, course=Course(plan, live))
-        context = Context(
-            **shared, checkpoints=checkpoints, calls=calls, hooks=hooks, subjects=subjects
-        )
+        context = Context(**shared, checkpoints=checkpoints, calls=calls, subjects=subjects)
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
         if beginning.place is not None:
             display.resumed(beginning.place)

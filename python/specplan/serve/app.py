@@ -45,6 +45,7 @@ ROUTES: tuple[tuple[str, str, Any, Callable[..., Any]], ...] = (
     ("PATCH", f"{ONE}/status", protocol.SetStatus, writing.set_status),
     ("GET", f"{ONE}/parameters", None, reading.parameters),
     ("PUT", f"{ONE}/parameters", protocol.SetParameters, writing.set_parameters),
+    ("PUT", f"{ONE}/tags", protocol.SetTags, writing.set_tags),
     ("GET", f"{ONE}/logs", None, reading.logs),
     ("POST", f"{ONE}/logs", protocol.AppendLogs, writing.append_logs),
     ("GET", f"{ONE}/metrics/data", None, reading.metric_data),

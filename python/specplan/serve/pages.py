@@ -12,7 +12,6 @@ from specplan.results.index import Index
 from specplan.results.page import badge, boxed, html_page, section
 from specplan.results.report import report_footer, report_sections
 from specplan.results.side_by_side import comparison_sections
-from specplan.results.status import UNFINISHED
 from specplan.results.summary import duration_text, time_text
 from specplan.results.table import cell_text
 from specplan.serve.faults import Fault
@@ -78,7 +77,7 @@ def run_page(runs: Workspace, request: Request) -> str:
         report_sections(run, files=section("Files", f"<ul>{links}</ul>" if links else "")),
         report_footer(run),
         up="../",
-        live=run.status in UNFINISHED,
+        live=run.status.is_unfinished,
     )
 
 
@@ -112,7 +111,7 @@ def compare_page(runs: Workspace, request: Request) -> str:
         ],
         f"{len(compared)} runs",
         up="",
-        live=any(run.status in UNFINISHED for run in compared),
+        live=any(run.status.is_unfinished for run in compared),
     )
 
 

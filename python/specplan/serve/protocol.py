@@ -8,7 +8,7 @@ import msgspec
 
 from specplan.spec.wording import choices
 from specplan.store.run_file import Status
-from specplan.track.notes import LEVELS
+from specplan.track.logs import LEVELS
 from specplan.track.point import Point
 
 Short = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
@@ -63,6 +63,12 @@ class SetStatus(Body, frozen=True):
         if found not in allowed:
             raise ValueError(f"no status `{self.status}`; known: {choices(self.status, allowed)}")
         return found
+
+
+class SetTags(Body, frozen=True):
+    """Values by tag, all that the run is to have."""
+
+    tags: dict[str, str | None]
 
 
 class SetParameters(Body, frozen=True):

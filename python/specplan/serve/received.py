@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from specplan._native import StoreReader
@@ -47,10 +46,9 @@ class Received:
         """Messages of the log; returns how many there are."""
 
         def record(index: int, entry: LogEntry) -> None:
-            now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
             document = {
                 "sequenceNumber": index,
-                "timestamp": entry.timestamp or now,
+                "timestamp": entry.timestamp or timestamp("microseconds"),
                 "level": entry.level,
                 "message": entry.message,
                 "metadata": entry.metadata,

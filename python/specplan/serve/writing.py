@@ -10,6 +10,7 @@ from specplan.serve.blobs import FOLDER_NAME, Blobs
 from specplan.serve.faults import Fault
 from specplan.serve.reading import counts
 from specplan.serve.received import OWN_ROUTES
+from specplan.store import tags
 from specplan.store.fields import TRACKS
 from specplan.store.run_file import ErrorRecord, Status
 from specplan.track.files import Files
@@ -35,6 +36,7 @@ def begin(runs: Workspace, _: Request, asked: protocol.Begin) -> dict[str, Any]:
             "prefix": folder.parent.relative_to(runs.root).as_posix(),
             "run": folder.name,
             "created": created,
+            "tags": tags.read_tags(run.run.folder),
             **counts(StoreReader.open(str(run.run.folder.records))),
         }
 
@@ -58,6 +60,11 @@ def set_parameters(
     with runs.writing(_id(request)) as run:
         run.run.set_params(asked.data)
         return {"data": run.run.params}
+
+
+def set_tags(runs: Workspace, request: Request, asked: protocol.SetTags) -> dict[str, Any]:
+    """Put tags in the place of those of the run, whose sessions stay as they are."""
+    return {"tags": tags.set_tags(runs.folder(_id(request)), asked.tags)}
 
 
 def append_logs(runs: Workspace, request: Request, asked: protocol.AppendLogs) -> dict[str, int]:

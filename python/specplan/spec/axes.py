@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -14,8 +15,15 @@ if TYPE_CHECKING:
 
     from specplan.spec.diagnostics import Path
 
+Key = TypeVar("Key")
 MOST_VALUES = 1_000_000
 """Values of one axis: more are a slip."""
+
+
+def combinations(values: Mapping[Key, Sequence[Any]]) -> Iterator[dict[Key, Any]]:
+    """Every choice of one value for each key, that of the last varying fastest."""
+    for chosen in itertools.product(*values.values()):
+        yield dict(zip(values, chosen, strict=True))
 
 
 class AxisError(ValueError):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import itertools
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from specplan.spec.axes import AxisError
+from specplan.spec.axes import AxisError, combinations
 from specplan.spec.choices import Choices, known_values
 from specplan.spec.decode import Decoder, fields_of
 from specplan.spec.diagnostics import Origin
@@ -38,9 +37,9 @@ def generate_grid(configuration: T) -> tuple[list[T], list[dict[str, Any]]]:
         spaces[path] = _decoded(configuration, path, written)
     found: list[T] = []
     tags: list[dict[str, Any]] = []
-    for values in itertools.product(*spaces.values()):
+    for values in combinations(spaces):
         chosen = copy.deepcopy(configuration)
-        for path, value in zip(spaces, values, strict=True):
+        for path, value in values.items():
             _put(chosen, path, copy.deepcopy(value))
         if BLOCK in _inside(chosen):
             _put(chosen, (BLOCK,), None)
@@ -48,8 +47,8 @@ def generate_grid(configuration: T) -> tuple[list[T], list[dict[str, Any]]]:
         tags.append(
             {
                 ".".join(map(str, path)): value
-                for (path, several), value in zip(spaces.items(), values, strict=True)
-                if len(several) > 1
+                for path, value in values.items()
+                if len(spaces[path]) > 1
             }
         )
     return found, tags

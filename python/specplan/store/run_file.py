@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -59,9 +60,15 @@ class Status(enum.StrEnum):
                 return cls.STOPPED
         return cls.FAILED
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a run that stands so may get more."""
+        return self in (Status.CREATED, Status.RUNNING)
 
-CONCLUDED = (Status.COMPLETED, Status.STOPPED)
-"""How a run stands that is brought to its end: nothing is left to do."""
+    @property
+    def is_concluded(self) -> bool:
+        """Whether a run that stands so is brought to its end: nothing is left to do."""
+        return self in (Status.COMPLETED, Status.STOPPED)
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +87,12 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: str | None = None
     checkpoint: int | None = None
     changes: tuple[str, ...] = ()
+
+
+def boot_id() -> str:
+    """What tells this start of the machine from any other; empty where it does not say it."""
+    said = Path("/proc/sys/kernel/random/boot_id")
+    return said.read_text().strip() if said.exists() else ""
 
 
 class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True):

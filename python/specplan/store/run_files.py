@@ -8,7 +8,6 @@ import socket
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,10 +18,19 @@ from specplan.errors import RunError
 from specplan.plan.canonical import write_map, write_plan, write_spec
 from specplan.store.checked_json import encode_checked
 from specplan.store.layout import RunFolder, experiment_folder, removed_file
-from specplan.store.run_file import BestEpoch, ErrorRecord, PhaseTiming, RunFile, Session, Status
+from specplan.store.run_file import (
+    BestEpoch,
+    ErrorRecord,
+    PhaseTiming,
+    RunFile,
+    Session,
+    Status,
+    boot_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from specplan.plan.model import Compiled, Experiment
 
@@ -170,7 +178,7 @@ def create_run(
     with locked(experiments):
         now = datetime.now(UTC)
         if run_id is None:
-            run_id = _free_id(experiments, now)
+            run_id = free_id(experiments, now)
         elif RunFolder(experiments / run_id).run_file.exists():
             raise RunError(f"there is a run `{experiments / run_id}` already")
         created_at = iso(now)
@@ -207,7 +215,7 @@ def _named_experiment(root: Path, experiment: Experiment) -> str:
     root.mkdir(parents=True, exist_ok=True)
     if experiment.add_timestamp:
         with locked(root):
-            name = f"{name}-{_free_id(root, datetime.now(UTC), before=f'{name}-')}"
+            name = f"{name}-{free_id(root, datetime.now(UTC), before=f'{name}-')}"
             experiment_folder(root, name).mkdir()
     experiment_folder(root, name).mkdir(parents=True, exist_ok=True)
     return name
@@ -293,11 +301,20 @@ def _write_warnings(compiled: Compiled, folder: RunFolder) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder: one process at a time counts ids and versions from what is there."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def locked(path: Path, *, refused: str | None = None) -> Iterator[None]:
+    """Hold the lock of a folder or file, which one process has at a time: of a folder, to count ids and versions from what is there.
+
+    Raises:
+        RunError: somebody else holds it, and `refused` says what that means. Without it, it is waited for.
+    """
+    descriptor = os.open(
+        path, os.O_RDONLY | os.O_NONBLOCK
+    )  # a pipe of that name would be waited for
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if refused is None else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise RunError(refused) from error
         yield
     finally:
         os.close(descriptor)
@@ -323,7 +340,7 @@ def count_removed(experiments: Path) -> None:
     write_atomically(removed_file(experiments), str(removed_runs(experiments) + 1).encode())
 
 
-def _free_id(folder: Path, now: datetime, *, before: str = "") -> str:
+def free_id(folder: Path, now: datetime, *, before: str = "") -> str:
     """The time, with a suffix where `folder` has it already behind `before`."""
     second = f"{now:%Y%m%d-%H%M%S}"
     for number in count():
@@ -334,21 +351,20 @@ def _free_id(folder: Path, now: datetime, *, before: str = "") -> str:
 
 
 def _session(started_at: str, *, number: int = 1) -> Session:
-    boot_id = Path("/proc/sys/kernel/random/boot_id")
     return Session(
         session=number,
         pid=os.getpid(),
         host=socket.gethostname(),
-        boot_id=boot_id.read_text().strip() if boot_id.exists() else "",
+        boot_id=boot_id(),
         started_at=started_at,
     )
 
 
-def timestamp() -> str:
-    """The time in UTC as ISO 8601, to the millisecond."""
-    return iso(datetime.now(UTC))
+def timestamp(timespec: str = "milliseconds") -> str:
+    """The time in UTC as ISO 8601."""
+    return iso(datetime.now(UTC), timespec)
 
 
-def iso(moment: datetime) -> str:
-    """A time in UTC as ISO 8601, to the millisecond."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def iso(moment: datetime, timespec: str = "milliseconds") -> str:
+    """A time in UTC as ISO 8601."""
+    return moment.isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -62,8 +62,7 @@ def change_tags(folder: RunFolder, added: Mapping[str, str | None], removed: Seq
     Raises:
         RunError: tags.json or the plan is damaged; or the run has none of a name to remove.
     """
-    # A list of runs reads thousands of tags and changes none: it is not to wait for these.
-    from specplan.base.files import write_atomically
+    # A list of runs reads thousands of tags and changes none: it is not to wait for this.
     from specplan.store.run_files import locked
 
     with locked(folder.path):
@@ -73,6 +72,20 @@ def change_tags(folder: RunFolder, added: Mapping[str, str | None], removed: Seq
                 known = ", ".join(f"`{each}`" for each in tags) or "none"
                 raise RunError(f"run `{folder.path}` has no tag `{name}`; it has {known}")
             del tags[name]
-        tags = dict(sorted((tags | redacted(added)).items()))
-        write_atomically(folder.tags_file, encode_checked(_TagsFile(tags)))
+        return _write(folder, tags | redacted(added))
+
+
+def set_tags(folder: RunFolder, tags: Mapping[str, str | None]) -> Tags:
+    """Put tags, without secrets, in the place of those of a run; returns them."""
+    from specplan.store.run_files import locked
+
+    with locked(folder.path):
+        return _write(folder, redacted(tags))
+
+
+def _write(folder: RunFolder, tags: Tags) -> Tags:
+    from specplan.base.files import write_atomically
+
+    tags = dict(sorted(tags.items()))
+    write_atomically(folder.tags_file, encode_checked(_TagsFile(tags)))
     return tags

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from specplan.spec.axes import Axis
 
 _BITS_OF_SEEDS = 32
+PACKAGES = {"cmaes": ("cmaes",)}
+"""What a method needs beside Optuna, by its name."""
 
 
 def distribution(axis: Axis) -> Any:
@@ -56,6 +58,20 @@ def pruner(spec: dict[str, Any] | None) -> Any:
     return pruners.HyperbandPruner(max_resource="auto" if most is None else most, **options)
 
 
+def sampler(method: str, seed: int, options: dict[str, Any]) -> Any:
+    """What draws the values of one trial by those before it."""
+    from optuna import samplers
+
+    if method == "tpe":
+        return samplers.TPESampler(seed=seed, **options)
+    return samplers.CmaEsSampler(
+        seed=seed,
+        independent_sampler=samplers.RandomSampler(seed=seed),
+        warn_independent_sampling=False,
+        **options,
+    )
+
+
 def declared(kind: Any, spec: dict[str, Any]) -> Any:
     """The arguments that a spec gives a method or pruner, with their defaults."""
     return msgspec.convert(spec, COMPONENTS[kind][spec["use"]])
@@ -67,17 +83,18 @@ def seed_of(seed: int, trial: int) -> int:
     return int.from_bytes(digest, "little")
 
 
-def optuna_for(what: str) -> Any:
+def optuna_for(what: str, *others: str) -> Any:
     """Optuna.
 
     Raises:
-        RunError: it is not installed, and `what` needs it.
+        RunError: it or one of the other packages is not installed, and `what` needs it.
     """
-    if find_spec("optuna") is None:
-        raise RunError(
-            f"{what} needs Optuna, which is not installed\n"
-            "hint: `pip install specplan[sweep]`; `grid` and `random` without a pruner need nothing"
-        )
+    for package, name in (("optuna", "Optuna"), *((each, f"`{each}`") for each in others)):
+        if find_spec(package) is None:
+            raise RunError(
+                f"{what} needs {name}, which is not installed\n"
+                "hint: `pip install specplan[sweep]`; `grid` and `random` without a pruner need nothing"
+            )
     import optuna
 
     return optuna

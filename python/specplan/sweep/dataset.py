@@ -10,13 +10,12 @@ import pyarrow.parquet as pq
 from specplan.base.files import in_the_making
 from specplan.results.open import Run
 from specplan.spec.wording import as_json
-from specplan.store.run_file import CONCLUDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from specplan.spec.axes import Axis
-    from specplan.sweep.folder import Point, SweepFolder
+    from specplan.sweep.folder import SweepFolder, SweepPoint
 
 _TYPES: tuple[tuple[tuple[type, ...], pa.DataType], ...] = (
     ((bool,), pa.bool_()),
@@ -26,11 +25,13 @@ _TYPES: tuple[tuple[tuple[type, ...], pa.DataType], ...] = (
 )
 
 
-def write_missing(folder: SweepFolder, axes: Sequence[Axis], *, only: Point | None = None) -> None:
+def write_missing(
+    folder: SweepFolder, axes: Sequence[Axis], *, only: SweepPoint | None = None
+) -> None:
     """Write the table of each run that is over and has none yet, or only that of one point."""
     for point in folder.file.points if only is None else (only,):
         path = folder.metrics / f"{point.run}.parquet"
-        if not path.is_file() and folder.status_of(point) in CONCLUDED:
+        if not path.is_file() and folder.status_of(point).is_concluded:
             folder.metrics.mkdir(exist_ok=True)
             # Readers take everything in the folder of tables, also what is not finished.
             beside = in_the_making(folder.path / path.name, ".tmp")
@@ -48,7 +49,7 @@ def _kind_of(axis: Axis) -> pa.DataType:
     return next((kind for types, kind in _TYPES if found <= set(types)), pa.string())
 
 
-def _table(folder: SweepFolder, point: Point, axes: Sequence[Axis]) -> pa.Table:
+def _table(folder: SweepFolder, point: SweepPoint, axes: Sequence[Axis]) -> pa.Table:
     table = Run(folder.run_of(point)).metrics().arrow
     for axis in reversed(axes):
         kind, value = _kind_of(axis), point.values[axis.address]

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from specplan.store.run_file import CONCLUDED, Status
+from specplan.store.run_file import Status
 from specplan.store.run_files import timestamp
 from specplan.sweep.dataset import write_missing
-from specplan.sweep.folder import Held, SweepFile, SweepFolder, open_sweep
+from specplan.sweep.folder import SweepFile, SweepFolder, open_sweep
 from specplan.sweep.measured import final_value
-from specplan.sweep.messages import Ended, Measured, Progressed, Verdict, Watch, job_of
+from specplan.sweep.messages import Ended, Measured, Progressed, Verdict, Watch, order_of
 from specplan.sweep.points import restored, values_of
 from specplan.sweep.pool import Pool
 from specplan.sweep.search import planned, search_for
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from specplan.plan.model import Compiled
-    from specplan.sweep.folder import Point
+    from specplan.sweep.folder import SweepPoint
     from specplan.sweep.messages import Message
     from specplan.sweep.pool import Worker
     from specplan.sweep.search import Planned
@@ -52,17 +52,17 @@ class View(Protocol):
     def sweep_began(self, folder: SweepFolder, runs: int) -> None:
         """There will be so many runs at most."""
 
-    def run_known(self, point: Point, status: Status, value: float | None) -> None:
+    def run_known(self, point: SweepPoint, status: Status, value: float | None) -> None:
         """The run of a point was there already, and is left as it is."""
 
-    def run_began(self, point: Point, compiled: Compiled, *, goes_on: bool) -> None:
+    def run_began(self, point: SweepPoint, compiled: Compiled, *, goes_on: bool) -> None:
         """A process has the run of a point in hand."""
 
-    def run_progressed(self, point: Point, done: int, text: str) -> None:
+    def run_progressed(self, point: SweepPoint, done: int, text: str) -> None:
         """So many steps are done; what was measured last."""
 
     def run_ended(
-        self, point: Point, status: Status, value: float | None, message: str | None
+        self, point: SweepPoint, status: Status, value: float | None, message: str | None
     ) -> None:
         """A run is over, or as far as it comes today; `value` is that of the sweep's metric."""
 
@@ -90,7 +90,7 @@ def sweep_through(sweep: Sweep, root: Path, *, jobs: int, view: View, retry: boo
     points = planned(sweep)
     made = _new_file(sweep)
     folder = open_sweep(root, made)
-    with Held(folder):
+    with folder.held():
         # A grid that was begun with fewer seeds goes on with more.
         folder.file = msgspec.structs.replace(folder.file, seeds=made.seeds)
         engine = _Engine(sweep, points, folder, Pool(jobs, folder.logs), view, retry=retry)
@@ -134,7 +134,7 @@ class _Engine:
         self._search = search_for(sweep, points, folder)
         self._queue = deque(self._restored() if points is None else ())
         self._planned = None if points is None else deque(self._written_down(points))
-        self._waiting: list[Point] = []
+        self._waiting: list[SweepPoint] = []
         self._signals = self._told = 0
 
     def run(self, runs: int) -> None:
@@ -155,12 +155,12 @@ class _Engine:
                 self._pool.close()
                 write_missing(self._folder, self._sweep.columns)
 
-    def _restored(self) -> Iterator[tuple[Point, Compiled]]:
+    def _restored(self) -> Iterator[tuple[SweepPoint, Compiled]]:
         """The points that another process has chosen."""
         for point in self._folder.file.points:
             yield point, compile_point(self._sweep, restored(self._sweep.columns, point.values))
 
-    def _written_down(self, points: Sequence[Planned]) -> Iterator[tuple[Point, Compiled]]:
+    def _written_down(self, points: Sequence[Planned]) -> Iterator[tuple[SweepPoint, Compiled]]:
         known = {point.plan_id: point for point in self._folder.file.points}
         found = [
             (
@@ -173,7 +173,7 @@ class _Engine:
         self._folder.save()
         return iter(found)
 
-    def _next(self) -> tuple[Point, Compiled] | None:
+    def _next(self) -> tuple[SweepPoint, Compiled] | None:
         if self._queue:
             return self._queue.popleft()
         if self._planned is not None:
@@ -193,10 +193,10 @@ class _Engine:
                 return
             self._begin(*following)
 
-    def _begin(self, point: Point, compiled: Compiled) -> None:
+    def _begin(self, point: SweepPoint, compiled: Compiled) -> None:
         self._search.begun(point)
         status = self._folder.status_of(point)
-        if status in CONCLUDED or (status is Status.FAILED and not self._retry):
+        if status.is_concluded or (status is Status.FAILED and not self._retry):
             self._search.over(point, status)
             self._view.run_known(point, status, self._value(point, status))
         elif any(
@@ -205,9 +205,9 @@ class _Engine:
             self._waiting.append(point)
         else:
             run = self._folder.run_of(point)
-            job = job_of(compiled, run, trust=self._sweep.code.trust, watch=self._watch())
+            order = order_of(compiled, run, trust=self._sweep.code.trust, watch=self._watch())
             self._view.run_began(point, compiled, goes_on=status is not Status.CREATED)
-            self._pool.give(point, job)
+            self._pool.give(point, order)
 
     def _watch(self) -> Watch | None:
         if self._sweep.spec.pruner is None or self._sweep.spec.metric is None:
@@ -227,7 +227,7 @@ class _Engine:
             case Ended():
                 self._ended(point, message)
 
-    def _ended(self, point: Point, ended: Ended) -> None:
+    def _ended(self, point: SweepPoint, ended: Ended) -> None:
         same = [other for other in self._waiting if other.run == point.run]
         self._waiting = [other for other in self._waiting if other.run != point.run]
         for each in (point, *same):
@@ -238,11 +238,11 @@ class _Engine:
             self._view.run_ended(each, ended.status, value, None if asked else ended.message)
         if ended.status is Status.FAILED and not self._folder.run_of(point).run_file.is_file():
             self.refused[point.run] = ended.message or ""
-        if ended.status in CONCLUDED:
+        if ended.status.is_concluded:
             write_missing(self._folder, self._sweep.columns, only=point)
 
-    def _value(self, point: Point, status: Status) -> float | None:
-        if self._sweep.spec.metric is None or status not in CONCLUDED:
+    def _value(self, point: SweepPoint, status: Status) -> float | None:
+        if self._sweep.spec.metric is None or not status.is_concluded:
             return None
         return final_value(self._folder.run_of(point), self._sweep.spec.metric)
 

@@ -10,10 +10,8 @@ How a run stands is nowhere but in the run itself.
 
 from __future__ import annotations
 
-import fcntl
-import os
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +24,7 @@ from specplan.results.status import read_run_file, status_now
 from specplan.store.checked_json import encode_checked, matches_checksum
 from specplan.store.layout import SWEEP_FILE, RunFolder, experiment_folder
 from specplan.store.run_file import Status
-from specplan.store.run_files import locked
+from specplan.store.run_files import free_id, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +35,7 @@ SEED = "run.seed"
 """What each point is given several values of, where it is to have several seeds."""
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class SweepPoint(msgspec.Struct, frozen=True, kw_only=True):
     """One point of a sweep: what was set, and the run of its plan.
 
     Attributes:
@@ -69,7 +67,7 @@ class SweepFile(msgspec.Struct, frozen=True, kw_only=True):
     metric: str | None
     mode: Literal["min", "max"]
     seeds: int | None = None
-    points: tuple[Point, ...] = ()
+    points: tuple[SweepPoint, ...] = ()
 
 
 class SweepFolder:
@@ -91,16 +89,16 @@ class SweepFolder:
         """What the processes printed."""
         return self.path / "logs"
 
-    def run_of(self, point: Point) -> RunFolder:
+    def run_of(self, point: SweepPoint) -> RunFolder:
         """The run folder of a point, whether or not it is there yet."""
         return RunFolder(self.path.parent / point.run)
 
-    def status_of(self, point: Point) -> Status:
+    def status_of(self, point: SweepPoint) -> Status:
         """How the run of a point stands; `created` where it has not begun."""
         folder = self.run_of(point)
         return status_now(read_run_file(folder)) if folder.run_file.is_file() else Status.CREATED
 
-    def add(self, values: dict[str, Any], plan_id: str) -> Point:
+    def add(self, values: dict[str, Any], plan_id: str) -> SweepPoint:
         """Add a point; `save` writes it down, before its run begins.
 
         The run of a plan that is run already, here or in another sweep of the experiment, is its run.
@@ -108,10 +106,24 @@ class SweepFolder:
         known = self._runs.get(plan_id) or self._run_elsewhere(plan_id)
         stamp, index = self.file.id.removeprefix(PREFIX), len(self.file.points)
         run = f"{stamp}-{index:03}" if known is None else known
-        point = Point(index=index, run=run, plan_id=plan_id, values=values)
+        point = SweepPoint(index=index, run=run, plan_id=plan_id, values=values)
         self._runs[plan_id] = run
         self.file = msgspec.structs.replace(self.file, points=(*self.file.points, point))
         return point
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process from working on it.
+
+        Raises:
+            RunError: one does.
+        """
+        refused = (
+            f"another process works on sweep `{self.path}`\n"
+            "hint: `mlx sweep SPEC --status` shows how it stands"
+        )
+        with locked(self.path, refused=refused):
+            yield
 
     def save(self) -> None:
         """Write the points down."""
@@ -128,29 +140,6 @@ class SweepFolder:
         return next(found, None)
 
 
-class Held:
-    """A sweep that no other process works on, as long as the block goes on."""
-
-    def __init__(self, folder: SweepFolder) -> None:
-        self._folder = folder
-        self._descriptor = -1
-
-    def __enter__(self) -> SweepFolder:
-        self._descriptor = os.open(self._folder.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._descriptor)
-            raise RunError(
-                f"another process works on sweep `{self._folder.path}`\n"
-                "hint: `mlx sweep SPEC --status` shows how it stands"
-            ) from error
-        return self._folder
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
-
-
 def open_sweep(root: Path, made: SweepFile) -> SweepFolder:
     """The folder of a sweep that was begun, or else a new one, by its `key`. `made` has no id yet."""
     experiments = experiment_folder(root, made.experiment)
@@ -159,7 +148,7 @@ def open_sweep(root: Path, made: SweepFile) -> SweepFolder:
         found = find_sweep(experiments, made.key)
         if found is not None:
             return found
-        name = _free_name(experiments)
+        name = PREFIX + free_id(experiments, datetime.now(UTC), before=PREFIX)
         # A folder without its file is no sweep, so that one that was made and not begun is in no way.
         (experiments / name).mkdir()
         write_atomically(
@@ -206,15 +195,6 @@ def _sweep_files(experiments: Path) -> list[Path]:
 def _runs_by_plan(file: SweepFile) -> dict[str, str]:
     """The run of each plan: that of its first point."""
     return {point.plan_id: point.run for point in reversed(file.points)}
-
-
-def _free_name(experiments: Path) -> str:
-    second = f"{PREFIX}{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    return next(
-        name
-        for number in count()
-        if not (experiments / (name := f"{second}-{number}" if number else second)).exists()
-    )
 
 
 def _read(path: Path) -> SweepFile:

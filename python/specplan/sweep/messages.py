@@ -26,7 +26,7 @@ class Watch(msgspec.Struct, frozen=True):
     metric: str
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Order(msgspec.Struct, frozen=True, kw_only=True):
     """A plan to run, and the run folder that holds it."""
 
     plan: Plan
@@ -50,9 +50,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def job_of(compiled: Compiled, folder: RunFolder, *, trust: bool, watch: Watch | None) -> Job:
+def order_of(compiled: Compiled, folder: RunFolder, *, trust: bool, watch: Watch | None) -> Order:
     """What a worker has to know to run a plan."""
-    return Job(
+    return Order(
         plan=compiled.plan,
         spec=None if compiled.spec is None else dict(compiled.spec),
         folder=str(compiled.folder.absolute()),
@@ -94,11 +94,11 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
 Message = Progressed | Measured | Ended
 
 MESSAGES = msgspec.json.Decoder(Message)
-JOBS = msgspec.json.Decoder(Job)
+ORDERS = msgspec.json.Decoder(Order)
 VERDICTS = msgspec.json.Decoder(Verdict)
 
 
-def line(message: Message | Job | Verdict) -> bytes:
+def line(message: Message | Order | Verdict) -> bytes:
     """A message as it goes through a pipe."""
     return msgspec.json.encode(message) + b"\n"
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from specplan.sweep.folder import Point
-    from specplan.sweep.messages import Job, Message, Verdict
+    from specplan.sweep.folder import SweepPoint
+    from specplan.sweep.messages import Message, Order, Verdict
 
 SECONDS_OF_PATIENCE = 0.2
 _COMMAND = (sys.executable, "-P", "-m", "specplan.sweep.worker")
@@ -34,7 +34,7 @@ class Worker:
     """
 
     def __init__(self, log: Path) -> None:
-        self.point: Point | None = None
+        self.point: SweepPoint | None = None
         self.log = log
         with log.open("ab") as said:
             # Of a session of its own: Ctrl-C on a terminal is for us, who pass it on in words of our own.
@@ -55,7 +55,7 @@ class Worker:
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def send(self, order: Job | Verdict) -> None:
+    def send(self, order: Order | Verdict) -> None:
         """Give it a job, or an answer. One that is gone is found out where it is listened to."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -115,11 +115,11 @@ class Pool:
         """Whether another run can begin."""
         return len(self.busy) < self._size
 
-    def give(self, point: Point, job: Job) -> None:
+    def give(self, point: SweepPoint, order: Order) -> None:
         """Begin a run, in a process that has none."""
         worker = next((each for each in self._workers if each.point is None), None) or self._new()
         worker.point = point
-        worker.send(job)
+        worker.send(order)
 
     def messages(self) -> Iterator[tuple[Worker, Message]]:
         """What is said within a moment."""

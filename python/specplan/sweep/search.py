@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from specplan.sweep.by_optuna import declared, optuna_for, quietly
+from specplan.sweep.by_optuna import PACKAGES, declared, optuna_for, quietly
 from specplan.sweep.points import Choice, at, drawn, grid, seeded
 from specplan.sweep.spec import compile_points
 from specplan.sweep.study import Studied
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from specplan.plan.model import Compiled
     from specplan.spec.axes import Axis
     from specplan.store.run_file import Status
-    from specplan.sweep.folder import Point, SweepFolder
+    from specplan.sweep.folder import SweepFolder, SweepPoint
     from specplan.sweep.points import Values
     from specplan.sweep.spec import Sweep
 
@@ -43,7 +43,7 @@ def planned(sweep: Sweep) -> list[Planned] | None:
         case "qmc":
             points = evenly(sweep)
         case _:
-            optuna_for(f"method `{sweep.method}`")
+            optuna_for(f"method `{sweep.method}`", *PACKAGES.get(sweep.method, ()))
             ends(sweep)  # a fault in one of the values is told before the first run all the same
             return None
     return compile_points(sweep, seeded(points, sweep.seeds))
@@ -76,13 +76,13 @@ class Search(Protocol):
     def next(self) -> Planned | None:
         """The next point; None where there are no more."""
 
-    def begun(self, point: Point) -> None:
+    def begun(self, point: SweepPoint) -> None:
         """A point is written down; its run begins, goes on, or is over already."""
 
-    def judged(self, point: Point, epoch: int, value: float) -> str | None:
+    def judged(self, point: SweepPoint, epoch: int, value: float) -> str | None:
         """Why a run is ended with this epoch; None where it goes on."""
 
-    def over(self, point: Point, status: Status) -> None:
+    def over(self, point: SweepPoint, status: Status) -> None:
         """A run has ended."""
 
 
@@ -95,13 +95,13 @@ class Known:
     def next(self) -> Planned | None:
         return next(self._points, None)
 
-    def begun(self, point: Point) -> None: ...
+    def begun(self, point: SweepPoint) -> None: ...
 
-    def judged(self, point: Point, epoch: int, value: float) -> str | None:
+    def judged(self, point: SweepPoint, epoch: int, value: float) -> str | None:
         del point, epoch, value
         return None
 
-    def over(self, point: Point, status: Status) -> None: ...
+    def over(self, point: SweepPoint, status: Status) -> None: ...
 
 
 def search_for(sweep: Sweep, points: Sequence[Planned] | None, folder: SweepFolder) -> Search:

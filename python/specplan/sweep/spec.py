@@ -8,6 +8,7 @@ import msgspec
 from blake3 import blake3
 from msgspec.structs import replace
 
+from specplan.components.method import BY_RUNS
 from specplan.errors import RunError, SpecError
 from specplan.plan.compile import compile_document
 from specplan.plan.passes.sweep import NOT_RUN
@@ -91,7 +92,7 @@ def read_sweep(
     spec = msgspec.convert(written, SweepSpec)
     chosen = {name: item for name, item in written.items() if name != "runs"}
     # What is chosen by means over seeds is chosen otherwise with more of them.
-    with_seeds = seeds if spec.method["use"] == "tpe" and seeds else seeds is not None
+    with_seeds = seeds if spec.method["use"] in BY_RUNS and seeds else seeds is not None
     key = blake3(as_json([base.plan.id, chosen, with_seeds]).encode()).hexdigest()
     return Sweep(
         path=path,

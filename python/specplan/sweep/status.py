@@ -10,14 +10,14 @@ import msgspec
 
 from specplan.results.status import read_run_file
 from specplan.spec.wording import as_json
-from specplan.store.run_file import CONCLUDED, Status
+from specplan.store.run_file import Status
 from specplan.sweep.folder import SEED
 from specplan.sweep.measured import final_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from specplan.sweep.folder import Point, SweepFile, SweepFolder
+    from specplan.sweep.folder import SweepFile, SweepFolder, SweepPoint
 
 
 class PointStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ def point_statuses(folder: SweepFolder) -> list[PointStatus]:
     return [_status(folder, point) for point in folder.file.points]
 
 
-def _status(folder: SweepFolder, point: Point) -> PointStatus:
+def _status(folder: SweepFolder, point: SweepPoint) -> PointStatus:
     run, status, metric = folder.run_of(point), folder.status_of(point), folder.file.metric
     error = read_run_file(run).error if run.run_file.is_file() else None
     return PointStatus(
@@ -54,7 +54,7 @@ def _status(folder: SweepFolder, point: Point) -> PointStatus:
         plan_id=point.plan_id,
         values=point.values,
         status=status,
-        value=final_value(run, metric) if metric is not None and status in CONCLUDED else None,
+        value=final_value(run, metric) if metric is not None and status.is_concluded else None,
         message=None if error is None else error.message,
     )
 

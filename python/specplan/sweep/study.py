@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.spec.wording import as_json
-from specplan.store.run_file import CONCLUDED, Status
-from specplan.sweep.by_optuna import choice, declared, distribution, pruner, quietly, seed_of
+from specplan.store.run_file import Status
+from specplan.sweep.by_optuna import (
+    choice,
+    declared,
+    distribution,
+    pruner,
+    quietly,
+    sampler,
+    seed_of,
+)
 from specplan.sweep.folder import SEED
 from specplan.sweep.measured import epoch_values, final_value
 from specplan.sweep.points import Choice, restored
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from specplan.plan.model import Compiled
-    from specplan.sweep.folder import Point, SweepFolder
+    from specplan.sweep.folder import SweepFolder, SweepPoint
     from specplan.sweep.points import Values
     from specplan.sweep.spec import Sweep
 
@@ -48,7 +56,7 @@ class _Group:
     def __init__(self, trial: Any, chosen: Values) -> None:
         self.trial = trial
         self.chosen = chosen
-        self.points: list[Point] = []
+        self.points: list[SweepPoint] = []
         self.ended: dict[int, tuple[Status, float | None]] = {}
 
 
@@ -91,13 +99,13 @@ class Studied:
         point = (*group.chosen, *self._seed_of(len(group.points)))
         return point, compile_point(self._sweep, point)
 
-    def begun(self, point: Point) -> None:
+    def begun(self, point: SweepPoint) -> None:
         group = self._group_of(point)
         group.points.append(point)
         trial = self._judging.ask() if self._apart or group.trial is None else group.trial
         self._runs[point.index] = _Run(trial, group)
 
-    def judged(self, point: Point, epoch: int, value: float) -> str | None:
+    def judged(self, point: SweepPoint, epoch: int, value: float) -> str | None:
         # Epochs before a checkpoint are not trained again, but others are compared with them.
         known = epoch_values(self._folder.run_of(point), self._metric)
         self._report(point, {each: known[each] for each in known if each < epoch} | {epoch: value})
@@ -107,11 +115,11 @@ class Studied:
         use = (self._sweep.spec.pruner or {}).get("use")
         return f"{use}: {self._metric} {run.told[epoch]:.4g} after epoch {epoch}" if prune else None
 
-    def over(self, point: Point, status: Status) -> None:
-        if status not in CONCLUDED and status is not Status.FAILED:
+    def over(self, point: SweepPoint, status: Status) -> None:
+        if not status.is_concluded and status is not Status.FAILED:
             return
         run, value = self._runs[point.index], None
-        if status in CONCLUDED:
+        if status.is_concluded:
             folder = self._folder.run_of(point)
             if self._sweep.spec.pruner is not None:
                 self._report(point, epoch_values(folder, self._metric))
@@ -123,7 +131,7 @@ class Studied:
         if group.trial is not None and len(group.ended) == len(self._seeds):
             self._tell(self._study, group.trial, [*group.ended.values()])
 
-    def _group_of(self, point: Point) -> _Group:
+    def _group_of(self, point: SweepPoint) -> _Group:
         """The trial of a point that begins: of those that the sweep knows from before, or the one that was asked for."""
         if self._points is not None:
             own = {name: value for name, value in point.values.items() if name != SEED}
@@ -170,20 +178,18 @@ class Studied:
             )
 
     def _ask(self) -> Any:
-        from optuna.samplers import TPESampler
-
         seed = seed_of(self._sweep.spec.seed, self._asked)
         options = msgspec.structs.asdict(declared("method", self._sweep.spec.method))
         self._asked += 1
         with quietly():
-            self._study.sampler = TPESampler(seed=seed, **options)
+            self._study.sampler = sampler(self._sweep.method, seed, options)
             return self._study.ask(self._distributions)
 
     def _seed_of(self, place: int) -> Values:
         axis = self._sweep.seeds
         return () if axis is None else (Choice(axis, self._seeds[place]),)
 
-    def _report(self, point: Point, values: dict[int, float]) -> None:
+    def _report(self, point: SweepPoint, values: dict[int, float]) -> None:
         run = self._runs[point.index]
         others = [self._folder.run_of(each) for each in run.group.points if each is not point]
         known = [epoch_values(each, self._metric) for each in others if each.run_file.is_file()]

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from specplan.errors import PrunedError, SpecplanError
-from specplan.run.display import Silent
+from specplan.run.display import Silent, values_text
 from specplan.run.exec import exec_plan
 from specplan.run.hooks import Hooks, PhaseHooks
 from specplan.store.layout import RunFolder
 from specplan.store.run_file import Status
 from specplan.sweep.messages import (
-    JOBS,
+    ORDERS,
     VERDICTS,
     Ended,
     Measured,
@@ -36,27 +36,27 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Phase, Plan
     from specplan.run.context import Context
-    from specplan.sweep.messages import Job, Message
+    from specplan.sweep.messages import Message, Order
 
 SECONDS_BETWEEN_MESSAGES = 0.2
-ORDERS, WORDS = 0, 1
+STDIN, STDOUT = 0, 1
 
 
 def main() -> None:
     """Take orders from stdin and answer on what was stdout."""
-    inbox, outbox = os.fdopen(os.dup(ORDERS), "rb"), os.fdopen(os.dup(WORDS), "wb", buffering=0)
-    os.dup2(2, WORDS)
+    inbox, outbox = os.fdopen(os.dup(STDIN), "rb"), os.fdopen(os.dup(STDOUT), "wb", buffering=0)
+    os.dup2(2, STDOUT)
     alone = _Watchman(inbox)
-    for order in inbox:
-        job = JOBS.decode(order)
+    for said in inbox:
+        order = ORDERS.decode(said)
         with alone:
-            ended = _run(job, inbox, outbox)
+            ended = _run(order, inbox, outbox)
         outbox.write(line(ended))
         if ended.status is Status.INTERRUPTED:
             break
 
 
-def _run(job: Job, inbox: BinaryIO, outbox: BinaryIO) -> Ended:
+def _run(order: Order, inbox: BinaryIO, outbox: BinaryIO) -> Ended:
     def say(message: Message) -> None:
         outbox.write(line(message))
 
@@ -64,15 +64,13 @@ def _run(job: Job, inbox: BinaryIO, outbox: BinaryIO) -> Ended:
         say(Measured(epoch, None if math.isnan(value) else value))
         return VERDICTS.decode(inbox.readline()).reason
 
-    hooks = Hooks() if job.watch is None else watching(job.watch, judged)
-    folder = RunFolder(Path(job.run))
+    hooks = Hooks() if order.watch is None else watching(order.watch, judged)
+    folder = RunFolder(Path(order.run))
     try:
-        display = _Telling(job.plan, say)
-        status = exec_plan(job.compiled, folder, display=display, trust=job.trust, hooks=hooks)
-    except PrunedError as ending:
-        return Ended(Status.STOPPED, str(ending))
+        display = _Telling(order.plan, say)
+        status = exec_plan(order.compiled, folder, display=display, trust=order.trust, hooks=hooks)
     except SpecplanError as error:
-        return Ended(Status.FAILED, str(error))
+        return Ended(Status.after(error), str(error))
     except (KeyboardInterrupt, SystemExit):
         return Ended(Status.INTERRUPTED)
     return Ended(status)
@@ -142,8 +140,7 @@ class _Telling(Silent):
         self._tell(phase, epoch * phase.steps + step)
 
     def epoch_ended(self, phase: Phase, epoch: int, values: Mapping[str, float]) -> None:
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        self._text = f"{phase.path} {epoch}  {shown}"
+        self._text = "  ".join([f"{phase.path} {epoch}", *values_text(values)])
         self._tell(phase, (epoch + 1) * phase.steps)
 
     def _tell(self, phase: Phase, done: int) -> None:

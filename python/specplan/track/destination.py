@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,14 +73,12 @@ class Destination(msgspec.Struct, frozen=True):
         from specplan.track.remote_client import Server, client_token
         from specplan.track.remote_fetch import fetch_newest
 
-        server = Server(self.url, client_token())
-        try:
-            return fetch_newest(server, experiment, self.root)
-        except RemoteError as error:
-            _LOG.warning("a new run of `%s` is begun: %s", experiment, error)
-            return False
-        finally:
-            server.close()
+        with closing(Server(self.url, client_token())) as server:
+            try:
+                return fetch_newest(server, experiment, self.root)
+            except RemoteError as error:
+                _LOG.warning("a new run of `%s` is begun: %s", experiment, error)
+                return False
 
     def follow(self, folder: RunFolder) -> Background | None:
         """Begin to send a run, if runs go to a server."""

@@ -12,6 +12,7 @@ import msgspec
 
 from specplan.base.redaction import redacted
 from specplan.errors import RunError
+from specplan.results.catalogue import is_pattern
 from specplan.spec.wording import choices
 from specplan.store.fields import DELETED, FILE_NOTES
 from specplan.track.file_formats import figure_format, image_format, video_format
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from specplan.results.artifacts import Artifact
     from specplan.track.run import TrackedRun
-
-_WILD = frozenset("*?[")
 
 
 class Notes(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -230,7 +229,7 @@ class Files:
         Returns:
             The path of the copy; of a pattern, a list of those in the folder `to`.
         """
-        if name is not None and _WILD & set(name):
+        if name is not None and is_pattern(name):
             folder = Path(to or self._dest_path or ".")
             folder.mkdir(parents=True, exist_ok=True)
             return [_copied(each, folder / Path(each.name).name) for each in self._matching(name)]
@@ -268,7 +267,7 @@ class Files:
         Returns:
             What `list` said of it; of a pattern, a list of these.
         """
-        if name is not None and _WILD & set(name):
+        if name is not None and is_pattern(name):
             return [self._delete(each) for each in self._matching(name)]
         return self._delete(self._artifact(name))
 

@@ -15,10 +15,10 @@ from specplan.store.layout import experiment_folder
 from specplan.store.run_file import Status
 from specplan.track.executed import PLAN, Executed
 from specplan.track.files import Files
-from specplan.track.notes import Logs
+from specplan.track.logs import Logs
+from specplan.track.metrics import Metrics
 from specplan.track.parameters import Parameters
 from specplan.track.prefix import RUN
-from specplan.track.rows import Metrics
 from specplan.track.run import TrackedRun
 from specplan.track.tracks import Tracks
 

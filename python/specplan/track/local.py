@@ -14,10 +14,10 @@ import msgspec
 from specplan.base.files import write_atomically
 from specplan.errors import RunError
 from specplan.store.number import number
+from specplan.track.curves import noted, restored
 from specplan.track.names import check_experiment
 from specplan.track.plain import decoded, encode, plain
 from specplan.track.run import TrackedRun
-from specplan.track.series import noted, restored
 from specplan.track.tracker import ExperimentTracker, artifact_name, ending, existing
 
 if TYPE_CHECKING:

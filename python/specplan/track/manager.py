@@ -17,10 +17,10 @@ from specplan.base.redaction import redacted
 from specplan.errors import RunError
 from specplan.store.run_file import Status
 from specplan.store.run_files import locked
+from specplan.track.curves import Curves, noted, restored
 from specplan.track.names import check_experiment
 from specplan.track.plain import decoded, encode, plain
 from specplan.track.run import TrackedRun
-from specplan.track.series import Curves, noted, restored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

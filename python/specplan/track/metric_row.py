@@ -11,6 +11,7 @@ from specplan._native import StoreReader
 from specplan.base.redaction import redacted
 from specplan.store.documents import channels_of, documents
 from specplan.store.fields import METRICS
+from specplan.store.run_files import timestamp
 from specplan.track.plain import plain
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class MetricRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
         return cls(
             index=index,
             data={**data, STAMP: stamp},
-            created_at=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            created_at=timestamp("microseconds"),
             not_finite=tuple(odd),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from specplan._native import TextReader
     from specplan.store.artifacts import ArtifactRow
+    from specplan.store.tags import Tags
 
 Item = TypeVar("Item")
 ROWS_AT_ONCE = 1000
@@ -55,10 +57,11 @@ class Sent(msgspec.Struct, kw_only=True):
 
 
 def upload(folder: str | os.PathLike[str], url: str, token: str | None = None) -> Sent:
-    """Send a server what it lacks of a run: its params, log, metrics, tracks, artifacts and status.
+    """Send a server what it lacks of a run: its params, tags, log, metrics, tracks, artifacts and status.
 
     The run may still be going; then everything that is committed is sent. What the server has is not
-    sent again, and a file goes on where it was cut. Records of samples stay where they are.
+    sent again, and a file goes on where it was cut. Records of samples stay where they are. Tags that were
+    changed after the run began take the place of those that it has at the server.
 
     Args:
         folder: the run folder.
@@ -70,14 +73,10 @@ def upload(folder: str | os.PathLike[str], url: str, token: str | None = None) -
         RemoteError: the server does not answer, or refuses.
         ValueError: the address is none.
     """
-    server = Server(url, client_token(token))
-    try:
-        sending = Upload(RunFolder(Path(folder)), server)
+    with _opened(folder, url, token) as sending:
         sending.send()
         sending.send_status()
         return sending.sent
-    finally:
-        server.close()
 
 
 def lacking(folder: str | os.PathLike[str], url: str, token: str | None = None) -> Sent:
@@ -88,13 +87,15 @@ def lacking(folder: str | os.PathLike[str], url: str, token: str | None = None) 
         RemoteError: the server does not answer, or refuses.
         ValueError: the address is none.
     """
-    server = Server(url, client_token(token))
-    try:
-        sending = Upload(RunFolder(Path(folder)), server)
+    with _opened(folder, url, token) as sending:
         sending.look()
         return sending.lacking()
-    finally:
-        server.close()
+
+
+@contextmanager
+def _opened(folder: str | os.PathLike[str], url: str, token: str | None) -> Iterator[Upload]:
+    with closing(Server(url, client_token(token))) as server:
+        yield Upload(RunFolder(Path(folder)), server)
 
 
 class Upload:
@@ -115,6 +116,7 @@ class Upload:
         self._points_read = 0
         self._files: set[str] = set()
         self._params: Mapping[str, Any] = {}
+        self._tags: Tags = {}
         self.sent = Sent()
 
     def send(self) -> None:
@@ -126,6 +128,7 @@ class Upload:
         try:
             self._begin()
             self._send_params()
+            self._send_tags()
             reader = self._reader()
             for channel in _documents(reader):
                 self._send_texts(channel)
@@ -156,7 +159,7 @@ class Upload:
         own = self._run_file
         found = self._server.ask("", prefix=own.experiment)["experiments"]
         ids = [each["id"] for each in found if each.get("run") == own.run_id]
-        nothing: dict[str, Any] = {"records": {}, "points": [], "files": []}
+        nothing: dict[str, Any] = {"tags": {}, "records": {}, "points": [], "files": []}
         self._note(self._server.ask(experiment_path(ids[-1])) if ids else nothing)
 
     @property
@@ -219,12 +222,18 @@ class Upload:
         self._points_read = 0
         self._files = set(answer["files"])
         self._params = {}
+        self._tags = answer["tags"]
 
     def _send_params(self) -> None:
         params = settings(self._folder)
         if params != self._params:
             self._tell("PUT", "parameters", data=params)
             self._params = params
+
+    def _send_tags(self) -> None:
+        tags = read_tags(self._folder)
+        if tags != self._tags and self._folder.tags_file.exists():
+            self._tags = self._tell("PUT", "tags", tags=tags)["tags"]
 
     def _send_texts(self, channel: TextReader) -> None:
         key = (channel.field, channel.node)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from specplan.base.redaction import redacted_text
 
 if TYPE_CHECKING:
-    from specplan.track.workspace import experiment
+    from specplan.track.experiment_block import experiment
 
 _LOG = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.track.files import Files
-    from specplan.track.notes import Logs
+    from specplan.track.logs import Logs
+    from specplan.track.metrics import Metrics
     from specplan.track.parameters import Parameters
-    from specplan.track.rows import Metrics
     from specplan.track.tracks import Tracks
 
 

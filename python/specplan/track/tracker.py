@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import math
 import platform
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from specplan.run.git import git_state
+from specplan.spec.axes import combinations
 from specplan.spec.wording import choices, quoted
 from specplan.store.number import number
 from specplan.store.run_file import Status
@@ -260,8 +260,7 @@ def run_sweep(
     if count > MAX_RUNS:
         raise ValueError(f"Too many combinations: {count}")
     results = []
-    for index, values in enumerate(itertools.product(*param_grid.values())):
-        params = dict(zip(param_grid, values, strict=True))
+    for index, params in enumerate(combinations(param_grid)):
         run_id = tracker.start_run(f"sweep-{index}")
         try:
             tracker.log_params(params)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,12 +40,14 @@ from specplan.components.reference import parse
 from specplan.errors import CodeError, RunError
 from specplan.models.own import arguments
 from specplan.models.torch import own
+from specplan.models.torch.flops import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from specplan.base.flops import ModelFlops
     from specplan.code.batches import MakeEpoch
     from specplan.code.division import DivideRows
     from specplan.components import Kind
@@ -173,7 +176,7 @@ def _fitted(source: Source, make: own.Make, given: dict[str, Any], job: Fitting)
 
 
 def _tried(source: Source, make: own.Make, given: dict[str, Any], job: Job) -> Gave | Failed:
-    name, doing = source.reference.name, "failed in __init__"
+    name, doing, began = source.reference.name, "failed in __init__", time.monotonic()
     try:
         made = make(**given) if isinstance(make, type) else partial(make, **given)
         module = made if isinstance(made, nn.Module) else _Function(made)
@@ -192,9 +195,19 @@ def _tried(source: Source, make: own.Make, given: dict[str, Any], job: Job) -> G
     if len(shapes) > 1:
         return failed(name, f"gives rows of different shapes: {sorted(shapes)}")
     parameters = sum(each.numel() for each in module.parameters())
-    return Gave(shape=shapes.pop(), parameters=parameters, read=job.read)
+    flops = _counted(module, job) if time.monotonic() - began < _SOON else None
+    return Gave(shape=shapes.pop(), parameters=parameters, read=job.read, flops=flops)
 
 
+def _counted(module: nn.Module, job: Job) -> ModelFlops | None:
+    try:
+        return counted(module, partial(_batch, job))
+    except Exception:  # noqa: BLE001 -- a model that cannot learn is none that cannot be run
+        return None
+
+
+_SOON = 10.0
+"""Seconds within which a model is tried whose operations are counted, which takes longer."""
 _AT_RANDOM = "it read random numbers: before a run, only columns as the data have them are read"
 
 

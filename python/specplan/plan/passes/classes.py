@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy
-from specplan.components.metric import Accuracy, MeanAbsoluteError
+from specplan.components.metric import MeanAbsoluteError, OfClasses, OfLogits
 from specplan.plan.passes.components import SklearnModel, TorchUse
 from specplan.plan.passes.own_component import LiveObject, OwnCode
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from specplan.plan.passes.context import Context
     from specplan.spec.diagnostics import Path
 
-_CLASSIFYING = (CrossEntropy, Accuracy)
-_OF_LOGITS = (CrossEntropy, BinaryCrossEntropyWithLogits)
+_CLASSIFYING = (CrossEntropy, OfClasses)
+_OF_LOGITS = (CrossEntropy, BinaryCrossEntropyWithLogits, OfLogits)
 
 
 def warn_of_classes(context: Context, resolved: Resolved) -> None:
@@ -55,7 +55,9 @@ def warn_of_classes(context: Context, resolved: Resolved) -> None:
         target = spec.graph.nodes[objective.node].target
         if objective.node in logits:
             message = f"{name} compares logits with targets: {objective.node} gives logits"
-            also = [(logits[objective.node], "this loss reads logits")]
+            reader = logits[objective.node]
+            kind = "loss" if reader[0] == "losses" else "metric"
+            also = [(reader, f"this {kind} reads logits")]
             told.add(objective.node)
             context.warning("SP662", message, (*path, "use"), also=also)
         elif target in classes:

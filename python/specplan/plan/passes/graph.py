@@ -327,6 +327,7 @@ class _Builder:
             dtype=TORCH_DTYPE,
             shape=found.shape,
             parameters=found.parameters if module else 0,
+            flops=found.flops,
             joins=kind == "merge" and module,
         )
 

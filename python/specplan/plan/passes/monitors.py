@@ -8,9 +8,10 @@ from specplan.components.callback import EarlyStopping as EarlyStoppingComponent
 from specplan.components.callback import Evaluation as EvaluationComponent
 from specplan.components.metric import (
     R2,
-    Accuracy,
     MeanAbsoluteError,
     MeanSquaredErrorMetric,
+    OfClasses,
+    OfLogits,
     RootMeanSquaredError,
 )
 from specplan.plan.model import EarlyStopping
@@ -32,7 +33,8 @@ PLATEAU = "reduce_on_plateau"
 _MONITORS = (_STOPPING, PLATEAU)
 
 _BETTER: Mapping[type, Literal["min", "max"]] = {
-    Accuracy: "max",
+    OfClasses: "max",
+    OfLogits: "max",
     R2: "max",
     MeanSquaredErrorMetric: "min",
     RootMeanSquaredError: "min",
@@ -185,7 +187,8 @@ def _better(phase: PhaseScheduler, spec: TrainSpec, name: str) -> Literal["min",
             continue
         label = name.removeprefix(f"{component.as_ or component.split}_")
         if label != name and label in component.metrics:
-            return _BETTER.get(type(phase.resolved.get(("metrics", label))))
+            metric = phase.resolved.get(("metrics", label))
+            return next((way for kind, way in _BETTER.items() if isinstance(metric, kind)), None)
     weights = [loss.weight for loss in context.spec.losses.values()]
     return "min" if all(weight >= 0 for weight in weights) else None
 

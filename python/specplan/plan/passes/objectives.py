@@ -9,7 +9,7 @@ import msgspec
 
 from specplan.components.component import Component
 from specplan.components.loss import BinaryCrossEntropyWithLogits, CrossEntropy, TripletMargin
-from specplan.components.metric import Accuracy
+from specplan.components.metric import OfClasses, OfLogits
 from specplan.components.sampler import ANCHOR, DEFAULT_ROLE
 from specplan.plan.dtypes import is_class, is_float
 from specplan.plan.model import Argument, Objective
@@ -142,7 +142,7 @@ class _Checker:
         second = rest[0] if rest else None
         targets = second if second is not None and second.field == "targets" else None
         of_torch = first is None or first.backend == "torch"
-        classifies = of_torch and isinstance(self.component, CrossEntropy | Accuracy)
+        classifies = of_torch and isinstance(self.component, CrossEntropy | OfClasses)
         if classifies and targets and not is_class(targets.dtype):
             # Which outputs it reads does not matter where there are no classes.
             assert isinstance(self.component, Component)
@@ -182,8 +182,8 @@ class _Checker:
         if self.context.code.imports != "always":
             return False
         # Few specs name code, and what reads it takes long to import.
-        from specplan.code.probe import Values
-        from specplan.plan.passes.own_code import judged
+        from specplan.code.probe import Failed, Judged, Judgement, Values
+        from specplan.plan.passes.own_code import answered, to_run
 
         backends = {label: node.backend for label, node in self.wired.nodes.items()}
         values = tuple(
@@ -197,10 +197,10 @@ class _Checker:
             for argument in arguments
         )
         kind: Literal["loss", "metric"] = "loss" if self.path[0] == "losses" else "metric"
-        failed = judged(self.context, kind, own, values)
-        if failed is not None:
-            self.context.error(failed.code, f"{self.title}: {failed.message}", (*self.path, "use"))
-        return failed is not None
+        job = Judgement(**to_run(self.context, own), kind=kind, values=values)
+        title = f"{self.title}: "
+        answer = answered(self.context, job, Judged, self.path, runs=True, title=title)
+        return isinstance(answer, Failed)
 
     def _error(self, code: str, message: str, *, key: str = "", hint: str | None = None) -> None:
         path = (*self.path, key) if key else self.path
@@ -309,8 +309,9 @@ class _Checker:
 
     def _can_judge(self, component: Component | TorchUse | UsersOwn, first: _Value) -> bool:
         """Whether the first argument is one that the component reads, whatever the second is."""
-        logits = isinstance(component, CrossEntropy | BinaryCrossEntropyWithLogits)
-        if not logits and not (isinstance(component, Accuracy) and is_float(first.dtype)):
+        of_one = isinstance(component, BinaryCrossEntropyWithLogits | OfLogits)
+        logits = of_one or isinstance(component, CrossEntropy)
+        if not logits and not (isinstance(component, OfClasses) and is_float(first.dtype)):
             return True
         assert isinstance(component, Component)
         name = component.__struct_config__.tag
@@ -325,7 +326,7 @@ class _Checker:
             self._error("SP654", message)
             return False
         classes = first.shape[0] if first.shape else 0
-        if classes < 2 and not isinstance(component, BinaryCrossEntropyWithLogits):
+        if classes < 2 and not of_one:
             message = (
                 f"{name} needs outputs (B, classes, ...) of at least 2 classes, "
                 f"not {_described(first)}"
@@ -350,8 +351,8 @@ class _Checker:
                 return self._as_they_are(first, second)
             case CrossEntropy():
                 return self._logits(first, second, "cross_entropy")
-            case Accuracy():
-                return self._accuracy(first, second)
+            case OfClasses():
+                return self._classes(str(component.__struct_config__.tag), first, second)
         if prod(first.shape) != prod(second.shape):
             message = f"{_described(first)} and {_described(second)} differ in size"
             for_classes = is_class(second.dtype) and prod(second.shape) == 1
@@ -413,11 +414,11 @@ class _Checker:
         )
         self._error("SP652", message, key="use", hint=f"{amounts} compare amounts")
 
-    def _accuracy(self, first: _Value, second: _Value) -> tuple[Argument, ...] | None:
+    def _classes(self, name: str, first: _Value, second: _Value) -> tuple[Argument, ...] | None:
         if is_float(first.dtype):
-            return self._logits(first, second, "accuracy")
+            return self._logits(first, second, name)
         if not is_class(second.dtype):
-            self._no_classes("accuracy", second)
+            self._no_classes(name, second)
             return None
         if prod(first.shape) != prod(second.shape):
             message = f"{_described(first)} and {_described(second)} differ in size"

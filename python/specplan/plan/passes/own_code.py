@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from specplan.code.probe import Judgement, Prober, is_known
+from specplan.code.probe import Failed, Prober, remembered
 from specplan.code.signature import FILLED, Parameter, Signature, check_use, signature
 from specplan.code.source import Source, find
 from specplan.code.trust import refusal
@@ -23,7 +23,9 @@ from specplan.spec.diagnostics import Label
 from specplan.spec.wording import did_you_mean, kind_of, quoted, shown
 
 if TYPE_CHECKING:
-    from specplan.code.probe import Failed, Fitting, Values
+    from collections.abc import Callable
+
+    from specplan.code.probe import AnyJob, Known
     from specplan.components import Kind
     from specplan.plan.passes.context import Context
     from specplan.spec.diagnostics import Path
@@ -168,19 +170,43 @@ def to_run(context: Context, own: OwnCode) -> dict[str, Any]:
     }
 
 
-def judged(
-    context: Context, kind: Literal["loss", "metric"], own: OwnCode, values: tuple[Values, ...]
-) -> Failed | None:
-    """What keeps a loss or metric from giving a number; it is run where that is not known yet."""
-    return tried(context, Judgement(**to_run(context, own), kind=kind, values=values))
+def answered(
+    context: Context,
+    job: AnyJob,
+    kind: type[Known],
+    path: Path,
+    *,
+    runs: bool,
+    enough: Callable[[Known], bool] | None = None,
+    title: str = "",
+) -> Known | Failed | None:
+    """What code gives that the spec names at `path`: remembered, or seen now where it `runs`; else None.
 
-
-def tried(context: Context, job: Judgement | Fitting) -> Failed | None:
-    """What goes wrong with a loss, metric or scaler; it is run where that is not known yet."""
-    if is_known(job):
-        return None
+    What is remembered counts where it is `enough`, if that is asked. What fails is reported, with `title` before it.
+    """
+    known = remembered(job, kind)
+    if not runs or (known is not None and (enough is None or enough(known))):
+        return known
     context.prober = context.prober or Prober()
-    return context.prober.judge(job)
+    answer = context.prober.run(job, kind)
+    if isinstance(answer, Failed):
+        context.error(answer.code, f"{title}{answer.message}", (*path, "use"), hint=answer.hint)
+    return answer
+
+
+def needed(
+    context: Context, own: OwnCode, job: AnyJob, kind: type[Known], path: Path, *, gives: str
+) -> Known | None:
+    """What code gives without which there is no plan, as `answered`; None where a fault was reported.
+
+    `gives` says what it is.
+    """
+    runs = context.code.imports != "never"
+    answer = answered(context, job, kind, path, runs=runs)
+    if answer is None:
+        message = f"the {gives} that `{own.signature.name}` makes are known only by running it"
+        context.error("SP605", message, (*path, "use"), hint="use --check-imports")
+    return None if isinstance(answer, Failed) else answer
 
 
 def written_use(source: Source) -> str:

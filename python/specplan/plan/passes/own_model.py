@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from specplan.code.batches import packed
-from specplan.code.probe import Failed, Gave, Job, Prober, remembered
+from specplan.code.probe import Failed, Gave, Job
 from specplan.code.signature import FILLED
-from specplan.plan.passes.own_code import to_run
+from specplan.plan.passes.own_code import answered, to_run
 from specplan.plan.shapes import show
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from specplan.base.flops import ModelFlops
     from specplan.plan.model import Component, Shape
     from specplan.plan.passes.context import Context
     from specplan.plan.passes.own_component import OwnCode
@@ -25,11 +26,12 @@ _OUTPUT = "output_shape"
 
 
 class OwnModel(msgspec.Struct, frozen=True):
-    """A model whose shape is known; how many parameters it has only where it was run."""
+    """A model whose shape is known; how many parameters it has, and operations, only where it was run."""
 
     component: Component
     shape: Shape
     parameters: int | None
+    flops: ModelFlops | None = None
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -71,11 +73,20 @@ def own_model(
         shapes = [list(each.shape) for each in inputs]
         args[filled] = shapes[0] if kind == "model" else shapes
     component = msgspec.structs.replace(model.component, args=args)
-    gave = _gave(context, kind, model, component, inputs, needed=said is None)
-    place = (*path, kind, "use")
+    job = _job(context, kind, msgspec.structs.replace(model, component=component), inputs)
+    always = context.code.imports == "always"
+    runs = always or (context.code.imports == "needed" and said is None)
+    gave = answered(
+        *(context, job, Gave, (*path, kind)),
+        runs=runs,
+        # What was seen with rows of the data says more than random ones could.
+        enough=lambda known: (
+            not always or (job.read in ("", known.read) and known.flops is not None)
+        ),
+    )
     if isinstance(gave, Failed):
-        context.error(gave.code, gave.message, place, hint=gave.hint)
         return None
+    place = (*path, kind, "use")
     shape = said if gave is None else gave.shape
     if shape is None:
         message = (
@@ -90,31 +101,17 @@ def own_model(
         )
         context.error("SP604", message, (*path, "output_shape") if beside else place)
         return None
-    return OwnModel(component, shape, None if gave is None else gave.parameters)
+    if gave is None:
+        return OwnModel(component, shape, None)
+    return OwnModel(component, shape, gave.parameters, gave.flops)
 
 
-def _gave(
-    context: Context,
-    kind: Literal["model", "merge"],
-    model: OwnCode,
-    component: Component,
-    inputs: Sequence[Input],
-    *,
-    needed: bool,
-) -> Gave | Failed | None:
-    model = msgspec.structs.replace(model, component=component)
+def _job(
+    context: Context, kind: Literal["model", "merge"], model: OwnCode, inputs: Sequence[Input]
+) -> Job:
     rows = tuple(None if each.rows is None else packed(each.rows) for each in inputs)
     shapes = tuple(each.shape for each in inputs)
-    job = Job(**to_run(context, model), kind=kind, input_shapes=shapes, rows=rows)
-    known = remembered(job)
-    always = context.code.imports == "always"
-    # What was seen with rows of the data says more than random ones could.
-    new = always and job.read not in ("", known.read if known is not None else "")
-    runs = always or (context.code.imports == "needed" and needed)
-    if not runs or (known is not None and not new):
-        return known
-    context.prober = context.prober or Prober()
-    return context.prober.probe(job)
+    return Job(**to_run(context, model), kind=kind, input_shapes=shapes, rows=rows)
 
 
 def _shape(value: Any) -> Shape | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from specplan.code.batches import OwnBatches, bound_maker, packed
-from specplan.code.probe import Draw, Drew, Failed, Prober, drawn
+from specplan.code.probe import Draw, Drew
 from specplan.errors import RunError
-from specplan.plan.passes.own_code import to_run
+from specplan.plan.passes.own_code import needed, to_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,18 +35,7 @@ def own_sampler(
         rows=rows,
         columns={name: packed(values) for name, values in columns.items()},
     )
-    found: Drew | Failed | None = drawn(job)
-    if found is None and context.code.imports != "never":
-        context.prober = context.prober or Prober()
-        found = context.prober.draw(job)
-    if isinstance(found, Drew):
-        return found
-    if found is None:
-        message = f"the batches that `{own.signature.name}` makes are known only by running it"
-        context.error("SP605", message, (*place, "use"), hint="use --check-imports")
-    else:
-        context.error(found.code, found.message, (*place, "use"))
-    return None
+    return needed(context, own, job, Drew, place, gives="batches")
 
 
 def bound_sampler(

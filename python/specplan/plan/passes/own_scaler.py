@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from specplan.code.batches import packed
-from specplan.code.probe import Fitting
+from specplan.code.probe import Fitting, Judged
 from specplan.data.scaling import joined
-from specplan.plan.passes.own_code import to_run, tried
+from specplan.plan.passes.own_code import answered, to_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +26,5 @@ def check_scaler(
     context: Context, own: OwnCode, rows: Mapping[str, NDArray[Any]], place: Path
 ) -> bool:
     """Whether a scaler can be fitted on the first rows of its columns; otherwise what is wrong is reported."""
-    failed = tried(
-        context, Fitting(**to_run(context, own), rows=packed(joined(list(rows.values()))))
-    )
-    if failed is not None:
-        context.error(failed.code, failed.message, (*place, "use"), hint=failed.hint)
-    return failed is None
+    job = Fitting(**to_run(context, own), rows=packed(joined(list(rows.values()))))
+    return isinstance(answered(context, job, Judged, place, runs=True), Judged)

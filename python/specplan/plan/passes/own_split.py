@@ -8,13 +8,13 @@ import numpy as np
 
 from specplan.code.batches import packed
 from specplan.code.division import digest_of_rows
-from specplan.code.probe import Divide, Failed, Parts, Prober, parted
+from specplan.code.probe import Divide, Parts
 from specplan.data.chosen_rows import taken
 from specplan.data.split import in_cut_order
 from specplan.data.table import read_file
 from specplan.errors import DataError
 from specplan.plan.model import Divided
-from specplan.plan.passes.own_code import to_run
+from specplan.plan.passes.own_code import needed, to_run
 from specplan.plan.streams import written_seed_of
 
 if TYPE_CHECKING:
@@ -31,11 +31,10 @@ def own_split(
 ) -> tuple[Cut, Divided] | None:
     """How rows are divided that could be read; None where a fault was reported. `names` are the columns that the code is given."""
     assert rows.rows is not None
-    place = (*rows.path, "use")
     try:
         columns = _columns(rows, names)
     except DataError as error:
-        context.error(error.code or "SP508", error.message, place)
+        context.error(error.code or "SP508", error.message, (*rows.path, "use"))
         return None
     seed = written_seed_of(context.spec.run.seed, f"split/{rows.label}")
     job = Divide(
@@ -44,20 +43,12 @@ def own_split(
         seed=seed,
         columns={name: packed(values) for name, values in columns.items()},
     )
-    found: Parts | Failed | None = parted(job)
-    if found is None and context.code.imports != "never":
-        context.prober = context.prober or Prober()
-        found = context.prober.divide(job)
-    if isinstance(found, Parts):
-        splits = {name: np.frombuffer(part, np.int64) for name, part in found.splits.items()}
-        divided = Divided(seed=seed, digest=digest_of_rows(splits))
-        return taken(in_cut_order(splits), rows.rows), divided
+    found = needed(context, own, job, Parts, rows.path, gives="splits")
     if found is None:
-        message = f"the splits that `{own.signature.name}` makes are known only by running it"
-        context.error("SP605", message, place, hint="use --check-imports")
-    else:
-        context.error(found.code, found.message, place)
-    return None
+        return None
+    splits = {name: np.frombuffer(part, np.int64) for name, part in found.splits.items()}
+    divided = Divided(seed=seed, digest=digest_of_rows(splits))
+    return taken(in_cut_order(splits), rows.rows), divided
 
 
 def _columns(rows: Rows, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:

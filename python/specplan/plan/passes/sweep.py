@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from specplan.components.method import BY_RUNS
 from specplan.plan.model import Train
 from specplan.spec.axes import AxisError, axis_of
 from specplan.spec.wording import did_you_mean, quoted
@@ -32,6 +33,8 @@ def check(context: Context, schedule: Schedule) -> None:
     axes = _axes(context, sweep)
     if len(axes) == len(sweep.vary) and sweep.method.get("use") == "grid":
         _check_grid(context, sweep, axes)
+    if len(axes) == len(sweep.vary) and sweep.method.get("use") == "cmaes":
+        _check_cmaes(context, axes)
     if not right:
         return  # a phase that has a fault is not among those that measure
     _check_metric(context, sweep, schedule)
@@ -73,6 +76,15 @@ def _check_grid(context: Context, sweep: SweepSpec, axes: list[Axis]) -> None:
         context.error("SP752", message, (*_HERE, "vary"), hint=hint, key=True)
 
 
+def _check_cmaes(context: Context, axes: list[Axis]) -> None:
+    ranges = [axis for axis in axes if axis.is_drawn or axis.whole]
+    if len(ranges) < 2:
+        found = f"here is {len(ranges)}" if ranges else "here is none"
+        message = f"`cmaes` moves in two or more ranges of numbers, and {found}"
+        hint = "`uniform`, `log_uniform` and `integers` are ranges; `tpe` takes any values"
+        context.error("SP753", message, (*_HERE, "method"), hint=hint)
+
+
 def _check_metric(context: Context, sweep: SweepSpec, schedule: Schedule) -> None:
     if sweep.metric is None:
         _check_needs_no_metric(context, sweep)
@@ -98,7 +110,7 @@ def _check_metric(context: Context, sweep: SweepSpec, schedule: Schedule) -> Non
 def _check_needs_no_metric(context: Context, sweep: SweepSpec) -> None:
     named = {"method": sweep.method.get("use"), "pruner": (sweep.pruner or {}).get("use")}
     for part, use in named.items():
-        if use == "tpe" or (use is not None and part == "pruner"):
+        if use in BY_RUNS or (use is not None and part == "pruner"):
             message = f"`{use}` goes by a metric, and the sweep names none"
             hint = "`metric: PHASE/METRIC` says which, such as `metric: test/rmse`"
             context.error("SP753", message, (*_HERE, part), hint=hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from specplan.spec.model import DirtyGitAction
 from specplan.spec.wording import quoted
 from specplan.store.fields import JOB
 from specplan.store.run_file import Status
+from specplan.store.run_files import locked
 from specplan.track.informations import write_informations
 from specplan.track.job import TransientMode
 from specplan.track.jobs import INSIDE, OUTPUT, Jobs
@@ -248,14 +248,15 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         self._opened.__exit__(kind, error, traceback)
 
     def _take_lock(self, opened: ExitStack) -> None:
-        (self.workdir / self.id).mkdir(parents=True, exist_ok=True)
-        lock = os.open(self.workdir / self.id / "lock", os.O_CREAT | os.O_RDWR, 0o666)
-        opened.callback(os.close, lock)
+        lock = self.workdir / self.id / "lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+        refused = f"experiment `{self.id}` is run by another process; waiting for its end"
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _LOG.warning("experiment `%s` is run by another process; waiting for its end", self.id)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            opened.enter_context(locked(lock, refused=refused))
+        except RunError as told:
+            _LOG.warning("%s", told)
+            opened.enter_context(locked(lock))
 
     def _begin(self, opened: ExitStack) -> None:
         run = self._run = TrackedRun.start(self.workdir, self.id, tags=self._tags)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from specplan.spec.wording import choices
 from specplan.store.fields import LOG
+from specplan.store.run_files import timestamp
 from specplan.track.plain import plain
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Logs:
         run = self._run()
         beside = plain({**(metadata or {}), **fields}, "metadata")
         entry = {
-            "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "timestamp": timestamp("microseconds"),
             "level": level,
             "message": message,
             "metadata": beside or None,

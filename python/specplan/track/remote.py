@@ -46,6 +46,7 @@ class Sent(msgspec.Struct, kw_only=True):
         rows: messages, rows of metrics, entries of tracks, and other documents.
         points: values of metrics that are in no such row.
         files: artifacts; bytes: of their files.
+        params: params that the server did not have, or has with another value.
         gone: artifacts whose files are not in the folder any more, or never were: links may lead out of it.
     """
 
@@ -53,6 +54,7 @@ class Sent(msgspec.Struct, kw_only=True):
     points: int = 0
     files: int = 0
     bytes: int = 0
+    params: int = 0
     gone: list[str] = []
 
 
@@ -161,14 +163,13 @@ class Upload:
         found = self._server.ask("", prefix=own.experiment)["experiments"]
         ids = [each["id"] for each in found if each.get("run") == own.run_id]
         if not ids:
-            self._note({"tags": {}, "records": {}, "points": [], "files": []})
+            self._note({"tags": {}, "records": {}, "points": [], "files": []}, {})
             return False
         path = experiment_path(ids[-1])
         about = self._server.ask(path)
-        self._note(about)
-        self._params = self._server.ask(f"{path}/parameters")["data"]
-        is_known = self._params == settings(self._folder) and not self._has_other_tags()
-        return is_known and about["status"] == status_now(own) and self.lacking() == Sent()
+        self._note(about, self._server.ask(f"{path}/parameters")["data"])
+        is_told = about["status"] == status_now(own) and not self._has_other_tags()
+        return is_told and self.lacking() == Sent()
 
     @property
     def place(self) -> str:
@@ -197,7 +198,11 @@ class Upload:
         )
         files = [row for row in artifact_rows(reader) if row.file not in self._files]
         return Sent(
-            rows=rows, points=points, files=len(files), bytes=sum(row.bytes for row in files)
+            rows=rows,
+            points=points,
+            files=len(files),
+            bytes=sum(row.bytes for row in files),
+            params=self._lacking_params(settings(self._folder)),
         )
 
     def _begin(self) -> None:
@@ -216,9 +221,9 @@ class Upload:
             },
         )
         self._id = answer["id"]
-        self._note(answer)
+        self._note(answer, self._server.ask(self._path("parameters"))["data"])
 
-    def _note(self, answer: Mapping[str, Any]) -> None:
+    def _note(self, answer: Mapping[str, Any], params: Mapping[str, Any]) -> None:
         """Note how much the server has."""
         self._texts = {
             (field, node): count
@@ -229,14 +234,20 @@ class Upload:
         self._points, self._points_seen = Counter(dict(counts)), Counter()
         self._points_read = 0
         self._files = set(answer["files"])
-        self._params = {}
+        self._params = params
         self._tags = answer["tags"]
 
     def _send_params(self) -> None:
         params = settings(self._folder)
-        if params != self._params:
+        if lacking := self._lacking_params(params):
             self._tell("PUT", "parameters", data=params)
             self._params = params
+            self.sent.params += lacking
+
+    def _lacking_params(self, params: Mapping[str, Any]) -> int:
+        return sum(
+            name not in self._params or self._params[name] != params[name] for name in params
+        )
 
     def _send_tags(self) -> None:
         if self._has_other_tags():

@@ -182,7 +182,11 @@ class PhaseResults:
         return self.execution_store.losses(None if node is None else self._label_of(node))
 
     def metrics(self, name: str | None = None) -> MetricSeries:
-        """The logged values by (name, epoch, batch); a batch of None means the whole epoch or phase."""
+        """The logged values by (name, epoch, batch); a batch of None means the whole epoch or phase.
+
+        Raises:
+            RunError: the run is over and the phase has no metric of this name.
+        """
         return self.metric_store.entries(name)
 
     def metric_names(self) -> list[str]:

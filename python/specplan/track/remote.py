@@ -76,8 +76,9 @@ def upload(folder: str | os.PathLike[str], url: str, token: str | None = None) -
         ValueError: the address is none.
     """
     with _opened(folder, url, token) as sending:
-        sending.send()
-        sending.send_status()
+        if not sending.look():  # to send it what it has would be a session of its run
+            sending.send()
+            sending.send_status()
         return sending.sent
 
 
@@ -152,8 +153,8 @@ class Upload:
         run_file = read_run_file(self._folder)
         self._tell("PATCH", "status", status=status_now(run_file), error=run_file.error)
 
-    def look(self) -> None:
-        """Ask what the server has of the run, which is nothing where it does not know it.
+    def look(self) -> bool:
+        """Ask what the server has of the run, which is nothing where it does not know it; says whether it has all.
 
         Raises:
             RemoteError: the server does not answer, or refuses.
@@ -161,12 +162,14 @@ class Upload:
         own = self._run_file
         found = self._server.ask("", prefix=own.experiment)["experiments"]
         ids = [each["id"] for each in found if each.get("run") == own.run_id]
-        nothing: dict[str, Any] = {"tags": {}, "records": {}, "points": [], "files": []}
         if not ids:
-            self._note(nothing, {})
-            return
+            self._note({"tags": {}, "records": {}, "points": [], "files": []}, {})
+            return False
         path = experiment_path(ids[-1])
-        self._note(self._server.ask(path), self._server.ask(f"{path}/parameters")["data"])
+        about = self._server.ask(path)
+        self._note(about, self._server.ask(f"{path}/parameters")["data"])
+        is_told = about["status"] == status_now(own) and not self._has_other_tags()
+        return is_told and self.lacking() == Sent()
 
     @property
     def place(self) -> str:
@@ -247,9 +250,12 @@ class Upload:
         )
 
     def _send_tags(self) -> None:
-        tags = read_tags(self._folder)
-        if tags != self._tags and self._folder.tags_file.exists():
-            self._tags = self._tell("PUT", "tags", tags=tags)["tags"]
+        if self._has_other_tags():
+            self._tags = self._tell("PUT", "tags", tags=read_tags(self._folder))["tags"]
+
+    def _has_other_tags(self) -> bool:
+        """Whether tags were changed here after the beginning, and the server does not have these."""
+        return self._folder.tags_file.exists() and read_tags(self._folder) != self._tags
 
     def _send_texts(self, channel: TextReader) -> None:
         key = (channel.field, channel.node)

@@ -150,7 +150,8 @@ class Feeds:
             if each is not None and twice is not None:
                 message = f"what {each.node} reads of {each.data} is said twice"
                 also = [((*twice.place, "node"), "said here")]
-                self._context.error("SP304", message, (*place, "node"), also=also)
+                hint = "remove one of the two inputs"
+                self._context.error("SP304", message, (*place, "node"), also=also, hint=hint)
                 right = False
             elif each is not None:
                 found.append(each)
@@ -215,7 +216,8 @@ class Feeds:
             self._context.error("SP720", message, (*place, "node"), hint=hint)
         elif written.from_ is None:
             message = f"{written.node} reads several FeatureSets, so its input needs `from`: {quoted(read)}"
-            self._context.error("SP204", message, (*place, "node"))
+            hint = f"such as `from: {read[0]}`"
+            self._context.error("SP204", message, (*place, "node"), hint=hint)
         else:
             message = f"{written.node} reads {quoted(read)}, not `{written.from_}`"
             meant = did_you_mean(written.from_, read)
@@ -346,7 +348,7 @@ class Feeds:
             message = "`group_by` and `stratify_by` cannot be had together"
             also = [((*read.sampler_place, "group_by"), "groups are kept apart here")]
             place = (*read.sampler_place, "stratify_by")
-            self._context.error("SP510", message, place, also=also)
+            self._context.error("SP510", message, place, also=also, hint="remove one of the two")
             return None
 
         written = self._context.written(read.sampler_place)

@@ -239,8 +239,10 @@ def _columns(
             also = [(first_places[name], "first listed here")]
             message = f"column `{name}` is listed twice"
             other = first_places[name][2] != domain
-            hint = "a column is a feature, a target or a tag" if other else "remove one of the two"
-            context.error("SP304", message, place, also=also, hint=hint)
+            advice = (
+                "a column is a feature, a target or a tag" if other else "remove one of the two"
+            )
+            context.error("SP304", message, place, also=also, hint=advice)
             continue
         first_places[name] = place
         columns[name] = None

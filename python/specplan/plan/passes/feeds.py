@@ -52,6 +52,7 @@ class _Counted(msgspec.Struct, frozen=True, kw_only=True):
     samples: int | None = None
     weighted: bool = False
     largest: int | None = None
+    roles: tuple[str, ...] = ()
 
 
 class Fed(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,6 +263,7 @@ class Feeds:
         if isinstance(sampler, OwnCode | LiveObject):
             counted = self._counted_by_code(first, sampler, seed, rows)
             component = sampler.component
+            roles = (counted.roles if counted is not None else ()) or roles
         else:
             counted = self._counted(first, sampler, seed, rows)
             component = as_plan(msgspec.structs.replace(sampler, seed=seed))
@@ -301,7 +303,9 @@ class Feeds:
         )
         if drew is None:
             return None
-        return _Counted(samples=drew.samples, steps=drew.steps, largest=drew.largest)
+        return _Counted(
+            samples=drew.samples, steps=drew.steps, largest=drew.largest, roles=drew.roles
+        )
 
     def _counted(self, read: _Input, sampler: AnySampler, seed: int, rows: int) -> _Counted | None:
         place = read.sampler_place

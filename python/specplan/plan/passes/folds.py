@@ -222,8 +222,8 @@ class Cutter:
             return None
         if folds.data is None:
             message = f"there are several FeatureSets, so folds need `data`: one of {known}"
-            hint = f"such as `data: {next(iter(self._data))}`"
-            self._context.error("SP204", message, place, hint=hint)
+            example = f"such as `data: {next(iter(self._data))}`"
+            self._context.error("SP204", message, place, hint=example)
         elif not self._context.lost(("data", folds.data)):
             message = f"no FeatureSet `{folds.data}`; known: {known}"
             hint = did_you_mean(folds.data, self._data)

@@ -14,7 +14,7 @@ from specplan.components.reference import COLUMNS
 from specplan.errors import CodeError
 from specplan.spec.diagnostics import Origin
 from specplan.spec.source import displayed
-from specplan.spec.wording import with_article
+from specplan.spec.wording import quoted, with_article
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -163,13 +163,13 @@ def signature(source: Source, kind: Kind) -> Signature:
 def _another_form(definition: Definition, kind: Kind) -> str:
     """What of the same module can be a component of a kind by its form, or how one is written."""
     known = [
-        f"`{node.name}`"
+        node.name
         for node in definition.module.tree.body
         if isinstance(node, ast.ClassDef if "class" in FORMS[kind] else ast.FunctionDef)
         and not node.name.startswith("_")
     ]
     if known:
-        return f"`{definition.module.file.name}` has {' and '.join(known)}"
+        return f"`{definition.module.file.name}` has {quoted(known)}"
     if "class" in FORMS[kind]:
         base = f"({_BASES[kind]})" if kind in _BASES else ""
         return f"write `class {definition.name.capitalize()}{base}:`"

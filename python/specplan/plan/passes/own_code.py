@@ -99,8 +99,8 @@ class _Arguments:
         ]
         if missing:
             message = f"`{self._declared.name}` needs {quoted(missing)}"
-            told = [f"`{name}: {parameters[name].annotation or 'VALUE'}`" for name in missing]
-            hint = f"say beside `use` {' and '.join(told)}"
+            told = [f"{name}: {parameters[name].annotation or 'VALUE'}" for name in missing]
+            hint = f"say beside `use`: {quoted(told)}"
             self._context.error(
                 "SP204", message, (*self._path, "use"), labels=[self._label()], hint=hint
             )

@@ -78,7 +78,9 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
         if not isinstance(component, EarlyStoppingComponent):
             continue
         if found is not None:
-            phase.context.error("SP304", "this phase has two callbacks early_stopping", path)
+            message = "this phase has two callbacks early_stopping"
+            hint = "keep one: a phase ends by one metric"
+            phase.context.error("SP304", message, path, hint=hint)
         if component.monitor in series:
             monitored.add(series[component.monitor].evaluation)
             # The number of epochs may be what is wrong, under this key or another.

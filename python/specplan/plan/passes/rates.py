@@ -31,7 +31,9 @@ def learning_rate(phase: PhaseScheduler, spec: TrainSpec, steps: int) -> Learnin
         if not isinstance(component, LearningRateComponent):
             continue
         if found is not None:
-            phase.context.error("SP304", "this phase has two callbacks learning_rate", path)
+            message = "this phase has two callbacks learning_rate"
+            hint = "keep one: `warmup` and `schedule` stand in the same"
+            phase.context.error("SP304", message, path, hint=hint)
         if component.warmup >= steps:
             message = f"the learning rate would rise for {component.warmup} steps, and the phase has {steps}"
             also = [((*phase.path, "epochs"), "the epochs of the phase")]
@@ -82,6 +84,7 @@ def plateau(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Plateau |
         if not isinstance(component, ReduceOnPlateau):
             continue
         if found is not None:
-            phase.context.error("SP304", f"this phase has two callbacks {PLATEAU}", path)
+            message = f"this phase has two callbacks {PLATEAU}"
+            phase.context.error("SP304", message, path, hint="keep one of them")
         found = Plateau(**msgspec.structs.asdict(component))
     return found

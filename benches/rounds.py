@@ -65,8 +65,10 @@ class Column:
     against: str | None = None
 
 
-def interleave(contenders: Sequence[Contender], *, rounds: int, seed: int = 0) -> Measured:
-    """Run each contender once a round and keep its figures.
+def interleave(
+    contenders: Sequence[Contender], *, rounds: int, seed: int = 0, warm_ups: int = 0
+) -> Measured:
+    """Run each contender once a round and keep its figures, but those of the `warm_ups` rounds before.
 
     Memory that an earlier contender freed is given back first: a list that grows with a run always
     grows into fresh pages.
@@ -80,7 +82,7 @@ def interleave(contenders: Sequence[Contender], *, rounds: int, seed: int = 0) -
         else:
             measured.absent[contender.name] = f"not installed ({contender.needs})"
     shuffle = random.Random(seed).shuffle
-    for _ in range(rounds):
+    for number in range(warm_ups + rounds):
         shuffle(order)
         for contender in list(order):
             gc.collect()
@@ -95,7 +97,7 @@ def interleave(contenders: Sequence[Contender], *, rounds: int, seed: int = 0) -
                 del measured.rounds[contender.name]
                 order.remove(contender)
                 continue
-            for name, value in figures.items():
+            for name, value in figures.items() if number >= warm_ups else ():
                 measured.rounds[contender.name].setdefault(name, []).append(value)
     return measured
 

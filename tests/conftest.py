@@ -25,6 +25,10 @@ ASKED_FOR = {
 }
 """Markers of tests that need what few machines have, and run only where `-m` names them."""
 
+SECONDS_TO_BEGIN = {"mlflow_database": 240, "mlflow_server": 480}
+"""What tests with these fixtures may take in all: the first one of them imports MLflow, or waits for a server of it,
+which takes 12 seconds on two idle processors and twenty times as long where twenty processes share them."""
+
 # How long a machine takes says nothing of what is tested.
 settings.register_profile(
     "any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -114,7 +118,7 @@ def mlflow_server_group(_mlflow_server: tuple[str, int]) -> int:
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 300
     while True:
         try:
             urllib.request.urlopen(url, timeout=10).close()
@@ -154,6 +158,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if any(isinstance(value, (set, frozenset)) for value in parameters.values()):
             # pytest-xdist refuses to start where two processes name one test differently.
             raise pytest.UsageError(f"{item.nodeid}: a parameter is a set, whose order is not one")
+        used = {*getattr(item, "fixturenames", ()), *map(str, parameters.values())}
+        if seconds := max((SECONDS_TO_BEGIN.get(name, 0) for name in used), default=0):
+            item.add_marker(pytest.mark.timeout(seconds), append=False)
     config.stash[LEFT_OUT] = counts = {}
     for marker in ASKED_FOR:
         left_out = [item for item in items if item.get_closest_marker(marker)]

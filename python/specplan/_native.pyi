@@ -395,12 +395,56 @@ class StoreReader:
         """Every channel of arrays of different shapes, in order of creation."""
     def texts(self) -> list[TextReader]:
         """Every channel of strings or JSON documents, in order of creation."""
+    def metrics(self, *, run_id: str, first: int = 0) -> MetricTable:
+        """The visible rows of the metrics from row `first` on.
+
+        Raises:
+            StoreError: a row does not match its checksum, or records are missing.
+        """
+    @property
+    def last_metric(self) -> int:
+        """Number of the record of the last visible row of the metrics; 0 where there is none.
+
+        Raises:
+            StoreError: the row does not match its checksum.
+        """
     def metric_files(self) -> list[tuple[str, int, int]]:
         """Where the visible rows of the metrics stand, in order: an Arrow IPC file, the first row, how many rows.
 
         Raises:
             StoreError: a row does not match its checksum, or records are missing.
         """
+
+@final
+class MetricTable:
+    """Rows of metrics in memory, in the order of recording. Arrow takes it as it is: `pyarrow.table(metrics)`."""
+
+    def __new__(cls) -> Self: ...
+    def __len__(self) -> int: ...
+    def labels(self, column: Literal["phase", "split", "node", "name"]) -> list[str]:
+        """The labels that there are, in the order in which they first occur."""
+    def select(self, column: Literal["phase", "split", "node", "name"], text: str) -> MetricTable:
+        """The rows of the series that have a label."""
+    def last(self, kept_epochs: dict[str, int]) -> MetricTable:
+        """One row for each series, its last value; rows keep their order.
+
+        Where a series has values of whole epochs or phases, it is the last of those; and of those the last one that
+        is not later than the kept epoch of the phase, if there is one.
+        """
+    def last_epochs(self) -> dict[str, int]:
+        """The latest epoch that each phase has values of, by the path of the phase."""
+    def rows(self) -> list[dict[str, Any]]:
+        """Every row by the names of the columns, times as ISO 8601: a Python datetime has no nanoseconds."""
+    def csv(self) -> bytes:
+        """All rows under a line of names: texts in quotes, nothing for null."""
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any: ...
+
+def read_metric_table(path: str, *, first: int = 0) -> MetricTable:
+    """Read a table that `export_metrics` wrote, from row `first` on.
+
+    Raises:
+        StoreError: it cannot be read, does not match its digest, or has other columns.
+    """
 
 @disjoint_base
 class ChannelReader:
@@ -421,6 +465,8 @@ class ChannelReader:
     def rows(self) -> int: ...
     @property
     def batches(self) -> int: ...
+    def counts(self, epoch: int | None = None) -> tuple[int, int]:
+        """How many batches and rows there are; of one epoch, or of all."""
     def index(self) -> dict[str, NDArray[np.int64]]:
         """One entry per batch: sequence, epoch, batch, rows, row_start, time (nanoseconds since 1970, UTC).
 

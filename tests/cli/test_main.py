@@ -67,6 +67,7 @@ Commands:
   gc              Remove what nobody needs.
   archive         Write a run as one file, or put it back.
   repair          Save what is whole of a damaged run into a copy.
+  doctor          Say what specplan finds here, and what is wrong with it.
   completion      Print the script by which a shell completes.
 """
 
@@ -165,10 +166,18 @@ def test_debug_shows_the_traceback(mlx: Mlx, tmp_path: Path, order: tuple[str, .
         (("list", "--where", "params.lr < 1 or not tags.x"), ("numpy", "pyarrow")),
         (("tag", "line"), ("numpy", "pyarrow")),
         (("gc", "--status", "failed"), ("numpy", "pyarrow")),
+        (("doctor",), ("numpy", "pyarrow")),
         (("completion", "bash"), ("msgspec", "numpy", "pyarrow")),
-        (("show", "line"), ()),
-        (("metrics", "line", "--all"), ()),
-        (("metrics", "line", "--format", "json"), ()),
+        (("show", "line"), ("numpy", "pyarrow")),
+        (("show", "line", "--json"), ("numpy", "pyarrow")),
+        (("metrics", "line", "--all"), ("numpy", "pyarrow")),
+        (("metrics", "line", "--format", "csv"), ("numpy", "pyarrow")),
+        (("compare", "line"), ("numpy", "pyarrow")),
+        (("best", "train_loss", "line"), ("numpy", "pyarrow")),
+        (("best", "train_loss"), ("numpy", "pyarrow")),
+        (("diff", "line", "line"), ("numpy", "pyarrow")),
+        (("plan", "line.json"), ("numpy", "pyarrow")),
+        (("explain", "line.json", "plan.train.epochs"), ("numpy", "pyarrow")),
     ],
     ids=" ".join,
 )

@@ -6,7 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from specplan import AppliedLoss, Experiment, FeatureSet, Loss, ModelGraph, ModelNode
+from specplan import (
+    AppliedLoss,
+    Experiment,
+    FeatureSet,
+    Loss,
+    ModelGraph,
+    ModelNode,
+    Optimizer,
+    ResultsConfig,
+    SequentialMLP,
+)
 
 ROWS = 60
 
@@ -30,3 +40,13 @@ def sensor_data() -> FeatureSet:
 
 def mse(on: ModelNode | str, label: str | None = None) -> AppliedLoss:
     return AppliedLoss(Loss("mse", backend="torch"), on, ["outputs", "targets"], label=label)
+
+
+def made(results_config: ResultsConfig | None = None) -> Parts:
+    """The same objects each time, in a context of their own."""
+    experiment = Experiment("exp", results_config=results_config)
+    feature_set = sensor_data()
+    node = ModelNode("MLP", SequentialMLP(hidden_dim=8), feature_set.reference())
+    optimizer = Optimizer("adam", opt_kwargs={"lr": 0.01}, backend="torch")
+    graph = ModelGraph(nodes=[node], optimizer=optimizer)
+    return Parts(experiment, feature_set, node, graph, mse(node))

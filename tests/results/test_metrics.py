@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import io
+import math
 import shutil
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 import polars
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
+from pyarrow import csv, parquet
 
-from specplan._native import export_metrics
+from specplan._native import (
+    MetricTable,
+    Store,
+    StoreReader,
+    export_execution,
+    export_metrics,
+    read_metric_table,
+)
 from specplan.errors import RunError, StoreError
-from specplan.results.metrics import SCHEMA, last_values
+from specplan.results.metrics import SCHEMA, as_arrow
 from specplan.results.open import Run, open_run
+from specplan.results.table import plain_rows
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from specplan.store.layout import RunFolder
 
@@ -80,9 +92,12 @@ def test_a_run_that_goes_on_may_have_it_later(
         live.metrics(phase="trian")
 
 
+def places(metrics: MetricTable) -> list[tuple[str, int | None, int | None, float]]:
+    return [(row["name"], row["epoch"], row["batch"], row["value"]) for row in metrics.rows()]
+
+
 def test_last_values_are_those_of_whole_epochs(run: Run) -> None:
-    last = last_values(run.metrics().arrow, {"train": 2}).to_pylist()
-    assert [(row["name"], row["epoch"], row["batch"], row["value"]) for row in last] == [
+    assert places(run.metric_rows().last({"train": 2})) == [
         ("mse", 2, None, 12.0),
         ("val_loss", 2, None, 22.0),
         ("eval_loss", 0, None, 0.5),
@@ -90,25 +105,104 @@ def test_last_values_are_those_of_whole_epochs(run: Run) -> None:
 
 
 def test_last_values_are_those_of_the_kept_epoch(run: Run) -> None:
-    metrics = run.metrics().arrow
-    last = last_values(metrics, {"train": 1}).to_pylist()
-    assert [(row["name"], row["epoch"], row["batch"], row["value"]) for row in last] == [
+    assert places(run.metric_rows().last({"train": 1})) == [
         ("mse", 1, None, 11.0),
         ("val_loss", 1, None, 21.0),
         ("eval_loss", 0, None, 0.5),
     ]
-    seldom = metrics.filter(pc.greater(metrics.column("epoch"), 1))
-    assert last_values(seldom, {"train": 1}).column("epoch").to_pylist() == [2, 2]
+    # Of an epoch that has no value, the last one counts.
+    assert places(run.metric_rows(first=12).last({"train": 1})) == [
+        ("mse", 2, None, 12.0),
+        ("val_loss", 2, None, 22.0),
+        ("eval_loss", 0, None, 0.5),
+    ]
 
 
-def test_last_values_of_a_series_of_batches_only(run: Run) -> None:
-    batches = run.metrics("mse").arrow
-    batches = batches.filter(batches.column("batch").is_valid())
-    assert last_values(batches, {}).column("batch").to_pylist() == [3]
+def test_last_values_of_a_series_of_batches_only(tmp_path: Path) -> None:
+    store = Store.create(str(tmp_path / "records"), run_id="r")
+    of_batches = store.metrics([("train", "MLP", "train", "mse")])
+    for batch in range(4):
+        of_batches.log(np.array([float(batch)]), 0, batch, batch)
+    store.close()
+    metrics = StoreReader.open(str(tmp_path / "records")).metrics(run_id="r")
+    assert places(metrics.last({"train": 0})) == [("mse", 0, 3, 3.0)]
 
 
-def test_last_values_of_nothing(run: Run) -> None:
-    assert last_values(run.metrics().arrow.slice(0, 0), {"train": 1}).num_rows == 0
+def test_last_values_of_nothing() -> None:
+    nothing = MetricTable()
+    assert len(nothing.last({"train": 1})) == 0
+    assert (nothing.rows(), nothing.labels("name"), nothing.last_epochs()) == ([], [], {})
+    assert as_arrow(nothing).equals(SCHEMA.empty_table())
+
+
+def test_the_last_epochs_are_those_with_values(run: Run) -> None:
+    assert run.metric_rows().last_epochs() == {"train": 2, "test.eval": 0}
+
+
+def test_labels_are_those_of_rows_that_are_there(run: Run) -> None:
+    metrics = run.metric_rows()
+    assert metrics.labels("name") == ["mse", "val_loss", "eval_loss"]
+    assert metrics.labels("node") == ["MLP"]
+    assert metrics.select("phase", "test.eval").labels("split") == ["test"]
+    with pytest.raises(ValueError, match="`value` is no label of metrics"):
+        metrics.labels("value")  # type: ignore[arg-type]
+
+
+LABELS = ["a", 'q"uote', "x,y", "line\nbreak", "", "größer als zwölf Bytes"]
+VALUES = [
+    *(0.1, 10.0, 1e9, 1234567890.5, 1e10, 1e16, -1.5, 1e-6, 1.5e-7, 1 / 3, 5e-324, 1e300, 0.0, -0.0),
+    *(math.nan, math.inf, -math.inf),
+]  # fmt: skip
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A store with labels and values that are hard to write as text, of two sessions."""
+    path = tmp_path / "records"
+    store = Store.create(str(path), run_id="r")
+    for label in LABELS:
+        group = store.metrics([(label, label or None, label or None, label)])
+        for step, value in enumerate(VALUES):
+            group.log(np.array([value]), step - 1, -1, step)
+    store.close()
+    again = Store.open(str(path), session=2)
+    again.metrics([("", None, None, "later")]).log(np.array([1.0]), -1, 7, 2**40)
+    again.close()
+    return path
+
+
+def test_rows_are_those_of_arrow(odd: Path) -> None:
+    metrics = StoreReader.open(str(odd)).metrics(run_id="r")
+    plain = plain_rows(as_arrow(metrics))
+    assert [list(row) for row in plain] == [COLUMNS] * len(metrics)
+    assert repr(metrics.rows()) == repr(plain)
+    assert {row["session"] for row in plain} == {1, 2}
+
+
+def test_csv_is_that_of_arrow(odd: Path) -> None:
+    metrics = StoreReader.open(str(odd)).metrics(run_id="r")
+    expected = io.BytesIO()
+    csv.write_csv(as_arrow(metrics), expected)
+    assert metrics.csv() == expected.getvalue()
+
+
+def test_a_written_table_is_read_as_it_was(odd: Path, tmp_path: Path) -> None:
+    table = tmp_path / "metrics.parquet"
+    export_metrics(str(odd), str(table), run_id="r")
+    metrics = StoreReader.open(str(odd)).metrics(run_id="r")
+    assert repr(read_metric_table(str(table)).rows()) == repr(metrics.rows())
+    written = parquet.read_table(table)
+    assert written.schema == SCHEMA
+    assert repr(plain_rows(written)) == repr(metrics.rows())
+    assert repr(read_metric_table(str(table), first=30).rows()) == repr(metrics.rows()[30:])
+    assert len(read_metric_table(str(table), first=10**6)) == 0
+
+
+def test_a_table_of_something_else_is_refused(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "execution.parquet"
+    export_execution(str(run.folder.records), "train", str(table), run_id=run.id)
+    with pytest.raises(StoreError, match="column `split` is not that of a table of metrics"):
+        read_metric_table(str(table))
 
 
 def test_without_records_the_written_table_is_read(run: Run, folder: RunFolder) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from specplan._native import Store, StoreReader, export_execution, export_metrics
 from specplan.errors import StoreError
-from specplan.results.metrics import read_metrics
+from specplan.results.metrics import as_arrow
 from tests.store.live_writer import ENDS_WITH_ITS_PARENT
 from tests.store.records import channel, create, only_tensor
 
@@ -67,7 +67,7 @@ def check(reader: StoreReader, writers: list[int]) -> None:
         rows = tensor.get(0, batch)
         assert rows.shape == (batch % 7, 9)
         assert (rows == 1000 * session + batch).all()
-    metrics = read_metrics(reader, run_id="r")
+    metrics = as_arrow(reader.metrics(run_id="r"))
     losses = pl.DataFrame(metrics).filter(pl.col("name") == "loss")
     logged = losses.height
     assert logged in (tensor.batches, tensor.batches - 1)
@@ -112,10 +112,10 @@ def test_killed_and_rewound_again_and_again(tmp_path: Path, seed: int) -> None:
     assert [session["session"] for session in live.sessions] == list(range(1, 8))
     table = tmp_path / "metrics.parquet"
     export_metrics(str(path), str(table), run_id="r")
-    metrics = read_metrics(live, run_id="r")
+    metrics = as_arrow(live.metrics(run_id="r"))
     assert pl.read_parquet(table).equals(pl.DataFrame(metrics))
     for first in range(0, metrics.num_rows + 2, 1 + metrics.num_rows // 50):
-        assert read_metrics(live, run_id="r", first=first).equals(metrics.slice(first))
+        assert as_arrow(live.metrics(run_id="r", first=first)).equals(metrics.slice(first))
     export_execution(str(path), "train", str(table), run_id="r")
     exported = pl.read_parquet(table)["M.outputs"].arr.first().to_list()
     assert exported == [1000 * s + n for n, s in enumerate(writers) for _ in range(n % 7)]

@@ -17,6 +17,7 @@ from tests.torture import (
     lives,
     mutation,
     power,
+    programs,
     real_runs,
     replay,
     resumes,
@@ -45,6 +46,7 @@ TIERS: dict[str, Tier] = {
     "compaction": compaction.rows,
     "training": training.rows,
     "resumes": resumes.rows,
+    "programs": programs.rows,
     "mutation": mutation.rows,
     "lives": lives.rows,
 }

@@ -8,8 +8,6 @@ what run.json says of phases.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import multiprocessing
 import os
@@ -18,12 +16,11 @@ import signal
 import sys
 import time
 import traceback
-import zipfile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
+from tests.torture.endings import ending_of
 from tests.torture.figures import Row, Size
+from tests.torture.killed_programs import MOMENTS, PROGRAMS, kill_at
 from tests.torture.resumed_specs import OWN_MODELS, SPECS, columns
 from tests.torture.tools import Tally
 
@@ -38,7 +35,6 @@ PAIRS = {Size.QUICK: 60, Size.LONG: 1_000}
 ENDING = "ending.json"
 SECONDS = 120.0
 """After which a run hangs."""
-VOLATILE = ("time", "session", "run_id", "sequence", "crc32")
 
 
 class Stop(NamedTuple):
@@ -239,11 +235,20 @@ def _session(name: str, folder: Path, stop: Stop | None, broken: str) -> None:
     if broken:
         BROKEN[broken]()
     try:
-        _run_or_resume(name, folder, stop)
+        (_run_program if name in PROGRAMS else _run_or_resume)(name, folder, stop)
     except BaseException:  # noqa: BLE001 -- the parent reports it
         (folder / "error.txt").write_text(traceback.format_exc())
         os._exit(1)
     os._exit(0)
+
+
+def _run_program(name: str, folder: Path, stop: Stop | None) -> None:
+    """A program of objects from its beginning: it finds out itself what there is to go on with."""
+    if stop is not None and stop.kind in MOMENTS:
+        kill_at(stop.kind, stop.at)
+    elif stop is not None and stop.kind == "file":
+        _kill_at_operation(stop.at, folder)
+    (folder / ENDING).write_text(json.dumps(PROGRAMS[name](folder)))
 
 
 def _run_or_resume(name: str, folder: Path, stop: Stop | None) -> None:
@@ -268,7 +273,7 @@ def _run_or_resume(name: str, folder: Path, stop: Stop | None) -> None:
         outcome = run_plan(
             compiled, root=folder / "runs", display=Silent(), trust=True, hooks=hooks
         )
-    ending = json.dumps(_ending(outcome.folder, outcome.state))
+    ending = json.dumps(ending_of(outcome.folder, outcome.state))
     (folder / ENDING).write_text(ending)
 
 
@@ -304,81 +309,3 @@ def _kill_at_operation(number: int, folder: Path) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(see)
-
-
-def _ending(folder: Any, state: Any) -> dict[str, str]:
-    """A digest of each part of what a run leaves behind, but times and numbers of sessions."""
-    from specplan.models.sklearn.stored import store_estimator
-    from specplan.results.status import read_run_file
-    from specplan.run.state_values import encode, pack
-
-    found: dict[str, Any] = {}
-    modules = {label: dict(module.state_dict()) for label, module in state.modules().items()}
-    optimizer = None if state.optimizer is None else state.optimizer.state_dict()
-    for name, value in (("weights", modules), ("optimizer", optimizer)):
-        tensors: dict[str, Any] = {}
-        found[name] = encode(pack(value, tensors, name))
-        found[name] += b"".join(each.numpy().tobytes() for each in tensors.values())
-    live = state.modules()
-    found["estimators"] = repr(
-        {
-            label: _arrays_of(store_estimator(node, label))
-            for label, node in state.nodes.items()
-            if label not in live
-        }
-    )
-    found |= _records(folder)
-    run_file = read_run_file(folder)
-    timings = [(each.path, each.status, each.ending, each.reason) for each in run_file.phases]
-    found["run.json"] = repr((timings, run_file.kept_epochs, run_file.status, state.steps))
-    return {
-        name: hashlib.blake2b(value if isinstance(value, bytes) else value.encode()).hexdigest()
-        for name, value in found.items()
-    }
-
-
-def _arrays_of(estimator: bytes) -> list[str]:
-    """The numbers in the file of an estimator, as texts: there are bytes between the fields of a tree's nodes."""
-    with zipfile.ZipFile(io.BytesIO(estimator)) as archive:
-        names = [name for name in archive.namelist() if name.endswith(".npy")]
-        return sorted(repr(np.load(io.BytesIO(archive.read(name))).tolist()) for name in names)
-
-
-def _records(folder: Any) -> dict[str, str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from specplan._native import StoreReader
-
-    reader = StoreReader.open(str(folder.records))
-    damages = reader.verify()
-    metrics = [
-        pa.ipc.open_file(path).read_all().slice(first, count).to_pylist()
-        for path, first, count in reader.metric_files()
-    ]
-    tensors = {
-        (each.phase, each.node, each.field): [
-            (int(epoch), int(batch), hashlib.blake2b(each.at(at).tobytes()).hexdigest())
-            for at, (epoch, batch) in enumerate(
-                zip(each.index()["epoch"], each.index()["batch"], strict=True)
-            )
-        ]
-        for each in reader.tensors()
-    }
-    tables = {}
-    for path in sorted(folder.tables.glob("*.parquet")):
-        table = pq.read_table(path)
-        kept = [column for column in table.column_names if column not in VOLATILE]
-        tables[path.name] = table.select(kept).to_pylist()
-    return {
-        "damages": repr(damages),
-        "metrics": repr(
-            [
-                {key: row[key] for key in row if key not in VOLATILE}
-                for rows in metrics
-                for row in rows
-            ]
-        ),
-        "tensors": repr(sorted(tensors.items())),
-        "tables": repr(tables),
-    }

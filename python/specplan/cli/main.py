@@ -53,6 +53,7 @@ VERBS = {
     "gc": "Remove what nobody needs.",
     "archive": "Write a run as one file, or put it back.",
     "repair": "Save what is whole of a damaged run into a copy.",
+    "doctor": "Say what specplan finds here, and what is wrong with it.",
     "completion": "Print the script by which a shell completes.",
 }
 """Each verb is the `command` of the module with its name, imported when it is called."""

@@ -14,7 +14,7 @@ from specplan.cli.tables import format_option, write_json, write_table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from specplan.results.table import Table
+    from specplan._native import MetricTable
 
 SHOWN = ("phase", "node", "split", "name", "epoch", "batch", "step", "value")
 
@@ -53,41 +53,34 @@ def command(
     if context.args:
         name_hint = f"hint: did you mean `--name {context.args[0]}`?"
         raise click.UsageError(f"one RUN, not also `{' '.join(context.args)}`\n{name_hint}")
-    from specplan.results.metrics import labels_of, last_values
     from specplan.results.open import open_run
     from specplan.results.summary import Summary
-    from specplan.results.table import Table
 
     opened = open_run(run, root=root)
-    table = opened.metrics(name, phase, split)
-    if table.num_rows == 0:
-        names = labels_of(opened.metrics().arrow, "name")
+    table = opened.metric_table(name, phase, split)
+    if not len(table):
+        names = opened.metric_rows().labels("name")
         click.echo(f"no such metrics; recorded: {', '.join(names) or 'none'}", err=True)
     if not everything:
-        table = Table(last_values(table.arrow, opened.run_file.kept_epochs))
+        table = table.last(opened.run_file.kept_epochs)
     WRITERS[table_format](table)
     if table_format == "table" and not everything and (name, phase, split) == (None, None, None):
         write_spreads(Summary(opened))
 
 
-def _write_table(table: Table) -> None:
-    from specplan.results.table import cell_text, plain_rows
+def _write_table(table: MetricTable) -> None:
+    from specplan.results.summary import cells
 
-    rows = plain_rows(table.arrow.select(SHOWN))
-    write_table(SHOWN, [[cell_text(value) for value in row.values()] for row in rows])
-
-
-def _write_json(table: Table) -> None:
-    from specplan.results.table import plain_rows
-
-    write_json(plain_rows(table.arrow))
+    write_table(SHOWN, cells(table.rows(), SHOWN))
 
 
-def _write_csv(table: Table) -> None:
-    from pyarrow import csv
+def _write_json(table: MetricTable) -> None:
+    write_json(table.rows())
 
+
+def _write_csv(table: MetricTable) -> None:
     sys.stdout.flush()
-    csv.write_csv(table.arrow, sys.stdout.buffer)
+    sys.stdout.buffer.write(table.csv())
 
 
 WRITERS = {"table": _write_table, "json": _write_json, "csv": _write_csv}

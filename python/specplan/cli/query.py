@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from specplan.cli.arguments import complete_runs, root_option
-from specplan.cli.metrics import WRITERS
-from specplan.cli.tables import format_option, write_table
+from specplan.cli.tables import format_option, write_json, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,16 +38,29 @@ def command(runs: tuple[str, ...], sql: str, root: Path | None, table_format: st
     from specplan.store.root import runs_root
 
     table = query(find_runs(runs, runs_root(root)), sql)
-    if table_format == "table":
-        _write(table)
-    else:
-        WRITERS[table_format](table)
+    WRITERS[table_format](table)
 
 
-def _write(table: Table) -> None:
+def _write_table(table: Table) -> None:
     from specplan.results.table import cell_text, plain_rows
 
     rows = [[cell_text(value) for value in row.values()] for row in plain_rows(table.arrow)]
     write_table(table.column_names, rows)
     if not rows:
         click.echo(f"no rows of {', '.join(table.column_names)}", err=True)
+
+
+def _write_json(table: Table) -> None:
+    from specplan.results.table import plain_rows
+
+    write_json(plain_rows(table.arrow))
+
+
+def _write_csv(table: Table) -> None:
+    from pyarrow import csv
+
+    sys.stdout.flush()
+    csv.write_csv(table.arrow, sys.stdout.buffer)
+
+
+WRITERS = {"table": _write_table, "json": _write_json, "csv": _write_csv}

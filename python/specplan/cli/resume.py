@@ -8,7 +8,7 @@ import click
 
 from specplan.cli.arguments import complete_runs, root_option, trust_option
 from specplan.cli.display import choose_display
-from specplan.cli.run import write_outcome
+from specplan.cli.run import with_experiment, write_outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +47,7 @@ def command(
         display=choose_display(quiet=quiet),
         trust=trust,
         allow_changes=allow_changes,
+        subjects=with_experiment(),
     )
     if outcome is None:
         click.echo("the run is complete: there is nothing to resume", err=True)

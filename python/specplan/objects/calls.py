@@ -24,11 +24,13 @@ from specplan.objects.experiment_file import (
 from specplan.objects.group_results import group_results_of
 from specplan.objects.history import ExperimentRun
 from specplan.objects.history_entries import run_from
-from specplan.objects.live import Live, live_of
+from specplan.objects.live import Live, fresh, live_of
 from specplan.objects.mapping import compile_objects, named, spec_of
 from specplan.objects.phase_group import PhaseGroup, entries_by_path
 from specplan.objects.phase_results import results_of
 from specplan.objects.state_entries import read_snapshot
+from specplan.objects.stopped_run import Stopped, begins_again, stopped_run
+from specplan.plan.model import Fit
 from specplan.run.hooks import Subjects, joined
 from specplan.store.run_file import Status
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from specplan.objects.phase import Phase
     from specplan.objects.progress import DisplayOptions, Watched
     from specplan.objects.storage import Storage
+    from specplan.plan.model import Compiled, Plan
     from specplan.run.context import Context
     from specplan.run.state import Snapshot
     from specplan.track.executed import Executed
@@ -87,8 +90,10 @@ class Calls:
         own = self._experiment
         return spec_of(own.label, graph, phases, entries, seed=own.seed, about=own.about)
 
-    def recorded(self, call: Call[Results], options: DisplayOptions) -> Results:
-        """Run what is called, and add to the history however that ends."""
+    def recorded(
+        self, call: Call[Results], options: DisplayOptions, stopped: Stopped | None = None
+    ) -> Results:
+        """Run what is called, or go on with a run of it, and add to the history however that ends."""
         from specplan.objects.progress import Watched, check_options
 
         check_options(options)
@@ -103,7 +108,7 @@ class Calls:
         error: BaseException | None = None
         executed = self._experiment.run.executed(is_kept=not self._previewing)
         try:
-            self._execute(call, watched, callbacks, executed)
+            self._execute(call, watched, callbacks, executed, stopped)
         except BaseException as raised:
             error = raised
             raise
@@ -129,6 +134,25 @@ class Calls:
                 callbacks.failed(error)
         assert results is not None, "a run that completes has a folder"
         return results
+
+    def resumed(
+        self, call: Call[Results], options: DisplayOptions, *, allow_changes: bool
+    ) -> Results:
+        """Go on with the newest run of what is called, if that was stopped; otherwise run it."""
+        graph, root = self._graph(), self.storage.root()
+        spec = self.spec(call.phases, call.entries)
+        plan = compile_objects(spec, graph, call.phases, fitted=graph.nodes).plan
+        has_weights = bool(self._live_of(graph).state.nodes)
+        folder = stopped_run(root / self._experiment.full_name, plan.id)
+        if folder is None or begins_again(folder, has_weights=has_weights):
+            return self.recorded(call, options)
+        before, self.live = self.live, fresh(graph)
+        try:
+            return self.recorded(call, options, Stopped(folder, allow_changes))
+        except BaseException:
+            if self.history[-1].run is None:
+                self.live = before  # it did not even begin
+            raise
 
     def previewed(self, call: Call[Results], options: DisplayOptions) -> Results:
         """Run what is called, then put everything back as it was, however that ends."""
@@ -222,29 +246,54 @@ class Calls:
         return self.live
 
     def _execute(
-        self, call: Call[Any], watched: Watched, callbacks: ExperimentCallbacks, executed: Executed
+        self,
+        call: Call[Any],
+        watched: Watched,
+        callbacks: ExperimentCallbacks,
+        executed: Executed,
+        stopped: Stopped | None,
     ) -> None:
-        from specplan.run.run import run_plan
-
         spec = self.spec(call.phases, call.entries)
         graph = self._graph()
         live = self._live_of(graph)
-        compiled = compile_objects(spec, graph, call.phases, fitted=set(live.state.fitted))
+        fitted = set(live.state.fitted) if stopped is None else graph.nodes
+        compiled = compile_objects(spec, graph, call.phases, fitted=fitted)
         saving = self.checkpoints.hooks(call.by_path, whole=call.whole)
         try:
-            run_plan(
-                named(compiled, self._experiment.full_name),
-                root=self.storage.root(),
+            self._start(
+                compiled,
+                stopped,
                 display=watched,
                 state=live.state,
                 hooks=joined([executed.hooks, callbacks.hooks(), saving]),
                 subjects=callbacks.subjects,
-                elsewhere=self.storage.elsewhere(),
             )
+            if not self._previewing:
+                _freeze_fitted(graph, compiled.plan)
         finally:
             executed.close()
             if not self._previewing:
                 live.give_back()
+
+    def _start(self, compiled: Compiled, stopped: Stopped | None, **shared: Any) -> None:
+        from specplan.run.resume import resume_run
+        from specplan.run.run import run_plan
+
+        if stopped is None:
+            run_plan(
+                named(compiled, self._experiment.full_name),
+                root=self.storage.root(),
+                elsewhere=self.storage.elsewhere(),
+                **shared,
+            )
+        else:
+            resume_run(
+                stopped.folder,
+                allow_changes=stopped.allow_changes,
+                tables=compiled.tables,
+                live=compiled.live,
+                **shared,
+            )
 
     def _results_at(self, entry: Phase | PhaseGroup, path: str, context: Context) -> object:
         """The results of a phase or group of the run that is going on."""
@@ -253,3 +302,10 @@ class Calls:
         if isinstance(entry, PhaseGroup):
             return group_results_of(run, entry.label, f"{path}.")
         return results_of(run, path)
+
+
+def _freeze_fitted(graph: ModelGraph, plan: Plan) -> None:
+    """Freeze the nodes that fit phases have fitted and are to leave as they are."""
+    for phase in plan.phases:
+        if isinstance(phase, Fit) and phase.freeze_after_fit:
+            graph.freeze(phase.fitted)

@@ -115,6 +115,16 @@ class Checkpointing:
         self._counts.clear()
         self._kept.clear()
 
+    def progress(self) -> dict[str, Any]:
+        """How far it has counted, and its files: what another process goes on with."""
+        files = [[key, str(kept)] for key, kept in self._kept.items() if isinstance(kept, Path)]
+        return {"counts": dict(self._counts), "files": files}
+
+    def go_on(self, progress: Mapping[str, Any]) -> None:
+        """Be where the process before was."""
+        self._counts = dict(progress["counts"])
+        self._kept = {key: Path(path) for key, path in progress["files"]}
+
     def is_due(self, hook: str) -> bool:
         """Count a boundary; True if a state is put aside at it."""
         if hook not in self.save_on:

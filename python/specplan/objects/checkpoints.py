@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from specplan.run.context import Context
     from specplan.run.state import Snapshot, State
 
+_AUTOMATIC = "checkpointing by itself"
+"""What its counts are called beside states of callbacks, whose labels have no spaces."""
+
 
 class Checkpoints:
     """Where the checkpoints of an experiment are, and what writes them.
@@ -145,7 +148,11 @@ class Checkpoints:
                 self._save_at(automatic, directory, name, name, hook, {"label": label}, context)
 
         def around(hook: str) -> tuple[Callable[[Context], None], ...]:
-            return (lambda context: save(hook, self._experiment, context),) if whole else ()
+            def save_once(context: Context) -> None:
+                if hook == "experiment_end" or context.begins:
+                    save(hook, self._experiment, context)
+
+            return (save_once,) if whole else ()
 
         def group(hook: str) -> tuple[Callable[[str, Context], None], ...]:
             return (lambda path, context: save(hook, _label(path), context),)
@@ -161,6 +168,8 @@ class Checkpoints:
             phase_started=phase("phase_start"),
             phase_ended=phase("phase_end"),
             inside=at.inside,
+            states=(lambda: {_AUTOMATIC: automatic.progress()},),
+            resumed=(partial(_go_on, automatic, _AUTOMATIC),),
         )
 
     def _inside(
@@ -176,6 +185,8 @@ class Checkpoints:
             self._directory_of(phase, checkpointing) if checkpointing.mode == "disk" else None
         )
         checkpointing.reset()
+        starts = not context.checkpoints.goes_on
+        name_of_progress = f"{_AUTOMATIC} of {planned.path}"
 
         def save(hook: str, key: int | str | None = None, **place: int) -> None:
             if checkpointing.is_due(hook):
@@ -200,12 +211,14 @@ class Checkpoints:
             )
 
         return PhaseHooks(
-            started=(lambda: save("phase_start"),),
+            started=(lambda: save("phase_start"),) if starts else (),
             epoch_started=(lambda epoch: save("epoch_start", epoch, epoch=epoch),),
             epoch_ended=(epoch_ended,),
             batch_started=at_batch("batch_start"),
             batch_ended=at_batch("batch_end"),
             ended=(ended,),
+            states=(lambda: {name_of_progress: checkpointing.progress()},),
+            resumed=(partial(_go_on, checkpointing, name_of_progress),),
         )
 
     def _save_at(
@@ -251,6 +264,13 @@ class Checkpoints:
                 "set one with set_checkpoint_dir(...), or load the experiment with checkpoint_dir=..."
             )
         return directory
+
+
+def _go_on(
+    checkpointing: Checkpointing, name: str, states: Mapping[str, dict[str, Any] | None]
+) -> None:
+    if progress := states.get(name):
+        checkpointing.go_on(progress)
 
 
 def _label(path: str) -> str:

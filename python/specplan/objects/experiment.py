@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from specplan.archive.archive import Archive
 from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
@@ -650,6 +651,56 @@ class Experiment(Tracked):
             RunError: an exception ended the run; it is the cause.
         """
         return self._calls.recorded(call_of_group("run_group", group), display)
+
+    @overload
+    def resume(
+        self,
+        entry: PhaseGroup | None = None,
+        *,
+        allow_changes: bool = False,
+        **display: Unpack[DisplayOptions],
+    ) -> PhaseGroupResults: ...
+
+    @overload
+    def resume(
+        self,
+        entry: Phase,
+        *,
+        allow_changes: bool = False,
+        **display: Unpack[DisplayOptions],
+    ) -> PhaseResults: ...
+
+    def resume(
+        self,
+        entry: Phase | PhaseGroup | None = None,
+        *,
+        allow_changes: bool = False,
+        **display: Unpack[DisplayOptions],
+    ) -> PhaseResults | PhaseGroupResults:
+        """Go on with what another process of this program was stopped or killed in; otherwise run it.
+
+        The newest run of the same plan in the folder of the results is looked for. If it was not brought to
+        its end it goes on in its folder, and ends with the bits that it would have had: weights, optimizer,
+        metrics, recorded tensors, and what callbacks keep. The history gets one entry for it. A call that
+        followed others and had no checkpoint yet begins again, with the weights that there are: those of
+        `load` or `restore_checkpoint`.
+
+        Args:
+            entry: the phase or group that was called; by default the execution plan.
+            allow_changes: go on though versions, threads or values of the data are not what they were.
+            display: as `run` takes it.
+
+        Raises:
+            RunError: another process runs it; it began with weights that are not stored, and there are none;
+                or it cannot go on with the same bits.
+            The errors of `run`.
+        """
+        resumed = partial(self._calls.resumed, options=display, allow_changes=allow_changes)
+        if entry is None:
+            return resumed(call_of_plan(self._execution_plan))
+        if isinstance(entry, PhaseGroup):
+            return resumed(call_of_group("resume", entry))
+        return resumed(call_of_phase("resume", entry))
 
     def preview_phase(self, phase: Phase, **display: Unpack[DisplayOptions]) -> PhaseResults:
         """Run one phase, then put everything back as it was. Adds nothing to the history.

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
+from specplan.objects.callback_states import states_of, take_up
 from specplan.run.callback import Hooked
 from specplan.run.dispatch import Override, override
 from specplan.run.hooks import Hooks
@@ -111,6 +112,8 @@ class ExperimentCallbacks:
             group_ended=self._of_groups("on_group_end"),
             phase_started=(self._enter, *self._of_phases("on_phase_start")),
             phase_ended=(*self._of_phases("on_phase_end"), self._leave),
+            states=(lambda: states_of({}, self._callbacks),),
+            resumed=(lambda states: take_up(states, {}, self._callbacks),),
         )
 
     def failed(self, exception: BaseException) -> None:
@@ -124,8 +127,9 @@ class ExperimentCallbacks:
 
     def _of_run(self, name: str) -> tuple[Callable[[Context], None], ...]:
         def hook(each: Override, context: Context) -> None:
-            del context  # the run has no results before it is over
-            self._call(each, {})
+            # Of a run that goes on, the start was long ago.
+            if name == "on_experiment_end" or context.begins:
+                self._call(each, {})
 
         return tuple(partial(hook, each) for each in self._overrides(name))
 

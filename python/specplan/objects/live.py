@@ -44,6 +44,13 @@ class Live:
                 module.load_state_dict(modules[label].state_dict())
 
 
+def fresh(graph: ModelGraph) -> Live:
+    """The state of a graph of which nothing is built."""
+    from specplan.run.state import State
+
+    return Live(graph, State())
+
+
 def live_of(graph: ModelGraph, *, seed: int = 0) -> Live:
     """A fresh state of a graph; of one that was loaded, the state of its file.
 
@@ -51,9 +58,7 @@ def live_of(graph: ModelGraph, *, seed: int = 0) -> Live:
         graph: the graph.
         seed: of the experiment, from which what has no seed of its own gets one.
     """
-    from specplan.run.state import State
-
-    live = Live(graph, State())
+    live = fresh(graph)
     if graph.restored is not None:
         live.build(seed)
         live.go_back(state_from_bytes(graph.restored, live.state))

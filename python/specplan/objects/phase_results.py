@@ -182,7 +182,11 @@ class PhaseResults:
         return self.execution_store.losses(None if node is None else self._label_of(node))
 
     def metrics(self, name: str | None = None) -> MetricSeries:
-        """The logged values by (name, epoch, batch); a batch of None means the whole epoch or phase."""
+        """The logged values by (name, epoch, batch); a batch of None means the whole epoch or phase.
+
+        Raises:
+            RunError: the run is over and the phase has no metric of this name.
+        """
         return self.metric_store.entries(name)
 
     def metric_names(self) -> list[str]:
@@ -226,12 +230,8 @@ class PhaseResults:
 
     def _last(self) -> dict[str, float]:
         """The last value of each metric of a whole epoch, or that of the epoch that was restored."""
-        from specplan.results.metrics import last_values
-
-        rows = self.run.metrics(phase=self.path).arrow
-        last = last_values(rows, self.run.run_file.kept_epochs)
-        names, values = (last.column(name).to_pylist() for name in ("name", "value"))
-        return dict(zip(names, values, strict=True))
+        last = self.run.metric_table(phase=self.path).last(self.run.run_file.kept_epochs)
+        return {row["name"]: row["value"] for row in last.rows()}
 
     def _recorded(self) -> str:
         count = len(self.execution_contexts())
@@ -269,10 +269,8 @@ class TrainResults(PhaseResults):
     @property
     def epoch_indices(self) -> list[int]:
         """The epochs that were run, from 0."""
-        from specplan.results.metrics import values_of
-
-        epochs = values_of(self.run.metrics(phase=self.path).arrow, "epoch")
-        return sorted(epoch for epoch in epochs if epoch is not None)
+        rows = self.run.metric_table(phase=self.path).rows()
+        return sorted({row["epoch"] for row in rows} - {None})
 
     @property
     def n_epochs(self) -> int:

@@ -7,9 +7,6 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from safetensors import SafetensorError
-
 from specplan.errors import StoreError
 from specplan.results.picture import Picture
 from specplan.spec.wording import choices
@@ -72,6 +69,8 @@ class Artifact:
         Raises:
             StoreError: the file is gone, or is not what was written.
         """
+        from safetensors import SafetensorError
+
         self.check()
         try:
             return READERS[self.kind](self.path)
@@ -183,6 +182,8 @@ def _check_file(row: ArtifactRow) -> None:
 
 
 def _read_array(path: Path) -> NDArray[Any]:
+    import numpy as np
+
     array: NDArray[Any] = np.load(path, allow_pickle=False)
     return array
 
@@ -192,6 +193,8 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         from safetensors.numpy import load_file
 
         return load_file(path)
+    import numpy as np
+
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():

@@ -6,11 +6,10 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -85,6 +84,10 @@ class Batches(Mapping[tuple[int, int], Value]):
     def __len__(self) -> int:
         return len(self.index()["epoch"])
 
+    def counts(self) -> tuple[int, int]:
+        """How many batches and rows there are now."""
+        return self._channel.counts(self._epoch)
+
     def index(self) -> dict[str, NDArray[np.int64]]:
         """One entry per batch: sequence, epoch, batch, rows, row_start, time (ns since 1970)."""
         if self._index is None:
@@ -131,6 +134,8 @@ class Batches(Mapping[tuple[int, int], Value]):
             raise KeyError(self._not_recorded(epoch, batch)) from None
 
     def _not_recorded(self, epoch: int, batch: int | None) -> str:
+        import numpy as np
+
         epochs = np.unique(self.index()["epoch"])
         if epoch in epochs and batch is not None:
             batches = self.index()["batch"][self.index()["epoch"] == epoch]

@@ -71,11 +71,4 @@ def _as_section(value: Any) -> dict[str, Any]:
 
 
 def _last_values(run: Run) -> dict[tuple[Any, ...], float]:
-    from specplan.results.metrics import last_values
-    from specplan.results.table import plain_rows
-
-    last = last_values(run.metrics().arrow, run.run_file.kept_epochs)
-    return {
-        tuple(row[column] for column in SERIES): row["value"]
-        for row in plain_rows(last.select([*SERIES, "value"]))
-    }
+    return {tuple(row[column] for column in SERIES): row["value"] for row in run.last_metrics()}

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from specplan.results.compare import SERIES
-from specplan.results.metrics import last_values
 from specplan.results.settings import ends_in, settings
-from specplan.results.table import plain_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,13 +81,12 @@ def compare(runs: Sequence[Run], value: Value = "last") -> Comparison:
 
 def metrics_of(run: Run, value: Value = "last") -> dict[str, float]:
     """One number of each metric of a run, by a name with only the parts that are needed to tell it."""
-    arrow = run.metrics().arrow
     if value == "last":
-        rows = plain_rows(last_values(arrow, run.run_file.kept_epochs))
-        return _named({_series(row): [row["value"]] for row in rows}, statistics.fmean)
+        last = {_series(row): [row["value"]] for row in run.last_metrics()}
+        return _named(last, statistics.fmean)
     whole: dict[tuple[str, ...], list[float]] = {}
     single: dict[tuple[str, ...], list[float]] = {}
-    for row in plain_rows(arrow):
+    for row in run.metric_rows().rows():
         into = whole if row["batch"] is None else single
         into.setdefault(_series(row), []).append(row["value"])
     take = {"min": min, "max": max, "mean": statistics.fmean}[value]

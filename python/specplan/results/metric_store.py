@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specplan.results.scalar_series import LossRecord, LossSeries, MetricEntry, MetricSeries
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Iterable, Mapping
 
+    from specplan._native import MetricTable
     from specplan.plan.model import Phase
     from specplan.results.open import Run
-    from specplan.results.table import Table
 
 
 class MetricStore:
@@ -24,25 +24,25 @@ class MetricStore:
     @property
     def names(self) -> list[str]:
         """Names of the metrics, in the order in which they first occur."""
-        from specplan.results.metrics import labels_of
-
-        return labels_of(self._rows().arrow, "name")
+        return self._logged().labels("name")
 
     def entries(self, name: str | None = None) -> MetricSeries:
-        """All values, or those of one metric, by (name, epoch, batch)."""
-        from specplan.results.metrics import select
+        """All values, or those of one metric, by (name, epoch, batch).
 
-        rows = self._rows().arrow
-        return _entries(rows if name is None else select(rows, "name", name))
+        Raises:
+            RunError: the phase is over and has no such metric.
+        """
+        return _entries(self._run.metric_table(name, self._path).rows())
 
     def losses(self, phase: Phase, node: str | None) -> LossSeries:
         """The losses of a phase in each batch, by (epoch, batch, label); of one node or of all."""
         from specplan.plan.model import Train
-        from specplan.results.metrics import of_batches
 
         trains = isinstance(phase, Train)
         chosen = {loss.label: loss for loss in phase.losses if node in (None, loss.node)}
-        entries = _entries(of_batches(self._rows().arrow, chosen))
+        rows = self._logged().rows()
+        of_batches = (row for row in rows if row["batch"] is not None)
+        entries = _entries(row for row in of_batches if row["name"] in chosen)
         return LossSeries(
             ("epoch", "batch", "label"),
             {
@@ -57,29 +57,28 @@ class MetricStore:
         )
 
     def __len__(self) -> int:
-        return self._rows().num_rows
+        return len(self._logged())
 
     def __repr__(self) -> str:
         return f"MetricStore({self._path}: {', '.join(self.names) or 'nothing'})"
 
-    def _rows(self) -> Table:
-        return self._run.metrics(phase=self._path)
+    def _logged(self) -> MetricTable:
+        return self._run.metric_table(phase=self._path)
 
 
-def _entries(rows: pa.Table) -> MetricSeries:
-    columns = ("name", "epoch", "batch", "value", "node", "split")
-    values = zip(*(rows.column(name).to_pylist() for name in columns), strict=True)
+def _entries(rows: Iterable[Mapping[str, Any]]) -> MetricSeries:
+    axes = ("name", "epoch", "batch")
     return MetricSeries(
-        ("name", "epoch", "batch"),
+        axes,
         {
-            (name, epoch, batch): MetricEntry(
-                name=name,
-                value=value,
-                epoch_idx=epoch,
-                batch_idx=batch,
-                node=node,
-                split=split,
+            tuple(row[axis] for axis in axes): MetricEntry(
+                name=row["name"],
+                value=row["value"],
+                epoch_idx=row["epoch"],
+                batch_idx=row["batch"],
+                node=row["node"],
+                split=row["split"],
             )
-            for name, epoch, batch, value, node, split in values
+            for row in rows
         },
     )

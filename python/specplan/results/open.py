@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from specplan._native import StoreReader
+from specplan._native import MetricTable, StoreReader, read_metric_table
 from specplan.errors import RunError
 from specplan.results.artifacts import Artifacts, artifacts_of
 from specplan.results.columns import find_column
@@ -26,8 +26,6 @@ from specplan.store.tags import read_tags
 
 if TYPE_CHECKING:
     import os
-
-    import pyarrow as pa
 
     from specplan.plan.model import Plan
     from specplan.results.passes import Spread
@@ -152,49 +150,57 @@ class Run:
         Raises:
             RunError: the run has no such phase; or it is over, and has no such values.
         """
-        from specplan.results.metrics import labels_of, select
+        from specplan.results.metrics import as_arrow
 
+        return Table(as_arrow(self.metric_table(name, phase, split)))
+
+    def metric_table(
+        self, name: str | None = None, phase: str | None = None, split: str | None = None
+    ) -> MetricTable:
+        """As `metrics`, for what needs no Arrow."""
         metrics = self.metric_rows()
         if phase is not None:
             metrics = self._metrics_of_phase(metrics, phase)
         where = "" if phase is None else f" in phase `{phase}`"
-        for column, label in (("split", split), ("name", name)):
+        wanted: tuple[tuple[Literal["split", "name"], str | None], ...] = (
+            ("split", split),
+            ("name", name),
+        )
+        for column, label in wanted:
             if label is None:
                 continue
-            chosen = select(metrics, column, label)
+            chosen = metrics.select(column, label)
             # What a run that goes on does not have it may have a moment later.
-            if not chosen.num_rows and not self.status.is_unfinished:
+            if not len(chosen) and not self.status.is_unfinished:
                 kind = "metric" if column == "name" else column
-                known = choices(label, labels_of(metrics, column))
+                known = choices(label, metrics.labels(column))
                 raise RunError(f"no {kind} `{label}` was logged{where}; there: {known}")
             metrics = chosen
             where += f" on split `{label}`" if column == "split" else ""
-        return Table(metrics)
+        return metrics
 
-    def metric_rows(self, first: int = 0) -> pa.Table:
-        """The rows of `metrics()` from row `first` on: of a run that goes on, what has come since that many."""
-        from specplan.results.metrics import SCHEMA, read_metrics
-
+    def metric_rows(self, first: int = 0) -> MetricTable:
+        """The values from row `first` on: of a run that goes on, what has come since that many."""
         if self._has_records():
-            return read_metrics(self._records(), run_id=self.id, first=first)
+            return self._records().metrics(run_id=self.id, first=first)
         if self._folder.metrics_table.is_file():
-            from specplan.results.arrow_files import read_written
-
-            return read_written(self._folder.metrics_table).cast(SCHEMA).slice(first)
-        return SCHEMA.empty_table()
+            return read_metric_table(str(self._folder.metrics_table), first=first)
+        return MetricTable()
 
     def spreads(self) -> list[Spread]:
         """Mean and deviation of each last metric over the folds or seeds of its phase.
 
         Empty for a run without such phases. `str` of one is a line to read.
         """
-        from specplan.results.metrics import last_values
         from specplan.results.passes import spreads
 
         if not any(phase.passes for phase in self.plan.phases):
             return []
-        last = last_values(self.metric_rows(), self._run_file.kept_epochs)
-        return spreads(self.plan.phases, last)
+        return spreads(self.plan.phases, self.last_metrics())
+
+    def last_metrics(self) -> list[dict[str, Any]]:
+        """One row for each series: its last value, or that of the epoch whose weights stay."""
+        return self.metric_rows().last(self._run_file.kept_epochs).rows()
 
     def execution_tables(self) -> dict[str, tuple[str, tuple[str, ...] | None]]:
         """What `execution` can be asked for, each with its phase and the nodes in it; None for all nodes.
@@ -370,11 +376,9 @@ class Run:
         there = self._folder.records if is_made else self._folder.records_description
         return there.exists()
 
-    def _metrics_of_phase(self, metrics: pa.Table, phase: str) -> pa.Table:
-        from specplan.results.metrics import select
-
-        chosen = select(metrics, "phase", phase)
-        if not chosen.num_rows:
+    def _metrics_of_phase(self, metrics: MetricTable, phase: str) -> MetricTable:
+        chosen = metrics.select("phase", phase)
+        if not len(chosen):
             planned = [each.path for each in self.plan.phases]
             if phase not in planned:
                 raise RunError(f"the run has no phase `{phase}`; it has {choices(phase, planned)}")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import pyarrow as pa
+    from collections.abc import Iterable, Mapping
 
     from specplan.plan.model import Pass, Phase
 
@@ -53,14 +51,14 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.phase}: {self.name} {self.mean:.4g} ± {self.deviation:.2g} over {some}{self.over}"
 
 
-def spreads(phases: Iterable[Phase], last: pa.Table) -> list[Spread]:
+def spreads(phases: Iterable[Phase], last: Iterable[Mapping[str, Any]]) -> list[Spread]:
     """What `last`, one row for each series, says over folds and seeds; nothing of other phases.
 
     Of a group that is repeated inside a pass the last repetition counts.
     """
     by_path = {phase.path: phase for phase in phases}
     series: dict[tuple[str, str | None, str | None, str], dict[tuple[Pass, ...], float]] = {}
-    for row in last.select(["phase", "split", "node", "name", "value"]).to_pylist():
+    for row in last:
         passes = _independent(by_path[row["phase"]])
         if passes:
             key = (

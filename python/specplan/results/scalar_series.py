@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
@@ -91,16 +92,13 @@ def _with_value(entries: list[Entry], value: float) -> Entry:
 _SCALARS: Mapping[str, Reducer] = {**AxisSeries.reducers, "mean": _mean, "sum": _sum}
 
 
-class MetricSeries(AxisSeries[MetricEntry]):
-    """Values of metrics by (name, epoch, batch)."""
-
+class _Scalars(AxisSeries[Entry]):
     reducers: ClassVar[Mapping[str, Reducer]] = _SCALARS
 
     @property
+    @abstractmethod
     def table(self) -> Table:
-        """One row for each value: the axes, then node, split and value."""
-        rows = [(entry.node, entry.split, entry.value) for entry in self.values()]
-        return _table(self, ("node", "split", "value"), rows)
+        """One row for each value."""
 
     def to_pandas(self) -> pandas.DataFrame:
         """The table as pandas has it, with NaN for null numbers."""
@@ -113,10 +111,18 @@ class MetricSeries(AxisSeries[MetricEntry]):
         return self.table._repr_html_()
 
 
-class LossSeries(AxisSeries[LossRecord]):
-    """Values of losses by (epoch, batch, label)."""
+class MetricSeries(_Scalars[MetricEntry]):
+    """Values of metrics by (name, epoch, batch)."""
 
-    reducers: ClassVar[Mapping[str, Reducer]] = _SCALARS
+    @property
+    def table(self) -> Table:
+        """One row for each value: the axes, then node, split and value."""
+        rows = [(entry.node, entry.split, entry.value) for entry in self.values()]
+        return _table(self, ("node", "split", "value"), rows)
+
+
+class LossSeries(_Scalars[LossRecord]):
+    """Values of losses by (epoch, batch, label)."""
 
     @property
     def trainable(self) -> float:
@@ -132,16 +138,6 @@ class LossSeries(AxisSeries[LossRecord]):
     def table(self) -> Table:
         """One row for each value: the axes, then node and value."""
         return _table(self, ("node", "value"), [(each.node, each.value) for each in self.values()])
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """The table as pandas has it."""
-        return self.table.to_pandas()
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()}\n{self.table!r}"
-
-    def _repr_html_(self) -> str:
-        return self.table._repr_html_()
 
 
 def _table(

@@ -12,7 +12,7 @@ from specplan.base.redaction import hidden
 from specplan.plan.model import Call, Train
 from specplan.results.compare import environment_of
 from specplan.results.settings import leaves
-from specplan.results.table import cell_text, plain_rows
+from specplan.results.table import cell_text
 from specplan.store.run_file import seconds_between
 
 if TYPE_CHECKING:
@@ -125,10 +125,8 @@ class Summary:
     @cached_property
     def phases(self) -> list[PhaseLine]:
         """All phases of the plan, in order."""
-        from specplan.results.metrics import last_epochs
-
         timings = {timing.path: timing for timing in self._run.phases}
-        epochs = last_epochs(self._run.metrics().arrow)
+        epochs = self._run.metric_rows().last_epochs()
         kept = self._run.run_file.kept_epochs
         return [
             PhaseLine(phase, timings.get(phase.path), epochs.get(phase.path), kept.get(phase.path))
@@ -148,10 +146,7 @@ class Summary:
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:
         """The last value of every series, or that of the epoch that was restored."""
-        from specplan.results.metrics import last_values
-
-        run = self._run
-        return plain_rows(last_values(run.metrics().arrow, run.run_file.kept_epochs))
+        return self._run.last_metrics()
 
     @cached_property
     def spreads(self) -> list[Spread]:
@@ -165,8 +160,7 @@ class Summary:
             {
                 **{name: getattr(channel, name) for name in RECORD_COLUMNS[:5]},
                 "shape": list(channel.shape),
-                "batches": len(channel),
-                "rows": channel.rows,
+                **dict(zip(("batches", "rows"), channel.counts(), strict=True)),
             }
             for channel in self._run.channels()
         ]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
-
 from specplan.results.batches import Batches
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from numpy.typing import NDArray
 
@@ -63,6 +62,8 @@ class Tensors(Batches["NDArray[Any]"]):
             if not wanted.any():
                 raise KeyError(self._not_recorded(epoch, None))
             parts = _cut(self._reader.chunks(), index["row_start"][wanted], index["rows"][wanted])
+        import numpy as np
+
         if parts:
             return np.concatenate(parts)
         from specplan.results.arrow_columns import BITS
@@ -79,6 +80,8 @@ def _cut(
     """Views of the rows of some batches; batches that follow each other become one view."""
     if not len(starts):
         return []
+    import numpy as np
+
     breaks = np.flatnonzero(starts[1:] != starts[:-1] + rows[:-1]) + 1
     firsts = starts[np.concatenate([[0], breaks])]
     ends = (starts + rows)[np.concatenate([breaks - 1, [len(starts) - 1]])]

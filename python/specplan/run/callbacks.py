@@ -60,18 +60,16 @@ REDUCERS: Mapping[str, Callable[[Sequence[float]], float]] = {
 
 
 class PhaseCallbacks:
-    """The callbacks of one phase of a run.
+    """The callbacks of one phase of a run."""
 
-    Of one that `goes_on` in another process everything that its start returned is recorded already.
-    """
-
-    def __init__(self, phase: Phase, context: Context, *, goes_on: bool = False) -> None:
+    def __init__(self, phase: Phase, context: Context) -> None:
         self._phase = phase
         self._context = context
         made = [(each.label, context.state.builder.callback(each)) for each in phase.callbacks]
         self._callbacks = dict(sorted(made, key=lambda pair: pair[1].execution_order))
         self._epochs = isinstance(phase, Train)
-        self._goes_on = goes_on
+        # Then everything that its start returned is recorded already.
+        self._goes_on = context.checkpoints.goes_on
         self._here = ExecutionMoment(phase_label=phase.path.rpartition(".")[2])
         self._batches: dict[int, _Batch] = {}
         self._returned = _Returned(phase, context)

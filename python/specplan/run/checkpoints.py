@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from specplan.run.course import Course
     from specplan.run.display import Display
     from specplan.run.early_stopping import Stopper
-    from specplan.run.hooks import PhaseHooks
+    from specplan.run.hooks import Hooks, PhaseHooks
     from specplan.run.interruption import Interruption
     from specplan.run.position import Position
     from specplan.run.state import State
@@ -61,7 +61,7 @@ class Checkpoints:
         course: which phases are run.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the parts of a run
         self,
         *,
         plan: Plan,
@@ -71,9 +71,11 @@ class Checkpoints:
         journal: Journal,
         display: Display,
         interruption: Interruption,
+        hooks: Hooks,
         course: Course,
     ) -> None:
         self.course = course
+        self._hooks = hooks
         self._plan = plan
         self._tables = tables
         self._state = state
@@ -113,8 +115,15 @@ class Checkpoints:
         for name, state in values.get("live_callbacks", {}).items():
             if state is not None:
                 self._live_callbacks()[name].load_state_dict(state)
+        for resumed in self._hooks.resumed:
+            resumed(values.get("program", {}))
         if checkpoint.is_open:
             self._resumed = checkpoint, folder
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the phase that is about to begin goes on in its middle."""
+        return self._resumed is not None
 
     def phase_begins(self, position: int) -> None:
         """The phase with this index in the plan begins."""
@@ -203,6 +212,9 @@ class Checkpoints:
                 write_snapshot(self._training.stopper.snapshot, folder / "best")
         values["live_callbacks"] = {
             name: each.state_dict() for name, each in self._live_callbacks().items()
+        }
+        values["program"] = {
+            name: state for states in self._hooks.states for name, state in states().items()
         }
         run_file = self._journal.run_file
         return Checkpoint(

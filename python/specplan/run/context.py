@@ -41,6 +41,11 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     inside: PhaseHooks = PhaseHooks()
     """What is called inside the phase that is run."""
 
+    @property
+    def begins(self) -> bool:
+        """Whether the run begins, and does not go on from a checkpoint."""
+        return self.journal.run_file.sessions[-1].checkpoint is None
+
     def split(self, phase: Phase, name: str | None, data: str | None = None) -> Split:
         """The rows that a phase reads under the name of a split, or all rows for None.
 

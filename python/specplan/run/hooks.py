@@ -8,6 +8,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from specplan.plan.model import Phase
     from specplan.run.context import Context
@@ -60,6 +61,8 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         phase_started: a phase begins. It is not called for one that is skipped.
         phase_ended: a phase is over, and its table is written.
         inside: makes what is called inside a phase.
+        states: what has to be kept to go on in another process, by name.
+        resumed: with what `states` gave in the process before, ahead of `run_started`.
     """
 
     run_started: tuple[Callable[[Context], None], ...] = ()
@@ -69,6 +72,8 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     phase_started: tuple[Callable[[Phase, Context], None], ...] = ()
     phase_ended: tuple[Callable[[Phase, Context], None], ...] = ()
     inside: tuple[Callable[[Phase, Context], PhaseHooks], ...] = ()
+    states: tuple[Callable[[], Mapping[str, dict[str, Any]]], ...] = ()
+    resumed: tuple[Callable[[Mapping[str, dict[str, Any]]], None], ...] = ()
 
     def of(self, phase: Phase, context: Context) -> PhaseHooks:
         """What is called inside a phase."""
@@ -84,11 +89,13 @@ class Subjects(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     Attributes:
         entries: phases and groups of the program, by the path that they have in the plan.
         results_of: the results of a phase or group, read from the run that is going on.
+        called: opens the experiment that a function of a call phase has as `helper.xp`, until its end.
     """
 
     experiment: Any = None
     entries: Mapping[str, Any] = {}
     results_of: Callable[[str, Context], object] | None = None
+    called: Callable[[Context], AbstractContextManager[Any]] | None = None
 
 
 Kind = TypeVar("Kind", Hooks, PhaseHooks)

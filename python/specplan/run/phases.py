@@ -62,7 +62,7 @@ def _run_phase(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, fl
         phase_started(phase, context)
     started = time.perf_counter()
     with seeded(seed_of(context.plan.numerics.seed, f"phase/{phase.path}/global")):
-        values = _run_inside(phase, context, goes_on=goes_on)
+        values = _run_inside(phase, context)
     seconds = time.perf_counter() - started
     context.recorder.sync()
     export(phase, context)
@@ -73,11 +73,9 @@ def _run_phase(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, fl
     return values
 
 
-def _run_inside(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, float]:
+def _run_inside(phase: Phase, context: Context) -> dict[str, float]:
     """Run a phase and what is called inside it; returns what it leaves measured."""
-    inside = joined_inside(
-        [_callbacks(phase, context, goes_on=goes_on), context.hooks.of(phase, context)]
-    )
+    inside = joined_inside([_callbacks(phase, context), context.hooks.of(phase, context)])
     context = msgspec.structs.replace(context, inside=inside)
     try:
         for started in inside.started:
@@ -92,7 +90,7 @@ def _run_inside(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, f
     return values
 
 
-def _callbacks(phase: Phase, context: Context, *, goes_on: bool) -> PhaseHooks:
+def _callbacks(phase: Phase, context: Context) -> PhaseHooks:
     found: list[PhaseHooks] = []
     rates = None
     if isinstance(phase, Train) and (phase.learning_rate or phase.plateau):
@@ -103,7 +101,7 @@ def _callbacks(phase: Phase, context: Context, *, goes_on: bool) -> PhaseHooks:
     if phase.callbacks:
         from specplan.run.callbacks import PhaseCallbacks
 
-        found.append(PhaseCallbacks(phase, context, goes_on=goes_on).hooks())
+        found.append(PhaseCallbacks(phase, context).hooks())
     if rates is not None and rates.plateau is not None:
         # After the callbacks, whose metrics it may watch.
         found.append(rates.plateau.hooks())

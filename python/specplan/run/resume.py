@@ -18,7 +18,7 @@ from specplan.run.checkpoints import digests_of
 from specplan.run.device import device_of
 from specplan.run.environment import versions
 from specplan.run.git import check_clean, git_state
-from specplan.run.hooks import NO_HOOKS, Hooks
+from specplan.run.hooks import NO_HOOKS, Hooks, Subjects
 from specplan.run.located import UNKNOWN
 from specplan.run.run import NO_SUBJECTS, Beginning, execute
 from specplan.run.surroundings import differences, surroundings
@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     from specplan.plan.model import Compiled, Plan
     from specplan.run.display import Display
     from specplan.run.outcome import Outcome
+    from specplan.run.state import State
     from specplan.store.layout import RunFolder
     from specplan.store.run_file import RunFile
 
 
-def resume_run(
+def resume_run(  # noqa: PLR0913 -- what a caller can say of a run
     folder: RunFolder,
     *,
     display: Display,
@@ -50,7 +51,9 @@ def resume_run(
     allow_changes: bool = False,
     tables: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
     live: Mapping[str, Any] | None = None,
+    state: State | None = None,
     hooks: Hooks = NO_HOOKS,
+    subjects: Subjects = NO_SUBJECTS,
 ) -> Outcome | None:
     """Go on with a run from its newest whole checkpoint, or from its beginning where it has none.
 
@@ -64,7 +67,9 @@ def resume_run(
         allow_changes: go on though versions, threads, code of the user or values of the data are not what they were.
         tables: columns of `memory` sources, by the name under which they are bound.
         live: objects that the plan calls `live:NAME`.
+        state: an empty one, which becomes that of the run; by default one of its own.
         hooks: what is called at the boundaries, as in the run that was stopped.
+        subjects: what callbacks and functions are given of the program.
 
     Returns:
         None for a run that is complete: nothing is done.
@@ -102,10 +107,11 @@ def resume_run(
             compiled,
             begin,
             display=display,
-            state=None,
+            state=state,
             trust=trust,
             hooks=hooks,
-            subjects=NO_SUBJECTS,
+            subjects=subjects,
+            fresh=True,
         )
     except DataError as error:
         if error.hint != COMPILE_AGAIN:

@@ -114,6 +114,7 @@ def run_plan(  # noqa: PLR0913 -- what a caller can say of a run
         trust=trust,
         hooks=hooks,
         subjects=subjects,
+        fresh=state is None,
     )
 
 
@@ -140,15 +141,18 @@ def execute(
     trust: bool,
     hooks: Hooks,
     subjects: Subjects,
+    fresh: bool,
 ) -> Outcome:
     """Read and check the data of a plan, then `begin`, which makes or opens the folder, then run the phases.
+
+    Objects of the program have to be as they were compiled where the state is `fresh`.
 
     Raises:
         The errors of `run_plan`, and those of `begin`.
     """
     plan = compiled.plan
     admitted = admit(compiled, trust=trust)
-    admit_live(compiled, fresh=state is None)
+    admit_live(compiled, fresh=fresh)
     live = State() if state is None else state
     if plan.graph.nodes:
         from specplan.run.builder import Builder
@@ -172,11 +176,10 @@ def execute(
             "journal": journal,
             "display": display,
             "interruption": interruption,
+            "hooks": hooks,
         }
         checkpoints = Checkpoints(**shared, course=Course(plan, live))
-        context = Context(
-            **shared, checkpoints=checkpoints, calls=calls, hooks=hooks, subjects=subjects
-        )
+        context = Context(**shared, checkpoints=checkpoints, calls=calls, subjects=subjects)
         display.run_started(plan, journal.run_file.run_id, journal.folder.path)
         if beginning.place is not None:
             display.resumed(beginning.place)

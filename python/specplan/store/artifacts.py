@@ -14,10 +14,11 @@ from blake3 import blake3
 from specplan.archive.names import name_fault
 from specplan.base.files import in_the_making, sync_folder
 from specplan.errors import StoreError
-from specplan.store.artifact_formats import Format, format_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from specplan.store.artifact_formats import Format
 
 FOLDER = "folder"
 FOLDER_MEDIA_TYPE = "inode/directory"
@@ -69,6 +70,9 @@ class ArtifactFolder:
             FileNotFoundError: there is nothing at the path.
             StoreError: the artifact could not be written.
         """
+        # It needs numpy, which those who only read do without.
+        from specplan.store.artifact_formats import Format, format_of
+
         check_name(name)
         if isinstance(value, Format):
             return self._save(name, value)
@@ -95,6 +99,8 @@ class ArtifactFolder:
         self._unsynced.clear()
 
     def _folder(self, name: str, source: Path) -> Format:
+        from specplan.store.artifact_formats import Format
+
         if self._path.resolve().is_relative_to(source.resolve()):
             raise ValueError(f"`{source}` holds the artifacts themselves")
         found = sorted(_files_of(source))

@@ -18,15 +18,14 @@ from specplan.track.curves import noted, restored
 from specplan.track.names import check_experiment
 from specplan.track.plain import decoded, encode, plain
 from specplan.track.run import TrackedRun
-from specplan.track.tracker import ExperimentTracker, artifact_name, ending, existing
+from specplan.track.run_tracker import RunTracker
+from specplan.track.tracker import ending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-NO_RUN = "No active run. Call start_run() first."
 
-
-class LocalExperimentTracker(ExperimentTracker):
+class LocalExperimentTracker(RunTracker):
     """Keeps each run in `<base_dir>/<run_name>/`.
 
     There are metadata.json, params.json, metrics.jsonl and `artifacts/`, for people and scripts, and
@@ -37,6 +36,8 @@ class LocalExperimentTracker(ExperimentTracker):
         tags: words to find the runs by.
         description: what they are for.
     """
+
+    _no_run = "No active run. Call start_run() first."
 
     def __init__(
         self,
@@ -101,33 +102,8 @@ class LocalExperimentTracker(ExperimentTracker):
         line = noted({"step": plain(step, "step"), "metrics": values})
         _append(self._folder() / "metrics.jsonl", msgspec.json.encode(line) + b"\n")
 
-    def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
-        """Keep a copy of a file or folder below `artifacts/`.
-
-        Args:
-            path: what to copy.
-            artifact_path: its name there, by default its own. With a `/` at the end, or where a folder
-                of that name is there, it is put into that folder.
-
-        Raises:
-            RuntimeError: no run is active.
-            FileNotFoundError: there is nothing at the path.
-            ValueError: the name would leave the folder.
-        """
-        run = self._active()
-        source = existing(path)
-        run.log_artifact(artifact_name(source, artifact_path, run.folder.artifacts), source)
-
-    def sample_system(self, seconds: float) -> None:
-        """Sample the system into the run every `seconds`. Raises RuntimeError without an active run."""
-        self._active().sample_system(seconds)
-
     def end_run(self, status: str = "completed") -> None:
-        """End the active run; without one nothing is done.
-
-        Args:
-            status: completed, failed or cancelled.
-        """
+        """End the active run as completed, failed or cancelled; without one nothing is done."""
         if self._run is None:
             return
         ended = ending(status)
@@ -142,15 +118,6 @@ class LocalExperimentTracker(ExperimentTracker):
             }
         )
         self._run = self.current_run = self.run_dir = None
-
-    def fail_run(self) -> None:
-        """End the active run as failed; without one nothing is done."""
-        self.end_run("failed")
-
-    def _active(self) -> TrackedRun:
-        if self._run is None:
-            raise RuntimeError(NO_RUN)
-        return self._run
 
     def _folder(self) -> Path:
         assert self.run_dir is not None

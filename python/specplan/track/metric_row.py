@@ -96,12 +96,10 @@ def row_without_numbers(folder: RunFolder) -> tuple[str, int, dict[str, float], 
     """Name, index, numbers and time of the last row of metrics, if a kill came before its numbers: they are recorded next."""
     if not folder.records.exists():
         return None
-    from specplan.results.metrics import last_metric
-
     reader = StoreReader.open(str(folder.records))
     rows = channels_of(reader, METRICS)
     ends = {int(each.index()["sequence"][-1]): each for each in rows if each.batches}
-    if not ends or max(ends) <= last_metric(reader):
+    if not ends or max(ends) <= reader.last_metric:
         return None
     channel = ends[max(ends)]
     (row,) = documents(channel, MetricRow, first=channel.batches - 1)

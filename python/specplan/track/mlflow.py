@@ -29,17 +29,17 @@ from specplan.track.names import as_part
 from specplan.track.parameters import flat
 from specplan.track.plain import plain
 from specplan.track.run import TrackedRun
-from specplan.track.tracker import ExperimentTracker, artifact_name, ending, existing
+from specplan.track.run_tracker import RunTracker
+from specplan.track.tracker import ending
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-NO_RUN = "No active run"
 _LOG = logging.getLogger(__name__)
 
 
-class MLflowTracker(ExperimentTracker):
+class MLflowTracker(RunTracker):
     """Tracks runs in MLflow, and in a run folder as every other run.
 
     The folder has everything. A thread sends it to MLflow, every second what is new, so nothing that happens
@@ -148,37 +148,8 @@ class MLflowTracker(ExperimentTracker):
         """
         self._active().log_metrics(metrics, step=step)
 
-    def log_artifact(self, path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
-        """Keep a copy of a file, or of a folder with all that is in it.
-
-        Args:
-            path: what to copy.
-            artifact_path: its name among the artifacts, by default its own. With a `/` at the end, or
-                where a folder of that name is there, it is put into that folder.
-
-        Raises:
-            RuntimeError: no run is active.
-            FileNotFoundError: there is nothing at the path.
-            ValueError: the name would leave the folder.
-        """
-        run = self._active()
-        source = existing(path)
-        run.log_artifact(artifact_name(source, artifact_path, run.folder.artifacts), source)
-
-    def sample_system(self, seconds: float) -> None:
-        """Sample the system every `seconds`, as metrics with names `system/...`.
-
-        Raises:
-            RuntimeError: no run is active.
-        """
-        self._active().sample_system(seconds)
-
     def end_run(self, status: str = "completed") -> None:
-        """End the active run; without one nothing is done.
-
-        Args:
-            status: completed, failed or cancelled.
-        """
+        """End the active run as completed, failed or cancelled; without one nothing is done."""
         if self._run is None or self._background is None:
             return
         ended = ending(status)
@@ -190,10 +161,6 @@ class MLflowTracker(ExperimentTracker):
             # MLflow forgets which run is active, whatever comes of telling its server so. What that lacks is said.
             with impatient(10 if has_all else 2), contextlib.suppress(Exception):
                 self._mlflow.end_run(STATUSES.get(run.status, "KILLED"))
-
-    def fail_run(self) -> None:
-        """End the active run as failed; without one nothing is done."""
-        self.end_run("failed")
 
     def _set_experiment(self, artifact_location: str | None) -> None:
         self._mlflow.set_tracking_uri(self._uri)
@@ -217,11 +184,6 @@ class MLflowTracker(ExperimentTracker):
         self._sending = MlflowSending(run.folder, self._uri, _warn)
         self._background = Background(run.folder, self._sending, patience=self._patience)
         self._run = run
-
-    def _active(self) -> TrackedRun:
-        if self._run is None:
-            raise RuntimeError(NO_RUN)
-        return self._run
 
 
 def _warn(reason: str) -> None:

@@ -90,7 +90,9 @@ def _series(run: Run, first: int) -> dict[Series, list[Point]]:
     """Phase, node and split are parts of the names; values of single batches end in `/batch`."""
     import pyarrow as pa
 
-    table = run.metric_rows(first)
+    from specplan.results.metrics import as_arrow
+
+    table = as_arrow(run.metric_rows(first))
     names = ("phase", "node", "split", "name", "batch", "step", "value")
     columns = [table.column(name).to_pylist() for name in names]
     times = table.column("time").cast(pa.int64()).to_pylist()

@@ -6,6 +6,7 @@ mod errors;
 mod export;
 mod headers;
 mod memory;
+mod metrics;
 mod ragged;
 mod reader;
 mod rows;
@@ -26,6 +27,8 @@ mod _native {
     use crate::export::{export_execution, export_metrics, verify_parquet};
     #[pymodule_export]
     use crate::headers::{ColumnHeader, TableHeader, read_table_header};
+    #[pymodule_export]
+    use crate::metrics::{MetricTable, read_metric_table};
     #[pymodule_export]
     use crate::ragged::{RaggedChannel, RaggedReader};
     #[pymodule_export]

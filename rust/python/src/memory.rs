@@ -3,6 +3,27 @@
 use numpy::npyffi::{self, PY_ARRAY_API, npy_intp};
 use numpy::{PyArrayDescr, PyArrayDescrMethods};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+/// numpy's type of items, which is made when the first array is: until then numpy need not be imported.
+pub(crate) struct ItemType {
+    name: &'static str,
+    descr: PyOnceLock<Py<PyArrayDescr>>,
+}
+
+impl ItemType {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            descr: PyOnceLock::new(),
+        }
+    }
+
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyArrayDescr>> {
+        let make = || Ok::<_, PyErr>(PyArrayDescr::new(py, self.name)?.unbind());
+        Ok(self.descr.get_or_try_init(py, make)?.bind(py))
+    }
+}
 
 /// An array of `rows` rows of this shape at an address; it keeps `owner` alive.
 ///

@@ -1,13 +1,12 @@
 //! Channels of arrays that have the same number of dimensions, and each its own shape.
 
-use numpy::PyArrayDescr;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use specplan_store::{Rows, ValueType};
 
 use crate::array::{ArrayView, Expected, handed_out, view};
 use crate::errors::Failure;
-use crate::memory::array_over;
+use crate::memory::{ItemType, array_over};
 use crate::reader::{ChannelReader, MappedRows};
 
 /// A growing column of arrays of different shapes.
@@ -55,16 +54,18 @@ pub(crate) fn at_position(py: Python<'_>, what: &str, position: usize, error: Py
 /// One ragged channel.
 #[pyclass(frozen, extends = ChannelReader, module = "specplan._native")]
 pub(crate) struct RaggedReader {
-    descr: Py<PyArrayDescr>,
+    descr: ItemType,
     /// Dimensions that are added where a number is handed out as its parts.
     parts: Vec<usize>,
 }
 
 impl RaggedReader {
-    pub(crate) fn new(py: Python<'_>, value_type: ValueType) -> PyResult<Self> {
+    pub(crate) fn new(value_type: ValueType) -> Self {
         let (name, parts) = handed_out(value_type, &[]);
-        let descr = PyArrayDescr::new(py, name)?.unbind();
-        Ok(Self { descr, parts })
+        Self {
+            descr: ItemType::new(name),
+            parts,
+        }
     }
 }
 
@@ -106,7 +107,7 @@ fn arrays<'py>(reader: &Bound<'py, RaggedReader>, rows: Rows) -> PyResult<Vec<Bo
         let owner = owner.clone().into_any();
         // SAFETY: the row has this type, and as many numbers as the shape says. The numbers of all rows start at
         // a multiple of 64 bytes of the file, so that each is aligned. Nobody can write to the map through the array.
-        unsafe { array_over(descr.bind(py), (length, rest), data, false, owner) }
+        unsafe { array_over(descr.get(py)?, (length, rest), data, false, owner) }
     };
     (0..rows.count()).map(array).collect()
 }

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use numpy::{PyArray1, PyArrayDescr};
+use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use specplan_store::{BatchEntry, Kind, PrivateRows, Rows, Session, VisibleFile};
 
 use crate::array::handed_out;
 use crate::errors::Failure;
-use crate::memory::array_over;
+use crate::memory::{ItemType, array_over};
+use crate::metrics::MetricTable;
 use crate::ragged::RaggedReader;
 use crate::texts::TextReader;
 use crate::verify::{Damage, damages};
@@ -81,7 +82,7 @@ impl StoreReader {
         for channel in self.0.channels() {
             if let Kind::Tensor { value_type, shape } = channel.kind() {
                 let (name, shape) = handed_out(*value_type, shape);
-                let descr = PyArrayDescr::new(py, name)?.unbind();
+                let descr = ItemType::new(name);
                 readers.push(Py::new(
                     py,
                     (TensorReader { descr, shape }, ChannelReader(channel)),
@@ -95,7 +96,7 @@ impl StoreReader {
         let mut readers = Vec::new();
         for channel in self.0.channels() {
             if let Kind::Ragged { value_type, .. } = *channel.kind() {
-                let reader = RaggedReader::new(py, value_type)?;
+                let reader = RaggedReader::new(value_type);
                 readers.push(Py::new(py, (reader, ChannelReader(channel)))?);
             }
         }
@@ -110,6 +111,17 @@ impl StoreReader {
             }
         }
         Ok(readers)
+    }
+
+    #[pyo3(signature = (*, run_id, first = 0))]
+    fn metrics(&self, py: Python<'_>, run_id: &str, first: u64) -> Result<MetricTable, Failure> {
+        let table = py.detach(|| self.0.metrics(run_id, first))?;
+        Ok(MetricTable(Arc::new(table)))
+    }
+
+    #[getter]
+    fn last_metric(&self) -> Result<u64, Failure> {
+        Ok(self.0.last_metric()?)
     }
 
     fn metric_files(&self) -> PyResult<Vec<(String, u64, u64)>> {
@@ -158,6 +170,18 @@ impl ChannelReader {
         self.0.batches()
     }
 
+    #[pyo3(signature = (epoch = None))]
+    fn counts(&self, py: Python<'_>, epoch: Option<i32>) -> PyResult<(usize, u64)> {
+        let Some(epoch) = epoch else {
+            return Ok((self.0.batches(), self.0.rows()));
+        };
+        let entries = py.detach(|| self.0.index()).map_err(Failure::from)?;
+        let wanted = entries.iter().filter(|entry| entry.epoch == epoch);
+        Ok(wanted.fold((0, 0), |(batches, rows), entry| {
+            (batches + 1, rows + u64::from(entry.rows))
+        }))
+    }
+
     fn index<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let entries = py.detach(|| self.0.index()).map_err(Failure::from)?;
         let columns = PyDict::new(py);
@@ -181,7 +205,7 @@ impl ChannelReader {
 /// One tensor channel.
 #[pyclass(frozen, extends = ChannelReader, module = "specplan._native")]
 pub(crate) struct TensorReader {
-    descr: Py<PyArrayDescr>,
+    descr: ItemType,
     /// Of a row as it is handed out.
     shape: Vec<usize>,
 }
@@ -206,7 +230,7 @@ impl TensorReader {
         let TensorReader { descr, shape } = slf.get();
         // SAFETY: the rows have this type and shape and are aligned as those on the file's own map are. The map is
         // nobody else's, and its owner gives its pages away only with the array.
-        unsafe { array_over(descr.bind(slf.py()), (count, shape), data, true, owner) }
+        unsafe { array_over(descr.get(slf.py())?, (count, shape), data, true, owner) }
     }
 
     fn at<'py>(slf: &Bound<'py, Self>, position: usize) -> PyResult<Bound<'py, PyAny>> {
@@ -241,7 +265,7 @@ fn array<'py>(reader: &Bound<'py, TensorReader>, rows: Rows) -> PyResult<Bound<'
     // multiple of 64 bytes of the file. Nobody can write to the map through the array.
     unsafe {
         array_over(
-            descr.bind(py),
+            descr.get(py)?,
             (count, shape),
             data.cast_mut(),
             false,

@@ -16,7 +16,7 @@
 //! - **Continuing and saving.** `power_loss` says what is left after one, and `recovery` gets a store ready for the next
 //!   session. `scan`, for `verify` and `repair`, looks at every file of a damaged store on its own; `implied` and
 //!   `rebuild` find what headers and indexes do not say any more.
-//! - **Tables.** `export_metrics` and `export_execution` write Parquet through `parquet_file`. `header` reads the columns
+//! - **Tables.** `metric_table` is what is asked of metrics, `metric_arrow` and `metric_text` their columns and their CSV. `export_metrics` and `export_execution` write Parquet through `parquet_file`. `header` reads the columns
 //!   of tables that others wrote.
 
 mod batch_index;
@@ -51,9 +51,12 @@ mod kind;
 mod layout;
 mod lock;
 mod mapped_files;
+mod metric_arrow;
 mod metric_files;
 mod metric_reader;
 mod metric_row;
+mod metric_table;
+mod metric_text;
 mod number_set;
 mod open_channels;
 mod parquet_contents;
@@ -101,6 +104,8 @@ pub use keys::{KeyColumn, Keys, read_keys};
 pub use kind::Kind;
 pub use mapped_files::VisibleFile;
 pub use metric_files::Series;
+pub use metric_table::{Label, MetricRow, MetricTable};
+pub use metric_text::time_text;
 pub use parquet_digest::verify_parquet;
 pub use policy::{Durability, OnError};
 pub use private_rows::PrivateRows;

@@ -31,7 +31,7 @@ pub struct Series {
 }
 
 impl Series {
-    fn labels(&self) -> [&str; LABELS] {
+    pub(crate) fn labels(&self) -> [&str; LABELS] {
         [&self.phase, &self.split, &self.node, &self.name]
     }
 }

@@ -93,7 +93,7 @@ impl MetricNumbers {
         hasher.finalize()
     }
 
-    fn read(map: &ChunkMap, row: u64) -> Self {
+    pub(crate) fn read(map: &ChunkMap, row: u64) -> Self {
         Self {
             step: i64::from_le_bytes(map.number(metric_column::STEP, row)),
             time: i64::from_le_bytes(map.number(metric_column::TIME, row)),

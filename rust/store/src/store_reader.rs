@@ -13,6 +13,8 @@ use crate::error::{IoContext, Result, StoreError};
 use crate::folder::{CHANNEL_FILE, METRICS_FOLDER, STORE_FILE, WATERMARK_FILE, chunk_path};
 use crate::mapped_files::VisibleFile;
 use crate::metric_reader::MetricReader;
+use crate::metric_row::check_row;
+use crate::metric_table::MetricTable;
 use crate::power_loss::{last_proven, lost_power};
 use crate::watermark::{SEQUENCE_OFFSET, Watermark, read_watermark};
 
@@ -199,6 +201,36 @@ impl StoreReader {
             state.check_complete(&self.folder.join(WATERMARK_FILE))?;
         }
         Ok(state.metrics.visible_files())
+    }
+
+    /// The visible rows of the metrics from row `first` on, which have been compared with their checksums.
+    pub fn metrics(&self, run_id: &str, first: u64) -> Result<MetricTable> {
+        let mut state = self.lock();
+        if self.check {
+            state.check_complete(&self.folder.join(WATERMARK_FILE))?;
+        }
+        let mut table = MetricTable::new(run_id);
+        let mut skipped = first;
+        for (map, rows) in state.metrics.rows() {
+            let start = rows.end.min(rows.start.saturating_add(skipped));
+            skipped -= start - rows.start;
+            for row in start..rows.end {
+                table.add(&map, row, &state.description.sessions)?;
+            }
+            map.intact()?;
+        }
+        Ok(table)
+    }
+
+    /// Number of the record of the last visible row of the metrics; 0 where there is none.
+    pub fn last_metric(&self) -> Result<u64> {
+        let rows = self.lock().metrics.rows();
+        let Some((map, rows)) = rows.last() else {
+            return Ok(0);
+        };
+        rows.end
+            .checked_sub(1)
+            .map_or(Ok(0), |row| check_row(map, row))
     }
 
     /// The visible rows of each chunk of the metrics.

@@ -9,7 +9,7 @@ import msgspec
 from specplan.components.callback import LearningRate as LearningRateComponent
 from specplan.components.callback import ReduceOnPlateau
 from specplan.plan.model import LearningRate, Plateau
-from specplan.plan.passes.callbacks import callbacks_of
+from specplan.plan.passes.callbacks import callbacks_of, refuse_second
 from specplan.plan.passes.monitors import PLATEAU, check_monitor, series_of
 
 if TYPE_CHECKING:
@@ -27,13 +27,11 @@ _VAL_LOSS = "val_loss"
 def learning_rate(phase: PhaseScheduler, spec: TrainSpec, steps: int) -> LearningRate | None:
     """The schedule of a train phase of so many steps, if it has one."""
     found: LearningRate | None = None
+    first: Path | None = None
     for component, path in callbacks_of(phase, spec):
         if not isinstance(component, LearningRateComponent):
             continue
-        if found is not None:
-            message = "this phase has two callbacks learning_rate"
-            hint = "keep one: `warmup` and `schedule` stand in the same"
-            phase.context.error("SP304", message, path, hint=hint)
+        first = refuse_second(phase, "learning_rate", path, first)
         if component.warmup >= steps:
             message = f"the learning rate would rise for {component.warmup} steps, and the phase has {steps}"
             also = [((*phase.path, "epochs"), "the epochs of the phase")]
@@ -76,6 +74,7 @@ def plateau(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Plateau |
     """When the learning rate of a train phase falls because a metric stays, if it does."""
     series = series_of(phase, spec, losses)
     found: Plateau | None = None
+    first: Path | None = None
     for component, path in callbacks_of(phase, spec):
         written = spec.callbacks[int(path[-1])]
         if written["use"] == PLATEAU and isinstance(written.get("monitor", _VAL_LOSS), str):
@@ -83,8 +82,6 @@ def plateau(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Plateau |
             check_monitor(phase, spec, monitor, series, path, losses)
         if not isinstance(component, ReduceOnPlateau):
             continue
-        if found is not None:
-            message = f"this phase has two callbacks {PLATEAU}"
-            phase.context.error("SP304", message, path, hint="keep one of them")
+        first = refuse_second(phase, PLATEAU, path, first)
         found = Plateau(**msgspec.structs.asdict(component))
     return found

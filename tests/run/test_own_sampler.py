@@ -451,13 +451,17 @@ def test_what_is_wrong_with_an_object_is_told(sampler: Any, value: Any, message:
         specs.compiled(specs.train(sampler={"use": "live:mine", **sampler}), live={"mine": value})
 
 
-@pytest.mark.parametrize("kind", ["scaler", "splitter", "merge"])
-def test_an_object_of_a_program_is_no_scaler_splitter_or_merge(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "instead"),
+    [("scaler", "`fit_transform`"), ("splitter", "`add_split`"), ("merge", "FILE.py:NAME")],
+)
+def test_an_object_of_a_program_is_no_scaler_splitter_or_merge(kind: str, instead: str) -> None:
     live = {"use": "live:mine"}
     changes: dict[str, dict[str, Any]] = {
         "scaler": {"scale": [{**live, "columns": ["x"]}]},
         "splitter": {"splits": live},
         "merge": {"nodes": {"Net": {"merge": live, "input": ["Set.x"], "target": "Set.y"}}},
     }
-    with pytest.raises(SpecError, match=f"SP406.*a {kind} is built in, or code"):
+    said = f"SP406.*a {kind} is built in, or code(.|\n)*hint: .*{instead}"
+    with pytest.raises(SpecError, match=said):
         specs.compiled(specs.train(), live={"mine": min}, **changes[kind])

@@ -186,7 +186,16 @@ def test_last_with_restore_best_is_the_best_epoch(parts: Parts) -> None:
     losses = results.metrics("val_loss").values()
     best = int(np.argmax([entry.value for entry in losses]))
     assert best < results.n_epochs - 1
-    assert results.last_epoch == best
+    assert results.last_epoch == results.best_epoch(direction="max") == best
+    assert results.best_epoch("train_loss") == results.n_epochs - 1
+    with pytest.raises(
+        ValueError, match="has no metric `val_los`; it has: .*did you mean `val_loss`"
+    ):
+        results.best_epoch("val_los")
+    with pytest.raises(ValueError, match="^direction is `min` or `max`, not 'up'$"):
+        results.best_epoch(direction="up")  # type: ignore[arg-type]
+    assert results.early_stopping_result is not None
+    assert results.early_stopping_result.best_epoch == best
     assert results.execution_contexts().axis_values("epoch") == [best]
     assert results.tensors("MLP").axis_values("epoch") == [best]
 

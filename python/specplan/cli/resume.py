@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _refuse_overrides(
+    _context: click.Context, _param: click.Parameter, given: tuple[str, ...]
+) -> None:
+    if given:
+        raise click.UsageError(
+            f"a run goes on as it began, so `-c {given[0]}` has no place here\n"
+            f"hint: `mlx run SPEC -c {given[0]}` begins another run"
+        )
+
+
 @click.command()
 @click.argument("run", shell_complete=complete_runs)
 @root_option
@@ -22,6 +32,16 @@ if TYPE_CHECKING:
     "--allow-changes",
     is_flag=True,
     help="Go on though versions, threads, code of yours or values of the data are not what they were.",
+)
+@click.option(
+    "-c",
+    "--conf",
+    "overrides",
+    multiple=True,
+    hidden=True,
+    expose_value=False,
+    callback=_refuse_overrides,
+    help="Refused: a run goes on as it began.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")

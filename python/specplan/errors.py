@@ -15,7 +15,8 @@
 
 `RunStopped` is a `KeyboardInterrupt`: Ctrl-C ended a run that can be resumed.
 
-Wrong arguments of a Python call are `TypeError` or `ValueError`, as everywhere in Python.
+Wrong arguments of a Python call are `TypeError` or `ValueError`, as everywhere in Python. What only the compiler
+finds is a `SpecError`, which is a `ValueError` too; a `RunError` is a `RuntimeError`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class SpecplanError(Exception):
     """Base of every error that specplan raises on purpose."""
 
 
-class SpecError(SpecplanError):
+class SpecError(SpecplanError, ValueError):
     """A spec is wrong.
 
     Attributes:
@@ -96,7 +97,7 @@ class DataError(SpecplanError):
         super().__init__(said if diagnostic is None else str(diagnostic))
 
 
-class RunError(SpecplanError):
+class RunError(SpecplanError, RuntimeError):
     """A run cannot be found, started or finished."""
 
 

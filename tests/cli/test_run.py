@@ -97,6 +97,15 @@ def test_a_plan_runs_like_its_spec(mlx: Mlx, project: Path) -> None:
     assert results[0]["plan"] == results[1]["plan"]
 
 
+def test_a_run_goes_on_as_it_began(mlx: Mlx, project: Path) -> None:
+    refused = mlx("resume", "line", "-c", "run.seed=1", folder=project)
+    assert refused.returncode == 2
+    assert (
+        "a run goes on as it began, so `-c run.seed=1` has no place here\nhint: `mlx run SPEC"
+        in (refused.stderr)
+    )
+
+
 def test_a_plan_that_was_edited(mlx: Mlx, project: Path) -> None:
     mlx("compile", "line.json", folder=project)
     plan = project / "line.plan.json"

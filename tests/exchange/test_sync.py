@@ -296,6 +296,7 @@ def test_a_server_of_ours_is_a_place(
             for more in (("--dry-run",), (), (), ("--dry-run",))
         )
     assert [each["metrics"] for each in (would, sent, again, nothing)] == [6, 6, 0, 0]
+    assert [each["params"] for each in (would, sent, again, nothing)] == [3, 3, 0, 0]
     assert [each["artifacts"] for each in (would, nothing)] == [sent["artifacts"], 0]
     assert specplan.open("exp/one", root=tmp_path / "there").metrics("odd").arrow.num_rows == 3
 

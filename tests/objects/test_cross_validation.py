@@ -104,10 +104,16 @@ def test_losses_are_found_by_fold(parts: Parts) -> None:
     assert results.losses("held", parts.node).axis_values("fold") == results.fold_labels
     collected = results.collect(lambda fold: fold.get_train_result().losses())
     assert (collected.axes, len(collected)) == (losses.axes, len(losses))
+    of_last = results.collect(lambda fold: fold.get_train_result().last_epoch)
+    assert repr(of_last).splitlines()[1:3] == ["fold    value", "fold_0      1"]
+    assert of_last.collapse("fold", "mean").one() == 1
+    assert "<td>fold_2</td>" in of_last._repr_html_()  # type: ignore[attr-defined]
+    assert [label for label, _ in results.items()] == results.fold_labels
+    assert repr(results).startswith("CVResults cv: 9 phases\n")
     assert results.get_fold("fold_1").label == results.get_fold(1).label
-    with pytest.raises(KeyError, match="has no fold `fold_3`; it has `fold_0`"):
+    with pytest.raises(KeyError, match="`cv` has no `fold_3`; it has: `fold_0`"):
         results.get_fold("fold_3")
-    with pytest.raises(IndexError, match=r"^`cv` has 3 folds; there is none of number 3$"):
+    with pytest.raises(IndexError, match=r"^`cv` has 3 entries; there is none at 3$"):
         results.get_fold(3)
 
 

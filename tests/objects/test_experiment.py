@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from sklearn.linear_model import SGDRegressor
 from sklearn.neighbors import KNeighborsRegressor
 
 from specplan import (
@@ -291,3 +292,21 @@ def test_an_experiment_is_checked() -> None:
         Experiment("exp", seed="1")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"^ctx is an ExperimentContext, not str$"):
         Experiment("exp", ctx="main")  # type: ignore[arg-type]
+
+
+def test_fitted_nodes_are_frozen_afterwards_unless_that_is_not_wanted() -> None:
+    experiment = Experiment("exp", registration_policy="overwrite")
+    node = ModelNode("SGD", SGDRegressor(random_state=0), sensor_data().reference())
+    graph = ModelGraph(nodes=[node])
+    loose = FitPhase.from_split("loose", "train", freeze_after_fit=False)
+    fit = FitPhase.from_split("fit", "train")
+    experiment.preview_phase(fit)
+    experiment.run_phase(loose)
+    assert not node.is_frozen
+    experiment.run_phase(fit)
+    assert [*graph.frozen_nodes] == ["SGD"]
+    train = TrainPhase.from_split("train", "train", SimpleSampler(16), [mse(node)])
+    with pytest.raises(ValueError, match="`SGD` is frozen: there is nothing to train"):
+        experiment.run_phase(train)
+    named = TrainPhase.from_split("t", "train", SimpleSampler(16), [mse(node)], active_nodes=[node])
+    assert len(experiment.run_phase(named).execution_contexts()) == 3

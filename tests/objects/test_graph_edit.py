@@ -40,6 +40,18 @@ def test_a_removed_node_connects_its_neighbours() -> None:
     assert graph.nodes["C"].input_shape == (2,)  # type: ignore[attr-defined]
 
 
+def test_a_built_model_takes_the_shape_of_what_it_reads_now() -> None:
+    Experiment("exp", registration_policy="overwrite")
+    one = ModelNode("A", SequentialMLP(output_shape=(8,)), sensor_data().reference())
+    two = ModelNode("B", SequentialMLP(output_shape=(4,)), one)
+    three = ModelNode("C", SequentialMLP(output_shape=(1,)), two)
+    graph = ModelGraph(nodes=[one, two, three])
+    graph.build()
+    assert graph.nodes["C"].input_shape == (4,)  # type: ignore[attr-defined]
+    graph.remove_node("B").build()
+    assert graph.nodes["C"].input_shape == (8,)  # type: ignore[attr-defined]
+
+
 def test_a_node_takes_the_place_of_another() -> None:
     graph, (_, two, _) = chain()
     other = mlp("Other", sensor_data().reference())

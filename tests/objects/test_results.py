@@ -81,6 +81,10 @@ def test_metrics_are_found_by_name_epoch_and_batch(trained: TrainResults) -> Non
     assert "<td>train_loss</td>" in metrics._repr_html_()
     with pytest.raises(ValueError, match=r"^values of different names have no sum and no mean$"):
         metrics.collapse("name", "mean")
+    with pytest.raises(
+        RunError, match=r"no metric `train_los` was logged .*did you mean `train_loss`"
+    ):
+        trained.metrics("train_los")
 
 
 def test_losses_are_found_by_epoch_batch_and_label(parts: Parts, trained: TrainResults) -> None:
@@ -182,7 +186,16 @@ def test_last_with_restore_best_is_the_best_epoch(parts: Parts) -> None:
     losses = results.metrics("val_loss").values()
     best = int(np.argmax([entry.value for entry in losses]))
     assert best < results.n_epochs - 1
-    assert results.last_epoch == best
+    assert results.last_epoch == results.best_epoch(direction="max") == best
+    assert results.best_epoch("train_loss") == results.n_epochs - 1
+    with pytest.raises(
+        ValueError, match="has no metric `val_los`; it has: .*did you mean `val_loss`"
+    ):
+        results.best_epoch("val_los")
+    with pytest.raises(ValueError, match="^direction is `min` or `max`, not 'up'$"):
+        results.best_epoch(direction="up")  # type: ignore[arg-type]
+    assert results.early_stopping_result is not None
+    assert results.early_stopping_result.best_epoch == best
     assert results.execution_contexts().axis_values("epoch") == [best]
     assert results.tensors("MLP").axis_values("epoch") == [best]
 
@@ -217,6 +230,8 @@ def test_groups_are_walked_by_labels_joined_by_dots(parts: Parts) -> None:
     assert isinstance(inner.get_phase_result(), EvalResults)
     with pytest.raises(KeyError, match="`inner` has no `evl`; it has: `eval`; did you mean"):
         results["inner.evl"]
+    with pytest.raises(KeyError, match="`outer` has no `iner`; it has: `inner`; did you mean"):
+        results["iner.eval"]
 
 
 def test_the_history_is_also_told_by_phase(parts: Parts) -> None:

@@ -61,6 +61,8 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
         ResultsConfig("a", base_dir="b")
     with pytest.raises(TypeError, match=r'^metrics is a path, "in-memory" or None, not int$'):
         ResultsConfig(metrics=1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^artifacts: 'in_memory' would be a folder; memory is"):
+        ResultsConfig(artifacts="in_memory")
     with pytest.raises(TypeError, match=r"^base_dir is a path or None, not int$"):
         ResultsConfig(base_dir=1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"^save_metrics is True or False, not str$"):

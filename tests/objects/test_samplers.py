@@ -170,6 +170,22 @@ def test_a_node_is_computed_once_for_each_role() -> None:
     assert first == pytest.approx(expected, rel=1e-4)
 
 
+def test_roles_of_any_name_are_found_in_any_order() -> None:
+    experiment, node = one_head()
+    sampler = NSampler({"near": {"cell": SIMILAR}, "far": {"cell": OTHER}}, batch_size=8, seed=1)
+    roles = {"anchor": "outputs.anchor", "positive": "outputs.near", "negative": "outputs.far"}
+    loss = AppliedLoss(Loss("triplet_margin", backend="torch"), node, roles)
+    binding = InputBinding.for_training(node, sampler)
+    run = experiment.run_phase(TrainPhase("train", input_sources=[binding], losses=[loss])).run
+    cell = node.source.feature_set.columns["cell"]
+    anchor, near, far = (
+        cell[run.tensors("A", "sample_id", role=role).stacked()]
+        for role in ("anchor", "near", "far")
+    )
+    assert (anchor == near).all()
+    assert (anchor != far).all()
+
+
 def test_weights_of_pairs_count_in_the_losses() -> None:
     experiment, node = one_head()
     near = SimilarityCondition(tolerance=4.0, weight_mode="linear", max_weight=2.0, min_weight=0.5)

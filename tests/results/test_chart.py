@@ -40,6 +40,7 @@ def test_a_chart_is_a_picture() -> None:
     chart = draw_chart("loss", curves, x_name="epoch", mark=(1.0, "epoch 1 kept"))
     ET.fromstring(chart)
     check_golden("loss.html", chart + "\n")
+    assert re.findall(r'text-anchor="middle">([^<]*)<', chart) == ["0", "1", "2"]
 
 
 def test_values_over_decades_are_shown_by_their_logarithm() -> None:

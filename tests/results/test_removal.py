@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from specplan.base.files import this_host
 from specplan.results.open import open_run
 from specplan.results.status import read_run_file
 from specplan.store.checked_json import encode_checked
@@ -187,6 +188,7 @@ def test_leftovers(root: Path) -> None:
     (finished.artifacts / "mine").mkdir(parents=True)
     files = [
         runs / f"..index.msgpack.{DEAD}",
+        runs / f".net.json.{this_host()}-{DEAD}",
         runs / f"study/sweep-1/.sweep.json.{DEAD}",
         finished.reserve,
         finished.path / f".run.json.{DEAD}",
@@ -197,6 +199,8 @@ def test_leftovers(root: Path) -> None:
         other_host / "study/a/run.json",
         runs / "study/.vscode.1/settings.json",
         runs / f"study/.beginning.{os.getpid()}/plan.json",
+        runs / f".net.json.{this_host()}-{os.getpid()}",
+        runs / f".mine.json.{DEAD}",
         runs / f".import-y_2.{os.getpid()}.tmp/study/a/run.json",
         finished.path / f".params.json.{os.getpid()}",
         finished.artifacts / "mine/x.tmp",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,10 +12,12 @@ import pyarrow as pa
 import torch
 
 from specplan._native import StoreReader
+from specplan.plan.canonical import write_plan
 from specplan.plan.compile import compile_mapping
 from specplan.plan.streams import seed_of
 from specplan.run.display import Silent
 from specplan.run.run import run_plan
+from specplan.store.layout import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,6 +157,28 @@ def values(outcome: Outcome, phase: str, name: str, *, whole: bool = True) -> li
         for row in metrics(outcome)
         if (row["phase"], row["name"], row["batch"] == -1) == (phase, name, whole)
     ]
+
+
+def killed(plan: Compiled, root: Path, at: tuple[int, int]) -> RunFolder:
+    """The run that a process left which was killed at the end of a step: of an epoch, and a batch of it."""
+    write_plan(plan, root / "plan.json")
+    program = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from specplan.plan.canonical import read_plan\n"
+        "from specplan.run.display import Silent\n"
+        "from specplan.run.hooks import Hooks, PhaseHooks\n"
+        "from specplan.run.run import run_plan\n"
+        "def end(epoch, batch, _registers):\n"
+        f"    if (epoch, batch) == {at}:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "hooks = Hooks(inside=(lambda _phase, _context: PhaseHooks(batch_ended=(end,)),))\n"
+        "run_plan(read_plan(Path('plan.json')), root=Path('killed'), display=Silent(), hooks=hooks)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, cwd=root)
+    assert done.returncode == -signal.SIGKILL
+    [folder] = (root / "killed/tests").iterdir()
+    return RunFolder(folder)
 
 
 def recorded(outcome: Outcome, phase: str, field: str) -> list[NDArray[Any]]:

@@ -62,6 +62,10 @@ def worded(helper, values: dict):
     helper.log_metrics({"lost": 1.0, "text": "0.5"})
 
 
+def submitting(helper, values: dict):
+    helper.xp.submit(ending)
+
+
 def ending(helper, values: dict):
     raise SystemExit(0)
 
@@ -145,6 +149,11 @@ def test_a_configuration_that_does_not_fit(tmp_path: Path) -> None:
 
 def test_a_call_without_trouble_may_exit(tmp_path: Path) -> None:
     assert run(compiled(tmp_path, call(name="ending")), tmp_path).run_file.status == "completed"
+
+
+def test_jobs_need_a_command(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"helper\.xp is there in `mlx run-experiment`"):
+        run(compiled(tmp_path, call(name="submitting")), tmp_path / "runs")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from torch import nn
 
 from specplan.plan.streams import seed_of
 from specplan.results.open import open_run
+from specplan.results.passes import Spread
 from specplan.store.run_file import Status
 from tests.run import specs
 
@@ -268,6 +269,19 @@ def test_spreads_are_the_mean_and_the_deviation_over_folds(tmp_path: Path) -> No
     assert str(spread) == (
         f"cv.val: ridge_rmse {np.mean(values):.4g} ± {np.std(values, ddof=1):.2g} over 5 folds"
     )
+
+
+def test_large_means_are_written_without_exponents() -> None:
+    spread = Spread(
+        phase="cv.val",
+        split="val",
+        node=None,
+        name="mse",
+        over="2 folds",
+        planned=2,
+        values=(123451.0, 123651.0),
+    )
+    assert str(spread) == "cv.val: mse 123600 ± 140 over 2 folds"
 
 
 def test_repeat_goes_on_with_the_weights_until_the_condition_holds(tmp_path: Path) -> None:

@@ -8,9 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +29,6 @@ from specplan.run.display import Silent
 from specplan.run.resume import resume_run
 from specplan.run.run import run_plan
 from specplan.spec.render import render
-from specplan.store.layout import RunFolder
 from tests.run import specs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -314,25 +310,8 @@ def test_a_run_has_the_bits_of_a_hand_written_loop(tmp_path: Path, code: Path) -
 def test_a_run_that_was_killed_ends_as_it_would_have_ended(tmp_path: Path) -> None:
     write()
     compiled = compile_path("spec.yaml", code=ALWAYS)
-    write_plan(compiled, tmp_path / "plan.json")
     whole = run_plan(compiled, root=tmp_path / "whole", display=Silent())
-    code_of_the_killed = (
-        "import os, signal, sys\n"
-        "from pathlib import Path\n"
-        "from specplan.plan.canonical import read_plan\n"
-        "from specplan.run.display import Silent\n"
-        "from specplan.run.hooks import Hooks, PhaseHooks\n"
-        "from specplan.run.run import run_plan\n"
-        "def end(epoch, batch, _registers):\n"
-        "    if (epoch, batch) == (1, 3):\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "hooks = Hooks(inside=(lambda _phase, _context: PhaseHooks(batch_ended=(end,)),))\n"
-        "run_plan(read_plan(Path('plan.json')), root=Path('killed'), display=Silent(), hooks=hooks)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code_of_the_killed], check=False)
-    assert done.returncode == -signal.SIGKILL
-    [folder] = (tmp_path / "killed/tests").iterdir()
-    resumed = resume_run(RunFolder(folder), display=Silent())
+    resumed = resume_run(specs.killed(compiled, tmp_path, at=(1, 3)), display=Silent())
     assert resumed is not None
     for label in ("A", "B", "Both", "Net"):
         assert specs.same_weights(resumed.state.nodes[label], whole.state.nodes[label])

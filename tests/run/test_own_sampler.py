@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +28,6 @@ from specplan.run.resume import resume_run
 from specplan.run.run import run_plan
 from specplan.spec.diagnostics import Origin
 from specplan.spec.render import render
-from specplan.store.layout import RunFolder
 from tests.run import specs
 
 if TYPE_CHECKING:
@@ -236,25 +232,8 @@ def test_an_epoch_that_differs_ends_the_run(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_a_run_that_was_killed_ends_as_it_would_have_ended(tmp_path: Path) -> None:
     plan = compiled(WEIGHTED)
-    write_plan(plan, tmp_path / "plan.json")
     whole = run_plan(plan, root=tmp_path / "whole", display=Silent())
-    code_of_the_killed = (
-        "import os, signal, sys\n"
-        "from pathlib import Path\n"
-        "from specplan.plan.canonical import read_plan\n"
-        "from specplan.run.display import Silent\n"
-        "from specplan.run.hooks import Hooks, PhaseHooks\n"
-        "from specplan.run.run import run_plan\n"
-        "def end(epoch, batch, _registers):\n"
-        "    if (epoch, batch) == (2, 3):\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "hooks = Hooks(inside=(lambda _phase, _context: PhaseHooks(batch_ended=(end,)),))\n"
-        "run_plan(read_plan(Path('plan.json')), root=Path('killed'), display=Silent(), hooks=hooks)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code_of_the_killed], check=False)
-    assert done.returncode == -signal.SIGKILL
-    [folder] = (tmp_path / "killed/tests").iterdir()
-    resumed = resume_run(RunFolder(folder), display=Silent())
+    resumed = resume_run(specs.killed(plan, tmp_path, at=(2, 3)), display=Silent())
     assert resumed is not None
     assert specs.same_weights(resumed.state.nodes["Net"], whole.state.nodes["Net"])
     assert losses(resumed) == losses(whole)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import SGDRegressor
 
 from specplan import Callback, MetricResult
@@ -15,7 +16,7 @@ from specplan.code.trust import trust
 from specplan.errors import CAN_BE_RESUMED, CodeError, RunError
 from specplan.plan.compile import compile_mapping
 from specplan.run.display import Silent
-from specplan.run.hooks import Hooks, PhaseHooks
+from specplan.run.hooks import NO_HOOKS, Hooks, PhaseHooks
 from specplan.run.resume import resume_run
 from specplan.run.run import run_plan
 from specplan.store.layout import RunFolder
@@ -69,20 +70,32 @@ def spec(*phases: dict[str, Any], **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def run(given: dict[str, Any], root: Path, hooks: Hooks = Hooks()) -> Outcome:  # noqa: B008 -- frozen
+def run(given: dict[str, Any], root: Path, hooks: Hooks = NO_HOOKS, **live: Any) -> Outcome:
     tables = {"set": specs.regression()}
-    plan = compile_mapping(given, tables=tables, live={"counting": Counting()})
+    plan = compile_mapping(given, tables=tables, live={"counting": Counting(), **live})
     return run_plan(plan, root=root, display=Silent(), hooks=hooks)
 
 
-def resume(root: Path, *, allow_changes: bool = False) -> Outcome:
+class Told(Silent):
+    """Remembers where runs go on."""
+
+    def __init__(self) -> None:
+        self.places: list[str] = []
+
+    def resumed(self, place: str) -> None:
+        self.places.append(place)
+
+
+def resume(
+    root: Path, *, allow_changes: bool = False, display: Silent | None = None, **live: Any
+) -> Outcome:
     [path] = (root / "tests").iterdir()
     outcome = resume_run(
         RunFolder(path),
-        display=Silent(),
+        display=display or Silent(),
         allow_changes=allow_changes,
         tables={"set": specs.regression()},
-        live={"counting": Counting()},
+        live={"counting": Counting(), **live},
     )
     assert outcome is not None
     return outcome
@@ -169,13 +182,88 @@ def test_it_does_so_in_a_run_that_goes_on(tmp_path: Path, step: int) -> None:
 
 def test_a_signal_in_the_last_step_of_a_phase_leaves_a_checkpoint(tmp_path: Path) -> None:
     given = spec(specs.train(), specs.train(label="second"), checkpoint={"save_on": []})
-    hooks = at_step(2 * STEPS, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    hooks = at_step(2 * STEPS, terminate)
     with pytest.raises(SystemExit) as ending:
         run(given, tmp_path / "stopped", hooks)
     assert ending.value.code == 128 + signal.SIGTERM != CAN_BE_RESUMED  # the tables are in memory
     outcome = resume(tmp_path / "stopped")
     assert outcome.run_file.sessions[-1].checkpoint == 1
     assert rows(outcome) == rows(run(given, tmp_path / "whole"))
+
+
+def test_a_signal_in_an_eval_phase_goes_on_with_that_phase(tmp_path: Path) -> None:
+    counting = [{"use": "live:counting"}]
+    evaluation = specs.evaluation(batch_size=20, callbacks=counting)
+    given = spec(specs.train(callbacks=counting), evaluation, checkpoint={"save_on": []})
+    hooks = at_step(2 * STEPS + 2, terminate)
+    with pytest.raises(SystemExit):
+        run(given, tmp_path / "stopped", hooks)
+    told = Told()
+    outcome = resume(tmp_path / "stopped", display=told)
+    assert told.places == ["the beginning of eval"]
+    assert rows(outcome) == rows(run(given, tmp_path / "whole"))
+
+
+CALLS: list[int] = []
+"""Of the functions below until one is asked to end the run."""
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def squared(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    if not torch.is_grad_enabled():
+        count()
+    return ((outputs - targets) ** 2).mean()
+
+
+def error(outputs: Any, targets: Any) -> float:
+    count()
+    return float(np.abs(outputs - targets).mean())
+
+
+def count() -> None:
+    CALLS[0] -= 1
+    if CALLS[0] == 0:
+        terminate()
+
+
+@pytest.mark.parametrize(
+    ("at", "place"), [(1, "first, epoch 1, step 0"), (3, "the beginning of second")]
+)
+def test_a_signal_in_an_evaluation_of_a_train_phase_waits_for_its_end(
+    tmp_path: Path, at: int, place: str
+) -> None:
+    CALLS[:] = [at]
+    evaluation = {"use": "evaluation", "split": "test", "losses": ["own"], "batch_size": 60}
+    phases = [specs.train(label="first", callbacks=[evaluation]), specs.train(label="second")]
+    own = {"mse": {"use": "mse", "node": "Net"}, "own": {"use": "live:own", "node": "Net"}}
+    given = spec(*phases, losses=own, checkpoint={"save_on": []})
+    with pytest.raises(SystemExit):
+        run(given, tmp_path / "stopped", own=squared)
+    told = Told()
+    outcome = resume(tmp_path / "stopped", display=told, own=squared)
+    assert told.places == [place]
+    assert rows(outcome) == rows(run(given, tmp_path / "whole", own=squared))
+
+
+def test_a_signal_in_a_fit_phase_waits_for_its_end(tmp_path: Path) -> None:
+    CALLS[:] = [1]
+    estimator = {"use": "sklearn.linear_model:Ridge"}
+    given = spec(
+        specs.fit(losses=[], metrics=["own"]),
+        specs.evaluation(losses=["mse"], metrics=["own"]),
+        graph={"nodes": {"Net": specs.node(estimator)}, "optimizer": None},
+        metrics={"own": {"use": "live:own", "node": "Net"}},
+        checkpoint={"save_on": []},
+    )
+    with pytest.raises(SystemExit):
+        run(given, tmp_path / "stopped", own=error)
+    told = Told()
+    outcome = resume(tmp_path / "stopped", display=told, own=error)
+    assert told.places == ["the beginning of eval"]
+    assert rows(outcome) == rows(run(given, tmp_path / "whole", own=error))
 
 
 def test_what_a_killed_process_wrote_beside_run_json_goes(tmp_path: Path) -> None:

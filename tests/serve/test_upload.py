@@ -11,6 +11,7 @@ import specplan
 from specplan import Experiment
 from specplan._native import StoreReader
 from specplan.base.redaction import REDACTED
+from specplan.results.settings import read_params
 from specplan.store.layout import RunFolder
 from specplan.store.tags import change_tags, read_tags
 from specplan.track.portable import portable
@@ -111,6 +112,28 @@ def test_tags_that_are_changed_are_sent_again(server: Running, tmp_path: Path) -
     change_tags(here, {"team": "red", "token": "hf_0123456789abcdefghijABCDEFGHIJ"}, ["draft"])
     upload(here.path, server.url, TOKEN)
     assert read_tags(there) == read_tags(here) == {"team": "red", "token": REDACTED}
-    written = there.tags_file.stat().st_mtime_ns
+    written = there.tags_file.stat().st_mtime_ns, there.run_file.read_bytes()
     upload(here.path, server.url, TOKEN)
-    assert there.tags_file.stat().st_mtime_ns == written
+    assert (there.tags_file.stat().st_mtime_ns, there.run_file.read_bytes()) == written
+
+
+def test_a_run_that_is_there_gets_no_session_when_it_is_sent_again(
+    server: Running, tmp_path: Path
+) -> None:
+    run = TrackedRun.start(tmp_path, "bob/idle")
+    run.set_params({"rate": 0.1})
+    run.log_metrics({"loss": 0.5})
+    run.log_artifact("note", "text")
+    there = server.root / "bob/idle" / run.id
+
+    def sessions() -> int:
+        upload(run.folder.path, server.url, TOKEN)
+        return len(specplan.open(there).run_file.sessions)
+
+    assert sessions() == 1
+    run.end()
+    assert sessions() == 1
+    ended = specplan.open(there).run_file
+    assert (sessions(), specplan.open(there).run_file) == (1, ended)
+    run.folder.params_file.write_text('{"rate": 0.2}')
+    assert (sessions(), read_params(RunFolder(there))) == (2, {"rate": 0.2})

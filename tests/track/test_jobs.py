@@ -126,6 +126,50 @@ def test_jobs_run_after_what_they_need(tmp_path: Path, work: Any) -> None:
         assert (again.state, again.attempts) == (JobState.DONE, 0)
 
 
+CALLED = """\
+def prepare(helper, cfg: dict) -> None:
+    helper.log_artifact("rows", list(range(cfg["rows"])))
+
+
+def train(helper, cfg: dict) -> None:
+    if cfg["rate"] > 1:
+        raise ValueError("too fast")
+    helper.log_metrics({"loss": cfg["rate"]})
+
+
+def run(helper, cfg: dict) -> None:
+    data = helper.xp.submit(prepare, {"rows": 4})
+    jobs = [helper.xp.submit(train, {"rate": rate, "data": data}) for rate in cfg["rates"]]
+    helper.xp.wait()
+    for job in jobs:
+        helper.log_metrics({"loss": job.run.metrics("loss").arrow.column("value")[0].as_py()})
+"""
+
+
+def test_the_function_of_run_experiment_has_jobs(tmp_path: Path) -> None:
+    (tmp_path / "experiment.py").write_text(CALLED, encoding="utf-8")
+    yaml = tmp_path / "called.yaml"
+    yaml.write_text("id: called\ndirty_git: ignore\nrates: [0.5, 0.25]\n")
+    root = tmp_path / "runs"
+    words = ["run-experiment", str(yaml), "--root", str(root), "--quiet"]
+    done = CliRunner().invoke(group, [*words, "-j", "2"])
+    assert done.exit_code == 0, done.stderr
+    run = specplan.open("called", root=root)
+    assert run.metrics("loss").arrow.column("value").to_pylist() == [0.5, 0.25]
+    assert [job.state for job in jobs_of(run)] == [JobState.DONE] * 3
+    host = run.run_file.sessions[0].host
+    assert listed(root) == f"called [{host}] (3/3 jobs)\n"
+
+    failed = CliRunner().invoke(group, [*words, "-c", "rates=[0.5, 2]"])
+    assert failed.exit_code == 1
+    assert str(failed.exception).startswith("1 of 3 jobs are not done")
+    run = specplan.open("called", root=root)
+    assert (run.version, run.status) == (2, "failed")
+    assert listed(root).startswith(f"called [{host}] (2/3 jobs)\n")
+    again = CliRunner().invoke(group, ["resume", "called", "--root", str(root), "--trust"])
+    assert str(again.exception).startswith("1 of 3 jobs are not done")
+
+
 def test_a_failure_stops_what_needs_it(tmp_path: Path, work: Any) -> None:
     xp = experiment(tmp_path, "mine", dirty_git="ignore").__enter__()
     failed = xp.submit(work.fail)

@@ -17,6 +17,7 @@ import specplan
 from specplan import ExperimentManager, ExperimentRecord
 from specplan.errors import RunError
 from specplan.results.locate import all_runs
+from specplan.results.settings import settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +108,15 @@ def test_a_version_is_a_run_like_any_other(manager: ExperimentManager) -> None:
     assert rows.column("step").to_pylist() == [0, 1, 2]
     assert rows.column("value").to_pylist() == [3.0, 2.0, 1.0]
     assert json.loads((folder.path / "params.json").read_text()) == {"rate": 0.1}
+
+
+def test_what_is_said_of_an_experiment_can_be_asked_for(manager: ExperimentManager) -> None:
+    manager.start_experiment("c", {"rate": 0.1}, {"precision": "float16"})
+    manager.start_experiment("c", {"rate": 0.2, "metadata": "mine"}, {"precision": "float32"})
+    manager.close()
+    (first, second) = all_runs(manager.log_dir)
+    assert settings(first) == {"rate": 0.1, "metadata.precision": "float16"}
+    assert settings(second) == {"rate": 0.2, "metadata": "mine"}
 
 
 def test_a_history_has_no_number_that_json_has_not(manager: ExperimentManager) -> None:

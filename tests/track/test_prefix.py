@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
 from sklearn.linear_model import LinearRegression
 
 import specplan
@@ -513,11 +516,11 @@ def test_images_and_videos_of_arrays() -> None:
             exp.files("videos").save_video([], to="none.png")
         with pytest.raises(ValueError, match="the frames have several sizes"):
             exp.files("videos").save_video([gray, gray.T], to="sizes.png")
-        with pytest.raises(ValueError, match="from 0 to 1, and these from 0 to 2"):
-            exp.files.save_image(gray * 2, to="bright.png")
+        with pytest.raises(ValueError, match="int64 are from 0 to 255, and these from 0 to 300"):
+            exp.files.save_image(np.array([[0, 300]]), to="bright.png")
         with pytest.raises(ValueError, match="height x width, or height x width x 1 to 4, not 2"):
             exp.files.save_image([1, 2], to="flat.png")
-        with pytest.raises(ValueError, match="is stored as `.png`"):
+        with pytest.raises(ValueError, match=r"is stored as \.png or \.jpg or \.jpeg"):
             exp.files.save_image(gray, to="gray.bmp")
         content = exp.files("images/gray.png").download(to="copy.png").read_bytes()
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
@@ -529,6 +532,66 @@ def test_images_and_videos_of_arrays() -> None:
     ]
 
 
+def test_images_and_videos_that_others_read() -> None:
+    clear = np.zeros((8, 8, 4), np.uint8)
+    with Experiment(PREFIX).run as exp:
+        files = exp.files("pictures")
+        files.save_image(np.linspace(-5, 1000, 64).reshape(8, 8), to="wide.jpg", quality=100)
+        assert files.save(clear, to="clear.jpeg")["contentType"] == "image/jpeg"
+        moving = files.save_video([np.full((8, 8), at) for at in (0.0, 1.0)], "moving.gif", fps=10)
+        assert moving["id"] == "pictures/moving.gif"
+        paths = files.download("*.*", to="copies")
+    with Image.open(paths[0]) as wide, Image.open(paths[1]) as white, Image.open(paths[2]) as gif:
+        assert (wide.getpixel((0, 0)), wide.getpixel((7, 7))) == (0, 255)
+        assert white.getpixel((3, 3)) == (255, 255, 255)
+        assert gif.info["duration"] == 100
+        gif.seek(1)
+        assert gif.convert("L").getpixel((3, 3)) == 255
+
+
+def test_a_format_says_which_package_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imageio.v3", None)
+    with (
+        Experiment(PREFIX).run as exp,
+        pytest.raises(
+            RunError, match=r"needs the package imageio, .*\nhint: `.png`, also of videos"
+        ),
+    ):
+        exp.files.save_video([np.zeros((8, 8))], to="moving.mp4")
+
+
+def test_weights_are_found_by_the_name_they_were_given() -> None:
+    with Experiment(PREFIX).run as exp:
+        files = exp.files("models")
+        assert files.save_torch(torch.nn.Linear(2, 1), to="best.pt")["name"] == "best.safetensors"
+        assert exp.files("models/best.pt").exists()
+        assert [each["name"] for each in files.list("*.pt")] == ["best.safetensors"]
+        copy = exp.files("best.pt").download(to="copy.safetensors")
+        assert not files.exists("other.pt")
+    assert set(load_file(copy)) == {"weight", "bias"}
+
+
+def test_the_files_of_a_bindr() -> None:
+    with Experiment(PREFIX, bindrs=["team"]).run as exp:
+        exp.files("models", bindrs=["release", "team"]).save(b"1", to="a.bin")
+        exp.files("models").save(b"2", to="b.bin")
+        assert [each["name"] for each in exp.bindrs("release").list()] == ["models/a.bin"]
+        assert exp.bindrs == ["team"]
+
+
+def test_what_is_said_of_metrics_is_kept_once() -> None:
+    said = {"description": "on held-out rows", "tags": ["val"], "metadata": {"rows": 90}}
+    with Experiment(PREFIX).run as exp:
+        for loss in (0.5, 0.4):
+            exp.metrics("val", **said).log(loss=loss)
+        exp.metrics("val", tags=["late"])
+        with pytest.raises(ValueError, match="tags is said of metrics that have a name"):
+            exp.metrics(tags=["x"])
+    with Experiment(PREFIX).run as exp:
+        (found,) = exp.metrics("val").list_all()
+    assert {**said, "tags": ["late"], "totalDataPoints": 2}.items() <= found.items()
+
+
 class Figure:
     """Writes itself as a figure of matplotlib does."""
 
@@ -538,7 +601,7 @@ class Figure:
 
 def test_a_figure_is_kept_with_its_options() -> None:
     with Experiment(PREFIX).run as exp:
-        saved = exp.files("plots").save_fig(Figure(), to="loss.pdf", dpi=150)
+        saved = exp.files("plots").save_fig(fig=Figure(), to="loss.pdf", dpi=150)
         assert saved["contentType"] == "application/pdf"
         assert exp.files("plots/loss.pdf").read_text() == "[('dpi', 150), ('format', 'pdf')]"
         with pytest.raises(ValueError, match="there is no figure"):
@@ -550,11 +613,11 @@ def test_summaries_of_all_names_at_once() -> None:
         exp.metrics("train").buffer(loss=1.0).buffer(loss=3.0)
         exp.metrics("eval").buffer(loss=None, accuracy=0.5)
         assert exp.metrics.buffer.peek("train", "loss", limit=1) == {"loss": [3.0]}
-        exp.metrics.buffer.log_summary("mean", "count")
+        exp.metrics.buffer.log_summary("mean", "count", epoch=7)
         exp.metrics.buffer.log_summary()
         exp.metrics.log(epoch=1).flush()
         train, evaluated = (exp.metrics(name).read()["data"] for name in ("train", "eval"))
-        assert [row["data"]["loss.mean"] for row in train] == [2.0]
+        assert [(row["data"]["loss.mean"], row["data"]["epoch"]) for row in train] == [(2.0, 7)]
         assert [row["data"]["accuracy.count"] for row in evaluated] == [1]
 
 

@@ -37,6 +37,16 @@ def test_entries_of_one_time_are_one_and_in_order(exp: Experiment) -> None:
         position.append(x=object())
 
 
+def test_fields_of_mappings_have_names_with_dots(exp: Experiment) -> None:
+    track = exp.tracks("robot")
+    track.append(_ts=1.0, camera={"pos": [0, 1], "lens": {"f": 35}})
+    track.append(_ts=1.0, camera={"lens": {"f": 50}})
+    entry = {"timestamp": 1.0, "_ts": 1.0, "camera.pos": [0, 1], "camera.lens.f": 50}
+    assert track.list_entries() == [entry]
+    projected = track.read(columns=["camera.lens.f"], format="json")["entries"]
+    assert projected == [{"timestamp": 1.0, "_ts": 1.0, "camera.lens.f": 50}]
+
+
 def test_slices_and_the_last_entry_not_after_a_time(exp: Experiment) -> None:
     track = exp.tracks("t")
     for stamp in range(5):

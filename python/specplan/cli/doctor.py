@@ -243,7 +243,6 @@ def _environment() -> Iterator[Finding]:
         yield Finding(
             topic="environment",
             name="PYTHONDONTWRITEBYTECODE",
-            value="set: every command compiles what it imports, which takes longer than its work",
-            problem="commands start slowly: nothing that they import is compiled",
-            hint=f"{Path(sys.executable).name} -m compileall -q {Path(__file__).parents[1]}",
+            value="set: commands start slowly until this has run once: "
+            f"{Path(sys.executable).name} -m compileall -q {Path(__file__).parents[1]}",
         )

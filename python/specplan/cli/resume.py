@@ -8,10 +8,20 @@ import click
 
 from specplan.cli.arguments import complete_runs, root_option, trust_option
 from specplan.cli.display import choose_display
-from specplan.cli.run import write_outcome
+from specplan.cli.run import with_experiment, write_outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def _refuse_overrides(
+    _context: click.Context, _param: click.Parameter, given: tuple[str, ...]
+) -> None:
+    if given:
+        raise click.UsageError(
+            f"a run goes on as it began, so `-c {given[0]}` has no place here\n"
+            f"hint: `mlx run SPEC -c {given[0]}` begins another run"
+        )
 
 
 @click.command()
@@ -22,6 +32,16 @@ if TYPE_CHECKING:
     "--allow-changes",
     is_flag=True,
     help="Go on though versions, threads, code of yours or values of the data are not what they were.",
+)
+@click.option(
+    "-c",
+    "--conf",
+    "overrides",
+    multiple=True,
+    hidden=True,
+    expose_value=False,
+    callback=_refuse_overrides,
+    help="Refused: a run goes on as it began.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
@@ -47,6 +67,7 @@ def command(
         display=choose_display(quiet=quiet),
         trust=trust,
         allow_changes=allow_changes,
+        subjects=with_experiment(),
     )
     if outcome is None:
         click.echo("the run is complete: there is nothing to resume", err=True)

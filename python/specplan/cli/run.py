@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,8 @@ from specplan.errors import SpecError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from specplan.run.context import Context
+    from specplan.run.hooks import Subjects
     from specplan.run.outcome import Outcome
     from specplan.spec.composition import Composition
 
@@ -66,11 +68,25 @@ def command(
     place = runs_root(root, folder=compiled.folder, results=compiled.plan.results.dir)
     display = choose_display(quiet=quiet)
     try:
-        outcome = run_plan(compiled, root=place, display=display, trust=trust)
+        outcome = run_plan(
+            compiled, root=place, display=display, trust=trust, subjects=with_experiment()
+        )
     except SpecError as error:  # a configuration is not what the function of a call wants
         write_diagnostics(error.diagnostics, spec, "human")
         raise click.exceptions.Exit(1) from error
     write_outcome(outcome, as_json=as_json)
+
+
+def with_experiment(jobs: int = 1) -> Subjects:
+    """Lets functions of call phases have an experiment, so many of whose jobs run at a time."""
+    from specplan.run.hooks import Subjects
+
+    def called(context: Context) -> Any:
+        from specplan.track.called import CalledExperiment
+
+        return CalledExperiment(context, max_jobs=jobs)
+
+    return Subjects(called=called)
 
 
 def write_outcome(outcome: Outcome, *, as_json: bool) -> None:

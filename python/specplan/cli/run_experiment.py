@@ -54,15 +54,24 @@ class ExperimentFile(ExistingFile):
     metavar="DIR",
     help="Folder of all runs. [default: $SPECPLAN_HOME, else ./runs]",
 )
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Jobs of `helper.xp` at a time, each in a process of its own.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
-def command(
+def command(  # noqa: PLR0913 -- what a user can say of a call
     yaml: Path,
     args: tuple[str, ...],
     run_mode: str,
     composition: Composition,
     show: bool,
     root: Path | None,
+    jobs: int,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -77,14 +86,14 @@ def command(
       mlx run-experiment --show --pre-yaml defaults.yaml full.yaml
     """
     try:
-        document = _read(yaml, composition)
+        document = _read(yaml, composition, quiet=quiet)
         if show:
             click.echo(json.dumps(document.value, ensure_ascii=False))
             return
         compiled = _compiled(document, yaml, args)
         match RunMode[run_mode.upper()]:
             case RunMode.NORMAL:
-                _run(compiled, root, quiet=quiet, as_json=as_json)
+                _run(compiled, root, jobs=jobs, quiet=quiet, as_json=as_json)
             case RunMode.DRY_RUN:
                 _check(compiled, root)
             case RunMode.GENERATE_ONLY:
@@ -97,14 +106,16 @@ def command(
         raise click.exceptions.Exit(1) from error
 
 
-def _read(yaml: Path, composition: Composition) -> Document:
+def _read(yaml: Path, composition: Composition, *, quiet: bool) -> Document:
     from specplan.spec.load import load_configuration
 
     document = load_configuration(yaml, composition)
     write_diagnostics(document.warnings, yaml, "human")
     if "id" in document.value:
         return document
-    click.echo(f"note: no `id` is given; it is `{document.name}`, the name of the file", err=True)
+    if not quiet:
+        note = f"note: no `id` is given; it is `{document.name}`, the name of the file"
+        click.echo(note, err=True)
     merged = {key: item for key, item in document.value.items() if key not in ("imports", "parent")}
     return msgspec.structs.replace(document, value={"id": document.name, **merged})
 
@@ -145,9 +156,9 @@ def _place(root: Path | None) -> Path:
     return runs_root(root)
 
 
-def _run(compiled: Compiled, root: Path | None, *, quiet: bool, as_json: bool) -> None:
+def _run(compiled: Compiled, root: Path | None, *, jobs: int, quiet: bool, as_json: bool) -> None:
     from specplan.cli.display import choose_display
-    from specplan.cli.run import write_outcome
+    from specplan.cli.run import with_experiment, write_outcome
     from specplan.run.hooks import Hooks
     from specplan.run.run import run_plan
     from specplan.track.informations import write_informations
@@ -161,7 +172,14 @@ def _run(compiled: Compiled, root: Path | None, *, quiet: bool, as_json: bool) -
     display = choose_display(quiet=quiet)
     hooks = Hooks(run_started=(begin,))
     try:
-        outcome = run_plan(compiled, root=place, display=display, trust=True, hooks=hooks)
+        outcome = run_plan(
+            compiled,
+            root=place,
+            display=display,
+            trust=True,
+            hooks=hooks,
+            subjects=with_experiment(jobs),
+        )
     finally:
         for journal in journals:
             write_informations(place, journal.run_file)

@@ -28,7 +28,7 @@ LARGEST_FILE = 2**20
 MOST_FILES = 500
 
 # A file that a spec names may be called like a module that others import, as `random.py`.
-_FILES = "_specplan_files"
+FILES = "_specplan_files"
 _LAYOUT = (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 
@@ -81,7 +81,7 @@ def find(reference: Reference, *, folder: Path, pythonpath: Sequence[Path]) -> S
             raise _missing_file(reference, file)
         roots = tuple(dict.fromkeys([file.parent, *pythonpath]))
         closure = _Closure(roots)
-        module = f"{_FILES}.{re.sub(r'[^A-Za-z0-9_]', '_', file.stem)}"
+        module = f"{FILES}.{re.sub(r'[^A-Za-z0-9_]', '_', file.stem)}"
         closure.add_file(module, file, is_package=False)
     else:
         module = reference.place

@@ -200,8 +200,8 @@ class Roles(Component, frozen=True, tag="roles"):
 
     @property
     def partners(self) -> dict[str, dict[str, Condition]]:
-        """The conditions by role."""
-        return self.condition_mapping
+        """The conditions by role, in the order of their names: a plan file keeps no other."""
+        return dict(sorted(self.condition_mapping.items()))
 
 
 Tuples = Paired | Triplet | Roles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,10 @@ import numpy as np
 from specplan._native import Keys
 from specplan.components.split import ConditionSplit, RowsSplit
 from specplan.data.cut import Cut, CutError
-from specplan.data.predicate import predicates_of
+from specplan.data.predicate import PREDICATES, predicates_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -105,7 +106,12 @@ def _masks(splitter: Chooser, columns: Columns) -> dict[str, NDArray[np.bool_]]:
             masks[split] = meeting(said, columns)
         except (ValueError, TypeError) as error:
             column, reason = error.args
-            raise CutError("SP515", reason, ("splits", split, column)) from None
+            reason, _, hint = reason.partition("; did you mean")
+            part = _wrong_part(said[column], columns[column])
+            place = ("splits", split, column, *part)
+            unknown = bool(part) and part[0] not in PREDICATES
+            hint = f"did you mean{hint}" if hint else None
+            raise CutError("SP515", reason, place, hint=hint, at_key=unknown) from None
     if isinstance(splitter, ConditionSplit):
         _check_apart(masks)
     for split, mask in masks.items():
@@ -115,12 +121,24 @@ def _masks(splitter: Chooser, columns: Columns) -> dict[str, NDArray[np.bool_]]:
     return masks
 
 
+def _wrong_part(condition: object, column: NDArray[Any]) -> tuple[str, ...]:
+    """The comparison of a condition by name that is none, or does not fit; nothing where it has no such parts."""
+    for name, operand in condition.items() if isinstance(condition, Mapping) else ():
+        try:
+            for predicate in predicates_of({name: operand}):
+                predicate.holds(column)
+        except (ValueError, TypeError):
+            return (name,)
+    return ()
+
+
 def _check_apart(masks: Mapping[str, NDArray[np.bool_]]) -> None:
     for first, second in combinations(masks, 2):
         if (masks[first] & masks[second]).any():
             message = f"rows meet the conditions of both `{first}` and `{second}`"
             hint = "a row is in one split; columns of positions, `use: rows`, may overlap"
-            raise CutError("SP515", message, ("splits", second), hint=hint)
+            also = (("splits", first), f"rows of `{first}`")
+            raise CutError("SP515", message, ("splits", second), hint=hint, also=also)
 
 
 def _first(masks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.int64]:

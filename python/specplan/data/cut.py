@@ -20,15 +20,26 @@ class CutError(ValueError):
 
     Attributes:
         place: path of what is wrong, from the splitter on.
+        also: path of what explains it, and what it is.
+        at_key: whether it is the name at the end of `place` that is wrong, not what stands under it.
     """
 
     def __init__(
-        self, code: str, message: str, place: tuple[str | int, ...], *, hint: str | None = None
+        self,
+        code: str,
+        message: str,
+        place: tuple[str | int, ...],
+        *,
+        hint: str | None = None,
+        also: tuple[tuple[str | int, ...], str] | None = None,
+        at_key: bool = False,
     ) -> None:
         self.code = code
         self.message = message
         self.place = place
         self.hint = hint
+        self.also = also
+        self.at_key = at_key
         super().__init__(f"{message}\nhint: {hint}" if hint else message)
 
 

@@ -209,8 +209,8 @@ class FeatureSet(Samples):
 
     # ---- files
 
-    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:  # noqa: FBT001, FBT002 -- as documented
-        """Write rows, splits and scalers to `<path>.fs.mml`; returns its path.
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = False) -> Path:  # noqa: FBT001, FBT002 -- as documented
+        """Write rows, splits and scalers to `<filepath>.fs.mml`; returns its path.
 
         Raises:
             FileExistsError: it is there already, and is not to be overwritten.
@@ -218,14 +218,14 @@ class FeatureSet(Samples):
         """
         from specplan.data.feature_set_file import save_feature_set
 
-        return save_feature_set(self, path, overwrite=overwrite)
+        return save_feature_set(self, filepath, overwrite=overwrite)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], overwrite: bool = False) -> FeatureSet:  # noqa: FBT001, FBT002 -- as documented
+    def load(cls, filepath: str | os.PathLike[str], overwrite: bool = False) -> FeatureSet:  # noqa: FBT001, FBT002 -- as documented
         """Read what `save` wrote, and register it in the active context.
 
         Args:
-            path: the file.
+            filepath: the file.
             overwrite: whether it takes the place of another one of its label, whatever the policy says.
 
         Raises:
@@ -235,7 +235,7 @@ class FeatureSet(Samples):
         """
         from specplan.data.feature_set_file import load_feature_set
 
-        made = load_feature_set(path)
+        made = load_feature_set(filepath)
         made.label = active_context().register(
             "node", made.label, made, policy="overwrite" if overwrite else None
         )

@@ -178,6 +178,10 @@ _COMPARE: Mapping[str, Any] = {
 }
 
 
+PREDICATES = frozenset(_KINDS)
+"""What conditions of a spec can compare by."""
+
+
 def predicates_of(condition: Any) -> list[Predicate]:
     """The conditions, all to hold, that a plain value of a spec means.
 

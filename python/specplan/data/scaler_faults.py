@@ -19,8 +19,13 @@ LEARNING = frozenset({"standard", "min_max", "max_abs", "robust", "quantile", "p
 """The scalers for which it matters which rows they are fitted on."""
 
 
-def learns(use: str) -> bool:
-    """Whether it matters which rows a scaler is fitted on; that of one that is no built-in is not known, so that it does."""
+def learns(use: str, part: str | None = None) -> bool:
+    """Whether it matters which rows a scaler is fitted on; that of one that is no built-in is not known, so that it does.
+
+    `part` is the scaler of each part of a segmented one.
+    """
+    if part is not None:
+        return learns(part)
     return use in LEARNING or use not in COMPONENTS["scaler"]
 
 

@@ -26,7 +26,7 @@ def send_to_server(run: Run, url: str, *, dry_run: bool = False) -> Outcome:
     return Outcome(
         run=f"{run.experiment}/{run.id}",
         to=url,
-        params=0,
+        params=sent.params,
         metrics=sent.rows + sent.points,
         artifacts=sent.files,
         refused=gone,

@@ -30,6 +30,7 @@ from specplan.objects.phase_group import PhaseGroup, entries_by_path
 from specplan.objects.phase_results import results_of
 from specplan.objects.state_entries import read_snapshot
 from specplan.objects.stopped_run import Stopped, begins_again, stopped_run
+from specplan.plan.model import Fit
 from specplan.run.hooks import Subjects, joined
 from specplan.store.run_file import Status
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from specplan.objects.phase import Phase
     from specplan.objects.progress import DisplayOptions, Watched
     from specplan.objects.storage import Storage
-    from specplan.plan.model import Compiled
+    from specplan.plan.model import Compiled, Plan
     from specplan.run.context import Context
     from specplan.run.state import Snapshot
     from specplan.track.executed import Executed
@@ -267,6 +268,8 @@ class Calls:
                 hooks=joined([executed.hooks, callbacks.hooks(), saving]),
                 subjects=callbacks.subjects,
             )
+            if not self._previewing:
+                _freeze_fitted(graph, compiled.plan)
         finally:
             executed.close()
             if not self._previewing:
@@ -299,3 +302,10 @@ class Calls:
         if isinstance(entry, PhaseGroup):
             return group_results_of(run, entry.label, f"{path}.")
         return results_of(run, path)
+
+
+def _freeze_fitted(graph: ModelGraph, plan: Plan) -> None:
+    """Freeze the nodes that fit phases have fitted and are to leave as they are."""
+    for phase in plan.phases:
+        if isinstance(phase, Fit) and phase.freeze_after_fit:
+            graph.freeze(phase.fitted)

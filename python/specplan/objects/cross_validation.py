@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Unpack
 
 from specplan.data.context import active_context, checked_label
 from specplan.data.feature_set import FeatureSet
 from specplan.objects.experiment import Experiment
+from specplan.objects.group_results import PhaseGroupResults
 from specplan.objects.phase import Phase
 from specplan.objects.phase_group import PhaseGroup
 from specplan.objects.phase_results import PhaseResults
-from specplan.results.axis_series import AxisSeries
+from specplan.results.aligned import aligned
+from specplan.results.axis_series import AxisSeries, Reducer
+from specplan.results.html import html_table
+from specplan.results.table import cell_text
 from specplan.spec.arguments import checked_int, checked_list, checked_number
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from specplan.objects.group_results import PhaseGroupResults
     from specplan.objects.node import GraphNode
     from specplan.objects.progress import DisplayOptions
     from specplan.results.scalar_series import LossSeries
@@ -162,7 +165,7 @@ class CrossValidation:
                 stacklevel=2,
             )
         found = self.experiment.preview_folds(self.phase_template, self._folds(), **display)
-        return CVResults(found)
+        return CVResults(found.label, dict(found.items()))
 
     def _folds(self) -> dict[str, Any]:
         """The folds as `for_each` of a group in a spec."""
@@ -180,22 +183,37 @@ class CrossValidation:
         )
 
 
-class CVResults:
-    """What the folds of a cross-validation left behind; iterating gives the results of each fold."""
+class FoldSeries(AxisSeries[Any]):
+    """What a function made of each fold, by its label; `collapse("fold", "mean")` makes one of them."""
 
-    def __init__(self, group: PhaseGroupResults) -> None:
-        self.label = group.label
-        self._folds = {label: group.get_group_result(label) for label in group.labels}
+    reducers: ClassVar[Mapping[str, Reducer]] = {
+        **AxisSeries.reducers,
+        "mean": lambda values: sum(values) / len(values),
+        "sum": sum,
+    }
+
+    def __repr__(self) -> str:
+        return "\n".join([super().__repr__(), *aligned((*self.axes, "value"), self._rows())])
+
+    def _repr_html_(self) -> str:
+        return html_table("", (*self.axes, "value"), self._rows())
+
+    def _rows(self) -> list[list[str]]:
+        return [[*map(str, key), cell_text(value)] for key, value in self._entries.items()]
+
+
+class CVResults(PhaseGroupResults):
+    """What the folds of a cross-validation left behind, each as the results of a group."""
 
     @property
     def n_folds(self) -> int:
         """Number of folds."""
-        return len(self._folds)
+        return len(self)
 
     @property
     def fold_labels(self) -> list[str]:
         """Labels of the folds, in order: `fold_0` and so on."""
-        return list(self._folds)
+        return self.labels
 
     def get_fold(self, fold: int | str) -> PhaseGroupResults:
         """The results of the phases of one fold, by its label or counted from 0.
@@ -205,16 +223,7 @@ class CVResults:
             IndexError: there is none of that number.
             TypeError: `fold` is neither.
         """
-        if isinstance(fold, str):
-            if fold not in self._folds:
-                raise KeyError(f"`{self.label}` has no fold `{fold}`; it has {quoted(self._folds)}")
-            return self._folds[fold]
-        fold = checked_int("the number of a fold", fold)
-        if not 0 <= fold < self.n_folds:
-            raise IndexError(
-                f"`{self.label}` has {self.n_folds} folds; there is none of number {fold}"
-            )
-        return list(self._folds.values())[fold]
+        return self.get_group_result(fold)
 
     def losses(self, phase: str | None = None, node: str | GraphNode | None = None) -> LossSeries:
         """The losses of a phase in every fold, by (fold, epoch, batch, label).
@@ -228,7 +237,7 @@ class CVResults:
             ValueError: without a label, there is not one train phase.
         """
         found: dict[str, LossSeries] = {}
-        for label, group in self._folds.items():
+        for label, group in self._folds():
             results = group.get_train_result() if phase is None else group[phase]
             if not isinstance(results, PhaseResults):
                 raise KeyError(f"`{phase}` is a group; name a phase in it")
@@ -240,19 +249,13 @@ class CVResults:
 
         Series that it gives become one with the axis `fold` before theirs.
         """
-        found = {label: function(group) for label, group in self._folds.items()}
+        found = {label: function(group) for label, group in self._folds()}
         if all(isinstance(value, AxisSeries) for value in found.values()):
             return _by_fold(found)
-        return AxisSeries(("fold",), {(label,): value for label, value in found.items()})
+        return FoldSeries(("fold",), {(label,): value for label, value in found.items()})
 
-    def __len__(self) -> int:
-        return self.n_folds
-
-    def __iter__(self) -> Iterator[PhaseGroupResults]:
-        return iter(self._folds.values())
-
-    def __repr__(self) -> str:
-        return f"CVResults({self.label!r}, {self.n_folds} folds of {self.get_fold(0).labels})"
+    def _folds(self) -> Iterator[tuple[str, PhaseGroupResults]]:
+        return ((label, self.get_fold(label)) for label in self.labels)
 
 
 def _by_fold(found: Mapping[str, Series]) -> Series:

@@ -48,7 +48,7 @@ def config_of(experiment: Experiment) -> dict[str, Any]:
         "about": {
             "readme": experiment.readme,
             "tags": experiment.tags,
-            "bindrs": experiment.bindrs,
+            "bindrs": list(experiment.bindrs),
             "metadata": experiment.metadata,
         },
         "graph": None if graph is None else graph.label,

@@ -97,6 +97,7 @@ def read_feature_sets(
         ValueError: one that is needed was not given, does not fit, or one that was given is not needed.
     """
     by_label = {each.label: each for each in map(_feature_set, given)}
+    known = quoted(by_label) or "none"
     labels = dict.fromkeys(name.partition("/")[0] for name in archive.below(FEATURE_SETS))
     found = []
     for label in labels:
@@ -110,7 +111,7 @@ def read_feature_sets(
         if label not in by_label:
             raise ValueError(
                 f"`{archive.path}` was saved without the rows of FeatureSet `{label}`; "
-                "give it: featuresets=[...], a FeatureSet or the path of one"
+                f"give it: featuresets=[...], a FeatureSet or the path of one; given: {known}"
             )
         feature_set = by_label.pop(label)
         if reasons := differences(stored, feature_set):

@@ -24,7 +24,8 @@ class FitPhase(Phase):
         input_sources: bindings made by `InputBinding.for_evaluation`.
         losses: losses to compute once the nodes are fitted.
         active_nodes: nodes that are fitted; by default all that can be.
-        freeze_after_fit: whether later fit phases leave the fitted nodes as they are.
+        freeze_after_fit: whether the fitted nodes are frozen then: later phases of the call leave them as they
+            are, and after it train phases that do not name them in `active_nodes`.
         callbacks: what is called inside the phase.
         accelerator: where the nodes compute, or the name of a device, but for nodes that say it themselves; by
             default on the processor.

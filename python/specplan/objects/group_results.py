@@ -102,9 +102,10 @@ class PhaseGroupResults:
     def __getitem__(self, key: int | str) -> PhaseResults | PhaseGroupResults:
         if isinstance(key, str) and key not in self._entries:
             group, _, rest = key.partition(".")
-            inner = self._entries.get(group)
-            if rest and isinstance(inner, PhaseGroupResults):
-                return inner[rest]
+            if rest:
+                inner = entry_at(self.label, self._entries, group)
+                if isinstance(inner, PhaseGroupResults):
+                    return inner[rest]
         return entry_at(self.label, self._entries, key)
 
     def __contains__(self, key: object) -> bool:
@@ -124,7 +125,7 @@ class PhaseGroupResults:
         count = "1 phase" if len(phases) == 1 else f"{len(phases)} phases"
         rows = [list(phase.summary().values()) for phase in phases]
         lines = aligned(list(phases[0].summary()), rows) if phases else []
-        return "\n".join([f"PhaseGroupResults {self.label}: {count}", *lines])
+        return "\n".join([f"{type(self).__name__} {self.label}: {count}", *lines])
 
     def _repr_html_(self) -> str:
         phases = list(_phases(self))

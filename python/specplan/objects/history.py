@@ -91,25 +91,28 @@ class History(list[ExperimentRun]):
 
     def __repr__(self) -> str:
         calls = "1 run" if len(self) == 1 else f"{len(self)} runs"
-        return "\n".join([f"History: {calls}", *(aligned(COLUMNS, self._rows()) if self else [])])
+        return "\n".join([f"History: {calls}", *(aligned(*self._shown()) if self else [])])
 
     def _repr_html_(self) -> str:
-        return html_table("", COLUMNS, self._rows())
+        return html_table("", *self._shown())
+
+    def _shown(self) -> tuple[list[str], list[list[str]]]:
+        """Headings and rows; what went wrong comes last, and only where something did."""
+        errors = [(run.error or "").partition("\n")[0] for run in self]
+        if not any(errors):
+            return [*COLUMNS], self._rows()
+        rows = [[*row, error] for row, error in zip(self._rows(), errors, strict=True)]
+        return [*COLUMNS, "error"], rows
 
     def _rows(self) -> list[list[str]]:
         return [
             [
                 str(number),
                 run.label,
-                _ending(run),
+                run.status.value,
                 f"{run.started_at:%Y-%m-%d %H:%M:%S}",
                 f"{run.duration_seconds:.2f} s",
                 ", ".join(timing.path for timing in run.execution_meta),
             ]
             for number, run in enumerate(self)
         ]
-
-
-def _ending(run: ExperimentRun) -> str:
-    reason = (run.error or "").partition("\n")[0]
-    return f"{run.status.value}: {reason}" if reason else run.status.value

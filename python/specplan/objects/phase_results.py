@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from specplan.data.context import active_context
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from specplan.data.feature_set_view import FeatureSetView
-    from specplan.objects.callback_results import CallbackSeries
+    from specplan.objects.callback_results import CallbackSeries, EarlyStoppingResult
     from specplan.plan.model import Phase
     from specplan.results.artifact_store import ArtifactSeries
     from specplan.results.execution_store import BatchSeries, ExecutionSeries, TensorSeries
@@ -182,7 +183,11 @@ class PhaseResults:
         return self.execution_store.losses(None if node is None else self._label_of(node))
 
     def metrics(self, name: str | None = None) -> MetricSeries:
-        """The logged values by (name, epoch, batch); a batch of None means the whole epoch or phase."""
+        """The logged values by (name, epoch, batch); a batch of None means the whole epoch or phase.
+
+        Raises:
+            RunError: the run is over and the phase has no metric of this name.
+        """
         return self.metric_store.entries(name)
 
     def metric_names(self) -> list[str]:
@@ -277,6 +282,31 @@ class TrainResults(PhaseResults):
     def last_epoch(self) -> int | None:
         """The epoch whose weights the phase left behind: the last, or the best that was restored."""
         return self.run.run_file.kept_epochs.get(self.path)
+
+    def best_epoch(
+        self, metric: str = "val_loss", direction: Literal["min", "max"] = "min"
+    ) -> int | None:
+        """The epoch, from 0, in which a metric of whole epochs was best; the first of several, None of no epoch.
+
+        Raises:
+            ValueError: the phase has no such metric, or the direction is neither.
+        """
+        if direction not in ("min", "max"):
+            raise ValueError(f"direction is `min` or `max`, not {direction!r}")
+        if metric not in self.metric_names():
+            known = choices(metric, self.metric_names())
+            raise ValueError(f"phase `{self.path}` has no metric `{metric}`; it has: {known}")
+        entries = self.metrics(metric).where(batch=None, epoch=lambda epoch: epoch is not None)
+        measured = [entry for entry in entries.values() if not math.isnan(entry.value)]
+        chosen = min if direction == "min" else max
+        best = chosen(measured, key=lambda entry: entry.value, default=None)
+        return None if best is None else best.epoch_idx
+
+    @property
+    def early_stopping_result(self) -> EarlyStoppingResult | None:
+        """What early stopping did to the phase; None where it had none."""
+        found = self.callbacks(kind="early_stopping").values()
+        return found[0] if found else None
 
     def _recorded(self) -> str:
         epochs = f"{self.n_epochs} epoch{'' if self.n_epochs == 1 else 's'}"

@@ -166,7 +166,13 @@ def _checked_place(kind: str, place: Place) -> Path | str | None:
         return None if place is None else IN_MEMORY
     if not isinstance(place, str | os.PathLike):
         raise TypeError(f'{kind} is a path, "{IN_MEMORY}" or None, not {type(place).__name__}')
+    if isinstance(place, str) and _letters(place) in ("inmemory", "memory", "ram"):
+        raise ValueError(f'{kind}: {place!r} would be a folder; memory is "{IN_MEMORY}"')
     return Path(place)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text.lower()))
 
 
 def _checked_flag(name: str, flag: object) -> bool:

@@ -172,6 +172,8 @@ def _axes(place: _Scale, level: _Scale, x_name: str) -> str:
                 f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>'
             )
     for value in place.ticks(8):
+        if value % 1:  # there is no half of an epoch
+            continue
         x = float(_across(place.of(np.array([value])))[0])
         parts.append(
             f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>'

@@ -88,7 +88,8 @@ def _of_dead_process(path: Path) -> Iterator[Candidate]:
         inside = {each.name for each in _entries(path) if not _OF_PROCESS.fullmatch(each.name)}
         if inside <= _OF_A_RUN:
             yield candidate(path, "leftover", "a run that never began")
-    elif path.is_file() and named["name"] in _BESIDE_RUNS:
+    # A name with a host is always of our making, such as that of the history of an ExperimentManager.
+    elif path.is_file() and (named["host"] is not None or named["name"] in _BESIDE_RUNS):
         yield candidate(path, "leftover", "a file that was never finished")
 
 

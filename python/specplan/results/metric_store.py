@@ -27,9 +27,12 @@ class MetricStore:
         return self._logged().labels("name")
 
     def entries(self, name: str | None = None) -> MetricSeries:
-        """All values, or those of one metric, by (name, epoch, batch)."""
-        logged = self._logged()
-        return _entries((logged if name is None else logged.select("name", name)).rows())
+        """All values, or those of one metric, by (name, epoch, batch).
+
+        Raises:
+            RunError: the phase is over and has no such metric.
+        """
+        return _entries(self._run.metric_table(name, self._path).rows())
 
     def losses(self, phase: Phase, node: str | None) -> LossSeries:
         """The losses of a phase in each batch, by (epoch, batch, label); of one node or of all."""

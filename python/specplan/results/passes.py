@@ -48,7 +48,13 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         some = "" if len(self.values) == self.planned else f"{len(self.values)} of "
-        return f"{self.phase}: {self.name} {self.mean:.4g} ± {self.deviation:.2g} over {some}{self.over}"
+        mean, deviation = _rounded(self.mean, 4), _rounded(self.deviation, 2)
+        return f"{self.phase}: {self.name} {mean} ± {deviation} over {some}{self.over}"
+
+
+def _rounded(value: float, digits: int) -> str:
+    """A number of so many digits, without an exponent as long as zeros do: 3654 ± 110."""
+    return f"{float(f'{value:.{digits}g}'):g}"
 
 
 def spreads(phases: Iterable[Phase], last: Iterable[Mapping[str, Any]]) -> list[Spread]:

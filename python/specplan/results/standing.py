@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.errors import RunError, StoreError
-from specplan.plan.model import Train
+from specplan.plan.model import Call, Train
 from specplan.results.course import MetricCourse
 from specplan.results.jobs import JobState, jobs_of
 from specplan.results.locate import all_runs, experiment_of
@@ -102,7 +102,8 @@ class _Watched:
             sum(phase.status in _DONE_PHASES for phase in run.phases),
             len(run.plan.phases),
         )
-        jobs = [] if total else jobs_of(run)
+        calls = all(isinstance(phase, Call) for phase in run.plan.phases)
+        jobs = jobs_of(run) if calls else []
         if jobs:
             done = sum(job.state is JobState.DONE for job in jobs)
             total = sum(job.state is not JobState.TRANSIENT for job in jobs)

@@ -35,7 +35,6 @@ class Between:
             batch_size=evaluation.batch_size,
             losses=evaluation.losses,
             metrics=evaluation.metrics,
-            interruption=context.interruption,
         )
         place = beside(phase.path, evaluation.name)
         self._record = bound(context.recorder, program, place, evaluation.records)

@@ -6,7 +6,7 @@ import inspect
 import sys
 import types
 import typing
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -74,17 +74,18 @@ def prepared(compiled: Compiled, *, trust: bool) -> Iterator[Mapping[str, Prepar
 
 def call(phase: Call, context: Context) -> dict[str, float]:
     """Call the function; returns the last value of each metric that it logged."""
-    known = context.calls[phase.path]
+    known, opened = context.calls[phase.path], ExitStack()
     helper = known.helper(
         folder=context.journal.folder.path,
         configuration=known.configuration,
         args=phase.words,
         recorder=context.recorder,
         phase=phase.path,
+        opens=_opening(context, opened),
     )
     try:
         helper.reporter.open()
-        with context.interruption.at_once():
+        with context.interruption.at_once(), opened:
             known.function(helper, known.configuration)
         # Code that goes on after it was asked to end was asked all the same.
         context.interruption.deliver()
@@ -103,6 +104,12 @@ def call(phase: Call, context: Context) -> dict[str, float]:
     finally:
         helper.reporter.close()
     return helper.last_metrics
+
+
+def _opening(context: Context, opened: ExitStack) -> Callable[[], Any] | None:
+    """What opens the experiment of a call."""
+    called = context.subjects.called
+    return None if called is None else lambda: opened.enter_context(called(context))
 
 
 def _prepare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from specplan.run.state_values import pack, unpack
 from specplan.run.surroundings import surroundings
 from specplan.spec.diagnostics import Diagnostic
 from specplan.store.checkpoints import Checkpoint, CheckpointFolder, write_index
+from specplan.store.run_file import PhaseTiming  # noqa: TC001 -- msgspec reads the annotation
 from specplan.store.run_files import timestamp
 
 if TYPE_CHECKING:
@@ -52,6 +54,20 @@ class Training(msgspec.Struct, frozen=True):
     position: Position
     stopper: Stopper
     inside: PhaseHooks
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Where a run is gone on with.
+
+    Attributes:
+        commit: number of the last record before it.
+        phases: of run.json.
+        callbacks: what those of the program keep.
+    """
+
+    commit: int
+    phases: tuple[PhaseTiming, ...]
+    callbacks: dict[str, Any]
 
 
 class Checkpoints:
@@ -129,12 +145,13 @@ class Checkpoints:
         """The phase with this index in the plan begins."""
         self._phase = position
         self._training = None
+        self._start = self._at(self._recorder.sync())
 
     def phase_ended(self, position: int) -> None:
         """The phase is over, and with it what follows from it; records and tables are written."""
-        self.phase_begins(position + 1)
         if position + 1 == len(self._plan.phases):
             return
+        self.phase_begins(position + 1)
         if self._interruption.requested is not None:
             self._stop()
         if self._schedule.at_phase_end():
@@ -169,6 +186,17 @@ class Checkpoints:
         """The steps of the open train phase are over."""
         self._training = None
 
+    def stop_if_asked(self) -> None:
+        """End the run where a signal asked for that; it goes on with the beginning of the phase.
+
+        Outside of the steps of a train phase, and where nothing has changed since then but what is recorded.
+        """
+        if self._interruption.requested is None:
+            return
+        if self.goes_on or not self._state.nodes:
+            self._interruption.deliver()
+        self._stop()
+
     def _stop(self) -> None:
         """End the run here, with a checkpoint."""
         if not self._schedule.gave_up:
@@ -178,10 +206,11 @@ class Checkpoints:
     def _save(self, *, at_end: bool = False) -> None:
         started = monotonic()
         commit = self._recorder.commit()
+        start = self._start if self._training is None else self._at(commit)
         number = max(self._folder.numbers(), default=0) + 1
         try:
             with self._folder.writing(number) as folder:
-                write_index(folder, self._filled(folder, commit))
+                write_index(folder, self._filled(folder, start))
             self._folder.keep(self._plan.checkpoint.keep if self._plan.checkpoint else 1)
         except RunError as error:
             if self._plan.checkpoint is not None and not at_end:
@@ -196,7 +225,18 @@ class Checkpoints:
             self._display.warned(_not_written(error))
         self._schedule.tried(started, monotonic())
 
-    def _filled(self, folder: Path, commit: int) -> Checkpoint:
+    def _at(self, commit: int) -> Start:
+        callbacks = {
+            "live_callbacks": {
+                name: each.state_dict() for name, each in self._live_callbacks().items()
+            },
+            "program": {
+                name: state for states in self._hooks.states for name, state in states().items()
+            },
+        }
+        return Start(commit, self._journal.run_file.phases, copy.deepcopy(callbacks))
+
+    def _filled(self, folder: Path, start: Start) -> Checkpoint:
         """Write everything but the index into `folder`."""
         from specplan.run.state_file import write_snapshot, write_state
 
@@ -210,23 +250,18 @@ class Checkpoints:
             values |= _values(self._training, self._state)
             if self._training.stopper.snapshot is not None:
                 write_snapshot(self._training.stopper.snapshot, folder / "best")
-        values["live_callbacks"] = {
-            name: each.state_dict() for name, each in self._live_callbacks().items()
-        }
-        values["program"] = {
-            name: state for states in self._hooks.states for name, state in states().items()
-        }
+        values |= start.callbacks
         run_file = self._journal.run_file
         return Checkpoint(
             plan_id=run_file.plan_id,
             session=run_file.sessions[-1].session,
             created_at=timestamp(),
-            commit=commit,
+            commit=start.commit,
             phase=self._phase,
             is_open=self._training is not None,
             groups=groups,
             values=_packed(values, folder),
-            phases=run_file.phases,
+            phases=start.phases,
             kept_epochs=run_file.kept_epochs,
             surroundings=surroundings(self._state.device),
             data=self._digests(),

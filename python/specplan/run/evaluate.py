@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Eval, Fit, Objective
     from specplan.run.context import Context
-    from specplan.run.interruption import Interruption
     from specplan.run.program import Registers, Split
 
     OnBatch = Callable[[int, Registers, NDArray[np.float64]], None]
@@ -38,7 +37,7 @@ class Evaluator:
         batch_size: int | None,
         losses: Sequence[Objective],
         metrics: Sequence[Objective],
-        interruption: Interruption,
+        between_batches: Callable[[], None] = lambda: None,
         on_start: Sequence[Callable[[int, int, Registers], None]] = (),
     ) -> None:
         self._program = program
@@ -48,7 +47,7 @@ class Evaluator:
         self._total = weighted_sum(losses) if losses else None
         self._metrics = [(program.metric(metric), program.arguments(metric)) for metric in metrics]
         self._kept = sorted({register for _, read in self._metrics for register in read})
-        self._interruption = interruption
+        self._between_batches = between_batches
         self._on_start = on_start
 
     @torch.no_grad()
@@ -57,14 +56,13 @@ class Evaluator:
 
         `on_batch` gets the number, the registers and the losses of each batch.
         """
-        program, interruption = self._program, self._interruption
+        program, between_batches = self._program, self._between_batches
         registers = program.registers()
         columns, operations = len(program.columns), program.operations
         parts: dict[int, list[Tensor]] = {register: [] for register in self._kept}
         means = np.zeros(len(self._objectives))
         for batch, values in enumerate(batches(program.columns, None, self._batch_size)):
-            if interruption.requested is not None:
-                interruption.deliver()
+            between_batches()
             registers[:columns] = values
             for start in self._on_start:
                 start(0, batch, registers)
@@ -87,7 +85,14 @@ def evaluate(phase: Eval, context: Context) -> dict[str, float]:
     """Run an eval phase; returns what it measured, by name."""
     with torch.no_grad():
         program = Program(context.plan, context.state, _readings(phase, context), phase.nodes)
-    return measure(phase, program, context, batch_size=phase.batch_size, total="eval_loss")
+    return measure(
+        phase,
+        program,
+        context,
+        batch_size=phase.batch_size,
+        total="eval_loss",
+        between_batches=context.checkpoints.stop_if_asked,
+    )
 
 
 def _readings(phase: Eval, context: Context) -> Split | list[Reading]:
@@ -110,7 +115,13 @@ def _readings(phase: Eval, context: Context) -> Split | list[Reading]:
 
 
 def measure(
-    phase: Eval | Fit, program: Program, context: Context, *, batch_size: int | None, total: str
+    phase: Eval | Fit,
+    program: Program,
+    context: Context,
+    *,
+    batch_size: int | None,
+    total: str,
+    between_batches: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Run the program over its split and record tensors, losses and metrics of an eval or fit phase."""
     for compiled in context.inside.compiled:
@@ -121,7 +132,7 @@ def measure(
         batch_size=batch_size,
         losses=phase.losses,
         metrics=phase.metrics,
-        interruption=context.interruption,
+        between_batches=between_batches,
         on_start=context.inside.batch_started,
     )
     record = bind_records(context.recorder, program, phase)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from specplan.run.deadline import remaining_time
@@ -37,6 +38,7 @@ class ExperimentHelper:
         args: tuple[str, ...],
         recorder: Recorder,
         phase: str,
+        opens: Callable[[], Any] | None = None,
     ) -> None:
         self.folder = folder
         self.configuration = configuration
@@ -44,9 +46,27 @@ class ExperimentHelper:
         self.run_mode = RunMode.NORMAL
         self._recorder = recorder
         self._phase = phase
+        self._opens = opens
         self._metrics = MetricLog(recorder, phase)
         self._progress: Callable[..., int] | None = None
         self.reporter = Reporter(self._record_progress)
+
+    @functools.cached_property
+    def xp(self) -> Any:
+        """The experiment that the function runs in: `helper.xp.submit(function, params)`, services, `wait`.
+
+        Its jobs are done before the call is over, which fails where one of them does. A second process that
+        asks for it waits until then.
+
+        Raises:
+            RuntimeError: no command runs the plan, but a program or a sweep.
+        """
+        if self._opens is None:
+            raise RuntimeError(
+                "helper.xp is there in `mlx run-experiment`, `mlx run` and `mlx resume`\n"
+                "hint: a program of its own has `with experiment(workdir, id) as xp`"
+            )
+        return self._opens()
 
     def log_metrics(
         self,

@@ -8,6 +8,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from specplan.plan.model import Phase
     from specplan.run.context import Context
@@ -88,11 +89,13 @@ class Subjects(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     Attributes:
         entries: phases and groups of the program, by the path that they have in the plan.
         results_of: the results of a phase or group, read from the run that is going on.
+        called: opens the experiment that a function of a call phase has as `helper.xp`, until its end.
     """
 
     experiment: Any = None
     entries: Mapping[str, Any] = {}
     results_of: Callable[[str, Context], object] | None = None
+    called: Callable[[Context], AbstractContextManager[Any]] | None = None
 
 
 Kind = TypeVar("Kind", Hooks, PhaseHooks)

@@ -54,7 +54,7 @@ def run_phases(context: Context, first: int, *, is_open: bool) -> None:
 
 
 def _run_phase(phase: Phase, context: Context, *, goes_on: bool) -> dict[str, float]:
-    context.interruption.deliver()
+    context.checkpoints.stop_if_asked()
     if not goes_on:
         context.journal.phase_started(phase.path)
     context.display.phase_started(phase)

@@ -69,7 +69,7 @@ def resume_run(  # noqa: PLR0913 -- what a caller can say of a run
         live: objects that the plan calls `live:NAME`.
         state: an empty one, which becomes that of the run; by default one of its own.
         hooks: what is called at the boundaries, as in the run that was stopped.
-        subjects: what callbacks of the plan are given of the program.
+        subjects: what callbacks and functions are given of the program.
 
     Returns:
         None for a run that is complete: nothing is done.

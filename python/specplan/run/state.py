@@ -202,6 +202,8 @@ class State:
                     return self.builder.estimator(node)
                 case "merge":
                     return None
+        except RunError:
+            raise
         except (MemoryError, RuntimeError) as error:
             # torch says with a RuntimeError that it gets no memory.
             raise RunError(f"node `{label}` cannot be built: {error}") from error

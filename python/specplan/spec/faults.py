@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from specplan.components import COMPONENTS
 from specplan.components.plugins import plugins
@@ -50,6 +51,7 @@ def schema_faults(document: Document) -> Iterator[Diagnostic]:
         (fault.path, meant_key(fault, key)) for fault in strangers for key in fault.unknown_keys
     }
     diagnosed = set()
+    faults = list(_percentages_together(faults))
     for fault in faults:
         if fault.path[-1:] and fault.path[-1] in hollow.get(fault.path[:-1], {}):
             continue
@@ -63,6 +65,23 @@ def schema_faults(document: Document) -> Iterator[Diagnostic]:
                 yield from missing_keys(fault, misspelt)
         else:
             yield from _TRANSLATIONS[fault.rule](fault)
+
+
+def _percentages_together(faults: Iterable[Fault]) -> Iterator[Fault]:
+    """The faults, but of several shares of rows that are percentages only the first, as one of all of them."""
+    told: set[Path] = set()
+    for fault in faults:
+        ratios = fault.path[:-1]
+        if fault.rule != "maximum" or ratios[-1:] != ("ratios",):
+            yield fault
+            continue
+        written = fault.document.value_at(ratios)
+        numbers = [share for share in written.values() if isinstance(share, int | float)]
+        if len(numbers) < len(written) or sum(numbers) != 100:
+            yield fault
+        elif ratios not in told:
+            told.add(ratios)
+            yield replace(fault, path=ratios, value=written)
 
 
 def _version(document: Document) -> Iterator[Diagnostic]:
@@ -105,6 +124,8 @@ def _conversion(fault: Fault, expected: set[str]) -> str | None:
     if "array" in expected:
         if isinstance(value, dict) and "use" in value and (section := _labelled(fault.path)):
             return hints.for_label_of(section, value)
+        if (several := _of_list(fault)) is not None:
+            return several
         return hints.for_list(
             value,
             fault.written,
@@ -119,6 +140,22 @@ def _conversion(fault: Fault, expected: set[str]) -> str | None:
     if isinstance(value, dict) and (section := _labelled(fault.path[:-1])):
         return hints.for_label_of(section, value)
     return hints.for_scalar(value, expected, fault.written) or _meaning(fault)
+
+
+def _of_list(fault: Fault) -> Suggestion | None:
+    """The hint where one value stands in place of a list of choices, or of a list of several values."""
+    choices = fault.schema.get("items", {})
+    choices = choices.get("enum", ()) if isinstance(choices, dict) else ()
+    if isinstance(fault.value, str) and (same := closest(fault.value, choices)) is not None:
+        text = fault.written([same])
+        return Suggestion(f"write `{text}`", text=text)
+    name = fault.path[-1] if fault.path else None
+    key = declared(fault.document.value, fault.path[:-1]).get(str(name)) if name else None
+    default = None if key is None else key.default
+    if isinstance(default, list | tuple) and len(default) > 1 and not isinstance(fault.value, dict):
+        text = fault.written(list(default))
+        return Suggestion(f"it is a list of {len(default)}, such as `{text}`", text=text)
+    return None
 
 
 def _as_mapping(fault: Fault) -> str | None:
@@ -252,7 +289,10 @@ def _wrong_pattern(fault: Fault) -> Iterator[Diagnostic]:
         return
     if fault.path and fault.path[-1] == "use" and not fault.value.startswith("sklearn"):
         message = f"`{fault.value}` is not code of your own: {_OWN}"
-        meant = f"./{fault.value}"
+        meant = f"./{fault.value}".replace("././", "./")
+        file, _, name = fault.value.rpartition(":")
+        if "/" in file and not file.endswith(".py"):
+            meant = f"{file}.py:{name}" if file.startswith((".", "/")) else f"./{file}.py:{name}"
         hint = f"did you mean `{meant}`?" if parse(meant) else "for example `./nets.py:Net`"
         yield fault.diagnostic("SP401", message, hint=hint)
         return
@@ -282,6 +322,11 @@ def _wrong_pattern(fault: Fault) -> Iterator[Diagnostic]:
 
 def _out_of_bounds(words: str) -> Callable[[Fault], Iterator[Diagnostic]]:
     def translated(fault: Fault) -> Iterator[Diagnostic]:
+        if isinstance(fault.value, dict):
+            shares = fault.written({name: share / 100 for name, share in fault.value.items()})
+            hint = Suggestion(f"write `{shares}`", text=shares)
+            yield fault.diagnostic("SP206", "`ratios` are shares, not percentages", hint=hint)
+            return
         yield fault.diagnostic(
             "SP206",
             f"{fault.name} is {shown(fault.value)}, must be {words} {fault.expected}",

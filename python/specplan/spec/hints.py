@@ -222,6 +222,9 @@ def for_mapping(name: object, value: object) -> Suggestion | str | None:
             shares = dict(zip(_USUAL_SPLITS[len(value)], value, strict=True))
             said = ", ".join(f"{split}: {share}" for split, share in shares.items())
             return f"say which split has which share: write `{{{said}}}`"
+        case [*words] if name == "tags" and words and all(isinstance(one, str) for one in words):
+            tags = ", ".join(f"{word}: null" for word in words)
+            return f"a tag has a value or none: write `{{{tags}}}`"
         case str() if name in _MAIN_KEYS and value:
             return f"write `{{{_MAIN_KEYS[name]}: {value}}}`"
         case int() if name == "repeat":

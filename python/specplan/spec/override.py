@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 NAME = "-c"
 """How diagnostics call the text of all overrides, in which each begins a line."""
 
+_COLON = re.compile(r"([\w.-]+)\s*(?::\s*|\s)(\S.*)")
+"""What looks like a member of a YAML file."""
+
 _LONGEST_HINT = 60
 _READ_BEFORE = ("imports", "parent")
 # What can be a number, a boolean or null. Of these nothing has another meaning to YAML, as `- a` and `a: b` have.
@@ -182,7 +185,8 @@ class Overrides:
         hint: str | None
         if "=" not in text:
             message = "an override is KEY=VALUE, and here is no `=`"
-            hint = f"write `{text}=VALUE`" if len(text) <= _LONGEST_HINT else None
+            meant = _COLON.sub(r"\1=\2", text) if _COLON.match(text) else f"{text}=VALUE"
+            hint = f"write `{meant}`" if len(text) <= _LONGEST_HINT else None
         else:
             message = "not a KEY: keys and indexes with `.` between them, as in `plan.0.epochs`"
             hint = "write a key that holds `.`, `=` or a bracket as `[key]`"

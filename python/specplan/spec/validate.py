@@ -86,8 +86,16 @@ def _follows_from_the_text(fault: Diagnostic, document: Document) -> bool:
     """Whether it may be a fault only because the text around it could not be read as it was meant."""
     place = document.origin(fault.origin.path) if fault.code == "SP204" else fault.origin
     return document.cut_before(place) or any(
-        _touch(slip.origin, fault.origin) for slip in document.slips if slip.code != "SP002"
+        _touch(slip.origin, place if _is_merge(slip, document) else fault.origin)
+        for slip in document.slips
+        if slip.code != "SP002"
     )
+
+
+def _is_merge(slip: Diagnostic, document: Document) -> bool:
+    """Whether a merge key was left out of a mapping, which then lacks what it was to bring."""
+    line = document.source_line(slip.origin) or ""
+    return line[slip.origin.column - 1 : slip.origin.end_column - 1] == "<<"
 
 
 def _is_for_imports(fault: Diagnostic) -> bool:

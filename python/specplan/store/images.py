@@ -24,6 +24,7 @@ def pixels(image: Any) -> NDArray[np.uint8]:
 
     Args:
         image: height x width, or height x width x 1 to 4: floats from 0 to 1, bytes, or truth values.
+            Floats of another range are stretched to it, from the least to the greatest.
 
     Raises:
         ValueError: it has another shape, or a value that is no brightness.
@@ -40,12 +41,15 @@ def pixels(image: Any) -> NDArray[np.uint8]:
     if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
         raise ValueError("a pixel is a finite number")
     most = 255 if array.dtype.kind in "iu" else 1
-    if array.min() < 0 or array.max() > most:
+    least, greatest = array.min(), array.max()
+    if least >= 0 and greatest <= most:
+        return np.asarray(np.round(array * (255 / most)), np.uint8)
+    if array.dtype.kind != "f":
         raise ValueError(
-            f"the pixels of an image of {array.dtype} are from 0 to {most}, and these from "
-            f"{array.min():g} to {array.max():g}"
+            f"the pixels of an image of {array.dtype} are from 0 to {most}, and these from {least:g} to {greatest:g}"
         )
-    return np.asarray(np.round(array * (255 / most)), np.uint8)
+    stretched = (array.astype(np.float64) - least) / ((greatest - least) or 1)
+    return np.asarray(np.round(stretched * 255), np.uint8)
 
 
 def png(image: Any) -> bytes:

@@ -184,11 +184,11 @@ class Recorder:
         of_epoch, of_batch = (WHOLE if row[key] is None else row[key] for key in ("epoch", "batch"))
         self._returned[phase]([msgspec.json.encode(row).decode()], of_epoch, of_batch)
 
-    def sync(self) -> None:
-        """Wait until everything that was recorded is on file."""
+    def sync(self) -> int:
+        """Wait until everything that was recorded is on file, and return the number of the last record."""
         if self._copies is not None:
             self._copies.finish()
-        self._store.sync()
+        return self._store.sync()
 
     def close(self) -> None:
         """Write what is staged, close every file and put all of it on disk."""

@@ -16,14 +16,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
-def image_format(name: str, image: Any) -> Format:
+_PHOTOS = (".jpg", ".jpeg")
+IMAGES = (".png", *_PHOTOS)
+"""The suffixes of images that arrays are stored as."""
+_MILLISECONDS = 1000
+
+
+def image_format(name: str, image: Any, quality: int) -> Format:
     """An array as an image.
 
     Raises:
         ValueError: the array is no image, or the name is that of another format.
+        RunError: pillow is needed, and is not there.
     """
-    if PurePosixPath(name).suffix.lower() != ".png":
-        raise ValueError(f"`{name}`: an image of an array is stored as `.png`")
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix not in IMAGES:
+        raise ValueError(f"`{name}`: an image of an array is stored as {' or '.join(IMAGES)}")
+    if suffix in _PHOTOS:
+        photo = _picture(name, image)
+        write = partial(photo.save, format="JPEG", quality=quality, optimize=True)
+        return _format(name, "file", write)
     content = png(image)
     return _format(name, "file", lambda path: path.write_bytes(content))
 
@@ -35,23 +47,24 @@ def video_format(
 
     Raises:
         ValueError: there are no frames, or one is no image.
-        RunError: imageio is needed, and is not there.
+        RunError: pillow or imageio is needed, and is not there.
     """
     if len(frames) == 0:
         raise ValueError("frame_stack is empty: there are no frames")
-    if PurePosixPath(name).suffix.lower() == ".png":
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix == ".png":
         content = animated_png(frames, frames_per_second)
         return _format(name, "file", lambda path: path.write_bytes(content))
-    try:
-        imageio = import_module("imageio.v3")
-    except ImportError as error:
-        raise RunError(
-            f"`{name}`: a video of this format needs the package imageio, which is not installed\n"
-            "hint: `.png` is an animated PNG, which needs nothing; else install imageio[ffmpeg]"
-        ) from error
+    if suffix == ".gif":
+        pictures = [_picture(name, frame) for frame in frames]
+        pause = round(_MILLISECONDS / frames_per_second)
+        moving = {"save_all": True, "append_images": pictures[1:], "duration": pause, "loop": 0}
+        return _format(
+            name, "file", partial(pictures[0].save, format="GIF", **{**moving, **options})
+        )
+    imageio = _needed("imageio.v3", name, "imageio[ffmpeg]")
     shown = [pixels(frame) for frame in frames]
     shown = [frame.repeat(3, axis=2) if frame.shape[2] == 1 else frame for frame in shown]
-    suffix = PurePosixPath(name).suffix
     write = partial(_write_video, imageio, shown, suffix, {"fps": frames_per_second, **options})
     return _format(name, "file", write)
 
@@ -79,6 +92,27 @@ def figure_format(
 def _format(name: str, kind: str, write: Callable[[Path], object]) -> Format:
     media_type = MEDIA_TYPES.get(PurePosixPath(name).suffix.lower(), OTHER)
     return Format(name=name, kind=kind, media_type=media_type, write=write)
+
+
+def _picture(name: str, image: Any) -> Any:
+    """An array as a picture of pillow, without alpha: what is clear is white."""
+    pillow = _needed("PIL.Image", name, "pillow")
+    shown = pixels(image)
+    picture = pillow.fromarray(shown[:, :, 0] if shown.shape[2] == 1 else shown)
+    if "A" not in picture.mode:
+        return picture
+    ground = pillow.new("RGBA", picture.size, "white")
+    return pillow.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")
+
+
+def _needed(module: str, name: str, package: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise RunError(
+            f"`{name}`: this format needs the package {package.partition('[')[0]}, which is not installed\n"
+            f"hint: `.png`, also of videos, needs nothing; else install {package}"
+        ) from error
 
 
 def _write_video(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,16 +15,20 @@ from specplan.base.redaction import redacted
 from specplan.errors import RunError
 from specplan.results.catalogue import is_pattern
 from specplan.spec.wording import choices
+from specplan.store.artifact_formats import Format
 from specplan.store.fields import DELETED, FILE_NOTES
-from specplan.track.file_formats import figure_format, image_format, video_format
+from specplan.track.file_formats import IMAGES, figure_format, image_format, video_format
 from specplan.track.plain import plain
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from specplan.results.artifacts import Artifact
     from specplan.track.run import TrackedRun
+
+_TENSORS = ".safetensors"
+_OF_TORCH = (".pt", ".pth")
 
 
 class Notes(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -99,7 +104,7 @@ class Files:
             obj: the path of a file or folder, as text or path; bytes; a mapping or list of plain values,
                 an array, tensor or state of a model, a frame or a figure.
             to: name below this folder; needed for what is no path. Its suffix may choose the format: an array
-                as `.png` is an image.
+                as `.png` or `.jpg` is an image.
             said: of this file: description, tags, bindrs and metadata.
 
         Returns:
@@ -120,7 +125,7 @@ class Files:
             raise ValueError(f"a {type(obj).__name__} has no name of its own: say one with `to=`")
         if hasattr(value, "state_dict"):
             return self.save_torch(value, name)
-        if name.lower().endswith(".png") and hasattr(value, "__array__"):
+        if name.lower().endswith(IMAGES) and hasattr(value, "__array__"):
             return self.save_image(value, name)
         return self._save(name, value)
 
@@ -143,9 +148,9 @@ class Files:
         return self._save(to, data)
 
     def save_torch(self, model: Any, to: str) -> dict[str, Any]:
-        """Keep the tensors of a module, or of a state, as safetensors."""
+        """Keep the tensors of a module, or of a state, as safetensors; `best.pt` becomes, and finds, `best.safetensors`."""
         state = model.state_dict() if hasattr(model, "state_dict") else model
-        name = to if to.endswith(".safetensors") else f"{to.rsplit('.', 1)[0]}.safetensors"
+        name = to if to.endswith(_TENSORS) else f"{to.rsplit('.', 1)[0]}{_TENSORS}"
         return self._save(name, state)
 
     def save_pkl(self, obj: Any, to: str) -> dict[str, Any]:
@@ -159,17 +164,20 @@ class Files:
             "hint: save_json, save_torch, or save of arrays, frames and plain values"
         )
 
-    def save_image(self, image: Any, to: str) -> dict[str, Any]:
+    def save_image(self, image: Any, to: str, quality: int = 95) -> dict[str, Any]:
         """Keep an array as an image.
 
         Args:
-            image: height x width, or height x width x 1 to 4; floats from 0 to 1, or bytes.
-            to: name with the suffix `.png`.
+            image: height x width, or height x width x 1 to 4; bytes, or floats from 0 to 1, to which others
+                are stretched.
+            to: name with the suffix `.png`; or `.jpg`, which needs pillow.
+            quality: of a `.jpg`, from 1 to 100.
 
         Raises:
             ValueError: the array is no image, or the name is that of another format.
+            RunError: pillow is needed, and is not there.
         """
-        return self._save(to, image_format(to, image))
+        return self._save(to, image_format(to, image, quality))
 
     def save_video(
         self, frames: Sequence[Any], to: str, fps: float = 20, **options: Any
@@ -178,30 +186,28 @@ class Files:
 
         Args:
             frames: images as for `save_image`, all of one size.
-            to: name; `.png` is an animated PNG, other formats such as `.mp4` and `.gif` need imageio.
+            to: name; `.png` is an animated PNG, `.gif` needs pillow, others such as `.mp4` imageio.
             fps: frames per second.
-            options: for imageio, such as the quality.
+            options: for the writer, such as the quality.
 
         Raises:
             ValueError: there are no frames, or one is no image.
-            RunError: imageio is needed, and is not there.
+            RunError: pillow or imageio is needed, and is not there.
         """
         return self._save(to, video_format(to, frames, fps, options))
 
-    def save_fig(
-        self, figure: Any = None, to: str = "figure.png", **options: Any
-    ) -> dict[str, Any]:
+    def save_fig(self, fig: Any = None, to: str = "figure.png", **options: Any) -> dict[str, Any]:
         """Keep a figure of matplotlib in the format of the name's suffix, and close it.
 
         Args:
-            figure: by default the current one of pyplot.
+            fig: by default the current one of pyplot.
             to: name with the suffix `.png`, `.svg`, `.pdf`, `.jpg` or another that the figure can write.
             options: for `savefig`, such as the dpi.
 
         Raises:
             ValueError: there is no figure.
         """
-        form, close = figure_format(to, figure, options)
+        form, close = figure_format(to, fig, options)
         described = self._save(to, form)
         close()
         return described
@@ -211,13 +217,14 @@ class Files:
         return [
             described
             for name, artifact in self._present().items()
-            if fnmatch.fnmatch(self._short(name), pattern)
+            if _is_called(self._short(name), pattern)
             and self._is_meant(described := self._described(artifact))
         ]
 
     def exists(self, name: str | None = None) -> bool:
         """Whether there is a file of this name."""
-        return self._long(name) in self._present()
+        everything = self._run().artifacts()
+        return _kept_as(self._long(name), everything) in everything
 
     def read_text(self, name: str | None = None) -> str:
         """The text of a file."""
@@ -278,7 +285,10 @@ class Files:
         return described
 
     def _save(self, name: str, value: Any) -> dict[str, Any]:
-        row = self._run().log_artifact(self._long(name.lstrip("/")), value)
+        name = self._long(name.lstrip("/"))
+        if isinstance(value, Format):
+            value = msgspec.structs.replace(value, name=self._long(value.name.lstrip("/")))
+        row = self._run().log_artifact(name, value)
         if self._notes != Notes():
             self._note(row.file)
         return {
@@ -326,22 +336,22 @@ class Files:
 
     def _matching(self, pattern: str) -> Sequence[Artifact]:
         present = self._present()
-        return [present[name] for name in present if fnmatch.fnmatch(self._short(name), pattern)]
+        return [present[name] for name in present if _is_called(self._short(name), pattern)]
 
     def _artifact(self, name: str | None) -> Artifact:
         """The file of a name or id; without either, that which the folder is the name of."""
         everything = self._run().artifacts()
-        wanted = self.folder if name is None else self._long(name.lstrip("/"))
+        wanted = _kept_as(self._long(name and name.lstrip("/")), everything)
         if wanted in everything and self._file_id is None:
             return everything[wanted]
         found = [each for each in everything.values() if self._id(each) == (self._file_id or name)]
         if not found and self._file_id is None:
             below = f"{self.folder}/" if self.folder and name is not None else ""
-            end = f"/{self.folder if name is None else name}"
+            end = f"*/{glob.escape(self.folder if name is None else name)}"
             found = [
                 each
                 for each in everything.values()
-                if each.name.startswith(below) and each.name.endswith(end)
+                if each.name.startswith(below) and _is_called(each.name, end)
             ]
         if len(found) == 1:
             return found[0]
@@ -361,6 +371,20 @@ class Files:
 
     def _short(self, name: str) -> str:
         return name.removeprefix(f"{self.folder}/") if self.folder else name
+
+
+def _kept_as(name: str, names: Container[str]) -> str:
+    """The name under which a file of this name is: that of tensors has another suffix than torch gives it."""
+    stem, _, suffix = name.rpartition(".")
+    kept = f"{stem}{_TENSORS}"
+    return kept if f".{suffix}" in _OF_TORCH and name not in names and kept in names else name
+
+
+def _is_called(name: str, pattern: str) -> bool:
+    """Whether a name matches a pattern, that of tensors also with a suffix that torch gives them."""
+    stem = name.removesuffix(_TENSORS)
+    names = [name, *(stem + suffix for suffix in _OF_TORCH if stem != name)]
+    return any(fnmatch.fnmatchcase(each, pattern) for each in names)
 
 
 def _copied(artifact: Artifact, target: Path) -> Path:

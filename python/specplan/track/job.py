@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from specplan.base.redaction import redacted
+from specplan.code.source import FILES
 from specplan.plan.compile import compile_mapping, compile_path
 from specplan.results.jobs import JobState
 from specplan.results.locate import runs_of
@@ -183,7 +184,7 @@ def _of_function(function: Callable[..., object], params: dict[str, Any]) -> Com
         )
     file = Path(inspect.getfile(function)).resolve()
     parts = function.__module__.split(".")
-    if len(parts) > 1:
+    if len(parts) > 1 and parts[0] != FILES:
         folder, place = file.parents[len(parts) - 1], function.__module__
         if file.name == "__init__.py":
             folder = folder.parent

@@ -227,7 +227,7 @@ class RunController:
         )
 
     def _describe(self, run: TrackedRun, plan: str | None = None) -> None:
-        about = {"bindrs": self._experiment.bindrs, "metadata": self._experiment.metadata}
+        about = {"bindrs": list(self._experiment.bindrs), "metadata": self._experiment.metadata}
         said = about if plan is None else {**about, PLAN: plan}
         if any(said.values()):
             run.record_document(ABOUT, said)

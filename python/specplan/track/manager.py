@@ -94,7 +94,8 @@ class ExperimentManager:
         name = _id_of(config_name) if experiment_id is None else experiment_id
         _check_id(name)
         said = plain(hyperparameters, "hyperparameters")
-        about = {**dict.fromkeys(DESCRIBED, "unknown"), **plain(metadata, "metadata")}
+        described = plain(metadata, "metadata")
+        about = {**dict.fromkeys(DESCRIBED, "unknown"), **described}
         self.close()
         with locked(self.log_dir):
             entries = self._entries(name)
@@ -109,7 +110,7 @@ class ExperimentManager:
             )
             run = TrackedRun.start(self.log_dir, name, version=version)
             self._write(name, [*entries, dataclasses.asdict(record)])
-        run.set_params(said)
+        run.set_params({**({"metadata": described} if described else {}), **said})
         self._active = _Active(record, run)
         return record
 

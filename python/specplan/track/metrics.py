@@ -6,13 +6,14 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from specplan.store.fields import METRICS
+from specplan.store.fields import ABOUT, METRICS
 from specplan.track.metric_row import STAMP, MetricRow
+from specplan.track.plain import plain
 from specplan.track.stamps import stamp_of
 from specplan.track.summary import check_aggregations, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from specplan.track.run import TrackedRun
 
@@ -76,14 +77,24 @@ class MetricRows:
         }
 
     def stats(self) -> dict[str, Any]:
-        """How many rows there are, and when the first and last of them were logged."""
-        total = self._run().count(METRICS, node=self.name or "")
+        """How many rows there are, when the first and last of them were logged, and what was said of the name."""
+        run, node = self._run(), self.name or ""
+        total = run.count(METRICS, node=node)
+        said: dict[str, Any] = {}
+        for each in run.documents(ABOUT, node=node) if node else ():
+            said |= each
         return {
+            **said,
             "name": self.name,
             "totalDataPoints": total,
             "firstDataAt": self._created(0),
             "lastDataAt": self._created(max(0, total - 1)),
         }
+
+    def list_all(self) -> list[dict[str, Any]]:
+        """`stats` of every name that has rows; as `Metrics.list_all`."""
+        run = self._run()
+        return [MetricRows(node or None, self._run).stats() for node in run.text_nodes(METRICS)]
 
     def _created(self, place: int) -> str | None:
         """When a row was logged; None where there is none."""
@@ -100,13 +111,35 @@ class Metrics:
         self._named: dict[str | None, MetricRows] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, name: str | None = None) -> MetricRows:
-        """The metrics of a name."""
+    def __call__(
+        self,
+        name: str | None = None,
+        *,
+        description: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> MetricRows:
+        """The metrics of a name.
+
+        Args:
+            name: what they are logged under.
+            description: what they are, kept where it is said, as `tags` and `metadata` are; `stats` tells it.
+
+        Raises:
+            ValueError: something is said of the metrics without a name.
+        """
         if name is not None and not isinstance(name, str):
             raise TypeError(f"the name of metrics is a str, not {type(name).__name__}")
-        self._run()
+        run = self._run()
+        given = {"description": description, "tags": tags, "metadata": metadata}
+        said = {key: value for key, value in given.items() if value is not None}
+        if said and not name:
+            raise ValueError(f"{' and '.join(said)} is said of metrics that have a name")
         with self._lock:
-            return self._named.setdefault(name, MetricRows(name, self._run))
+            rows = self._named.setdefault(name, MetricRows(name, self._run))
+        if name and said and not said.items() <= rows.stats().items():
+            run.record_document(ABOUT, plain(said, "metrics"), node=name)
+        return rows
 
     def log(self, **fields: Any) -> MetricRows:
         """Add a row to the metrics without a name.
@@ -141,8 +174,7 @@ class Metrics:
 
     def list_all(self) -> list[dict[str, Any]]:
         """`stats` of every name that has rows, in the order in which they were first logged."""
-        run = self._run()
-        return [self(node or None).stats() for node in run.text_nodes(METRICS)]
+        return self().list_all()
 
 
 class _Gathered:
@@ -182,12 +214,13 @@ class Buffer(_Gathered):
         """Itself, so that calls can be chained: `metrics("train").buffer(a=1).buffer(a=2)`."""
         return self
 
-    def log_summary(self, *aggregations: str) -> MetricRows:
+    def log_summary(self, *aggregations: str, **fields: Any) -> MetricRows:
         """Log one row, `<field>.<aggregation>` for each, and begin anew.
 
         Args:
             aggregations: mean, std, min, max, count, median, sum, p50, p90, p95, p99, first, last; by
                 default the mean.
+            fields: fields of the row as they are, such as the epoch.
 
         Raises:
             ValueError: there is no such aggregation; what was gathered stays.
@@ -196,8 +229,8 @@ class Buffer(_Gathered):
         check_aggregations(wanted)
         with self._lock:
             gathered, self._values = self._values, {}
-        fields = _summaries(gathered, wanted)
-        return self._rows.log(**fields) if fields else self._rows
+        summed = _summaries(gathered, wanted)
+        return self._rows.log(**fields, **summed) if summed else self._rows
 
 
 class Buffers:
@@ -210,7 +243,7 @@ class Buffers:
         """Gather one value of each field for the metrics without a name."""
         return self._metrics().buffer(**fields)
 
-    def log_summary(self, *aggregations: str) -> Metrics:
+    def log_summary(self, *aggregations: str, **fields: Any) -> Metrics:
         """As `Buffer.log_summary`, one row for each name under which values were gathered.
 
         Raises:
@@ -218,7 +251,7 @@ class Buffers:
         """
         check_aggregations(aggregations)
         for rows in self._metrics.named():
-            rows.buffer.log_summary(*aggregations)
+            rows.buffer.log_summary(*aggregations, **fields)
         return self._metrics
 
     def peek(self, name: str | None = None, *fields: str, limit: int = 5) -> dict[str, list[float]]:

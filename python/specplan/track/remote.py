@@ -46,6 +46,7 @@ class Sent(msgspec.Struct, kw_only=True):
         rows: messages, rows of metrics, entries of tracks, and other documents.
         points: values of metrics that are in no such row.
         files: artifacts; bytes: of their files.
+        params: params that the server did not have, or has with another value.
         gone: artifacts whose files are not in the folder any more, or never were: links may lead out of it.
     """
 
@@ -53,6 +54,7 @@ class Sent(msgspec.Struct, kw_only=True):
     points: int = 0
     files: int = 0
     bytes: int = 0
+    params: int = 0
     gone: list[str] = []
 
 
@@ -74,8 +76,9 @@ def upload(folder: str | os.PathLike[str], url: str, token: str | None = None) -
         ValueError: the address is none.
     """
     with _opened(folder, url, token) as sending:
-        sending.send()
-        sending.send_status()
+        if not sending.look():  # to send it what it has would be a session of its run
+            sending.send()
+            sending.send_status()
         return sending.sent
 
 
@@ -150,8 +153,8 @@ class Upload:
         run_file = read_run_file(self._folder)
         self._tell("PATCH", "status", status=status_now(run_file), error=run_file.error)
 
-    def look(self) -> None:
-        """Ask what the server has of the run, which is nothing where it does not know it.
+    def look(self) -> bool:
+        """Ask what the server has of the run, which is nothing where it does not know it; says whether it has all.
 
         Raises:
             RemoteError: the server does not answer, or refuses.
@@ -159,8 +162,14 @@ class Upload:
         own = self._run_file
         found = self._server.ask("", prefix=own.experiment)["experiments"]
         ids = [each["id"] for each in found if each.get("run") == own.run_id]
-        nothing: dict[str, Any] = {"tags": {}, "records": {}, "points": [], "files": []}
-        self._note(self._server.ask(experiment_path(ids[-1])) if ids else nothing)
+        if not ids:
+            self._note({"tags": {}, "records": {}, "points": [], "files": []}, {})
+            return False
+        path = experiment_path(ids[-1])
+        about = self._server.ask(path)
+        self._note(about, self._server.ask(f"{path}/parameters")["data"])
+        is_told = about["status"] == status_now(own) and not self._has_other_tags()
+        return is_told and self.lacking() == Sent()
 
     @property
     def place(self) -> str:
@@ -189,7 +198,11 @@ class Upload:
         )
         files = [row for row in artifact_rows(reader) if row.file not in self._files]
         return Sent(
-            rows=rows, points=points, files=len(files), bytes=sum(row.bytes for row in files)
+            rows=rows,
+            points=points,
+            files=len(files),
+            bytes=sum(row.bytes for row in files),
+            params=self._lacking_params(settings(self._folder)),
         )
 
     def _begin(self) -> None:
@@ -208,9 +221,9 @@ class Upload:
             },
         )
         self._id = answer["id"]
-        self._note(answer)
+        self._note(answer, self._server.ask(self._path("parameters"))["data"])
 
-    def _note(self, answer: Mapping[str, Any]) -> None:
+    def _note(self, answer: Mapping[str, Any], params: Mapping[str, Any]) -> None:
         """Note how much the server has."""
         self._texts = {
             (field, node): count
@@ -221,19 +234,28 @@ class Upload:
         self._points, self._points_seen = Counter(dict(counts)), Counter()
         self._points_read = 0
         self._files = set(answer["files"])
-        self._params = {}
+        self._params = params
         self._tags = answer["tags"]
 
     def _send_params(self) -> None:
         params = settings(self._folder)
-        if params != self._params:
+        if lacking := self._lacking_params(params):
             self._tell("PUT", "parameters", data=params)
             self._params = params
+            self.sent.params += lacking
+
+    def _lacking_params(self, params: Mapping[str, Any]) -> int:
+        return sum(
+            name not in self._params or self._params[name] != params[name] for name in params
+        )
 
     def _send_tags(self) -> None:
-        tags = read_tags(self._folder)
-        if tags != self._tags and self._folder.tags_file.exists():
-            self._tags = self._tell("PUT", "tags", tags=tags)["tags"]
+        if self._has_other_tags():
+            self._tags = self._tell("PUT", "tags", tags=read_tags(self._folder))["tags"]
+
+    def _has_other_tags(self) -> bool:
+        """Whether tags were changed here after the beginning, and the server does not have these."""
+        return self._folder.tags_file.exists() and read_tags(self._folder) != self._tags
 
     def _send_texts(self, channel: TextReader) -> None:
         key = (channel.field, channel.node)

@@ -8,6 +8,7 @@ from specplan.base.redaction import redacted, redacted_text
 from specplan.spec.wording import did_you_mean
 from specplan.store.root import runs_root
 from specplan.store.run_file import Status
+from specplan.track.bindrs import Bindrs
 from specplan.track.destination import Destination
 from specplan.track.lifecycle import RunController
 from specplan.track.prefix import (
@@ -36,7 +37,7 @@ class Tracked:
         run: begins and ends it; called, it executes the execution plan.
         readme: what the experiment is for.
         tags: words to find it by, with values where they have some.
-        bindrs: what it belongs to.
+        bindrs: what it belongs to; called with a name, the files that do.
         metadata: values beside it.
     """
 
@@ -58,7 +59,7 @@ class Tracked:
         self._name = name
         self.readme = readme
         self.tags = as_tags(tags)
-        self.bindrs = list(bindrs or ())
+        self.bindrs = Bindrs(bindrs or (), lambda: self.files)
         self.metadata = dict(metadata or {})
         place = (
             Destination.of(dash_root=dash_root, dash_url=dash_url)

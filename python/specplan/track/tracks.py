@@ -16,6 +16,7 @@ from specplan.errors import StoreError
 from specplan.spec.wording import choices
 from specplan.store.fields import TRACKS
 from specplan.track.metric_row import STAMP
+from specplan.track.parameters import flat
 from specplan.track.plain import plain
 from specplan.track.stamps import stamp_of
 
@@ -33,7 +34,8 @@ _JSON = ("json", "mocap")
 class Entries:
     """Entries of a track in the order of their times, as they were when they were asked for.
 
-    An entry is a mapping of the fields of one time, which it has as `_ts` and as `timestamp`.
+    An entry is a mapping of the fields of one time, which it has as `_ts` and as `timestamp`. Fields of
+    mappings have names with dots.
     """
 
     def __init__(self, entries: Sequence[dict[str, Any]]) -> None:
@@ -165,6 +167,10 @@ class Track:
             entries = entries.of(columns)
         return entries if format is None else entries.encoded(format)
 
+    def list_entries(self) -> list[dict[str, Any]]:
+        """All entries, in the order of their times."""
+        return list(self.slice())
+
     def flush(self) -> Track:
         """Wait until everything that was appended is on file."""
         self._run().sync()
@@ -252,5 +258,5 @@ def merged(entries: Iterable[dict[str, Any]]) -> Entries:
         stamp = entry.get(STAMP)
         if not isinstance(stamp, int | float):
             raise StoreError(f"a document of `{TRACKS}` is damaged: it has no time `{STAMP}`")
-        found.setdefault(stamp, {}).update(entry)
+        found.setdefault(stamp, {}).update(flat(entry))
     return Entries([found[stamp] for stamp in sorted(found)])

@@ -30,6 +30,7 @@ class Sequential:
 
     def __init__(self, use: str, input_shape: Shape | None, arguments: Mapping[str, Any]) -> None:
         self.component = written("model", use, arguments)
+        self._asked_shape = input_shape
         self.input_shape = input_shape
         self.output_shape = arguments["output_shape"]
 
@@ -44,11 +45,11 @@ class Sequential:
         Raises:
             ValueError: another input shape was asked for.
         """
-        if self.input_shape is None:
+        if self._asked_shape is None:
             self.input_shape = input_shape
-        elif _without_ones(self.input_shape) != _without_ones(input_shape):
+        elif _without_ones(self._asked_shape) != _without_ones(input_shape):
             raise ValueError(
-                f"{type(self).__name__} was made for rows of shape {self.input_shape}, "
+                f"{type(self).__name__} was made for rows of shape {self._asked_shape}, "
                 f"its node reads rows of shape {input_shape}"
             )
         self.output_shape = output_shape

@@ -165,7 +165,13 @@ class Activity:
         if trained or not reached or self.models("unknown", reached):
             return
         fitted = self.models("sklearn", reached)
-        if fitted:
+        frozen = [label for label in fitted if label in self._partial and self._is_frozen(label)]
+        if frozen:
+            verb = "are" if len(frozen) > 1 else "is"
+            message = f"{quoted(frozen)} {verb} frozen: there is nothing to train"
+            hint = "list what is to be trained here in `active`"
+            self._context.error("SP607", message, (*path, "losses"), hint=hint)
+        elif fitted:
             message = f"{quoted(fitted)} of scikit-learn cannot be trained by gradients"
             hint = "use a fit phase"
             self._context.error("SP606", message, (*path, "losses"), hint=hint)

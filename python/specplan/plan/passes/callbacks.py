@@ -25,6 +25,15 @@ def callbacks_of(
         yield phase.resolved.get(path), path
 
 
+def refuse_second(phase: PhaseScheduler, use: str, path: Path, first: Path | None) -> Path:
+    """Report a callback of which a phase takes one, where there was a `first`; the place of the first."""
+    if first is None:
+        return path
+    also = [((*first, "use"), "the first")]
+    phase.context.error("SP304", f"this phase has two callbacks {use}", path, also=also)
+    return first
+
+
 def own_callbacks(
     phase: PhaseScheduler, spec: TrainSpec | EvalSpec | FitSpec
 ) -> tuple[Callback, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from specplan.plan.model import Guard
 from specplan.spec.condition import ConditionError, parse_condition
+from specplan.spec.model import GroupSpec
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
     from specplan.plan.passes.unroll import Step
     from specplan.spec.condition import Condition
     from specplan.spec.diagnostics import Path
+    from specplan.spec.model import Entry
 
 Labels = tuple[str, ...]
 _MOST_LISTED = 12
+_NUMBERED = re.compile(r"(?<=fold_|seed_|pass_)\d+")
 
 
 class _Earlier(msgspec.Struct, frozen=True):
@@ -35,6 +39,10 @@ class Conditions:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._labels_are_wrong = any(
+            fault.code == "SP304" and fault.origin.path[:1] == ("plan",)
+            for fault in context.diagnostics
+        )
         self._earlier: list[_Earlier] = []
         # By the labels of a group around it, and by how a condition inside that group may call it.
         self._by_name: dict[tuple[Labels, str], list[_Earlier]] = {}
@@ -102,15 +110,23 @@ class Conditions:
             found = self._by_name.get((around[:length], condition.phase))
             if found:
                 return found
-        # A phase that a fault took out might have been the one.
-        if not self._context.damaged(("plan",)):
-            names = list(dict.fromkeys(self._shortest(one, around) for one in self._earlier))
-            message = (
-                f"there is no phase `{condition.phase}` before; before: {quoted(names) or 'none'}"
-            )
-            hint = did_you_mean(condition.phase, names)
-            self._error("SP711", message, place, condition.phase_span, hint)
+        # A phase that a fault took out, or whose label is another's, might have been the one.
+        if not self._context.damaged(("plan",)) and not self._labels_are_wrong:
+            self._refuse_unknown(condition, place, around)
         return []
+
+    def _refuse_unknown(self, condition: Condition, place: Path, around: Labels) -> None:
+        named = [self._shortest(one, around) for one in self._earlier]
+        message = f"there is no phase `{condition.phase}` before; before: {_spans(named)}"
+        hint = did_you_mean(condition.phase, dict.fromkeys(named))
+        also = []
+        places = _places(self._context.spec.plan, condition.phase, ("plan",), "")
+        later = [path for path in places if _indexes(path) >= _indexes(place)]
+        if later:
+            message = f"phase `{condition.phase}` does not come before this condition"
+            hint = "a condition names a phase that has ended by then"
+            also = [(later[0], "the phase")]
+        self._error("SP711", message, place, condition.phase_span, hint, also)
 
     def _shortest(self, earlier: _Earlier, around: Labels) -> str:
         """How a condition inside `around` would call a phase."""
@@ -146,9 +162,44 @@ class Conditions:
         )
 
     def _error(
-        self, code: str, message: str, place: Path, span: tuple[int, int], hint: str | None = None
+        self,
+        code: str,
+        message: str,
+        place: Path,
+        span: tuple[int, int],
+        hint: str | None = None,
+        also: Sequence[tuple[Path, str]] = (),
     ) -> None:
-        self._context.error(code, message, place, hint=hint, within=span)
+        self._context.error(code, message, place, hint=hint, also=also, within=span)
+
+
+def _spans(names: Sequence[str]) -> str:
+    """Names of phases, those of the passes over a group as `cv.fold_0.val` to `cv.fold_4.val`."""
+    alike: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        alike.setdefault(_NUMBERED.sub("", name), []).append(name)
+    said = [
+        f"`{same[0]}`" if len(same) == 1 else f"`{same[0]}` to `{same[-1]}`"
+        for same in alike.values()
+    ]
+    more = f" and {len(said) - _MOST_LISTED} more" if len(said) > _MOST_LISTED else ""
+    return (", ".join(said[:_MOST_LISTED]) + more) or "none"
+
+
+def _indexes(path: Path) -> list[int]:
+    return [part for part in path if isinstance(part, int)]
+
+
+def _places(entries: Sequence[Entry], name: str, path: Path, around: str) -> list[Path]:
+    """The phases of a spec that may be called so."""
+    found: list[Path] = []
+    for index, entry in enumerate(entries):
+        if isinstance(entry, GroupSpec):
+            inside = (*path, index, "do")
+            found += _places(entry.do, name, inside, f"{around}.{entry.group}")
+        elif f"{around}.{entry.label}".endswith(f".{name}"):
+            found.append((*path, index, "label"))
+    return found
 
 
 def _name(step: Step, cut: int, *, every: bool) -> str:

@@ -182,7 +182,8 @@ class Context:
             return
         known = self.diagnostics[first]
         here = self.origin(path)
-        if len(known.labels) < _MOST_LABELS:
+        told = {known.origin, *(label.origin for label in known.labels)}
+        if here not in told and len(known.labels) < _MOST_LABELS:
             labels = (*known.labels, Label(origin=here, text="and here"))
             self.diagnostics[first] = msgspec.structs.replace(known, labels=labels)
         self._around_faults |= _around([here.path])

@@ -182,7 +182,8 @@ class Feeds:
     def _is_idle(self, written: InputSpec, place: Path) -> bool:
         """Whether an input is of a node that no loss of the phase needs."""
         idle = written.node in self._phase.wired.order and written.node not in self._nodes
-        if idle:
+        # Where the input of a node is faulty, what it was to read is not known.
+        if idle and not self._context.reported(("graph", "nodes")):
             message = f"{written.node} takes no part in this phase"
             hint = "leave the input out, or name a loss that needs the node"
             self._context.warning("SP726", message, (*place, "node"), hint=hint)

@@ -158,7 +158,9 @@ class Cutter:
         """Warn of scalers that learn from rows that a fold leaves out."""
         for index, scale in enumerate(self._context.spec.data[feature_set].scale):
             whole = scale.fit_on is None and not self._data[feature_set].splits
-            if not learns(scale.component["use"]) or not (whole or scale.fit_on in cut.pooled):
+            use = scale.component["use"]
+            part = scale.component.get("scaler") if use == "segmented" else None
+            if not learns(use, part) or not (whole or scale.fit_on in cut.pooled):
                 continue
             learned_from = "all rows" if scale.fit_on is None else f"`{scale.fit_on}`"
             message = (

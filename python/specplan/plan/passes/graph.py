@@ -225,7 +225,10 @@ class _Builder:
             (name, shape) for name, shape in zip(names, shapes, strict=True) if name in self.outputs
         ]
         also = [(("graph", "nodes", name), f"gives {show(shape)}") for name, shape in nodes]
-        place = (*self.path, "input")
+        place: Path = (*self.path, "input")
+        ranks = {len(as_row(shape)) for shape in shapes}
+        if len(ranks) == 1 and not -min(ranks) <= axis < min(ranks):
+            place = (*self.path, "merge", "axis")
         self.context.error("SP601", f"{self.label}: {message}", place, hint=hint, also=also)
 
     def _error(self, code: str, message: str, key: str, hint: str | None = None) -> None:

@@ -97,6 +97,9 @@ def _check_roles(
             written = ("losses", objective.label, "args", number)
             phase.context.error("SP724", message, written, hint=hint, also=[(chosen, "the phase")])
         else:
+            listed = phase.context.written(chosen)
+            if isinstance(listed, list) and objective.label in listed:
+                chosen = (*chosen, listed.index(objective.label))
             phase.context.error("SP724", message, chosen, hint=hint)
         return
 

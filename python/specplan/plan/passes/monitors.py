@@ -15,7 +15,7 @@ from specplan.components.metric import (
     RootMeanSquaredError,
 )
 from specplan.plan.model import EarlyStopping
-from specplan.plan.passes.callbacks import callbacks_of
+from specplan.plan.passes.callbacks import callbacks_of, refuse_second
 from specplan.plan.passes.evaluations import TRAIN_LOSS, names_of
 from specplan.plan.passes.own_component import LiveObject, OwnCode
 from specplan.spec.wording import did_you_mean, quoted
@@ -69,6 +69,7 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
     series = series_of(phase, spec, losses)
     monitored: set[Path | None] = set()
     found: EarlyStopping | None = None
+    first: Path | None = None
     for component, path in callbacks:
         written = spec.callbacks[int(path[-1])]
         named = written["use"] == _STOPPING and isinstance(written.get("monitor"), str)
@@ -77,8 +78,7 @@ def early_stopping(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Ea
             check_monitor(phase, spec, written["monitor"], series, path, losses)
         if not isinstance(component, EarlyStoppingComponent):
             continue
-        if found is not None:
-            phase.context.error("SP304", "this phase has two callbacks early_stopping", path)
+        first = refuse_second(phase, _STOPPING, path, first)
         if component.monitor in series:
             monitored.add(series[component.monitor].evaluation)
             # The number of epochs may be what is wrong, under this key or another.

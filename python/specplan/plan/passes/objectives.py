@@ -19,7 +19,7 @@ from specplan.plan.shapes import show
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from specplan.plan.model import Column, Shape
     from specplan.plan.passes.components import Resolved
@@ -202,9 +202,17 @@ class _Checker:
         answer = answered(self.context, job, Judged, self.path, runs=True, title=title)
         return isinstance(answer, Failed)
 
-    def _error(self, code: str, message: str, *, key: str = "", hint: str | None = None) -> None:
+    def _error(
+        self,
+        code: str,
+        message: str,
+        *,
+        key: str = "",
+        hint: str | None = None,
+        also: Sequence[tuple[Path, str]] = (),
+    ) -> None:
         path = (*self.path, key) if key else self.path
-        self.context.error(code, f"{self.title}: {message}", path, hint=hint)
+        self.context.error(code, f"{self.title}: {message}", path, hint=hint, also=also)
 
     def _size_error(self, message: str, value: _Value, hint: str | None) -> None:
         """Of outputs with a shape that the spec gives: the shape is wrong, once for all that compare it."""
@@ -297,7 +305,10 @@ class _Checker:
             lost = True
         if field == "targets" and target is None and not lost:
             message = f"reads the targets of {label}, which has none"
-            self._error("SP657", message, hint=f"give {label} a `target: FeatureSet.column`")
+            hint = f"give {label} a `target: FeatureSet.column`"
+            key = "node" if label == self.spec.node else "args"
+            also = [(("graph", "nodes", label), "the node")]
+            self._error("SP657", message, key=key, hint=hint, also=also)
             return None
         if field == "outputs":
             known = self.wired.outputs.get(label)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from specplan.plan.passes.context import Context
+    from specplan.spec.diagnostics import Path
 
 Upstream = dict[str, tuple[str, ...]]
 """For each node, the nodes that it reads."""
@@ -34,9 +35,21 @@ def in_order(context: Context, upstream: Upstream) -> tuple[str, ...]:
     done = set(order)
     waiting = {label: upstream[label] for label in sorted(upstream.keys() - done)}
     for cycle in _cycles(waiting, done):
-        path = ("graph", "nodes", cycle[0], "input")
-        context.error("SP305", f"nodes form a cycle: {' -> '.join(cycle)}", path)
+        first, *between = cycle[:-1]
+        # A cycle is written in the direction of the flow: the first node reads the last one.
+        place = _read_at(context, first, cycle[-2])
+        also = [(_read_at(context, label, cycle[i]), "and here") for i, label in enumerate(between)]
+        context.error("SP305", f"nodes form a cycle: {' -> '.join(cycle)}", place, also=also[:3])
     return tuple(order)
+
+
+def _read_at(context: Context, label: str, other: str) -> Path:
+    """Where one node names another that it reads."""
+    path: Path = ("graph", "nodes", label, "input")
+    written = context.written(path)
+    if isinstance(written, list) and other in written:
+        return (*path, written.index(other))
+    return path
 
 
 def reachable(upstream: Mapping[str, Iterable[str]], start: Iterable[str]) -> set[str]:

@@ -18,10 +18,11 @@ from specplan.plan.passes.outline import Measured, Outline
 from specplan.plan.passes.rates import check_momentum, learning_rate, plateau
 from specplan.plan.passes.updates import check_accumulation, optimizers
 from specplan.spec.model import EvalSpec, FitSpec, TrainSpec
+from specplan.spec.suggestion import Suggestion
 from specplan.spec.wording import did_you_mean, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from specplan.plan.model import Fold, Phase
     from specplan.plan.passes.activity import Activity
@@ -112,7 +113,11 @@ class PhaseScheduler:
                 message = (
                     f"there is no {_NOUNS[section]} `{label}`; known: {quoted(known) or 'none'}"
                 )
-                hint = self._in_other_section(section, label) or did_you_mean(label, known)
+                hint = (
+                    self._in_other_section(section, label)
+                    or self._of_component(section, label, known)
+                    or did_you_mean(label, known)
+                )
                 self.context.error("SP301", message, place, hint=hint)
                 complete = False
             elif label in chosen:
@@ -142,6 +147,15 @@ class PhaseScheduler:
         if isinstance(self.spec, TrainSpec):
             place = "`metrics` of the callback `evaluation`"
         return f"`{label}` is a metric: name it in {place}"
+
+    def _of_component(self, section: str, label: str, known: Iterable[str]) -> str | None:
+        """The hint where a loss or metric is called as its component is, and not by its label."""
+        named = [one for one in known if self.context.written((section, one, "use")) == label]
+        if len(named) != 1 or label in named:
+            return None
+        return Suggestion(
+            f"it is called by its label: did you mean `{named[0]}`?", text=named[0], replaces=label
+        )
 
     def rows(self, feature_set: str, split: str | None, path: Path) -> int | None:
         """Rows of a split, or of all; None where they are not known."""
@@ -330,7 +344,8 @@ class PhaseScheduler:
         trainable = self.activity.trainable(
             losses.outputs, active, self.path, fits, complete=losses.complete
         )
-        self._check_active((*trainable, *fits), "to train")
+        if losses.complete:
+            self._check_active((*trainable, *fits), "to train")
         self._check_weights(losses)
         self.activity.check_fitted(nodes, fits, self.path, self.step.guards)
         reading = Feeds(self, spec, nodes)

@@ -9,7 +9,7 @@ import msgspec
 from specplan.components.callback import LearningRate as LearningRateComponent
 from specplan.components.callback import ReduceOnPlateau
 from specplan.plan.model import LearningRate, Plateau
-from specplan.plan.passes.callbacks import callbacks_of
+from specplan.plan.passes.callbacks import callbacks_of, refuse_second
 from specplan.plan.passes.monitors import PLATEAU, check_monitor, series_of
 
 if TYPE_CHECKING:
@@ -27,16 +27,17 @@ _VAL_LOSS = "val_loss"
 def learning_rate(phase: PhaseScheduler, spec: TrainSpec, steps: int) -> LearningRate | None:
     """The schedule of a train phase of so many steps, if it has one."""
     found: LearningRate | None = None
+    first: Path | None = None
     for component, path in callbacks_of(phase, spec):
         if not isinstance(component, LearningRateComponent):
             continue
-        if found is not None:
-            phase.context.error("SP304", "this phase has two callbacks learning_rate", path)
+        first = refuse_second(phase, "learning_rate", path, first)
         if component.warmup >= steps:
             message = f"the learning rate would rise for {component.warmup} steps, and the phase has {steps}"
             also = [((*phase.path, "epochs"), "the epochs of the phase")]
             phase.context.error("SP664", message, (*path, "warmup"), also=also)
         _check_schedule(phase, component, path)
+        _warn_of_late_falls(phase, spec, component, path)
         found = LearningRate(**msgspec.structs.asdict(component))
     return found
 
@@ -53,6 +54,23 @@ def _check_schedule(phase: PhaseScheduler, component: LearningRateComponent, pat
     if component.schedule == "multi_step" and not component.milestones:
         message = "`multi_step` has no `milestones`, so the learning rate would stay"
         phase.context.error("SP667", message, path, hint="such as `milestones: [30, 80]`")
+
+
+def _warn_of_late_falls(
+    phase: PhaseScheduler, spec: TrainSpec, component: LearningRateComponent, path: Path
+) -> None:
+    """Warn of a learning rate that would fall when the phase is over."""
+    late = [index for index, epoch in enumerate(component.milestones) if epoch >= spec.epochs]
+    place: Path | None = None
+    if component.schedule == "multi_step" and late:
+        place = (*path, "milestones", late[0])
+        epoch = component.milestones[late[0]]
+    elif component.schedule == "step" and 1 < spec.epochs <= component.every_n_epochs:
+        place, epoch = (*path, "every_n_epochs"), component.every_n_epochs
+    if place is not None:
+        message = f"the learning rate would fall after {epoch} epochs, when the phase is over"
+        also = [((*phase.path, "epochs"), "the epochs of the phase")]
+        phase.context.warning("SP664", message, place, also=also)
 
 
 def check_momentum(phase: PhaseScheduler, spec: TrainSpec, updating: Mapping[str, Any]) -> None:
@@ -74,6 +92,7 @@ def plateau(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Plateau |
     """When the learning rate of a train phase falls because a metric stays, if it does."""
     series = series_of(phase, spec, losses)
     found: Plateau | None = None
+    first: Path | None = None
     for component, path in callbacks_of(phase, spec):
         written = spec.callbacks[int(path[-1])]
         if written["use"] == PLATEAU and isinstance(written.get("monitor", _VAL_LOSS), str):
@@ -81,7 +100,6 @@ def plateau(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Plateau |
             check_monitor(phase, spec, monitor, series, path, losses)
         if not isinstance(component, ReduceOnPlateau):
             continue
-        if found is not None:
-            phase.context.error("SP304", f"this phase has two callbacks {PLATEAU}", path)
+        first = refuse_second(phase, PLATEAU, path, first)
         found = Plateau(**msgspec.structs.asdict(component))
     return found

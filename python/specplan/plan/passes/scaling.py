@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from specplan.components.component import Component
+from specplan.components.scaler import Segmented
 from specplan.data.column_names import TRANSFORMED
 from specplan.data.scaler_faults import fault, learns, scaled_dtype
 from specplan.plan.dtypes import NUMBERS
@@ -153,7 +154,8 @@ class _Scalers:
             hint = did_you_mean(spec.fit_on, self._splits)
             self._context.error("SP303", message, (*place, "fit_on"), hint=hint)
             return False
-        if spec.fit_on is None and self._splits and learns(name_of(scaler)):
+        part = scaler.scaler if isinstance(scaler, Segmented) else None
+        if spec.fit_on is None and self._splits and learns(name_of(scaler), part):
             message = f"the scaler learns from all rows of {self._label}, also from those that judge the model"
             hint = f"say from which split it learns: `fit_on: {next(iter(self._splits))}`"
             self._context.warning("SP516", message, place, hint=hint)

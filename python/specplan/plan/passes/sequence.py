@@ -134,6 +134,8 @@ class _Sequence:
             if index >= trained or index in told or not self.activity.models("torch", [label]):
                 continue
             outline, change = self.outlines[index], self.outlines[trained]
+            if label in self.activity.needed(outline.learning):
+                continue  # a part that is frozen for now, below one that learns
             if not outline.losses.labels and not outline.metrics.labels:
                 continue
             told.add(index)

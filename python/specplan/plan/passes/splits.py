@@ -106,7 +106,10 @@ def divide(context: Context, resolved: Resolved, rows: Rows) -> Splits:
         return Splits(splitter=plan, sizes=sizes)
     except CutError as error:
         place = (*rows.path, *error.place)
-        context.error(error.code, error.message, place, hint=error.hint)
+        also = [((*rows.path, *error.also[0]), error.also[1])] if error.also else []
+        context.error(
+            error.code, error.message, place, hint=error.hint, also=also, key=error.at_key
+        )
         return Splits(splitter=plan, sizes=sizes)
     if isinstance(splitter, RandomSplit) and splitter.group_by:
         _check_shares(context, splitter, found, rows)

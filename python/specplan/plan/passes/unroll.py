@@ -151,10 +151,13 @@ class Unrolling:
         elif group.repeat is not None:
             yield from self._repeated(group, place, scope)
         else:
-            # A `for_each` that is faulty might have named splits.
-            uncertain = scope.uncertain or self._context.damaged((*place, "for_each"))
-            inside = msgspec.structs.replace(scope, uncertain=uncertain)
+            # A `for_each` that is faulty might have named splits, and would forget what was fitted.
+            faulty = self._context.damaged((*place, "for_each"))
+            inside = msgspec.structs.replace(scope, uncertain=scope.uncertain or faulty)
+            known = self._activity.known_fits()
             yield from self._entries(group.do, (*place, "do"), inside)
+            if faulty:
+                self._activity.go_back(known)
 
     def _each(
         self, group: GroupSpec, component: Folds | Seeds, place: Path, scope: Scope

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests/golden/codes"
 
+_LANGUAGES = {".yaml": "yaml", ".py": "python"}
+"""Of the files of an example that are shown."""
+
 HEAD = """# Errors
 
 Everything that is wrong with a spec is reported at once, each fault with its code and its place. Codes keep their
@@ -52,9 +55,9 @@ def _section(item: Code) -> str:
         parts += [f"```text\n{golden}```\n", f"Right:\n\n```{language}\n{right}```\n"]
         read = [name for name in item.files if item.script and name in item.right]
         parts += [
-            f"with `{name}`:\n\n```yaml\n{item.files[name]}```\n"
+            f"with `{name}`:\n\n```{_LANGUAGES[ending]}\n{item.files[name].lstrip()}```\n"
             for name in read
-            if name.endswith(".yaml")
+            if (ending := Path(name).suffix) in _LANGUAGES
         ]
     return "\n".join(parts)
 

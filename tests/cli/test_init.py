@@ -42,6 +42,17 @@ def test_what_is_written_compiles(mlx: Mlx, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "chosen"),
+    [("2 cells/spec.yaml", "experiment_2_cells"), ("2 cells/on.yaml", "on")],
+)
+def test_specs_of_one_name_are_experiments_of_their_folders(
+    mlx: Mlx, tmp_path: Path, name: str, chosen: str
+) -> None:
+    assert mlx("init", name, folder=tmp_path).returncode == 0
+    assert compile_path(tmp_path / name).plan.experiment.id == chosen
+
+
+@pytest.mark.parametrize(
     ("target", "chosen", "loss"),
     [(None, "kind", "cross_entropy"), ("size in cm", "size in cm", "mse")],
 )

@@ -32,7 +32,6 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden/codes"
 CODES = codes()
 WITHOUT_EXAMPLE = {
-    "SP806": "it needs a run with an estimator that skops does not take: tests/run/test_checkpoints.py",
     "SP808": "it needs a disk that takes nothing: tests/run/test_checkpoints.py",
     "SP900": "no spec is known that has it",
 }
@@ -44,7 +43,7 @@ CHANGING = {
     r"[\d.]+ .iB are free in `[^`]*`": "60.0 GiB are free in `runs`",
 }
 """What is another at each time or on each machine, and what stands for it."""
-BESIDE_PROGRESS = {"SP807"}
+BESIDE_PROGRESS = {"SP806", "SP807"}
 """Told by a run among the lines that say how it gets on."""
 EXAMPLES = [code for code in CODES if code not in WITHOUT_EXAMPLE]
 
@@ -106,7 +105,7 @@ def shell(entry: Code, script: str, spec: str) -> tuple[int, str]:
 def fault_in(said: str) -> str:
     """The lines of the fault, without those that say how a run gets on."""
     lines = said.splitlines()
-    first = next((at for at, line in enumerate(lines) if re.search(r"SP\d{3}", line)), 0)
+    first = next((at for at, line in enumerate(lines) if re.search(r"\[SP\d{3}\]", line)), 0)
     rest = itertools.takewhile(lambda line: re.match(r" |hint:", line), lines[first + 1 :])
     return "\n".join([lines[first], *rest]) + "\n"
 

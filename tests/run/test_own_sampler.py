@@ -90,6 +90,11 @@ def shrinking(rows, epoch, generator):
 
 def late(rows, epoch, generator):
     return [range(rows if epoch < 3 else 1)]
+
+
+def turns(rows, epoch, generator):
+    order = generator.permutation(rows)
+    return [{"first": order, "second": order[::-1]}]
 """
 WEIGHTED = {"use": "./mine.py:weighted", "columns": ["kind"], "batch_size": 50}
 SPEC = """\
@@ -128,6 +133,7 @@ FAULTS: dict[str, tuple[dict[str, Any], CodeUse]] = {
     "SP406_values": ({"use": "./mine.py:few"}, NEVER),
     "SP605_not_run": (WEIGHTED, NEVER),
     "SP604_fails": ({"use": "./mine.py:failing"}, ALWAYS),
+    "SP724_roles": ({"use": "./mine.py:turns"}, ALWAYS),
     "SP604_shrinks": ({"use": "./mine.py:shrinking"}, ALWAYS),
 }
 
@@ -267,11 +273,28 @@ def test_rendered_texts() -> None:
         ([], "`mine` gave no batch in epoch 0"),
         (
             [np.ones(4, bool)],
-            "`mine` gave a batch of bool of shape (4,) in epoch 0, a batch is a list of numbers of rows",
+            "`mine` gave a batch of bool of shape (4,) in epoch 0, a batch is a list of numbers of rows, or one for each role",
         ),
         (
             [[0], []],
-            "`mine` gave a batch of float64 of shape (0,) in epoch 0, a batch is a list of numbers of rows",
+            "`mine` gave a batch of float64 of shape (0,) in epoch 0, a batch is a list of numbers of rows, or one for each role",
+        ),
+        (
+            [{"a": [0], "b": [0, 1]}],
+            "`mine` gave a batch with 1 of `a` and 2 of `b` in epoch 0; a tuple has one row of each role",
+        ),
+        (
+            [{"a": [0], "b": [1]}, {"a": [0]}],
+            "`mine` gave a batch of the roles `a` in epoch 0, and one of the roles `a`, `b` before",
+        ),
+        (
+            [{"a": [0], "b": [1]}, [0]],
+            "`mine` gave a batch of rows without a role in epoch 0, and one of the roles `a`, `b` before",
+        ),
+        ([{"a": [0]}], "`mine` gave batches of 1 roles; tuples have two or more"),
+        (
+            [{"a b": [0], "c": [0]}],
+            "`mine` gave the role 'a b'; a role has letters, digits, `_` and `-`, and begins with a letter or `_`",
         ),
     ],
 )
@@ -342,6 +365,55 @@ def test_an_object_of_a_program_makes_the_batches(tmp_path: Path) -> None:
         np.testing.assert_array_equal(numbers, wanted)
 
 
+def pairs(rows: int, _epoch: int, generator: np.random.Generator) -> Any:
+    """Each row with one of the rows at random, in batches of 64."""
+    order, others = generator.permutation(rows), generator.integers(0, rows, rows)
+    for start in range(0, rows, 64):
+        yield {"one": order[start : start + 64], "other": others[start : start + 64]}
+
+
+def test_a_sampler_of_ones_own_gives_rows_roles(tmp_path: Path) -> None:
+    arguments = ["outputs.one", "outputs.other"]
+    plan = specs.compiled(
+        specs.train(sampler={"use": "live:pairs"}),
+        losses={"mse": {"use": "mse", "node": "Net", "args": arguments}},
+        live={"pairs": pairs},
+    )
+    [phase] = plan.plan.phases
+    assert isinstance(phase, Train)
+    [feed] = phase.all_feeds
+    assert (feed.sampler.roles, feed.samples, feed.steps) == (("one", "other"), 400, 7)
+    write_plan(plan, tmp_path / "plan.json")
+    assert read_plan(tmp_path / "plan.json").plan == plan.plan
+    outcome = specs.run(plan, tmp_path)
+
+    rows = specs.rows_of(500, "train")
+    x = torch.tensor(specs.regression()["x"][rows], dtype=torch.float32)
+    specs.seeded("init/Net")
+    net = build_module(
+        "mlp", plan.plan.graph.nodes["Net"].component.args, input_shape=(10,), output_shape=(1,)
+    )
+    optimizer, losses = torch.optim.Adam(net.parameters(), lr=1e-3), []
+    for epoch in range(2):
+        for batch in pairs(400, epoch, np.random.default_rng([feed.sampler.seed, epoch])):
+            value = torch.nn.functional.mse_loss(net(x[batch["one"]]), net(x[batch["other"]]))
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+            losses.append(value.item())
+    assert specs.values(outcome, "train", "mse", whole=False) == losses
+    assert specs.same_weights(net, outcome.state.nodes["Net"])
+
+
+def test_a_role_that_a_sampler_of_ones_own_does_not_give() -> None:
+    losses = {"mse": {"use": "mse", "node": "Net", "args": ["outputs.one", "outputs.othr"]}}
+    said = r"SP724.*the roles `one`, `other` here(.|\n)*`outputs.other`"
+    with pytest.raises(SpecError, match=said):
+        specs.compiled(
+            specs.train(sampler={"use": "live:pairs"}), losses=losses, live={"pairs": pairs}
+        )
+
+
 @pytest.mark.parametrize(
     ("sampler", "value", "message"),
     [
@@ -358,13 +430,17 @@ def test_what_is_wrong_with_an_object_is_told(sampler: Any, value: Any, message:
         specs.compiled(specs.train(sampler={"use": "live:mine", **sampler}), live={"mine": value})
 
 
-@pytest.mark.parametrize("kind", ["scaler", "splitter", "merge"])
-def test_an_object_of_a_program_is_no_scaler_splitter_or_merge(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "instead"),
+    [("scaler", "`fit_transform`"), ("splitter", "`add_split`"), ("merge", "FILE.py:NAME")],
+)
+def test_an_object_of_a_program_is_no_scaler_splitter_or_merge(kind: str, instead: str) -> None:
     live = {"use": "live:mine"}
     changes: dict[str, dict[str, Any]] = {
         "scaler": {"scale": [{**live, "columns": ["x"]}]},
         "splitter": {"splits": live},
         "merge": {"nodes": {"Net": {"merge": live, "input": ["Set.x"], "target": "Set.y"}}},
     }
-    with pytest.raises(SpecError, match=f"SP406.*a {kind} is built in, or code"):
+    said = f"SP406.*a {kind} is built in, or code(.|\n)*hint: .*{instead}"
+    with pytest.raises(SpecError, match=said):
         specs.compiled(specs.train(), live={"mine": min}, **changes[kind])

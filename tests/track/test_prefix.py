@@ -35,6 +35,7 @@ from specplan.errors import RunError
 from specplan.results.locate import all_runs
 from specplan.results.run_archive import extract_run
 from specplan.results.settings import settings
+from specplan.results.summary import Summary
 from specplan.track.metric_row import MetricRow
 from specplan.track.parameters import nested
 from specplan.track.portable import portable
@@ -577,6 +578,17 @@ def test_the_files_of_a_bindr() -> None:
         exp.files("models").save(b"2", to="b.bin")
         assert [each["name"] for each in exp.bindrs("release").list()] == ["models/a.bin"]
         assert exp.bindrs == ["team"]
+
+
+def test_what_an_experiment_belongs_to_is_shown() -> None:
+    with Experiment(PREFIX, bindrs=["gpu"], metadata={"card": {"name": "A100"}, "n": 2}).run:
+        pass
+    with Experiment(PREFIX, metadata={"n": 3}).run as exp:
+        folder = exp.run_folder
+    facts = Summary(specplan.open(folder)).facts
+    assert (facts["bindrs"], facts["metadata"]) == ("[gpu]", "n=3")
+    shown = json.loads(run_mlx("show", str(folder), "--json").stdout)
+    assert (shown["bindrs"], shown["metadata"]) == (["gpu"], {"n": 3})
 
 
 def test_what_is_said_of_metrics_is_kept_once() -> None:

@@ -32,7 +32,8 @@ _SPEC = """\
 # `mlx run` runs it; `mlx schema` and docs/spec.md say what else can stand here.
 specplan: 1                     # version of the language
 experiment:
-  title: A first experiment     # for people; the id is the name of this file
+  id: {id}  # names the folder of its runs: one for each experiment
+  title: A first experiment     # for people
 run:
   seed: 42                      # every seed that is not written out is derived from this one
 
@@ -145,11 +146,20 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def example_spec(data: Data, *, schema: str, as_json: bool) -> str:
-    """The text of a spec for `data`: YAML with comments, or JSON."""
+def id_for(spec: Path) -> str:
+    """An id for the experiment of a file: its name, or that of its folder where many files have its name."""
+    path = spec.resolve()
+    name = path.parent.name if path.stem == "spec" else path.stem
+    label = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")
+    return label if re.match(r"[A-Za-z]", label) else f"experiment_{label}".rstrip("_")
+
+
+def example_spec(data: Data, *, name: str, schema: str, as_json: bool) -> str:
+    """The text of a spec for `data`, with `name` as its id: YAML with comments, or JSON."""
     classifies = data.classes is not None
     text = _SPEC.format(
         schema=schema,
+        id=_scalar(name),
         label=data.label,
         source=data.source,
         path=_scalar(data.path),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specplan.cli.arguments import ExistingFile
-from specplan.cli.example import Data, example_data, example_spec
+from specplan.cli.example import Data, example_data, example_spec, id_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,9 @@ def command(spec: Path, data: Path | None, target: str | None, force: bool) -> N
     table = None if data is None else Data.of(data, spec=spec, target=target)
     if table is None and target is not None:
         raise click.UsageError("--target names a column of --data FILE")
-    text = example_spec(table or Data.example(), schema=SCHEMA, as_json=spec.suffix == ".json")
+    text = example_spec(
+        table or Data.example(), name=id_for(spec), schema=SCHEMA, as_json=spec.suffix == ".json"
+    )
     schema = files("specplan").joinpath("_schemas", SCHEMA).read_bytes()
     writes: dict[Path, Callable[[Path], object]] = {
         spec: lambda path: path.write_text(text, encoding="utf-8"),

@@ -86,7 +86,7 @@ def command(  # noqa: PLR0913 -- what a user can say of a call
       mlx run-experiment --show --pre-yaml defaults.yaml full.yaml
     """
     try:
-        document = _read(yaml, composition)
+        document = _read(yaml, composition, quiet=quiet)
         if show:
             click.echo(json.dumps(document.value, ensure_ascii=False))
             return
@@ -106,14 +106,16 @@ def command(  # noqa: PLR0913 -- what a user can say of a call
         raise click.exceptions.Exit(1) from error
 
 
-def _read(yaml: Path, composition: Composition) -> Document:
+def _read(yaml: Path, composition: Composition, *, quiet: bool) -> Document:
     from specplan.spec.load import load_configuration
 
     document = load_configuration(yaml, composition)
     write_diagnostics(document.warnings, yaml, "human")
     if "id" in document.value:
         return document
-    click.echo(f"note: no `id` is given; it is `{document.name}`, the name of the file", err=True)
+    if not quiet:
+        note = f"note: no `id` is given; it is `{document.name}`, the name of the file"
+        click.echo(note, err=True)
     merged = {key: item for key, item in document.value.items() if key not in ("imports", "parent")}
     return msgspec.structs.replace(document, value={"id": document.name, **merged})
 

@@ -71,6 +71,8 @@ def as_object(run: Run) -> dict[str, Any]:
         "plan": run_file.plan_id,
         "description": hidden("", run.plan.experiment.description),
         "tags": run.tags,
+        "bindrs": told.said.get("bindrs", []),
+        "metadata": told.said.get("metadata", {}),
         "params": run.params,
         "environment": {name: environment.get(name) for name in ENVIRONMENT_SECTIONS},
         "created_at": run_file.created_at,

@@ -6,22 +6,24 @@ number, as those of built-in samplers are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from specplan.code.probe import Column
-from specplan.components.reference import COLUMNS
+from specplan.components.reference import COLUMNS, LABEL
+from specplan.components.sampler import DEFAULT_ROLE
 from specplan.errors import RunError
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from specplan.code.signature import Signature
 
+Batch = dict[str, "NDArray[np.int64]"]
+"""The numbers of the rows of a batch by their role; `DEFAULT_ROLE` where they are read one by one."""
 MakeEpoch = Callable[[int, int, np.random.Generator], list[Any]]
 """Of the number of rows, the number of the epoch and its generator makes the batches."""
 TRIED = 3
@@ -69,10 +71,12 @@ class OwnBatches:
         seed: the seed that is in force; rows: of the split.
 
     Attributes:
-        samples: rows of an epoch; steps: its batches; largest: rows of the largest batch that was seen.
+        roles: of the rows of a tuple; empty where rows are read one by one.
+        samples: rows or tuples of an epoch; steps: its batches; largest: those of the largest batch that was seen.
 
     Raises:
-        RunError: it gives no batches of these rows, or epochs with different numbers of batches or rows.
+        RunError: it gives no batches of these rows, batches of different roles, or epochs with different
+            numbers of batches or rows.
     """
 
     def __init__(self, make: MakeEpoch, name: str, seed: int, rows: int) -> None:
@@ -80,19 +84,21 @@ class OwnBatches:
         self._name = name
         self._seed = seed
         self._rows = rows
+        self._roles: tuple[str, ...] | None = None
         first = self._made(0)
-        self.samples, self.steps = sum(map(len, first)), len(first)
+        self.roles = () if DEFAULT_ROLE in first[0] else tuple(first[0])
+        self.samples, self.steps = sum(map(_size, first)), len(first)
         tried = [first, *(self.of_epoch(epoch) for epoch in range(1, TRIED))]
-        self.largest = max(len(batch) for batches in tried for batch in batches)
+        self.largest = max(_size(batch) for batches in tried for batch in batches)
 
-    def of_epoch(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The numbers of the rows of each batch of an epoch, counted from 0.
+    def of_epoch(self, epoch: int) -> list[Batch]:
+        """The batches of an epoch, counted from 0.
 
         Raises:
-            RunError: they are not as many batches, or not of as many rows, as those of the first.
+            RunError: they are not as many batches, or not of as many rows or of the roles, as those of the first.
         """
         batches = self._made(epoch)
-        found = (sum(map(len, batches)), len(batches))
+        found = (sum(map(_size, batches)), len(batches))
         if found != (self.samples, self.steps):
             message = (
                 f"{self._name} gave {found[0]} rows in {found[1]} batches in epoch {epoch}, and "
@@ -101,19 +107,46 @@ class OwnBatches:
             raise RunError(message)
         return batches
 
-    def _made(self, epoch: int) -> list[NDArray[np.int64]]:
+    def _made(self, epoch: int) -> list[Batch]:
         generator = np.random.default_rng([self._seed, epoch])
         made = self._make(self._rows, epoch, generator)
-        batches = [self._checked(np.asarray(batch), epoch) for batch in made]
+        batches = [self._by_role(batch, epoch) for batch in made]
         if not batches:
             raise RunError(f"{self._name} gave no batch in epoch {epoch}")
         return batches
+
+    def _by_role(self, batch: Any, epoch: int) -> Batch:
+        given = batch if isinstance(batch, Mapping) else {DEFAULT_ROLE: batch}
+        roles = tuple(given)
+        if self._roles is None and isinstance(batch, Mapping):
+            self._check_names(roles)
+        self._roles = self._roles or roles
+        if set(roles) != set(self._roles):
+            message = f"{self._name} gave a batch of {_told(roles)} in epoch {epoch}, and one of {_told(self._roles)} before"
+            raise RunError(message)
+        found = {role: self._checked(np.asarray(given[role]), epoch) for role in self._roles}
+        sizes = {role: len(rows) for role, rows in found.items()}
+        if len(set(sizes.values())) > 1:
+            told = " and ".join(f"{size} of `{role}`" for role, size in sizes.items())
+            message = f"{self._name} gave a batch with {told} in epoch {epoch}; a tuple has one row of each role"
+            raise RunError(message)
+        return found
+
+    def _check_names(self, roles: tuple[object, ...]) -> None:
+        for role in roles:
+            if not isinstance(role, str) or not LABEL.fullmatch(role) or role == DEFAULT_ROLE:
+                message = f"{self._name} gave the role {role!r}; a role has letters, digits, `_` and `-`, and begins with a letter or `_`"
+                raise RunError(message + f", and is not `{DEFAULT_ROLE}`" * (role == DEFAULT_ROLE))
+        if len(roles) < 2:
+            raise RunError(
+                f"{self._name} gave batches of {len(roles)} roles; tuples have two or more"
+            )
 
     def _checked(self, batch: NDArray[Any], epoch: int) -> NDArray[np.int64]:
         if batch.ndim != 1 or batch.dtype.kind not in "iu" or not len(batch):
             message = (
                 f"{self._name} gave a batch of {batch.dtype} of shape {batch.shape} in epoch {epoch}, "
-                "a batch is a list of numbers of rows"
+                "a batch is a list of numbers of rows, or one for each role"
             )
             raise RunError(message)
         least, most = int(batch.min()), int(batch.max())
@@ -122,6 +155,14 @@ class OwnBatches:
             message = f"{self._name} gave the row {wrong} in epoch {epoch}; the rows are 0 to {self._rows - 1}"
             raise RunError(message)
         return batch.astype(np.int64)
+
+
+def _size(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
+
+
+def _told(roles: tuple[str, ...]) -> str:
+    return "rows without a role" if roles == (DEFAULT_ROLE,) else f"the roles {quoted(roles)}"
 
 
 def packed(values: NDArray[Any]) -> Column:

@@ -134,11 +134,16 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, tag="judged"):
 
 
 class Drew(msgspec.Struct, frozen=True, kw_only=True, tag="drew"):
-    """What each epoch of a sampler has: rows, batches, and rows of the largest batch."""
+    """What each epoch of a sampler has: rows or tuples, batches, and those of the largest batch.
+
+    Attributes:
+        roles: of the rows of a tuple; empty where rows are read one by one.
+    """
 
     samples: int
     steps: int
     largest: int
+    roles: tuple[str, ...] = ()
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True, tag="parts"):

@@ -14,7 +14,7 @@ from specplan.components.reference import COLUMNS
 from specplan.errors import CodeError
 from specplan.spec.diagnostics import Origin
 from specplan.spec.source import displayed
-from specplan.spec.wording import with_article
+from specplan.spec.wording import quoted, with_article
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -132,8 +132,13 @@ def signature(source: Source, kind: Kind) -> Signature:
     definition = defined(source)
     form: Form = "class" if isinstance(definition.node, ast.ClassDef) else "function"
     if form not in FORMS[kind] or isinstance(definition.node, ast.AsyncFunctionDef):
-        message = f"`{source.reference}` is {with_article(form)}; {with_article(called(kind))} is "
-        raise CodeError("SP406", message + " or ".join(with_article(each) for each in FORMS[kind]))
+        forms = " or ".join(with_article(each) for each in FORMS[kind])
+        what = with_article(form)
+        hint = _another_form(definition, kind)
+        if form in FORMS[kind]:
+            what, hint = "an asynchronous function", "write it without `async`"
+        message = f"`{source.reference}` is {what}; {with_article(called(kind))} is {forms}"
+        raise CodeError("SP406", message, hint)
     given = INPUTS[kind] if form == "function" or kind == "optimizer" else 0
     parameters, is_open = _parameters(source, definition, given, 0)
     if kind in ("sampler", "split"):
@@ -153,6 +158,22 @@ def signature(source: Source, kind: Kind) -> Signature:
         origin=_origin(definition.module, definition.node),
         beside=beside,
     )
+
+
+def _another_form(definition: Definition, kind: Kind) -> str:
+    """What of the same module can be a component of a kind by its form, or how one is written."""
+    known = [
+        node.name
+        for node in definition.module.tree.body
+        if isinstance(node, ast.ClassDef if "class" in FORMS[kind] else ast.FunctionDef)
+        and not node.name.startswith("_")
+    ]
+    if known:
+        return f"`{definition.module.file.name}` has {quoted(known)}"
+    if "class" in FORMS[kind]:
+        base = f"({_BASES[kind]})" if kind in _BASES else ""
+        return f"write `class {definition.name.capitalize()}{base}:`"
+    return f"write `def {definition.name}({', '.join(_GIVEN[kind])}):`"
 
 
 def check_use(source: Source, kind: Kind) -> None:

@@ -88,7 +88,8 @@ def find(reference: Reference, *, folder: Path, pythonpath: Sequence[Path]) -> S
         top = module.partition(".")[0]
         if top in sys.stdlib_module_names:
             message = f"`{reference}`: `{top}` belongs to Python, which has no components of a spec"
-            raise CodeError("SP406", message)
+            hint = f"a module of yours is called so? Name its file, `./{module.replace('.', '/')}.py:{reference.name}`"
+            raise CodeError("SP406", message, hint)
         roots = tuple(pythonpath)
         closure = _Closure(roots)
         if not closure.add(module):

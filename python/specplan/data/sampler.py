@@ -46,10 +46,12 @@ class Epoch(msgspec.Struct, frozen=True):
     Attributes:
         order: numbers of the rows, or of the tuples; None for all of them as they are.
         sizes: rows in a batch, of which the last may have fewer; or those in each batch.
+        members: for each role the row of each tuple, where every epoch has tuples of its own.
     """
 
     order: NDArray[np.int64] | None
     sizes: int | list[int]
+    members: tuple[NDArray[np.int64], ...] | None = None
 
 
 class Drawing:
@@ -137,19 +139,22 @@ class Drawing:
 
 
 class OwnDrawing:
-    """The batches that code of the user makes, one row at a time in each: what `Drawing` is for others."""
+    """The batches that code of the user makes, anew for each epoch: what `Drawing` is for others."""
 
     members = None
     weights = None
 
     def __init__(self, batches: OwnBatches) -> None:
         self._batches = batches
+        self.roles = batches.roles
         self.samples, self.steps = batches.samples, batches.steps
 
     def epoch(self, epoch: int) -> Epoch:
         """The order of an epoch, counted from 0."""
         found = self._batches.of_epoch(epoch)
-        return Epoch(np.concatenate(found), [len(batch) for batch in found])
+        joined = [np.concatenate([batch[role] for batch in found]) for role in found[0]]
+        sizes = [len(next(iter(batch.values()))) for batch in found]
+        return Epoch(None, sizes, tuple(joined)) if self.roles else Epoch(joined[0], sizes)
 
 
 def _cut_groups(

@@ -44,7 +44,8 @@ def imported(source: Source, kind: Kind, base: type | None = None) -> Make:
     a_class = f"a subclass of `{base.__module__}.{base.__qualname__}`" if base else "a class"
     wanted = " or ".join({"class": a_class, "function": "a function"}[form] for form in forms)
     message = f"`{source.reference}` is not {with_article(called(kind))}: that is {wanted}"
-    raise CodeError("SP406", message)
+    hint = f"its base class is to be {base.__module__}.{base.__qualname__}" if base else None
+    raise CodeError("SP406", message, hint)
 
 
 def arguments(source: Source, signature: Signature, args: Mapping[str, Any]) -> dict[str, Any]:

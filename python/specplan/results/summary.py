@@ -14,6 +14,7 @@ from specplan.results.compare import environment_of
 from specplan.results.settings import leaves
 from specplan.results.sweep_point import sweep_point
 from specplan.results.table import cell_text
+from specplan.store.fields import ABOUT
 from specplan.store.run_file import seconds_between
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Summary:
             "subtitle": hidden("", about.subtitle),
             "about": hidden("", about.description),
             "tags": tags_text(run.tags),
+            **{name: _said_text(value) for name, value in self.said.items()},
             "host": run_file.sessions[-1].host,
             "with": self._environment(),
         }
@@ -106,6 +108,14 @@ class Summary:
             took = duration_text(seconds_between(run_file.created_at, ended))
             facts["ended"] = f"{time_text(ended)}, after {took}"
         return {name: text for name, text in facts.items() if text}
+
+    @cached_property
+    def said(self) -> dict[str, Any]:
+        """What a program said of its experiment beside its name: bindrs and metadata, where there are some."""
+        found: dict[str, Any] = {}
+        for document in self._run.documents(ABOUT):
+            found |= {name: value for name, value in document.items() if value}
+        return {name: found[name] for name in ("bindrs", "metadata") if name in found}
 
     def _environment(self) -> str:
         """What it ran with, in short."""
@@ -251,3 +261,9 @@ def duration_text(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _said_text(value: Any) -> str:
+    if not isinstance(value, dict):
+        return cell_text(value)
+    return ", ".join(f"{name}={cell_text(each)}" for name, each in leaves(value).items())

@@ -275,7 +275,8 @@ class Builder:
             message = (
                 f"`{component.use}` is not a callback: that is a subclass of specplan.Callback"
             )
-            raise CodeError("SP406", message)
+            hint = f"write `class {component.use.rpartition(':')[2]}(specplan.Callback):`"
+            raise CodeError("SP406", message, hint)
         return made
 
     def _own(self, kind: Kind, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:

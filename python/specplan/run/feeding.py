@@ -136,8 +136,9 @@ class Feeding:
         number = turn.first + lane.reading
         feed, drawing, epoch = self._feeds[number], self._drawings[number], orders[number]
         positions = epoch.order
-        if drawing.members is not None and lane.role:
-            member = drawing.members[feed.sampler.roles.index(lane.role)]
+        members = epoch.members or drawing.members
+        if members is not None and lane.role:
+            member = members[feed.sampler.roles.index(lane.role)]
             positions = member if positions is None else member[positions]
         program = turn.program
         columns = [
@@ -169,5 +170,8 @@ def _drawing(feed: Feed, phase: Train, context: Context) -> Drawing | OwnDrawing
             f"{where}: the sampler gives {found.samples} samples in {found.steps} steps, "
             f"the plan says {feed.samples} in {feed.steps}"
         )
+        raise DataError(message, code="SP502", hint=COMPILE_AGAIN)
+    if isinstance(found, OwnDrawing) and found.roles != feed.sampler.roles:
+        message = f"{where}: the sampler gives rows of other roles than the plan says"
         raise DataError(message, code="SP502", hint=COMPILE_AGAIN)
     return found

@@ -143,7 +143,18 @@ def _example(fault: Fault, key: str) -> object:
         return {"use": "simple", "batch_size": 32}
     if key == "losses" and isinstance(losses := fault.document.value.get("losses"), dict):
         return list(losses)[:1] or None
+    if key == "node":
+        return next(iter(_learning(fault.document)), None)
     return None
+
+
+def _learning(document: Document) -> Iterator[str]:
+    """The nodes that have a target, as they are written."""
+    graph = document.value.get("graph")
+    nodes = graph.get("nodes") if isinstance(graph, dict) else None
+    for label, node in (nodes if isinstance(nodes, dict) else {}).items():
+        if isinstance(node, dict) and "target" in node:
+            yield label
 
 
 def _use_for(fault: Fault) -> str | None:

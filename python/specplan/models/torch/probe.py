@@ -144,7 +144,12 @@ def _drawn(source: Source, make: MakeEpoch, job: Draw) -> Drew | Failed:
         return Failed(code="SP604", message=str(error))
     except Exception as error:  # noqa: BLE001 -- whatever the code raises is the answer
         return failed(name, f"failed with {job.rows} rows, {_raised(error, source)}")
-    return Drew(samples=batches.samples, steps=batches.steps, largest=batches.largest)
+    return Drew(
+        samples=batches.samples,
+        steps=batches.steps,
+        largest=batches.largest,
+        roles=batches.roles,
+    )
 
 
 def _divided(source: Source, divide: DivideRows, job: Divide) -> Parts | Failed:

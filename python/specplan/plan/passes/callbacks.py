@@ -30,7 +30,9 @@ def refuse_second(phase: PhaseScheduler, use: str, path: Path, first: Path | Non
     if first is None:
         return path
     also = [((*first, "use"), "the first")]
-    phase.context.error("SP304", f"this phase has two callbacks {use}", path, also=also)
+    message = f"this phase has two callbacks {use}"
+    hint = "keep one, with the arguments of both that do not contradict each other"
+    phase.context.error("SP304", message, path, also=also, hint=hint)
     return first
 
 

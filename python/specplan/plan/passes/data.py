@@ -237,7 +237,12 @@ def _columns(
     for domain, name, place in _listed(spec, path):
         if name in columns:
             also = [(first_places[name], "first listed here")]
-            context.error("SP304", f"column `{name}` is listed twice", place, also=also)
+            message = f"column `{name}` is listed twice"
+            other = first_places[name][2] != domain
+            advice = (
+                "a column is a feature, a target or a tag" if other else "remove one of the two"
+            )
+            context.error("SP304", message, place, also=also, hint=advice)
             continue
         first_places[name] = place
         columns[name] = None

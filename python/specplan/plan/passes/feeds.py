@@ -52,6 +52,7 @@ class _Counted(msgspec.Struct, frozen=True, kw_only=True):
     samples: int | None = None
     weighted: bool = False
     largest: int | None = None
+    roles: tuple[str, ...] = ()
 
 
 class Fed(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +151,8 @@ class Feeds:
             if each is not None and twice is not None:
                 message = f"what {each.node} reads of {each.data} is said twice"
                 also = [((*twice.place, "node"), "said here")]
-                self._context.error("SP304", message, (*place, "node"), also=also)
+                hint = "remove one of the two inputs"
+                self._context.error("SP304", message, (*place, "node"), also=also, hint=hint)
                 right = False
             elif each is not None:
                 found.append(each)
@@ -216,7 +218,8 @@ class Feeds:
             self._context.error("SP720", message, (*place, "node"), hint=hint)
         elif written.from_ is None:
             message = f"{written.node} reads several FeatureSets, so its input needs `from`: {quoted(read)}"
-            self._context.error("SP204", message, (*place, "node"))
+            hint = f"such as `from: {read[0]}`"
+            self._context.error("SP204", message, (*place, "node"), hint=hint)
         else:
             message = f"{written.node} reads {quoted(read)}, not `{written.from_}`"
             meant = did_you_mean(written.from_, read)
@@ -261,6 +264,7 @@ class Feeds:
         if isinstance(sampler, OwnCode | LiveObject):
             counted = self._counted_by_code(first, sampler, seed, rows)
             component = sampler.component
+            roles = (counted.roles if counted is not None else ()) or roles
         else:
             counted = self._counted(first, sampler, seed, rows)
             component = as_plan(msgspec.structs.replace(sampler, seed=seed))
@@ -300,7 +304,9 @@ class Feeds:
         )
         if drew is None:
             return None
-        return _Counted(samples=drew.samples, steps=drew.steps, largest=drew.largest)
+        return _Counted(
+            samples=drew.samples, steps=drew.steps, largest=drew.largest, roles=drew.roles
+        )
 
     def _counted(self, read: _Input, sampler: AnySampler, seed: int, rows: int) -> _Counted | None:
         place = read.sampler_place
@@ -347,7 +353,7 @@ class Feeds:
             message = "`group_by` and `stratify_by` cannot be had together"
             also = [((*read.sampler_place, "group_by"), "groups are kept apart here")]
             place = (*read.sampler_place, "stratify_by")
-            self._context.error("SP510", message, place, also=also)
+            self._context.error("SP510", message, place, also=also, hint="remove one of the two")
             return None
 
         written = self._context.written(read.sampler_place)

@@ -66,13 +66,14 @@ def fold_keys(
         message = "`group_by` and `stratify_by` cannot be had together"
         place_of = (*around, "group_by") if parted else group_place
         also = [(place_of, "groups are kept together here")]
-        hint = "`group_by: []` here parts the groups" if parted else None
+        hint = "`group_by: []` here parts the groups" if parted else "remove one of the two"
         context.error("SP510", message, stratum_place, also=also, hint=hint)
         return None
     path = group_place if groups else stratum_place
     if folds.ordered and (groups or strata):
         said = "group_by" if groups else "stratify_by"
-        hint = None if path[: len(place)] == place else f"`{said}: []` here does without it"
+        here = path[: len(place)] == place
+        hint = "remove one of the two" if here else f"`{said}: []` here does without it"
         message = f"`ordered` folds are cut by the order of rows, not by `{said}`"
         context.error("SP510", message, (*place, "ordered"), hint=hint, also=[(path, "said here")])
         return None

@@ -92,7 +92,7 @@ class Cutter:
     def _wrong_beside(self, label: str, place: Path) -> None:
         if label in self._data:
             message = f"`{label}` is what these folds cut anyway"
-            self._context.error("SP304", message, place, key=True)
+            self._context.error("SP304", message, place, key=True, hint="leave it out of `also`")
         elif not self._context.lost(("data", label)):
             message = f"no FeatureSet `{label}`; known: {quoted(self._data)}"
             hint = did_you_mean(label, self._data)
@@ -106,7 +106,8 @@ class Cutter:
         if folds.train == folds.val:
             message = f"`train` and `val` are both called `{folds.val}`"
             written = "val" if folds.train == Folds().train else "train"
-            self._context.error("SP304", message, (*place, written))
+            hint = f"give one another name; without a word they are `{Folds().train}` and `{Folds().val}`"
+            self._context.error("SP304", message, (*place, written), hint=hint)
             return None
         if feature_set is None:
             return None
@@ -223,7 +224,8 @@ class Cutter:
             return None
         if folds.data is None:
             message = f"there are several FeatureSets, so folds need `data`: one of {known}"
-            self._context.error("SP204", message, place)
+            example = f"such as `data: {next(iter(self._data))}`"
+            self._context.error("SP204", message, place, hint=example)
         elif not self._context.lost(("data", folds.data)):
             message = f"no FeatureSet `{folds.data}`; known: {known}"
             hint = did_you_mean(folds.data, self._data)
@@ -258,7 +260,8 @@ class Cutter:
                 message = f"split `{name}` is not defined; {feature_set} has {quoted(sizes) or 'no splits'}"
                 self._context.error("SP303", message, item, hint=did_you_mean(name, sizes))
             elif name in folds.of[:index]:
-                self._context.error("SP304", f"`{name}` is listed twice", item)
+                message = f"`{name}` is listed twice"
+                self._context.error("SP304", message, item, hint="remove one of the two")
             elif outer is not None and name in outer.pooled:
                 message = f"`{name}` holds rows of `{outer.names[1]}` of the folds around"
                 hint = f"pool `{outer.names[0]}`"

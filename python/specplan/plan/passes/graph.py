@@ -74,7 +74,8 @@ def wire(context: Context, resolved: Resolved, data: dict[str, FeatureSet]) -> W
         if label in data:
             message = f"`{label}` is the name of a FeatureSet and of a node"
             also = [(("data", label), "the FeatureSet")]
-            context.error("SP304", message, ("graph", "nodes", label), also=also)
+            hint = "rename one of them, and what refers to it"
+            context.error("SP304", message, ("graph", "nodes", label), also=also, hint=hint)
         inputs[label] = references(context, label, data)
     upstream = {
         label: tuple(dict.fromkeys(read.node for read in reads or () if isinstance(read, NodeOf)))

@@ -16,6 +16,8 @@ from specplan.plan.shapes import show
 from specplan.spec.wording import did_you_mean, quoted, with_article
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from specplan.components import Kind
     from specplan.plan.model import Shape
     from specplan.plan.passes.context import Context
@@ -46,7 +48,7 @@ def resolve_live(
     wanted = _refused(kind, value)
     if wanted is not None:
         message = f"`{use}` is {type_of(value)}; {wanted}"
-        context.error("SP406", message, (*path, "use"))
+        context.error("SP406", message, (*path, "use"), hint=_INSTEAD[kind])
         return None
     return LiveObject(value=value, component=Component(use=use, args=read, live=fingerprint(value)))
 
@@ -88,6 +90,19 @@ def live_model(
         return None
     return OwnModel(model.component, gave.shape, gave.parameters), dtype
 
+
+_INSTEAD: Mapping[Kind, str] = {
+    "model": "bind the module itself, as `Net()`, or its class",
+    "loss": "bind a function of outputs and targets, or a class of torch's losses",
+    "metric": "bind a function of outputs and targets",
+    "optimizer": "bind a class of torch's optimizers, or a function of the parameters",
+    "callback": "derive its class from specplan.Callback, and bind an instance",
+    "sampler": "bind a function `(rows, epoch, generator)`",
+    "scaler": "`fit_transform` of a FeatureSet applies an object of a program itself",
+    "split": "`add_split` of a FeatureSet takes any rows that a program chooses",
+    "merge": "put it into a file, and name it `./FILE.py:NAME`",
+}
+"""What to do with an object that is refused as a component of a kind."""
 
 _CALLBACK = "specplan.run.callback:Callback"
 """The base of callbacks, which only a run may import."""

@@ -85,7 +85,7 @@ def _check_roles(
         message = f"loss {objective.label} reads `{argument.field}{role}` of {argument.node}, "
         if known == (DEFAULT_ROLE,):
             message += "which has no roles here"
-            hint = "a train phase with the sampler `paired`, `triplet` or `roles` has some"
+            hint = "a train phase with the sampler `paired`, `triplet` or `roles` has some, or with one of yours that gives batches by role"
         else:
             message += f"which has the roles {quoted(known)} here"
             hint = f"say which one, such as `{argument.field}.{known[0]}`"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from specplan.plan.passes.classes import warn_of_classes
 from specplan.plan.passes.evaluation import warn_of_evaluation
+from specplan.plan.passes.idle import warn_of_idle_arguments
 from specplan.plan.passes.secrets import warn_of_secrets
 from specplan.plan.passes.sequence import warn_of_sequence
 from specplan.plan.passes.training import warn_of_training
@@ -28,4 +29,5 @@ def warn(context: Context, parts: Parts, schedule: Schedule) -> None:
         misread = warn_of_evaluation(context, parts, schedule)
         warn_of_unused(context, parts, schedule, misread=misread)
     warn_of_classes(context, parts.resolved)
+    warn_of_idle_arguments(context, parts.resolved)
     warn_of_secrets(context)

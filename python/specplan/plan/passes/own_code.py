@@ -99,7 +99,11 @@ class _Arguments:
         ]
         if missing:
             message = f"`{self._declared.name}` needs {quoted(missing)}"
-            self._context.error("SP204", message, (*self._path, "use"), labels=[self._label()])
+            told = [f"{name}: {parameters[name].annotation or 'VALUE'}" for name in missing]
+            hint = f"say beside `use`: {quoted(told)}"
+            self._context.error(
+                "SP204", message, (*self._path, "use"), labels=[self._label()], hint=hint
+            )
         return given if len(given) == len(arguments) and not missing else None
 
     def _label(self, parameter: Parameter | None = None) -> Label:

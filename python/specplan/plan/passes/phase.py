@@ -121,7 +121,8 @@ class PhaseScheduler:
                 self.context.error("SP301", message, place, hint=hint)
                 complete = False
             elif label in chosen:
-                self.context.error("SP304", f"`{label}` is listed twice", place)
+                message = f"`{label}` is listed twice"
+                self.context.error("SP304", message, place, hint="remove one of the two")
             else:
                 chosen[label] = known[label]
         return Chosen(
@@ -191,7 +192,8 @@ class PhaseScheduler:
                 self.activity.knows_all_fits = False
             elif label in self.spec.active[:index]:
                 place = (*self.path, "active", index)
-                self.context.error("SP304", f"`{label}` is listed twice", place)
+                message = f"`{label}` is listed twice"
+                self.context.error("SP304", message, place, hint="remove one of the two")
         return tuple(label for label in self.spec.active if label in nodes)
 
     def _check_active(self, chosen: tuple[str, ...], purpose: str) -> None:

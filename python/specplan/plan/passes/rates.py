@@ -37,6 +37,7 @@ def learning_rate(phase: PhaseScheduler, spec: TrainSpec, steps: int) -> Learnin
             also = [((*phase.path, "epochs"), "the epochs of the phase")]
             phase.context.error("SP664", message, (*path, "warmup"), also=also)
         _check_schedule(phase, component, path)
+        _warn_of_late_falls(phase, spec, component, path)
         found = LearningRate(**msgspec.structs.asdict(component))
     return found
 
@@ -53,6 +54,23 @@ def _check_schedule(phase: PhaseScheduler, component: LearningRateComponent, pat
     if component.schedule == "multi_step" and not component.milestones:
         message = "`multi_step` has no `milestones`, so the learning rate would stay"
         phase.context.error("SP667", message, path, hint="such as `milestones: [30, 80]`")
+
+
+def _warn_of_late_falls(
+    phase: PhaseScheduler, spec: TrainSpec, component: LearningRateComponent, path: Path
+) -> None:
+    """Warn of a learning rate that would fall when the phase is over."""
+    late = [index for index, epoch in enumerate(component.milestones) if epoch >= spec.epochs]
+    place: Path | None = None
+    if component.schedule == "multi_step" and late:
+        place = (*path, "milestones", late[0])
+        epoch = component.milestones[late[0]]
+    elif component.schedule == "step" and 1 < spec.epochs <= component.every_n_epochs:
+        place, epoch = (*path, "every_n_epochs"), component.every_n_epochs
+    if place is not None:
+        message = f"the learning rate would fall after {epoch} epochs, when the phase is over"
+        also = [((*phase.path, "epochs"), "the epochs of the phase")]
+        phase.context.warning("SP664", message, place, also=also)
 
 
 def check_momentum(phase: PhaseScheduler, spec: TrainSpec, updating: Mapping[str, Any]) -> None:

@@ -132,7 +132,8 @@ class _Scalers:
             self._context.error("SP302", message, place, hint=did_you_mean(name, self._columns))
             return False
         if name in before:
-            self._context.error("SP304", f"column `{name}` is listed twice", place)
+            message = f"column `{name}` is listed twice"
+            self._context.error("SP304", message, place, hint="remove one of the two")
             return False
         column = self._columns[name]
         if column is not None and (column.domain == "tags" or column.dtype not in NUMBERS):
@@ -141,7 +142,8 @@ class _Scalers:
             return False
         if f"{name}.{TRANSFORMED}" in self._columns:
             message = f"the data have a column `{name}.{TRANSFORMED}`, which is what a scaled `{name}` is called"
-            self._context.error("SP304", message, place)
+            hint = f"rename that column in the data, or leave `{name}` as it is"
+            self._context.error("SP304", message, place, hint=hint)
             return False
         return True
 

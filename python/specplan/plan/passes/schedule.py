@@ -90,7 +90,8 @@ def _check_labels(context: Context) -> None:
         if labels in places:
             message = f"label `{labels[-1]}` is used twice in this group"
             also = [(places[labels], "first used here")]
-            context.error("SP304", message, (*path, key), also=also)
+            hint = f"give one of them another `{key}`, such as `{labels[-1]}_2`"
+            context.error("SP304", message, (*path, key), also=also, hint=hint)
         places.setdefault(labels, (*path, key))
         if len(".".join(labels)) > LONGEST_NAME:
             _refuse_length(context, ".".join(labels), (*path, key))
@@ -99,11 +100,14 @@ def _check_labels(context: Context) -> None:
     if all(isinstance(entry, GroupSpec) for entry, _, _ in entries) and not context.damaged(
         ("plan",)
     ):
-        context.error("SP204", "the plan has no phases", ("plan",))
+        losses = f"losses: [{next(iter(context.spec.losses), 'mse')}]"
+        hint = f"such as `- {{phase: eval, label: test, {losses}}}`"
+        context.error("SP204", "the plan has no phases", ("plan",), hint=hint)
     computing = [entry for entry, _, _ in entries if not isinstance(entry, GroupSpec | CallSpec)]
     if computing and not context.spec.graph.nodes and not context.damaged(("graph",)):
         message = f"the graph has no nodes, and the phase `{computing[0].label}` computes some"
-        context.error("SP204", message, ("graph", "nodes"))
+        hint = "such as `Net: {model: {use: mlp}, input: FEATURE_SET.COLUMN, target: FEATURE_SET.COLUMN}`"
+        context.error("SP204", message, ("graph", "nodes"), hint=hint)
 
 
 def _refuse_length(context: Context, path: str, place: Path) -> None:

@@ -182,7 +182,8 @@ def _check_columns(context: Context, splitter: Splitter, rows: Rows) -> bool:
     if isinstance(splitter, RandomSplit) and splitter.group_by and splitter.stratify_by:
         message = "`group_by` and `stratify_by` cannot be had together"
         also = [((*rows.path, "group_by"), "groups are kept together here")]
-        context.error("SP510", message, (*rows.path, "stratify_by"), also=also)
+        hint = "remove one of the two"
+        context.error("SP510", message, (*rows.path, "stratify_by"), also=also, hint=hint)
         return False
     usable = [
         check_column(context, parameter, name, place, rows)

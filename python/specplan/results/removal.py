@@ -106,9 +106,8 @@ def _held(folder: RunFolder) -> Iterator[None]:
     """Keep everybody from writing a run, or raise RunError where somebody does."""
     lock = folder.records_lock
     with ExitStack() as opened:
-        if (
-            lock.is_file() and not lock.is_symlink()
-        ):  # else it has no records that a process could write
+        # Where nobody may look, and behind a link, there are no records that a process could write.
+        if os.path.isfile(lock) and not lock.is_symlink():  # noqa: PTH113
             refused = f"run `{folder.path}` goes on: a process writes its records"
             opened.enter_context(locked(lock, refused=refused))
         if _says_that_it_goes_on(folder):

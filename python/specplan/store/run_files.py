@@ -302,14 +302,17 @@ def _write_warnings(compiled: Compiled, folder: RunFolder) -> None:
 
 @contextmanager
 def locked(path: Path, *, refused: str | None = None) -> Iterator[None]:
-    """Hold the lock of a folder or file, which one process has at a time: of a folder, to count ids and versions from what is there.
+    """Hold the lock of a folder or file: one process at a time counts ids and versions from what is there.
+
+    Args:
+        path: a folder or file that is there.
+        refused: what to say where somebody else holds it; by default it is waited for.
 
     Raises:
-        RunError: somebody else holds it, and `refused` says what that means. Without it, it is waited for.
+        RunError: somebody else holds it, and that is not waited for.
     """
-    descriptor = os.open(
-        path, os.O_RDONLY | os.O_NONBLOCK
-    )  # a pipe of that name would be waited for
+    # A pipe of that name would be waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if refused is None else fcntl.LOCK_NB))

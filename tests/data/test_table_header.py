@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -230,6 +231,14 @@ def test_missing_file(table_format: Format, tmp_path: Path) -> None:
 @pytest.mark.parametrize("table_format", FORMATS)
 def test_folder(table_format: Format, tmp_path: Path) -> None:
     assert error_of(tmp_path, table_format) == "cannot read FILE: it is not a regular file"
+
+
+@pytest.mark.parametrize("table_format", FORMATS)
+def test_a_pipe_is_not_waited_for(table_format: Format, tmp_path: Path) -> None:
+    pipe = tmp_path / "table"
+    os.mkfifo(pipe)
+    with pytest.raises(DataError, match="it is not a regular file"):
+        read_table_header(str(pipe), table_format)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ use source::Source;
 use tree::{Node, PathItem, Reading, Value};
 
 mod json;
+mod json_members;
 mod json_mend;
 mod json_scalar;
 mod json_slips;

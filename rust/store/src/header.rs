@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::input::open_at_once;
+
 mod arrow;
 mod column;
 mod parquet;
@@ -189,7 +191,7 @@ impl TableFile {
     }
 
     pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
-        let file = File::open(path)?;
+        let file = open_at_once(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");

@@ -1,7 +1,7 @@
 //! Opening files that anybody may have put there: pipes do not block, and sizes are known before memory is taken.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -9,17 +9,19 @@ use crate::error::{IoContext, Result, StoreError};
 
 /// A plain file and its size.
 pub(crate) fn open_input(path: &Path) -> Result<(File, u64)> {
-    // Plain files do not know this flag; without it the opening of a pipe waits for a writer.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
-        .context("open", path)?;
+    let file = open_at_once(path).context("open", path)?;
     let metadata = file.metadata().context("inspect", path)?;
     if metadata.is_file() {
         return Ok((file, metadata.len()));
     }
     Err(StoreError::damaged(path, 0, "this is not a plain file"))
+}
+
+/// Whatever is there, opened for reading.
+pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
+    // Plain files do not know this flag; without it the opening of a pipe waits for a writer.
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// All bytes of a plain file that has no more than `most` of them.

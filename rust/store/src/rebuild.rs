@@ -25,18 +25,16 @@ impl Scan {
         let (Some((channel, gaps)), None) = (lacking.next(), lacking.next()) else {
             return found;
         };
-        let missing = |number: &u64| {
-            let after = self.missing.partition_point(|range| range.1 < *number);
-            let range = self.missing.get(after);
-            range.is_some_and(|range| range.0 <= *number)
-        };
         let mut batches = Vec::new();
         for gap in gaps {
             let (before, after) = gap.between;
             let last = after.min(self.watermark.sequence + 1);
-            // A damaged watermark can leave more numbers missing than there is time to count.
+            // A damaged watermark can hide, or leave missing, more numbers than there is time to count.
             let enough = gap.batches.len() + 1;
-            let numbers: Vec<u64> = (before + 1..last).filter(missing).take(enough).collect();
+            let missing = self.missing.iter();
+            let missing =
+                missing.flat_map(|&(first, end)| first.max(before + 1)..last.min(end + 1));
+            let numbers: Vec<u64> = missing.take(enough).collect();
             if numbers.len() == gap.batches.len() {
                 let named = gap.batches.iter().zip(numbers);
                 batches.extend(named.map(|(batch, sequence)| BatchEntry {

@@ -24,6 +24,12 @@ use crate::scan_channel::ScannedChannel;
 use crate::store_reader::StoreReader;
 use crate::watermark::{SEQUENCE_OFFSET, Watermark, check_closed, read_any_slot, read_watermark};
 
+/// In one file whose rows are all of one size: the writer fills at most 64 MiB, or has as many as there are metrics
+/// in a group.
+const MOST_ROWS: u64 = 1 << 21;
+/// Files that are told to be missing before one that is there.
+const MOST_MISSING: usize = 1000;
+
 /// What was found in a store.
 pub(crate) struct Scan {
     pub(crate) description: Option<StoreDescription>,
@@ -167,7 +173,7 @@ impl ScannedMetrics {
         let parts = scan_files(folder, chunk_path, &columns, growing, watermark, findings)?;
         let (mut last, mut torn) = (0, Vec::new());
         for part in parts {
-            for row in 0..part.believable_rows(&columns) {
+            for row in 0..part.believable_rows(&columns, findings) {
                 let found = check_row(&part.map, row).and_then(|sequence| match sequence < last {
                     true => Err(part
                         .map
@@ -242,14 +248,18 @@ pub(crate) struct ScannedFile {
 }
 
 impl ScannedFile {
-    /// Rows to look at, where all have one size: a file that lost its header may seem to have any number.
-    pub(crate) fn believable_rows(&self, columns: &Columns) -> u64 {
-        let most = (LAST_CHUNK_BYTES / columns.row_bytes()) as u64;
+    /// Rows to look at, where all have one size: a file that lost its header may seem to have any number, and one that
+    /// somebody made can say any.
+    pub(crate) fn believable_rows(&self, columns: &Columns, findings: &mut Findings) -> u64 {
         if self.implied {
-            self.rows.min(most)
-        } else {
-            self.rows
+            let most = (LAST_CHUNK_BYTES / columns.row_bytes()) as u64;
+            return self.rows.min(most);
         }
+        if self.rows > MOST_ROWS {
+            let reason = "it has more rows than are written into one file";
+            findings.note(self.map.damaged(self.map.superblock_offset(), reason));
+        }
+        self.rows.min(MOST_ROWS)
     }
 }
 
@@ -265,7 +275,14 @@ pub(crate) fn scan_files(
     let names = listed(folder)?;
     let mut found = Vec::new();
     let mut end = 0;
-    for number in 0..highest(&names, path) {
+    let mut next = 0;
+    for number in numbers(&names, path) {
+        // A name may have any number.
+        for missing in (next..number).take(MOST_MISSING) {
+            let missing = path(folder, missing);
+            findings.note_torn(StoreError::damaged(&missing, 0, "the file is missing"));
+        }
+        next = number.saturating_add(1);
         let path = path(folder, number);
         let opened = match ChunkMap::open(path.clone(), columns) {
             Ok(None) => Err(StoreError::damaged(&path, 0, "the file is missing")),
@@ -312,8 +329,10 @@ pub(crate) fn scan_files(
     Ok(found)
 }
 
-/// One more than the highest number that a file in the folder has.
-fn highest(names: &[PathBuf], path: fn(&Path, u32) -> PathBuf) -> u32 {
+/// The numbers that files in the folder have, in order.
+fn numbers(names: &[PathBuf], path: fn(&Path, u32) -> PathBuf) -> Vec<u32> {
     let numbers = names.iter().filter_map(|name| file_number(name, path));
-    numbers.max().map_or(0, |number| number + 1)
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    numbers
 }

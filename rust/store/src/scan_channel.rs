@@ -99,7 +99,7 @@ impl ScannedChannel {
         let (mut last_sequence, mut next_row) = (0, Some(0));
         let columns = index_columns();
         for part in index {
-            for row in 0..part.believable_rows(&columns) {
+            for row in 0..part.believable_rows(&columns, findings) {
                 let Ok(found) = (IndexRow {
                     map: &part.map,
                     row,

@@ -228,8 +228,10 @@ fn has_both_checksums(slot: &[u8]) -> bool {
 
 /// What a slot says whose neighbour may be damaged.
 pub(crate) fn read_any_slot(path: &Path) -> Option<Watermark> {
-    let bytes = std::fs::read(path).ok()?;
-    let slots = bytes.chunks(SLOT_BYTES).take(SLOTS).enumerate();
+    let (file, _) = open_input(path).ok()?;
+    let mut bytes = [0; SLOTS * SLOT_BYTES];
+    let read = file.read_at(&mut bytes, 0).ok()?;
+    let slots = bytes[..read].chunks(SLOT_BYTES).enumerate();
     slots
         .filter_map(|(slot, bytes)| parse(bytes, path, slot * SLOT_BYTES).ok()?)
         .max_by_key(Watermark::age)

@@ -16,7 +16,7 @@ from specplan import (
     SimpleSampler,
     TrainPhase,
 )
-from specplan.archive.archive import Archive
+from specplan.archive.archive import Archive, writing
 from specplan.errors import ArchiveError, RunError
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def test_the_state_of_an_epoch_is_restored_by_name(parts: Parts, tmp_path: Path)
     again.restore_checkpoint("train_epoch0")
     assert bits(again.run_phase(test)) == expected
     with Archive(again.available_checkpoints["train_epoch3"], "ckpt") as archive:
-        about = archive.read_json("checkpoint.json", dict)
+        about = archive.read_json("about.json", dict)
     assert about == {
         "name": "train_epoch3",
         "experiment": "again",
@@ -273,6 +273,20 @@ def test_the_state_of_an_epoch_is_restored_by_name(parts: Parts, tmp_path: Path)
         "history": 0,
         "meta": {},
     }
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read(parts: Parts, tmp_path: Path) -> None:
+    test = EvalPhase.from_split("test", "test", [parts.loss])
+    parts.experiment.set_checkpoint_dir(tmp_path)
+    parts.experiment.run_phase(training(parts, epochs=1))
+    expected = bits(parts.experiment.run_phase(test))
+    path, earlier = parts.experiment.save_checkpoint("now"), tmp_path / "earlier.ckpt.mml"
+    with Archive(path, "ckpt") as now, writing(earlier, "ckpt", overwrite=False) as then:
+        for name in now.names:
+            then.add("checkpoint.json" if name == "about.json" else name, now.read(name))
+    parts.experiment.run_phase(training(parts, epochs=1))
+    parts.experiment.restore_checkpoint("earlier")
+    assert bits(parts.experiment.run_phase(test)) == expected
 
 
 def test_a_file_that_may_not_be_replaced_ends_the_run(parts: Parts, tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ def listed(root: Path) -> str:
 def test_jobs_run_after_what_they_need(tmp_path: Path, work: Any) -> None:
     root = tmp_path / "work"
     with experiment(root, "mine", dirty_git="ignore", max_jobs=2) as xp:
+        assert repr(xp) == f"<experiment mine in {root}: going on>"
         data = xp.submit(work.prepare, {"rows": 4})
         first = xp.submit(work.train, {"data": data, "rate": 0.5})
         assert xp.submit(work.train, {"rate": 0.5, "data": data}) is first
@@ -102,6 +103,7 @@ def test_jobs_run_after_what_they_need(tmp_path: Path, work: Any) -> None:
         assert data.state is JobState.DONE
         assert first.run.metrics("loss").arrow.column("value").to_pylist() == [2.0]
         assert [job.name for job in xp.jobs] == ["prepare", "train", "train"]
+    assert repr(xp).endswith(": over>")
     assert second.run.status == "completed"
     assert second.run.plan.id == second.id
     assert second.run.plan.experiment.tags == {"rate": "high"}

@@ -58,6 +58,7 @@ def test_slices_and_the_last_entry_not_after_a_time(exp: Experiment) -> None:
     with pytest.raises(KeyError, match="no entry at or before 0.5; the first is at 1.0"):
         part.findByTime(0.5)
     assert len(track.slice(7)) == 0
+    assert (repr(part), repr(track.slice(7))) == ("<3 entries from 1.0 to 3.0>", "<0 entries>")
 
 
 def test_the_time_of_the_entry_or_row_before(exp: Experiment) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specplan.data.feature_set import FeatureSet
 from specplan.objects.callback_states import States, read_states, states_of, take_up
 from specplan.objects.checkpoints import Checkpoints
 from specplan.objects.experiment_callback import (
@@ -17,6 +18,7 @@ from specplan.objects.experiment_callback import (
 )
 from specplan.objects.experiment_file import (
     CHECKPOINTS,
+    Parts,
     extract_checkpoints,
     extract_run,
     read_history,
@@ -28,7 +30,7 @@ from specplan.objects.live import Live, fresh, live_of
 from specplan.objects.mapping import compile_objects, named, spec_of
 from specplan.objects.phase_group import PhaseGroup, entries_by_path
 from specplan.objects.phase_results import results_of
-from specplan.objects.state_entries import read_snapshot
+from specplan.objects.state_entries import read_snapshot, state_bytes, state_from_bytes
 from specplan.objects.stopped_run import Stopped, begins_again, stopped_run
 from specplan.plan.model import Fit
 from specplan.run.hooks import Subjects, joined
@@ -36,7 +38,7 @@ from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from specplan.archive.archive import Archive
     from specplan.objects.call import Call, Results
@@ -192,6 +194,36 @@ class Calls:
         live = self.built()
         live.go_back(snapshot)
         live.give_back()
+
+    def get_state(self) -> dict[str, Any]:
+        """What calls have changed, as `Experiment.get_state` gives it."""
+        is_made = self._experiment.model_graph is not None
+        return {
+            "model": state_bytes(self.built().state.capture()) if is_made else None,
+            "history": list(self.history),
+            "checkpoints": dict(self.checkpoints.registry),
+            "callbacks": self.callback_states(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Bring back what `get_state` gave."""
+        if state["model"] is not None:
+            self.go_back(state_from_bytes(state["model"], self.built().state))
+        self.take_up(state.get("callbacks", {}))
+        self.history[:] = state["history"]
+        self.checkpoints.registry = dict(state["checkpoints"])
+
+    def parts(self, config: dict[str, Any]) -> Parts:
+        """What is saved of an experiment of this config."""
+        is_made = self._experiment.model_graph is not None
+        return Parts(
+            config=config,
+            feature_sets=self._experiment.ctx.members(FeatureSet),
+            snapshot=self.built().state.capture() if is_made else None,
+            history=self.history,
+            checkpoints=self.checkpoints.available(),
+            callbacks=self.callback_states(),
+        )
 
     def callback_states(self) -> States:
         """The states of all callbacks."""

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from specplan.run.state import Snapshot, State
 
-ABOUT = "checkpoint.json"
+ABOUT = "about.json"
+FIRST_ABOUT = "checkpoint.json"
+"""What earlier versions called it: as the index of a checkpoint of a run, which is another file."""
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,5 +66,5 @@ def read_checkpoint(path: Path, state: State) -> tuple[About, Snapshot, States]:
         RunError: a node is missing in the state, or has other parameters.
     """
     with Archive(path, "ckpt") as archive:
-        about = archive.read_json(ABOUT, About)
+        about = archive.read_json(ABOUT if ABOUT in archive.names else FIRST_ABOUT, About)
         return about, read_snapshot(archive, state), read_states(archive)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from specplan.objects.accelerator import Accelerator, accelerator_of
-from specplan.objects.phase import Phase, checked_record_nodes, evaluated_split
+from specplan.objects.phase import Phase, PhaseOptions, checked_record_nodes, evaluated_split
 from specplan.spec.arguments import checked_int
 
 if TYPE_CHECKING:
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from specplan.objects.node import GraphNode
     from specplan.objects.phase_callback import PhaseCallback
     from specplan.spec.model import RecordNodes
+
+
+class EvalOptions(PhaseOptions, total=False):
+    """What an EvalPhase takes by keyword."""
+
+    batch_size: int | None
+    record_nodes: RecordNodes
 
 
 class EvalPhase(Phase):
@@ -67,28 +74,15 @@ class EvalPhase(Phase):
         label: str,
         split: str,
         losses: Sequence[AppliedLoss] | None = None,
-        *,
-        active_nodes: Sequence[str | GraphNode] | None = None,
-        batch_size: int | None = None,
-        record_nodes: RecordNodes = "all",
-        callbacks: Sequence[PhaseCallback] | None = None,
-        accelerator: Accelerator | str | None = None,
+        **options: Unpack[EvalOptions],
     ) -> EvalPhase:
-        """Bind every active head node of the active context's graph to one split.
+        """Bind every active head node of the active context's graph to one split; `options` are those of the class.
 
         Raises:
             ValueError: there is no graph, its head nodes read several FeatureSets, or as for the class.
         """
-        return cls(
-            label,
-            input_sources=evaluated_split(label, split, active_nodes),
-            losses=losses,
-            active_nodes=active_nodes,
-            batch_size=batch_size,
-            record_nodes=record_nodes,
-            callbacks=callbacks,
-            accelerator=accelerator,
-        )
+        bindings = evaluated_split(label, split, options.get("active_nodes"))
+        return cls(label, bindings, losses, **options)
 
     def spec(self) -> dict[str, Any]:
         size = {} if self.batch_size is None else {"batch_size": self.batch_size}

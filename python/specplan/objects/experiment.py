@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from specplan.archive.archive import Archive
 from specplan.data.context import ExperimentContext, active_context, checked_label, checked_policy
 from specplan.data.feature_set import FeatureSet
 from specplan.objects.call import (
@@ -20,33 +19,21 @@ from specplan.objects.calls import Calls
 from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
 from specplan.objects.drawing import draw_experiment
 from specplan.objects.experiment_config import (
-    callbacks_of,
     check_comes_back,
     config_of,
-    fill,
-    objects_of,
+    experiment_of,
+    ids_of,
     safe_config,
+    take_ids,
 )
-from specplan.objects.experiment_file import (
-    CONFIG,
-    Parts,
-    collisions,
-    read_feature_sets,
-    save_parts,
-    warn_of_replaced,
-)
-from specplan.objects.from_spec import fill_from, graph_from
+from specplan.objects.experiment_file import loading, save_parts
+from specplan.objects.experiment_spec import experiment_from, experiment_of_file
 from specplan.objects.graph import ModelGraph
 from specplan.objects.history import ExperimentRun, History
-from specplan.objects.listed_file import fill_listed, is_listed
-from specplan.objects.node import nodes_of
 from specplan.objects.phase_group import PhaseGroup, entries_spec, with_groups
-from specplan.objects.results_config import ResultsConfig
-from specplan.objects.spec_file import checked_spec, write_spec
-from specplan.objects.state_entries import state_bytes, state_from_bytes
+from specplan.objects.spec_file import write_spec
 from specplan.objects.storage import Storage
 from specplan.spec.arguments import checked_int, checked_list
-from specplan.spec.load import load
 from specplan.spec.wording import quoted
 from specplan.track.prefix import DEFAULT_ROOT, Prefix
 from specplan.track.tracked import Tracked, take_run_params, tracked_name
@@ -64,8 +51,8 @@ if TYPE_CHECKING:
     from specplan.objects.phase import Phase
     from specplan.objects.phase_results import PhaseResults
     from specplan.objects.progress import DisplayOptions
+    from specplan.objects.results_config import ResultsConfig
     from specplan.run.state import Snapshot, State
-    from specplan.spec.document import Document
 
 
 class Experiment(Tracked):
@@ -358,21 +345,7 @@ class Experiment(Tracked):
         Raises:
             ValueError: a FeatureSet or an object is missing, or the spec says what no object does.
         """
-        context = ExperimentContext()
-        about = spec["experiment"]
-        experiment = cls(
-            about["id"],
-            ctx=context,
-            seed=spec["run"]["seed"],
-            readme=about.get("description") or None,
-            tags=about.get("tags"),
-        )
-        for each in featuresets:
-            context.register("node", each.label, each)
-        by_label = {each.label: each for each in featuresets}
-        graph = graph_from(spec, "model-graph", by_label, live or {})
-        fill_from(experiment.execution_plan, spec, graph, live or {})
-        return experiment
+        return experiment_from(cls, spec, featuresets, live or {})
 
     @classmethod
     def from_yaml(
@@ -395,34 +368,7 @@ class Experiment(Tracked):
             ValueError: a FeatureSet or an object is missing, a default is not written out, or the spec says
                 what no object does.
         """
-        known = active_context().members(FeatureSet) if featuresets is None else featuresets
-        document, before = load(path), active_context()
-        try:
-            if is_listed(document.value):
-                return cls._from_listed(document, known, live or {})
-            return cls.from_spec(checked_spec(document), known, live=live)
-        except ValueError:
-            before.activate()
-            raise
-        except KeyError as error:
-            before.activate()
-            raise ValueError(
-                f"`{path}` does not say {error}; an Experiment is made of a spec with every default "
-                "written out, as to_yaml gives it"
-            ) from error
-
-    @classmethod
-    def _from_listed(
-        cls, document: Document, featuresets: Sequence[FeatureSet], live: Mapping[str, Any]
-    ) -> Experiment:
-        experiment = cls(
-            document.value["experiment"].get("label", "experiment"), ctx=ExperimentContext()
-        )
-        for each in featuresets:
-            experiment.ctx.register("node", each.label, each)
-        by_label = {each.label: each for each in featuresets}
-        fill_listed(experiment.execution_plan, document, by_label, live)
-        return experiment
+        return experiment_of_file(cls, path, featuresets, live or {})
 
     def to_yaml(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:  # noqa: FBT001, FBT002 -- as documented
         """Write the spec of `run` as YAML, without weights and rows; returns its path.
@@ -462,25 +408,7 @@ class Experiment(Tracked):
             ArchiveError: an object cannot be made again.
             ValueError: a FeatureSet is missing.
         """
-        objects = objects_of(config, allow_import=allow_packaged_code)
-        place = config["results_config"]
-        prefix = config.get("prefix")
-        experiment = cls(
-            config["label"] if prefix is None else None,
-            config["registration_policy"],
-            active_context(),
-            callbacks=callbacks_of(objects),
-            results_config=None if place is None else ResultsConfig.from_config(place),
-            seed=config["seed"],
-            prefix=prefix,
-            **config["about"],
-        )
-        checkpointing = config["checkpointing"]
-        if checkpointing is not None:
-            experiment.set_checkpointing(Checkpointing.from_config(checkpointing))
-        feature_sets = {each.label: each for each in experiment.ctx.members(FeatureSet)}
-        fill(experiment, config, feature_sets, objects)
-        return experiment
+        return experiment_of(cls, config, allow_import=allow_packaged_code)
 
     def get_state(self) -> dict[str, Any]:
         """What calls have changed: `context` (ids by label), `model` (a checkpoint), `history`, `checkpoints`, `callbacks`.
@@ -488,17 +416,7 @@ class Experiment(Tracked):
         Raises:
             RunError: a node or the optimizer holds what cannot be stored without pickle.
         """
-        graph = self.model_graph
-        return {
-            "context": {
-                "featuresets": {each.label: each.id for each in self._ctx.members(FeatureSet)},
-                "nodes": {} if graph is None else {n: node.id for n, node in graph.nodes.items()},
-            },
-            "model": None if graph is None else state_bytes(self.capture()),
-            "history": list(self._calls.history),
-            "checkpoints": dict(self._calls.checkpoints.registry),
-            "callbacks": self._calls.callback_states(),
-        }
+        return {"context": ids_of(self), **self._calls.get_state()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Bring back what `get_state` gave, of this experiment or one of the same structure.
@@ -506,16 +424,8 @@ class Experiment(Tracked):
         Raises:
             RunError: its nodes are not those of the graph.
         """
-        if state["model"] is not None:
-            live = self._calls.built()
-            self._calls.go_back(state_from_bytes(state["model"], live.state))
-        for each in self._ctx.members(FeatureSet):
-            each.id = state["context"]["featuresets"].get(each.label, each.id)
-        for node in nodes_of(self._ctx):
-            node.id = state["context"]["nodes"].get(node.label, node.id)
-        self._calls.take_up(state.get("callbacks", {}))
-        self._calls.history[:] = state["history"]
-        self._calls.checkpoints.registry = dict(state["checkpoints"])
+        self._calls.set_state(state)
+        take_ids(self, state["context"])
 
     def save(
         self,
@@ -537,14 +447,7 @@ class Experiment(Tracked):
         """
         config = self.get_config()
         check_comes_back(self, config)
-        parts = Parts(
-            config=config,
-            feature_sets=self._ctx.members(FeatureSet),
-            snapshot=None if self.model_graph is None else self.capture(),
-            history=self._calls.history,
-            checkpoints=self.available_checkpoints,
-            callbacks=self._calls.callback_states(),
-        )
+        parts = self._calls.parts(config)
         return save_parts(parts, filepath, overwrite=overwrite, rows=include_featuresets)
 
     @classmethod
@@ -581,25 +484,12 @@ class Experiment(Tracked):
             ArchiveError: it is damaged, unsafe or no experiment, or needs code that is not imported.
             ValueError: a FeatureSet is missing, or is not the one that it was saved with.
         """
-        before = active_context()
-        with Archive(Path(filepath), "exp") as archive:
-            config = archive.read_json(CONFIG, dict[str, Any])
-            try:
-                context = ExperimentContext(config["registration_policy"])
-                context.activate()
-                for each in read_feature_sets(archive, featuresets or ()):
-                    context.register("node", each.label, each)
-                experiment = cls.from_config(
-                    safe_config(config, results_dir, checkpoint_dir), allow_packaged_code
-                )
-                experiment._calls.take(  # noqa: SLF001 -- its own
-                    archive, results_dir, checkpoint_dir, overwrite=overwrite
-                )
-            finally:
-                before.activate()
-        if overwrite or not collisions(before, context):
-            warn_of_replaced(Path(filepath), before, context)
-            context.activate()
+        with loading(Path(filepath), featuresets or (), overwrite=overwrite) as (archive, config):
+            experiment = cls.from_config(
+                safe_config(config, results_dir, checkpoint_dir), allow_packaged_code
+            )
+            calls = experiment._calls  # noqa: SLF001 -- its own
+            calls.take(archive, results_dir, checkpoint_dir, overwrite=overwrite)
         return experiment
 
     def visualize(self) -> Drawing:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specplan.data.context import ExperimentContext
+from specplan.data.context import ExperimentContext, active_context
 from specplan.data.feature_set import FeatureSet
 from specplan.errors import ArchiveError
 from specplan.objects.checkpointing import Checkpointing
 from specplan.objects.experiment_callback import ExperimentCallback
 from specplan.objects.from_spec import fill_from, graph_from
 from specplan.objects.mapping import graph_section, live_objects, spec_of
+from specplan.objects.node import nodes_of
 from specplan.objects.phase_group import entries_by_path, entries_spec
+from specplan.objects.results_config import ResultsConfig
 from specplan.objects.stored_object import object_from, stored_or_refused
 from specplan.objects.train_phase import TrainPhase
 from specplan.run.callback import Callback
@@ -90,7 +92,7 @@ def safe_config(
     }
 
 
-def objects_of(config: Mapping[str, Any], *, allow_import: bool) -> dict[str, Any]:
+def _objects_of(config: Mapping[str, Any], *, allow_import: bool) -> dict[str, Any]:
     """The objects of a config by name.
 
     Raises:
@@ -127,10 +129,55 @@ def _stored(label: str, objects: Mapping[str, object]) -> dict[str, Stored]:
     return found
 
 
-def callbacks_of(objects: Mapping[str, Any]) -> list[Any]:
+def _callbacks_of(objects: Mapping[str, Any]) -> list[Any]:
     """The callbacks of the experiment among the objects of a config, in their order."""
     names = [name for name in objects if name.startswith(_CALLBACK)]
     return [objects[name] for name in sorted(names, key=lambda name: int(name[len(_CALLBACK) :]))]
+
+
+def experiment_of(
+    kind: type[Experiment], config: Mapping[str, Any], *, allow_import: bool
+) -> Experiment:
+    """An experiment of a config on the active context, with the FeatureSets that it has.
+
+    Raises:
+        ArchiveError: an object cannot be made again.
+        ValueError: a FeatureSet is missing.
+    """
+    objects = _objects_of(config, allow_import=allow_import)
+    place, prefix = config["results_config"], config.get("prefix")
+    experiment = kind(
+        config["label"] if prefix is None else None,
+        config["registration_policy"],
+        active_context(),
+        callbacks=_callbacks_of(objects),
+        results_config=None if place is None else ResultsConfig.from_config(place),
+        seed=config["seed"],
+        prefix=prefix,
+        **config["about"],
+    )
+    if config["checkpointing"] is not None:
+        experiment.set_checkpointing(Checkpointing.from_config(config["checkpointing"]))
+    feature_sets = {each.label: each for each in experiment.ctx.members(FeatureSet)}
+    fill(experiment, config, feature_sets, objects)
+    return experiment
+
+
+def ids_of(experiment: Experiment) -> dict[str, dict[str, str]]:
+    """The ids of FeatureSets and nodes by label."""
+    graph = experiment.model_graph
+    return {
+        "featuresets": {each.label: each.id for each in experiment.ctx.members(FeatureSet)},
+        "nodes": {} if graph is None else {name: node.id for name, node in graph.nodes.items()},
+    }
+
+
+def take_ids(experiment: Experiment, ids: Mapping[str, Mapping[str, str]]) -> None:
+    """Give FeatureSets and nodes the ids that `ids_of` gave."""
+    for each in experiment.ctx.members(FeatureSet):
+        each.id = ids["featuresets"].get(each.label, each.id)
+    for node in nodes_of(experiment.ctx):
+        node.id = ids["nodes"].get(node.label, node.id)
 
 
 def fill(

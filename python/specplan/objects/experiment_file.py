@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from specplan.archive.archive import Archive, archive_path, writing
 from specplan.archive.names import experiment_fault, run_fault
 from specplan.base.files import write_atomically
+from specplan.data.context import ExperimentContext, active_context
 from specplan.data.feature_set import FeatureSet
 from specplan.data.feature_set_file import (
     ROWS,
@@ -27,10 +29,9 @@ from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from specplan.data.context import ExperimentContext
     from specplan.objects.history import ExperimentRun
     from specplan.run.state import Snapshot
 
@@ -85,6 +86,30 @@ def save_parts(parts: Parts, path: str | os.PathLike[str], *, overwrite: bool, r
         for name, file in parts.checkpoints.items():
             archive.add_file(f"{CHECKPOINTS}/{name}.ckpt.mml", file)
     return target
+
+
+@contextmanager
+def loading(
+    path: Path, given: Sequence[FeatureSet | str | os.PathLike[str]], *, overwrite: bool
+) -> Iterator[tuple[Archive, dict[str, Any]]]:
+    """The archive and the config in it, while a context of its own is active that has the FeatureSets.
+
+    That stays active if none of its labels was taken, or `overwrite` says so.
+    """
+    before = active_context()
+    with Archive(path, "exp") as archive:
+        config = archive.read_json(CONFIG, dict[str, Any])
+        try:
+            context = ExperimentContext(config["registration_policy"])
+            context.activate()
+            for each in read_feature_sets(archive, given):
+                context.register("node", each.label, each)
+            yield archive, config
+        finally:
+            before.activate()
+    if overwrite or not collisions(before, context):
+        warn_of_replaced(path, before, context)
+        context.activate()
 
 
 def read_feature_sets(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from specplan.objects.accelerator import Accelerator, accelerator_of
-from specplan.objects.phase import Phase, evaluated_split
+from specplan.objects.phase import Phase, PhaseOptions, evaluated_split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from specplan.objects.loss import AppliedLoss
     from specplan.objects.node import GraphNode
     from specplan.objects.phase_callback import PhaseCallback
+
+
+class FitOptions(PhaseOptions, total=False):
+    """What a FitPhase takes by keyword."""
+
+    freeze_after_fit: bool
 
 
 class FitPhase(Phase):
@@ -58,26 +64,15 @@ class FitPhase(Phase):
         label: str,
         split: str,
         losses: Sequence[AppliedLoss] | None = None,
-        *,
-        active_nodes: Sequence[str | GraphNode] | None = None,
-        freeze_after_fit: bool = True,
-        callbacks: Sequence[PhaseCallback] | None = None,
-        accelerator: Accelerator | str | None = None,
+        **options: Unpack[FitOptions],
     ) -> FitPhase:
-        """Bind every active head node of the active context's graph to one split.
+        """Bind every active head node of the active context's graph to one split; `options` are those of the class.
 
         Raises:
             ValueError: there is no graph, its head nodes read several FeatureSets, or as for the class.
         """
-        return cls(
-            label,
-            input_sources=evaluated_split(label, split, active_nodes),
-            losses=losses,
-            active_nodes=active_nodes,
-            freeze_after_fit=freeze_after_fit,
-            callbacks=callbacks,
-            accelerator=accelerator,
-        )
+        bindings = evaluated_split(label, split, options.get("active_nodes"))
+        return cls(label, bindings, losses, **options)
 
     def spec(self) -> dict[str, Any]:
         return {**self._common_spec(), "freeze_after_fit": self.freeze_after_fit}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, cast, get_args
 
 from specplan.data.context import active_context, checked_label
 from specplan.objects.binding import InputBinding
@@ -271,6 +271,14 @@ def split_heads(label: str, active: Sequence[str | GraphNode] | None) -> list[Gr
             "from_split needs them to read one"
         )
     return heads
+
+
+class PhaseOptions(TypedDict, total=False):
+    """What every phase takes by keyword."""
+
+    active_nodes: Sequence[str | GraphNode] | None
+    callbacks: Sequence[PhaseCallback] | None
+    accelerator: Accelerator | str | None
 
 
 def evaluated_split(

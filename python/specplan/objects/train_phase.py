@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack, get_args
 
 from specplan.base.amounts import count
 from specplan.components.callback import EarlyStopping, LearningRate, ReduceOnPlateau
@@ -12,7 +12,7 @@ from specplan.objects.binding import InputBinding
 from specplan.objects.checkpointing import Checkpointing, checked_checkpointing
 from specplan.objects.evaluation import Evaluation
 from specplan.objects.node import ModelNode, learns_in_batches
-from specplan.objects.phase import Phase, checked_record_nodes, split_heads
+from specplan.objects.phase import Phase, PhaseOptions, checked_record_nodes, split_heads
 from specplan.spec.arguments import checked_int
 from specplan.spec.model import BatchSchedule
 from specplan.spec.wording import quoted
@@ -34,6 +34,16 @@ class ResultRecording(enum.StrEnum):
     ALL = "all"
     LAST = "last"
     NONE = "none"
+
+
+class TrainOptions(PhaseOptions, total=False):
+    """What a TrainPhase takes by keyword."""
+
+    accumulate: int
+    batch_schedule: str
+    checkpointing: Checkpointing | None
+    result_recording: ResultRecording | str
+    record_nodes: RecordNodes
 
 
 class TrainPhase(Phase):
@@ -102,45 +112,23 @@ class TrainPhase(Phase):
         self.record_nodes = checked_record_nodes(label, record_nodes)
 
     @classmethod
-    def from_split(  # noqa: PLR0913 -- as documented
+    def from_split(
         cls,
         label: str,
         split: str,
         sampler: Sampler | Callable[..., Any],
         losses: Sequence[AppliedLoss],
         n_epochs: int = 1,
-        *,
-        accumulate: int = 1,
-        active_nodes: Sequence[str | GraphNode] | None = None,
-        batch_schedule: BatchSchedule = "zip_strict",
-        callbacks: Sequence[PhaseCallback] | None = None,
-        checkpointing: Checkpointing | None = None,
-        result_recording: ResultRecording | str = ResultRecording.ALL,
-        record_nodes: RecordNodes = "all",
-        accelerator: Accelerator | str | None = None,
+        **options: Unpack[TrainOptions],
     ) -> TrainPhase:
-        """Bind every active head node of the active context's graph to one split.
+        """Bind every active head node of the active context's graph to one split; `options` are those of the class.
 
         Raises:
             ValueError: there is no graph, its head nodes read several FeatureSets, or as for the class.
         """
-        return cls(
-            label,
-            input_sources=[
-                InputBinding.for_training(node, sampler, split=split)
-                for node in split_heads(label, active_nodes)
-            ],
-            losses=losses,
-            n_epochs=n_epochs,
-            accumulate=accumulate,
-            active_nodes=active_nodes,
-            batch_schedule=batch_schedule,
-            callbacks=callbacks,
-            checkpointing=checkpointing,
-            result_recording=result_recording,
-            record_nodes=record_nodes,
-            accelerator=accelerator,
-        )
+        heads = split_heads(label, options.get("active_nodes"))
+        bindings = [InputBinding.for_training(node, sampler, split=split) for node in heads]
+        return cls(label, input_sources=bindings, losses=losses, n_epochs=n_epochs, **options)
 
     @property
     def evaluations(self) -> list[Evaluation]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from specplan.code.batches import OwnBatches, bound_maker, maker
 from specplan.code.division import divided, divider
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from specplan.code.division import Rows
+    from specplan.code.signature import Signature
     from specplan.components import Kind
     from specplan.data.scaling import Scaling
     from specplan.plan.model import Callback as PlanCallback
@@ -78,8 +79,8 @@ class Builder:
                 input_shape=node.inputs[0].shape,
                 output_shape=node.shape,
             )
-        make, given = self._own(node.kind, component)
-        module: nn.Module = self._guarded(node.kind, component, lambda: make(**given))()
+        code = self._own(node.kind, component)
+        module: nn.Module = code.guarded(code.make)(**code.given)
         if own.has_lazy_layers(module):
             msg = (
                 f"`{component.use}` has lazy layers, whose sizes are not known before its first rows\n"
@@ -150,8 +151,8 @@ class Builder:
 
     def merge(self, label: str, node: Node) -> Callable[..., Tensor]:
         """What a function of the user's makes of its inputs, which is checked."""
-        make, given = self._own("merge", node.component)
-        return self._checked_merge(label, node, partial(make, **given))
+        code = self._own("merge", node.component)
+        return self._checked_merge(label, node, partial(code.make, **code.given))
 
     def _checked_merge(
         self, label: str, node: Node, function: Callable[[list[Tensor]], Any]
@@ -174,11 +175,10 @@ class Builder:
             return own.own_loss(self.bound(component), {}, name, averages=True)
         if component.code is None:
             return build_loss(component.use, component.args)
-        make, given = self._own("loss", component)
-        label = objective.label
-        name = f"{self._place('loss', label)}loss `{label}`"
-        made = self._guarded("loss", component, own.own_loss, label)(make, given, name)
-        loss: Callable[..., Tensor] = self._guarded("loss", component, made, label)
+        code = self._own("loss", component, objective.label)
+        name = f"{self._place('loss', objective.label)}loss `{objective.label}`"
+        made = code.guarded(own.own_loss)(code.make, code.given, name)
+        loss: Callable[..., Tensor] = code.guarded(made)
         return loss
 
     def weighted_loss(self, objective: Objective) -> Callable[..., Tensor]:
@@ -192,12 +192,9 @@ class Builder:
             return own.own_metric(self.bound(component), {}, f"metric `{objective.label}`")
         if component.code is None:
             return build_metric(component.use, component.args)
-        make, given = self._own("metric", component)
-        label = objective.label
-        name = f"{self._place('metric', label)}metric `{label}`"
-        metric: Callable[..., float] = self._guarded(
-            "metric", component, own.own_metric(make, given, name), label
-        )
+        code = self._own("metric", component, objective.label)
+        name = f"{self._place('metric', objective.label)}metric `{objective.label}`"
+        metric: Callable[..., float] = code.guarded(own.own_metric(code.make, code.given, name))
         return metric
 
     def optimizer(
@@ -208,10 +205,8 @@ class Builder:
             return live_objects.optimizer(self.bound(component), parameters)
         if component.code is None:
             return build_optimizer(component.use, component.args, parameters)
-        make, given = self._own("optimizer", component)
-        optimizer: torch.optim.Optimizer = self._guarded("optimizer", component, make)(
-            parameters, **given
-        )
+        code = self._own("optimizer", component)
+        optimizer: torch.optim.Optimizer = code.guarded(code.make)(parameters, **code.given)
         return optimizer
 
     def batches(
@@ -226,11 +221,9 @@ class Builder:
         if component.live is not None:
             bound = bound_maker(self.bound(component), columns)
             return OwnBatches(bound, f"sampler `{component.use}`", seed, rows)
-        make, given = self._own("sampler", component)
-        declared = self._admitted[_key("sampler", component)].signature
-        make = self._guarded("sampler", component, maker(make, given, declared, columns), label)
-        name = f"{self._place('sampler', label)}sampler `{component.use}`"
-        return OwnBatches(make, name, seed, rows)
+        code = self._own("sampler", component, label)
+        make = maker(code.make, code.given, code.declared, columns)
+        return OwnBatches(code.guarded(make), code.name, seed, rows)
 
     def scaler(self, component: Component) -> Scaling:
         """A scaler, not fitted.
@@ -253,11 +246,9 @@ class Builder:
         label: str,
     ) -> Rows:
         """The rows of each split that a splitter of the user's makes of those of the FeatureSet `label`."""
-        make, given = self._own("split", component)
-        declared = self._admitted[_key("split", component)].signature
-        divide = self._guarded("split", component, divider(make, given, declared, columns), label)
-        name = f"{self._place('split', label)}splitter `{component.use}`"
-        return divided(divide, name, seed, rows)
+        code = self._own("split", component, label)
+        divide = divider(code.make, code.given, code.declared, columns)
+        return divided(code.guarded(divide), code.name, seed, rows)
 
     def callback(self, named: PlanCallback) -> Callback:
         """What is called inside a phase: the object of the program itself, or a new one of the user's class.
@@ -269,8 +260,8 @@ class Builder:
         if component.live is not None:
             bound: Callback = self.bound(component)
             return bound
-        make, given = self._own("callback", component)
-        made = self._guarded("callback", component, make)(**given)
+        code = self._own("callback", component)
+        made = code.guarded(code.make)(**code.given)
         if not isinstance(made, Callback):
             message = (
                 f"`{component.use}` is not a callback: that is a subclass of specplan.Callback"
@@ -279,10 +270,16 @@ class Builder:
             raise CodeError("SP406", message, hint)
         return made
 
-    def _own(self, kind: Kind, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
+    def _own(self, kind: Kind, component: Component, label: str = "") -> _Own:
         key = _key(kind, component)
         code = self._admitted[key]
-        return self._made[key], arguments(code.source, code.signature, component.args)
+        return _Own(
+            make=self._made[key],
+            given=arguments(code.source, code.signature, component.args),
+            declared=code.signature,
+            name=f"{self._place(kind, label)}{called(kind)} `{component.use}`",
+            guarded=lambda function: self._guarded(kind, component, function, label),
+        )
 
     def _place(self, kind: Kind, label: str) -> str:
         place = self._places.get((kind, label))
@@ -292,7 +289,7 @@ class Builder:
         self, kind: Kind, component: Component, function: Callable[..., Any], label: str = ""
     ) -> Callable[..., Any]:
         """`function`, whose exceptions name the line of the user's code that they come from."""
-        written, noun = self._place(kind, label), called(kind)
+        name = f"{self._place(kind, label)}{called(kind)} `{component.use}`"
         source = self._admitted[_key(kind, component)].source
 
         def call(*arguments: Any, **given: Any) -> Any:
@@ -302,11 +299,26 @@ class Builder:
                 raise
             except Exception as error:
                 place = place_of(error, source)
-                message = f"{place}: {type(error).__name__}: {error}"
-                message = f"{written}{noun} `{component.use}` failed, {message}"
+                message = f"{name} failed, {place}: {type(error).__name__}: {error}"
                 raise RunError(message) from error
 
         return call
+
+
+class _Own(NamedTuple):
+    """What a component is that is code of the user.
+
+    Attributes:
+        make: the class or function; `given` are its arguments, as it has `declared` them.
+        name: what messages call it, after its place in the spec.
+        guarded: gives a function whose exceptions name the line of this code that they come from.
+    """
+
+    make: Callable[..., Any]
+    given: dict[str, Any]
+    declared: Signature
+    name: str
+    guarded: Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def _key(kind: Kind, component: Component) -> tuple[Kind, str, str]:

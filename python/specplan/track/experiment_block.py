@@ -205,6 +205,10 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         """The jobs that were submitted, in order."""
         return [] if self._jobs is None else [*self._jobs]
 
+    def __repr__(self) -> str:
+        standing = "not begun" if self._jobs is None else "going on" if self._is_open else "over"
+        return f"<experiment {self.id} in {self.workdir}: {standing}>"
+
     def __enter__(self) -> Self:
         normal = self.run_mode is RunMode.NORMAL
         action = self._dirty_git

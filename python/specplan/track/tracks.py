@@ -52,6 +52,10 @@ class Entries:
         entry = self._entries[index]
         return {"timestamp": entry[STAMP], **entry}
 
+    def __repr__(self) -> str:
+        times = f" from {self._times[0]} to {self._times[-1]}" if self._times else ""
+        return f"<{len(self)} entries{times}>"
+
     def slice(
         self, start_timestamp: float | None = None, end_timestamp: float | None = None
     ) -> Entries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,19 @@ def test_every_point_is_an_ordinary_run(swept: Path, mlx: Mlx) -> None:
         spec = json.loads((swept / point["folder"] / "spec.json").read_text())
         assert spec["graph"]["optimizer"]["lr"] == point["values"]["graph.optimizer.lr"]
         assert "sweep" not in spec
+    told = mlx("show", points[2]["run"], folder=swept).stdout
+    assert re.search(r"^sweep +sweep-[0-9-]+: graph\.optimizer\.lr=0\.1, .*=2$", told, re.MULTILINE)
+
+
+def test_a_damaged_sweep_is_told_of_by_its_runs(swept: Path, mlx: Mlx) -> None:
+    point = status_of(mlx, swept)["points"][0]
+    file = next((swept / point["folder"]).parent.glob("sweep-*/sweep.json"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    result = mlx("show", point["run"], folder=swept)
+    file.write_bytes(whole)
+    assert result.returncode == 1
+    assert "sweep.json` is damaged" in result.stderr
 
 
 def test_what_is_printed(swept: Path, mlx: Mlx) -> None:

@@ -310,3 +310,10 @@ def test_fitted_nodes_are_frozen_afterwards_unless_that_is_not_wanted() -> None:
         experiment.run_phase(train)
     named = TrainPhase.from_split("t", "train", SimpleSampler(16), [mse(node)], active_nodes=[node])
     assert len(experiment.run_phase(named).execution_contexts()) == 3
+
+
+def test_the_name_of_an_experiment_is_a_text() -> None:
+    with pytest.raises(TypeError, match=r"^label of an Experiment is a str, not int$"):
+        Experiment(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^prefix of an Experiment is a str, not int$"):
+        Experiment(prefix=3)  # type: ignore[arg-type]

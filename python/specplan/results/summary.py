@@ -12,6 +12,7 @@ from specplan.base.redaction import hidden
 from specplan.plan.model import Call, Train
 from specplan.results.compare import environment_of
 from specplan.results.settings import leaves
+from specplan.results.sweep_point import sweep_point
 from specplan.results.table import cell_text
 from specplan.store.fields import ABOUT
 from specplan.store.run_file import seconds_between
@@ -67,7 +68,7 @@ class Summary:
     """What there is to tell of a run; each part is read when it is asked for.
 
     Raises, where a part is asked for:
-        RunError: the plan, the params, the tags or the environment are damaged.
+        RunError: the plan, the params, the tags, the environment or the file of its sweep are damaged.
         StoreError: the records are damaged.
     """
 
@@ -90,6 +91,7 @@ class Summary:
             "lost": losses(run.statistics) or "",
             "stalled": _stalls(run.statistics),
             "plan": run_file.plan_id,
+            "sweep": sweep_point(run.folder),
             "seed": str(run.plan.numerics.seed) if run.plan.phases else "",
             "title": hidden("", about.title),
             "subtitle": hidden("", about.subtitle),

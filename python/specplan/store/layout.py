@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SWEEP_FILE = "sweep.json"
 """In the folder of a sweep, beside the runs of its experiment."""
+SWEEP_PREFIX = "sweep-"
+"""Of the name of that folder; runs that it begins have the rest of it in their ids."""
 EXECUTION_TABLES = "execution-*.parquet"
 """The execution tables in the folder of tables."""
 

@@ -22,7 +22,7 @@ from specplan.errors import RunError
 from specplan.results.locate import all_runs
 from specplan.results.status import read_run_file, status_now
 from specplan.store.checked_json import encode_checked, matches_checksum
-from specplan.store.layout import SWEEP_FILE, RunFolder, experiment_folder
+from specplan.store.layout import SWEEP_FILE, SWEEP_PREFIX, RunFolder, experiment_folder
 from specplan.store.run_file import Status
 from specplan.store.run_files import free_id, locked
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FORMAT = 1
-PREFIX = "sweep-"
 SEED = "run.seed"
 """What each point is given several values of, where it is to have several seeds."""
 
@@ -104,7 +103,7 @@ class SweepFolder:
         The run of a plan that is run already, here or in another sweep of the experiment, is its run.
         """
         known = self._runs.get(plan_id) or self._run_elsewhere(plan_id)
-        stamp, index = self.file.id.removeprefix(PREFIX), len(self.file.points)
+        stamp, index = self.file.id.removeprefix(SWEEP_PREFIX), len(self.file.points)
         run = f"{stamp}-{index:03}" if known is None else known
         point = SweepPoint(index=index, run=run, plan_id=plan_id, values=values)
         self._runs[plan_id] = run
@@ -148,7 +147,7 @@ def open_sweep(root: Path, made: SweepFile) -> SweepFolder:
         found = find_sweep(experiments, made.key)
         if found is not None:
             return found
-        name = PREFIX + free_id(experiments, datetime.now(UTC), before=PREFIX)
+        name = SWEEP_PREFIX + free_id(experiments, datetime.now(UTC), before=SWEEP_PREFIX)
         # A folder without its file is no sweep, so that one that was made and not begun is in no way.
         (experiments / name).mkdir()
         write_atomically(
@@ -172,7 +171,7 @@ def named_sweep(name: str, root: Path) -> SweepFolder | None:
     for path in (Path(name), root / name):
         if (path / SWEEP_FILE).is_file():
             return SweepFolder(path)
-    if "/" in name or not name.startswith(PREFIX):
+    if "/" in name or not name.startswith(SWEEP_PREFIX):
         return None
     experiments = sorted({folder.path.parent for folder in all_runs(root)})
     found = [path / name for path in experiments if (path / name / SWEEP_FILE).is_file()]
@@ -189,7 +188,7 @@ def sweeps_of(experiments: Path) -> Iterator[SweepFolder]:
 
 
 def _sweep_files(experiments: Path) -> list[Path]:
-    return sorted(experiments.glob(f"{PREFIX}*/{SWEEP_FILE}"))
+    return sorted(experiments.glob(f"{SWEEP_PREFIX}*/{SWEEP_FILE}"))
 
 
 def _runs_by_plan(file: SweepFile) -> dict[str, str]:

@@ -161,8 +161,11 @@ def tracked_name(label: str | None, prefix: str | None) -> Prefix | str:
     Without both, what the environment or `RUN` says.
 
     Raises:
-        TypeError: nothing says it, or both are given.
+        TypeError: nothing says it, both are given, or it is no text.
     """
+    for name, text in (("label", label), ("prefix", prefix)):
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"{name} of an Experiment is a str, not {type(text).__name__}")
     if label is not None and prefix is not None:
         raise TypeError("an Experiment has a label or a prefix, not both")
     given = prefix or label or prefix_of_environment() or RUN.prefix

@@ -220,6 +220,12 @@ def _or_reference(schema: Any) -> Any:
         return schema
     _wrap_values(schema)
     outer = {key: schema[key] for key in ANNOTATIONS if key in schema}
+    # Some editors offer nothing but the default and examples of a value that may also be a reference.
+    usual = outer.get("default")
+    if "enum" in schema:
+        outer["examples"] = [value for value in schema["enum"] if value != usual]
+    elif schema.get("type") == "boolean":
+        outer["examples"] = [value for value in (True, False) if value is not usual]
     inner = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
     return {
         **outer,

@@ -105,3 +105,24 @@ def test_what_a_key_means_is_shown(server: LanguageServer, language: str, spec: 
     line, column = place(spec, key(language, "patience"))
     shown = server.hover(spec, line, column + 2)
     assert "Epochs without improvement after which to stop" in shown
+
+
+def test_the_words_of_an_argument_are_offered(
+    server: LanguageServer, language: str, spec: Path
+) -> None:
+    """Also where a value may be a reference to a parameter, and where an entry of the plan begins."""
+    name = key(language, "record")
+    line, column = place(spec, name)
+    after = {"yaml": "", "json": '"",'}[language]
+    lines = spec.read_text().splitlines(keepends=True)
+    lines[line - 1] = f"{' ' * (column - 1)}{name} {after}\n"
+    spec.write_text("".join(lines))
+    server.open(spec, language)
+    column += len(name) + (2 if language == "json" else 1)
+    assert {"all", "last", "none"} <= server.completions(spec, line, column).keys()
+    if language == "yaml":
+        again = spec.with_name("more.yaml")
+        again.write_text(spec.read_text().partition("\nresults:")[0] + "  - \n")
+        server.open(again, language)
+        entries = server.completions(again, again.read_text().count("\n"), 5)
+        assert {"phase", "group", "do"} <= entries.keys()

@@ -539,6 +539,8 @@ def test_images_and_videos_that_others_read() -> None:
         files = exp.files("pictures")
         files.save_image(np.linspace(-5, 1000, 64).reshape(8, 8), to="wide.jpg", quality=100)
         assert files.save(clear, to="clear.jpeg")["contentType"] == "image/jpeg"
+        with pytest.raises(ValueError, match="0 frames per second are none"):
+            files.save_video([np.zeros((8, 8))], "still.gif", fps=0)
         moving = files.save_video([np.full((8, 8), at) for at in (0.0, 1.0)], "moving.gif", fps=10)
         assert moving["id"] == "pictures/moving.gif"
         paths = files.download("*.*", to="copies")

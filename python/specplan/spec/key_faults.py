@@ -257,6 +257,8 @@ def _meaning_of_key(fault: Fault, key: str) -> str | None:
             component = {"use": fault.component, **value}
             return f"arguments stand beside `use`: write `{fault.written(component)}`"
         return f"write {quoted(value)} without `{key}` around"
+    if key == "phase" and fault.schema.get("title") == "group":
+        return "a group is no phase: its phases stand in `do`"
     if (hint := hints.for_size_of_input(_kind_of(fault.component), key)) is not None:
         return hint
     others = _takers(fault, key)

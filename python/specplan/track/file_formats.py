@@ -51,6 +51,8 @@ def video_format(
     """
     if len(frames) == 0:
         raise ValueError("frame_stack is empty: there are no frames")
+    if not frames_per_second > 0:
+        raise ValueError(f"{frames_per_second} frames per second are none")
     suffix = PurePosixPath(name).suffix.lower()
     if suffix == ".png":
         content = animated_png(frames, frames_per_second)

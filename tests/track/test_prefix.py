@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from imageio_ffmpeg import get_ffmpeg_exe
 from PIL import Image
 from safetensors.torch import load_file
 from sklearn.linear_model import LinearRegression
@@ -575,12 +576,34 @@ def test_images_and_videos_that_others_read() -> None:
         assert gif.convert("L").getpixel((3, 3)) == 255
 
 
+def test_a_film() -> None:
+    frames = [np.full((32, 48), at / 9) for at in range(10)]
+    with Experiment(PREFIX).run as exp:
+        saved = exp.files("pictures").save_video(frames, to="film.mp4", fps=5)
+        assert saved["contentType"] == "video/mp4"
+        [path] = exp.files("pictures").download("film.*", to="copies")
+    decode = [
+        get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+    ]
+    shown = subprocess.run([*decode, "-"], check=True, capture_output=True).stdout
+    film = np.frombuffer(shown, np.uint8).reshape(10, 32, 48, 3)
+    np.testing.assert_allclose(film.mean(axis=(1, 2, 3)), np.linspace(0, 255, 10), atol=4)
+
+
 def test_a_format_says_which_package_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "imageio.v3", None)
     with (
         Experiment(PREFIX).run as exp,
         pytest.raises(
-            RunError, match=r"needs the package imageio, .*\nhint: `.png`, also of videos"
+            RunError, match=r"needs the package imageio, .*\nhint: pip install .specplan\[media\]"
         ),
     ):
         exp.files.save_video([np.zeros((8, 8))], to="moving.mp4")

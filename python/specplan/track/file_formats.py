@@ -64,7 +64,7 @@ def video_format(
         return _format(
             name, "file", partial(pictures[0].save, format="GIF", **{**moving, **options})
         )
-    imageio = _needed("imageio.v3", name, "imageio[ffmpeg]")
+    imageio = _needed("imageio.v3", name)
     shown = [pixels(frame) for frame in frames]
     shown = [frame.repeat(3, axis=2) if frame.shape[2] == 1 else frame for frame in shown]
     write = partial(_write_video, imageio, shown, suffix, {"fps": frames_per_second, **options})
@@ -98,7 +98,7 @@ def _format(name: str, kind: str, write: Callable[[Path], object]) -> Format:
 
 def _picture(name: str, image: Any) -> Any:
     """An array as a picture of pillow, without alpha: what is clear is white."""
-    pillow = _needed("PIL.Image", name, "pillow")
+    pillow = _needed("PIL.Image", name)
     shown = pixels(image)
     picture = pillow.fromarray(shown[:, :, 0] if shown.shape[2] == 1 else shown)
     if "A" not in picture.mode:
@@ -107,13 +107,13 @@ def _picture(name: str, image: Any) -> Any:
     return pillow.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")
 
 
-def _needed(module: str, name: str, package: str) -> Any:
+def _needed(module: str, name: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
         raise RunError(
-            f"`{name}`: this format needs the package {package.partition('[')[0]}, which is not installed\n"
-            f"hint: `.png`, also of videos, needs nothing; else install {package}"
+            f"`{name}`: this format needs the package {module.partition('.')[0]}, which is not installed\n"
+            f"hint: pip install 'specplan[media]'; `.png`, also of videos, needs nothing"
         ) from error
 
 

@@ -284,6 +284,29 @@ def test_metrics_of_any_fields() -> None:
         ("train", 3, 2),
         ("eval", 3, 0),
     ]
+    assert set(newest().metrics().arrow.column("name").to_pylist()) == {"bad", "loss"}
+
+
+def test_the_place_of_numbers_is_no_series_beside_them() -> None:
+    with Experiment(PREFIX).run as exp:
+        exp.metrics("train").log(loss=0.5, epoch=2, step=40)
+        exp.metrics("train").log(loss=0.25, epoch=2.5)
+        exp.metrics("marks").log(step=7)
+        rows = exp.metrics("train").read()["data"]
+    assert [(row["data"]["epoch"], row["data"].get("step")) for row in rows] == [
+        (2, 40),
+        (2.5, None),
+    ]
+    placed = [
+        (row["split"], row["name"], row["value"], row["epoch"], row["step"])
+        for row in newest().metrics().arrow.to_pylist()
+    ]
+    assert placed == [
+        ("train", "loss", 0.5, 2, 40),
+        ("train", "loss", 0.25, 2, 1),
+        ("train", "epoch", 2.5, 2, 1),
+        ("marks", "step", 7.0, None, 7),
+    ]
 
 
 def test_summaries() -> None:

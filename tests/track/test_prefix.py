@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from imageio_ffmpeg import get_ffmpeg_exe
-from PIL import Image
+from PIL import Image, ImageSequence
 from safetensors.torch import load_file
 from sklearn.linear_model import LinearRegression
 
@@ -574,6 +574,20 @@ def test_images_and_videos_that_others_read() -> None:
         assert gif.info["duration"] == 100
         gif.seek(1)
         assert gif.convert("L").getpixel((3, 3)) == 255
+
+
+@pytest.mark.parametrize("name", ["fade.png", "fade.gif"])
+def test_the_frames_of_a_video_are_stretched_alike(name: str) -> None:
+    frames = [np.array([[0.0, most]]) for most in (4.0, 2.0, 0.0)]
+    with Experiment(PREFIX).run as exp:
+        exp.files("pictures").save_video(frames, to=name, fps=5)
+        path = exp.files("pictures").download(name, to="copies")
+    whites = []
+    with Image.open(path) as fade:
+        for frame in ImageSequence.Iterator(fade):
+            shown = frame.convert("L")
+            whites.append((shown.getpixel((0, 0)), shown.getpixel((1, 0))))
+    assert whites == [(0, 255), (0, 128), (0, 0)]
 
 
 def test_a_film() -> None:

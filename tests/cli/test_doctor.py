@@ -69,17 +69,21 @@ def test_packages_that_are_missing_or_old(
     def version(name: str) -> str:
         if name in ("polars", "rich"):
             raise importlib.metadata.PackageNotFoundError(name)
-        return "2.3.9+cpu" if name == "torch" else "999"
+        versions = {"torch": "2.3.9+cpu", "click": "8.1rc1", "numpy": "1.26.0"}
+        return versions.get(name, "999")
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     code, found = examined(mlx, project)
     assert code == 1
     assert found["torch"]["problem"] == "`torch` is 2.3.9+cpu, and specplan needs 2.4 or later"
+    assert found["click"]["problem"] == "`click` is 8.1rc1, and specplan needs 8.1 or later"
+    assert "problem" not in found["numpy"]
     assert found["torch"]["hint"] == "pip install specplan --upgrade"
     assert found["rich"]["problem"] == "`rich` is not installed, and specplan needs it"
     # What only some commands need is no fault.
     assert "problem" not in found["polars"]
-    assert found["polars"]["value"] == "not installed: pip install 'specplan[polars]'"
+    assert found["polars"]["value"] == "not installed"
+    assert found["polars"]["hint"] == "pip install 'specplan[polars]'"
 
 
 def test_folders_that_cannot_be_used(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from specplan.plan.model import Compiled
-    from specplan.sweep.folder import SweepPoint
+    from specplan.store.sweep_file import SweepPoint
 
     Mlx = Callable[..., subprocess.CompletedProcess[str]]
 

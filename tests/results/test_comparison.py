@@ -288,7 +288,9 @@ def test_runs_are_compared_fold_by_fold(tmp_path: Path) -> None:
             {"phase": "eval", "label": "val", "split": "val", "losses": ["mse"]},
         ],
     }
-    (tmp_path / "cv.json").write_text(json.dumps({**SPEC, "plan": [group_of_folds]}))
+    sampled = {**SPEC.get("results", {}), "system_metrics_seconds": 0.1}
+    spec = {**SPEC, "plan": [group_of_folds], "results": sampled}
+    (tmp_path / "cv.json").write_text(json.dumps(spec))
     for rate in ("0.05", "0.01"):
         change = f"graph.optimizer.lr={rate}"
         done = run_mlx("run", "cv.json", "--quiet", "-c", change, folder=tmp_path)
@@ -304,6 +306,24 @@ def test_runs_are_compared_fold_by_fold(tmp_path: Path) -> None:
     difference = paired(*found)
     assert difference is not None
     assert difference[0] == pytest.approx(statistics.fmean(after) - statistics.fmean(before))
+
+    def ranked(*words: str) -> dict[tuple[str, str], float]:
+        done = run_mlx("best", *words, "--json", folder=tmp_path)
+        return {(row["metric"], row["run"]): row["value"] for row in json.loads(done.stdout)}
+
+    by_mean = sorted(
+        ((statistics.fmean(each), run.id) for run, each in ((first, before), (second, after)))
+    )
+    for words in (("val/mse",), ("cv.val/mse",), ("val/mse", "line")):
+        assert [*ranked(*words)] == [("cv.val/mse", id_) for _, id_ in by_mean]
+        assert [*ranked(*words).values()] == pytest.approx([mean for mean, _ in by_mean])
+    assert ranked("fold_1.val/mse") == {
+        ("cv.fold_1.val/mse", first.id): before[1],
+        ("cv.fold_1.val/mse", second.id): after[1],
+    }
+    least = ranked("fold_0.train/mse", "--value", "best")
+    assert {name for name, _ in ranked("mse", "--value", "best")} == {"cv.train/mse", "cv.val/mse"}
+    assert len(least) == 2
     assert difference[2] == 3
     lines = run_mlx(
         "compare", "line", "--over", "fold", "--csv", folder=tmp_path

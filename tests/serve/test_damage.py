@@ -16,6 +16,7 @@ from specplan.results.progress import progress_of
 from specplan.results.report import report_html
 from specplan.store import fields
 from specplan.store.run_file import Status
+from specplan.store.run_files import Surroundings, create_run
 from specplan.store.tags import change_tags
 from specplan.track.files import Files
 from specplan.track.logs import Logs
@@ -24,6 +25,7 @@ from specplan.track.remote import upload
 from specplan.track.remote_client import experiment_path
 from specplan.track.run import TrackedRun
 from specplan.track.tracks import Tracks
+from tests.run.specs import compiled, train
 from tests.serve.conftest import TOKEN
 
 if TYPE_CHECKING:
@@ -60,6 +62,14 @@ def test_tags_are_what_they_were_changed_to_for_every_reader(
     change_tags(there.folder, {"newer": None}, ["new"])
     shown = server.client().ask(experiment_path(id_of(server, "tags/local")))
     assert shown["tags"] == {"newer": None}
+
+
+def test_tags_of_the_run_of_a_plan_are_not_changed(server: Running) -> None:
+    run = create_run(server.root, compiled(train()), Surroundings())
+    id_ = id_of(server, run.run_file.experiment)
+    with pytest.raises(RemoteError, match="it is the run of a plan, which no program adds to"):
+        server.client().tell("PUT", f"{experiment_path(id_)}/tags", {"tags": {"new": None}})
+    assert not run.folder.tags_file.exists()
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]", b'{"rate": "\xff"}', b"[" * 5000])

@@ -43,9 +43,9 @@ def send_all(exp: Experiment) -> None:
         time.sleep(0.1)
 
 
-def steps(run: Run) -> list[float]:
-    values: list[float] = run.metrics("step").arrow.column("value").to_pylist()
-    return values
+def steps(run: Run) -> list[int]:
+    found: list[int] = run.metrics(split="train").arrow.column("step").to_pylist()
+    return found
 
 
 def only(root: Path, prefix: str) -> Run:

@@ -5,15 +5,29 @@ import threading
 from typing import TYPE_CHECKING
 
 import msgspec
+import psutil
+import pytest
 from msgspec.structs import replace
 
 from specplan.store.checked_json import matches_checksum
 from specplan.store.run_file import BestEpoch, RunFile, Status
-from specplan.store.run_files import Journal, Surroundings, create_run
+from specplan.store.run_files import Journal, Surroundings, create_run, locked
 from tests.run import specs
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def test_a_lock_file_is_open_for_writing_and_no_link(tmp_path: Path) -> None:
+    """NFS locks nothing that is open for reading only."""
+    file = tmp_path / "lock"
+    file.touch()
+    (tmp_path / "link").symlink_to(file)
+    with locked(file):
+        opened = psutil.Process().open_files()
+    assert [each.mode for each in opened if each.path == str(file)] == ["r+"]
+    with pytest.raises(OSError, match="symbolic link"), locked(tmp_path / "link"):
+        pass
 
 
 def create(root: Path) -> Journal:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from specplan.store.sweep_file import SweepFile, read_sweep_file
 from specplan.sweep import folder as module
-from specplan.sweep.folder import SweepFile, SweepFolder, open_sweep
+from specplan.sweep.folder import SweepFolder, open_sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,13 +47,13 @@ def test_other_sweeps_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     other.add({"x": -1}, "b3:other")
     other.save()
     read: list[Path] = []
-    as_usual = module._read
+    as_usual = read_sweep_file
 
     def counted(path: Path) -> SweepFile:
         read.append(path)
         return as_usual(path)
 
-    monkeypatch.setattr(module, "_read", counted)
+    monkeypatch.setattr(module, "read_sweep_file", counted)
     for index in range(50):
         sweep.add({"x": index}, f"b3:{index}")
     assert len(read) == 1

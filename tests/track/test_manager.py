@@ -150,6 +150,18 @@ def test_a_value_that_json_cannot_hold_is_named(manager: ExperimentManager) -> N
     assert list(manager.log_dir.iterdir()) == []
 
 
+def test_a_metric_that_is_no_number_is_in_the_history_alone(manager: ExperimentManager) -> None:
+    manager.start_experiment("c", {}, {})
+    manager.log_metrics({"loss": [1.0], "stage": "warm", "label": ["a", "b"]})
+    with pytest.raises(TypeError, match="^metric loss is of type object"):
+        manager.log_metrics({"loss": object()})
+    manager.close()
+    kept = {"loss": [1.0], "stage": "warm", "label": ["a", "b"]}
+    assert manager.read_history("c")[0]["metrics"] == kept
+    (folder,) = all_runs(manager.log_dir)
+    assert specplan.open(folder.path).metrics().arrow.column("name").to_pylist() == ["loss"]
+
+
 def test_a_history_of_another_tool_goes_on(manager: ExperimentManager) -> None:
     entry = '{"version": 3, "metrics": {"loss": [NaN, 0.5, -Infinity]}}'
     (manager.log_dir / "old.json").write_text(f"[{entry}]", encoding="utf-8")

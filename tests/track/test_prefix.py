@@ -17,7 +17,8 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from imageio_ffmpeg import get_ffmpeg_exe
+from PIL import Image, ImageSequence
 from safetensors.torch import load_file
 from sklearn.linear_model import LinearRegression
 
@@ -282,6 +283,29 @@ def test_metrics_of_any_fields() -> None:
         ("train", None, 1),
         ("train", 3, 2),
         ("eval", 3, 0),
+    ]
+    assert set(newest().metrics().arrow.column("name").to_pylist()) == {"bad", "loss"}
+
+
+def test_the_place_of_numbers_is_no_series_beside_them() -> None:
+    with Experiment(PREFIX).run as exp:
+        exp.metrics("train").log(loss=0.5, epoch=2, step=40)
+        exp.metrics("train").log(loss=0.25, epoch=2.5)
+        exp.metrics("marks").log(step=7)
+        rows = exp.metrics("train").read()["data"]
+    assert [(row["data"]["epoch"], row["data"].get("step")) for row in rows] == [
+        (2, 40),
+        (2.5, None),
+    ]
+    placed = [
+        (row["split"], row["name"], row["value"], row["epoch"], row["step"])
+        for row in newest().metrics().arrow.to_pylist()
+    ]
+    assert placed == [
+        ("train", "loss", 0.5, 2, 40),
+        ("train", "loss", 0.25, 2, 1),
+        ("train", "epoch", 2.5, 2, 1),
+        ("marks", "step", 7.0, None, 7),
     ]
 
 
@@ -552,12 +576,48 @@ def test_images_and_videos_that_others_read() -> None:
         assert gif.convert("L").getpixel((3, 3)) == 255
 
 
+@pytest.mark.parametrize("name", ["fade.png", "fade.gif"])
+def test_the_frames_of_a_video_are_stretched_alike(name: str) -> None:
+    frames = [np.array([[0.0, most]]) for most in (4.0, 2.0, 0.0)]
+    with Experiment(PREFIX).run as exp:
+        exp.files("pictures").save_video(frames, to=name, fps=5)
+        path = exp.files("pictures").download(name, to="copies")
+    whites = []
+    with Image.open(path) as fade:
+        for frame in ImageSequence.Iterator(fade):
+            shown = frame.convert("L")
+            whites.append((shown.getpixel((0, 0)), shown.getpixel((1, 0))))
+    assert whites == [(0, 255), (0, 128), (0, 0)]
+
+
+def test_a_film() -> None:
+    frames = [np.full((32, 48), at / 9) for at in range(10)]
+    with Experiment(PREFIX).run as exp:
+        saved = exp.files("pictures").save_video(frames, to="film.mp4", fps=5)
+        assert saved["contentType"] == "video/mp4"
+        [path] = exp.files("pictures").download("film.*", to="copies")
+    decode = [
+        get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+    ]
+    shown = subprocess.run([*decode, "-"], check=True, capture_output=True).stdout
+    film = np.frombuffer(shown, np.uint8).reshape(10, 32, 48, 3)
+    np.testing.assert_allclose(film.mean(axis=(1, 2, 3)), np.linspace(0, 255, 10), atol=4)
+
+
 def test_a_format_says_which_package_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "imageio.v3", None)
     with (
         Experiment(PREFIX).run as exp,
         pytest.raises(
-            RunError, match=r"needs the package imageio, .*\nhint: `.png`, also of videos"
+            RunError, match=r"needs the package imageio, .*\nhint: pip install .specplan\[media\]"
         ),
     ):
         exp.files.save_video([np.zeros((8, 8))], to="moving.mp4")

@@ -182,6 +182,8 @@ def test_a_sweep_has_a_run_for_each_combination(place: Place) -> None:
         {"rate": "2", "size": "3"},
     ]
     assert [each.metrics for each in kept] == [{"loss": [(0, 1.0)]}, {"loss": [(0, 2.0)]}]
+    (again,) = run_sweep({"depth": [5]}, lambda depth: {"loss": depth}, place.tracker)
+    assert place.read(again["run_id"])[:2] == ({"depth": "5"}, {"loss": [(0, 5.0)]})
 
 
 def test_a_run_of_mlflow_is_a_run_folder_as_well(mlflow_database: str, tmp_path: Path) -> None:

@@ -282,6 +282,21 @@ def test_a_sweep_runs_every_combination(tracker: LocalExperimentTracker) -> None
         run_sweep({"optimizer": "adam"}, lambda **_: {}, tracker)
 
 
+def test_the_runs_of_a_second_sweep_have_numbers(tmp_path: Path) -> None:
+    config = ExperimentConfig("c", backend="local", tracking_uri=str(tmp_path), log_git_hash=False)
+    ids = [
+        result["run_id"]
+        for rate in (1.0, 2.0)
+        for result in run_sweep({"rate": [rate]}, lambda rate: {"loss": rate}, config.tracker())
+    ]
+    assert ids == ["sweep-0", "sweep-0.1"]
+    params = [json.loads((tmp_path / "c" / name / "params.json").read_text()) for name in ids]
+    assert [each["rate"] for each in params] == [1.0, 2.0]
+    assert {each["random_seed"] for each in params} == {42}
+    with pytest.raises(ValueError, match="cannot be"):
+        LocalExperimentTracker(tmp_path).start_new_run("../c")
+
+
 @pytest.mark.parametrize(("value", "error"), [("1", TypeError), (math.nan, ValueError)])
 def test_metrics_are_validated(value: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="Metric loss"):

@@ -11,7 +11,7 @@ from specplan.cli.arguments import complete_runs, root_option
 from specplan.cli.tables import write_json, write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from specplan.results.comparison import Value
@@ -50,7 +50,9 @@ def command(
 ) -> None:
     """Rank RUNS by METRIC, the best first; all runs where none is named.
 
-    METRIC is a name such as `accuracy`, or with its phase, `test/accuracy`. Runs without it are left out.
+    METRIC is a name such as `accuracy`, or with its phase, `test/accuracy`. Runs without it are left out. Of a
+    cross-validation, or a plan with several seeds, the mean over folds and seeds counts; one of them is named
+    with it, `fold_0.test/accuracy`.
 
     \b
     Example:
@@ -58,7 +60,6 @@ def command(
       mlx best test/accuracy digits --count 1 --json
       mlx best reward --mode max
     """
-    from specplan.results.settings import ends_in
     from specplan.store.root import runs_root
 
     mode = mode or ("max" if metric.endswith(RISING) else "min")
@@ -66,12 +67,12 @@ def command(
     found = [*_measured(runs, runs_root(root), taken)]
     ranked: list[dict[str, Any]] = [
         {"metric": name, "value": number, **facts}
-        for facts, metrics in found
-        for name, number in metrics.items()
-        if ends_in(name, metric) and not math.isnan(number)
+        for facts, means, metrics in found
+        for name, number in (_meant(means, metric) or _meant(metrics, metric)).items()
+        if not math.isnan(number)
     ]
     if not ranked:
-        raise click.UsageError(_unknown(metric, [metrics for _, metrics in found]))
+        raise click.UsageError(_unknown(metric, [metrics for *_, metrics in found]))
     ranked.sort(key=lambda row: row["value"], reverse=mode == "max")
     if as_json:
         write_json(ranked[:count])
@@ -82,25 +83,33 @@ def command(
 
 def _measured(
     names: Sequence[str], root: Path, value: Value
-) -> Iterator[tuple[dict[str, str], dict[str, float]]]:
-    """Facts of each run, and its metrics: where all last values are asked for, as the index knows them."""
+) -> Iterator[tuple[dict[str, str], dict[str, float], dict[str, float]]]:
+    """Facts of each run, its means and its metrics: where all last values are asked for, as the index knows them."""
     if names or value != "last":
         from specplan.results.catalogue import find_runs
-        from specplan.results.comparison import metrics_of
+        from specplan.results.comparison import means_of, metrics_of
 
         for run in find_runs(names, root):
             facts = {"experiment": run.experiment, "run": run.id, "status": str(run.status)}
-            yield {**facts, "folder": str(run.folder.place)}, metrics_of(run, value)
+            facts |= {"folder": str(run.folder.place)}
+            yield facts, means_of(run, value), metrics_of(run, value)
         return
     from specplan.results.index import Index
 
     index = Index(root)
     for each in index.runs(lambda _: True):
         facts = {"experiment": each.entry.experiment, "run": each.entry.run_id}
-        yield {**facts, "status": str(each.status), "folder": str(each.folder.path)}, each.metrics
+        facts |= {"status": str(each.status), "folder": str(each.folder.path)}
+        yield facts, each.means, each.metrics
     index.save()
     for fault in index.faults:
         click.echo(f"warning: {fault}", err=True)
+
+
+def _meant(metrics: Mapping[str, float], name: str) -> dict[str, float]:
+    from specplan.results.settings import ends_in
+
+    return {each: number for each, number in metrics.items() if ends_in(each, name)}
 
 
 def _unknown(metric: str, found: Sequence[dict[str, float]]) -> str:

@@ -43,6 +43,7 @@ _SECRET = "SPECPLAN_TOKEN"
 _OURS = "SPECPLAN_"
 _LEAST_FREE = 1 << 30
 """Bytes below which a disk is about to be full: one run of a large model with its checkpoints takes as much."""
+_VERSION = re.compile(r"(?P<release>\d+(?:\.\d+)*)(?P<before>a|b|rc|\.dev)?")
 _REQUIREMENT = re.compile(r"^(?P<name>[\w.-]+)(?:>=(?P<least>[\w.]+))?")
 
 
@@ -50,7 +51,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that was looked at.
 
     Attributes:
-        problem: what is wrong with it; hint: what to do.
+        problem: what is wrong with it.
+        hint: what to do, about the problem or for more than there is.
     """
 
     topic: Literal["specplan", "packages", "machine", "folders", "environment"]
@@ -90,7 +92,13 @@ def command(context: click.Context, root: Path | None, as_json: bool) -> None:
 def _write(found: list[Finding]) -> None:
     for number, topic in enumerate(dict.fromkeys(each.topic for each in found)):
         click.secho(f"\n{topic}" if number else topic, bold=True)
-        write_fields([(each.name, each.value) for each in found if each.topic == topic])
+        write_fields([(each.name, _told(each)) for each in found if each.topic == topic])
+
+
+def _told(finding: Finding) -> str:
+    """The value, with what more could be had; of a problem the hint comes with it."""
+    more = finding.hint if finding.problem is None else None
+    return finding.value if more is None else f"{finding.value}: {more}"
 
 
 def _versions() -> Iterator[Finding]:
@@ -129,13 +137,12 @@ def _package(requirement: str, extra: str) -> Finding:
         there = version(name)
     except PackageNotFoundError:
         if extra:
-            value = f"not installed: {install}"
-            return Finding(topic="packages", name=name, value=value)
+            return Finding(topic="packages", name=name, value="not installed", hint=install)
         problem = f"`{name}` is not installed, and specplan needs it"
         return Finding(
             topic="packages", name=name, value="not installed", problem=problem, hint=install
         )
-    if least is None or _numbers(there) >= _numbers(least):
+    if least is None or _order(there) >= _order(least):
         return Finding(topic="packages", name=name, value=there)
     problem = f"`{name}` is {there}, and specplan needs {least} or later"
     return Finding(
@@ -143,8 +150,14 @@ def _package(requirement: str, extra: str) -> Finding:
     )
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0]))
+def _order(version: str) -> tuple[tuple[int, ...], bool]:
+    """What two versions are compared by: the numbers of the release, and whether it is out."""
+    matched = _VERSION.match(version)
+    assert matched is not None, "pip installs versions"
+    numbers = [int(part) for part in matched["release"].split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers), matched["before"] is None
 
 
 def _machine() -> Iterator[Finding]:
@@ -243,6 +256,6 @@ def _environment() -> Iterator[Finding]:
         yield Finding(
             topic="environment",
             name="PYTHONDONTWRITEBYTECODE",
-            value="set: commands start slowly until this has run once: "
-            f"{Path(sys.executable).name} -m compileall -q {Path(__file__).parents[1]}",
+            value="set: every command compiles what it imports",
+            hint=f"{Path(sys.executable).name} -m compileall -q {Path(__file__).parents[1]}",
         )

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from specplan.plan.model import Compiled
     from specplan.store.run_file import Status
+    from specplan.store.sweep_file import SweepPoint
     from specplan.sweep.engine import View
-    from specplan.sweep.folder import SweepFolder, SweepPoint
+    from specplan.sweep.folder import SweepFolder
 
 
 def choose_view(*, quiet: bool) -> View:

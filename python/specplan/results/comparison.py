@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from specplan.results.compare import SERIES
+from specplan.results.passes import independent, spreads
 from specplan.results.settings import ends_in, settings
 
 if TYPE_CHECKING:
@@ -81,16 +82,47 @@ def compare(runs: Sequence[Run], value: Value = "last") -> Comparison:
 
 def metrics_of(run: Run, value: Value = "last") -> dict[str, float]:
     """One number of each metric of a run, by a name with only the parts that are needed to tell it."""
+    return _named({_series(row): row["value"] for row in _rows_of(run, value)})
+
+
+def means_of(run: Run, value: Value = "last") -> dict[str, float]:
+    """As `metrics_of`, each metric once: of one that was measured in folds, or with several seeds, the mean of these.
+
+    Nothing for a run of a plan without such passes.
+    """
+    plan = run.plan
+    if not any(phase.passes for phase in plan.phases):
+        return {}
+    rows = _rows_of(run, value)
+    means: dict[tuple[str, ...], float] = {
+        (each.phase, each.split or "", each.node or "", each.name): each.mean
+        for each in spreads(plan.phases, rows)
+    }
+    inside = {phase.path for phase in plan.phases if independent(phase)}
+    once: dict[tuple[str, ...], float] = {
+        _series(row): row["value"] for row in rows if row["phase"] not in inside
+    }
+    once |= means
+    return _named(once)
+
+
+def _rows_of(run: Run, value: Value) -> list[dict[str, Any]]:
+    """One row for each series of a run, with one number as its value."""
     if value == "last":
-        last = {_series(row): [row["value"]] for row in run.last_metrics()}
-        return _named(last, statistics.fmean)
+        return run.last_metrics()
     whole: dict[tuple[str, ...], list[float]] = {}
     single: dict[tuple[str, ...], list[float]] = {}
     for row in run.metric_rows().rows():
         into = whole if row["batch"] is None else single
         into.setdefault(_series(row), []).append(row["value"])
-    take = {"min": min, "max": max, "mean": statistics.fmean}[value]
-    return _named({**single, **whole}, take)
+    take: Any = {"min": min, "max": max, "mean": statistics.fmean}[value]
+    return [
+        {
+            **{part: text or None for part, text in zip(SERIES, series, strict=True)},
+            "value": take(numbers),
+        }
+        for series, numbers in {**single, **whole}.items()
+    ]
 
 
 def folds(runs: Sequence[Run], metric: str) -> list[Group]:
@@ -199,14 +231,14 @@ def _series(row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(row[part] or "" for part in SERIES)
 
 
-def _named(values: dict[tuple[str, ...], list[float]], take: Any) -> dict[str, float]:
+def _named(values: dict[tuple[str, ...], float]) -> dict[str, float]:
     """By phase and name; split and node only where they tell two series apart."""
     found: dict[str, float] = {}
-    for series, numbers in values.items():
+    for series, number in values.items():
         phase, split, node, name = series
         short = "/".join(part for part in (phase, name) if part)
         alike = [other for other in values if (other[0], other[3]) == (phase, name)]
         parts = (phase, split, node, name) if len(alike) > 1 else ()
         label = "/".join(part for part in parts if part) or short
-        found[label] = take(numbers)
+        found[label] = number
     return found

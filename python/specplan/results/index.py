@@ -37,7 +37,7 @@ SETTLED_NS = 2_000_000_000
 
 
 class Entry(msgspec.Struct, array_like=True):
-    """What is known of a run. None of the last three means that nobody asked yet.
+    """What is known of a run. None of the last four means that nobody asked yet.
 
     Attributes:
         experiment: the folder of its experiment below the root, by which other commands find it. That of a job lies
@@ -55,6 +55,7 @@ class Entry(msgspec.Struct, array_like=True):
     tags: Tags | None = None
     params: dict[str, Any] | None = None
     metrics: dict[str, float] | None = None
+    means: dict[str, float] | None = None
 
 
 class _File(msgspec.Struct, array_like=True):
@@ -99,6 +100,13 @@ class Listed(msgspec.Struct):
         if self.entry.metrics is None:
             self.entry.metrics = self._index.learned(partial(_last_metrics, self.folder), {})
         return self.entry.metrics
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The metrics, each once, of a run with folds or seeds inside; nothing of any other."""
+        if self.entry.means is None:
+            self.entry.means = self._index.learned(partial(_means, self.folder), {})
+        return self.entry.means
 
     def value(self, name: str) -> Any:
         """What a name of a condition means: a fact, or an entry of params, metrics or tags; `ABSENT` without it."""
@@ -213,7 +221,7 @@ class Index:
 def _lasting(entries: Mapping[str, Entry]) -> dict[str, Entry]:
     """What stays true of runs: of one that goes on, not its metrics."""
     return {
-        key: msgspec.structs.replace(entry, metrics=None)
+        key: msgspec.structs.replace(entry, metrics=None, means=None)
         if present_status(entry.written, entry.session).is_unfinished
         else entry
         for key, entry in dict(entries).items()
@@ -239,3 +247,10 @@ def _last_metrics(folder: RunFolder) -> dict[str, float]:
     from specplan.results.open import Run
 
     return metrics_of(Run(folder))
+
+
+def _means(folder: RunFolder) -> dict[str, float]:
+    from specplan.results.comparison import means_of
+    from specplan.results.open import Run
+
+    return means_of(Run(folder))

@@ -65,21 +65,21 @@ def spreads(phases: Iterable[Phase], last: Iterable[Mapping[str, Any]]) -> list[
     by_path = {phase.path: phase for phase in phases}
     series: dict[tuple[str, str | None, str | None, str], dict[tuple[Pass, ...], float]] = {}
     for row in last:
-        passes = _independent(by_path[row["phase"]])
-        if passes:
+        phase = by_path.get(row["phase"])  # what is sampled of the system is of none
+        if phase is not None and (passes := independent(phase)):
             key = (
-                by_path[row["phase"]].path_without_passes,
+                phase.path_without_passes,
                 row["split"],
                 row["node"],
                 row["name"],
             )
             series.setdefault(key, {})[passes] = row["value"]
     found = []
-    for (phase, split, node, name), values in series.items():
+    for (path, split, node, name), values in series.items():
         passes = next(iter(values))
         found.append(
             Spread(
-                phase=phase,
+                phase=path,
                 split=split,
                 node=node,
                 name=name,
@@ -92,6 +92,6 @@ def spreads(phases: Iterable[Phase], last: Iterable[Mapping[str, Any]]) -> list[
     return found
 
 
-def _independent(phase: Phase) -> tuple[Pass, ...]:
-    """The passes that do not go on from one another."""
+def independent(phase: Phase) -> tuple[Pass, ...]:
+    """The passes around a phase that do not go on from one another: folds and seeds."""
     return tuple(each for each in phase.passes if each.kind != "pass")

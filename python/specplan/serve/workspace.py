@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from specplan._native import StoreReader
-from specplan.errors import RunError, SpecplanError, StoreError
+from specplan.errors import PlanError, RunError, SpecplanError, StoreError
 from specplan.results.locate import all_runs, runs_of
 from specplan.results.open import Run
 from specplan.results.status import read_run_file, status_now
@@ -19,6 +19,8 @@ from specplan.serve.faults import Fault
 from specplan.serve.received import Received
 from specplan.store.layout import RunFolder, experiment_folder
 from specplan.store.run_file import Status
+from specplan.store.tags import set_tags
+from specplan.track.empty_plan import is_of_plan
 from specplan.track.names import check_experiment, check_run
 from specplan.track.run import TrackedRun
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from specplan.results.index import Index
     from specplan.serve.protocol import Begin
     from specplan.store.run_file import ErrorRecord
+    from specplan.store.tags import Tags
 
 QUIET_SECONDS = 600.0
 """After this long without a request a run counts as interrupted; the next request goes on with it."""
@@ -128,8 +131,7 @@ class Workspace:
         folder = self.folder(id_)
         with self._locked(id_):
             if id_ not in self._open:
-                if read_run_file(folder).phases:
-                    raise Fault(409, "it is the run of a plan, which no program adds to")
+                _check_no_plan(folder)
                 try:
                     self._open[id_] = Received(TrackedRun.go_on(folder))
                 except RunError as error:
@@ -137,6 +139,17 @@ class Workspace:
             run = self._open[id_]
             run.used = time.monotonic()
             yield run
+
+    def set_tags(self, id_: str, tags: Tags) -> Tags:
+        """Put tags in the place of those of a run, which does not go on for that.
+
+        Raises:
+            Fault: there is no such run, or it is that of a plan.
+        """
+        folder = self.folder(id_)
+        with self._locked(id_):
+            _check_no_plan(folder)
+            return set_tags(folder, tags)
 
     def end(self, id_: str, status: Status, error: ErrorRecord | None = None) -> None:
         """End a run, or say of one that is over how it ended. One that already says so stays as it is."""
@@ -228,6 +241,15 @@ class Workspace:
             lock = self._locks.setdefault(name, threading.RLock())
         with lock:
             yield
+
+
+def _check_no_plan(folder: RunFolder) -> None:
+    try:
+        is_one = is_of_plan(folder)
+    except PlanError as error:
+        raise Fault(409, str(error)) from error
+    if is_one:
+        raise Fault(409, "it is the run of a plan, which no program adds to")
 
 
 def _check(check: Callable[[str], None], name: str) -> None:

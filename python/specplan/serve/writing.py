@@ -64,7 +64,7 @@ def set_parameters(
 
 def set_tags(runs: Workspace, request: Request, asked: protocol.SetTags) -> dict[str, Any]:
     """Put tags in the place of those of the run, whose sessions stay as they are."""
-    return {"tags": tags.set_tags(runs.folder(_id(request)), asked.tags)}
+    return {"tags": runs.set_tags(_id(request), asked.tags)}
 
 
 def append_logs(runs: Workspace, request: Request, asked: protocol.AppendLogs) -> dict[str, int]:

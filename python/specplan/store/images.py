@@ -29,6 +29,26 @@ def pixels(image: Any) -> NDArray[np.uint8]:
     Raises:
         ValueError: it has another shape, or a value that is no brightness.
     """
+    return film([image])[0]
+
+
+def film(frames: Sequence[Any]) -> list[NDArray[np.uint8]]:
+    """Images as `pixels` gives each, but all stretched alike, so that the same float has the same brightness in each.
+
+    Raises:
+        ValueError: see `pixels`.
+    """
+    arrays = [_checked(frame) for frame in frames]
+    floats = [array for array in arrays if array.dtype.kind == "f"]
+    least = min((float(array.min()) for array in floats), default=0.0)
+    greatest = max((float(array.max()) for array in floats), default=1.0)
+    if least >= 0 and greatest <= 1:
+        least, greatest = 0.0, 1.0
+    return [_as_bytes(array, least, greatest) for array in arrays]
+
+
+def _checked(image: Any) -> NDArray[Any]:
+    """An image as height x width x numbers."""
     array = np.asarray(image)
     if array.ndim == 2:
         array = array[:, :, None]
@@ -40,14 +60,19 @@ def pixels(image: Any) -> NDArray[np.uint8]:
         return array
     if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
         raise ValueError("a pixel is a finite number")
-    most = 255 if array.dtype.kind in "iu" else 1
-    least, greatest = array.min(), array.max()
-    if least >= 0 and greatest <= most:
-        return np.asarray(np.round(array * (255 / most)), np.uint8)
-    if array.dtype.kind != "f":
+    if array.dtype.kind in "iu" and not (array.min() >= 0 and array.max() <= 255):
         raise ValueError(
-            f"the pixels of an image of {array.dtype} are from 0 to {most}, and these from {least:g} to {greatest:g}"
+            f"the pixels of an image of {array.dtype} are from 0 to 255, and these from {array.min():g} to {array.max():g}"
         )
+    return array
+
+
+def _as_bytes(array: NDArray[Any], least: float, greatest: float) -> NDArray[np.uint8]:
+    """Numbers of 0 to 255; of floats the least and the greatest are black and white."""
+    if array.dtype.kind in "iu":
+        return array.astype(np.uint8)
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8) * np.uint8(255)
     stretched = (array.astype(np.float64) - least) / ((greatest - least) or 1)
     return np.asarray(np.round(stretched * 255), np.uint8)
 
@@ -62,12 +87,12 @@ def png(image: Any) -> bytes:
 
 
 def animated_png(frames: Sequence[Any], frames_per_second: float) -> bytes:
-    """Images of one size, one after the other for ever; one alone is a plain PNG.
+    """Images of one size, one after the other for ever, stretched as one `film`; one alone is a plain PNG.
 
     Raises:
         ValueError: there is none, they have several sizes, or see `pixels`.
     """
-    shown = [pixels(frame) for frame in frames]
+    shown = film(frames)
     if not shown:
         raise ValueError("there are no frames")
     if len({frame.shape for frame in shown}) > 1:

@@ -305,14 +305,15 @@ def locked(path: Path, *, refused: str | None = None) -> Iterator[None]:
     """Hold the lock of a folder or file: one process at a time counts ids and versions from what is there.
 
     Args:
-        path: a folder or file that is there.
+        path: a folder, or a file that is no link.
         refused: what to say where somebody else holds it; by default it is waited for.
 
     Raises:
         RunError: somebody else holds it, and that is not waited for.
     """
-    # A pipe of that name would be waited for.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    # NFS locks only what is opened for writing, which a folder cannot be; a pipe of that name would be waited for.
+    file = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else file)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if refused is None else fcntl.LOCK_NB))

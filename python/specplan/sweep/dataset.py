@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from specplan.spec.axes import Axis
-    from specplan.sweep.folder import SweepFolder, SweepPoint
+    from specplan.store.sweep_file import SweepPoint
+    from specplan.sweep.folder import SweepFolder
 
 _TYPES: tuple[tuple[tuple[type, ...], pa.DataType], ...] = (
     ((bool,), pa.bool_()),

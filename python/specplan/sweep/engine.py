@@ -13,8 +13,9 @@ import msgspec
 
 from specplan.store.run_file import Status
 from specplan.store.run_files import timestamp
+from specplan.store.sweep_file import SweepFile
 from specplan.sweep.dataset import write_missing
-from specplan.sweep.folder import SweepFile, SweepFolder, open_sweep
+from specplan.sweep.folder import SweepFolder, open_sweep
 from specplan.sweep.measured import final_value
 from specplan.sweep.messages import Ended, Measured, Progressed, Verdict, Watch, order_of
 from specplan.sweep.points import restored, values_of
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from specplan.plan.model import Compiled
-    from specplan.sweep.folder import SweepPoint
+    from specplan.store.sweep_file import SweepPoint
     from specplan.sweep.messages import Message
     from specplan.sweep.pool import Worker
     from specplan.sweep.search import Planned

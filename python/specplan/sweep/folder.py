@@ -13,7 +13,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,52 +21,17 @@ from specplan.base.files import write_atomically
 from specplan.errors import RunError
 from specplan.results.locate import all_runs
 from specplan.results.status import read_run_file, status_now
-from specplan.store.checked_json import encode_checked, matches_checksum
+from specplan.store.checked_json import encode_checked
 from specplan.store.layout import SWEEP_FILE, SWEEP_PREFIX, RunFolder, experiment_folder
 from specplan.store.run_file import Status
 from specplan.store.run_files import free_id, locked
+from specplan.store.sweep_file import SweepFile, SweepPoint, read_sweep_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FORMAT = 1
 SEED = "run.seed"
 """What each point is given several values of, where it is to have several seeds."""
-
-
-class SweepPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One point of a sweep: what was set, and the run of its plan.
-
-    Attributes:
-        run: its id. Points of one plan have one run.
-    """
-
-    index: int
-    run: str
-    plan_id: str
-    values: dict[str, Any]
-
-
-class SweepFile(msgspec.Struct, frozen=True, kw_only=True):
-    """The contents of sweep.json.
-
-    Attributes:
-        key: what makes it the same sweep, see `specplan.sweep.spec`.
-        seeds: with how many each point is run; None where the spec says its seed.
-        points: in the order in which they were chosen.
-    """
-
-    format: int = FORMAT
-    id: str
-    experiment: str
-    key: str
-    created_at: str
-    spec: str
-    method: str
-    metric: str | None
-    mode: Literal["min", "max"]
-    seeds: int | None = None
-    points: tuple[SweepPoint, ...] = ()
 
 
 class SweepFolder:
@@ -74,7 +39,7 @@ class SweepFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.file = _read(path / SWEEP_FILE)
+        self.file = read_sweep_file(path / SWEEP_FILE)
         self._runs = _runs_by_plan(self.file)
         self._others: dict[Path, tuple[tuple[int, int], dict[str, str]]] = {}
 
@@ -134,7 +99,7 @@ class SweepFolder:
             stat = path.stat()
             stamp = (stat.st_ino, stat.st_mtime_ns)
             if path.parent != self.path and self._others.get(path, ((), {}))[0] != stamp:
-                self._others[path] = (stamp, _runs_by_plan(_read(path)))
+                self._others[path] = (stamp, _runs_by_plan(read_sweep_file(path)))
         found = (runs[plan_id] for _, runs in self._others.values() if plan_id in runs)
         return next(found, None)
 
@@ -194,18 +159,3 @@ def _sweep_files(experiments: Path) -> list[Path]:
 def _runs_by_plan(file: SweepFile) -> dict[str, str]:
     """The run of each plan: that of its first point."""
     return {point.plan_id: point.run for point in reversed(file.points)}
-
-
-def _read(path: Path) -> SweepFile:
-    if not path.is_file():
-        raise RunError(f"no sweep in `{path.parent}`: it has no {SWEEP_FILE}")
-    content = path.read_bytes()
-    try:
-        found = msgspec.json.decode(content, type=dict[str, Any]).get("format")
-        if isinstance(found, int) and found > FORMAT:
-            raise RunError(f"{path} has format {found}; this program reads {FORMAT}")
-        if not matches_checksum(content):
-            raise RunError(f"{path} is damaged: it does not match its checksum")
-        return msgspec.json.decode(content, type=SweepFile)
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from specplan.sweep.folder import SweepPoint
+    from specplan.store.sweep_file import SweepPoint
     from specplan.sweep.messages import Message, Order, Verdict
 
 SECONDS_OF_PATIENCE = 0.2

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from specplan.plan.model import Compiled
     from specplan.spec.axes import Axis
     from specplan.store.run_file import Status
-    from specplan.sweep.folder import SweepFolder, SweepPoint
+    from specplan.store.sweep_file import SweepPoint
+    from specplan.sweep.folder import SweepFolder
     from specplan.sweep.points import Values
     from specplan.sweep.spec import Sweep
 

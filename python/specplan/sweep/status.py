@@ -17,7 +17,8 @@ from specplan.sweep.measured import final_value
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from specplan.sweep.folder import SweepFile, SweepFolder, SweepPoint
+    from specplan.store.sweep_file import SweepFile, SweepPoint
+    from specplan.sweep.folder import SweepFolder
 
 
 class PointStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from specplan.plan.model import Compiled
-    from specplan.sweep.folder import SweepFolder, SweepPoint
+    from specplan.store.sweep_file import SweepPoint
+    from specplan.sweep.folder import SweepFolder
     from specplan.sweep.points import Values
     from specplan.sweep.spec import Sweep
 

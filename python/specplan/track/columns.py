@@ -44,13 +44,22 @@ class Columns:
     def log_numbers(
         self, node: str, index: int, numbers: Mapping[str, float], time: int | None
     ) -> None:
-        """Record the numbers of a row under a name: where it says no step, its index is that."""
-        if numbers:
-            step = _whole(numbers.get("step"), _LARGEST_STEP)
+        """Record the numbers of a row under a name: where it says no step, its index is that.
+
+        Step and epoch are the place of the others, and no series of their own; under a name they are where
+        nothing else was measured.
+        """
+        step = _whole(numbers.get("step"), _LARGEST_STEP)
+        epoch = _whole(numbers.get("epoch"), _LARGEST_EPOCH)
+        place = {"step": step, "epoch": epoch}
+        measured = {name: value for name, value in numbers.items() if place.get(name) != value}
+        if node and not measured:
+            measured = dict(numbers)
+        if measured:
             self.metrics.log(
-                numbers,
+                measured,
                 step=index if step is None else step,
-                epoch=_whole(numbers.get("epoch"), _LARGEST_EPOCH),
+                epoch=epoch,
                 split=node or None,
                 time=time,
             )

@@ -58,8 +58,19 @@ class ConfiguredTracker(ExperimentTracker):
 
     def start_run(self, run_name: str | None = None) -> str:
         """Start a run, and log what the configuration says of every run: seed, git, environment, its file."""
-        config = self._config
         run_id = self.inner.start_run(run_name)
+        self._describe()
+        return run_id
+
+    def start_new_run(self, run_name: str) -> str:
+        """As `start_run`; never a session of a run that is there."""
+        run_id = self.inner.start_new_run(run_name)
+        self._describe()
+        return run_id
+
+    def _describe(self) -> None:
+        """Log what the configuration says of every run."""
+        config = self._config
         self.inner.log_params({"project": config.project, "random_seed": config.random_seed})
         if config.log_git_hash:
             self.inner.log_params(git_params())
@@ -69,7 +80,6 @@ class ConfiguredTracker(ExperimentTracker):
             self._keep(config.file)
         if config.log_system_metrics:
             self.inner.sample_system(SAMPLED_EVERY)
-        return run_id
 
     def log_params(self, params: dict[str, Any]) -> None:
         """Add params. Raises RuntimeError without an active run."""

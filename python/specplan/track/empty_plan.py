@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specplan.base.redaction import redacted, redacted_text
-from specplan.plan.canonical import canonical
+from specplan.plan.canonical import canonical, read_plan
 from specplan.plan.model import Compiled, Experiment, Graph, Numerics, Plan
+from specplan.results.status import read_run_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from specplan.store.layout import RunFolder
 
 
 def empty_plan(experiment: str, description: str, tags: Mapping[str, str | None]) -> Compiled:
@@ -26,3 +29,13 @@ def empty_plan(experiment: str, description: str, tags: Mapping[str, str | None]
         phases=(),
     )
     return Compiled(plan=canonical(plan), folder=Path())
+
+
+def is_of_plan(folder: RunFolder) -> bool:
+    """Whether a run does what a plan says, which no program adds to.
+
+    Raises:
+        RunError: run.json is damaged.
+        PlanError: the plan is.
+    """
+    return bool(read_run_file(folder).phases or read_plan(folder.plan_file).plan.phases)

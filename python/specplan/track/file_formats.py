@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.errors import RunError
 from specplan.store.artifact_formats import MEDIA_TYPES, OTHER, Format
-from specplan.store.images import animated_png, pixels, png
+from specplan.store.images import animated_png, film, pixels, png
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
 
 _PHOTOS = (".jpg", ".jpeg")
 IMAGES = (".png", *_PHOTOS)
@@ -33,7 +35,7 @@ def image_format(name: str, image: Any, quality: int) -> Format:
     if suffix not in IMAGES:
         raise ValueError(f"`{name}`: an image of an array is stored as {' or '.join(IMAGES)}")
     if suffix in _PHOTOS:
-        photo = _picture(name, image)
+        photo = _picture(name, pixels(image))
         write = partial(photo.save, format="JPEG", quality=quality, optimize=True)
         return _format(name, "file", write)
     content = png(image)
@@ -58,15 +60,14 @@ def video_format(
         content = animated_png(frames, frames_per_second)
         return _format(name, "file", lambda path: path.write_bytes(content))
     if suffix == ".gif":
-        pictures = [_picture(name, frame) for frame in frames]
+        pictures = [_picture(name, frame) for frame in film(frames)]
         pause = round(_MILLISECONDS / frames_per_second)
         moving = {"save_all": True, "append_images": pictures[1:], "duration": pause, "loop": 0}
         return _format(
             name, "file", partial(pictures[0].save, format="GIF", **{**moving, **options})
         )
-    imageio = _needed("imageio.v3", name, "imageio[ffmpeg]")
-    shown = [pixels(frame) for frame in frames]
-    shown = [frame.repeat(3, axis=2) if frame.shape[2] == 1 else frame for frame in shown]
+    imageio = _needed("imageio.v3", name)
+    shown = [frame.repeat(3, axis=2) if frame.shape[2] == 1 else frame for frame in film(frames)]
     write = partial(_write_video, imageio, shown, suffix, {"fps": frames_per_second, **options})
     return _format(name, "file", write)
 
@@ -96,10 +97,9 @@ def _format(name: str, kind: str, write: Callable[[Path], object]) -> Format:
     return Format(name=name, kind=kind, media_type=media_type, write=write)
 
 
-def _picture(name: str, image: Any) -> Any:
-    """An array as a picture of pillow, without alpha: what is clear is white."""
-    pillow = _needed("PIL.Image", name, "pillow")
-    shown = pixels(image)
+def _picture(name: str, shown: NDArray[np.uint8]) -> Any:
+    """Pixels as a picture of pillow, without alpha: what is clear is white."""
+    pillow = _needed("PIL.Image", name)
     picture = pillow.fromarray(shown[:, :, 0] if shown.shape[2] == 1 else shown)
     if "A" not in picture.mode:
         return picture
@@ -107,13 +107,13 @@ def _picture(name: str, image: Any) -> Any:
     return pillow.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")
 
 
-def _needed(module: str, name: str, package: str) -> Any:
+def _needed(module: str, name: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
         raise RunError(
-            f"`{name}`: this format needs the package {package.partition('[')[0]}, which is not installed\n"
-            f"hint: `.png`, also of videos, needs nothing; else install {package}"
+            f"`{name}`: this format needs the package {module.partition('.')[0]}, which is not installed\n"
+            f"hint: pip install 'specplan[media]'; `.png`, also of videos, needs nothing"
         ) from error
 
 

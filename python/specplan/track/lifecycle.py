@@ -9,10 +9,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from specplan.results.locate import runs_of
-from specplan.results.status import read_run_file
 from specplan.store.fields import ABOUT
 from specplan.store.layout import experiment_folder
 from specplan.store.run_file import Status
+from specplan.track.empty_plan import is_of_plan
 from specplan.track.executed import PLAN, Executed
 from specplan.track.files import Files
 from specplan.track.logs import Logs
@@ -253,12 +253,6 @@ class RunController:
 def _newest_run(root: Path, experiment: str) -> RunFolder | None:
     """The newest run of this name that has no phases: those of plans are over when they end."""
     for folder in reversed(list(runs_of(experiment_folder(root, experiment)))):
-        if not read_run_file(folder).phases and _has_no_phases(folder):
+        if not is_of_plan(folder):
             return folder
     return None
-
-
-def _has_no_phases(folder: RunFolder) -> bool:
-    from specplan.plan.canonical import read_plan
-
-    return not read_plan(folder.plan_file).plan.phases

@@ -76,6 +76,15 @@ class LocalExperimentTracker(RunTracker):
         self._write_metadata({"run_name": name, "start_time": timestamp, "status": "running"})
         return name
 
+    def start_new_run(self, run_name: str) -> str:
+        """As `start_run`, and where a run has that name, one with a number behind it.
+
+        Raises:
+            ValueError: the name would leave the folder.
+        """
+        check_experiment(run_name, "a run")
+        return self.start_run(_new_folder(self.base_dir, run_name))
+
     def log_params(self, params: dict[str, Any]) -> None:
         """Add params; one that is there is replaced.
 
@@ -178,11 +187,10 @@ def _final(file: Path, *, last_line: bool) -> dict[str, float]:
 
 def _new_folder(folder: Path, name: str) -> str:
     """Make a folder that was not there, by this name or with a number behind it."""
-    folder.mkdir(parents=True, exist_ok=True)
     for place in count():
         free = f"{name}.{place}" if place else name
         try:
-            (folder / free).mkdir()
+            (folder / free).mkdir(parents=True)
         except FileExistsError:
             continue
         return free

@@ -120,12 +120,13 @@ class ExperimentManager:
         A name that was logged before gets the new list; other names stay.
 
         Args:
-            metrics: lists, tuples or arrays of numbers by name.
+            metrics: lists, tuples or arrays by name. What is no list of numbers is kept in the history,
+                and is no series of the run.
             replace: whether names that are not given are dropped from the history.
 
         Raises:
             RuntimeError: no experiment is active.
-            TypeError: a value is no number.
+            TypeError: a value is none that JSON holds.
         """
         active = self._current()
         curves = Curves.of(metrics)

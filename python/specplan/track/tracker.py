@@ -141,6 +141,13 @@ class ExperimentTracker(ABC):
     def end_run(self) -> None:
         """End the active run; without one nothing is done."""
 
+    def start_new_run(self, run_name: str) -> str:
+        """Start a run that is no session of one that is there, and return its id.
+
+        Where `start_run` would go on with a run of that name, the new one has a number behind it.
+        """
+        return self.start_run(run_name)
+
     def fail_run(self) -> None:
         """End the active run as failed. A tracker that knows no failures ends it as any other."""
         self.end_run()
@@ -241,6 +248,8 @@ def run_sweep(
 ) -> list[dict[str, Any]]:
     """Call `train_fn` with every combination of the grid, each in a run of its own, `sweep-<i>`.
 
+    A tracker that knows its runs by their names gives those of a second sweep a number: `sweep-0.1`.
+
     Args:
         param_grid: values of each param; the last one varies fastest.
         train_fn: takes the params by name and returns metrics.
@@ -261,7 +270,7 @@ def run_sweep(
         raise ValueError(f"Too many combinations: {count}")
     results = []
     for index, params in enumerate(combinations(param_grid)):
-        run_id = tracker.start_run(f"sweep-{index}")
+        run_id = tracker.start_new_run(f"sweep-{index}")
         try:
             tracker.log_params(params)
             metrics = train_fn(**params)

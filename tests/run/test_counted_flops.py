@@ -162,8 +162,23 @@ def test_operations_are_counted_where_the_code_is_tried(tmp_path: Path) -> None:
     assert compiled(NODES, *phases).plan == tried.plan
 
 
-def test_operations_that_are_not_those_of_each_row_stay_unknown() -> None:
-    nodes = {"Net": mine("model", "LowRank", "Set.x", target="Set.y")}
+def test_operations_that_are_not_those_of_each_row_stay_unknown_and_are_tried_once(
+    code: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs.txt"
+    code.write_text(CODE + f"\n\nwith open({str(runs)!r}, 'a') as file:\n    file.write('.')\n")
+    trust(code)
+    nodes = {"Net": mine("model", "LowRank", "Set.x", target="Set.y", output_shape=[1])}
+    read = compiled(nodes, specs.train())
+    assert cost(read.plan).countable == ("Net",)
+    assert not runs.exists()
     tried = compiled(nodes, specs.train(), code=ALWAYS)
     assert tried.plan.graph.nodes["Net"].parameters == 22
-    assert cost(tried.plan).countable == ("Net",)
+    assert tried.plan.id == read.plan.id
+    assert not diff(read.plan, tried.plan).numbers
+    bill = cost(tried.plan)
+    assert (bill.countable, bill.phases[0].uncounted) == ((), ("Net",))
+    assert "--check-imports" not in cost_text(bill)
+    once = runs.read_text()
+    assert compiled(nodes, specs.train(), code=ALWAYS).plan == tried.plan
+    assert runs.read_text() == once

@@ -121,12 +121,14 @@ class Gave(msgspec.Struct, frozen=True, kw_only=True, tag="gave"):
     Attributes:
         read: what tells the rows of the data that it read from others; empty where they were random.
         flops: None where they could not be counted.
+        uncountable: whether that was tried in vain, so that trying again tells no more.
     """
 
     shape: tuple[int, ...]
     parameters: int
     read: str = ""
     flops: ModelFlops | None = None
+    uncountable: bool = False
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True, tag="judged"):

@@ -86,6 +86,7 @@ def _without_places(value: Any) -> Any:
     if isinstance(component, dict) and "code" in component:
         rest.pop("parameters", None)
         rest.pop("flops", None)
+        rest.pop("uncountable", None)
     return rest
 
 

@@ -40,7 +40,7 @@ class PhaseCost(msgspec.Struct, frozen=True, kw_only=True):
         flops_forward: floating-point operations of one forward pass over all rows.
         flops: of the whole phase, backward passes and evaluations between epochs among them.
         uncounted: nodes whose operations are not known: those of scikit-learn, and code of the user that was
-            not tried.
+            not tried, or cannot be counted.
         memory: at the peak. recorded: on the disk, when the run is over.
         computed_once: nodes that are computed for all rows before the first step.
     """
@@ -108,7 +108,7 @@ def cost(plan: Plan) -> Cost:
             label
             for label in plan.graph.order
             if plan.graph.nodes[label].component.code is not None
-            and not known(plan.graph.nodes[label])
+            and not (known(plan.graph.nodes[label]) or plan.graph.nodes[label].uncountable)
         ),
         steps=sum(phase.steps for phase in phases),
         flops=sum(phase.flops for phase in phases),

@@ -183,8 +183,9 @@ def _columns(place: str, old: Value, new: Value) -> Iterator[Change]:
 
 
 def _node(place: str, old: Value, new: Value) -> Iterator[Change]:
+    seen = ("flops", "uncountable") if new["component"].get("code") else ()
     changes = [
-        *fields(place, old, new, but=("component", "inputs", "target", "parameters", "flops")),
+        *fields(place, old, new, but=("component", "inputs", "target", "parameters", *seen)),
         *_component(place, old["component"], new["component"]),
     ]
     reads = [[_read(read) for read in value["inputs"]] for value in (old, new)]

@@ -306,6 +306,8 @@ class Node(_Part, frozen=True, kw_only=True):
     flops: ModelFlops | None = None
     """Operations of a model or merge of the user's, as they were counted; None where they were not, and for what
     is built in. Never part of the id of a plan."""
+    uncountable: bool = False
+    """Whether counting them was tried in vain. Never part of the id of a plan."""
     joins: bool = False
     """Whether a module of the user's is a merge: it is given its inputs as a list."""
 

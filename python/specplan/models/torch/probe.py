@@ -201,7 +201,13 @@ def _tried(source: Source, make: own.Make, given: dict[str, Any], job: Job) -> G
         return failed(name, f"gives rows of different shapes: {sorted(shapes)}")
     parameters = sum(each.numel() for each in module.parameters())
     flops = _counted(module, job) if time.monotonic() - began < _SOON else None
-    return Gave(shape=shapes.pop(), parameters=parameters, read=job.read, flops=flops)
+    return Gave(
+        shape=shapes.pop(),
+        parameters=parameters,
+        read=job.read,
+        flops=flops,
+        uncountable=flops is None,
+    )
 
 
 def _counted(module: nn.Module, job: Job) -> ModelFlops | None:

@@ -332,6 +332,7 @@ class _Builder:
             shape=found.shape,
             parameters=found.parameters if module else 0,
             flops=found.flops,
+            uncountable=found.uncountable,
             joins=kind == "merge" and module,
         )
 

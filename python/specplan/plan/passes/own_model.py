@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -32,6 +33,7 @@ class OwnModel(msgspec.Struct, frozen=True):
     shape: Shape
     parameters: int | None
     flops: ModelFlops | None = None
+    uncountable: bool = False
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -54,19 +56,12 @@ def own_model(
     `target` is the shape that one which asks for `output_shape` has when nothing else is said.
     """
     path = ("graph", "nodes", label)
-    beside = context.spec.graph.nodes[label].output_shape
-    if beside is not None and _OUTPUT in model.given:
-        message = f"{label}: `output_shape` is said twice, by the node and by its {kind}"
-        context.error("SP409", message, (*path, "output_shape"), hint="remove one of the two")
+    known = len(context.diagnostics)
+    said = _said(context, label, kind, model, target)
+    if len(context.diagnostics) > known:
         return None
     args = dict(model.component.args)
-    asks = _OUTPUT in model.signature.parameters
-    said = beside or _shape(args.get(_OUTPUT)) or (target if asks else None)
-    if asks and said is None and model.signature.parameters[_OUTPUT].required:
-        message = f"{label} needs `output_shape` or a `target` that it can have the shape of"
-        context.error("SP605", message, (*path, kind), hint="such as `output_shape: [1]`")
-        return None
-    if asks and said is not None and _OUTPUT not in model.given:
+    if _OUTPUT in model.signature.parameters and said is not None and _OUTPUT not in model.given:
         args[_OUTPUT] = list(said)
     filled = FILLED[kind][0]
     if filled in model.signature.parameters and args.get(filled) is None:
@@ -77,33 +72,62 @@ def own_model(
     always = context.code.imports == "always"
     runs = always or (context.code.imports == "needed" and said is None)
     gave = answered(
-        *(context, job, Gave, (*path, kind)),
+        context,
+        job,
+        Gave,
+        (*path, kind),
         runs=runs,
-        # What was seen with rows of the data says more than random ones could.
-        enough=lambda known: (
-            not always or (job.read in ("", known.read) and known.flops is not None)
-        ),
+        enough=partial(_is_enough, job=job, always=always),
     )
     if isinstance(gave, Failed):
         return None
-    place = (*path, kind, "use")
     shape = said if gave is None else gave.shape
+    name, place = model.signature.name, (*path, kind, "use")
     if shape is None:
-        message = (
-            f"{label}: the shape that `{model.signature.name}` gives is known only by running it"
-        )
+        message = f"{label}: the shape that `{name}` gives is known only by running it"
         hint = f"say `output_shape: {list(target or (1,))}` beside `{kind}`, or use --check-imports"
         context.error("SP605", message, place, hint=hint)
         return None
     if said is not None and shape != said:
-        message = (
-            f"{label}: `{model.signature.name}` gives rows of shape {show(shape)}, not {show(said)}"
-        )
+        beside = context.spec.graph.nodes[label].output_shape is not None
+        message = f"{label}: `{name}` gives rows of shape {show(shape)}, not {show(said)}"
         context.error("SP604", message, (*path, "output_shape") if beside else place)
         return None
     if gave is None:
         return OwnModel(component, shape, None)
-    return OwnModel(component, shape, gave.parameters, gave.flops)
+    return OwnModel(component, shape, gave.parameters, gave.flops, gave.uncountable)
+
+
+def _said(
+    context: Context,
+    label: str,
+    kind: Literal["model", "merge"],
+    model: OwnCode,
+    target: Shape | None,
+) -> Shape | None:
+    """The shape that the spec says; None where it says none, or where a fault was reported."""
+    path = ("graph", "nodes", label)
+    beside = context.spec.graph.nodes[label].output_shape
+    if beside is not None and _OUTPUT in model.given:
+        message = f"{label}: `output_shape` is said twice, by the node and by its {kind}"
+        context.error("SP409", message, (*path, "output_shape"), hint="remove one of the two")
+        return None
+    asked = model.signature.parameters.get(_OUTPUT)
+    said = beside or _shape(model.component.args.get(_OUTPUT))
+    if asked is None or said is not None:
+        return said
+    if target is None and asked.required:
+        message = f"{label} needs `output_shape` or a `target` that it can have the shape of"
+        context.error("SP605", message, (*path, kind), hint="such as `output_shape: [1]`")
+    return target
+
+
+def _is_enough(known: Gave, *, job: Job, always: bool) -> bool:
+    """Whether running the code anew would tell no more than what is known of it."""
+    if not always:
+        return True
+    # What was seen with rows of the data says more than random ones could.
+    return job.read in ("", known.read) and (known.flops is not None or known.uncountable)
 
 
 def _job(

@@ -150,11 +150,11 @@ class Calls:
         folder = stopped_run(root / self._experiment.full_name, plan.id)
         if folder is None or begins_again(folder, has_weights=has_weights):
             return self.recorded(call, options)
-        before, self.live = self.live, fresh(graph)
+        calls, before, self.live = len(self.history), self.live, fresh(graph)
         try:
             return self.recorded(call, options, Stopped(folder, allow_changes))
         except BaseException:
-            if self.history[-1].run is None:
+            if len(self.history) == calls or self.history[-1].run is None:
                 self.live = before  # it did not even begin
             raise
 

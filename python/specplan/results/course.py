@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from specplan._native import StoreReader
-from specplan.results.arrow_arrays import number
-from specplan.results.arrow_files import read_rows
-from specplan.store.recorder import SYSTEM, WHOLE
+from specplan.results.metrics import as_arrow
+from specplan.store.recorder import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import pyarrow as pa
 
     from specplan.store.layout import RunFolder
 
@@ -68,9 +66,7 @@ class MetricCourse:
             # A run that goes on from a checkpoint hides what was recorded after it.
             self._forget()
             self._sessions = sessions
-        new = read_rows(_after(files, self._seen))
-        if new is None:
-            return
+        new = as_arrow(self._store.metrics(run_id="", first=self._seen))
         self._seen += new.num_rows
         self.rows_read += new.num_rows
         for rows in _parts(new.select(_COLUMNS)):
@@ -95,8 +91,8 @@ class MetricCourse:
             return
         if row["phase"] != self._phase:
             self._begin(row["phase"])
-        _add(self._whole if row["batch"] == WHOLE else self._steps, name, row["value"])
-        if row["epoch"] != WHOLE:
+        _add(self._whole if row["batch"] is None else self._steps, name, row["value"])
+        if row["epoch"] is not None:
             self.epoch = row["epoch"]
 
 
@@ -110,20 +106,5 @@ def _parts(rows: pa.Table) -> list[pa.Table]:
     if early <= 0:
         return [rows]
     first = rows.slice(0, early)
-    for name in ("phase", "name"):
-        # Arrow filters no column of the kind that names are recorded in.
-        at = first.schema.get_field_index(name)
-        first = first.set_column(at, name, first.column(name).cast(pa.string()))
-    whole = first.filter(pc.equal(first.column("batch"), number(WHOLE, "int32")[0]))
+    whole = first.filter(pc.is_null(first.column("batch")))
     return [whole.slice(max(0, whole.num_rows - _MOST_ROWS)), rows.slice(early)]
-
-
-def _after(files: Sequence[tuple[str, int, int]], seen: int) -> list[tuple[str, int, int]]:
-    """The rows that come after so many."""
-    found = []
-    for path, first, rows in files:
-        skipped = min(seen, rows)
-        seen -= skipped
-        if skipped < rows:
-            found.append((path, first + skipped, rows - skipped))
-    return found

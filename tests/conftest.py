@@ -158,7 +158,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if any(isinstance(value, (set, frozenset)) for value in parameters.values()):
             # pytest-xdist refuses to start where two processes name one test differently.
             raise pytest.UsageError(f"{item.nodeid}: a parameter is a set, whose order is not one")
-        used = {*getattr(item, "fixturenames", ()), *map(str, parameters.values())}
+        named = (value for value in parameters.values() if isinstance(value, str))
+        used = {*getattr(item, "fixturenames", ()), *named}
         if seconds := max((SECONDS_TO_BEGIN.get(name, 0) for name in used), default=0):
             item.add_marker(pytest.mark.timeout(seconds), append=False)
     config.stash[LEFT_OUT] = counts = {}

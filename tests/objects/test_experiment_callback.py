@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -153,6 +154,22 @@ def test_a_hook_gets_what_its_signature_names(parts: Parts) -> None:
         "group": ("group", True),
         "group results": ["eval"],
     }
+
+
+class Locked(ExperimentCallback):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = Lock()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lock": self.lock}
+
+
+def test_a_state_that_cannot_be_copied_matters_only_where_it_is_stored(parts: Parts) -> None:
+    parts.experiment.add_callback(Locked())
+    parts.experiment.run_phase(evaluate(parts))
+    with pytest.raises(TypeError, match="lock"):
+        parts.experiment.get_state()
 
 
 def test_what_is_no_callback_is_refused_when_it_is_registered() -> None:

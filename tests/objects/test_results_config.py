@@ -55,13 +55,28 @@ def test_an_explicit_place_beats_the_flag(tmp_path: Path) -> None:
     assert ResultsConfig.from_config(config.get_config()) == config
 
 
+@pytest.mark.parametrize(
+    "folder",
+    ["./memory", "memory2", "/ram", "ram/1", "memory/", "./in-memory", Path("memory"), Path("ram")],
+    ids=str,
+)
+def test_a_folder_may_have_any_name(folder: str | Path) -> None:
+    config = ResultsConfig(execution=folder)
+    assert config.location("execution") == Path(folder)
+    given = config.get_config()
+    assert ResultsConfig(**given) == ResultsConfig.from_config(given) == config
+    # Earlier versions wrote it so.
+    assert ResultsConfig.from_config(given | {"execution": "memory"}).save_execution is True
+
+
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     message = "two names of one folder; these differ: `a` and `b`$"
     with pytest.raises(ValueError, match=message):
         ResultsConfig("a", base_dir="b")
     with pytest.raises(TypeError, match=r'^metrics is a path, "in-memory" or None, not int$'):
         ResultsConfig(metrics=1)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^artifacts: 'in_memory' would be a folder; memory is"):
+    message = r"""^artifacts: 'in_memory' would be a folder; memory is "in-memory", and that folder "./in_"""
+    with pytest.raises(ValueError, match=message):
         ResultsConfig(artifacts="in_memory")
     with pytest.raises(TypeError, match=r"^base_dir is a path or None, not int$"):
         ResultsConfig(base_dir=1)  # type: ignore[arg-type]

@@ -109,6 +109,23 @@ def test_records_that_were_in_memory_are_made_again(tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs/exp").iterdir())) == 2
 
 
+@pytest.mark.parametrize("called", [False, True], ids=["first", "later"])
+def test_an_option_that_is_none_leaves_weights_and_history(tmp_path: Path, called: bool) -> None:
+    parts = kept(tmp_path)
+    ARMED.append(True)
+    with pytest.raises(RunError, match="no luck"):
+        parts.experiment.run_phase(phase(parts))
+    again = kept(tmp_path)
+    if called:
+        again.experiment.run_phase(phase(again, "other"))
+    before = weights(again) if called else []
+    with pytest.raises(TypeError, match="no display option `show_typo`"):
+        again.experiment.resume(phase(again), show_typo=True)  # type: ignore[call-overload]
+    assert len(again.experiment.history) == called
+    for one, other in zip(weights(again), before, strict=called):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_what_is_no_entry_is_refused(parts: Parts) -> None:
     with pytest.raises(TypeError, match="resume takes a phase, not str"):
         parts.experiment.resume("train")  # type: ignore[call-overload]

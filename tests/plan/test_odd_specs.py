@@ -69,6 +69,12 @@ OF_SMALL: dict[str, Edits] = {
         ("  optimizer: {use: adam}\n", ""),
     ),
     "SP706_batch_size": (("batch_size: 8", "batch_size: 64"),),
+    "SP706_tuples": (
+        ("targets: [soh]", "targets: [soh]\n    tags: [name]"),
+        ("  net: {use: mse, node: Net}", "  net: {use: mse, node: Net, args: [outputs.anchor, outputs.positive]}"),
+        ("losses: [forest, net]", "losses: [forest]"),
+        ("sampler: {use: simple, batch_size: 8}", "sampler: {use: paired, batch_size: 4096, conditions: {name: {mode: dissimilar}}}"),
+    ),
     "SP615_same_split": (("label: test, split: test", "label: test, split: train"),),
     "SP615_trained_on_test": (("label: train, split: train", "label: train, split: test"), ("label: grow, split: train", "label: grow, split: test")),
     "SP306_splits": (
@@ -118,6 +124,15 @@ OF_ALL: dict[str, Edits] = {
         ("results", "  - {phase: eval, label: aux, split: test, active: [Aux]}\nresults"),
     ),
     "SP608_active": (("        losses: [mse, ce]\n", "        losses: [mse, ce]\n        active: [Head, Classes]\n"),),
+    "SP608_frozen": (("      input: [Cells.curve, Cells.temperature]\n", "      input: [Cells.curve, Cells.temperature]\n      frozen: true\n"),),
+    "SP608_frozen_with_an_optimizer": (
+        ("  optimizer: {use: adamw, lr: 0.01}\n", ""),
+        ("    Head:\n", "    Head:\n      optimizer: {use: adamw}\n"),
+        ("      target: Cells.kind\n", "      target: Cells.kind\n      frozen: true\n      optimizer: {use: sgd}\n"),
+        ("input: [Enc, Scaled]", "input: [Cells.curve, Scaled]"),
+        ("    Enc:\n      model: {use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}\n      input: [Cells.curve, Cells.temperature]\n", ""),
+        ("features: [curve, temperature, image]", "features: [curve, image]"),
+    ),
     "SP608_weight": (("weight: 0.5", "weight: 0"),),
     "SP609_crossing": (
         ("input: Cells.curve\n    Fuse", "input: Enc\n    Fuse"),
@@ -139,6 +154,14 @@ OF_ALL: dict[str, Edits] = {
     ),
     "SP613_negative_weight": (("weight: 0.5", "weight: -0.5"),),
     "SP614_rate": (("lr: 0.01", "lr: 0"),),
+    "SP614_rate_of_a_node": (
+        ("  optimizer: {use: adamw, lr: 0.01}\n", ""),
+        ("    Head:\n", "    Head:\n      optimizer: {use: adamw, lr: 0}\n"),
+        ("      target: Cells.kind\n", "      target: Cells.kind\n      optimizer: {use: sgd}\n"),
+        ("input: [Enc, Scaled]", "input: [Cells.curve, Scaled]"),
+        ("    Enc:\n      model: {use: mlp, output_shape: [4], n_layers: 1, hidden_dim: 8}\n      input: [Cells.curve, Cells.temperature]\n", ""),
+        ("features: [curve, temperature, image]", "features: [curve, image]"),
+    ),
     "SP615_all_rows": (("label: scale, split: train,", "label: scale,"),),
     "SP616_keeps_nothing": (("results", "  - {phase: eval, label: idle, split: test, record: none}\nresults"),),
     "SP617_repeated": (("results", "  - {phase: eval, label: again, split: test, losses: [mse, ce], metrics: [rmse, accuracy, forest_r2]}\nresults"),),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+import threading
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pytest
@@ -126,6 +127,45 @@ def test_a_state_that_cannot_be_stored_is_told(tmp_path: Path) -> None:
 def test_it_is_an_error_where_checkpoints_were_asked_for(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="which cannot be stored without pickle"):
         run_plan(odd_plan(OFTEN, stops=False), root=tmp_path, display=Silent())
+
+
+class Late(Callback):
+    """What it keeps is there from the start of its phase on."""
+
+    def on_phase_start(self) -> None:  # type: ignore[override]
+        self.lock = threading.Lock()
+
+    def state_dict(self) -> dict[str, Any]:
+        ASKED.append(self.label)
+        return {"lock": self.lock}
+
+
+ASKED: list[str] = []
+
+
+def late_plan(*save_on: Literal["phase_end"]) -> Compiled:
+    late = [{"use": "live:Late"}]
+    phases = [specs.train(), *(specs.train(label=label, callbacks=late) for label in ("b", "c"))]
+    compiled = specs.compiled(*phases, live={"Late": Late()})
+    plan = msgspec.structs.replace(compiled.plan, checkpoint=Checkpoints(save_on=save_on))
+    return msgspec.structs.replace(compiled, plan=plan)
+
+
+def test_what_is_never_stored_needs_no_storable_state(tmp_path: Path) -> None:
+    ASKED.clear()
+    told = Told()
+    outcome = run_plan(late_plan(), root=tmp_path, display=told)
+    assert outcome.run_file.status is Status.COMPLETED
+    assert told.warnings == []
+    assert ASKED == ["Late"] * 3, "once for each phase"
+
+
+def test_a_state_that_cannot_be_told_is_told_as_one_that_cannot_be_stored(tmp_path: Path) -> None:
+    message = (
+        r"^callback `Late.state_dict` failed: test_checkpoints.py:\d+: AttributeError: .*'lock'$"
+    )
+    with pytest.raises(RunError, match=message):
+        run_plan(late_plan("phase_end"), root=tmp_path, display=Silent())
 
 
 def test_damage_to_checkpoints_is_found(tmp_path: Path) -> None:

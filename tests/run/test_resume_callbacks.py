@@ -309,3 +309,25 @@ def test_other_code_is_told_and_allowed(tmp_path: Path, monkeypatch: pytest.Monk
     [told] = outcome.run_file.sessions[-1].changes
     assert told.startswith("code `./mine.py`, of ")
     assert rows(outcome) != rows(run(given, tmp_path / "whole"))
+
+
+def test_what_goes_on_behind_the_last_step_of_a_phase_puts_the_optimizer_back(
+    tmp_path: Path,
+) -> None:
+    cycle = {"use": "learning_rate", "schedule": "one_cycle", "cycle_momentum": True}
+    optimizer = {"use": "sgd", "lr": 0.02, "momentum": 0.3}
+    graph = {"nodes": {"Net": specs.node(specs.MLP)}, "optimizer": optimizer}
+    phases = [specs.train(label="cycled", callbacks=[cycle]), specs.train(label="after")]
+    given = spec(*phases, graph=graph, checkpoint={"save_on": ["epoch_end"]})
+
+    def at_end(_values: Mapping[str, float]) -> Mapping[str, float]:
+        raise ZeroDivisionError("no luck")
+
+    at_the_end = Hooks(inside=(lambda _phase, _context: PhaseHooks(ended=(at_end,)),))
+    with pytest.raises(RunError, match="no luck"):
+        run(given, tmp_path / "stopped", at_the_end)
+    resumed, whole = resume(tmp_path / "stopped"), run(given, tmp_path / "whole")
+    assert rows(resumed) == rows(whole)
+    assert resumed.state.optimizer is not None
+    [group] = resumed.state.optimizer.param_groups
+    assert (group["lr"], group["momentum"]) == (0.02, 0.3)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from specplan.errors import RunError, StoreError
 from specplan.plan.model import Train
 from specplan.run.state import State
 from specplan.run.state_file import read_state, write_state
-from specplan.run.state_values import encode, pack, unpack
+from specplan.run.state_values import copied, encode, pack, unpack
 from tests.run import specs
 
 if TYPE_CHECKING:
@@ -204,6 +205,21 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray):
         return one.dtype == other.dtype and bool((one == other).all())
     return repr(one) == repr(other)
+
+
+def test_a_copy_stays_as_it_was_and_needs_no_pickle() -> None:
+    weight = torch.ones(2, requires_grad=True)
+    inner: dict[str, Any] = {"list": [1], "array": np.ones(2), "loss": weight * 2, "lock": Lock()}
+    kept = copied({"inner": inner, "pair": (inner["list"],)})
+    inner["list"].append(2)
+    inner["array"][0] = 0
+    with torch.no_grad():
+        inner["loss"].zero_()
+    assert kept["inner"]["list"] == [1]
+    assert kept["pair"] == ([1],)
+    assert kept["inner"]["array"].tolist() == [1, 1]
+    assert kept["inner"]["loss"].tolist() == [2, 2]
+    assert kept["inner"]["lock"] is inner["lock"]
 
 
 def test_values_that_only_pickle_could_store() -> None:

@@ -171,6 +171,7 @@ def test_what_is_sent_twice_is_taken_once_and_a_gap_is_not(client: Server) -> No
         ("POST", "tracks/append", {"topic": "t", "entries": [{}]}, "has its time as `_ts`"),
         ("POST", "tracks/append", {"topic": "t", "entries": [{"_ts": "1"}]}, "as `_ts`, a number"),
         ("POST", "records", {"field": "artifact", "entries": []}, "no field of plain documents"),
+        ("PATCH", "status", {"status": "failed", "endedAt": "now"}, "isoformat"),
         ("PATCH", "status", {"status": "skipped"}, "no status `skipped`; known: `running`"),
         ("POST", "files", {"name": "x", "parts": []}, "is one file, without a path"),
         ("POST", "files", {"name": "x", "parts": [], "kind": "pickle"}, "no kind `pickle`"),

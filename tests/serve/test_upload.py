@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +57,7 @@ def test_a_run_is_at_the_server_what_it_is_here(server: Running, tmp_path: Path)
     assert upload(here, server.url, TOKEN).rows == 0
     ours, theirs = specplan.open(here), specplan.open(there)
     assert theirs.status == "completed"
+    assert told(theirs) == told(ours)
     for field in ("log", "metrics", "tracks", "deleted_files"):
         assert documents(theirs, field) == documents(ours, field)
     mine, other = (run.metrics().arrow.select(COLUMNS).to_pylist() for run in (ours, theirs))
@@ -68,6 +70,31 @@ def test_a_run_is_at_the_server_what_it_is_here(server: Running, tmp_path: Path)
         for copy, original in pairs:
             copy.check()
             assert (copy.digest, copy.kind) == (original.digest, original.kind)
+
+
+def told(run: Run) -> tuple[object, ...]:
+    """What a run says of itself: its number, when it began and when it ended."""
+    run_file = run.run_file
+    return run_file.version, run_file.created_at, run_file.sessions[-1].ended_at
+
+
+def test_a_run_keeps_its_number_and_times_at_a_server(server: Running, tmp_path: Path) -> None:
+    began = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    for run_id, version in (("a", 1), ("b", 2), ("c", 2)):
+        run = TrackedRun.start(
+            tmp_path, "bob/numbered", run_id=run_id, version=version, began=began
+        )
+        run.end(at=began + timedelta(hours=1))
+    for run_id in ("b", "a", "c"):
+        upload(tmp_path / "bob/numbered" / run_id, server.url, TOKEN)
+    there = server.root / "bob/numbered"
+    assert told(specplan.open(there / "b")) == told(specplan.open(tmp_path / "bob/numbered/b"))
+    assert told(specplan.open(there / "a"))[0] == 1
+    assert told(specplan.open(there / "b"))[1:] == (
+        "2026-01-02T03:04:05.000Z",
+        "2026-01-02T04:04:05.000Z",
+    )
+    assert told(specplan.open(there / "c"))[0] == 3  # its own number is taken there
 
 
 def documents(run: Run, field: str) -> list[tuple[str, list[str]]]:

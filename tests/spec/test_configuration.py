@@ -69,6 +69,17 @@ class Strict(ConfigurationBase):
     steps: int
 
 
+@configuration
+class Part(ConfigurationBase):
+    size: int = 4
+
+
+@configuration
+class Whole(ConfigurationBase):
+    part: Part = Part()
+    parts: list[Part] = []
+
+
 def test_the_defaults_are_those_of_the_document() -> None:
     base = ConfigurationBase(id="x")
     assert vars(base) == {
@@ -88,6 +99,12 @@ def test_the_defaults_are_those_of_the_document() -> None:
         "grid_search": None,
     }
     assert base.dirty_git is DirtyGitAction.WARN
+
+
+def test_a_part_may_inherit_from_the_same_parent(tmp_path: Path) -> None:
+    assert (Whole().id, Whole().part.size) == ("", 4)
+    whole = decoded("part: {size: 5}\nparts: [{size: 6}]\n", tmp_path, Whole)
+    assert (whole.part.size, [part.size for part in whole.parts]) == (5, [6])
 
 
 def test_they_are_made_with_keywords_and_share_nothing() -> None:

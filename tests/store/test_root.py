@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from specplan.errors import RunError
+from specplan.store.layout import RunFolder, experiment_folder, root_of
 from specplan.store.root import runs_root
 
 
@@ -32,3 +33,10 @@ def test_a_plan_cannot_send_runs_out_of_its_folder(
         f"hint: say where the runs go with `--root {results}`"
     )
     assert runs_root(results, folder=tmp_path, results=results) == Path(results)
+
+
+@pytest.mark.parametrize("experiment", ["cells", "lab/cells/old"])
+def test_the_root_is_found_from_a_run(experiment: str) -> None:
+    root = Path("/data/runs")
+    run = RunFolder(experiment_folder(root, experiment) / "20260101-000000-00000000")
+    assert root_of(run, experiment) == root

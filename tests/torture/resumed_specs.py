@@ -74,6 +74,18 @@ class Counting(specplan.Callback):
 
     def load_state_dict(self, state):
         self.seen, self.ends = state["seen"], list(state["ends"])
+
+
+class Balanced(nn.Module):
+    """A loss that keeps what it has seen in a buffer."""
+
+    def __init__(self, momentum: float = 0.9) -> None:
+        super().__init__()
+        self.momentum = momentum
+
+    def forward(self, outputs, targets):
+        return ((outputs - targets).abs() ** (1 + self.momentum)).mean()
+
 '''
 
 DROPOUT = specs.MLP | {"hidden_dim": 8, "dropout": 0.2}
@@ -279,6 +291,106 @@ def _called() -> dict[str, Any]:
     return spec(_evaluated(callbacks=[*_evaluated()["callbacks"], counting]), specs.evaluation())
 
 
+def _stopped_folds() -> dict[str, Any]:
+    stopping = {"use": "early_stopping", "monitor": "test_loss", "patience": 1, "min_delta": 0.05}
+    falls = {"use": "reduce_on_plateau", "monitor": "test_loss", "patience": 0, "threshold": 0.9}
+    callbacks = [*_evaluated()["callbacks"], stopping | {"restore_best": True}, falls]
+    inner = [train(epochs=4, callbacks=callbacks), {**specs.evaluation(), "split": "val"}]
+    folds = {"use": "folds", "n": 3, "seed": 3}
+    return spec({"group": "cv", "for_each": folds, "do": inner}, specs.evaluation(label="after"))
+
+
+def _accumulated_pairs() -> dict[str, Any]:
+    pairs = _paired()
+    pairs["plan"][0] |= {"accumulate": 3, "record": "last"}
+    nodes = {"Net": specs.node(DROPOUT)}
+    graph = {"nodes": nodes, "optimizer": {"use": "adam", "lr": 0.01}, "clip": {"value": 0.1}}
+    return pairs | {"graph": graph}
+
+
+def _fitted_then_both() -> dict[str, Any]:
+    """An estimator that learns in batches reads what a scaler gives, beside a network with one_cycle."""
+    linear = {"use": "sklearn.linear_model:SGDRegressor", "random_state": 3}
+    adam = {"optimizer": {"use": "sgd", "lr": 0.01, "momentum": 0.9}}
+    nodes = {
+        "Scaled": SCALED,
+        "Deep": {**specs.node(DROPOUT, "Scaled"), **adam},
+        "Net": specs.node(linear, "Scaled"),
+    }
+    losses = {"mse": {"use": "mse", "node": "Net"}, "deep": {"use": "mse", "node": "Deep"}}
+    cycle = {"use": "learning_rate", "schedule": "one_cycle", "cycle_momentum": True}
+    phase = train(active=["Deep", "Net"], losses=["mse", "deep"], callbacks=[cycle])
+    plan = (specs.fit(active=["Scaled"]), phase, specs.evaluation())
+    return spec(*plan, graph={"nodes": nodes}, losses=losses)
+
+
+def _conditions_in_groups() -> dict[str, Any]:
+    tried = train(label="more", epochs=1, when="val/mse > 0.01")
+    never = train(label="never", epochs=1, when="val/mse < 0")
+    inner = [train(epochs=1), specs.evaluation(label="val"), tried, never]
+    passes = {"group": "tune", "repeat": {"max": 3, "until": "val/mse < 0.3"}, "do": inner}
+    return spec(
+        {"group": "seeds", "for_each": {"use": "seeds", "n": 2}, "do": [passes]},
+        specs.evaluation(label="after"),
+    )
+
+
+def _momentum() -> dict[str, Any]:
+    cycle = {
+        "use": "learning_rate",
+        "schedule": "one_cycle",
+        "cycle_momentum": True,
+        "anneal_strategy": "linear",
+    }
+    phase = _evaluated(accumulate=2, callbacks=[*_evaluated()["callbacks"], cycle])
+    return spec(phase, **_optimizer(use="sgd", lr=0.05, momentum=0.9, nesterov=True))
+
+
+def _all_own() -> dict[str, Any]:
+    counting = {"use": "./models.py:Counting"}
+    evaluation = {"use": "evaluation", "split": "test", "losses": ["mse"], "every_n_epochs": 2}
+    phase = train(epochs=4)
+    phase["callbacks"] = [counting, evaluation | {"run_on_start": True}]
+    node = specs.node({"use": "./models.py:Normed"}) | {"output_shape": [1]}
+    losses = {"mse": {"use": "./models.py:Balanced", "momentum": 0.5, "node": "Net"}}
+    return spec(phase, specs.evaluation(), nodes={"Net": node}, losses=losses, metrics={})
+
+
+def _thawed() -> dict[str, Any]:
+    nodes = {
+        "Encoder": {"model": DROPOUT | {"output_shape": [4]}, "input": "Set.x", "frozen": True},
+        "Net": specs.node(SMALL, "Encoder"),
+    }
+    return spec(
+        train(label="head", epochs=2),
+        train(label="whole", active=["Encoder", "Net"], epochs=2),
+        train(label="again", epochs=1, accumulate=2),
+        nodes=nodes,
+    )
+
+
+def _two_optimizers() -> dict[str, Any]:
+    adam, sgd = {"use": "adamw", "lr": 0.01}, {"use": "sgd", "lr": 0.01, "momentum": 0.8}
+    nodes = {
+        "Left": {**specs.node(DROPOUT), "optimizer": adam, "clip": {"norm": 0.3}},
+        "Net": {**specs.node(SMALL, "Left"), "optimizer": sgd},
+    }
+    nodes["Left"]["model"] = DROPOUT | {"output_shape": [1]}
+    losses = {"mse": {"use": "mse", "node": "Net"}, "left": {"use": "mse", "node": "Left"}}
+    return spec(
+        train(losses=["mse", "left"], accumulate=2),
+        specs.evaluation(),
+        graph={"nodes": nodes},
+        losses=losses,
+    )
+
+
+def _strict_turns() -> dict[str, Any]:
+    turns = _taking_turns()
+    turns["plan"][0] |= {"batch_schedule": "zip_cycle", "accumulate": 2, "record": "none"}
+    return turns
+
+
 SPECS: dict[str, Callable[[], dict[str, Any]]] = {
     "dropout": lambda: spec(train(), specs.evaluation()),
     "evaluation": lambda: spec(_evaluated(), specs.evaluation()),
@@ -305,6 +417,15 @@ SPECS: dict[str, Callable[[], dict[str, Any]]] = {
     "inputs that take turns": _taking_turns,
     "groups in groups": _nested,
     "callback of the user": _called,
+    "folds that stop": _stopped_folds,
+    "accumulated pairs": _accumulated_pairs,
+    "partial_fit beside one cycle": _fitted_then_both,
+    "conditions in groups": _conditions_in_groups,
+    "momentum of one cycle": _momentum,
+    "all of the user": _all_own,
+    "frozen, then not": _thawed,
+    "an optimizer for each node": _two_optimizers,
+    "inputs in cycles": _strict_turns,
     "AdamW with amsgrad": lambda: spec(train(), **_optimizer(use="adamw", amsgrad=True)),
     "RMSprop": lambda: spec(train(), **_optimizer(use="rmsprop", lr=0.001)),
     "every step": lambda: spec(

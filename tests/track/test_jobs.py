@@ -172,6 +172,42 @@ def test_the_function_of_run_experiment_has_jobs(tmp_path: Path) -> None:
     assert str(again.exception).startswith("1 of 3 jobs are not done")
 
 
+PAIR = """\
+import time
+from pathlib import Path
+
+
+def meet(helper, cfg: dict) -> None:
+    place = Path(cfg["place"])
+    (place / cfg["name"]).touch()
+    deadline = time.monotonic() + 60
+    while len(list(place.iterdir())) < 2:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the other one does not come")
+        time.sleep(0.01)
+
+
+def run(helper, cfg: dict) -> None:
+    if not Path(cfg["place"]).is_dir():
+        raise ValueError("not yet")
+    for name in ("a", "b"):
+        helper.xp.submit(meet, {"place": cfg["place"], "name": name})
+"""
+
+
+def test_a_run_that_goes_on_has_as_many_jobs_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "experiment.py").write_text(PAIR, encoding="utf-8")
+    place = tmp_path / "place"
+    yaml = tmp_path / "pair.yaml"
+    yaml.write_text(f"id: pair\ndirty_git: ignore\nplace: {place}\n")
+    root = ["--root", str(tmp_path / "runs"), "--quiet"]
+    assert CliRunner().invoke(group, ["run-experiment", str(yaml), *root]).exit_code == 1
+    place.mkdir()
+    done = CliRunner().invoke(group, ["resume", "pair", *root, "--trust", "-j", "2"])
+    assert done.exit_code == 0, done.exception
+    assert sorted(path.name for path in place.iterdir()) == ["a", "b"]
+
+
 def test_a_failure_stops_what_needs_it(tmp_path: Path, work: Any) -> None:
     xp = experiment(tmp_path, "mine", dirty_git="ignore").__enter__()
     failed = xp.submit(work.fail)

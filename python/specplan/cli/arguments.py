@@ -162,3 +162,15 @@ def root_option(function: F) -> F:
         metavar="DIR",
         help="Folder of all runs. [default: $SPECPLAN_HOME, else what `results.dir` of a spec says, else ./runs]",
     )(function)
+
+
+def jobs_option(function: F) -> F:
+    """-j, how many jobs of an experiment run at a time."""
+    return click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Jobs of `helper.xp` at a time, each in a process of its own.",
+    )(function)

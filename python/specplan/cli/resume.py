@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specplan.cli.arguments import complete_runs, root_option, trust_option
+from specplan.cli.arguments import complete_runs, jobs_option, root_option, trust_option
 from specplan.cli.display import choose_display
 from specplan.cli.run import with_experiment, write_outcome
 
@@ -43,10 +43,17 @@ def _refuse_overrides(
     callback=_refuse_overrides,
     help="Refused: a run goes on as it began.",
 )
+@jobs_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 def command(
-    run: str, root: Path | None, trust: bool, allow_changes: bool, quiet: bool, as_json: bool
+    run: str,
+    root: Path | None,
+    trust: bool,
+    allow_changes: bool,
+    jobs: int,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Go on with RUN, which was stopped or killed, and end as it would have ended without that.
 
@@ -67,7 +74,7 @@ def command(
         display=choose_display(quiet=quiet),
         trust=trust,
         allow_changes=allow_changes,
-        subjects=with_experiment(),
+        subjects=with_experiment(jobs),
     )
     if outcome is None:
         click.echo("the run is complete: there is nothing to resume", err=True)

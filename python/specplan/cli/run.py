@@ -82,9 +82,9 @@ def with_experiment(jobs: int = 1) -> Subjects:
     from specplan.run.hooks import Subjects
 
     def called(context: Context) -> Any:
-        from specplan.track.called import CalledExperiment
+        from specplan.track.called import called_experiment
 
-        return CalledExperiment(context, max_jobs=jobs)
+        return called_experiment(context, max_jobs=jobs)
 
     return Subjects(called=called)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from specplan.cli.arguments import ExistingFile, composition_options
+from specplan.cli.arguments import ExistingFile, composition_options, jobs_option
 from specplan.cli.diagnose import write_diagnostics
 from specplan.errors import SpecError
 from specplan.spec.configuration import RunMode
@@ -54,14 +54,7 @@ class ExperimentFile(ExistingFile):
     metavar="DIR",
     help="Folder of all runs. [default: $SPECPLAN_HOME, else ./runs]",
 )
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Jobs of `helper.xp` at a time, each in a process of its own.",
-)
+@jobs_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 def command(  # noqa: PLR0913 -- what a user can say of a call

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.errors import ArchiveError
 from specplan.run.callback import Callback
+from specplan.run.dispatch import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,8 +32,17 @@ States = dict[str, dict[str, Any]]
 
 def states_of(entries: Entries, callbacks: Sequence[ExperimentCallback] = ()) -> States:
     """What the callbacks of phases, and those of the experiment, want to be kept."""
-    found = {place: each.state_dict() for place, each in _by_place(entries, callbacks).items()}
-    return {place: copy.deepcopy(state) for place, state in found.items() if state is not None}
+    return copy.deepcopy(given_of(entries, callbacks))
+
+
+def given_of(entries: Entries, callbacks: Sequence[ExperimentCallback]) -> States:
+    """The same, which they may still change.
+
+    Raises:
+        RunError: a `state_dict` failed.
+    """
+    found = {place: state_of(each) for place, each in _by_place(entries, callbacks).items()}
+    return {place: state for place, state in found.items() if state is not None}
 
 
 def take_up(

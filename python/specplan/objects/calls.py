@@ -30,6 +30,7 @@ from specplan.objects.live import Live, fresh, live_of
 from specplan.objects.mapping import compile_objects, named, spec_of
 from specplan.objects.phase_group import PhaseGroup, entries_by_path
 from specplan.objects.phase_results import results_of
+from specplan.objects.raised import caught_as_raised
 from specplan.objects.state_entries import read_snapshot, state_bytes, state_from_bytes
 from specplan.objects.stopped_run import Stopped, begins_again, stopped_run
 from specplan.plan.model import Fit
@@ -110,7 +111,8 @@ class Calls:
         error: BaseException | None = None
         executed = self._experiment.run.executed(is_kept=not self._previewing)
         try:
-            self._execute(call, watched, callbacks, executed, stopped)
+            with caught_as_raised():
+                self._execute(call, watched, callbacks, executed, stopped)
         except BaseException as raised:
             error = raised
             raise
@@ -148,11 +150,11 @@ class Calls:
         folder = stopped_run(root / self._experiment.full_name, plan.id)
         if folder is None or begins_again(folder, has_weights=has_weights):
             return self.recorded(call, options)
-        before, self.live = self.live, fresh(graph)
+        calls, before, self.live = len(self.history), self.live, fresh(graph)
         try:
             return self.recorded(call, options, Stopped(folder, allow_changes))
         except BaseException:
-            if self.history[-1].run is None:
+            if len(self.history) == calls or self.history[-1].run is None:
                 self.live = before  # it did not even begin
             raise
 

@@ -155,7 +155,7 @@ class CrossValidation:
 
         Raises:
             SpecError: what was built does not fit together, or the rows cannot be cut into so many folds.
-            RunError: an exception ended the run; it is the cause.
+            RunError: an exception ended the run; it is the cause, and `except` catches it by its own class too.
         """
         if steps := self.experiment.capture().steps:
             warnings.warn(

@@ -520,7 +520,7 @@ class Experiment(Tracked):
 
         Raises:
             SpecError: what was built does not fit together.
-            RunError: an exception ended the run; it is the cause.
+            RunError: an exception ended the run; it is the cause, and `except` catches it by its own class too.
         """
         return self._calls.recorded(call_of_plan(self._execution_plan), display)
 
@@ -529,7 +529,7 @@ class Experiment(Tracked):
 
         Raises:
             SpecError: what was built does not fit together.
-            RunError: an exception ended the run; it is the cause.
+            RunError: an exception ended the run; it is the cause, and `except` catches it by its own class too.
         """
         return self._calls.recorded(call_of_phase("run_phase", phase), display)
 
@@ -538,7 +538,7 @@ class Experiment(Tracked):
 
         Raises:
             SpecError: what was built does not fit together.
-            RunError: an exception ended the run; it is the cause.
+            RunError: an exception ended the run; it is the cause, and `except` catches it by its own class too.
         """
         return self._calls.recorded(call_of_group("run_group", group), display)
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from specplan.errors import RunError
-from specplan.objects.callback_states import states_of, take_up
+from specplan.objects.callback_states import given_of, take_up
 from specplan.run.callback import Hooked
 from specplan.run.dispatch import Override, override
 from specplan.run.hooks import Hooks
@@ -112,7 +112,7 @@ class ExperimentCallbacks:
             group_ended=self._of_groups("on_group_end"),
             phase_started=(self._enter, *self._of_phases("on_phase_start")),
             phase_ended=(*self._of_phases("on_phase_end"), self._leave),
-            states=(lambda: states_of({}, self._callbacks),),
+            states=(lambda: given_of({}, self._callbacks),),
             resumed=(lambda states: take_up(states, {}, self._callbacks),),
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specplan.objects.raised import caught_as_raised
 from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Plan:
 
         Raises:
             DataError: a data file is missing, or not the one that was compiled.
-            RunError: an exception ended the run; it is the cause.
+            RunError: an exception ended the run; it is the cause, and `except` catches it by its own class too.
         """
         from specplan.results.open import open_run
         from specplan.run.display import Silent
@@ -98,7 +99,10 @@ class Plan:
             folder=compiled.folder,
             results=compiled.plan.results.dir,
         )
-        outcome = run_plan(compiled, root=where, display=Silent() if display is None else display)
+        with caught_as_raised():
+            outcome = run_plan(
+                compiled, root=where, display=Silent() if display is None else display
+            )
         return open_run(outcome.folder.path)
 
     def __repr__(self) -> str:
@@ -183,13 +187,14 @@ def resume(
     from specplan.store.root import runs_root
 
     folder = find_run(Path(run), runs_root(None if root is None else Path(root)))
-    resume_run(
-        folder,
-        display=Silent() if display is None else display,
-        tables=tables,
-        live=live,
-        allow_changes=allow_changes,
-    )
+    with caught_as_raised():
+        resume_run(
+            folder,
+            display=Silent() if display is None else display,
+            tables=tables,
+            live=live,
+            allow_changes=allow_changes,
+        )
     return open_run(folder.path)
 
 

@@ -39,12 +39,13 @@ def rich_bars(console: Console, *, transient: bool = False) -> Progress:
     """Bars with how much is done, the time, and what is `said` of each."""
     # What is said is cut to what is left of a line. Otherwise it takes the room of the bars and the counts.
     rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    name = Column(max_width=console.width // 3, no_wrap=True, overflow="ellipsis")
     return Progress(
-        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=name),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[said]}", markup=False, table_column=rest),
         console=console,
         expand=True,

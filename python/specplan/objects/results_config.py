@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -126,14 +127,22 @@ class ResultsConfig:
         """The arguments that make an equal one, as plain values."""
         given = {"results_dir": self._root, **{kind: getattr(self, kind) for kind in KINDS}}
         return {
-            **{name: None if place is None else str(place) for name, place in given.items()},
+            **{
+                name: _written(place) if isinstance(place, Path) else place
+                for name, place in given.items()
+            },
             **{f"save_{kind}": self._saves[kind] for kind in KINDS},
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ResultsConfig:
         """Make one of what `get_config` gave."""
-        return cls(**config)
+        places = {
+            kind: Path(place)
+            for kind in KINDS
+            if (place := config.get(kind)) is not None and place != IN_MEMORY
+        }
+        return cls(**config | places)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ResultsConfig) and self.get_config() == other.get_config()
@@ -166,13 +175,22 @@ def _checked_place(kind: str, place: Place) -> Path | str | None:
         return None if place is None else IN_MEMORY
     if not isinstance(place, str | os.PathLike):
         raise TypeError(f'{kind} is a path, "{IN_MEMORY}" or None, not {type(place).__name__}')
-    if isinstance(place, str) and _letters(place) in ("inmemory", "memory", "ram"):
-        raise ValueError(f'{kind}: {place!r} would be a folder; memory is "{IN_MEMORY}"')
+    if isinstance(place, str) and _sounds_like_memory(place):
+        raise ValueError(
+            f'{kind}: {place!r} would be a folder; memory is "{IN_MEMORY}", and that folder '
+            f'"{_written(Path(place))}"'
+        )
     return Path(place)
 
 
-def _letters(text: str) -> str:
-    return "".join(filter(str.isalpha, text.lower()))
+def _sounds_like_memory(word: str) -> bool:
+    return re.sub("[-_ ]", "", word.lower()) in ("inmemory", "memory", "ram")
+
+
+def _written(place: Path) -> str:
+    """A path as a text that is a folder to every reader, whatever its name."""
+    text = str(place)
+    return f"./{text}" if _sounds_like_memory(text) else text
 
 
 def _checked_flag(name: str, flag: object) -> bool:

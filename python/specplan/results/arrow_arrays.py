@@ -44,10 +44,3 @@ def text(value: str) -> pa.Array:
 def repeated(one: pa.Array, count: int) -> pa.Array:
     """The only item of `one`, `count` times."""
     return one.take(numbers(np.zeros(count, np.int64)))
-
-
-def null_where_equal(column: pa.Array | pa.ChunkedArray, one: pa.Array) -> Any:
-    """`column` with nulls for the only item of `one`."""
-    import pyarrow.compute as pc
-
-    return pc.if_else(pc.is_in(column, one), pa.nulls(len(column), column.type), column)

@@ -18,18 +18,9 @@ ATTEMPTS = 20
 SECONDS_BETWEEN_ATTEMPTS = 0.001
 
 
-def read_rows(files: Sequence[tuple[str, int, int]], skip: int = 0) -> pa.Table | None:
-    """Some rows of each file (path, first, count), in order, aliasing the mapped files; None for no files.
-
-    Args:
-        files: what is read.
-        skip: so many rows at the beginning are left out, and files that have no others not opened.
-    """
-    tables = []
-    for path, first, rows in files:
-        if skip < rows:
-            tables.append(_open(path).slice(first + skip, rows - skip))
-        skip = max(0, skip - rows)
+def read_rows(files: Sequence[tuple[str, int, int]]) -> pa.Table | None:
+    """Some rows of each file (path, first, count), in order, aliasing the mapped files; None for no files."""
+    tables = [_open(path).slice(first, rows) for path, first, rows in files]
     return pa.concat_tables(tables) if tables else None
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from specplan.plan.model import Train
 from specplan.results.arrow_arrays import number
 from specplan.results.chart import Curve, draw_chart
-from specplan.results.metrics import labels_of, select, split_series
+from specplan.results.metrics import as_arrow, split_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from specplan._native import MetricTable
     from specplan.plan.model import Phase
 
 _PLACES = ("epoch", "step")
@@ -53,7 +54,7 @@ class _Series(NamedTuple):
         )
 
 
-def draw_phase_curves(phase: Phase, metrics: pa.Table, *, kept_epoch: int | None) -> list[str]:
+def draw_phase_curves(phase: Phase, metrics: MetricTable, *, kept_epoch: int | None) -> list[str]:
     """A chart for each quantity of a phase that has several values; `metrics` are its rows.
 
     `kept_epoch` is the epoch whose weights it left behind, where that is not its last.
@@ -74,10 +75,10 @@ def draw_phase_curves(phase: Phase, metrics: pa.Table, *, kept_epoch: int | None
     return charts
 
 
-def draw_logged_curves(metrics: pa.Table) -> list[str]:
+def draw_logged_curves(metrics: MetricTable) -> list[str]:
     """A chart for each metric of which a program logged several values, with a curve for each name of rows."""
     found: dict[str, list[_Series]] = {}
-    for labels, places in split_series(metrics):
+    for labels, places in split_series(as_arrow(metrics)):
         name = labels["name"] or ""
         if not labels["phase"] and name not in _PLACES and places.num_rows > 1:
             label = "/".join(part for part in (labels["split"], labels["node"]) if part)
@@ -85,11 +86,11 @@ def draw_logged_curves(metrics: pa.Table) -> list[str]:
     return [_drawn(name, series) for name, series in found.items()]
 
 
-def draw_overlaid_curves(runs: Mapping[str, pa.Table]) -> list[str]:
+def draw_overlaid_curves(runs: Mapping[str, MetricTable]) -> list[str]:
     """A chart for each series of which one of the runs has several values, with a curve for each run."""
     found: dict[str, list[_Series]] = {}
     for run, metrics in runs.items():
-        for labels, places in split_series(metrics):
+        for labels, places in split_series(as_arrow(metrics)):
             is_place = not labels["phase"] and labels["name"] in _PLACES
             if places.num_rows > 1 and not is_place:
                 parts = (labels[key] for key in ("phase", "split", "node", "name"))
@@ -123,12 +124,13 @@ def _quantity(name: str, phase: Phase) -> str | None:
     return None if only is not None and only.weight == 1 and base == only.label else base
 
 
-def _series(metrics: pa.Table) -> Iterator[_Series]:
-    for name in labels_of(metrics, "name"):
-        named = select(metrics, "name", name)
-        nodes = labels_of(named, "node")
+def _series(metrics: MetricTable) -> Iterator[_Series]:
+    for name in metrics.labels("name"):
+        named = metrics.select("name", name)
+        nodes = named.labels("node")
         for node in nodes if len(nodes) > 1 else [None]:
-            yield _series_of(name, named if node is None else select(named, "node", node), node)
+            of_node = named if node is None else named.select("node", node)
+            yield _series_of(name, as_arrow(of_node), node)
 
 
 def _series_of(name: str, rows: pa.Table, node: str | None = None) -> _Series:

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from specplan._native import MetricTable
-from specplan.results.arrow_arrays import numbers, text
+from specplan.results.arrow_arrays import numbers
+from specplan.results.compare import SERIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-SERIES = ["phase", "node", "split", "name"]
 PLACES = ["epoch", "batch", "step", "value"]
 
 
@@ -27,11 +27,6 @@ def as_arrow(metrics: MetricTable) -> pa.Table:
 
 
 SCHEMA = as_arrow(MetricTable()).schema
-
-
-def select(metrics: pa.Table, column: str, label: str) -> pa.Table:
-    """The rows of the series that have a label."""
-    return metrics.filter(pc.is_in(metrics.column(column), text(label)))
 
 
 def without_rows(metrics: pa.Table, names: Iterable[str | None]) -> pa.Table:
@@ -44,11 +39,6 @@ def without_rows(metrics: pa.Table, names: Iterable[str | None]) -> pa.Table:
     return metrics.filter(pc.invert(of_rows))
 
 
-def labels_of(metrics: pa.Table, column: str) -> list[str]:
-    """The labels that there are, without null, in the order in which they first occur."""
-    return [label for label in pc.unique(metrics.column(column)).to_pylist() if label is not None]
-
-
 def split_series(metrics: pa.Table) -> list[tuple[dict[str, str | None], pa.Table]]:
     """The labels of each series, in the order of the first of each, and where its values belong: epoch, batch, step, value."""
     keys = _series_keys(metrics)
@@ -56,7 +46,7 @@ def split_series(metrics: pa.Table) -> list[tuple[dict[str, str | None], pa.Tabl
     order = np.argsort(keys, kind="stable")
     ends = np.cumsum(counts)
     places = metrics.select(PLACES)
-    labels = metrics.select(SERIES).take(numbers(firsts)).to_pylist()
+    labels = metrics.select(list(SERIES)).take(numbers(firsts)).to_pylist()
     return [
         (labels[at], places.take(numbers(order[ends[at] - counts[at] : ends[at]])))
         for at in np.argsort(firsts)

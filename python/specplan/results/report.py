@@ -159,17 +159,16 @@ def _bar(timing: PhaseTiming | None, first: str, span: float) -> Html:
 
 def _curves(run: Run) -> str:
     from specplan.results.curves import draw_logged_curves, draw_phase_curves
-    from specplan.results.metrics import as_arrow
 
     metrics = run.metric_rows()
     latest = metrics.last_epochs()
-    logged = "".join(draw_logged_curves(as_arrow(metrics)))
+    logged = "".join(draw_logged_curves(metrics))
     parts = [f'<div class="charts">{logged}</div>'] if logged else []
     for phase in run.plan.phases:
         kept = run.run_file.kept_epochs.get(phase.path)
         charts = draw_phase_curves(
             phase,
-            as_arrow(metrics.select("phase", phase.path)),
+            metrics.select("phase", phase.path),
             kept_epoch=None if kept == latest.get(phase.path) else kept,
         )
         if charts:

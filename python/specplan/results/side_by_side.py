@@ -27,7 +27,7 @@ def comparison_sections(runs: Sequence[Run]) -> list[str]:
     compared = compare(runs)
     header = ("", *compared.runs)
     charts = draw_overlaid_curves(
-        {name: run.metrics().arrow for name, run in zip(compared.runs, runs, strict=True)}
+        {name: run.metric_rows() for name, run in zip(compared.runs, runs, strict=True)}
     )
     return [
         section("What was set otherwise", _table(header, compared.settings)),

@@ -200,7 +200,7 @@ def _decoded(decoder: Decoder, wanted: Any, phase: Call, compiled: Compiled) -> 
         **(named if names_file(place) else {"module": place}),
     }
     # What was not said is left to the class, which may have a default of its own.
-    usual = ConfigurationBase(id="")
+    usual = ConfigurationBase()
     known = {key: value for key, value in said.items() if value != getattr(usual, key)}
     return decoder.instance(wanted, phase.function.args, (), known={"id": experiment.id, **known})
 

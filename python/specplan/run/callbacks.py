@@ -11,7 +11,7 @@ import numpy as np
 from specplan.errors import RunError
 from specplan.plan.model import Record, Train
 from specplan.run.callback import ArtifactResult, Callback, ExecutionMoment, MetricResult
-from specplan.run.dispatch import Override, override
+from specplan.run.dispatch import Override, override, state_of
 from specplan.run.hooks import PhaseHooks
 from specplan.store.recorder import WHOLE
 
@@ -184,7 +184,7 @@ class PhaseCallbacks:
                 self._returned.keep(label, edge, self._here, returned)
 
     def _states(self) -> dict[str, dict[str, Any] | None]:
-        states = {label: each.state_dict() for label, each in self._callbacks.items()}
+        states = {label: state_of(each) for label, each in self._callbacks.items()}
         return {**states, _RETURNED: self._returned.values}
 
     def _resumed(self, states: Mapping[str, dict[str, Any] | None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,13 @@ import numpy as np
 from blake3 import blake3
 
 from specplan.errors import RunError, StoreError
+from specplan.run.callback_states import CallbackStates, Start
 from specplan.run.device import generator_state, set_generator_state
 from specplan.run.located import UNKNOWN
 from specplan.run.state_values import pack, unpack
 from specplan.run.surroundings import surroundings
 from specplan.spec.diagnostics import Diagnostic
 from specplan.store.checkpoints import Checkpoint, CheckpointFolder, write_index
-from specplan.store.run_file import PhaseTiming  # noqa: TC001 -- msgspec reads the annotation
 from specplan.store.run_files import timestamp
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from specplan.data.table import Table
     from specplan.plan.model import Checkpoints as Policy
     from specplan.plan.model import Plan
-    from specplan.run.callback import Callback
     from specplan.run.course import Course
     from specplan.run.display import Display
     from specplan.run.early_stopping import Stopper
@@ -56,20 +54,6 @@ class Training(msgspec.Struct, frozen=True):
     inside: PhaseHooks
 
 
-class Start(msgspec.Struct, frozen=True):
-    """Where a run is gone on with.
-
-    Attributes:
-        commit: number of the last record before it.
-        phases: of run.json.
-        callbacks: what those of the program keep.
-    """
-
-    commit: int
-    phases: tuple[PhaseTiming, ...]
-    callbacks: dict[str, Any]
-
-
 class Checkpoints:
     """The checkpoints that one session of a run makes, and the one that it goes on from.
 
@@ -91,7 +75,7 @@ class Checkpoints:
         course: Course,
     ) -> None:
         self.course = course
-        self._hooks = hooks
+        self._callbacks = CallbackStates(plan, state, hooks)
         self._plan = plan
         self._tables = tables
         self._state = state
@@ -128,11 +112,7 @@ class Checkpoints:
             },
             values["measured"],
         )
-        for name, state in values.get("live_callbacks", {}).items():
-            if state is not None:
-                self._live_callbacks()[name].load_state_dict(state)
-        for resumed in self._hooks.resumed:
-            resumed(values.get("program", {}))
+        self._callbacks.give_back(values)
         if checkpoint.is_open:
             self._resumed = checkpoint, folder
 
@@ -142,7 +122,7 @@ class Checkpoints:
         return self._resumed is not None
 
     def phase_begins(self, position: int) -> None:
-        """The phase with this index in the plan begins."""
+        """The phase with this index in the plan begins; of those after the first, `phase_ended` says it."""
         self._phase = position
         self._training = None
         self._start = self._at(self._recorder.sync())
@@ -226,20 +206,14 @@ class Checkpoints:
         self._schedule.tried(started, monotonic())
 
     def _at(self, commit: int) -> Start:
-        callbacks = {
-            "live_callbacks": {
-                name: each.state_dict() for name, each in self._live_callbacks().items()
-            },
-            "program": {
-                name: state for states in self._hooks.states for name, state in states().items()
-            },
-        }
-        return Start(commit, self._journal.run_file.phases, copy.deepcopy(callbacks))
+        return Start(commit, self._journal.run_file.phases, self._callbacks.taken())
 
     def _filled(self, folder: Path, start: Start) -> Checkpoint:
         """Write everything but the index into `folder`."""
         from specplan.run.state_file import write_snapshot, write_state
 
+        if isinstance(start.callbacks, RunError):
+            raise start.callbacks
         write_state(self._state, folder / "state")
         groups: dict[str, str] = {}
         for path, snapshot in self.course.kept.items():
@@ -266,15 +240,6 @@ class Checkpoints:
             surroundings=surroundings(self._state.device),
             data=self._digests(),
         )
-
-    def _live_callbacks(self) -> dict[str, Callback]:
-        """Callbacks of the program by name: one object serves in every phase that has it."""
-        return {
-            each.component.use: self._state.builder.callback(each)
-            for phase in self._plan.phases
-            for each in phase.callbacks
-            if each.component.live is not None
-        }
 
     def _digests(self) -> dict[str, str]:
         if self._data is None:

@@ -12,6 +12,8 @@ from specplan.spec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from specplan.run.callback import Hooked
+
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -63,9 +65,8 @@ class Override:
         try:
             return self._method(**{name: offered[name]() for name in self._wanted})
         except Exception as error:
-            message = f"{_place(error)}{type(error).__name__}: {error}"
-            where = f"{self.label}.{self._method.__name__}"
-            raise RunError(f"{self._where}callback `{where}` failed: {message}") from error
+            name = f"{self.label}.{self._method.__name__}"
+            raise _failure(f"{self._where}callback `{name}`", error) from error
 
 
 def override(
@@ -86,6 +87,22 @@ def override(
     if getattr(method, "__func__", None) is getattr(base, name):
         return None
     return Override(label, method, offered, where=where)
+
+
+def state_of(callback: Hooked) -> dict[str, Any] | None:
+    """What a callback wants to be kept.
+
+    Raises:
+        RunError: its `state_dict` raised something.
+    """
+    try:
+        return callback.state_dict()
+    except Exception as error:
+        raise _failure(f"callback `{callback.label}.state_dict`", error) from error
+
+
+def _failure(what: str, error: Exception) -> RunError:
+    return RunError(f"{what} failed: {_place(error)}{type(error).__name__}: {error}")
 
 
 def _place(error: Exception) -> str:

@@ -9,7 +9,7 @@ from specplan.results.status import read_run_file, status_now
 from specplan.run.hooks import NO_HOOKS, Hooks
 from specplan.run.resume import resume_run
 from specplan.run.run import run_plan
-from specplan.store.layout import experiment_folder
+from specplan.store.layout import experiment_folder, root_of
 from specplan.store.run_file import Status
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def exec_plan(
         The errors of `run_plan` and `resume_run`.
     """
     name = compiled.plan.experiment.id
-    root = folder.path.parents[len(name.split("/"))]
+    root = root_of(folder, name)
     if experiment_folder(root, name) != folder.path.parent:
         raise RunError(f"`{folder.path}` is no folder of experiment `{name}`: `.../{name}/RUN` is")
     if not folder.run_file.is_file():

@@ -97,7 +97,7 @@ class Rates:
         return PhaseHooks(
             batch_started=(self._set,),
             ended=(self._ended,),
-            failed=(lambda _: self._put_back(),),
+            failed=(self._failed,),
         )
 
     def begin(self) -> list[float]:
@@ -131,12 +131,16 @@ class Rates:
         self._put_back()
         return {}
 
-    def _put_back(self) -> None:
+    def _failed(self, _error: BaseException) -> None:
         # A phase that fails may never have had an optimizer.
         if self.rates is not None:
-            self._put([_rate(component) for component in self._components()])
-            for optimizer in self._optimizers() if self._cycles_momentum else ():
-                _put_momentum(optimizer, None)
+            self._put_back()
+
+    def _put_back(self) -> None:
+        """Also where a run goes on behind the last step, so that nothing was set by this process."""
+        self._put([_rate(component) for component in self._components()])
+        for optimizer in self._optimizers() if self._cycles_momentum else ():
+            _put_momentum(optimizer, None)
 
     def _put(self, rates: list[float]) -> None:
         for rate, optimizer in zip(rates, self._optimizers(), strict=True):

@@ -12,6 +12,7 @@ from specplan.store.run_file import ErrorRecord, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
 
     from specplan.plan.model import Results
     from specplan.store.run_files import Journal
@@ -38,6 +39,7 @@ def end_run(
     *,
     writes: Iterable[Callable[[], None]] = (),
     statistics: Callable[[], Mapping[str, int]] = dict,
+    at: datetime | None = None,
 ) -> None:
     """Write what is left to write, then say in run.json how the run ended.
 
@@ -50,6 +52,7 @@ def end_run(
         error: what ended it, if something did.
         writes: each is called, also where one before it failed.
         statistics: what is counted when they are done.
+        at: when it ended; by default now.
 
     Raises:
         StoreError: something could not be written, and there is no exception to tell; the run has failed,
@@ -65,7 +68,7 @@ def end_run(
         write_error_log(journal, error)
     is_told = status is Status.FAILED or not isinstance(error, KeyboardInterrupt | SystemExit)
     said = None if error is None or not is_told else error_record(error)
-    journal.ended(status, error=said, statistics=statistics())
+    journal.ended(status, error=said, statistics=statistics(), at=at)
     if broken is not None:
         raise broken
 

@@ -33,9 +33,9 @@ PHASES: Mapping[type[Phase], str] = {
 def run_phases(context: Context, first: int, *, is_open: bool) -> None:
     """Run the phases from the index `first` on, of which that may be open already."""
     phases, hooks, course = context.plan.phases, context.hooks, context.checkpoints.course
+    context.checkpoints.phase_begins(first)
     for position in range(first, len(phases)):
         phase = phases[position]
-        context.checkpoints.phase_begins(position)
         goes_on = is_open and position == first
         reason = None if goes_on else course.begin(position)
         for path in [] if goes_on else entered(phases, position):

@@ -73,6 +73,21 @@ def unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     return {key: unpack(each, tensors) for key, each in value.items()}
 
 
+def copied(value: Any) -> Any:
+    """A copy of all of `value` that `pack` takes and that can change; the rest stays as it is."""
+    if isinstance(value, Mapping):
+        return {key: copied(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return (list if isinstance(value, list) else tuple)(map(copied, value))
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if value is None or isinstance(value, bool | int | float | str | np.generic):
+        return value
+    import torch
+
+    return value.detach().clone() if isinstance(value, torch.Tensor) else value
+
+
 def encode(value: Any) -> bytes:
     """What `pack` gave as JSON."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -26,6 +27,8 @@ class Begin(Body, frozen=True):
     Attributes:
         run: its id; by default that of the newest run of the prefix, or of a new one.
         environment: where the run is written, as environment.json has it.
+        version: its number where it is written; one that another run has is passed over.
+        created_at: when it began, ISO 8601; of a new run that is now where nothing is said.
     """
 
     prefix: str
@@ -33,6 +36,17 @@ class Begin(Body, frozen=True):
     readme: str = ""
     tags: dict[str, str | None] = {}
     environment: dict[str, Any] = {}
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
+    created_at: str | None = None
+
+    @property
+    def began(self) -> datetime | None:
+        """When it began.
+
+        Raises:
+            ValueError: `created_at` is no time.
+        """
+        return _moment(self.created_at)
 
 
 class Ended(Body, frozen=True):
@@ -43,10 +57,20 @@ class Ended(Body, frozen=True):
 
 
 class SetStatus(Body, frozen=True):
-    """How the run stands."""
+    """How the run stands, and where it is over, when it ended: ISO 8601, by default now."""
 
     status: str
     error: Ended | None = None
+    ended_at: str | None = None
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it ended.
+
+        Raises:
+            ValueError: `ended_at` is no time.
+        """
+        return _moment(self.ended_at)
 
     @property
     def known(self) -> Status:
@@ -187,3 +211,7 @@ class AddFile(Body, frozen=True):
     media_type: str = "application/octet-stream"
     file: str | None = None
     step: int | None = None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)

@@ -26,6 +26,7 @@ from specplan.track.run import TrackedRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from specplan.results.index import Index
@@ -151,15 +152,28 @@ class Workspace:
             _check_no_plan(folder)
             return set_tags(folder, tags)
 
-    def end(self, id_: str, status: Status, error: ErrorRecord | None = None) -> None:
-        """End a run, or say of one that is over how it ended. One that already says so stays as it is."""
+    def end(
+        self,
+        id_: str,
+        status: Status,
+        error: ErrorRecord | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """End a run, or say of one that is over how it ended. One that already says so stays as it is.
+
+        Args:
+            id_: of the run.
+            status: how it ended.
+            error: what ended it.
+            at: when it ended; by default now.
+        """
         folder = self.folder(id_)
         with self._locked(id_):
             if id_ not in self._open and status_now(read_run_file(folder)) is status:
                 return
             with self.writing(id_) as run:
                 del self._open[id_]  # whatever comes of it, nothing more can be added to this one
-                run.run.end(status, error)
+                run.run.end(status, error, at=at)
 
     def end_quiet(self, seconds: float = QUIET_SECONDS) -> None:
         """End the runs for which no request has come for so long: they are interrupted.
@@ -194,10 +208,14 @@ class Workspace:
         return folder
 
     def _create(self, asked: Begin) -> str:
+        others = runs_of(self._experiment(asked.prefix))
+        is_taken = any(read_run_file(each).version == asked.version for each in others)
         run = TrackedRun.start(
             self.root,
             asked.prefix,
             run_id=asked.run,
+            version=None if is_taken else asked.version,
+            began=asked.began,
             description=asked.readme,
             tags=asked.tags,
             # The file has a key, also of a client that says nothing of where it is.

@@ -49,7 +49,7 @@ def set_status(runs: Workspace, request: Request, asked: protocol.SetStatus) -> 
             return {"status": status}
     said = asked.error
     error = None if said is None else ErrorRecord(type=said.type, message=said.message)
-    runs.end(_id(request), status, error)
+    runs.end(_id(request), status, error, asked.ended)
     return {"status": status}
 
 

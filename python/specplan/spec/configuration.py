@@ -107,7 +107,7 @@ class ConfigurationBase:
             configurations of them.
     """
 
-    id: str
+    id: str = ""
     file: str = "experiment"
     module: str | None = None
     pythonpath: list[str] | None = None

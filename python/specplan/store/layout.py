@@ -168,6 +168,11 @@ def experiment_folder(root: Path, experiment: str) -> Path:
     return root / experiment
 
 
+def root_of(run: RunFolder, experiment: str) -> Path:
+    """The root below which a run of an experiment lies."""
+    return run.path.parents[experiment.count("/") + 1]
+
+
 def index_file(root: Path) -> Path:
     """What was found out about the runs below a root, to list them quickly. It may be gone at any time."""
     return root / ".index.msgpack"

@@ -97,18 +97,28 @@ class Journal:
         self.run_file = msgspec.structs.replace(self.run_file, phases=phases)
 
     def ended(
-        self, status: Status, *, error: ErrorRecord | None, statistics: Mapping[str, int]
+        self,
+        status: Status,
+        *,
+        error: ErrorRecord | None,
+        statistics: Mapping[str, int],
+        at: datetime | None = None,
     ) -> None:
-        """The run is over and its records are closed."""
+        """The run is over and its records are closed; it ended now, or `at` a time before."""
         self.make_room()
         if self.run_file.phases and self.run_file.phases[-1].ended_at is None:
             self.phase_ended(status)
         *earlier, last = self.run_file.sessions
+        ended_at = timestamp() if at is None else iso(at)
+        started_at = min(last.started_at, ended_at)  # who tells it late may go on with a run for it
         self._replace(
             status=status,
             error=error,
             statistics=dict(statistics),
-            sessions=(*earlier, msgspec.structs.replace(last, ended_at=timestamp())),
+            sessions=(
+                *earlier,
+                msgspec.structs.replace(last, started_at=started_at, ended_at=ended_at),
+            ),
         )
 
     def continued(self, session: Session, versions: Mapping[str, str]) -> None:
@@ -134,17 +144,19 @@ class Journal:
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run begins.
+    """Where a run begins, and when.
 
     Attributes:
         environment: contents of environment.json.
         versions: those of the packages that decide results, and of Python.
         changes: what differs from the commit of the repository, if something does.
+        began: by default now.
     """
 
     environment: Mapping[str, object] = {}
     versions: dict[str, str] = {}
     changes: str | None = None
+    began: datetime | None = None
 
 
 def create_run(
@@ -181,7 +193,7 @@ def create_run(
             run_id = free_id(experiments, now)
         elif RunFolder(experiments / run_id).run_file.exists():
             raise RunError(f"there is a run `{experiments / run_id}` already")
-        created_at = iso(now)
+        created_at = iso(surroundings.began or now)
         aside = RunFolder(in_the_making(experiments / run_id))
         aside.path.mkdir()
         digests = _write_constants(aside, compiled, surroundings, learned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from specplan.results.settings import read_params
-from specplan.spec.model import DirtyGitAction
+from specplan.store.layout import root_of
 from specplan.track.experiment_block import experiment
 from specplan.track.run import TrackedRun
 
@@ -15,26 +15,18 @@ if TYPE_CHECKING:
     from specplan.run.context import Context
 
 
-class CalledExperiment(experiment):
-    """As `experiment`, but its run is that of a plan, which begins and ends it. It has jobs and services.
+def called_experiment(context: Context, *, max_jobs: int) -> experiment:
+    """The experiment whose run calls a function: it has jobs and services.
 
     Args:
-        context: of the run that calls the function.
+        context: of that run.
         max_jobs: how many of its jobs run at a time.
     """
+    journal, name = context.journal, context.journal.run_file.experiment
 
-    def __init__(self, context: Context, *, max_jobs: int) -> None:
-        name, folder = context.journal.run_file.experiment, context.journal.folder.path
-        super().__init__(
-            folder.parents[name.count("/") + 1],
-            name,
-            dirty_git=DirtyGitAction.IGNORE,  # the plan has looked
-            max_jobs=max_jobs,
-        )
-        self._context = context
+    def begin(opened: ExitStack) -> TrackedRun:
+        run = TrackedRun(journal, context.recorder, read_params(journal.folder))
+        opened.callback(run.leave)
+        return run
 
-    def _begin(self, opened: ExitStack) -> None:
-        context = self._context
-        params = read_params(context.journal.folder)
-        self._run = TrackedRun(context.journal, context.recorder, params)
-        opened.callback(self._run.leave)
+    return experiment.of_run(root_of(journal.folder, name), name, begin, max_jobs=max_jobs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -88,9 +89,31 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         self._jobs: Jobs | None = None
         self._system_metrics_seconds = system_metrics_seconds
         self._run: TrackedRun | None = None
+        self._begin: Callable[[ExitStack], TrackedRun] = self._begin_run
         self._opened = ExitStack()
         self._is_open = False
         self.services: dict[str, Service] = {}
+
+    @classmethod
+    def of_run(
+        cls,
+        workdir: Path,
+        id: str,  # noqa: A002 -- as above
+        begin: Callable[[ExitStack], TrackedRun],
+        *,
+        max_jobs: int,
+    ) -> Self:
+        """An experiment whose run a plan begins and ends, which has looked at the repository.
+
+        Args:
+            workdir: folder of work.
+            id: name of the experiment.
+            begin: gives the run, and says what is to be done at the end of the experiment.
+            max_jobs: how many of its jobs run at a time.
+        """
+        made = cls(workdir, id, dirty_git=DirtyGitAction.IGNORE, max_jobs=max_jobs)
+        made._begin = begin
+        return made
 
     @property
     def run(self) -> TrackedRun:
@@ -224,7 +247,7 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
         if normal:
             with ExitStack() as opened:
                 self._take_lock(opened)
-                self._begin(opened)
+                self._run = self._begin(opened)
                 self._opened = opened.pop_all()
         tell = self._record if normal else None
         self._jobs = Jobs(self.workdir, self.id, most=self._max_jobs, tell=tell)
@@ -262,15 +285,18 @@ class experiment:  # noqa: N801 -- documented as `experiment(workdir, id)`
             _LOG.warning("%s", told)
             opened.enter_context(locked(lock))
 
-    def _begin(self, opened: ExitStack) -> None:
-        run = self._run = TrackedRun.start(self.workdir, self.id, tags=self._tags)
-        opened.push(self._end)
+    def _begin_run(self, opened: ExitStack) -> TrackedRun:
+        run = TrackedRun.start(self.workdir, self.id, tags=self._tags)
+        opened.push(partial(self._end, run))
         if self._system_metrics_seconds is not None:
             run.sample_system(self._system_metrics_seconds)
         write_informations(self.workdir, run.run_file)
+        return run
 
-    def _end(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        run, self._run = self.run, None
+    def _end(
+        self, run: TrackedRun, _kind: object, error: BaseException | None, _traceback: object
+    ) -> None:
+        self._run = None
         run.end(Status.after(error), error)
         write_informations(self.workdir, run.run_file)
 

@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from specplan.results.metrics import SERIES, as_arrow, without_rows
+from specplan.results.compare import SERIES
+from specplan.results.metrics import as_arrow, without_rows
 from specplan.store.documents import channels_of
 from specplan.store.fields import METRICS
 from specplan.store.recorder import WHOLE
@@ -52,14 +53,14 @@ def points_in(table: pa.Table) -> list[tuple[Series, *Place]]:
 
 def point_counts(reader: StoreReader) -> Counter[Series]:
     """How many values each series of a store has, those of rows of metrics included."""
-    table = as_arrow(reader.metrics(run_id="")).group_by(SERIES, use_threads=False)
+    table = as_arrow(reader.metrics(run_id="")).group_by(list(SERIES), use_threads=False)
     rows = table.aggregate([([], "count_all")]).to_pylist()
     return Counter({Series(**{key: row[key] for key in SERIES}): row["count_all"] for row in rows})
 
 
 def greatest_steps(reader: StoreReader) -> dict[Metric, int]:
     """The greatest step of each metric of a store, without those of phases and nodes."""
-    table = as_arrow(reader.metrics(run_id="")).group_by(SERIES).aggregate([("step", "max")])
+    table = as_arrow(reader.metrics(run_id="")).group_by(list(SERIES)).aggregate([("step", "max")])
     return {
         (row["split"], row["name"]): row["step_max"]
         for row in table.to_pylist()

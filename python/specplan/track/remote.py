@@ -151,7 +151,14 @@ class Upload:
         """
         self._begin()
         run_file = read_run_file(self._folder)
-        self._tell("PATCH", "status", status=status_now(run_file), error=run_file.error)
+        ended_at = run_file.sessions[-1].ended_at
+        self._tell(
+            "PATCH",
+            "status",
+            status=status_now(run_file),
+            error=run_file.error,
+            endedAt=ended_at,
+        )
 
     def look(self) -> bool:
         """Ask what the server has of the run, which is nothing where it does not know it; says whether it has all.
@@ -218,6 +225,8 @@ class Upload:
                 "readme": experiment.description,
                 "tags": read_tags(self._folder),
                 "environment": read_environment(self._folder),
+                "version": self._run_file.version,
+                "createdAt": self._run_file.created_at,
             },
         )
         self._id = answer["id"]

@@ -34,6 +34,7 @@ from specplan.track.plain import encode, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from specplan.results.artifacts import Artifacts
     from specplan.store.artifacts import ArtifactRow
@@ -77,6 +78,7 @@ class TrackedRun:
         *,
         run_id: str | None = None,
         version: int | None = None,
+        began: datetime | None = None,
         description: str = "",
         tags: Mapping[str, str | None] | None = None,
         surroundings: Mapping[str, Any] | None = None,
@@ -88,6 +90,7 @@ class TrackedRun:
             experiment: its name, of one or more parts divided by `/`.
             run_id: name of the run's folder; by default the time in UTC.
             version: number of the run; by default one more than there are.
+            began: when; by default now.
             description: what the run is for.
             tags: words to find it by, with values where they have some.
             surroundings: where it is run, as environment.json has it; by default here.
@@ -100,12 +103,14 @@ class TrackedRun:
         check_experiment(experiment)
         if run_id is not None:
             check_run(run_id)
+        if surroundings is None:
+            around = surroundings_of(git_state(Path(), without=[root]))
+        else:
+            around = Surroundings(environment=redacted(surroundings), versions=versions())
         journal = create_run(
             root,
             empty_plan(experiment, description, tags or {}),
-            surroundings_of(git_state(Path(), without=[root]))
-            if surroundings is None
-            else Surroundings(environment=redacted(surroundings), versions=versions()),
+            msgspec.structs.replace(around, began=began),
             run_id=run_id,
             version=version,
         )
@@ -367,8 +372,10 @@ class TrackedRun:
         self,
         status: Status = Status.COMPLETED,
         error: BaseException | ErrorRecord | None = None,
+        *,
+        at: datetime | None = None,
     ) -> None:
-        """Close the records and say how the run ended. A second call does nothing.
+        """Close the records and say how the run ended, now or `at` a time before. A second call does nothing.
 
         Raises:
             StoreError: records could not be written, as where the disk is full, and there is no exception
@@ -377,13 +384,14 @@ class TrackedRun:
         recorder = self._recorder
         with self._ending:
             if not self._ended:
-                writes = [
+                closing = (
                     self._reporter.close,
                     self._close,
                     recorder.close,
                     recorder.export_metrics,
-                ]
-                end_run(self._journal, status, error, writes=writes, statistics=recorder.statistics)
+                )
+                counted = recorder.statistics
+                end_run(self._journal, status, error, writes=closing, statistics=counted, at=at)
 
     def leave(self) -> None:
         """Take nothing more: the run is of somebody else, who ends it."""

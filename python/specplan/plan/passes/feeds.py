@@ -312,12 +312,7 @@ class Feeds:
         place = read.sampler_place
         names = columns_of(sampler)
         if isinstance(sampler, Simple) and not names:
-            if sampler.batch_size > rows and not sampler.drop_last:
-                message = (
-                    f"batch_size {sampler.batch_size} is more than the {rows} rows of an epoch"
-                )
-                hint = "each epoch is one step"
-                self._context.warning("SP706", message, (*place, "batch_size"), hint=hint)
+            self._warn_of_one_batch(sampler, rows, "rows", place)
             steps = _simple_steps(sampler, rows)
             if not self._leaves_some(sampler, steps, rows, place):
                 return None
@@ -333,10 +328,20 @@ class Feeds:
         except SamplerError as error:
             self._context.error(error.code, error.message, (*place, error.key), hint=error.hint)
             return None
+        if not isinstance(sampler, Simple):
+            self._warn_of_one_batch(sampler, drawn.samples, "tuples", place)
         if not self._leaves_some(sampler, drawn.steps, rows, place):
             return None
         weighted = drawn.weights is not None
         return _Counted(samples=drawn.samples, steps=drawn.steps, weighted=weighted)
+
+    def _warn_of_one_batch(self, sampler: AnySampler, samples: int, what: str, place: Path) -> None:
+        if sampler.batch_size > samples and not sampler.drop_last:
+            message = (
+                f"batch_size {sampler.batch_size} is more than the {samples} {what} of an epoch"
+            )
+            hint = "each epoch is one step"
+            self._context.warning("SP706", message, (*place, "batch_size"), hint=hint)
 
     def _leaves_some(self, sampler: AnySampler, steps: int, rows: int, place: Path) -> bool:
         if steps:

@@ -47,10 +47,14 @@ class _Training:
         self._warn_of_rows_left_out()
 
     def _warn_of_optimizer(self) -> None:
-        optimizer = self.parts.resolved.get(("graph", "optimizer"))
-        if self.trains and isinstance(optimizer, Component) and getattr(optimizer, "lr", 1) == 0:
-            message = "`lr` is 0, so no train phase changes a weight"
-            self.context.warning("SP614", message, ("graph", "optimizer", "lr"))
+        graph: Path = ("graph",)
+        owners = [graph, *((*graph, "nodes", label) for label in self.context.spec.graph.nodes)]
+        for owner in owners if self.trains else ():
+            optimizer = self.parts.resolved.get((*owner, "optimizer"))
+            if isinstance(optimizer, Component) and getattr(optimizer, "lr", 1) == 0:
+                whose = "a weight" if owner == graph else f"the weights of {owner[-1]}"
+                message = f"`lr` is 0, so no train phase changes {whose}"
+                self.context.warning("SP614", message, (*owner, "optimizer", "lr"))
 
     def _warn_of_rows_left_out(self) -> None:
         for outline in self.trains:
@@ -137,8 +141,11 @@ class _Training:
             if label in outline.learning:
                 loss = next(loss for loss in outline.losses.labels if label in self._reached(loss))
                 return "weight", ("losses", loss, "weight")
+        frozen = self.context.spec.graph.nodes[label].frozen
         for outline in self.trains:
             if label in self.activity.reached(outline.losses.outputs):
+                if frozen and outline.spec.active is None:
+                    return "frozen", ("graph", "nodes", label, "frozen")
                 return "active", (*outline.path, "active")
         for outline in self.trains:
             if label in outline.nodes:
@@ -159,6 +166,14 @@ class _Training:
             case "active":
                 message = f"{untrained}: `active` leaves {them} out"
                 hint = f"list {them} in `active`, or train {them} in a phase before"
+                self._warn("SP608", message, labels[0], hint=hint, also=also)
+            case "frozen":
+                message = f"{untrained}: `frozen` keeps it so"
+                hint = f"list {them} in `active` of a train phase, or remove `frozen`"
+                also = [(place, "frozen here")]
+                if self.context.spec.graph.nodes[labels[0]].optimizer is not None:
+                    own = ("graph", "nodes", labels[0], "optimizer")
+                    also.append((own, "an optimizer that changes nothing"))
                 self._warn("SP608", message, labels[0], hint=hint, also=also)
             case "crossing":
                 message = f"{untrained}: no gradient passes {place[-1]} of scikit-learn"

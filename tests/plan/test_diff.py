@@ -210,7 +210,6 @@ def test_every_field_that_can_change_a_number_changes_the_id_and_is_told(name: s
         "clips",
         "dtype",
         "feeds",
-        "flops",
         "learning_rate",
         "live",
         "optimizers",

@@ -275,10 +275,7 @@ def test_a_module_with_mocks(
     search_path = list(sys.path)
     result = mlx("run-experiment", yaml, "-c", "width=5", "--quiet", folder=tmp_path)
     monkeypatch.delenv("SPECPLAN_TEST_THREADS", raising=False)
-    assert (result.returncode, result.stderr) == (
-        0,
-        f"note: no `id` is given; it is `{name}`, the name of the file\n",
-    )
+    assert (result.returncode, result.stderr) == (0, "")
     rows = open_run(name, root=tmp_path / "runs").metrics().arrow.to_pylist()
     assert {row["name"]: row["value"] for row in rows} == {"threads": 4, "set": 4, "width": 5}
     assert sys.path == search_path

@@ -129,7 +129,7 @@ def test_cmaes_needs_two_ranges(mlx: Mlx, project: Path, spec: dict[str, Any]) -
     result = mlx("sweep", "sweep.json", folder=project)
     assert result.returncode == 1
     assert (
-        "error[SP753]: `cmaes` moves in two or more ranges of numbers, and here is 1"
+        "error[SP753]: `cmaes` moves in two or more ranges of numbers, and the sweep has 1"
         in result.stderr
     )
     assert "hint: `uniform`, `log_uniform` and `integers` are ranges" in result.stderr

@@ -10,9 +10,12 @@ from specplan.code.signature import Signature, signature
 from specplan.code.source import find
 from specplan.components.reference import parse
 from specplan.errors import CodeError
+from specplan.spec.wording import quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from specplan.components import Kind
 
 HEAD = """\
 from __future__ import annotations
@@ -31,12 +34,12 @@ class Mode(enum.StrEnum):
 """
 
 
-def signature_of(folder: Path, text: str, name: str = "Net") -> Signature:
+def signature_of(folder: Path, text: str, name: str = "Net", kind: Kind = "loss") -> Signature:
     (folder / "nets.py").write_text(HEAD + text)
     reference = parse(f"nets:{name}")
     assert reference is not None
     source = find(reference, folder=folder, pythonpath=[folder])
-    return signature(source, "loss")
+    return signature(source, kind)
 
 
 def accepts(kind: Any, value: Any) -> bool:
@@ -107,6 +110,67 @@ def test_parameters_are_those_of_python(
         for name, parameter in found.parameters.items()
     }
     assert (defaults, found.is_open) == (expected, is_open)
+
+
+OF_MANY_KINDS = """\
+from torch import optim
+from specplan import Callback
+
+class _Hidden(nn.Module): ...
+class Base(nn.Module): ...
+class Deep(Base): ...
+class Slow(optim.Optimizer): ...
+class Watch(Callback): ...
+@dataclass
+class Options:
+    rate: float = 0.5
+class Fits:
+    def fit(self, rows): ...
+class Scales(Fits):
+    def transform(self, rows): ...
+def one(value): ...
+def two(left, right): ...
+async def makeSlowly(): ...
+def makeNet(): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "known"),
+    [
+        ("model", "makeNet", ["Base", "Deep"]),
+        ("optimizer", "makeNet", ["Slow"]),
+        ("callback", "makeNet", ["Watch"]),
+        ("scaler", "makeNet", ["Scales"]),
+        ("metric", "Options", ["two"]),
+    ],
+)
+def test_code_of_another_form_is_told_what_there_is_of_the_kind(
+    tmp_path: Path, kind: Kind, name: str, known: list[str]
+) -> None:
+    assert hint_of(tmp_path, OF_MANY_KINDS, name, kind) == f"`nets.py` has {quoted(known)}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "hint"),
+    [
+        ("model", "def makeNet(): ...", "write `class MakeNet(torch.nn.Module):`"),
+        ("scaler", "def makescaler(): ...", "write `class Makescaler:`"),
+        ("metric", "class Net(nn.Module): ...", "write `def Net(outputs, targets):`"),
+    ],
+)
+def test_code_of_another_form_is_told_how_the_kind_is_written(
+    tmp_path: Path, kind: Kind, text: str, hint: str
+) -> None:
+    name = text.split()[1].partition("(")[0]
+    assert hint_of(tmp_path, text + "\n", name, kind) == hint
+
+
+def hint_of(folder: Path, text: str, name: str, kind: Kind) -> str | None:
+    with pytest.raises(CodeError) as error:
+        signature_of(folder, text, name, kind)
+    assert error.value.code == "SP406"
+    return error.value.hint
 
 
 def test_a_class_is_followed_through_imports(tmp_path: Path) -> None:

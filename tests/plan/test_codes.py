@@ -54,6 +54,13 @@ def sources() -> Iterator[str]:
             yield file.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_what_is_right_is_whole_entries(code: str) -> None:
+    lines = look_up(code).right.strip("\n").splitlines()
+    indents = [len(line) - len(line.lstrip()) for line in lines]
+    assert min(indents) == indents[0]
+
+
 def compiled(
     entry: Code, excerpt: str, spec: str
 ) -> tuple[Compiled | None, tuple[Diagnostic, ...]]:

@@ -140,7 +140,7 @@ POOL: list[Any] = [
            "train": {"name": "x", "rows": 1}, "val": {"name": "x", "rows": 1}}},
     [{"group": "x", "kind": "fold", "index": 0, "of": 2}],
     [{"phases": ["x"], "metric": "x", "op": "<", "value": 1, "holds": True}],
-    1, "x", {}, [1], ["x"], {"x": [1]}, {"use": "x"}, {"digest": "x"}, {"seed": 1, "digest": "x"}, {"value": "x", "dtype": "x", "shape": []},
+    1, "x", {}, [1], ["x"], {"x": [1]}, {"use": "x"}, {"digest": "x"}, {"seed": 1, "digest": "x"}, {"value": "x", "dtype": "x", "shape": []}, {"forward": 1},
     {"monitor": "x", "mode": "min", "patience": 1, "min_delta": 0, "restore_best": True},
     [{"label": "x", "component": {"use": "x"}, "node": "x", "arguments": []}],
     [{"node": "x", "field": "outputs", "dtype": "x", "shape": []}],

@@ -172,8 +172,6 @@ OF_ALL: dict[str, Edits] = {
         ("monitor: val_mse,", "monitor: val_accuracy,"),
     ),
     "SP659_patience": (("patience: 2, restore_best: true", "patience: 4"),),
-    "SP659_plateau": (("          - {use: early_stopping", "          - {use: reduce_on_plateau, monitor: val_mse, patience: 1}\n          - {use: early_stopping"),),
-    "SP659_plateau_by_default": (("          - {use: early_stopping", "          - {use: reduce_on_plateau, monitor: mse}\n          - {use: early_stopping"),),
     "SP660_never_evaluated": (("every_n_epochs: 2", "every_n_epochs: 5"), ("monitor: val_mse", "monitor: mse")),
     "SP661_amounts": (
         ("  optimizer", "    Amount: {model: {use: mlp}, input: Cells.curve, target: Cells.kind}\n  optimizer"),

@@ -259,7 +259,8 @@ def test_a_class_that_is_no_module_is_refused_by_its_type(code: Path, tmp_path: 
         run(compiled(nodes=node({"use": "mine:Plain"})), tmp_path)
     assert refused.value.code == "SP406"
     assert str(refused.value) == (
-        "`mine:Plain` is not a model: that is a subclass of `torch.nn.modules.module.Module`"
+        "`mine:Plain` is not a model: that is a subclass of `torch.nn.modules.module.Module`\n"
+        "hint: write `class Plain(torch.nn.Module):`"
     )
 
 

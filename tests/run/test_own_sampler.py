@@ -291,10 +291,14 @@ def test_rendered_texts() -> None:
             [{"a": [0], "b": [1]}, [0]],
             "`mine` gave a batch of rows without a role in epoch 0, and one of the roles `a`, `b` before",
         ),
-        ([{"a": [0]}], "`mine` gave batches of 1 roles; tuples have two or more"),
+        ([{"a": [0]}], "`mine` gave batches of 1 role; tuples have two or more"),
         (
             [{"a b": [0], "c": [0]}],
             "`mine` gave the role 'a b'; a role has letters, digits, `_` and `-`, and begins with a letter or `_`",
+        ),
+        (
+            [{"default": [0], "c": [0]}],
+            "`mine` gave the role 'default'; rows that are read one by one are that, and tuples need other names",
         ),
     ],
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specplan.base.amounts import count
 from specplan.code.probe import Column
 from specplan.components.reference import COLUMNS, LABEL
 from specplan.components.sampler import DEFAULT_ROLE
@@ -135,12 +136,13 @@ class OwnBatches:
     def _check_names(self, roles: tuple[object, ...]) -> None:
         for role in roles:
             if not isinstance(role, str) or not LABEL.fullmatch(role) or role == DEFAULT_ROLE:
-                message = f"{self._name} gave the role {role!r}; a role has letters, digits, `_` and `-`, and begins with a letter or `_`"
-                raise RunError(message + f", and is not `{DEFAULT_ROLE}`" * (role == DEFAULT_ROLE))
+                rule = "a role has letters, digits, `_` and `-`, and begins with a letter or `_`"
+                if role == DEFAULT_ROLE:
+                    rule = "rows that are read one by one are that, and tuples need other names"
+                raise RunError(f"{self._name} gave the role {role!r}; {rule}")
         if len(roles) < 2:
-            raise RunError(
-                f"{self._name} gave batches of {len(roles)} roles; tuples have two or more"
-            )
+            told = count(len(roles), "role")
+            raise RunError(f"{self._name} gave batches of {told}; tuples have two or more")
 
     def _checked(self, batch: NDArray[Any], epoch: int) -> NDArray[np.int64]:
         if batch.ndim != 1 or batch.dtype.kind not in "iu" or not len(batch):

@@ -67,12 +67,13 @@ FILLED: Mapping[Kind, tuple[str, ...]] = {
 LEAKS = "leaks"
 """What a spec says of any splitter, and the run reads."""
 
-_BASES: Mapping[Kind, str] = {
+BASES: Mapping[Kind, str] = {
     "model": "torch.nn.Module",
     "loss": "torch.nn.Module",
     "optimizer": "torch.optim.Optimizer",
     "merge": "torch.nn.Module",
 }
+"""What a class of each kind is a subclass of, as people write it."""
 
 _METHODS: Mapping[Kind, tuple[str, ...]] = {
     "sampler": ("__call__",),
@@ -81,7 +82,7 @@ _METHODS: Mapping[Kind, tuple[str, ...]] = {
 }
 """What a class without any base has to define."""
 
-CLOSED_BASES = ("object", "ABC", "Generic", "Module", "Protocol")
+CLOSEDBASES = ("object", "ABC", "Generic", "Module", "Protocol")
 """Names of bases whose `__init__` takes nothing that a spec could say."""
 
 _DEEPEST = 20
@@ -134,7 +135,7 @@ def signature(source: Source, kind: Kind) -> Signature:
     if form not in FORMS[kind] or isinstance(definition.node, ast.AsyncFunctionDef):
         forms = " or ".join(with_article(each) for each in FORMS[kind])
         what = with_article(form)
-        hint = _another_form(definition, kind)
+        hint = _another_form(source, definition, kind)
         if form in FORMS[kind]:
             what, hint = "an asynchronous function", "write it without `async`"
         message = f"`{source.reference}` is {what}; {with_article(called(kind))} is {forms}"
@@ -160,20 +161,52 @@ def signature(source: Source, kind: Kind) -> Signature:
     )
 
 
-def _another_form(definition: Definition, kind: Kind) -> str:
-    """What of the same module can be a component of a kind by its form, or how one is written."""
+def _another_form(source: Source, definition: Definition, kind: Kind) -> str:
+    """What of the same module is a component of a kind, as far as is seen, or how one is written."""
+    module = definition.module
     known = [
         node.name
-        for node in definition.module.tree.body
-        if isinstance(node, ast.ClassDef if "class" in FORMS[kind] else ast.FunctionDef)
+        for node in module.tree.body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef)
         and not node.name.startswith("_")
+        and _is_seen_to_be(source, Definition(module, node), kind)
     ]
     if known:
-        return f"`{definition.module.file.name}` has {quoted(known)}"
+        return f"`{module.file.name}` has {quoted(known)}"
+    name = definition.name
     if "class" in FORMS[kind]:
-        base = f"({_BASES[kind]})" if kind in _BASES else ""
-        return f"write `class {definition.name.capitalize()}{base}:`"
-    return f"write `def {definition.name}({', '.join(_GIVEN[kind])}):`"
+        base = f"({BASES[kind]})" if kind in BASES else ""
+        return f"write `class {name[0].upper()}{name[1:]}{base}:`"
+    return f"write `def {name}({', '.join(_GIVEN[kind])}):`"
+
+
+def _is_seen_to_be(source: Source, definition: Definition, kind: Kind) -> bool:
+    """Whether the text alone says that a class or function can be a component of a kind."""
+    node = definition.node
+    if not isinstance(node, ast.ClassDef):
+        return "function" in FORMS[kind] and _takes_enough(node, kind)
+    if "class" not in FORMS[kind]:
+        return False
+    bases, methods = _ancestry(source, definition)
+    base = "Callback" if kind == "callback" else BASES.get(kind)
+    if base is not None:
+        return base.rpartition(".")[2] in bases
+    return methods.issuperset(_METHODS[kind])
+
+
+def _ancestry(
+    source: Source, definition: Definition, depth: int = 0
+) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of all bases of a class, and of the methods that it and they define, as far as the source has them."""
+    node = definition.node
+    bases = frozenset(_last_name(base) for base in getattr(node, "bases", ()))
+    methods = frozenset(each.name for each in node.body if isinstance(each, ast.FunctionDef))
+    for base in bases:
+        inherited = look_up(source, definition.module, base)
+        if inherited is not None and depth < _DEEPEST:
+            above = _ancestry(source, inherited, depth + 1)
+            bases, methods = bases | above[0], methods | above[1]
+    return bases, methods
 
 
 def check_use(source: Source, kind: Kind) -> None:
@@ -187,8 +220,8 @@ def check_use(source: Source, kind: Kind) -> None:
     if isinstance(node, ast.ClassDef):
         _check_class(source, node, kind)
         return
-    taken = len(node.args.posonlyargs) + len(node.args.args)
-    if taken < INPUTS[kind] and node.args.vararg is None:
+    if not _takes_enough(node, kind):
+        taken = len(node.args.posonlyargs) + len(node.args.args)
         message = (
             f"`{source.reference}` takes {taken} value{'' if taken == 1 else 's'} by place; "
             f"{with_article(called(kind))} is called with {' and '.join(_GIVEN[kind])}"
@@ -197,10 +230,15 @@ def check_use(source: Source, kind: Kind) -> None:
         raise CodeError("SP406", message, hint=f"write `def {node.name}({named}):`")
 
 
+def _takes_enough(node: ast.FunctionDef | ast.AsyncFunctionDef, kind: Kind) -> bool:
+    taken = len(node.args.posonlyargs) + len(node.args.args)
+    return taken >= INPUTS[kind] or node.args.vararg is not None
+
+
 def _check_class(source: Source, node: ast.ClassDef, kind: Kind) -> None:
     if node.bases or node.keywords:
         return
-    base = _BASES.get(kind)
+    base = BASES.get(kind)
     if base is not None and not node.decorator_list:
         message = f"`{source.reference}` is not {with_article(called(kind))}: it has no base class"
         raise CodeError("SP406", message, hint=f"write `class {node.name}({base}):`")
@@ -251,7 +289,7 @@ def _parameters(
         return _of_dataclass(source, definition, depth)
     for base in node.bases:
         name = _last_name(base)
-        if name in CLOSED_BASES:
+        if name in CLOSEDBASES:
             continue
         inherited = look_up(source, definition.module, name)
         if inherited is None or depth > _DEEPEST:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from specplan.code.load import keywords, load, place_of
 from specplan.code.own_scaling import OwnScaling
-from specplan.code.signature import FORMS, called
+from specplan.code.signature import BASES, FORMS, called
 from specplan.errors import CodeError
 from specplan.models.sklearn.table import decode_floats
 from specplan.spec.wording import with_article
@@ -44,7 +44,8 @@ def imported(source: Source, kind: Kind, base: type | None = None) -> Make:
     a_class = f"a subclass of `{base.__module__}.{base.__qualname__}`" if base else "a class"
     wanted = " or ".join({"class": a_class, "function": "a function"}[form] for form in forms)
     message = f"`{source.reference}` is not {with_article(called(kind))}: that is {wanted}"
-    hint = f"its base class is to be {base.__module__}.{base.__qualname__}" if base else None
+    name = source.reference.name.rpartition(".")[2]
+    hint = f"write `class {name}({BASES[kind]}):`" if base else None
     raise CodeError("SP406", message, hint)
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from specplan.plan.model import Component
-    from specplan.plan.passes.monitors import Series
     from specplan.plan.passes.objectives import Chosen
     from specplan.plan.passes.phase import PhaseScheduler
     from specplan.spec.diagnostics import Path
@@ -102,22 +101,5 @@ def plateau(phase: PhaseScheduler, spec: TrainSpec, losses: Chosen) -> Plateau |
         if not isinstance(component, ReduceOnPlateau):
             continue
         first = refuse_second(phase, PLATEAU, path, first)
-        if component.monitor in series and not phase.context.damaged(phase.path):
-            _warn_of_patience(phase, spec, component, series[component.monitor], path)
         found = Plateau(**msgspec.structs.asdict(component))
     return found
-
-
-def _warn_of_patience(
-    phase: PhaseScheduler, spec: TrainSpec, component: ReduceOnPlateau, series: Series, path: Path
-) -> None:
-    """Warn of a patience that outlasts the phase: its first value is the best so far, whatever it is."""
-    values = spec.epochs // series.every
-    if 1 < values <= component.patience + 1:
-        message = (
-            f"{values} values of `{component.monitor}` cannot lower the learning rate: "
-            f"it falls after more than {component.patience} of them without an improvement"
-        )
-        also = [((*phase.path, "epochs"), "the epochs of the phase")]
-        place = (*path, "patience") if "patience" in spec.callbacks[int(path[-1])] else path
-        phase.context.warning("SP659", message, place, also=also)

@@ -79,8 +79,7 @@ def _check_grid(context: Context, sweep: SweepSpec, axes: list[Axis]) -> None:
 def _check_cmaes(context: Context, axes: list[Axis]) -> None:
     ranges = [axis for axis in axes if axis.is_drawn or axis.whole]
     if len(ranges) < 2:
-        found = f"here is {len(ranges)}" if ranges else "here is none"
-        message = f"`cmaes` moves in two or more ranges of numbers, and {found}"
+        message = f"`cmaes` moves in two or more ranges of numbers, and the sweep has {len(ranges)}"
         hint = "`uniform`, `log_uniform` and `integers` are ranges; `tpe` takes any values"
         context.error("SP753", message, (*_HERE, "method"), hint=hint)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the machine's own is found, whatever it has set."""
     for name in [*os.environ]:
-        if name in VARIABLES or name == "PYTHONDONTWRITEBYTECODE":
+        if name in VARIABLES or name.startswith(("SPECPLAN_", "PYTHONDONTWRITE")):
             monkeypatch.delenv(name)
 
 

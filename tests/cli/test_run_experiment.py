@@ -227,7 +227,7 @@ from specplan.experiments import mock_modules
 from first_stage import settings
 
 # Set environment variables
-os.environ["SPECPLAN_TEST_THREADS"] = "4"
+os.environ["OF_FIRST_STAGE"] = "4"
 settings.THREADS = 4
 
 # Mock PyTorch and related modules (submodules are automatically included)
@@ -252,7 +252,7 @@ class Configuration(ConfigurationBase):
 
 
 def run(helper: ExperimentHelper, cfg: Configuration) -> None:
-    threads = int(os.environ["SPECPLAN_TEST_THREADS"])
+    threads = int(os.environ["OF_FIRST_STAGE"])
     helper.log_metrics({"threads": threads, "set": settings.THREADS, "width": cfg.width})
     assert cfg.module == "first_stage.sub.experiment"
     assert repr(F.relu) == "<mock torch.nn.functional.relu>"
@@ -270,11 +270,10 @@ def test_a_module_with_mocks(
     name: str, mlx: Mlx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_module(tmp_path)
-    monkeypatch.delenv("SPECPLAN_TEST_THREADS", raising=False)
+    monkeypatch.setenv("OF_FIRST_STAGE", "1")  # so that it is put back: the code changes it
     yaml = f"project/first_stage/sub/{name}.yaml"
     search_path = list(sys.path)
     result = mlx("run-experiment", yaml, "-c", "width=5", "--quiet", folder=tmp_path)
-    monkeypatch.delenv("SPECPLAN_TEST_THREADS", raising=False)
     assert (result.returncode, result.stderr) == (0, "")
     rows = open_run(name, root=tmp_path / "runs").metrics().arrow.to_pylist()
     assert {row["name"]: row["value"] for row in rows} == {"threads": 4, "set": 4, "width": 5}

@@ -15,6 +15,7 @@ import pytest
 
 from specplan.results.open import open_run
 from specplan.store.run_file import Status
+from tests.small_disk import small_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,16 +44,11 @@ def wide(project: Path, spec: dict[str, Any]) -> dict[str, Any]:
     return spec
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(name="small_disk")
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 3 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("only root can mount a small disk")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+    with small_disk(tmp_path, "3m") as disk:
+        yield disk
 
 
 def run(

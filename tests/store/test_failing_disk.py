@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.small_disk import small_disk
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -272,20 +274,9 @@ run.end()
 @pytest.mark.parametrize("options", ["", "durability='disk'"])
 @pytest.mark.parametrize("on_error", ["drop", "stop"])
 def test_a_disk_that_is_really_full(tmp_path: Path, on_error: str, options: str) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)],
-        check=False,
-        capture_output=True,
-    )
-    if mounted.returncode != 0:
-        pytest.skip("only root can mount a small disk")
-    try:
+    with small_disk(tmp_path, "6m") as disk:
         (disk / "ballast").write_bytes(bytes(3 << 20))
         found = run(disk / "records", on_error, SMALL_DISK.replace("{options}", options))
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
     check_counts(found)
     assert found["dropped"] > 0
     if on_error == "drop":

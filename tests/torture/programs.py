@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from typing import TYPE_CHECKING
 
 from tests.torture.figures import Row, Size
@@ -57,8 +56,7 @@ def rows(tools: Tools, size: Size, scratch: Path) -> Iterator[Row]:
     """P8: what was killed and started again has the same bits."""
     del tools
     tally = check(size, scratch)
-    for violation in tally.violations:
-        print(violation, file=sys.stderr)  # noqa: T201 -- the command shows what it found
+    tally.show()
     command = f"python -m tests.torture programs --size {size}"
     facts = f"{len(PROGRAMS)} programs of an `Experiment`, killed in steps, evaluations, callbacks, between calls"
     what = "programs killed and started again: equal bits and history"

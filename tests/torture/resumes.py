@@ -105,8 +105,7 @@ def rows(tools: Tools, size: Size, scratch: Path) -> Iterator[Row]:
     """P8: what was killed and resumed has the same bits."""
     del tools
     tally = check(size, scratch)
-    for violation in tally.violations:
-        print(violation, file=sys.stderr)  # noqa: T201 -- the command shows what it found
+    tally.show()
     command = f"python -m tests.torture resumes --size {size}"
     facts = f"{len(SPECS)} specs, killed at steps, file operations and moments, some twice"
     yield Row(

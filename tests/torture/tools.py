@@ -7,6 +7,7 @@ import os
 import selectors
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,11 @@ class Tally:
         self.trials += other.trials
         self.violations += other.violations
         self.slowest_check = max(self.slowest_check, other.slowest_check)
+
+    def show(self) -> None:
+        """Write each violation to stderr, whole."""
+        for violation in self.violations:
+            print(violation, file=sys.stderr)  # noqa: T201 -- the command shows what it found
 
     def __str__(self) -> str:
         shown = "".join(f"\n  {violation}" for violation in self.violations[:10])

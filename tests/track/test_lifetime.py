@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from specplan.plan.model import Results
 from specplan.store.recorder import Recorder
 from specplan.store.run_file import Status
 from specplan.track.run import TrackedRun
+from tests.small_disk import small_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,18 +22,13 @@ if TYPE_CHECKING:
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[TrackedRun]:
     """A run on a disk on which nothing fits any more: only what was kept for its end."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("only root can mount a small disk")
-    run = TrackedRun.start(disk, "line")
-    run.log_metrics({"kept": 1.0})
-    run.sync()
-    with pytest.raises(OSError, match="No space"):
-        fill(disk / "ballast")
-    yield run
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+    with small_disk(tmp_path, "2m") as disk:
+        run = TrackedRun.start(disk, "line")
+        run.log_metrics({"kept": 1.0})
+        run.sync()
+        with pytest.raises(OSError, match="No space"):
+            fill(disk / "ballast")
+        yield run
 
 
 def fill(path: Path) -> None:
